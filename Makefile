@@ -1,0 +1,52 @@
+# Needs nothing but make and a Python (3.11 or newer) with venv; everything else goes into .venv.
+#
+#   make demo     train on the bundled digits; pictures and a summary under runs/
+#   make test     run the tests
+#   make check    what has to pass before a change is merged: lint, types, test
+#
+# Another Python: make test PYTHON=python3.14
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --constraint constraints-dev.txt --editable
+
+.PHONY: demo test lint format types check benchmark clean
+
+demo: $(VENV)/installed
+	$(BIN)/harmonium train
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+check: lint types test
+
+benchmark: $(VENV)/installed
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamps: installing happens again only when what is to be installed has changed.
+$(VENV)/installed: pyproject.toml constraints-dev.txt | $(BIN)/pip
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) '.[dev]'
+	@touch $@
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,48 @@
+"""What every test shares: the ``--device`` option, and walls around the user's own folders.
+
+Seeds, tolerances and data belong to the tests that use them, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device", default="cpu", help="where the tests' tensors live: cpu (default), cuda, cuda:1"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Before the first import of Numba or matplotlib, and inherited by the processes that tests
+    # start: neither may write its cache into the user's home, and no window may open.
+    caches = config.rootpath / ".pytest_cache"
+    os.environ["NUMBA_CACHE_DIR"] = str(caches / "numba")
+    os.environ["MPLCONFIGDIR"] = str(caches / "matplotlib")
+    os.environ["MPLBACKEND"] = "agg"
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The device of ``--device``; a missing one stops the run, it does not skip its tests."""
+    import torch
+
+    name = request.config.getoption("--device")
+    try:
+        return torch.empty(1, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        pytest.exit(f"--device {name} is not usable on this machine: {error}", returncode=4)
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a data cache of its own, empty and not yet made."""
+    monkeypatch.setenv("HARMONIUM_DATA", str(tmp_path / "harmonium-data"))
