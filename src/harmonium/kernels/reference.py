@@ -1,0 +1,107 @@
+"""The definition of every draw, in plain torch: slow, runs on any device and dtype.
+
+A row of n numbers takes q = ceil(n / 4) Philox counters; output word w of counter i is number
+w q + i of the row. Counter words: 0 is i, 1 is the row, 2 and 3 come from the stream.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from harmonium.rng import Stream
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
+_WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
+
+
+def philox(
+    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key_0: int, key_1: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Philox4x32-10 of counters held in int64 tensors (values below 2**32)."""
+    for _ in range(10):
+        # int64 products wrap around, which keeps all 64 bits; the mask undoes the sign extension
+        product_0, product_1 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_1
+        c0, c1, c2, c3 = (
+            ((product_1 >> 32) & _MASK) ^ c1 ^ key_0,
+            product_1 & _MASK,
+            ((product_0 >> 32) & _MASK) ^ c3 ^ key_1,
+            product_0 & _MASK,
+        )
+        key_0, key_1 = (key_0 + _WEYL_0) & _MASK, (key_1 + _WEYL_1) & _MASK
+    return c0, c1, c2, c3
+
+
+def _row_words(rows: int, columns: int, stream: Stream, device: torch.device) -> Tensor:
+    """Words in [0, 2**32) as int64, shape (rows, 4, q)."""
+    key_0, key_1, c2, c3 = stream.take()
+    q = -(-columns // 4)
+    shape = (rows, q)
+    c0 = torch.arange(q, device=device).expand(shape)
+    c1 = torch.arange(rows, device=device).unsqueeze(1).expand(shape)
+    return torch.stack(
+        philox(c0, c1, torch.full_like(c0, c2), torch.full_like(c0, c3), key_0, key_1), dim=1
+    )
+
+
+def words(rows: int, columns: int, stream: Stream, device: torch.device) -> Tensor:
+    """One draw of random words in [0, 2**32) as int64, shape (rows, columns)."""
+    return _row_words(rows, columns, stream, device).flatten(1)[:, :columns]
+
+
+def uniforms(shape: tuple[int, int], stream: Stream, like: Tensor) -> Tensor:
+    """(k + 1/2) / 2**23 for the 23 high bits k of each word: exact in float32, never 0 or 1."""
+    k = words(*shape, stream, like.device) >> 9
+    return k.to(like.dtype) * 2.0**-23 + 2.0**-24
+
+
+def _uniforms_like(states: Tensor, stream: Stream) -> Tensor:
+    rows, columns = states.shape
+    return uniforms((rows, columns), stream, states)
+
+
+@torch.no_grad()
+def uniform_(out: Tensor, stream: Stream) -> None:
+    """Fill ``out`` with uniform numbers in (0, 1)."""
+    out.copy_(_uniforms_like(out, stream))
+
+
+@torch.no_grad()
+def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
+    """State 1 where the uniform number is below sigmoid(inputs + bias), else 0."""
+    inputs.copy_(_uniforms_like(inputs, stream) < torch.sigmoid(inputs + bias))
+
+
+@torch.no_grad()
+def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
+    """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
+    up = _uniforms_like(inputs, stream) < torch.sigmoid(2 * (inputs + bias))
+    inputs.copy_(up).mul_(2).sub_(1)
+
+
+@torch.no_grad()
+def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
+    """Box-Muller in float64 on all 32 bits; words 0, 1 and words 2, 3 of a counter are a pair."""
+    rows, columns = inputs.shape
+    u = (_row_words(rows, columns, stream, inputs.device).double() + 0.5) * 2.0**-32
+    radius = torch.sqrt(-2 * torch.log(u[:, 0::2]))
+    angle = (2 * math.pi) * u[:, 1::2]
+    pairs = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=2)
+    noise = pairs.flatten(1)[:, :columns].to(inputs.dtype)
+    inputs.add_(bias).div_(precision).add_(noise * precision.rsqrt())
+
+
+@torch.no_grad()
+def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
+    """The first category whose cumulative weight exceeds the uniform number times the total."""
+    rows, columns = inputs.shape
+    n_units = columns // n_categories
+    logits = (inputs + bias).reshape(rows, n_units, n_categories)
+    weights = torch.exp(logits - logits.amax(-1, keepdim=True))
+    cumulative = weights.cumsum(-1)
+    u = uniforms((rows, n_units), stream, inputs).unsqueeze(-1)
+    category = (u * cumulative[..., -1:] >= cumulative).sum(-1).clamp_max(n_categories - 1)
+    inputs.zero_().view(rows, n_units, n_categories).scatter_(-1, category.unsqueeze(-1), 1)
