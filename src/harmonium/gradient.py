@@ -1,0 +1,211 @@
+"""The gradient of the log-likelihood in closed form, written into ``.grad``, and what is added.
+
+Everything here is the gradient of a *loss*, minus the log-likelihood in nats a row, so that any
+`torch.optim` optimiser descends it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from harmonium import defaults
+from harmonium.rbm import RBM
+from harmonium.units import Binary
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Sufficient statistics of rows: of the data (positive) or of the chains (negative phase).
+
+    Attributes
+    ----------
+    visible
+        Statistics of the visible states by parameter name, each of shape (rows, ...).
+    hidden
+        Expected statistics of the hidden units given those visible states.
+    """
+
+    visible: dict[str, Tensor]
+    hidden: dict[str, Tensor]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that were observed."""
+        return self.visible["bias"].shape[0]
+
+
+class Gradient(ABC):
+    """A way from the two phases to a gradient."""
+
+    @abstractmethod
+    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:
+        """Write ``scale`` times the gradient of the loss into the parameters' ``.grad``.
+
+        What was there is overwritten. Weights and biases always get theirs: which of them move
+        is the optimiser's business.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a checkpoint has to keep, live, by attribute name."""
+
+
+@dataclass
+class PlainGradient(Gradient):
+    """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
+
+    @torch.no_grad()
+    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+        _write_moments(rbm, data, chains, scale)
+
+    def state(self) -> dict[str, Tensor]:  # noqa: D102
+        return {}
+
+
+@dataclass
+class CenteredGradient(Gradient):
+    """The gradient by weights and biases of units from which offsets are subtracted.
+
+    The offsets follow the data's means of both layers. The parameters mean the same as under the
+    plain gradient, only the direction of the update differs: it is the plain gradient after a
+    linear change of parameters, so it is zero exactly where that is zero, and it does not change
+    when the states 0 and 1 of data or hidden units are swapped. That holds where both biases are
+    trained together with the weights.
+
+    Parameters
+    ----------
+    rate
+        Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+
+    References
+    ----------
+    .. [1] J. Melchior, A. Fischer and L. Wiskott (2016), "How to center deep Boltzmann machines",
+       JMLR 17(99), algorithm 1 and the centred gradient, equations 9 to 11.
+    """
+
+    rate: float = defaults.OFFSET_RATE
+    visible_offset: Tensor | None = field(default=None, repr=False)
+    hidden_offset: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that is no average."""
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
+
+    @torch.no_grad()
+    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+        visible_mean = data.visible["bias"].mean(0)
+        hidden_mean = data.hidden["bias"].mean(0)
+        mu = self.visible_offset = _follow(self.visible_offset, visible_mean, self.rate)
+        lam = self.hidden_offset = _follow(self.hidden_offset, hidden_mean, self.rate)
+        _write_moments(rbm, data, chains, scale)
+        weights, a, b = (_grad(p) for p in (rbm.weights, rbm.visible.bias, rbm.hidden.bias))
+        # <(v - mu)(h - lam)> differs from <v h> by two outer products, as one product of rank 2
+        weights.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
+        a.addmv_(weights, lam, alpha=-1)
+        b.addmv_(weights.T, mu, alpha=-1)
+
+    def state(self) -> dict[str, Tensor]:  # noqa: D102
+        offsets = {"visible_offset": self.visible_offset, "hidden_offset": self.hidden_offset}
+        return {name: offset for name, offset in offsets.items() if offset is not None}
+
+
+@dataclass
+class Penalties:
+    """What is added to the loss: decay of the weights and a target for the hidden activity.
+
+    Parameters
+    ----------
+    l1, l2
+        ``l1 * |w|`` and ``l2 / 2 * w^2`` are added for each weight w; biases are left alone.
+    sparsity_target
+        Mean activity that binary hidden units are drawn to, between 0 and 1; None for no target.
+    sparsity_cost
+        Strength of that pull: ``cost * (activity - target)`` is added to the gradient by each
+        hidden unit's input (Hinton, 2010, section 11).
+    sparsity_rate
+        Weight of the newest minibatch in the moving average of the activity.
+    """
+
+    l1: float = defaults.L1
+    l2: float = defaults.L2
+    sparsity_target: float | None = defaults.SPARSITY_TARGET
+    sparsity_cost: float = defaults.SPARSITY_COST
+    sparsity_rate: float = defaults.SPARSITY_RATE
+    activity: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be a penalty."""
+        for name in ("l1", "l2", "sparsity_cost"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; pass 0 or a positive number")
+        if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
+            raise ValueError(
+                f"sparsity_target is {self.sparsity_target}; pass a mean activity between 0 and 1"
+            )
+        if (self.sparsity_target is None) != (self.sparsity_cost == 0):
+            raise ValueError(
+                f"sparsity_target is {self.sparsity_target} and sparsity_cost "
+                f"{self.sparsity_cost}; pass both, or neither"
+            )
+        if not 0 < self.sparsity_rate <= 1:
+            raise ValueError(f"sparsity_rate is {self.sparsity_rate}; pass a number in (0, 1]")
+
+    def check(self, rbm: RBM) -> None:
+        """Refuse a sparsity target for hidden units that have no activity between 0 and 1."""
+        if self.sparsity_target is not None and not isinstance(rbm.hidden, Binary):
+            raise ValueError(
+                f"a sparsity target needs binary hidden units, but these are "
+                f"{type(rbm.hidden).__name__}; leave sparsity_target out"
+            )
+
+    @torch.no_grad()
+    def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
+        """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
+        weights = _grad(rbm.weights)
+        if self.l2:
+            weights.add_(rbm.weights, alpha=scale * self.l2)
+        if self.l1:
+            weights.add_(rbm.weights.sign(), alpha=scale * self.l1)
+        if self.sparsity_target is not None:
+            self.activity = _follow(self.activity, data.hidden["bias"].mean(0), self.sparsity_rate)
+            pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
+            _grad(rbm.hidden.bias).add_(pull)
+            weights.addr_(data.visible["bias"].mean(0), pull)
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a checkpoint has to keep, live, by attribute name."""
+        return {} if self.activity is None else {"activity": self.activity}
+
+
+def _write_moments(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:
+    """The plain gradient: mean statistics under the chains minus those under the data."""
+    weights = _grad(rbm.weights)
+    v, h = data.visible["bias"], data.hidden["bias"]
+    torch.addmm(weights, v.T, h, beta=0, alpha=-scale / data.n_rows, out=weights)
+    v, h = chains.visible["bias"], chains.hidden["bias"]
+    torch.addmm(weights, v.T, h, beta=1, alpha=scale / chains.n_rows, out=weights)
+    for layer, of_data, of_chains in (
+        (rbm.visible, data.visible, chains.visible),
+        (rbm.hidden, data.hidden, chains.hidden),
+    ):
+        for name in of_data:
+            grad = _grad(layer.get_parameter(name))
+            torch.sub(of_chains[name].mean(0), of_data[name].mean(0), out=grad)
+            grad.mul_(scale)
+
+
+def _grad(parameter: nn.Parameter) -> Tensor:
+    """The parameter's gradient buffer, made at first use and kept."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:
+    """Move an average in place towards the newest value; the first value starts it."""
+    return newest.clone() if average is None else average.lerp_(newest, rate)

@@ -1,0 +1,77 @@
+"""Binary units: states 0 and 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harmonium import kernels
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+
+# A column that never changes is taken to change once in a thousand rows.
+_RAREST = 1e-3
+
+
+class Binary(Units):
+    """Units with states {0, 1} and energy ``-bias x``.
+
+    Data may hold probabilities between 0 and 1, such as grey values, in place of states.
+
+    Parameters
+    ----------
+    n
+        Number of units.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+
+    @property
+    def states(self) -> Tensor:  # noqa: D102
+        return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        return -(x @ self.bias)
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
+        return functional.softplus(inputs + self.bias, threshold=40)
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return torch.sigmoid(inputs + self.bias)
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        x = inputs + self.bias
+        return torch.sigmoid(x) * torch.sigmoid(-x)
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return (inputs + self.bias > 0).to(inputs.dtype)
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        return kernels.binary_(inputs, self.bias, stream)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": x}
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": self.mean(inputs)}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        refuse(
+            x,
+            ~((x >= 0) & (x <= 1)),
+            name,
+            "between 0 and 1, as binary units need",
+            "binarise the data (`--binarize THRESHOLD`, `Data.binarize`), scale it to 0 ... 1 (for "
+            "grey pictures `--image-shape 28x28`, `Data.as_pictures`), or take Gaussian visible "
+            "units (`--visible gaussian`)",
+        )
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        self.bias.copy_(torch.logit(mean, eps=_RAREST))
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {"n": self.n}

@@ -1,0 +1,82 @@
+"""Categorical (Potts, softmax) units: one of q states, one-hot."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harmonium import kernels
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+
+# A category that never occurs is taken to occur once in a thousand rows.
+_RAREST = 1e-3
+
+
+class Categorical(Units):
+    """Units with one of ``n_categories`` states, one-hot in as many columns; energy ``-bias x``.
+
+    Unit i has columns i n_categories ... (i + 1) n_categories - 1 of a row. Data may hold
+    probabilities that sum to 1 over a unit's columns in place of one-hot states.
+
+    Parameters
+    ----------
+    n
+        Number of units.
+    n_categories
+        States of each unit, q.
+    """
+
+    def __init__(self, n: int, n_categories: int) -> None:
+        if n_categories < 2:
+            raise ValueError(f"n_categories is {n_categories}; a unit needs 2 or more")
+        super().__init__(n, n_categories)
+        self.n_categories = n_categories
+
+    @property
+    def states(self) -> Tensor:  # noqa: D102
+        return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        return -(x @ self.bias)
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._by_unit(inputs + self.bias).logsumexp(-1)
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._by_unit(inputs + self.bias).softmax(-1).flatten(-2)
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        mean = self.mean(inputs)
+        return mean * (1 - mean)
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        best = self._by_unit(inputs + self.bias).argmax(-1)
+        return functional.one_hot(best, self.n_categories).to(inputs.dtype).flatten(-2)
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        return kernels.categorical_(inputs, self.bias, self.n_categories, stream)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": x}
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": self.mean(inputs)}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        remedy = "one-hot encode integer categories (`--visible categorical`, `Data.one_hot`)"
+        refuse(x, ~((x >= 0) & (x <= 1)), name, "between 0 and 1, as one-hot states are", remedy)
+        totals = self._by_unit(x).sum(-1)
+        refuse(totals, (totals - 1).abs() > 1e-4, name + ", summed by unit", "1", remedy)
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        self.bias.copy_(self._by_unit(mean).clamp_min(_RAREST).log().flatten())
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {"n": self.n, "n_categories": self.n_categories}
+
+    def _by_unit(self, x: Tensor) -> Tensor:
+        """The same numbers with shape (..., n, n_categories)."""
+        return x.reshape(*x.shape[:-1], self.n, self.n_categories)

@@ -1,0 +1,100 @@
+"""Gaussian units: real states, with a fixed or a learned precision."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from harmonium import kernels
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+
+# A constant column gets this variance, so that its precision stays finite.
+_SMALLEST_VAR = 1e-4
+
+
+class Gaussian(Units):
+    """Units with real states and energy ``precision x^2 / 2 - bias x``.
+
+    Under inputs I the mean is (bias + I) / precision and the variance 1 / precision.
+
+    Parameters
+    ----------
+    n
+        Number of units.
+    precision
+        Inverse variance of each unit without inputs; where it is learned, the start.
+    learn_precision
+        Whether training moves it (each unit has its own).
+
+    Attributes
+    ----------
+    log_precision : Tensor, shape (n,)
+        A precision has to stay positive: its logarithm is what is stored and trained.
+    """
+
+    def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
+        super().__init__(n)
+        if not (math.isfinite(precision) and precision > 0):
+            raise ValueError(f"precision is {precision}; pass a positive number")
+        self._start = precision
+        self.log_precision = nn.Parameter(
+            torch.full((n,), math.log(precision)), requires_grad=learn_precision
+        )
+
+    @property
+    def precision(self) -> Tensor:
+        """Inverse variance of each unit, shape (n,)."""
+        return self.log_precision.exp()
+
+    @property
+    def states(self) -> None:  # noqa: D102
+        return None
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        return (x * (0.5 * self.precision * x - self.bias)).sum(-1)
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        half_log = 0.5 * (math.log(2 * math.pi) - self.log_precision)
+        return 0.5 * (inputs + self.bias).square() / self.precision + half_log
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return (inputs + self.bias) / self.precision
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return (1 / self.precision).expand_as(inputs)
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self.mean(inputs)
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        return kernels.gaussian_(inputs, self.bias, self.precision, stream)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        if not self.log_precision.requires_grad:
+            return {"bias": x}
+        return {"bias": x, "log_precision": -0.5 * self.precision * x.square()}
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        mean = self.mean(inputs)
+        if not self.log_precision.requires_grad:
+            return {"bias": mean}
+        return {"bias": mean, "log_precision": -0.5 * (self.precision * mean.square() + 1)}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        if self.log_precision.requires_grad:
+            self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
+        self.bias.copy_(self.precision * mean)
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {
+            "n": self.n,
+            "precision": self._start,
+            "learn_precision": self.log_precision.requires_grad,
+        }

@@ -1,0 +1,77 @@
+"""Ising spins: states -1 and 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harmonium import kernels
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+
+# A column that never changes is taken to change once in a thousand rows.
+_LARGEST_MEAN = 1 - 2e-3
+
+
+class Spin(Units):
+    """Units with states {-1, 1} and energy ``-bias x``.
+
+    Data may hold mean spins between -1 and 1 in place of states.
+
+    Parameters
+    ----------
+    n
+        Number of units.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+
+    @property
+    def states(self) -> Tensor:  # noqa: D102
+        return torch.tensor([[-1.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        return -(x @ self.bias)
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        # log(2 cosh x); beyond the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64
+        x = inputs + self.bias
+        return functional.softplus(2 * x, threshold=40) - x
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return torch.tanh(inputs + self.bias)
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        x = 2 * (inputs + self.bias)
+        return 4 * torch.sigmoid(x) * torch.sigmoid(-x)
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return (inputs + self.bias > 0).to(inputs.dtype) * 2 - 1
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        return kernels.spin_(inputs, self.bias, stream)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": x}
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": self.mean(inputs)}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        refuse(
+            x,
+            ~((x >= -1) & (x <= 1)),
+            name,
+            "between -1 and 1, as spins need",
+            "binarise the data (`--binarize 0.5`, `Data.binarize(...).to_spins()`) "
+            "or take Gaussian visible units (`--visible gaussian`)",
+        )
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        self.bias.copy_(torch.atanh(mean.clamp(-_LARGEST_MEAN, _LARGEST_MEAN)))
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {"n": self.n}
