@@ -1,0 +1,132 @@
+"""Data: named sets, readers for users' files, encodings, splits, minibatches.
+
+Only the public names are gathered here, with the functions that find data by name or path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import platformdirs
+
+from harmonium.datasets import digits, mnist, readers
+from harmonium.datasets.arrays import from_array
+from harmonium.datasets.data import Data
+from harmonium.datasets.downloads import Progress, quiet
+from harmonium.datasets.encodings import (
+    AsIs,
+    Encoding,
+    OneHot,
+    Scaled,
+    Standardized,
+    Stochastic,
+    Threshold,
+)
+from harmonium.datasets.minibatches import Minibatches
+
+__all__ = [
+    "FORMATS",
+    "AsIs",
+    "Data",
+    "Encoding",
+    "Minibatches",
+    "OneHot",
+    "Progress",
+    "Scaled",
+    "Standardized",
+    "Stochastic",
+    "Threshold",
+    "cache_folder",
+    "fetch",
+    "from_array",
+    "load",
+    "names",
+    "quiet",
+]
+
+FORMATS = readers.FORMATS
+
+_NAMES = {
+    "digits": "1,797 handwritten digits of 8 × 8 pixels, 17 grey values; comes with scikit-learn",
+    "mnist": "70,000 handwritten digits of 28 × 28 pixels, 256 grey values; fetched once, 55 MB",
+}
+
+
+def names() -> dict[str, str]:
+    """Return the named sets, each with a description of one line."""
+    return dict(_NAMES)
+
+
+def cache_folder() -> Path:
+    """Return where fetched sets are kept: ``HARMONIUM_DATA``, or else the platform's own folder."""
+    own = os.environ.get("HARMONIUM_DATA")
+    return Path(own) if own else platformdirs.user_cache_path("harmonium", appauthor=False)
+
+
+def fetch(name: str, *, progress: Progress = quiet) -> Path:
+    """Make sure that a named set is on this machine and whole; return where it lies.
+
+    Parameters
+    ----------
+    name
+        One of `names`.
+    progress
+        Called with the name of a file, the bytes that have come, and all its bytes or None.
+
+    Raises
+    ------
+    ValueError
+        For a name that no set has.
+    OSError
+        Where no source has the set, with the reason of each.
+    """
+    if name not in _NAMES:
+        raise ValueError(f"there is no data set {name!r}; {_hint(name, _NAMES)}")
+    if name == "digits":
+        return digits.path()
+    mnist.fetch(cache_folder() / name, progress)
+    return cache_folder() / name
+
+
+def load(source: str | Path, *, progress: Progress = quiet) -> Data:
+    """Load a named set or a file.
+
+    Parameters
+    ----------
+    source
+        One of `names`, or the path of a file in one of the `FORMATS`. A file that has the name
+        of a set is ``./mnist``.
+    progress
+        As for `fetch`, which is called where the set is not on this machine yet.
+
+    Raises
+    ------
+    OSError
+        FileNotFoundError for what is neither; others where a file cannot be opened or a set
+        cannot be fetched.
+    TypeError, ValueError
+        For a file that cannot be read, and data that are empty, ragged, of another shape or
+        type, or hold NaN or infinity.
+    ImportError
+        For Parquet, where pyarrow is not installed.
+    """
+    if source == "digits":
+        return digits.load()
+    if source == "mnist":
+        return mnist.load(cache_folder() / "mnist", progress)
+    path = Path(source).expanduser()
+    if not path.exists():
+        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = [*_NAMES, *siblings] if path.name == str(source) else siblings
+        raise FileNotFoundError(
+            f"there is no file {str(source)!r}, nor a data set of that name; "
+            f"{_hint(path.name, near)}"
+        )
+    return readers.read(path)
+
+
+def _hint(name: str, existing: list[str] | dict[str, str]) -> str:
+    near = difflib.get_close_matches(name, existing, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"The sets are {', '.join(_NAMES)}"

@@ -1,0 +1,244 @@
+"""Arrays of any origin become `Data`: what is stored, what is refused, and how it is said.
+
+What belongs here is what all sources of data share. Integers that fit are stored as uint8 and
+everything else as float32; an array is read and converted block by block, so that loading never
+holds a second float32 copy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium.datasets.data import Data, picture_encoding
+from harmonium.datasets.encodings import AsIs
+
+_TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text", "V": "records"}
+
+_BLOCK_BYTES = 1 << 22
+_SHOWN = 3  # positions of NaN and infinity in a message
+_WANTED = (
+    "data are rows and columns of numbers, shape (n_rows, n_columns), "
+    "or pictures of one channel, shape (n_rows, height, width)"
+)
+
+
+class Readable(Protocol):
+    """A stream of bytes, be it a file, a member of an archive or gzipped."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Read as many bytes, fewer only where the stream ends."""
+        ...
+
+    def readline(self) -> bytes:
+        """Read to the next line feed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a reader found in a file.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows, n) or (n_rows, height, width), any type of number.
+    labels
+        Shape (n_rows,), whole numbers.
+    columns
+        Names of the columns, for messages.
+    parts
+        As in `Data`.
+    """
+
+    values: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    columns: Sequence[str] | None = None
+    parts: Mapping[str, range] = field(default_factory=dict)
+
+
+def from_array(values: Any, *, labels: Any = None, name: str = "array") -> Data:
+    """Make `Data` of numbers in memory.
+
+    Parameters
+    ----------
+    values
+        Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures.
+        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32.
+        The memory is shared where that needs no conversion.
+    labels
+        Whole numbers, shape (n_rows,).
+    name
+        What messages call the data.
+
+    Raises
+    ------
+    TypeError
+        For anything but real numbers.
+    ValueError
+        For other shapes, no rows or columns, NaN, infinity, or labels that do not fit.
+    """
+    return to_data(Arrays(_array(values, name), None if labels is None else _array(labels)), name)
+
+
+def to_data(arrays: Arrays, name: str) -> Data:
+    """Check what a reader found and make `Data` of it."""
+    values = arrays.values
+    if values.ndim not in (2, 3):
+        raise ValueError(f"{name} has shape {values.shape}, but {_WANTED}")
+    if not values.size:
+        raise ValueError(f"{name} is empty: its shape is {values.shape}; pass at least one row")
+    pictures = values.ndim == 3
+    rows = _stored(values, name).reshape(len(values), -1)
+    if rows.dtype == np.float32:
+        _check_finite(rows, name, arrays.columns)
+    tensor = _tensor(rows)
+    return Data(
+        name,
+        tensor,
+        picture_encoding(tensor) if pictures else AsIs(),
+        labels=None if arrays.labels is None else _labels(arrays.labels, len(values), name),
+        image_shape=(values.shape[1], values.shape[2]) if pictures else None,
+        parts=arrays.parts,
+    )
+
+
+def read_array(
+    stream: Readable, shape: tuple[int, ...], dtype: np.dtype[Any], name: str, transposed: bool
+) -> NDArray[Any]:
+    """Read the raw numbers of an array and convert them block by block to what is stored.
+
+    Parameters
+    ----------
+    stream
+        Where the array's bytes begin.
+    shape, dtype
+        Of the array in the stream.
+    name
+        What messages call it.
+    transposed
+        Whether the stream holds the last index first (Fortran's order).
+    """
+    check_type(dtype, name)
+    try:
+        values = np.empty(shape, np.uint8 if dtype in (np.bool, np.uint8) else np.float32)
+    except (MemoryError, ValueError):
+        raise ValueError(
+            f"{name} says that it holds an array of shape {shape}, which needs "
+            f"{math.prod(shape) * 4 / 2**30:.0f} GiB of memory; it is damaged, or too large"
+        ) from None
+    target = np.atleast_1d(values.T if transposed else values)
+    row_bytes = math.prod(target.shape[1:]) * dtype.itemsize
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    for start in range(0, len(target), step):
+        block = target[start : start + step]
+        raw = stream.read(len(block) * row_bytes)
+        if len(raw) < len(block) * row_bytes:
+            raise ValueError(
+                f"{name} is cut off: its header promises {math.prod(shape) * dtype.itemsize} "
+                f"bytes of numbers, and {start * row_bytes + len(raw)} are there"
+            )
+        with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+            block[...] = np.frombuffer(raw, dtype).reshape(block.shape)
+    return as_bytes(values) if dtype.kind in "iu" else values
+
+
+def open_unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Open a file for reading bytes, gzipped or not."""
+    with path.open("rb") as stream:
+        is_gzip = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_gzip else path.open("rb")
+
+
+def as_bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values as uint8 if all of them are whole numbers from 0 to 255."""
+    if values.dtype == np.uint8:
+        return values
+    for block in blocks(values):
+        if not ((block >= 0) & (block <= 255) & (block == np.floor(block))).all():
+            return values
+    return values.astype(np.uint8)
+
+
+def check_type(dtype: np.dtype[Any], name: str) -> None:
+    """Refuse arrays of anything but real numbers."""
+    if dtype.kind not in "biuf":
+        held = _TYPE_NAMES.get(dtype.kind, str(dtype))
+        raise TypeError(f"{name} holds {held}; pass booleans, integers or floating-point numbers")
+
+
+def _array(values: Any, name: str = "labels") -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged or no array, but {_WANTED}: {error}") from None
+    check_type(array.dtype, name)
+    return array
+
+
+def _stored(values: NDArray[Any], name: str) -> NDArray[Any]:
+    check_type(values.dtype, name)
+    if values.dtype == np.bool:
+        return values.astype(np.uint8)
+    if values.dtype.kind in "iu":
+        values = as_bytes(values)
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, np.float32)
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    # torch has no read-only tensors; an array that cannot be written is copied.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _labels(labels: NDArray[Any], n_rows: int, name: str) -> Tensor:
+    if labels.shape != (n_rows,):
+        raise ValueError(
+            f"{name} has {n_rows} rows, but its labels have shape {labels.shape}; "
+            f"pass one label a row, shape ({n_rows},)"
+        )
+    if labels.dtype.kind not in "biuf" or not (np.isfinite(labels) & (labels % 1 == 0)).all():
+        raise ValueError(f"the labels of {name} are not all whole numbers; number the classes")
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_finite(rows: NDArray[np.float32], name: str, columns: Sequence[str] | None) -> None:
+    n_nan = n_infinite = start = 0
+    first: list[str] = []
+    for block in blocks(rows):
+        finite = np.isfinite(block)
+        if not finite.all():
+            nan = np.isnan(block)
+            n_nan += int(nan.sum())
+            n_infinite += int((~finite & ~nan).sum())
+            for row, column in np.argwhere(~finite)[: _SHOWN - len(first)]:
+                label = repr(columns[column]) if columns else column
+                first.append(f"row {start + row}, column {label}")
+        start += len(block)
+    if first:
+        # The conversion to float32 has made infinities of what it cannot hold.
+        beyond = ", or values beyond ±3.4e38" if n_infinite else ""
+        raise ValueError(
+            f"{name} holds {n_nan} NaN and {n_infinite} infinities{beyond}; the first: "
+            f"{'; '.join(first)} (counted from 0); replace them or leave those rows out"
+        )
+
+
+def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Views of a few rows each, some megabytes at a time."""
+    step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
+    return (values[start : start + step] for start in range(0, len(values), step))

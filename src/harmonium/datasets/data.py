@@ -1,0 +1,337 @@
+"""`Data`: rows of values with what is known about them, and the states that units see of them.
+
+What belongs here is anything that works on any data set. Where data come from is the business
+of the loaders beside this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.datasets.encodings import (
+    AsIs,
+    Encoding,
+    OneHot,
+    Scaled,
+    Standardized,
+    Stochastic,
+    Threshold,
+)
+from harmonium.kernels import permutation
+from harmonium.rng import Purpose, Stream
+
+_BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Rows of values, and the encoding that makes states of units of them.
+
+    The methods that change the encoding return another `Data` over the same memory.
+
+    Parameters
+    ----------
+    name
+        What messages and run directories call the data.
+    values
+        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32.
+    encoding
+        How values become states.
+    labels
+        Class of each row, int64, shape (n_rows,); nothing here learns from them.
+    image_shape
+        (height, width) of rows that are pictures, height · width = n.
+    parts
+        Named ranges of rows that stand for themselves, such as train and test.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For values of another type or shape, labels of another length, parts outside the rows,
+        or values that the encoding cannot encode. NaN is looked for on loading, not here.
+    """
+
+    name: str
+    values: Tensor
+    encoding: Encoding = field(default_factory=AsIs)
+    labels: Tensor | None = None
+    image_shape: tuple[int, int] | None = None
+    parts: Mapping[str, range] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values, labels = self.values, self.labels
+        if values.dtype not in (torch.uint8, torch.float32):
+            raise TypeError(
+                f"values of {self.name} are {values.dtype}; pass torch.uint8 or torch.float32, "
+                "or make the data with datasets.from_array"
+            )
+        if values.ndim != 2 or not values.numel():
+            raise ValueError(
+                f"values of {self.name} have shape {tuple(values.shape)}; "
+                "pass shape (n_rows, n) with at least one row and one column"
+            )
+        if labels is not None and labels.shape != values.shape[:1]:
+            raise ValueError(
+                f"{self.name} has {len(values)} rows, but labels of shape {tuple(labels.shape)}; "
+                f"pass one label a row, shape ({len(values)},)"
+            )
+        if labels is not None and labels.dtype != torch.int64:
+            raise TypeError(f"labels of {self.name} are {labels.dtype}; pass torch.int64")
+        if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
+            height, width = self.image_shape
+            raise ValueError(
+                f"{self.name} has {values.shape[1]} columns, but pictures of {height} × {width} "
+                f"have {height * width}; pass an image_shape whose product is {values.shape[1]}"
+            )
+        for part, rows in self.parts.items():
+            if not rows or rows.step != 1 or rows[0] < 0 or rows[-1] >= len(values):
+                raise ValueError(
+                    f"part {part!r} is {rows}; pass range(start, stop) within the "
+                    f"{len(values)} rows of {self.name}"
+                )
+        object.__setattr__(self, "parts", dict(self.parts))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        rows, columns = self.values.shape
+        return f"Data({self.name!r}, {rows} rows × {columns} columns, {self.encoding})"
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the states, which is the number of visible states needed."""
+        return self.encoding.n_columns(self.values.shape[1])
+
+    def to(self, device: torch.device | str) -> Data:
+        """Move values, labels and encoding to a device."""
+        return dataclasses.replace(
+            self,
+            values=self.values.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            encoding=self.encoding.to(device),
+        )
+
+    # States
+
+    def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
+        """Return the states of some rows, float32, shape (len(index), n_columns), new memory.
+
+        Parameters
+        ----------
+        index
+            Row numbers, int64, shape (n,), on the device of the data.
+        stream
+            Where stochastic binarisation draws from; the other encodings leave it alone.
+        """
+        return self.encoding.encode(self.values.index_select(0, index), stream)
+
+    def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
+        """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
+        for block in self.values.split(size):
+            yield self.encoding.encode(block, stream)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column of the states, float64, shape (n_columns,) each.
+
+        The variance is that of these rows (divided by their number). For stochastic
+        binarisation the moments are those over all draws, so that no stream is needed.
+        """
+        encoding = self.encoding
+        if isinstance(encoding, Stochastic):
+            mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments()
+            step = 1 - encoding.low_state
+            return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
+        # Sums of differences to the first row: no cancellation, and exactly 0 for a constant.
+        first = encoding.encode(self.values[:1]).double()
+        sums, squares = torch.zeros_like(first[0]), torch.zeros_like(first[0])
+        for block in self.blocks():
+            difference = block.double() - first
+            sums += difference.sum(0)
+            squares += difference.square_().sum(0)
+        mean_difference = sums / len(self)
+        variance = squares / len(self) - mean_difference.square()
+        return first[0] + mean_difference, variance.clamp_min_(0.0)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over type, shape, values and encoding, hexadecimal: what a model learns from."""
+        head = [str(self.values.dtype), list(self.values.shape), self.encoding.to_config()]
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        for block in self.values.split(_BLOCK):
+            digest.update(block.cpu().contiguous().numpy())
+        return digest.hexdigest()
+
+    # Other encodings of the same values
+
+    def with_encoding(self, encoding: Encoding) -> Data:
+        """Encode the stored values in another way; ValueError where it cannot encode them."""
+        encoding.check(self.values)
+        return self._replace(encoding.to(self.values.device))
+
+    def binarize(self, threshold: float = defaults.THRESHOLD) -> Data:
+        """Two states by a threshold: 1 above it, 0 at or below it.
+
+        Parameters
+        ----------
+        threshold
+            For pictures and other data that are `Scaled`, a fraction of the range: 0.5 of grey
+            values 0 to 255 is 127.5. For data that are `AsIs`, a plain value.
+        """
+        if isinstance(self.encoding, Scaled):
+            low, high = self.encoding.low, self.encoding.high
+            return self.with_encoding(Threshold(low + threshold * (high - low)))
+        self._require_as_loaded("binarize")
+        return self.with_encoding(Threshold(threshold))
+
+    def binarize_stochastically(self) -> Data:
+        """Two states drawn anew every time: a value's place in its range is the chance of a 1.
+
+        The range is that of `Scaled` data, and 0 to 1 of data that are `AsIs`.
+        """
+        if isinstance(self.encoding, Scaled):
+            return self.with_encoding(Stochastic(self.encoding.low, self.encoding.high))
+        self._require_as_loaded("binarize_stochastically")
+        return self.with_encoding(Stochastic(0.0, 1.0))
+
+    def to_spins(self) -> Data:
+        """States −1 and 1 in place of 0 and 1, for data that are binarised or have two values."""
+        if isinstance(self.encoding, Threshold | Stochastic):
+            return self.with_encoding(dataclasses.replace(self.encoding, low_state=-1.0))
+        low, high = (float(bound) for bound in self.values.aminmax())
+        ends = {low, high}
+        if isinstance(self.encoding, AsIs) and (ends <= {0.0, 1.0} or ends <= {-1.0, 1.0}):
+            blocks = self.values.split(_BLOCK)
+            if all(bool(((block == low) | (block == high)).all()) for block in blocks):
+                level = 0.5 if ends <= {0.0, 1.0} else 0.0
+                return self.with_encoding(Threshold(level, low_state=-1.0))
+        raise ValueError(
+            f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
+            "call binarize or binarize_stochastically first"
+        )
+
+    def standardize(self) -> Data:
+        """Every column less its mean, divided by its standard deviation, both of these rows.
+
+        Held-out rows take the encoding of the training rows:
+        ``test.with_encoding(train.encoding)``.
+        """
+        mean, variance = self._replace(AsIs()).moments()
+        return self.with_encoding(Standardized(mean, variance.sqrt()))
+
+    def one_hot(self, n_categories: int | None = None) -> Data:
+        """One state a category; by default as many categories as the largest value needs."""
+        if n_categories is None:
+            n_categories = max(2, int(self.values.max()) + 1)
+        return self.with_encoding(OneHot(n_categories))
+
+    def as_pictures(self, height: int, width: int) -> Data:
+        """Take the rows as pictures; grey values in bytes become `Scaled` from 0–255 to 0–1."""
+        return dataclasses.replace(
+            self, image_shape=(height, width), encoding=picture_encoding(self.values)
+        )
+
+    # Parts
+
+    def part(self, name: str) -> Data:
+        """Return a named part, in the same memory."""
+        if name not in self.parts:
+            near = difflib.get_close_matches(name, self.parts, n=1)
+            raise ValueError(
+                f"{self.name} has no part {name!r}"
+                + (f"; did you mean {near[0]!r}? " if near else "; ")
+                + (f"Its parts are {', '.join(self.parts)}" if self.parts else "it has no parts")
+            )
+        rows = self.parts[name]
+        return self._rows_only(f"{self.name}:{name}", slice(rows.start, rows.stop))
+
+    def split(self) -> tuple[Data, ...]:
+        """Return all named parts, in their order."""
+        if not self.parts:
+            raise ValueError(
+                f"{self.name} has no parts of its own; call split_randomly(held_out, seed)"
+            )
+        return tuple(self.part(name) for name in self.parts)
+
+    def split_randomly(
+        self, held_out: float = defaults.HELD_OUT, seed: int = defaults.SEED
+    ) -> tuple[Data, Data]:
+        """Split the rows at random into those to train on and those held out; copies the values.
+
+        Parameters
+        ----------
+        held_out
+            Share of the rows to hold out, between 0 and 1; rounded, but at least one row.
+        seed
+            Seed of the order; the same seed makes the same split of as many rows.
+        """
+        held = self._held_out_rows(held_out, seed)
+        kept = torch.ones(len(self), dtype=torch.bool, device=held.device)
+        kept[held] = False
+        return (
+            self._rows_only(f"{self.name}:train", kept.nonzero()[:, 0]),
+            self._rows_only(f"{self.name}:held-out", held),
+        )
+
+    def split_randomly_(
+        self, held_out: float = defaults.HELD_OUT, seed: int = defaults.SEED
+    ) -> tuple[Data, Data]:
+        """Split like `split_randomly`, in place: no copy is made, and this data's rows change order.
+
+        The rows held out change places with the last ones, and both parts look into the same
+        memory as before.
+        """
+        held = self._held_out_rows(held_out, seed)
+        n_train = len(self) - len(held)
+        last = torch.arange(n_train, len(self), device=held.device)
+        into_last = held[held < n_train]
+        out_of_last = last[~torch.isin(last, held)]
+        for tensor in (self.values, self.labels):
+            if tensor is not None:
+                moved = tensor[into_last]
+                tensor[into_last] = tensor[out_of_last]
+                tensor[out_of_last] = moved
+        return (
+            self._rows_only(f"{self.name}:train", slice(n_train)),
+            self._rows_only(f"{self.name}:held-out", slice(n_train, None)),
+        )
+
+    def _held_out_rows(self, held_out: float, seed: int) -> Tensor:
+        """Draw the rows to hold out; sorted, so that memory is read from front to back."""
+        if not 0 < held_out < 1:
+            raise ValueError(f"held_out is {held_out}; pass a share of the rows between 0 and 1")
+        if len(self) < 2:
+            raise ValueError(f"{self.name} has one row, which cannot be split; pass more rows")
+        order = permutation(len(self), Stream(seed, Purpose.SPLIT)).to(self.values.device)
+        n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
+        return order[:n_held_out].sort().values
+
+    def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
+        labels = None if self.labels is None else self.labels[rows]
+        return dataclasses.replace(
+            self, name=name, values=self.values[rows], labels=labels, parts={}
+        )
+
+    def _replace(self, encoding: Encoding) -> Data:
+        return dataclasses.replace(self, encoding=encoding)
+
+    def _require_as_loaded(self, method: str) -> None:
+        if not isinstance(self.encoding, AsIs):
+            raise ValueError(
+                f"{self.name} is encoded by {type(self.encoding).__name__} already, and {method} "
+                "works on stored values; call it on the data as they were loaded"
+            )
+
+
+def picture_encoding(values: Tensor) -> Encoding:
+    """Choose what pictures start with: grey values in bytes are scaled, all others left."""
+    return Scaled(0.0, 255.0) if values.dtype == torch.uint8 and values.max() > 1 else AsIs()

@@ -1,0 +1,60 @@
+"""Shuffled minibatches, whose order is a function of seed and update and of nothing else."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from harmonium import defaults, kernels
+from harmonium.datasets.data import Data
+from harmonium.rng import Purpose, Stream
+
+
+class Minibatches:
+    """Every row once an epoch, in a new random order each epoch.
+
+    Any batch can be asked for by itself: there is no position to lose, and a run that is resumed
+    sees the rows that it would have seen. The rows stay as they are stored, on their device, and
+    only a batch becomes floating-point states.
+
+    Parameters
+    ----------
+    data
+        The training rows.
+    batch_size
+        Rows a batch; the last of an epoch may be shorter.
+
+    Raises
+    ------
+    ValueError
+        If a batch would be empty or larger than the data.
+    """
+
+    def __init__(self, data: Data, batch_size: int = defaults.BATCH_SIZE) -> None:
+        if not 1 <= batch_size <= len(data):
+            raise ValueError(
+                f"batch_size is {batch_size}, but {data.name} has {len(data)} training rows; "
+                f"pass 1 to {len(data)}"
+            )
+        self.data = data
+        self.batch_size = batch_size
+        self._order: tuple[int, int, Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.data) // self.batch_size)
+
+    def batch(self, update: int, seed: int) -> Tensor:
+        """The states that update number ``update`` learns from, shape (rows, n_columns)."""
+        epoch, number = divmod(update, len(self))
+        start = number * self.batch_size
+        rows = self._epoch_order(epoch, seed)[start : start + self.batch_size]
+        return self.data.rows(rows, Stream(seed, Purpose.ENCODE, position=update))
+
+    def _epoch_order(self, epoch: int, seed: int) -> Tensor:
+        """The order of an epoch's rows; the last one asked for is kept."""
+        if self._order is None or self._order[:2] != (epoch, seed):
+            order = kernels.permutation(
+                len(self.data), Stream(seed, Purpose.SHUFFLE, position=epoch)
+            )
+            self._order = (epoch, seed, order.to(self.data.values.device))
+        return self._order[2]
