@@ -1,0 +1,29 @@
+"""Arrays in, figures out: the only part of the package that draws.
+
+Two layers. `tile`, `filter_sheet` and `save_sheet` make plain raster sheets within milliseconds,
+fit to be written after every epoch. `filters`, `samples`, `reconstructions` and the others draw
+labelled figures, on an Axes of the caller's or on a figure of their own. Nothing here knows
+models, runs or torch, and no global state of matplotlib is read or changed: a figure made here
+belongs to its caller alone.
+"""
+
+from harmonium.plots.curves import learning_curves
+from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
+from harmonium.plots.files import save, save_sheet
+from harmonium.plots.pictures import filters, reconstructions, samples
+from harmonium.plots.sheets import filter_sheet, scale_each, tile
+
+__all__ = [
+    "activity_histogram",
+    "filter_sheet",
+    "filters",
+    "hidden_activity",
+    "learning_curves",
+    "reconstructions",
+    "samples",
+    "save",
+    "save_sheet",
+    "scale_each",
+    "tile",
+    "weight_histogram",
+]

@@ -1,0 +1,101 @@
+"""What every plot asks of its arguments: finite numbers of the right shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+ImageShape: TypeAlias = tuple[int, int]
+
+
+def finite(values: npt.ArrayLike, name: str, axes: Sequence[str] | None = None) -> FloatArray:
+    """Return `values` as a float64 array, checked.
+
+    Parameters
+    ----------
+    values
+        Anything `numpy.asarray` takes; torch parameters and tensors on any device too.
+    name
+        What the caller calls the array, for messages.
+    axes
+        Names of the axes the array must have, such as ``("n_visible", "n_hidden")``; None admits
+        any number.
+
+    Raises
+    ------
+    ValueError
+        If the values are not numbers, the number of axes is wrong, the array is empty, or a value
+        is not finite.
+    """
+    array = _as_numbers(values, name)
+    if axes is not None and array.ndim != len(axes):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but {len(axes)} axes are needed; "
+            f"pass shape ({', '.join(axes)})"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape} and so holds nothing to draw")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name} holds NaN or infinity ({bad.sum():,} of {array.size:,} values, the first at "
+            f"index {first}); only finite numbers can be drawn"
+        )
+    return array
+
+
+def check_image_shape(image_shape: ImageShape, n_pixels: int, name: str) -> ImageShape:
+    """Return `image_shape` as two ints if it holds `n_pixels`, the width of the array `name`.
+
+    Raises
+    ------
+    ValueError
+        If it is no pair of positive whole numbers, or holds another number of pixels.
+    """
+    try:
+        height, width = (int(side) for side in image_shape)
+        valid = height > 0 and width > 0 and (height, width) == tuple(image_shape)
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(
+            f"image_shape is {image_shape!r}, but two positive whole numbers, (height, width), "
+            "are needed"
+        )
+    if height * width != n_pixels:
+        raise ValueError(
+            f"image_shape ({height}, {width}) makes {height * width} pixels, but {name} has "
+            f"{n_pixels} visible units; pass a shape whose product is {n_pixels}, "
+            f"such as {_squarest(n_pixels)}"
+        )
+    return height, width
+
+
+def whole_number(value: int, name: str, least: int = 1) -> int:
+    """Return `value` if it is a whole number of at least `least`, else raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed")
+    return int(value)
+
+
+def _as_numbers(values: Any, name: str) -> FloatArray:
+    # torch refuses to hand NumPy a tensor that needs a gradient or lives on another device; both
+    # have an obvious meaning when drawn. Asking for the methods keeps torch out of this module.
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        values = values.detach().cpu()
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} cannot be read as an array of numbers: {error}") from error
+
+
+def _squarest(n_pixels: int) -> ImageShape:
+    """Return the most nearly square (height, width) with `n_pixels` pixels."""
+    height = next(side for side in range(math.isqrt(n_pixels), 0, -1) if n_pixels % side == 0)
+    return height, n_pixels // height

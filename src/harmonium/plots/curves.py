@@ -1,0 +1,168 @@
+"""Learning curves: the rows of a run as small multiples, training and held-out together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
+
+from harmonium.plots import style
+from harmonium.plots.arrays import FloatArray
+
+_TRAINING, _HELD_OUT = ("training", style.BLUE), ("held-out", style.ORANGE)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One of the small multiples: the keys it draws, their labels and colours, and its axis."""
+
+    title: str
+    unit: str
+    series: Mapping[str, tuple[str, str]]
+    scale: str = "linear"
+    zero_line: bool = False
+    percent: bool = False
+
+
+def _pair(key: str) -> Mapping[str, tuple[str, str]]:
+    return {key: _TRAINING, f"held_out_{key}": _HELD_OUT}
+
+
+def _single(key: str) -> Mapping[str, tuple[str, str]]:
+    return {key: ("", style.BLUE)}
+
+
+_PANELS = (
+    _Panel("Pseudo-log-likelihood", "nats per row", _pair("pseudo_log_likelihood")),
+    _Panel("Reconstruction error", "per row", _pair("reconstruction_error")),
+    _Panel("Free energy, training − held-out", "nats", _single("free_energy_gap"), zero_line=True),
+    _Panel("Size of updates ÷ size of weights", "ratio", _single("update_ratio"), scale="log"),
+    _Panel(
+        "Dead and saturated hidden units",
+        "share of units",
+        {"dead_hidden": ("dead", style.BLUE), "saturated_hidden": ("saturated", style.ORANGE)},
+        percent=True,
+    ),
+    _Panel(
+        "Units that one sweep changes",
+        "share of units",
+        {
+            "visible_flip_rate": ("visible", style.BLUE),
+            "hidden_flip_rate": ("hidden", style.ORANGE),
+        },
+        percent=True,
+    ),
+    _Panel("Learning rate", "", _single("learning_rate")),
+)
+
+
+def learning_curves(
+    rows: Sequence[Mapping[str, Any]], figure: Figure | SubFigure | None = None
+) -> Figure | SubFigure:
+    """Draw the metrics of a run against its updates.
+
+    Parameters
+    ----------
+    rows
+        The rows that training yields, in order. Drawn are ``pseudo_log_likelihood`` and
+        ``reconstruction_error``, both also with ``held_out_`` before them, ``free_energy_gap``,
+        ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
+        ``hidden_flip_rate`` and ``learning_rate``. A row may lack any of them or hold None; a panel of which no row knows
+        anything is left out. The horizontal axis is ``update``, or else ``epoch``, or else the
+        index of the row.
+    figure
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    Figure or SubFigure
+
+    Raises
+    ------
+    ValueError
+        If there is no row, no row has a key that is drawn, or a value is no finite number.
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("rows is empty, so there are no learning curves to draw")
+    panels = [p for p in _PANELS if any(row.get(k) is not None for row in rows for k in p.series)]
+    if not panels:
+        known = ", ".join(key for panel in _PANELS for key in panel.series)
+        raise ValueError(
+            "no row has a metric that is drawn; the first row has "
+            f"{', '.join(sorted(rows[0])) or 'no keys'}, and drawn are {known}"
+        )
+    time, positions = _time(rows)
+    lines = [{key: _column(rows, positions, key) for key in panel.series} for panel in panels]
+
+    n_columns = min(3, len(panels))
+    n_rows = -(-len(panels) // n_columns)
+    # The first panel, the one that matters most, takes the places that would stay empty.
+    n_spare = n_rows * n_columns - len(panels)
+    if figure is None:
+        figure = style.new_figure((0.4 + 3.2 * n_columns, 0.2 + 2.45 * n_rows))
+    grid = figure.add_gridspec(n_rows, n_columns)
+    for i, (panel, series) in enumerate(zip(panels, lines, strict=True)):
+        row, column = divmod(i + n_spare, n_columns)
+        place = grid[row, column] if i else grid[0, : n_spare + 1]
+        # The bottom row carries the name of the common axis.
+        _draw(figure.add_subplot(place), panel, series, time if row == n_rows - 1 else "")
+    return figure
+
+
+def _draw(
+    ax: Axes, panel: _Panel, series: Mapping[str, tuple[FloatArray, FloatArray]], time: str
+) -> None:
+    style.dress(ax)
+    ax.grid(axis="y", color=style.FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    if panel.zero_line:
+        ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    for key, (label, colour) in panel.series.items():
+        x, y = series[key]
+        if len(x):
+            # A line hides where its points are, and through a single one there is no line.
+            marker = "o" if len(x) <= 25 else ""
+            ax.plot(x, y, color=colour, label=label, linewidth=1.5, marker=marker, markersize=3)
+    if len(panel.series) > 1:
+        ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+    if panel.scale == "log" and all((y > 0).all() for _, y in series.values()):
+        ax.set_yscale("log")
+    if panel.percent:
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+        ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    style.name(ax, panel.title, x=time, y=panel.unit, size=style.LABEL_SIZE + 1)
+
+
+def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[str, FloatArray]:
+    for key in ("update", "epoch"):
+        if all(row.get(key) is not None for row in rows):
+            return key, np.array([_number(row[key], key, i) for i, row in enumerate(rows)])
+    return "row", np.arange(len(rows), dtype=np.float64)
+
+
+def _column(
+    rows: Sequence[Mapping[str, Any]], positions: FloatArray, key: str
+) -> tuple[FloatArray, FloatArray]:
+    """Return positions and values of the rows that know `key`."""
+    known = [i for i, row in enumerate(rows) if row.get(key) is not None]
+    return positions[known], np.array([_number(rows[i][key], key, i) for i in known])
+
+
+def _number(value: Any, key: str, index: int) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise ValueError(
+            f"{key} of rows[{index}] is {value!r}, but only finite numbers can be drawn"
+        )
+    return number

@@ -1,0 +1,236 @@
+"""Figures of what the visible units see: filters, samples along chains, reconstructions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+
+from harmonium.plots import style
+from harmonium.plots.arrays import FloatArray, ImageShape, check_image_shape, finite, whole_number
+from harmonium.plots.sheets import grey_levels, mosaic, near_square, scale_each, value_limits
+
+
+def filters(
+    weights: npt.ArrayLike,
+    image_shape: ImageShape | None,
+    ax: Axes | None = None,
+    n: int | None = None,
+    *,
+    strongest_first: bool = False,
+    cmap: str | Colormap = style.DIVERGING,
+) -> Axes:
+    """Draw the weights of each hidden unit as a picture on its own scale, zero in its middle.
+
+    Parameters
+    ----------
+    weights
+        Shape ``(n_visible, n_hidden)``.
+    image_shape
+        ``(height, width)`` of the visible units. None if they are no picture: then the weights
+        are a heat map on one scale, with one row a hidden unit and one column a visible unit.
+    ax
+        Where to draw; by default on a new figure, found at ``ax.figure`` of what is returned.
+    n
+        How many filters to draw, at most; by default all.
+    strongest_first
+        Order by the Euclidean norm of the filters, the largest first, rather than by number.
+    cmap
+        Colours from negative to positive, such as ``"gray"``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If `weights` is empty, not finite, or does not fit `image_shape`.
+    """
+    rows = finite(weights, "weights", ("n_visible", "n_hidden")).T
+    n_hidden, n_visible = rows.shape
+    order = np.arange(n_hidden)
+    if strongest_first:
+        order = np.argsort(-np.linalg.norm(rows, axis=1), kind="stable")
+    if n is not None:
+        order = order[: whole_number(n, "n")]
+    rows = rows[order]
+    title = f"Filters of {_how_many(len(rows), n_hidden, 'hidden unit')}"
+
+    if image_shape is None:
+        largest = float(np.abs(rows).max()) or 1.0
+        ax = style.plot_axes(ax)
+        image = style.heat_map(ax, rows, (-largest, largest), cmap)
+        name = "hidden unit, largest norm first" if strongest_first else "hidden unit"
+        style.name(ax, title, "one row a hidden unit, all on one scale", "visible unit", name)
+        style.colour_key(ax, image, "weight")
+        return ax
+
+    shape = check_image_shape(image_shape, n_visible, "weights")
+    pictures = scale_each(rows).reshape(-1, *shape)
+    whole = mosaic(pictures, near_square(len(rows), shape), gaps=(1, 1), fill=np.nan)
+    ax = style.picture_axes(ax, whole.shape, right=0.75)
+    image = ax.imshow(whole, cmap=cmap, vmin=-1, vmax=1)
+    ax.set(xticks=[], yticks=[])
+    order_named = ", the largest norm first" if strongest_first else ""
+    style.name(ax, title, f"each on its own scale{order_named}")
+    style.colour_key(ax, image, ticks=[-1, 0, 1], tick_labels=["−max", "0", "+max"])
+    return ax
+
+
+def samples(
+    chains: npt.ArrayLike,
+    image_shape: ImageShape | None,
+    ax: Axes | None = None,
+    *,
+    sweeps_per_sample: int | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw samples of several chains: one row a chain, its own time running to the right.
+
+    Parameters
+    ----------
+    chains
+        Shape ``(n_chains, n_samples, n_visible)``: states, or means for a smoother display.
+    image_shape
+        ``(height, width)`` of the visible units. None if they are no picture: then a heat map
+        with one row a sample and one column a visible unit, the chains below one another and time
+        running down within each.
+    ax
+        Where to draw; by default on a new figure.
+    sweeps_per_sample
+        Sweeps between neighbouring samples of a chain, for the label.
+    limits
+        The values drawn black and white, as in `tile`; by default the least and the largest.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If `chains` is empty, not finite, or does not fit `image_shape`.
+    """
+    values = finite(chains, "chains", ("n_chains", "n_samples", "n_visible"))
+    n_chains, n_samples, n_visible = values.shape
+    title = f"Samples of {_plural(n_chains, 'chain')}"
+    time = "sample of the chain"
+    if sweeps_per_sample is not None:
+        sweeps = _plural(whole_number(sweeps_per_sample, "sweeps_per_sample"), "sweep")
+        time += f", {sweeps} apart"
+
+    if image_shape is None:
+        gap = max(1, round(0.15 * n_samples)) if n_chains > 1 else 0
+        ax = style.plot_axes(ax, size=(6.4, 4.6))
+        table = mosaic(values, 1, gaps=(gap, 0), fill=np.nan)
+        image = style.heat_map(ax, table, _table_limits(values, limits))
+        style.number_blocks(ax, "y", n_chains, n_samples, gap)
+        style.name(ax, title, f"one row a {time}; its time runs down", "visible unit", "chain")
+        style.colour_key(ax, image, "value")
+        return ax
+
+    shape = check_image_shape(image_shape, n_visible, "chains")
+    pictures = grey_levels(values, limits).reshape(-1, *shape)
+    whole = mosaic(pictures, n_samples, gaps=(1, 1), fill=np.nan)
+    ax = style.picture_axes(ax, whole.shape, left=0.6, bottom=0.5)
+    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+    style.number_blocks(ax, "x", n_samples, shape[1], 1)
+    style.number_blocks(ax, "y", n_chains, shape[0], 1)
+    style.name(ax, title, "one row a chain; its own time runs to the right", f"{time}  →", "chain")
+    return ax
+
+
+def reconstructions(
+    originals: npt.ArrayLike,
+    reconstructed: npt.ArrayLike,
+    image_shape: ImageShape | None,
+    ax: Axes | None = None,
+    *,
+    n_columns: int = 10,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw originals, each above its reconstruction.
+
+    Parameters
+    ----------
+    originals, reconstructed
+        Both of shape ``(n_rows, n_visible)``, row by row belonging together.
+    image_shape
+        ``(height, width)`` of the visible units. None if they are no picture: then a heat map
+        with one column a visible unit, in which each original is a strip above its
+        reconstruction.
+    ax
+        Where to draw; by default on a new figure.
+    n_columns
+        Pairs beside one another, at most; of no meaning where `image_shape` is None.
+    limits
+        The values drawn black and white, as in `tile`; by default the least and the largest of
+        both arrays.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, the shapes differ, or they do not fit `image_shape`.
+    """
+    axes = ("n_rows", "n_visible")
+    before = finite(originals, "originals", axes)
+    after = finite(reconstructed, "reconstructed", axes)
+    if before.shape != after.shape:
+        raise ValueError(
+            f"originals has shape {before.shape}, but reconstructed has shape {after.shape}; "
+            "pass one reconstruction for each original"
+        )
+    n_rows, n_visible = before.shape
+    both = np.stack([before, after], axis=1)
+    title = f"Reconstructions of {_plural(n_rows, 'row')}"
+    subtitle = "each original above its reconstruction"
+
+    if image_shape is None:
+        ax = style.plot_axes(ax, size=(6.4, 4.6))
+        gap = 1 if n_rows > 1 else 0
+        table = mosaic(both, 1, gaps=(gap, 0), fill=np.nan)
+        image = style.heat_map(ax, table, _table_limits(both, limits))
+        style.number_blocks(ax, "y", n_rows, 2, gap)
+        style.name(ax, title, subtitle, "visible unit", "row")
+        style.colour_key(ax, image, "value")
+        return ax
+
+    shape = check_image_shape(image_shape, n_visible, "originals")
+    height, width = shape
+    n_columns = min(whole_number(n_columns, "n_columns"), n_rows)
+    levels = grey_levels(both, limits).reshape(n_rows, 2, height, width)
+    seam = np.full((n_rows, 1, width), np.nan)
+    pairs = np.concatenate([levels[:, 0], seam, levels[:, 1]], axis=1)
+    between = max(2, height // 4)
+    whole = mosaic(pairs, n_columns, gaps=(between, 1), fill=np.nan)
+    ax = style.picture_axes(ax, whole.shape, left=1.0)
+    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+    tops = np.arange(-(-n_rows // n_columns)) * (2 * height + 1 + between)
+    middle = (height - 1) / 2
+    ax.set_xticks([])
+    ax.set_yticks(
+        np.concatenate([tops + middle, tops + height + 1 + middle]),
+        ["original"] * len(tops) + ["reconstructed"] * len(tops),
+    )
+    style.name(ax, title, subtitle)
+    return ax
+
+
+def _table_limits(values: FloatArray, limits: tuple[float, float] | None) -> tuple[float, float]:
+    # A table has a colour scale beside it, which grows upwards whatever the order of the limits.
+    low, high = sorted(value_limits(values, limits))
+    return low, high
+
+
+def _how_many(shown: int, n: int, noun: str) -> str:
+    return _plural(n, noun) if shown == n else f"{shown:,} of {_plural(n, noun)}"
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,163 @@
+"""The common look of all figures: colours, sizes, and the Axes they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+
+# A blue and an orange that stay apart for every kind of colour blindness and in grey print.
+BLUE = "#2f6fa7"
+ORANGE = "#e07b39"
+GREEN = "#3d9a83"
+INK = "#2b2f36"
+MUTED = "#6b7280"
+FAINT = "#d5d9df"
+
+DIVERGING = "RdBu_r"
+SEQUENTIAL = "viridis"
+
+DPI = 200
+LABEL_SIZE = 9
+TICK_SIZE = 8
+TITLE_SIZE = 11
+
+# A pixel of a picture gets a whole number of device pixels a side, so that it stays crisp, as many
+# as these bounds (height, width) allow.
+_LARGEST_PICTURE = (1300, 1500)
+_NARROWEST_FIGURE = 4.0
+_TOP = 0.62
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure of `size` inches whose parts make room for each other."""
+    figure = Figure(figsize=size, dpi=DPI)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    return figure
+
+
+def plot_axes(ax: Axes | None, *, size: tuple[float, float] = (6.4, 3.8)) -> Axes:
+    """Return the caller's Axes, or that of a new figure of `size` inches, in the common look."""
+    if ax is None:
+        ax = new_figure(size).add_subplot()
+    return dress(ax)
+
+
+def picture_axes(
+    ax: Axes | None,
+    shape: tuple[int, int],
+    *,
+    left: float = 0.2,
+    right: float = 0.2,
+    bottom: float = 0.2,
+) -> Axes:
+    """Return the caller's Axes, or that of a new figure that shows pixels crisply.
+
+    `shape` is ``(height, width)`` in pixels. The margins, in inches, hold what stands beside the
+    picture: numbers, names and the colour scale.
+    """
+    if ax is None:
+        height, width = shape
+        zoom = max(1, min(_LARGEST_PICTURE[0] // height, _LARGEST_PICTURE[1] // width))
+        picture_height, picture_width = zoom * height / DPI, zoom * width / DPI
+        figure_width = max(_NARROWEST_FIGURE, left + picture_width + right)
+        figure_height = bottom + picture_height + _TOP
+        ax = Figure(figsize=(figure_width, figure_height), dpi=DPI).add_axes(
+            (
+                left / figure_width,
+                bottom / figure_height,
+                picture_width / figure_width,
+                picture_height / figure_height,
+            )
+        )
+    dress(ax)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    return ax
+
+
+def dress(ax: Axes) -> Axes:
+    """Give an Axes thin grey lines and small readable labels."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(which="both", labelsize=TICK_SIZE, labelcolor=INK, color=MUTED)
+    return ax
+
+
+def name(
+    ax: Axes,
+    title: str,
+    subtitle: str = "",
+    x: str = "",
+    y: str = "",
+    *,
+    size: float = TITLE_SIZE,
+) -> None:
+    """Write title, an explaining line below it, and the names of both directions."""
+    ax.set_title(title, loc="left", fontsize=size, color=INK, pad=21 if subtitle else 8)
+    if subtitle:
+        line = ax.annotate(
+            subtitle,
+            (0, 1),
+            (0, 8),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=LABEL_SIZE,
+            color=MUTED,
+        )
+        # A layout engine would shrink the Axes to make room for this line, small ones to nothing.
+        line.set_in_layout(ax.figure.get_layout_engine() is None)
+    # At the left like the title, so that a label wider than a narrow picture is not cut off.
+    ax.set_xlabel(x, fontsize=LABEL_SIZE, color=INK, loc="left")
+    ax.set_ylabel(y, fontsize=LABEL_SIZE, color=INK)
+
+
+def colour_key(
+    ax: Axes,
+    image: AxesImage,
+    label: str = "",
+    ticks: Sequence[float] | None = None,
+    tick_labels: Sequence[str] | None = None,
+) -> None:
+    """Add a short colour scale to the right of an image, beginning at its top."""
+    box = ax.inset_axes((1.02, 0.55, 0.018, 0.45))
+    bar = ax.figure.colorbar(image, cax=box, ticks=ticks)
+    bar.outline.set_visible(False)
+    if tick_labels is not None:
+        bar.set_ticklabels(list(tick_labels))
+    bar.set_label(label, fontsize=LABEL_SIZE, color=INK)
+    box.tick_params(labelsize=TICK_SIZE, labelcolor=INK, length=0)
+
+
+def heat_map(
+    ax: Axes,
+    values: npt.NDArray[np.float64],
+    limits: tuple[float, float],
+    cmap: str | Colormap = SEQUENTIAL,
+) -> AxesImage:
+    """Draw a matrix as coloured cells that fill the Axes; NaN stays empty."""
+    low, high = limits
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(
+            MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
+    # Without "nearest", cells that are wide but low would be blurred into their neighbours.
+    return ax.imshow(values, cmap=cmap, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+
+
+def number_blocks(ax: Axes, axis: Literal["x", "y"], n: int, size: float, gap: float) -> None:
+    """Label `n` blocks of `size` cells, `gap` cells apart, with their indices at their middles."""
+    most = 12 if axis == "x" else 20
+    step = next(s * 10**e for e in count() for s in (1, 2, 5) if n <= most * s * 10**e)
+    shown = range(0, n, step)
+    places = [i * (size + gap) + (size - 1) / 2 for i in shown]
+    set_ticks = ax.set_xticks if axis == "x" else ax.set_yticks
+    set_ticks(places, [str(i) for i in shown])
