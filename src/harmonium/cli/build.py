@@ -1,0 +1,160 @@
+"""From options to objects: the data, the model and the state of a run."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from harmonium import datasets, defaults, training
+from harmonium.cli.options import TrainingOptions
+from harmonium.datasets import Data, Minibatches, OneHot
+from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import Gibbs
+from harmonium.training import TrainingState
+from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+_GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, saying what is.
+    """
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the device {name!r} is not there ({reason}); there is {', '.join(there)}"
+        ) from error
+    return device
+
+
+def load_data(
+    options: TrainingOptions, progress: datasets.Progress = datasets.quiet
+) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, encoded as the visible units need them.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the data cannot be found or read, or cannot be encoded.
+    """
+    data = datasets.load(options.data, progress=progress)
+    if options.height_and_width is not None:
+        data = data.as_pictures(*options.height_and_width)
+    data = _encode(data, options)
+    held_out: Data | None
+    if data.parts:
+        train, held_out = data.part("train"), data.part("validation")
+    elif options.held_out:
+        train, held_out = data.split_randomly_(options.held_out, options.seed)
+    else:
+        train, held_out = data, None
+    if options.visible == "gaussian" and options.standardize is not False:
+        train = train.standardize()
+        if held_out is not None:
+            held_out = held_out.with_encoding(train.encoding)
+    return train, held_out
+
+
+def _encode(data: Data, options: TrainingOptions) -> Data:
+    """The encodings that need no statistics of the training rows."""
+    if options.binarize == "stochastic":
+        data = data.binarize_stochastically()
+    elif options.threshold is not None:
+        data = data.binarize(options.threshold)
+    if options.visible == "spin":
+        return data.to_spins()
+    if options.visible == "categorical":
+        return data.one_hot()
+    return data
+
+
+def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:
+    """A model that fits the data, with its start drawn from them.
+
+    Raises
+    ------
+    ValueError
+        If the data are no states of the visible units.
+    """
+    q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
+    visible = _units(options.visible, train.n_columns // (q or 1), q, options)
+    hidden = _units(options.hidden_units, options.hidden, options.hidden_categories, options)
+    for data in (train, held_out):
+        if data is not None:
+            check_states(visible, data, options.seed)
+    return RBM(visible, hidden).init_from_data_(train, options.seed, options.weight_std)
+
+
+def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:
+    match kind:
+        case "binary":
+            return Binary(n)
+        case "spin":
+            return Spin(n)
+        case "gaussian":
+            return Gaussian(n, learn_precision=options.learn_precision)
+    assert n_categories is not None
+    return Categorical(n, n_categories)
+
+
+def check_states(visible: Units, data: Data, seed: int) -> None:
+    """Refuse data that are no states of these units, with a message on all their rows."""
+    stream = Stream(seed, Purpose.ENCODE)
+    try:
+        for block in data.blocks(stream=stream):
+            visible.check(block, data.name)
+    except ValueError:
+        # all rows at once, so that the message counts them all and names the right row
+        visible.check(torch.cat(list(data.blocks(stream=stream))), data.name)
+        raise
+
+
+def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> TrainingState:
+    """The state at the start of a run."""
+    n_chains = None if options.method == "cd" else options.chains or options.batch_size
+    parameters = [p for p in rbm.parameters() if p.requires_grad]
+    make_optimizer = _OPTIMIZERS.get(options.optimizer)
+    n_updates = n_epochs(options, batches) * len(batches)
+    return TrainingState.create(
+        rbm,
+        sampler=Gibbs(sweeps=options.sweeps),
+        n_chains=n_chains,
+        learning_rate=options.learning_rate,
+        momentum=options.momentum,
+        optimizer=make_optimizer(parameters, lr=options.learning_rate) if make_optimizer else None,
+        schedule=partial(training.linear_to_zero, n_updates=n_updates)
+        if options.schedule == "linear"
+        else None,
+        gradient=_GRADIENTS[options.gradient](),
+        penalties=Penalties(
+            l1=options.l1,
+            l2=options.l2,
+            sparsity_target=options.sparsity_target,
+            sparsity_cost=options.sparsity_cost,
+        ),
+        average_decay=options.average,
+        seed=options.seed,
+    )
+
+
+def n_epochs(options: TrainingOptions, batches: Minibatches) -> int:
+    """The epochs asked for, or as many as make the default number of updates."""
+    return options.epochs or max(1, round(defaults.N_UPDATES / len(batches)))

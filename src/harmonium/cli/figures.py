@@ -1,0 +1,137 @@
+"""The pictures of a run: which ones there are, and what is drawn in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harmonium import plots
+from harmonium.datasets import Data
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.runs import RunDirectory
+from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
+
+_SHEET_FILTERS = 100
+_PIXELS_A_FILTER = 56
+_SHOWN_ROWS = 20
+_ACTIVITY_ROWS = 200
+_FINAL_CHAINS = 10
+_FINAL_SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=10, sweeps_per_sample=100)
+
+ImageShape = tuple[int, int] | None
+
+
+def save_filters_of_now(run: RunDirectory, rbm: RBM, image_shape: ImageShape, update: int) -> None:
+    """A sheet of the first filters while training, within milliseconds."""
+    folder = run.figures / "filters"
+    folder.mkdir(exist_ok=True)
+    weights = rbm.weights.detach().cpu()[:, :_SHEET_FILTERS]
+    zoom = max(1, _PIXELS_A_FILTER // image_shape[1]) if image_shape else 2
+    sheet = plots.filter_sheet(weights, image_shape)
+    plots.save_sheet(folder / f"update-{update:09d}.png", sheet, zoom=zoom)
+
+
+def draw_all(
+    run: RunDirectory, rbm: RBM, chains: ChainState | None, data: Data, seed: int
+) -> Iterable[Path]:
+    """Draw a run's pictures anew and return their paths.
+
+    Parameters
+    ----------
+    run
+        Where they go, and whose numbers make the learning curves.
+    rbm
+        The model to look at.
+    chains
+        Chains to sample on from; None starts them at random.
+    data
+        Rows to reconstruct and to measure activity on: held-out ones where there are any.
+    seed
+        Of the samples.
+    """
+    run.figures.mkdir(exist_ok=True)
+    image_shape = picture_shape(rbm, data)
+    weights = rbm.weights.detach().cpu()
+    yield plots.save(plots.filters(weights, image_shape, n=_SHEET_FILTERS), run.figures / "filters.png")
+
+    stream = Stream(seed, Purpose.SAMPLE)
+    if chains is None:
+        chains = start_random(rbm, _FINAL_CHAINS, stream)
+    few = ChainState(chains.visible[:_FINAL_CHAINS].clone(), chains.hidden[:_FINAL_CHAINS].clone())
+    means = [
+        rbm.mean_v_from_h(now.hidden).detach() for now in sample(rbm, few, _FINAL_SCHEDULE, stream)
+    ]
+    yield save_samples(
+        run.figures / "samples.png",
+        torch.stack(means, 1),
+        data,
+        image_shape,
+        _FINAL_SCHEDULE.sweeps_per_sample,
+    )
+
+    first = torch.arange(min(len(data), _ACTIVITY_ROWS), device=data.values.device)
+    rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
+    yield save_reconstructions(
+        run.figures / "reconstructions.png",
+        rows[:_SHOWN_ROWS],
+        rbm.mean_v_from_h(rbm.mean_h_from_v(rows[:_SHOWN_ROWS])).detach(),
+        data,
+        image_shape,
+    )
+
+    if run.rows():
+        yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
+    yield plots.save(
+        plots.weight_histogram(
+            weights,
+            visible_bias=rbm.visible.bias.detach().cpu(),
+            hidden_bias=rbm.hidden.bias.detach().cpu(),
+        ),
+        run.figures / "weights.png",
+    )
+    yield plots.save(
+        plots.hidden_activity(rbm.mean_h_from_v(rows).detach().cpu()),
+        run.figures / "hidden-activity.png",
+    )
+
+
+def picture_shape(rbm: RBM, data: Data) -> ImageShape:
+    """(height, width) where a row of visible states is a picture, one unit a pixel."""
+    return data.image_shape if rbm.visible.width == 1 else None
+
+
+def save_samples(
+    path: Path,
+    samples: torch.Tensor,
+    data: Data,
+    image_shape: ImageShape,
+    sweeps_per_sample: int,
+) -> Path:
+    """Draw samples of shape (n_chains, n_samples, n_columns) in the user's own units."""
+    ax = plots.samples(
+        in_users_units(samples, data), image_shape, sweeps_per_sample=sweeps_per_sample
+    )
+    return plots.save(ax, path)
+
+
+def save_reconstructions(
+    path: Path,
+    originals: torch.Tensor,
+    reconstructed: torch.Tensor,
+    data: Data,
+    image_shape: ImageShape,
+) -> Path:
+    """Draw rows above their reconstructions, in the user's own units."""
+    above, below = (in_users_units(rows, data) for rows in (originals, reconstructed))
+    return plots.save(plots.reconstructions(above, below, image_shape), path)
+
+
+def in_users_units(states: torch.Tensor, data: Data) -> np.ndarray:
+    """States or mean states as values such as the data hold; any leading shape."""
+    flat = states.reshape(-1, states.shape[-1])
+    values = data.encoding.decode(flat)
+    return values.reshape(*states.shape[:-1], -1).cpu().numpy()

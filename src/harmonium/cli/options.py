@@ -1,0 +1,219 @@
+"""The options of a training run, once: names, types, defaults, limits and help.
+
+The command line's flags, its help, ``config.json`` and the checks are all made from this table.
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from harmonium import defaults
+
+UnitName = Literal["binary", "spin", "gaussian", "categorical"]
+
+
+def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
+    """A field with its help; ``shown`` says in words what the default is where None stands for it."""
+    show_default = shown or default is not None
+    metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Everything a user can choose about what is learned and how; it decides every bit of a run."""
+
+    data: str = field(
+        default="digits",
+        metadata={
+            "metavar": "DATA",
+            "help": "A named data set (harmonium data list) or a file: .npy .npz .csv .parquet, "
+            "IDX, mnist.pkl.gz.",
+        },
+    )
+    visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")
+    hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
+    hidden_units: UnitName = _option("binary", "Type of the hidden units.", panel="Model")
+    hidden_categories: int | None = _option(
+        None, "States of each hidden unit, where these are categorical.", panel="Model"
+    )
+    learn_precision: bool = _option(
+        False, "Learn the precision of Gaussian units; otherwise it is 1.", panel="Model"
+    )
+    weight_std: float = _option(
+        defaults.WEIGHT_STD, "Standard deviation of the weights at the start.", panel="Model"
+    )
+    image_shape: str | None = _option(
+        None,
+        "HEIGHTxWIDTH of rows that are pictures, such as 28x28, where the file does not say; grey "
+        "values 0 to 255 are then scaled to 0 to 1.",
+        panel="Data",
+    )
+    binarize: str | None = _option(
+        None,
+        "A threshold (for grey pictures as a share of white, such as 0.5), or `stochastic`: grey "
+        "values are probabilities, drawn anew every epoch. Without it grey values are used as "
+        "probabilities.",
+        panel="Data",
+    )
+    standardize: bool | None = _option(
+        None,
+        "Scale every column to mean 0 and variance 1.",
+        panel="Data",
+        shown="with Gaussian visible units",
+    )
+    held_out: float = _option(
+        defaults.HELD_OUT,
+        "Share of a file's rows to watch and not train on; named sets have their own.",
+        panel="Data",
+    )
+    method: Literal["pcd", "cd"] = _option(
+        "pcd",
+        "Persistent chains (pcd), or chains that start at the data in each update (cd).",
+        panel="Training",
+    )
+    sweeps: int = _option(
+        defaults.SWEEPS, "Gibbs sweeps an update: the k of CD-k and PCD-k.", panel="Training"
+    )
+    chains: int | None = _option(
+        None, "Persistent chains.", panel="Training", shown="as many as the batch size"
+    )
+    gradient: Literal["centered", "plain"] = _option(
+        "centered", "Centred or plain gradient.", panel="Training"
+    )
+    learning_rate: float = _option(defaults.LEARNING_RATE, "Learning rate.", panel="Training")
+    schedule: Literal["constant", "linear"] = _option(
+        "constant", "Keep the learning rate, or let it fall linearly to zero.", panel="Training"
+    )
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"] = _option(
+        "sgd", "Optimiser.", panel="Training"
+    )
+    momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
+    batch_size: int = _option(defaults.BATCH_SIZE, "Rows a minibatch.", panel="Training")
+    epochs: int | None = _option(
+        None,
+        "Passes over the training rows.",
+        panel="Training",
+        shown=f"about {defaults.N_UPDATES:,} updates",
+    )
+    l1: float = _option(defaults.L1, "L1 penalty on the weights.", panel="Training")
+    l2: float = _option(defaults.L2, "L2 penalty on the weights.", panel="Training")
+    sparsity_target: float | None = _option(
+        defaults.SPARSITY_TARGET, "Mean activity to draw binary hidden units to.", panel="Training"
+    )
+    sparsity_cost: float = _option(
+        defaults.SPARSITY_COST, "Strength of that pull.", panel="Training"
+    )
+    average: float | None = _option(
+        defaults.AVERAGE_DECAY,
+        "Keep an exponential moving average of the parameters with this decay (such as 0.999); "
+        "it becomes the model.",
+        panel="Training",
+    )
+    seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, before data are read; the rest is checked with the data."""
+        _at_least(1, hidden=self.hidden, sweeps=self.sweeps, batch_size=self.batch_size)
+        for name in ("chains", "epochs"):
+            if getattr(self, name) is not None:
+                _at_least(1, **{name: getattr(self, name)})
+        _at_least(0, learning_rate=self.learning_rate, weight_std=self.weight_std, seed=self.seed)
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"--held-out is {self.held_out}; pass a share from 0 to below 1")
+        if self.method == "cd" and self.chains is not None:
+            raise ValueError(
+                "--chains is for persistent chains: with --method cd there is one chain a row of "
+                "the minibatch; leave --chains out, or take --method pcd"
+            )
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
+            )
+        if (self.hidden_categories is None) != (self.hidden_units != "categorical"):
+            raise ValueError(
+                "--hidden-categories and --hidden-units categorical go together; pass both or neither"
+            )
+        if self.learn_precision and "gaussian" not in (self.visible, self.hidden_units):
+            raise ValueError("--learn-precision is for Gaussian units; this model has none")
+        if self.binarize is not None and self.visible not in ("binary", "spin"):
+            raise ValueError(
+                f"--binarize makes binary states, and --visible is {self.visible}; leave one out"
+            )
+        if self.standardize and self.visible != "gaussian":
+            raise ValueError(
+                f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
+                "leave one out"
+            )
+        self.threshold  # noqa: B018
+        self.height_and_width  # noqa: B018
+
+    @property
+    def threshold(self) -> float | None:
+        """The number that ``--binarize`` gives, if it gives one."""
+        if self.binarize is None or self.binarize == "stochastic":
+            return None
+        try:
+            threshold = float(self.binarize)
+        except ValueError:
+            threshold = math.nan
+        if not math.isfinite(threshold):
+            raise ValueError(
+                f"--binarize is {self.binarize!r}; pass a threshold such as 0.5, or `stochastic`"
+            )
+        return threshold
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """The numbers that ``--image-shape`` gives."""
+        if self.image_shape is None:
+            return None
+        height, _, width = self.image_shape.partition("x")
+        if not (height.isdecimal() and width.isdecimal()):
+            raise ValueError(
+                f"--image-shape is {self.image_shape!r}; pass HEIGHTxWIDTH, such as 28x28"
+            )
+        return int(height), int(width)
+
+
+def flag(name: str) -> str:
+    """The command line's spelling of an option."""
+    return "--" + name.replace("_", "-")
+
+
+def training_options_among(arguments: list[str]) -> dict[str, str]:
+    """``--name value`` and ``--name=value`` pairs of training options left on a command line.
+
+    Raises
+    ------
+    ValueError
+        For the first argument that is none, with the nearest that is.
+    """
+    names = {flag(f.name): f.name for f in fields(TrainingOptions) if f.name != "data"}
+    found: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"there is no option {argument}{hint}")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "True"
+        found[names[name]] = value
+    return found
+
+
+def _at_least(least: int, **values: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value >= least):
+            what = "a positive number" if least == 0 else f"{least}"
+            raise ValueError(
+                f"{flag(name)} is {value:g}; pass {what if least else '0 or ' + what}"
+                f"{' or more' if least else ''}"
+            )

@@ -1,0 +1,199 @@
+"""How a run is reported: a bar on a terminal, plain lines in a pipe, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_SECONDS_BETWEEN_REFRESHES = 0.1
+
+
+class Reporter(Protocol):
+    """What a running command tells whoever waits for it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def update(self, done: int) -> None:
+        """So many updates are made."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """A row of numbers is there."""
+
+    def say(self, text: str) -> None:
+        """A sentence for a person."""
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """The command's result, for machines."""
+
+
+class PlainReporter:
+    """One line a row; sentences as they are."""
+
+    def __init__(self) -> None:
+        self._console = Console(soft_wrap=True, highlight=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, done: int) -> None:
+        """Plain lines show rows alone."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """Print the row's line."""
+        self.say(describe(row))
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        self._console.print(text, markup=False)
+        self._console.file.flush()
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """A person has been told already."""
+
+
+class BarReporter:
+    """A progress bar with the time left, above it a line a row."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("updates ·"),
+            TimeElapsedColumn(),
+            TextColumn("·"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            auto_refresh=False,
+        )
+        self._task = self._progress.add_task("training", total=total, completed=done)
+        self._refreshed = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int) -> None:
+        """Move the bar, a few times a second."""
+        now = time.monotonic()
+        if now - self._refreshed > _SECONDS_BETWEEN_REFRESHES:
+            self._refreshed = now
+            self._progress.update(self._task, completed=done, refresh=True)
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """Print the row's line above the bar."""
+        self._progress.update(self._task, completed=int(row["update"]))
+        self.say(describe(row))
+
+    def say(self, text: str) -> None:
+        """Print a sentence above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """A person has been told already."""
+
+
+class JsonReporter:
+    """One JSON object a line on standard output; sentences go to standard error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, done: int) -> None:
+        """Machines read rows."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """Print the row."""
+        print(json.dumps({"event": "row", **row}), flush=True)
+
+    def say(self, text: str) -> None:
+        """Print a sentence where it does not disturb the objects."""
+        print(text, file=sys.stderr, flush=True)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Print the result."""
+        print(json.dumps({"event": "finished", **result}), flush=True)
+
+
+def choose_reporter(as_json: bool, total: int = 0, done: int = 0) -> Reporter:
+    """JSON if asked for, a bar on a terminal, else plain lines."""
+    if as_json:
+        return JsonReporter()
+    if total and sys.stdout.isatty():
+        return BarReporter(total, done)
+    return PlainReporter()
+
+
+def describe(row: Mapping[str, float]) -> str:
+    """One row as a line for a person."""
+    parts = [f"epoch {row['epoch']:g}", f"update {int(row['update']):,}"]
+    for key, label, form in (
+        ("pseudo_log_likelihood", "pseudo-log-likelihood", "{:.2f}"),
+        ("reconstruction_error", "reconstruction error", "{:.2f}"),
+    ):
+        if key in row:
+            text = f"{label} {form.format(row[key])}"
+            if f"held_out_{key}" in row:
+                text += f" (held-out {form.format(row[f'held_out_{key}'])})"
+            parts.append(text)
+    if "free_energy_gap" in row:
+        parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
+    parts.append(f"{row['rows_per_second']:,.0f} rows/s")
+    return " · ".join(parts)
+
+
+@contextmanager
+def download_progress() -> Iterator[Any]:
+    """A callback for `harmonium.datasets` that draws a bar on a terminal, or prints a line."""
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def report(name: str, done: int, total: int | None) -> None:
+            if name not in seen:
+                seen.add(name)
+                print(f"fetching {name}", file=sys.stderr, flush=True)
+
+        yield report
+        return
+    bars: dict[str, Any] = {}
+    columns = (TextColumn("fetching {task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def draw(name: str, done: int, total: int | None) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=total)
+            progress.update(bars[name], completed=done, total=total)
+
+        yield draw

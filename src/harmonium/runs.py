@@ -1,0 +1,238 @@
+"""The run directory: where a run's files are, and how they are written without losing any.
+
+``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row a line),
+``checkpoints/``, ``model.safetensors`` and ``figures/``. Every command reads and writes this
+layout and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harmonium.files import write_whole
+
+FORMAT = 1
+"""Version of the layout; a newer one is refused."""
+
+_KEPT_CHECKPOINTS = 2
+
+
+class RunDirectory:
+    """One run on disk.
+
+    Parameters
+    ----------
+    path
+        The directory; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """A run that exists.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none, naming the runs beside it.
+        ValueError
+            If its configuration is damaged, or was written by a newer harmonium.
+        """
+        run = cls(path)
+        if not run.config_path.is_file():
+            there = "is no run directory" if run.path.exists() else "does not exist"
+            beside = sorted(p.parent.name for p in run.path.parent.glob("*/config.json"))
+            known = f"runs beside it: {', '.join(beside)}" if beside else "harmonium train begins one"
+            raise FileNotFoundError(f"{run.path} {there}; {known}")
+        version = run.config()["format"]
+        if version > FORMAT:
+            raise ValueError(
+                f"{run.path} has format {version}, and this harmonium reads up to {FORMAT}; "
+                "install a newer harmonium"
+            )
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        """What defines the run."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Rows of numbers."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        """The trained model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+    def check_free(self, overwrite: bool) -> None:
+        """Refuse to write over what exists, unless it is a run and that was asked for.
+
+        Raises
+        ------
+        FileExistsError
+            Says what exists and what would work.
+        """
+        if not os.path.lexists(self.path):
+            return
+        try:
+            self.config()
+        except (OSError, ValueError):
+            # other programs have a config.json too: replacing deletes, so it has to be one of ours
+            raise FileExistsError(
+                f"{self.path} exists and is no run; choose another --out"
+            ) from None
+        if not overwrite:
+            raise FileExistsError(
+                f"the run {self.path} exists; choose another --out, go on with "
+                f"`harmonium resume {self.path}`, or replace it with --overwrite"
+            )
+
+    def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
+        """Make the directory with its configuration and first checkpoint, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            As the file system says it, or that there is something already (`check_free`); a run
+            that was to be replaced is then still there, and nothing else is left behind.
+        """
+        self.check_free(overwrite)
+        new_folders = [folder for folder in self.path.parents if not folder.exists()]
+        partial = RunDirectory(self.path.with_name(f".{self.path.name}.{os.getpid()}"))
+        try:
+            (partial.path / "checkpoints").mkdir(parents=True)
+            partial.figures.mkdir()
+            partial.write_config(config)
+            partial.metrics_path.touch()
+            write_whole(partial.checkpoint_path(0), checkpoint)
+            self._take_over(partial.path)
+        except BaseException:
+            shutil.rmtree(partial.path, ignore_errors=True)
+            for folder in new_folders:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            raise
+
+    def _take_over(self, new: Path) -> None:
+        """Put a finished directory in this one's place; what was there stays until it is."""
+        if not self.path.exists():
+            new.rename(self.path)
+            return
+        old = new.with_name(f"{new.name}.old")
+        self.path.rename(old)
+        try:
+            new.rename(self.path)
+        except BaseException:
+            old.rename(self.path)
+            raise
+        shutil.rmtree(old)
+
+    def config(self) -> dict[str, Any]:
+        """Everything that defines the run.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no run's.
+        """
+        try:
+            config = json.loads(self.config_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.config_path} is damaged ({error}); the weights can still be read from the "
+                "run's model.safetensors or checkpoints"
+            ) from error
+        if not (
+            isinstance(config, dict)
+            and isinstance(config.get("format"), int)
+            and {"options", "data"} <= config.keys()
+        ):
+            raise ValueError(f"{self.config_path} is not the configuration of a harmonium run")
+        return config
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the configuration."""
+        text = json.dumps({"format": FORMAT, **config}, indent=2, allow_nan=False)
+        write_whole(self.config_path, (text + "\n").encode())
+
+    def append_row(self, row: Mapping[str, float]) -> None:
+        """Add one row of numbers."""
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row), allow_nan=False) + "\n")
+
+    def rows(self) -> list[dict[str, float]]:
+        """All rows of numbers; a last line that was cut off by a crash does not count."""
+        rows = []
+        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def drop_rows_after(self, update: int) -> None:
+        """Forget the rows of updates that will be made again."""
+        kept = [json.dumps(row) + "\n" for row in self.rows() if row["update"] <= update]
+        write_whole(self.metrics_path, "".join(kept).encode())
+
+    def checkpoint_path(self, update: int) -> Path:
+        """Where the checkpoint after an update is kept."""
+        return self.path / "checkpoints" / f"update-{update:09d}.safetensors"
+
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, the newest last."""
+        return sorted((self.path / "checkpoints").glob("update-*.safetensors"))
+
+    def latest_checkpoint(self) -> Path:
+        """The newest checkpoint.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run has none.
+        """
+        checkpoints = self.checkpoints()
+        if not checkpoints:
+            raise FileNotFoundError(
+                f"{self.path} has no checkpoint; start it again with --overwrite"
+            )
+        return checkpoints[-1]
+
+    def prune_checkpoints(self) -> None:
+        """Keep the newest two: the last one, and one to fall back on."""
+        for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
+            old.unlink()
+
+    def remove_unfinished_checkpoints(self) -> None:
+        """Remove what a process that was killed while it wrote a checkpoint has left."""
+        for unfinished in (self.path / "checkpoints").glob(".*.tmp"):
+            unfinished.unlink()
+
+    def free_path(self, name: str) -> Path:
+        """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""
+        return free_path(self.path / name)
+
+
+def free_path(path: Path) -> Path:
+    """Return ``path``, or the first of ``stem-2``, ``stem-3``, ... that does not exist yet."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
