@@ -200,7 +200,12 @@ def test_learning_curves_draw_training_and_held_out_together() -> None:
     rows = [
         row(100, pseudo_log_likelihood=-90.0, held_out_pseudo_log_likelihood=-95.0),
         row(200, pseudo_log_likelihood=-80.0),
-        row(300, pseudo_log_likelihood=-70.0, held_out_pseudo_log_likelihood=-75.0, visible_flip_rate=None),
+        row(
+            300,
+            pseudo_log_likelihood=-70.0,
+            held_out_pseudo_log_likelihood=-75.0,
+            visible_flip_rate=None,
+        ),
     ]
     figure = plots.learning_curves(rows)
     (ax,) = figure.axes
@@ -465,7 +470,9 @@ BAD_CALLS = {
         "pseudo_log_likelihood, held_out_pseudo_log_likelihood",
     ),
     "a row with NaN": (
-        lambda: plots.learning_curves([row(1, visible_flip_rate=0.1), row(2, visible_flip_rate=float("nan"))]),
+        lambda: plots.learning_curves(
+            [row(1, visible_flip_rate=0.1), row(2, visible_flip_rate=float("nan"))]
+        ),
         "visible_flip_rate of rows[1] is nan, but only finite numbers can be drawn",
     ),
     "a row with text": (

@@ -8,43 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-_HOME = {
-    "RBM": "rbm",
-    "Binary": "units",
-    "Spin": "units",
-    "Gaussian": "units",
-    "Categorical": "units",
-    "CenteredGradient": "gradient",
-    "PlainGradient": "gradient",
-    "Penalties": "gradient",
-    "Gibbs": "sampling",
-    "ChainState": "sampling",
-    "Clamp": "sampling",
-    "SamplingSchedule": "sampling",
-    "Stream": "rng",
-    "Purpose": "rng",
-    "Data": "datasets",
-    "Minibatches": "datasets",
-    "Monitor": "monitor",
-    "TrainingState": "training",
-    "load_model": "checkpoint",
-    "save_model": "checkpoint",
-}
-_MODULES = (
-    "checkpoint",
-    "datasets",
-    "diagnostics",
-    "likelihood",
-    "plots",
-    "sampling",
-    "training",
-    "units",
-)
-
-__all__ = ["__version__", *sorted(_HOME), *_MODULES]  # noqa: PLE0604
-
 if TYPE_CHECKING:
     from harmonium import (
         checkpoint,
@@ -66,14 +29,71 @@ if TYPE_CHECKING:
     from harmonium.training import TrainingState
     from harmonium.units import Binary, Categorical, Gaussian, Spin
 
+__version__ = "0.1.0"
+
+__all__ = [
+    "RBM",
+    "Binary",
+    "Categorical",
+    "CenteredGradient",
+    "ChainState",
+    "Clamp",
+    "Data",
+    "Gaussian",
+    "Gibbs",
+    "Minibatches",
+    "Monitor",
+    "Penalties",
+    "PlainGradient",
+    "Purpose",
+    "SamplingSchedule",
+    "Spin",
+    "Stream",
+    "TrainingState",
+    "__version__",
+    "checkpoint",
+    "datasets",
+    "diagnostics",
+    "likelihood",
+    "load_model",
+    "plots",
+    "sampling",
+    "save_model",
+    "training",
+    "units",
+]
+
+_HOME = {
+    "Binary": "units",
+    "Categorical": "units",
+    "CenteredGradient": "gradient",
+    "ChainState": "sampling",
+    "Clamp": "sampling",
+    "Data": "datasets",
+    "Gaussian": "units",
+    "Gibbs": "sampling",
+    "Minibatches": "datasets",
+    "Monitor": "monitor",
+    "Penalties": "gradient",
+    "PlainGradient": "gradient",
+    "Purpose": "rng",
+    "RBM": "rbm",
+    "SamplingSchedule": "sampling",
+    "Spin": "units",
+    "Stream": "rng",
+    "TrainingState": "training",
+    "load_model": "checkpoint",
+    "save_model": "checkpoint",
+}
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"harmonium.{_HOME[name]}"), name)
-    if name in _MODULES:
+    if name in __all__:
         return importlib.import_module(f"harmonium.{name}")
     raise AttributeError(f"module 'harmonium' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

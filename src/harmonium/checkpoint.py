@@ -195,8 +195,20 @@ def _serialize(kind: str, tensors: dict[str, Tensor], config: dict[str, Any]) ->
         "config": text,
         "sha256": _digest(on_cpu, text),
     }
-    content: bytes = serialize(on_cpu, metadata)
-    return content
+    return _in_fixed_order(serialize(on_cpu, metadata))
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """The same safetensors file with its header in order of names.
+
+    Safetensors writes metadata in an order that changes from call to call, and the same run has
+    to end in the same bytes.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    ordered = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"))
+    header = ordered.encode()
+    header += b" " * (-len(header) % 8)  # the tensors behind it stay aligned
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -367,12 +379,12 @@ def _make_schedule(
             f"the checkpoint's learning-rate schedule is a {config['type']}; pass "
             "schedule=lambda optimizer: ... that makes it"
         )
-    rates = [group["lr"] for group in optimizer.param_groups]
+    before = [dict(group) for group in optimizer.param_groups]
     schedule = make(optimizer) if make else LinearLR(optimizer)
     schedule.load_state_dict(_with_own_keys(config["state"]))
-    # making a scheduler takes its first step
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
+    # making a scheduler takes its first step, and some set momentum and more besides the rate
+    for group, was in zip(optimizer.param_groups, before, strict=True):
+        group.update(was)
     return schedule
 
 

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from harmonium import defaults
 from harmonium.rbm import RBM
-from harmonium.units import Binary
+from harmonium.units import Binary, Gaussian
+
+VARIANCE_FLOOR = 1e-4
+"""Of standardised data, a hundredth of their standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class CenteredGradient(Gradient):
 
 @dataclass
 class Penalties:
-    """What is added to the loss: decay of the weights and a target for the hidden activity.
+    """What is added to the loss: decay of weights, a target for hidden activity, a floor of noise.
 
     Parameters
     ----------
@@ -129,6 +132,10 @@ class Penalties:
         hidden unit's input (Hinton, 2010, section 11).
     sparsity_rate
         Weight of the newest minibatch in the moving average of the activity.
+    variance_floor
+        Where visible units learn their precision, ``variance_floor / 2 * precision`` is added for
+        each, as if every value carried noise of that variance. Without it the precision of a
+        constant column grows until it overflows.
     """
 
     l1: float = defaults.L1
@@ -136,11 +143,12 @@ class Penalties:
     sparsity_target: float | None = defaults.SPARSITY_TARGET
     sparsity_cost: float = defaults.SPARSITY_COST
     sparsity_rate: float = defaults.SPARSITY_RATE
+    variance_floor: float = VARIANCE_FLOOR
     activity: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what would not be a penalty."""
-        for name in ("l1", "l2", "sparsity_cost"):
+        for name in ("l1", "l2", "sparsity_cost", "variance_floor"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; pass 0 or a positive number")
         if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
@@ -176,6 +184,9 @@ class Penalties:
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             _grad(rbm.hidden.bias).add_(pull)
             weights.addr_(data.visible["bias"].mean(0), pull)
+        if isinstance(rbm.visible, Gaussian) and rbm.visible.log_precision.requires_grad:
+            half = 0.5 * scale * self.variance_floor
+            _grad(rbm.visible.log_precision).add_(rbm.visible.precision, alpha=half)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""

@@ -11,9 +11,7 @@ from harmonium.rng import Stream
 
 
 @torch.no_grad()
-def pseudo_log_likelihood(
-    rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1
-) -> Tensor:
+def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1) -> Tensor:
     """Stochastic pseudo-log-likelihood of each row, nats, shape (rows,).
 
     The sum over units i of log p(v_i | the other visible units), estimated without bias from some

@@ -102,7 +102,8 @@ class RBM(nn.Module):
 
     def free_energy(self, v: Tensor) -> Tensor:
         """Minus the log of exp(-energy) summed over all hidden states, nats, shape (...,)."""
-        return self.visible.energy(v) - self.hidden.cgf(self.inputs_h_from_v(v)).sum(-1)
+        inputs = self.inputs_h_from_v(v)
+        return self.visible.energy(v) - self.hidden.cgf(inputs).sum(-1)
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
         """What the hidden units receive: ``v weights``."""

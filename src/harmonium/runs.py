@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from harmonium.files import write_whole
@@ -50,7 +51,9 @@ class RunDirectory:
         if not run.config_path.is_file():
             there = "is no run directory" if run.path.exists() else "does not exist"
             beside = sorted(p.parent.name for p in run.path.parent.glob("*/config.json"))
-            known = f"runs beside it: {', '.join(beside)}" if beside else "harmonium train begins one"
+            known = (
+                f"runs beside it: {', '.join(beside)}" if beside else "harmonium train begins one"
+            )
             raise FileNotFoundError(f"{run.path} {there}; {known}")
         version = run.config()["format"]
         if version > FORMAT:
@@ -100,7 +103,7 @@ class RunDirectory:
         if not overwrite:
             raise FileExistsError(
                 f"the run {self.path} exists; choose another --out, go on with "
-                f"`harmonium resume {self.path}`, or replace it with --overwrite"
+                f"`harmonium resume {quote(str(self.path))}`, or replace it with --overwrite"
             )
 
     def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
@@ -195,6 +198,11 @@ class RunDirectory:
         """Where the checkpoint after an update is kept."""
         return self.path / "checkpoints" / f"update-{update:09d}.safetensors"
 
+    @staticmethod
+    def update_of(checkpoint: Path) -> int:
+        """After which update a checkpoint was written."""
+        return int(checkpoint.stem.removeprefix("update-"))
+
     def checkpoints(self) -> list[Path]:
         """All checkpoints, the newest last."""
         return sorted((self.path / "checkpoints").glob("update-*.safetensors"))
@@ -219,10 +227,14 @@ class RunDirectory:
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
             old.unlink()
 
-    def remove_unfinished_checkpoints(self) -> None:
-        """Remove what a process that was killed while it wrote a checkpoint has left."""
-        for unfinished in (self.path / "checkpoints").glob(".*.tmp"):
-            unfinished.unlink()
+    def remove_unfinished(self) -> None:
+        """Remove the parts of files at which a training process was killed."""
+        own = (self.config_path, self.metrics_path, self.model_path)
+        unfinished = [part for file in own for part in self.path.glob(f".{file.name}.*.tmp")]
+        for folder in (self.path / "checkpoints", self.figures):
+            unfinished += folder.rglob(".*.tmp")
+        for part in unfinished:
+            part.unlink()
 
     def free_path(self, name: str) -> Path:
         """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""

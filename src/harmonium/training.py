@@ -106,7 +106,7 @@ class TrainingState:
         gradient
             The centred gradient by default.
         penalties
-            None by default.
+            `Penalties()` by default, which leaves weights and activity alone.
         average_decay
             Decay per update of the moving average of the parameters, such as 0.999; None for none.
         seed

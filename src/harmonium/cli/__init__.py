@@ -6,29 +6,35 @@ what it needs when it runs.
 
 from __future__ import annotations
 
-import inspect
 import errno
+import inspect
+import io
 import sys
-from dataclasses import MISSING, fields
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
 from harmonium import defaults
-from harmonium.cli.options import TrainingOptions, flag, training_options_among
+from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 
 app = typer.Typer(
     name="harmonium",
     help="Train, watch, sample and draw restricted Boltzmann machines.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Named data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Named data sets.")
 app.add_typer(data_app, name="data")
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+# typer brings its own click or uses the package, by version; this is the base of both's errors
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
@@ -36,92 +42,91 @@ DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="CPU threads.", min=1, show_default="one a core")
 ]
-EveryOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Updates from one row of numbers to the next.",
-        show_default=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more",
-        rich_help_panel="Watching",
-    ),
-]
-CheckpointOption = Annotated[
-    float,
-    typer.Option(
-        "--checkpoint-every",
-        help="Seconds from one checkpoint to the next.",
-        rich_help_panel="Watching",
-    ),
-]
-FiguresOption = Annotated[
-    bool, typer.Option(help="Draw pictures.", rich_help_panel="Watching")
-]
-TensorBoardOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--tensorboard/--no-tensorboard",
-        help="Write TensorBoard event files.",
-        show_default="if it is installed",
-        rich_help_panel="Watching",
-    ),
-]
 
 
 @app.callback(invoke_without_command=True)
 def _top(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show an error's traceback; also behind a command."),
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    context.ensure_object(dict)["debug"] = debug
     if version:
         from harmonium import __version__
 
         print(__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-def _with_training_options(command: Any) -> Any:
-    """Give a command one flag for every field of `TrainingOptions`."""
-    hints = get_type_hints(TrainingOptions)
+def _parameters(
+    table: type, *, leave_out: tuple[str, ...] = (), of_the_run: bool = False
+) -> list[inspect.Parameter]:
+    """One parameter for every field of a table of options.
+
+    With ``of_the_run`` they are those of a run that has been begun, and None where not repeated.
+    """
+    hints = get_type_hints(table)
     parameters = []
-    for option in fields(TrainingOptions):
-        if option.name == "data":
-            kind: Any = typer.Argument(**option.metadata)
+    for option in fields(table):
+        if option.name in leave_out:
+            continue
+        hint, default, details = hints[option.name], option.default, dict(option.metadata)
+        switch = hint in (bool, bool | None)
+        if of_the_run:
+            hint, default, details["show_default"] = hint | None, None, "as the run was begun"
+            details["hidden"] = table is TrainingOptions
+        if "metavar" in details:
+            kind: Any = typer.Argument(**details)
         else:
             name = flag(option.name)
-            switch = hints[option.name] in (bool, bool | None)
-            spelling = f"{name}/--no-{name[2:]}" if switch else name
-            kind = typer.Option(spelling, **option.metadata)
-        assert option.default is not MISSING
+            kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)
         parameters.append(
             inspect.Parameter(
                 option.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=option.default,
-                annotation=Annotated[hints[option.name], kind],
+                default=default,
+                annotation=Annotated[hint, kind],
             )
         )
-    own = [
-        p
-        for p in inspect.signature(command, eval_str=True).parameters.values()
-        if p.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    command.__signature__ = inspect.Signature([*parameters, *own])
-    command.__annotations__ = {p.name: p.annotation for p in (*parameters, *own)}
-    return command
+    return parameters
 
 
+def _with(parameters: list[inspect.Parameter]) -> Callable[[_Command], _Command]:
+    """Show typer these parameters in place of a command's ``**options``."""
+
+    def replace(command: _Command) -> _Command:
+        own = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(command, eval_str=True).parameters.values()
+            if p.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        signature = inspect.Signature([*own, *parameters])
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        command.__annotations__ = {
+            name: parameter.annotation for name, parameter in signature.parameters.items()
+        }
+        return command
+
+    return replace
+
+
+def _given(table: type, options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that are of this table."""
+    names = {option.name for option in fields(table)}
+    return {name: value for name, value in options.items() if name in names}
+
+
+@app.command()
+@_with([*_parameters(TrainingOptions), *_parameters(WatchingOptions)])
 def train(
     out: Annotated[
         Path | None,
         typer.Option(help="Run directory to make.", show_default="runs/DATA, runs/DATA-2, ..."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
-    every: EveryOption = None,
-    checkpoint_seconds: CheckpointOption = defaults.CHECKPOINT_SECONDS,
-    figures: FiguresOption = True,
-    tensorboard: TensorBoardOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -131,44 +136,53 @@ def train(
 
     Without DATA it learns the bundled 8 x 8 digits. Ctrl-C keeps a checkpoint to go on from.
     """
-    chosen = TrainingOptions(**options)
+    chosen = TrainingOptions(**_given(TrainingOptions, options))
+    watching = WatchingOptions(**_given(WatchingOptions, options))
     _set_threads(threads)
     from harmonium.cli import training
 
-    watching = training.Watching(every, checkpoint_seconds, figures, tensorboard, as_json)
-    raise typer.Exit(training.train(chosen, watching, out, overwrite, device))
+    raise typer.Exit(training.train(chosen, watching, out, overwrite, device, as_json))
 
 
-app.command()(_with_training_options(train))
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+@app.command()
+@_with(
+    [
+        *_parameters(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
+        *_parameters(WatchingOptions, of_the_run=True),
+    ]
 )
 def resume(
-    context: typer.Context,
     run: RunArgument,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs in all.  [default: those of the run]", min=1)
+        int | None, typer.Option(help="Epochs in all.", min=1, show_default="those of the run")
     ] = None,
-    every: EveryOption = None,
-    checkpoint_seconds: CheckpointOption = defaults.CHECKPOINT_SECONDS,
-    figures: FiguresOption = True,
-    tensorboard: TensorBoardOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", min=1, show_default="those of the run")
+    ] = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Go on with a run that was stopped or killed, as if it never had been.
 
     The options of the run are kept; one that contradicts them is refused.
     """
-    _set_threads(threads)
     from harmonium.cli import training
 
-    others = training_options_among(context.args)
-    watching = training.Watching(every, checkpoint_seconds, figures, tensorboard, as_json)
-    raise typer.Exit(training.resume(run, watching, epochs, others, device))
+    given = {name: value for name, value in options.items() if value is not None}
+    raise typer.Exit(
+        training.resume(
+            run,
+            epochs,
+            repeated=_given(TrainingOptions, given),
+            watching=_given(WatchingOptions, given),
+            device=device,
+            threads=threads,
+            as_json=as_json,
+        )
+    )
 
 
 @app.command()
@@ -299,22 +313,55 @@ def _set_threads(threads: int | None) -> None:
 
 def main() -> None:
     """Run the command line; an error is one paragraph and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal without a character shows another one: no reason to stop a run
+            stream.reconfigure(errors="replace")
+    # anywhere, because it is typed behind a command that has failed
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app()
-    except (ValueError, TypeError, ImportError, OSError, FloatingPointError, MemoryError) as error:
-        if "--debug" in sys.argv[1:]:
+        code = app(arguments, prog_name="harmonium", standalone_mode=False)
+    except _UsageError as error:
+        _fail(_usage(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
             raise
-        print(f"error: {_paragraph(error)}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _fail(_paragraph(error), 1)
+    raise SystemExit(code or 0)
+
+
+def _fail(paragraph: str, code: int) -> NoReturn:
+    print(f"error: {paragraph}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _usage(error: Any) -> str:
+    message = error.format_message().rstrip(".")
+    near = getattr(error, "possibilities", None)
+    if near:
+        message = f"{error.message}; did you mean {near[0]}?"
+    shows = f"{error.ctx.command_path if error.ctx else 'harmonium'} --help"
+    return f"{message} ({shows} shows what there is)"
 
 
 def _paragraph(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return f"there is not enough memory ({error}); take fewer chains, rows or hidden units"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        where = f" for {error.filename}" if error.filename else ""
-        return (
-            f"no space is left on the disk{where}; nothing that was there is lost: make room, then "
-            "go on with harmonium resume"
-        )
-    return str(error)
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (
+                f"{where}no space is left on the disk; make room and try again (a run that had "
+                "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"
+            )
+        return f"{where}{error.strerror.lower()}"
+    expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
+    if isinstance(error, expected):
+        return str(error)
+    return (
+        f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "
+        "happened)"
+    )

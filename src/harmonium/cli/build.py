@@ -6,12 +6,13 @@ from functools import partial
 
 import torch
 
-from harmonium import datasets, defaults, training
+from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
+from harmonium.runs import RunDirectory
 from harmonium.sampling import Gibbs
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
@@ -36,7 +37,7 @@ def choose_device(name: str) -> torch.device:
     there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -61,6 +62,11 @@ def load_data(
     data = _encode(data, options)
     held_out: Data | None
     if data.parts:
+        if options.held_out != defaults.HELD_OUT:
+            raise ValueError(
+                f"--held-out is for data without parts of their own, and {data.name} has "
+                f"{', '.join(data.parts)}; leave it out"
+            )
         train, held_out = data.part("train"), data.part("validation")
     elif options.held_out:
         train, held_out = data.split_randomly_(options.held_out, options.seed)
@@ -84,6 +90,22 @@ def _encode(data: Data, options: TrainingOptions) -> Data:
     if options.visible == "categorical":
         return data.one_hot()
     return data
+
+
+def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
+    """The training rows in minibatches.
+
+    Raises
+    ------
+    ValueError
+        If a batch is larger than the data.
+    """
+    if options.batch_size > len(train):
+        raise ValueError(
+            f"--batch-size is {options.batch_size}, but {train.name} has {len(train)} training "
+            f"rows; pass 1 to {len(train)}"
+        )
+    return Minibatches(train, options.batch_size)
 
 
 def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:
@@ -153,6 +175,27 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
         average_decay=options.average,
         seed=options.seed,
     )
+
+
+def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
+    """The newest checkpoint of a run.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it is cut off, damaged or of a newer format, naming the one before.
+    """
+    path = run.latest_checkpoint()
+    try:
+        return checkpoint.load(path, device=device)
+    except ValueError as error:
+        *older, newest = run.checkpoints()
+        remedy = (
+            f"without {newest.name} the run goes on from {older[-1].name}"
+            if older
+            else "this run has no older one"
+        )
+        raise ValueError(f"{error} ({remedy})") from error
 
 
 def n_epochs(options: TrainingOptions, batches: Minibatches) -> int:

@@ -13,6 +13,21 @@ def is_installed() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
+def check(wanted: bool | None) -> None:
+    """Refuse to write what cannot be written, before anything else is done.
+
+    Raises
+    ------
+    ImportError
+        If event files are wanted and TensorBoard is not there.
+    """
+    if wanted and not is_installed():
+        raise ImportError(
+            "--tensorboard needs the package tensorboard, which is not installed; "
+            "pip install 'harmonium[tensorboard]'"
+        )
+
+
 class EventFiles:
     """Writes rows of numbers as TensorBoard scalars.
 
@@ -22,14 +37,16 @@ class EventFiles:
         Where the event files go.
     wanted
         Whether to write any; None writes them if TensorBoard is installed.
+    done
+        Updates made before; TensorBoard then forgets rows of later ones, which are made again.
     """
 
-    def __init__(self, folder: Path, wanted: bool | None) -> None:
+    def __init__(self, folder: Path, wanted: bool | None, done: int = 0) -> None:
         self._writer: Any = None
         if wanted or (wanted is None and is_installed()):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(folder))
+            self._writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
     def __enter__(self) -> Self:
         return self

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harmonium import plots
-from harmonium.datasets import Data
+from harmonium.datasets import Data, Encoding
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
@@ -37,8 +38,8 @@ def save_filters_of_now(run: RunDirectory, rbm: RBM, image_shape: ImageShape, up
 
 def draw_all(
     run: RunDirectory, rbm: RBM, chains: ChainState | None, data: Data, seed: int
-) -> Iterable[Path]:
-    """Draw a run's pictures anew and return their paths.
+) -> Iterator[Path]:
+    """Draw a run's pictures anew, yielding the path of each.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def draw_all(
     run.figures.mkdir(exist_ok=True)
     image_shape = picture_shape(rbm, data)
     weights = rbm.weights.detach().cpu()
-    yield plots.save(plots.filters(weights, image_shape, n=_SHEET_FILTERS), run.figures / "filters.png")
+    filters = plots.filters(weights, image_shape, n=_SHEET_FILTERS)
+    yield plots.save(filters, run.figures / "filters.png")
 
     stream = Stream(seed, Purpose.SAMPLE)
     if chains is None:
@@ -68,7 +70,7 @@ def draw_all(
     yield save_samples(
         run.figures / "samples.png",
         torch.stack(means, 1),
-        data,
+        data.encoding,
         image_shape,
         _FINAL_SCHEDULE.sweeps_per_sample,
     )
@@ -79,7 +81,7 @@ def draw_all(
         run.figures / "reconstructions.png",
         rows[:_SHOWN_ROWS],
         rbm.mean_v_from_h(rbm.mean_h_from_v(rows[:_SHOWN_ROWS])).detach(),
-        data,
+        data.encoding,
         image_shape,
     )
 
@@ -107,13 +109,13 @@ def picture_shape(rbm: RBM, data: Data) -> ImageShape:
 def save_samples(
     path: Path,
     samples: torch.Tensor,
-    data: Data,
+    encoding: Encoding,
     image_shape: ImageShape,
     sweeps_per_sample: int,
 ) -> Path:
     """Draw samples of shape (n_chains, n_samples, n_columns) in the user's own units."""
     ax = plots.samples(
-        in_users_units(samples, data), image_shape, sweeps_per_sample=sweeps_per_sample
+        in_users_units(samples, encoding), image_shape, sweeps_per_sample=sweeps_per_sample
     )
     return plots.save(ax, path)
 
@@ -122,16 +124,16 @@ def save_reconstructions(
     path: Path,
     originals: torch.Tensor,
     reconstructed: torch.Tensor,
-    data: Data,
+    encoding: Encoding,
     image_shape: ImageShape,
 ) -> Path:
     """Draw rows above their reconstructions, in the user's own units."""
-    above, below = (in_users_units(rows, data) for rows in (originals, reconstructed))
+    above, below = (in_users_units(rows, encoding) for rows in (originals, reconstructed))
     return plots.save(plots.reconstructions(above, below, image_shape), path)
 
 
-def in_users_units(states: torch.Tensor, data: Data) -> np.ndarray:
+def in_users_units(states: torch.Tensor, encoding: Encoding) -> NDArray[Any]:
     """States or mean states as values such as the data hold; any leading shape."""
     flat = states.reshape(-1, states.shape[-1])
-    values = data.encoding.decode(flat)
+    values = encoding.decode(flat)
     return values.reshape(*states.shape[:-1], -1).cpu().numpy()

@@ -6,9 +6,8 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-import difflib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harmonium import defaults
@@ -17,7 +16,7 @@ UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 
 
 def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
-    """A field with its help; ``shown`` says in words what the default is where None stands for it."""
+    """A field with its help; ``shown`` says in words what the default None stands for."""
     show_default = shown or default is not None
     metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
     return field(default=default, metadata=metadata)
@@ -35,9 +34,9 @@ class TrainingOptions:
             "IDX, mnist.pkl.gz.",
         },
     )
-    visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")
+    visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
     hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    hidden_units: UnitName = _option("binary", "Type of the hidden units.", panel="Model")
+    hidden_units: UnitName = _option("binary", "Type of the hidden units.", panel="Model")  # noqa: RUF009
     hidden_categories: int | None = _option(
         None, "States of each hidden unit, where these are categorical.", panel="Model"
     )
@@ -117,14 +116,31 @@ class TrainingOptions:
     seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, before data are read; the rest is checked with the data."""
-        _at_least(1, hidden=self.hidden, sweeps=self.sweeps, batch_size=self.batch_size)
-        for name in ("chains", "epochs"):
-            if getattr(self, name) is not None:
-                _at_least(1, **{name: getattr(self, name)})
-        _at_least(0, learning_rate=self.learning_rate, weight_std=self.weight_std, seed=self.seed)
+        """Refuse what cannot be trained, before any data are read."""
+        for name in ("hidden", "sweeps", "batch_size", "chains", "epochs"):
+            self._refuse_below(1, name)
+        self._refuse_below(2, "hidden_categories")
+        for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
+            self._refuse_below(0, name)
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"--seed is {self.seed}; pass a whole number from 0 to 2**64 - 1")
         if not 0 <= self.held_out < 1:
             raise ValueError(f"--held-out is {self.held_out}; pass a share from 0 to below 1")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"--momentum is {self.momentum}; pass a number from 0 to below 1")
+        for name in ("average", "sparsity_target"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1:
+                raise ValueError(f"{flag(name)} is {value}; pass a number between 0 and 1")
+        if (self.sparsity_target is None) != (self.sparsity_cost == 0):
+            raise ValueError(
+                "--sparsity-target and --sparsity-cost go together; pass both or neither"
+            )
+        if self.sparsity_target is not None and self.hidden_units != "binary":
+            raise ValueError(
+                "--sparsity-target is for binary hidden units, and --hidden-units is "
+                f"{self.hidden_units}; leave one out"
+            )
         if self.method == "cd" and self.chains is not None:
             raise ValueError(
                 "--chains is for persistent chains: with --method cd there is one chain a row of "
@@ -136,7 +152,8 @@ class TrainingOptions:
             )
         if (self.hidden_categories is None) != (self.hidden_units != "categorical"):
             raise ValueError(
-                "--hidden-categories and --hidden-units categorical go together; pass both or neither"
+                "--hidden-categories and --hidden-units categorical go together; pass both or "
+                "neither"
             )
         if self.learn_precision and "gaussian" not in (self.visible, self.hidden_units):
             raise ValueError("--learn-precision is for Gaussian units; this model has none")
@@ -151,6 +168,12 @@ class TrainingOptions:
             )
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
+
+    def _refuse_below(self, least: int, name: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not (math.isfinite(value) and value >= least):
+            more = f"{least} or more" if least else "0 or a positive number"
+            raise ValueError(f"{flag(name)} is {value}; pass {more}")
 
     @property
     def threshold(self) -> float | None:
@@ -180,40 +203,34 @@ class TrainingOptions:
         return int(height), int(width)
 
 
+@dataclass(frozen=True)
+class WatchingOptions:
+    """How a run is watched and kept; none of it changes a bit of what is learned."""
+
+    every: int | None = _option(
+        None,
+        "Updates from one row of numbers to the next.",
+        panel="Watching",
+        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more",
+    )
+    checkpoint_every: float = _option(
+        defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"
+    )
+    figures: bool = _option(True, "Draw pictures.", panel="Watching")
+    tensorboard: bool | None = _option(
+        None, "Write TensorBoard event files.", panel="Watching", shown="if it is installed"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be kept to."""
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"--every is {self.every}; pass 1 or more updates")
+        if not self.checkpoint_every >= 0:
+            raise ValueError(
+                f"--checkpoint-every is {self.checkpoint_every:g}; pass 0 or more seconds"
+            )
+
+
 def flag(name: str) -> str:
     """The command line's spelling of an option."""
     return "--" + name.replace("_", "-")
-
-
-def training_options_among(arguments: list[str]) -> dict[str, str]:
-    """``--name value`` and ``--name=value`` pairs of training options left on a command line.
-
-    Raises
-    ------
-    ValueError
-        For the first argument that is none, with the nearest that is.
-    """
-    names = {flag(f.name): f.name for f in fields(TrainingOptions) if f.name != "data"}
-    found: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        name, equals, value = argument.partition("=")
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"there is no option {argument}{hint}")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "True"
-        found[names[name]] = value
-    return found
-
-
-def _at_least(least: int, **values: float) -> None:
-    for name, value in values.items():
-        if not (math.isfinite(value) and value >= least):
-            what = "a positive number" if least == 0 else f"{least}"
-            raise ValueError(
-                f"{flag(name)} is {value:g}; pass {what if least else '0 or ' + what}"
-                f"{' or more' if least else ''}"
-            )

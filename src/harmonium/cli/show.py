@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 
-from rich.console import Console
-from rich.table import Table
-
-from harmonium import checkpoint
 from harmonium.cli import figures
 from harmonium.cli.options import flag
 from harmonium.cli.progress import choose_reporter
@@ -19,11 +16,10 @@ from harmonium.runs import RunDirectory
 def plot(path: Path, device: str, as_json: bool) -> None:
     """Draw a run's pictures anew."""
     trained = open_trained(path, device)
-    chains = checkpoint.load(trained.run.latest_checkpoint(), device=trained.device).chains
     reporter = choose_reporter(as_json)
     pictures = []
     for picture in figures.draw_all(
-        trained.run, trained.rbm, chains, trained.data(None), trained.options.seed
+        trained.run, trained.rbm, trained.chains, trained.data(None), trained.options.seed
     ):
         reporter.say(str(picture))
         pictures.append(str(picture))
@@ -33,29 +29,53 @@ def plot(path: Path, device: str, as_json: bool) -> None:
 def info(path: Path, as_json: bool) -> None:
     """Say what a run is and how far it has come."""
     run = RunDirectory.open(path)
-    config, rows = run.config(), run.rows()
+    config, rows, checkpoints = run.config(), run.rows(), run.checkpoints()
+    options, data = config["options"], config["data"]
     last = rows[-1] if rows else {}
-    checkpoints = [str(p) for p in run.checkpoints()]
+    done = run.update_of(checkpoints[-1]) if checkpoints else None
+    total = options["epochs"] * -(-data["n_train"] // options["batch_size"])
+    model = str(run.model_path) if run.model_path.exists() else None
     if as_json:
-        print(json.dumps({"config": config, "last_row": last, "checkpoints": checkpoints}))
+        facts = {"config": config, "update": done, "last_update": total, "model": model}
+        print(json.dumps(facts | {"last_row": last, "checkpoints": [str(p) for p in checkpoints]}))
         return
-    table = Table(title=str(run.path), show_header=False, title_justify="left")
-    data = config["data"]
-    table.add_row("created", config["created"])
-    table.add_row("versions", ", ".join(f"{name} {v}" for name, v in config["versions"].items()))
-    table.add_row(
-        "data",
-        f"{config['options']['data']}: {data['n_train']:,} training rows, "
-        f"{data['n_held_out']:,} held out, {data['n_columns']} columns",
-    )
-    for name, value in config["options"].items():
-        if name != "data" and value is not None and value is not False:
-            table.add_row(flag(name), str(value))
-    table.add_section()
-    for name, value in last.items():
-        table.add_row(name.replace("_", " "), f"{value:,.6g}")
-    table.add_section()
-    finished = run.model_path if run.model_path.exists() else "not written yet (not finished)"
-    table.add_row("model", str(finished))
-    table.add_row("checkpoints", "\n".join(checkpoints))
-    Console(highlight=False).print(table)
+    parts: list[list[tuple[str, str]]] = [
+        [
+            ("run", str(run.path)),
+            ("begun", f"{config['created']} with " + _versions(config["versions"])),
+            (
+                "data",
+                f"{options['data']}: {data['n_train']:,} training rows, {data['n_held_out']:,} "
+                f"held out, {data['n_columns']} columns",
+            ),
+        ],
+        [
+            (flag(name), str(value))
+            for name, value in options.items()
+            if name != "data" and value is not None and value is not False
+        ],
+        [(name.replace("_", " "), f"{value:,.6g}") for name, value in last.items()],
+        [
+            ("progress", _progress(run, done, total)),
+            ("model", model or "not there yet: it is written at the end"),
+            *(("checkpoint", str(p)) for p in checkpoints),
+        ],
+    ]
+    width = max(len(name) for part in parts for name, _ in part)
+    for part in filter(None, parts):
+        for name, value in part:
+            print(f"{name:{width}}  {value}")
+        print()
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _progress(run: RunDirectory, done: int | None, total: int) -> str:
+    if done is None:
+        return "no checkpoint is kept, so it cannot go on"
+    if done < total:
+        resume = f"harmonium resume {quote(str(run.path))}"
+        return f"{done:,} of {total:,} updates at the last checkpoint; go on with {resume}"
+    return f"all {total:,} updates"

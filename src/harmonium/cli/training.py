@@ -11,96 +11,94 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LinearLR
 
-import harmonium
-from harmonium import checkpoint, training
+from harmonium import __version__, checkpoint, datasets, training
 from harmonium.cli import build, events, figures
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, download_progress
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
 
 
-@dataclasses.dataclass(frozen=True)
-class Watching:
-    """How a run is watched and kept; none of it changes a bit of what is learned."""
-
-    every: int | None
-    checkpoint_seconds: float
-    figures: bool
-    tensorboard: bool | None
-    as_json: bool
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be kept to."""
-        if self.every is not None and self.every < 1:
-            raise ValueError(f"--every is {self.every}; pass 1 or more updates")
-        if self.checkpoint_seconds < 0:
-            raise ValueError(
-                f"--checkpoint-every is {self.checkpoint_seconds:g}; pass 0 or more seconds"
-            )
-        if self.tensorboard and not events.is_installed():
-            raise ValueError(
-                "--tensorboard needs the package tensorboard, which is not installed; "
-                "pip install 'harmonium[tensorboard]'"
-            )
-
-
 def train(
-    options: TrainingOptions, watching: Watching, out: Path | None, overwrite: bool, device: str
+    options: TrainingOptions,
+    watching: WatchingOptions,
+    out: Path | None,
+    overwrite: bool,
+    device: str,
+    as_json: bool,
 ) -> int:
     """Begin a run; returns the exit code."""
-    run = RunDirectory(out or free_path(Path("runs") / Path(options.data).stem.split(".")[0]))
+    run = RunDirectory(out or free_path(Path("runs") / _name(options.data)))
     run.check_free(overwrite)
+    events.check(watching.tensorboard)
     where = build.choose_device(device)
-    if Path(options.data).exists():
-        options = dataclasses.replace(options, data=str(Path(options.data).resolve()))
     train_data, held_out = _load(options, where)
-    batches = Minibatches(train_data, options.batch_size)
+    if options.data not in datasets.names():
+        # resuming must find the file from any folder
+        options = dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    batches = build.make_batches(options, train_data)
     rbm = build.make_model(options, train_data, held_out).to(where)
     state = build.make_state(options, rbm, batches)
     options = dataclasses.replace(options, epochs=build.n_epochs(options, batches))
-    run.create(_config(options, train_data, held_out), checkpoint.dumps(state), overwrite)
-    return _go_on(run, options, state, train_data, held_out, watching)
+    config = _config(options, watching, where, train_data, held_out)
+    run.create(config, checkpoint.dumps(state), overwrite)
+    return _go_on(run, options, state, batches, held_out, watching, as_json)
+
+
+def _name(data: str) -> str:
+    """What a run on these data is called."""
+    return Path(data).name.lstrip(".").split(".")[0] or "run"
 
 
 def resume(
-    path: Path, watching: Watching, epochs: int | None, others: Mapping[str, str], device: str
+    path: Path,
+    epochs: int | None,
+    *,
+    repeated: Mapping[str, Any],
+    watching: Mapping[str, Any],
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
 ) -> int:
     """Go on with a run that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open(path)
     config = run.config()
     options = TrainingOptions(**config["options"])
-    _refuse_contradictions(path, options, others)
-    where = build.choose_device(device)
-    state = checkpoint.load(run.latest_checkpoint(), device=where)
+    _refuse_contradictions(path, options, repeated)
+    watch = WatchingOptions(**config["watching"] | watching)
+    events.check(watch.tensorboard)
+    where = build.choose_device(device or config["device"])
+    # on other numbers of threads the matrix library may round otherwise
+    torch.set_num_threads(threads or config["threads"])
+    state = build.load_checkpoint(run, where)
     train_data, held_out = _load(options, where)
     _refuse_other_data(run, config, train_data, held_out)
-    batches = Minibatches(train_data, options.batch_size)
-    assert options.epochs is not None
+    batches = build.make_batches(options, train_data)
+    if epochs is not None and epochs * len(batches) < state.update:
+        raise ValueError(
+            f"--epochs is {epochs}, but {path} has seen {state.update / len(batches):g} "
+            f"epochs already; pass more, or leave it out to go to {options.epochs}"
+        )
+    run.remove_unfinished()
     if epochs is not None and epochs != options.epochs:
-        if epochs * len(batches) < state.update:
-            raise ValueError(
-                f"--epochs is {epochs}, but {path} has seen {state.update / len(batches):g} "
-                f"epochs already; pass more, or leave it out to go to {options.epochs}"
-            )
         options = dataclasses.replace(options, epochs=epochs)
-        if options.schedule == "linear":
-            # the rate falls to zero at the new end, and takes up where that schedule would be now
-            state.schedule = training.linear_to_zero(
-                state.optimizer, epochs * len(batches), done=state.update
-            )
         run.write_config(config | {"options": dataclasses.asdict(options)})
-        # the new end has to survive a crash before the next regular checkpoint
-        checkpoint.save(state, run.checkpoint_path(state.update))
+    assert options.epochs is not None
+    total = options.epochs * len(batches)
+    if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
+        # the rate falls to zero at the new end, and takes up where that schedule would be now
+        state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
     run.drop_rows_after(state.update)
-    return _go_on(run, options, state, train_data, held_out, watching)
+    return _go_on(run, options, state, batches, held_out, watch, as_json)
 
 
 def _load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
@@ -109,17 +107,25 @@ def _load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | 
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
-def _config(options: TrainingOptions, train_data: Data, held_out: Data | None) -> dict[str, Any]:
+def _config(
+    options: TrainingOptions,
+    watching: WatchingOptions,
+    device: torch.device,
+    train_data: Data,
+    held_out: Data | None,
+) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
-            "harmonium": harmonium.__version__,
+            "harmonium": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        "device": str(device),
         "threads": torch.get_num_threads(),
         "options": dataclasses.asdict(options),
+        "watching": dataclasses.asdict(watching),
         "data": {
             "n_train": len(train_data),
             "n_held_out": 0 if held_out is None else len(held_out),
@@ -133,26 +139,20 @@ def _config(options: TrainingOptions, train_data: Data, held_out: Data | None) -
 
 
 def _refuse_contradictions(
-    path: Path, options: TrainingOptions, others: Mapping[str, str]
+    path: Path, options: TrainingOptions, repeated: Mapping[str, Any]
 ) -> None:
     """Options that define the run may be repeated, but not changed."""
-    for name, value in others.items():
+    for name, value in repeated.items():
         was = getattr(options, name)
-        same = value == str(was) or (
-            isinstance(was, int | float) and not isinstance(was, bool) and _number(value) == was
-        )
-        if not same:
+        if value != was:
+            said = f"{flag(name)} {value}"
+            if isinstance(value, bool):
+                said = flag(name if value else f"no_{name}")
+            begun = "which was begun without" if was in (None, False) else ""
             raise ValueError(
-                f"{flag(name)} {value} contradicts the run {path}, whose {flag(name)} is {was}; "
+                f"{said} contradicts the run {path}, {begun or f'whose {flag(name)} is {was}'}; "
                 "leave it out, or start a new run with harmonium train"
             )
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _refuse_other_data(
@@ -172,25 +172,29 @@ def _go_on(
     run: RunDirectory,
     options: TrainingOptions,
     state: TrainingState,
-    train_data: Data,
+    batches: Minibatches,
     held_out: Data | None,
-    watching: Watching,
+    watching: WatchingOptions,
+    as_json: bool,
 ) -> int:
     """Train to the end, or until somebody stops it; returns the exit code."""
-    batches = Minibatches(train_data, options.batch_size)
     assert options.epochs is not None
     total = options.epochs * len(batches)
     every = watching.every or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every)
     watch = training.Watch(monitor, every, batches, last=total)
-    image_shape = figures.picture_shape(state.rbm, train_data)
+    image_shape = figures.picture_shape(state.rbm, batches.data)
     began = saved = time.monotonic()
     with (
-        choose_reporter(watching.as_json, total, state.update) as reporter,
-        events.EventFiles(run.path / "tensorboard", watching.tensorboard) as event_files,
-        _stop_requests() as stop,
+        choose_reporter(as_json, total, state.update) as reporter,
+        events.EventFiles(
+            run.path / "tensorboard", watching.tensorboard, state.update
+        ) as event_files,
+        _stop_requests(run) as stop,
     ):
-        _introduce(reporter, run, state, train_data, held_out, options.epochs)
+        _introduce(reporter, run, state, batches.data, held_out, options.epochs)
+        if state.update == total:
+            reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
         try:
             watch(state)
             for done in training.updates(state, batches, options.epochs):
@@ -206,18 +210,25 @@ def _go_on(
                     _save(run, state)
                     reporter.say(
                         f"stopped after update {done:,} of {total:,}; go on with: "
-                        f"harmonium resume {run.path}"
+                        f"harmonium resume {quote(str(run.path))}"
                     )
                     reporter.finish({"run": str(run.path), "update": done, "stopped": True})
                     return 128 + stop[0]
-                if time.monotonic() - saved > watching.checkpoint_seconds:
+                if time.monotonic() - saved > watching.checkpoint_every:
                     _save(run, state)
                     saved = time.monotonic()
         except FloatingPointError as error:
             raise FloatingPointError(
                 f"{error}. The last good checkpoint is {run.latest_checkpoint()}"
             ) from error
-    _finish(run, state, train_data, held_out, watching, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    _save(run, state)
+    checkpoint.save_model(state.model, run.model_path)
+    pictures = []
+    if watching.figures:
+        shown = batches.data if held_out is None else held_out
+        pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
+    _summarise(choose_reporter(as_json), run, state.update, len(pictures), seconds)
     return 0
 
 
@@ -243,23 +254,9 @@ def _introduce(
     )
 
 
-def _finish(
-    run: RunDirectory,
-    state: TrainingState,
-    train_data: Data,
-    held_out: Data | None,
-    watching: Watching,
-    seconds: float,
+def _summarise(
+    reporter: Reporter, run: RunDirectory, update: int, n_pictures: int, seconds: float
 ) -> None:
-    _save(run, state)
-    checkpoint.save_model(state.model, run.model_path)
-    reporter = choose_reporter(watching.as_json)
-    n_pictures = 0
-    if watching.figures:
-        shown = train_data if held_out is None else held_out
-        n_pictures = len(
-            list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
-        )
     rows = run.rows()
     last = rows[-1] if rows else {}
     if "pseudo_log_likelihood" in last:
@@ -271,18 +268,29 @@ def _finish(
         reporter.say(f"{name} {last[key]:.2f} on training rows{held}; trained for {seconds:.0f} s")
     reporter.say(f"model     {run.model_path}")
     if n_pictures:
-        reporter.say(f"pictures  {run.figures} ({n_pictures}: filters, samples, learning curves, ...)")
-    reporter.say(f"next      harmonium sample {run.path}   ·   harmonium info {run.path}")
-    reporter.finish({"run": str(run.path), "update": state.update, "seconds": seconds, **last})
+        reporter.say(
+            f"pictures  {run.figures} ({n_pictures}: filters, samples, learning curves, ...)"
+        )
+    path = quote(str(run.path))
+    reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
+    reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **last})
 
 
 @contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """Signals that ask to stop, collected; the run stops between two updates, never within one."""
+def _stop_requests(run: RunDirectory) -> Iterator[list[int]]:
+    """Signals that ask to stop, collected: the run stops between two updates.
+
+    Whoever asks twice does not want to wait for that, and gets back the last checkpoint.
+    """
     caught: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
         if caught:
+            print(
+                "stopped at once; go on from the last checkpoint with: "
+                f"harmonium resume {quote(str(run.path))}",
+                file=sys.stderr,
+            )
             sys.exit(128 + number)
         caught.append(number)
 

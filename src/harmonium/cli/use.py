@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import checkpoint, datasets
@@ -17,10 +18,10 @@ from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
-from harmonium.files import write_whole
+from harmonium.files import whole_file
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory, free_path
+from harmonium.runs import RunDirectory
 from harmonium.sampling import (
     ChainState,
     Clamp,
@@ -43,23 +44,34 @@ class Trained:
     run: RunDirectory
     options: TrainingOptions
     encoding: Encoding
+    image_shape: tuple[int, int] | None
     rbm: RBM
+    chains: ChainState | None
     device: torch.device
 
     def data(self, source: str | None) -> Data:
         """Rows of a file, encoded as in training; by default the run's own held-out rows."""
-        if source is None:
-            with download_progress() as progress:
-                train, held_out = build.load_data(self.options, progress)
-            return (train if held_out is None else held_out).to(self.device)
         with download_progress() as progress:
-            data = datasets.load(source, progress=progress)
-        if self.options.height_and_width is not None:
-            data = data.as_pictures(*self.options.height_and_width)
+            if source is None:
+                train, held_out = build.load_data(self.options, progress)
+                data = train if held_out is None else held_out
+            else:
+                data = datasets.load(source, progress=progress)
+        n = self.rbm.visible.n
+        if data.values.shape[1] != n:
+            raise ValueError(
+                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
+                f"on {n}; pass data of the same {n} columns"
+            )
+        data = dataclasses.replace(data, image_shape=self.image_shape)
         data = data.with_encoding(self.encoding)
-        self.rbm.visible.check_width(data.rows(torch.arange(1), self._stream()), "visible")
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
+
+    @property
+    def picture_shape(self) -> tuple[int, int] | None:
+        """(height, width) where a row of visible states is a picture, one unit a pixel."""
+        return self.image_shape if self.rbm.visible.width == 1 else None
 
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
@@ -71,19 +83,23 @@ class Trained:
 
 
 def open_trained(path: Path, device: str) -> Trained:
-    """The model of a run: the finished one, or that of its newest checkpoint."""
+    """The model of a run as its newest checkpoint has it, be the run finished or not."""
     run = RunDirectory.open(path)
     config = run.config()
     where = build.choose_device(device)
-    if run.model_path.exists():
-        rbm = checkpoint.load_model(run.model_path, device=where)
-    else:
-        rbm = checkpoint.load(run.latest_checkpoint(), device=where).model
+    if run.checkpoints():
+        state = build.load_checkpoint(run, where)
+        rbm, chains = state.model, state.chains
+    else:  # a run that was kept without them, to save space
+        rbm, chains = checkpoint.load_model(run.model_path, device=where), None
+    shape = config["data"]["image_shape"]
     return Trained(
         run=run,
         options=TrainingOptions(**config["options"]),
-        encoding=Encoding.from_config(config["data"]["encoding"]),
+        encoding=Encoding.from_config(config["data"]["encoding"]).to(where),
+        image_shape=tuple(shape) if shape else None,
         rbm=rbm,
+        chains=chains,
         device=where,
     )
 
@@ -107,36 +123,38 @@ def draw_samples(
     trained = open_trained(path, device)
     archive = _free(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
+    encoding = trained.encoding.to("cpu")
     start = start or ("data" if clamp or source else "random")
     if clamp and start != "data":
         raise ValueError(
             f"--clamp holds columns of data rows, and --start is {start}; take --start data"
         )
-    data = trained.data(source)
+    if source and start != "data":
+        raise ValueError(f"--data is for --start data, and --start is {start}; leave one out")
     held: Clamp | None = None
     if start == "random":
         chains = start_random(rbm, n_chains, stream)
     elif start == "chains":
         chains = _saved_chains(trained, n_chains)
     else:
-        rows = _first_rows(trained, data, n_chains)
+        mask = _mask(clamp, trained) if clamp else None
+        rows = _first_rows(trained, trained.data(source), n_chains)
         chains = start_at(rbm, rows, stream)
-        if clamp:
-            held = Clamp(_mask(clamp, rbm, data).to(trained.device), rows)
+        held = None if mask is None else Clamp(mask.to(trained.device), rows)
     states, means = [], []
     with torch.no_grad():
         for now in sample(rbm, chains, schedule, stream, held):
             states.append(now.visible.cpu())
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
-    values = figures.in_users_units(torch.stack(states, 1), data)
-    mean_values = figures.in_users_units(torch.stack(means, 1), data)
+    values = figures.in_users_units(torch.stack(states, 1), encoding)
+    mean_values = figures.in_users_units(torch.stack(means, 1), encoding)
     _write_archive(archive, samples=values, means=mean_values)
     picture = figures.save_samples(
         archive.with_suffix(".png"),
         torch.stack(means[:_SHOWN_SAMPLES], 1)[:_SHOWN_CHAINS],
-        data,
-        figures.picture_shape(rbm, data),
+        encoding,
+        trained.picture_shape,
         schedule.sweeps_per_sample,
     )
     reporter = choose_reporter(as_json)
@@ -155,7 +173,7 @@ def reconstruct(
     trained = open_trained(path, device)
     archive = _free(out) if out else trained.run.free_path("reconstructions.npz")
     data = trained.data(source)
-    rbm = trained.rbm
+    rbm, encoding = trained.rbm, trained.encoding.to("cpu")
     reconstructed, errors = [], []
     with torch.no_grad():
         for begin in range(0, len(data), _BLOCK):
@@ -164,18 +182,20 @@ def reconstruct(
             errors.append(reconstruction_error(rbm, rows).cpu())
     means, error = torch.cat(reconstructed), torch.cat(errors)
     _write_archive(
-        archive, reconstructions=figures.in_users_units(means, data), errors=error.numpy()
+        archive, reconstructions=figures.in_users_units(means, encoding), errors=error.numpy()
     )
     picture = figures.save_reconstructions(
         archive.with_suffix(".png"),
         trained.states(data, 0, _SHOWN_ROWS).cpu(),
         means[:_SHOWN_ROWS],
-        data,
-        figures.picture_shape(rbm, data),
+        encoding,
+        trained.picture_shape,
     )
     unit = "squared error" if rbm.visible.states is None else "cross-entropy, nats"
     reporter = choose_reporter(as_json)
-    reporter.say(f"{len(data):,} rows of {data.name}: mean reconstruction error {error.mean():.3f} ({unit})")
+    reporter.say(
+        f"{len(data):,} rows of {data.name}: mean reconstruction error {error.mean():.3f} ({unit})"
+    )
     reporter.say(f"rows      {archive} (arrays `reconstructions` and `errors`)")
     reporter.say(f"picture   {picture}")
     reporter.finish(
@@ -198,17 +218,17 @@ def _free(path: Path) -> Path:
     return path
 
 
-def _write_archive(path: Path, **arrays: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_whole(path, buffer.getvalue())
+def _write_archive(path: Path, **arrays: NDArray[Any]) -> None:
+    with whole_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _saved_chains(trained: Trained, n_chains: int) -> ChainState:
-    chains = checkpoint.load(trained.run.latest_checkpoint(), device=trained.device).chains
+    chains = trained.chains
     if chains is None:
         raise ValueError(
-            f"{trained.run.path} was trained without persistent chains; take --start random or data"
+            f"{trained.run.path} has no persistent chains (they belong to --method pcd, and are "
+            "kept in checkpoints); take --start random or data"
         )
     if n_chains > len(chains):
         raise ValueError(
@@ -227,17 +247,17 @@ def _first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
     return trained.states(data, 0, n_chains)
 
 
-def _mask(clamp: str, rbm: RBM, data: Data) -> Tensor:
+def _mask(clamp: str, trained: Trained) -> Tensor:
     """Columns to hold: a half of a picture, or ranges of columns such as ``0-9,20``."""
-    n_values = data.values.shape[1]
+    n_values = trained.rbm.visible.n
     held = torch.zeros(n_values, dtype=torch.bool)
     if clamp in ("top", "bottom", "left", "right"):
-        if data.image_shape is None:
+        if trained.image_shape is None:
             raise ValueError(
-                f"--clamp {clamp} is for pictures, and {data.name} holds none; pass columns, "
-                "such as 0-9,20"
+                f"--clamp {clamp} is for pictures, and {trained.run.path} was trained on rows that "
+                "are none; pass columns, such as 0-9,20"
             )
-        height, width = data.image_shape
+        height, width = trained.image_shape
         picture = held.view(height, width)
         halves = {
             "top": picture[: height // 2],
@@ -261,4 +281,4 @@ def _mask(clamp: str, rbm: RBM, data: Data) -> Tensor:
                     f"--clamp names columns {part}, but there are columns 0 to {n_values - 1}"
                 )
             held[begin : end + 1] = True
-    return held.repeat_interleave(rbm.visible.width)
+    return held.repeat_interleave(trained.rbm.visible.width)

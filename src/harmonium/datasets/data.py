@@ -285,7 +285,7 @@ class Data:
     def split_randomly_(
         self, held_out: float = defaults.HELD_OUT, seed: int = defaults.SEED
     ) -> tuple[Data, Data]:
-        """Split like `split_randomly`, in place: no copy is made, and this data's rows change order.
+        """Split like `split_randomly`, in place: nothing is copied, and these rows change order.
 
         The rows held out change places with the last ones, and both parts look into the same
         memory as before.

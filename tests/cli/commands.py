@@ -1,0 +1,98 @@
+"""The real command line: run in this process, or in one that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from harmonium.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command that ended has left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Standard output as JSON, an object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def harmonium(*arguments: str | Path) -> Done:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["harmonium", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    assert isinstance(code, int)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+# Processes are forked from a server that has imported once what takes seconds, and run nothing.
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(
+    ["harmonium.cli.training", "harmonium.kernels.cpu", "sklearn.datasets", "torch._dynamo"]
+)
+
+# The calls between which a crash can leave the disk in different states.
+_DISK = ("fsync", "replace", "rename", "unlink", "mkdir")
+
+
+def start(arguments: list[str], output: Path, crash_at: int | None = None) -> BaseProcess:
+    """Start a command in a process of its own.
+
+    Parameters
+    ----------
+    arguments
+        Of the command.
+    output
+        Where its standard output and error go.
+    crash_at
+        Kill it (SIGKILL) right before this call, counted from 0, of those that change the disk.
+    """
+    process = _server.Process(target=_command, args=(arguments, os.getcwd(), output, crash_at))
+    process.start()
+    return process
+
+
+def _command(arguments: list[str], folder: str, output: Path, crash_at: int | None) -> None:
+    os.chdir(folder)
+    with output.open("wb", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    n_calls = 0
+
+    def counted(call: Any) -> Any:
+        def crash_or_call(*args: Any, **options: Any) -> Any:
+            nonlocal n_calls
+            if n_calls == crash_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            n_calls += 1
+            return call(*args, **options)
+
+        return crash_or_call
+
+    for name in _DISK:
+        setattr(os, name, counted(getattr(os, name)))
+    sys.argv = ["harmonium", *arguments]
+    main()

@@ -1,0 +1,75 @@
+"""What the tests of the command line share: running it, and one small run that is only read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from cli.commands import Done, harmonium
+
+QUICK = ("--hidden", "8", "--threads", "1", "--no-figures", "--no-tensorboard")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test works in a folder of its own, and leaves the number of threads as it was."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on the digits, to be read only."""
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    done = harmonium("train", *QUICK, "--epochs", "3", "--every", "13", "--out", path)
+    assert done.code == 0, done.err
+    return path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of that run, to do anything with."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., str]:
+    """Run a command that must fail in one paragraph and change nothing; return what it said."""
+
+    def run_and_look(*arguments: str | Path, code: int = 1) -> str:
+        before = contents(tmp_path)
+        done = harmonium(*arguments)
+        assert done.code == code, done
+        assert done.err.startswith("error: ") and done.err.count("\n") == 1, done.err
+        assert "Traceback" not in done.err
+        assert done.out == ""
+        assert contents(tmp_path) == before
+        return done.err
+
+    return run_and_look
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, files with what they hold."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def train() -> Callable[..., Done]:
+    """Train quickly, and well."""
+
+    def run_training(*arguments: str | Path) -> Done:
+        done = harmonium("train", *QUICK, *arguments)
+        assert done.code == 0, done.err
+        return done
+
+    return run_training

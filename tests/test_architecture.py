@@ -1,0 +1,160 @@
+"""The order of the modules (docs/architecture.md), held over the syntax trees; light imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import harmonium
+
+# In reading order: a module imports only from modules that stand before it. A package counts as
+# one module. The package's own __init__ and __main__ stand outside: they are doors to all of it.
+ORDER = (
+    "defaults",
+    "files",
+    "rng",
+    "kernels",
+    "units",
+    "rbm",
+    "gradient",
+    "sampling",
+    "datasets",
+    "likelihood",
+    "diagnostics",
+    "monitor",
+    "training",
+    "checkpoint",
+    "plots",
+    "runs",
+    "cli",
+)
+DOORS = ("__init__", "__main__")
+
+# Narrower than the order: evaluation judges a model that it did not train, and plots take arrays.
+ONLY_FROM = {
+    "plots": {"defaults", "files"},
+    "training": set(ORDER[: ORDER.index("training")]) - {"likelihood"},
+}
+
+# Each heavy third party has one door.
+DOOR_OF = {
+    "matplotlib": "plots",
+    "numba": "kernels",
+    "pyarrow": "datasets",
+    "sklearn": "datasets",
+    "typer": "cli",
+}
+
+# Of the package's own __init__, which no module imports otherwise.
+FREE = "harmonium.__version__"
+
+# What `import harmonium` and `harmonium --help` do without.
+HEAVY = {"matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "tensorboard", "torch"}
+
+_SPEC = importlib.util.find_spec("harmonium")
+assert _SPEC is not None and _SPEC.origin is not None
+PACKAGE = Path(_SPEC.origin).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
+    """The dotted names a file imports, wherever in it; ``package`` is what its dots refer to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            origin = ".".join((*above, *filter(None, [node.module])))
+            if origin == "harmonium":
+                yield from (f"harmonium.{alias.name}" for alias in node.names)
+            else:
+                yield origin
+
+
+def faults(path: Path, source: str) -> list[str]:
+    """What a file of the package does against the rules; ``path`` is below the package's folder."""
+    module = path.parts[0].removesuffix(".py")
+    if module in DOORS:
+        return []
+    if module not in ORDER:
+        return [f"module {module} has no place in ORDER"]
+    allowed = ONLY_FROM.get(module, set(ORDER[: ORDER.index(module)])) | {module}
+    found = []
+    for name in imports(ast.parse(source), ("harmonium", *path.parts[:-1])):
+        root, _, rest = name.partition(".")
+        if root == "harmonium" and name != FREE and rest.partition(".")[0] not in allowed:
+            found.append(f"{module} may not import {name}")
+        if DOOR_OF.get(root, module) != module:
+            found.append(f"{module} may not import {name}: its one door is {DOOR_OF[root]}")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_up_the_list(file: Path) -> None:
+    assert faults(file.relative_to(PACKAGE), file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_every_module_says_what_belongs_in_it(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("rng.py", "from harmonium.kernels import uniform"),
+        ("rng.py", "from harmonium import kernels"),
+        ("rng.py", "import harmonium.kernels as k"),
+        ("rng.py", "from .kernels import uniform"),
+        ("rng.py", "from . import kernels"),
+        ("rng.py", "def draw():\n    from harmonium.kernels import uniform"),
+        ("units/binary.py", "from ..rbm import RBM"),
+        ("units/binary.py", "from .. import rbm"),
+        ("sampling.py", "from harmonium import RBM"),
+        ("sampling.py", "import harmonium"),
+        ("training.py", "from harmonium import likelihood"),
+        ("likelihood.py", "from harmonium import training"),
+        ("plots.py", "from harmonium.rbm import RBM"),
+        ("monitor.py", "import matplotlib.pyplot as plt"),
+        ("rbm.py", "from sklearn.datasets import load_digits"),
+        ("runs.py", "import typer"),
+        ("misplaced.py", ""),
+    ],
+)
+def test_a_broken_rule_is_noticed(path: str, source: str) -> None:
+    assert len(faults(Path(path), source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("units/binary.py", "from .base import Units\nfrom ..kernels import binary_"),
+        ("units/binary.py", "from harmonium.units.base import Units\nfrom harmonium import rng"),
+        ("plots.py", "import matplotlib.pyplot as plt\nfrom harmonium import defaults"),
+        ("cli/training.py", "from harmonium import __version__"),
+        ("__init__.py", "from harmonium.cli import main"),
+    ],
+)
+def test_a_kept_rule_is_left_alone(path: str, source: str) -> None:
+    assert faults(Path(path), source) == []
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(harmonium, name) is not None for name in harmonium.__all__)
+    assert dir(harmonium) == sorted(harmonium.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'rbn'"):
+        harmonium.rbn  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["harmonium", "harmonium.cli"])
+def test_an_import_stays_light(module: str) -> None:
+    # In a process of its own: in this one, other tests have imported everything.
+    program = f"import sys, {module}; print(*{HEAVY!r} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -1,0 +1,460 @@
+"""The draws: bits that are Philox's, compiled kernels that equal the reference, random numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, ndtr
+from torch import Tensor
+
+import oracle
+from harmonium import kernels
+from harmonium.kernels import cpu, reference
+from harmonium.rng import Purpose, Stream
+
+PHILOX_VECTORS = [  # Random123's known answers for philox4x32-10: counter, key, result
+    ("00000000 00000000 00000000 00000000", "00000000 00000000",
+     "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff",
+     "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0",
+     "d16cfe09 94fdcceb 5001e420 24126ea1"),
+]  # fmt: skip
+
+# One row, one unit, every remainder by 4, and enough numbers for several threads.
+SHAPES = [(1, 1), (1, 7), (5, 1), (3, 4), (2, 6), (7, 13), (7, 39), (33, 257), (101, 501)]
+LARGE = (101, 501)
+DTYPES = [torch.float32, torch.float64]
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def stream(position: int = 3) -> Stream:
+    return Stream(2**40 + 17, Purpose.CHAINS, rank=5, position=position)
+
+
+def some(*shape: int, dtype: torch.dtype, seed: int = 0, scale: float = 3.0) -> Tensor:
+    generator = np.random.default_rng(seed)
+    return torch.from_numpy(generator.uniform(-scale, scale, shape)).to(dtype)
+
+
+# Every draw in place, with parameters of its own; `backend` is the dispatch or one of its backends.
+def binary_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    backend.binary_(states, bias_of(states), stream)
+
+
+def spin_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    backend.spin_(states, bias_of(states), stream)
+
+
+def gaussian_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    precision = some(states.shape[1], dtype=states.dtype, seed=2, scale=1).exp()
+    backend.gaussian_(states, bias_of(states), precision, stream)
+
+
+def categorical_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    columns = states.shape[1]
+    n_categories = next(n for n in (3, 2, columns) if columns % n == 0)
+    backend.categorical_(states, bias_of(states), n_categories, stream)
+
+
+def uniform_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    if backend is kernels:
+        states.copy_(kernels.uniform(tuple(states.shape), stream, dtype=states.dtype))
+    else:
+        backend.uniform_(states, stream)
+
+
+def bias_of(states: Tensor) -> Tensor:
+    return some(states.shape[1], dtype=states.dtype, seed=1, scale=1)
+
+
+Draw = Callable[[ModuleType, Tensor, Stream], None]
+DRAWS: list[Draw] = [binary_, spin_, gaussian_, categorical_, uniform_]
+
+each_draw = pytest.mark.parametrize("draw_", DRAWS, ids=lambda draw_: draw_.__name__)
+each_backend = pytest.mark.parametrize(
+    "backend", [kernels, cpu, reference], ids=lambda backend: backend.__name__.split(".")[-1]
+)
+
+
+def drawn(draw_: Callable[..., object], inputs: Tensor, *arguments: object) -> Tensor:
+    """The states that overwrite a copy of the inputs."""
+    states = inputs.clone()
+    draw_(states, *arguments)
+    return states
+
+
+def drawn_by(backend: ModuleType, draw_: Draw, inputs: Tensor) -> Tensor:
+    states = inputs.clone()
+    draw_(backend, states, stream())
+    return states
+
+
+def agree(draw_: Draw, a: Tensor, b: Tensor) -> bool:
+    """Same states; Gaussian ones to rounding of mean and noise, which are at most 40 here."""
+    if draw_ is gaussian_:
+        return torch.allclose(a, b, rtol=0, atol=8 * 40 * torch.finfo(a.dtype).eps)
+    return torch.equal(a, b)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+# --- the bits ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("counter", "key", "result"), PHILOX_VECTORS)
+def test_philox_known_answers(counter: str, key: str, result: str) -> None:
+    c, k, r = ([int(word, 16) for word in words.split()] for words in (counter, key, result))
+    assert [int(word) for word in reference.philox(*torch.tensor(c), *k)] == r
+    assert [int(word) for word in cpu._philox(*np.array(c + k, dtype=np.uint32))] == r
+
+
+@pytest.mark.parametrize("position", [0, 2**32 - 1, 2**32, 2**40 - 1])
+def test_words_are_philox_of_column_group_row_and_stream(position: int) -> None:
+    drawn = reference.words(3, 7, stream(position), torch.device("cpu"))
+    key_0, key_1, c2, c3 = stream(position).take()
+    for row in range(3):
+        groups = [reference.philox(*torch.tensor([i, row, c2, c3]), key_0, key_1) for i in range(2)]
+        assert drawn[row].tolist() == [int(groups[j % 2][j // 2]) for j in range(7)]
+
+
+def test_uniforms_are_midpoints_of_the_high_bits() -> None:
+    words = reference.words(50, 41, stream(), torch.device("cpu"))
+    for dtype in DTYPES:
+        u = kernels.uniform((50, 41), stream(), dtype=dtype)
+        assert torch.equal(u.double() * 2**24, 2.0 * (words >> 9) + 1)
+        assert u.min() > 0 and u.max() < 1
+
+
+def test_the_ends_of_the_interval_are_left_out() -> None:
+    """The largest and the smallest word, which no test would meet by chance."""
+    ends = [cpu._uniform(np.uint32(word)) for word in (0, 2**32 - 1)]
+    assert ends == [2.0**-24, 1 - 2.0**-24]
+
+
+def test_every_device_draws_the_same_bits(device: torch.device) -> None:
+    here = reference.words(5, 9, stream(), torch.device("cpu"))
+    assert torch.equal(reference.words(5, 9, stream(), device).cpu(), here)
+    u = kernels.uniform((5, 9), stream(), device=device)
+    assert torch.equal(u.cpu(), kernels.uniform((5, 9), stream()))
+    assert u.device == device
+
+
+def test_a_draw_advances_the_stream_by_one() -> None:
+    for draw_ in DRAWS:
+        for backend in (kernels, cpu, reference):
+            s = stream()
+            draw_(backend, torch.zeros(3, 4), s)
+            assert s.position == 4
+    s = stream()
+    kernels.permutation(10, s)
+    kernels.normal((2, 3), s)
+    assert s.position == 5
+
+
+# --- compiled = reference ---------------------------------------------------------------------
+
+
+@each_dtype
+@each_shape
+@each_draw
+def test_compiled_kernels_equal_the_reference(
+    draw_: Draw, shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    inputs = some(*shape, dtype=dtype)
+    compiled, defined = (drawn_by(backend, draw_, inputs) for backend in (cpu, reference))
+    assert agree(draw_, compiled, defined)
+
+
+def band(p: oracle.Array, dtype: torch.dtype, n_categories: int = 2) -> oracle.Array:
+    """How far from the probability rounding may move the threshold.
+
+    An exponential is good to 2 eps, and each of the sums, products and quotients adds eps / 2.
+    """
+    return p * torch.finfo(dtype).eps * (2 + 0.5 * (n_categories + 2))
+
+
+def logit_near(u: Tensor, dtype: torch.dtype, spread: float) -> Tensor:
+    """Inputs whose probability is the uniform number to a few multiples of rounding."""
+    u = u.double()
+    nudge = some(*u.shape, dtype=torch.float64, seed=9, scale=spread) * torch.finfo(dtype).eps
+    return torch.logit(u * (1 + nudge)).to(dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize(("name", "scale"), [("binary_", 1), ("spin_", 2)])
+def test_a_draw_differs_only_within_rounding_of_the_probability(
+    name: str, scale: int, dtype: torch.dtype
+) -> None:
+    u = kernels.uniform(LARGE, stream(), dtype=dtype)
+    # the inputs themselves round, by eps times their size, so that near 1/2 is nearest
+    inputs = logit_near(u, dtype, spread=40) / scale
+    bias = torch.zeros(LARGE[1], dtype=dtype)
+    ups = [
+        drawn(getattr(backend, name), inputs, bias, stream()).numpy() > 0
+        for backend in (cpu, reference)
+    ]
+    u, p = u.double().numpy(), expit(scale * inputs.double().numpy())
+    decided = np.abs(u - p) > band(p, dtype)
+    assert 0.02 < (~decided).mean() < 0.5  # the test looks where it matters
+    for up in ups:
+        assert (up == (u < p))[decided].all()
+
+
+@each_dtype
+@pytest.mark.parametrize("n_categories", [2, 3, 5])
+def test_a_category_differs_only_within_rounding_of_the_probability(
+    n_categories: int, dtype: torch.dtype
+) -> None:
+    rows, n = 200, 60
+    u = kernels.uniform((rows, n), stream(), dtype=dtype).double()
+    # the first category gets the uniform number, the others share the rest
+    logits = some(rows, n, n_categories, dtype=torch.float64).log_softmax(-1)
+    first = logit_near(u, torch.float64, spread=40 * torch.finfo(dtype).eps / 2**-52)
+    logits[..., 0] = 0
+    logits[..., 1:] -= logits[..., 1:].logsumexp(-1, keepdim=True) + first.unsqueeze(-1)
+    logits = logits.to(dtype)
+    inputs = logits.reshape(rows, -1)
+    bias = torch.zeros(n * n_categories, dtype=dtype)
+    both = [
+        drawn(backend.categorical_, inputs, bias, n_categories, stream())
+        for backend in (cpu, reference)
+    ]
+    z = logits - logits.amax(-1, keepdim=True)
+    weights = np.exp(z.double().numpy())
+    cumulative = (weights / weights.sum(-1, keepdims=True)).cumsum(-1)
+    u = u.numpy()[..., None]
+    last = n_categories - 1
+    decided = (np.abs(u - cumulative) > band(cumulative, dtype, n_categories))[..., :last].all(-1)
+    assert 0.01 < (~decided).mean() < 0.5
+    expected = (u >= cumulative)[..., :last].sum(-1)
+    for states in both:
+        one_hot = states.numpy().reshape(rows, n, n_categories)
+        assert (np.sort(one_hot, axis=-1) == np.eye(n_categories)[-1]).all()
+        assert (one_hot.argmax(-1) == expected)[decided].all()
+
+
+@each_dtype
+@each_draw
+def test_any_number_of_threads_gives_the_same_bits(
+    draw_: Draw, dtype: torch.dtype, threads: int
+) -> None:
+    inputs = some(*LARGE, dtype=dtype)
+    together = drawn_by(cpu, draw_, inputs)
+    torch.set_num_threads(1)
+    assert torch.equal(together, drawn_by(cpu, draw_, inputs))
+
+
+@each_draw
+@each_backend
+def test_a_row_does_not_depend_on_the_number_of_rows(draw_: Draw, backend: ModuleType) -> None:
+    inputs = some(*LARGE, dtype=torch.float32)
+    for n_rows in (1, 40):
+        few = drawn_by(backend, draw_, inputs[:n_rows])
+        assert torch.equal(few, drawn_by(backend, draw_, inputs)[:n_rows])
+
+
+@each_dtype
+@each_draw
+def test_states_that_are_not_contiguous(draw_: Draw, dtype: torch.dtype) -> None:
+    inputs = some(6, 18, dtype=dtype)
+    expected = drawn_by(reference, draw_, inputs)
+    every_other = torch.zeros(12, 36, dtype=dtype)
+    for view in (torch.zeros(18, 6, dtype=dtype).T, every_other[::2, ::2]):
+        view.copy_(inputs)
+        draw_(kernels, view, stream())
+        assert agree(draw_, view, expected)
+    assert not every_other[1::2].any() and not every_other[:, 1::2].any()
+
+
+def test_parameters_that_are_not_contiguous() -> None:
+    inputs, bias = some(5, 8, dtype=torch.float32), some(16, dtype=torch.float32)[::2]
+    assert torch.equal(
+        kernels.binary_(inputs.clone(), bias, stream()),
+        kernels.binary_(inputs.clone(), bias.clone(), stream()),
+    )
+
+
+@each_draw
+@each_backend
+@pytest.mark.parametrize("shape", [(0, 6), (4, 0), (0, 0)], ids=str)
+def test_nothing_to_draw(draw_: Draw, backend: ModuleType, shape: tuple[int, int]) -> None:
+    assert drawn_by(backend, draw_, torch.zeros(shape)).shape == shape
+
+
+# --- extremes ---------------------------------------------------------------------------------
+
+
+@each_dtype
+@each_backend
+@pytest.mark.parametrize("size", [1e4, float("inf")])
+def test_strong_inputs_decide(backend: ModuleType, size: float, dtype: torch.dtype) -> None:
+    bias = torch.zeros(64, dtype=dtype)
+    for sign in (-1, 1):
+        inputs = torch.full((40, 64), sign * size, dtype=dtype)
+        assert (drawn(backend.binary_, inputs, bias, stream()) == max(sign, 0)).all()
+        assert (drawn(backend.spin_, inputs, bias, stream()) == sign).all()
+
+
+@each_dtype
+@each_backend
+def test_strong_inputs_decide_between_categories(backend: ModuleType, dtype: torch.dtype) -> None:
+    for winner in range(4):
+        for low, high in ((0, 1e4), (-1e4, 0), (-1e4, 1e4), (-float("inf"), 0)):
+            inputs = torch.full((40, 4 * 16), low, dtype=dtype)
+            inputs[:, winner::4] = high
+            bias = torch.zeros(4 * 16, dtype=dtype)
+            states = drawn(backend.categorical_, inputs, bias, 4, stream())
+            assert torch.equal(states, torch.eye(4, dtype=dtype)[winner].repeat(40, 16))
+
+
+@each_dtype
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_what_cannot_be_decided_is_still_a_state(value: float, dtype: torch.dtype) -> None:
+    inputs, bias = torch.full((40, 12), value, dtype=dtype), torch.zeros(12, dtype=dtype)
+    for _ in range(2):
+        states = drawn(kernels.categorical_, inputs, bias, 3, stream())
+        assert (states.reshape(40, 4, 3).sort(-1).values == torch.eye(3, dtype=dtype)[2]).all()
+        assert torch.equal(states, drawn(kernels.categorical_, inputs, bias, 3, stream()))
+
+
+@each_dtype
+def test_strong_inputs_of_gaussian_units(dtype: torch.dtype) -> None:
+    bias, precision = torch.zeros(9, dtype=dtype), torch.full((9,), 4.0, dtype=dtype)
+    for size in (-1e4, 1e4):
+        inputs = torch.full((7, 9), size, dtype=dtype)
+        states = kernels.gaussian_(inputs, bias, precision, stream())
+        assert ((states - size / 4).abs() < 7 / 2).all()  # 7: no word gives a larger normal
+
+
+# --- the numbers are random -------------------------------------------------------------------
+
+
+def pair_p_value(a: Tensor, b: Tensor, bins: int = 8) -> float:
+    """Chi-square test that pairs of uniform numbers fill the square evenly."""
+    cells = (a * bins).long() * bins + (b * bins).long()
+    counts = np.bincount(cells.flatten().numpy(), minlength=bins**2)
+    return oracle.chi_square(counts, np.full(bins**2, bins**-2))
+
+
+# A threshold for a fixed seed: out of some 30 tests, a right generator fails one in 30,000 times.
+LEAST_P = 1e-6
+
+
+def test_uniforms_are_uniform() -> None:
+    u = kernels.uniform((500, 203), stream(), dtype=torch.float64)
+    for finer in (1, 2**6, 2**12):  # the low bits as well as the high ones
+        counts = np.bincount((u * finer % 1 * 64).long().flatten().numpy(), minlength=64)
+        assert oracle.chi_square(counts, np.full(64, 1 / 64)) > LEAST_P
+
+
+def test_neighbours_are_independent() -> None:
+    u = kernels.uniform((400, 204), stream())
+    q = 204 // 4
+    pairs = {
+        "columns": (u[:, :-1], u[:, 1:]),
+        "rows": (u[:-1], u[1:]),
+        "words of a counter": (u[:, :q], u[:, q : 2 * q]),
+        "far words of a counter": (u[:, :q], u[:, 3 * q :]),
+        "positions": (u, kernels.uniform((400, 204), stream(4))),
+        "high positions": (u, kernels.uniform((400, 204), stream(3 + 2**32))),
+    }
+    other = {
+        "purposes": Stream(2**40 + 17, Purpose.SAMPLE, 5, 3),
+        "ranks": Stream(2**40 + 17, Purpose.CHAINS, 6, 3),
+        "seeds": Stream(2**40 + 18, Purpose.CHAINS, 5, 3),
+        "high seeds": Stream(2**41 + 17, Purpose.CHAINS, 5, 3),
+    }
+    pairs |= {name: (u, kernels.uniform((400, 204), s)) for name, s in other.items()}
+    p_values = {name: pair_p_value(*pair) for name, pair in pairs.items()}
+    assert min(p_values.values()) > LEAST_P, p_values
+
+
+@each_dtype
+def test_normals_are_normal_and_independent(dtype: torch.dtype) -> None:
+    normal = kernels.normal((400, 204), stream(), dtype=dtype)
+    u = torch.from_numpy(ndtr(normal.double().numpy()))
+    counts = np.bincount((u * 64).long().flatten().numpy(), minlength=64)
+    assert oracle.chi_square(counts, np.full(64, 1 / 64)) > LEAST_P
+    q = 204 // 4
+    for k, m in combinations(range(4), 2):  # Box-Muller's pairs, and what is in no pair
+        assert pair_p_value(u[:, k * q : (k + 1) * q], u[:, m * q : (m + 1) * q]) > LEAST_P
+    assert pair_p_value(u[:-1], u[1:]) > LEAST_P
+
+
+def test_permutations() -> None:
+    for n in (0, 1, 2, 1_000):
+        order = kernels.permutation(n, stream())
+        assert order.dtype == torch.int64
+        assert torch.equal(order.sort().values, torch.arange(n))
+    assert torch.equal(kernels.permutation(100, stream()), kernels.permutation(100, stream()))
+
+
+def test_permutations_are_uniform() -> None:
+    s = stream()
+    orders = torch.stack([kernels.permutation(4, s) for _ in range(1_500)])
+    index = (orders * torch.tensor([64, 16, 4, 1])).sum(1)
+    counts = np.unique(index.numpy(), return_counts=True)[1]
+    assert len(counts) == 24
+    assert oracle.chi_square(counts, np.full(24, 1 / 24)) > LEAST_P
+
+
+# --- manners ----------------------------------------------------------------------------------
+
+
+def test_no_global_generator_is_touched() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    for draw_ in DRAWS:
+        for backend in (kernels, reference):
+            drawn_by(backend, draw_, some(*LARGE, dtype=torch.float32))
+    kernels.normal((3, 4), stream())
+    kernels.permutation(9, stream())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert random.getstate() == before[2]
+
+
+def test_a_draw_overwrites_and_returns_its_inputs() -> None:
+    inputs, bias = torch.zeros(3, 6), torch.zeros(6)
+    assert kernels.binary_(inputs, bias, stream()) is inputs
+    assert kernels.spin_(inputs, bias, stream()) is inputs
+    assert kernels.gaussian_(inputs, bias, bias + 1, stream()) is inputs
+    assert kernels.categorical_(inputs, bias, 2, stream()) is inputs
+
+
+def test_a_draw_has_no_gradient() -> None:
+    bias = torch.zeros(6, requires_grad=True)
+    for view in (torch.zeros(3, 6), torch.zeros(6, 3).T):  # compiled, and reference
+        for states in (
+            kernels.binary_(view, bias, stream()),
+            kernels.spin_(view, bias, stream()),
+            kernels.gaussian_(view, bias, bias + 1, stream()),
+            kernels.categorical_(view, bias, 2, stream()),
+        ):
+            assert not states.requires_grad
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_read() -> None:
+    s = stream()
+    message = r"inputs have 6 columns, but the units' parameters have shape \(4,\)"
+    with pytest.raises(ValueError, match=message):
+        kernels.binary_(torch.zeros(3, 6), torch.zeros(4), s)
+    with pytest.raises(ValueError, match=message):
+        kernels.gaussian_(torch.zeros(3, 6), torch.zeros(6), torch.ones(4), s)
+    with pytest.raises(ValueError, match=r"rows and columns, not shape \(6,\)"):
+        kernels.spin_(torch.zeros(6), torch.zeros(6), s)
+    assert s.position == 3

@@ -1,0 +1,165 @@
+"""What a look at a model reports, and that looking leaves everything as it was."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from harmonium import RBM, Binary, Gaussian, Monitor, Purpose, Stream, diagnostics
+from harmonium.datasets import Data, OneHot, Stochastic, Threshold
+from harmonium.likelihood import pseudo_log_likelihood
+from harmonium.sampling import start_random
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, randomise_
+
+COMMON = {"reconstruction_error", "held_out_reconstruction_error", "free_energy_gap"}
+PSEUDO = {
+    f"{prefix}pseudo_log_likelihood{suffix}"
+    for prefix in ("", "held_out_")
+    for suffix in ("", "_std_error")
+}
+ACTIVITY = {"dead_hidden", "saturated_hidden"}
+
+
+def data(visible: str, n: int = 40, seed: int = 0, columns: int = 5) -> Data:
+    values = torch.rand((n, columns), generator=torch.Generator().manual_seed(seed))
+    match visible:
+        case "binary":
+            return Data("rows", values, Threshold(0.5))
+        case "spin":
+            return Data("rows", values, Threshold(0.5, low_state=-1.0))
+        case "categorical":
+            return Data("rows", (3 * values).to(torch.uint8), OneHot(3))
+    return Data("rows", values)
+
+
+def model(visible: UnitType, hidden: UnitType, columns: int = 5) -> RBM:
+    rbm = RBM(visible.make(columns), hidden.make(4))
+    randomise_(rbm, seed=70, scale=0.3)
+    return rbm
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+def test_a_look_is_one_flat_row_of_finite_numbers(
+    visible: UnitType, hidden: UnitType, persistent: bool
+) -> None:
+    rbm = model(visible, hidden)
+    monitor = Monitor(data(visible.name), data(visible.name, n=10, seed=1), n_rows=20)
+    chains = start_random(rbm, 30, Stream(71, Purpose.CHAINS)) if persistent else None
+    row = monitor(rbm, chains, update=7)
+    expected = set(COMMON)
+    if rbm.visible.states is not None:
+        expected |= PSEUDO | {"visible_flip_rate"}
+    if rbm.hidden.states is not None:
+        expected |= ACTIVITY | {"hidden_flip_rate"}
+    assert row.keys() == expected
+    assert all(isinstance(value, float) and math.isfinite(value) for value in row.values())
+
+
+def test_without_held_out_rows_nothing_is_said_of_them() -> None:
+    row = Monitor(data("binary"))(model(BY_NAME["binary"], BY_NAME["binary"]), None, 1)
+    assert row.keys().isdisjoint(name for name in (*COMMON, *PSEUDO) if "held_out" in name)
+    assert "free_energy_gap" not in row
+
+
+def test_the_numbers_are_means_over_all_rows_where_those_are_few() -> None:
+    rbm, train, held_out = (
+        model(BY_NAME["binary"], BY_NAME["binary"]),
+        data("binary"),
+        data("binary", 9, 1),
+    )
+    row = Monitor(train, held_out, n_rows=1000)(rbm, None, update=1)
+    v, w = (x.rows(torch.arange(len(x))) for x in (train, held_out))
+    error = diagnostics.reconstruction_error
+    gap = (rbm.free_energy(v).mean() - rbm.free_energy(w).mean()).item()
+    assert row["reconstruction_error"] == pytest.approx(error(rbm, v).mean().item(), rel=1e-5)
+    assert row["held_out_reconstruction_error"] == pytest.approx(
+        error(rbm, w).mean().item(), rel=1e-5
+    )
+    assert row["free_energy_gap"] == pytest.approx(gap, rel=1e-4, abs=1e-5)
+    activity = diagnostics.hidden_activity(rbm, v)
+    assert activity is not None
+    exact = pseudo_log_likelihood(rbm, v, Stream(0, Purpose.MONITOR), rbm.visible.n)
+    assert row["pseudo_log_likelihood"] == pytest.approx(exact.mean().item(), rel=1e-5)
+    std_error = exact.std().item() / len(v) ** 0.5
+    assert row["pseudo_log_likelihood_std_error"] == pytest.approx(std_error, rel=1e-5)
+    assert row["dead_hidden"] == diagnostics.dead_share(activity)
+    assert row["saturated_hidden"] == diagnostics.saturated_share(activity)
+
+
+def test_the_pseudo_log_likelihood_is_that_of_the_rows() -> None:
+    # few units are all looked at, which leaves nothing to chance
+    rbm = RBM(Binary(5), Binary(4))
+    with torch.no_grad():
+        rbm.visible.bias.fill_(0.7)
+    rows = Data("same", torch.tensor([[1.0, 1, 0, 1, 1]]).repeat(30, 1))
+    row = Monitor(rows)(rbm, None, update=1)
+    up, down = (-math.log1p(math.exp(sign * 0.7)) for sign in (-1, 1))
+    assert row["pseudo_log_likelihood"] == pytest.approx(4 * up + down, rel=1e-5)
+    assert row["pseudo_log_likelihood_std_error"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_gap_is_negative_where_the_model_prefers_the_training_rows(sign: float) -> None:
+    rbm = RBM(Binary(3), Binary(2))
+    with torch.no_grad():
+        rbm.visible.bias.fill_(sign)
+    ones, zeros = Data("ones", torch.ones(4, 3)), Data("zeros", torch.zeros(4, 3))
+    row = Monitor(ones, zeros)(rbm, None, update=1)
+    assert row["free_energy_gap"] == pytest.approx(-3 * sign)
+
+
+def test_a_look_is_a_function_of_seed_and_update() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"], columns=30)
+    looks = [
+        Monitor(data("binary", columns=30), n_rows=15, seed=seed)(rbm, None, update)
+        for seed, update in ((3, 5), (3, 5), (3, 6), (4, 5))
+    ]
+    assert looks[0] == looks[1]
+    assert looks[2]["reconstruction_error"] == looks[0]["reconstruction_error"]
+    assert looks[2]["pseudo_log_likelihood"] != looks[0]["pseudo_log_likelihood"]
+    assert looks[3]["reconstruction_error"] != looks[0]["reconstruction_error"]
+
+
+def test_stochastic_rows_are_drawn_once() -> None:
+    grey = Data("grey", torch.full((40, 5), 128, dtype=torch.uint8), Stochastic(0, 255))
+    monitor = Monitor(grey)
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"])
+    first, second = (monitor(rbm, None, update) for update in (1, 2))
+    assert first["reconstruction_error"] == second["reconstruction_error"]
+
+
+def test_looking_leaves_model_and_chains_alone() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["spin"])
+    chains = start_random(rbm, 30, Stream(72, Purpose.CHAINS))
+    before = chains.clone(), [p.clone() for p in rbm.parameters()]
+    Monitor(data("binary"))(rbm, chains, update=1)
+    assert torch.equal(chains.visible, before[0].visible)
+    assert torch.equal(chains.hidden, before[0].hidden)
+    assert all(torch.equal(p, q) for p, q in zip(rbm.parameters(), before[1], strict=True))
+    assert all(p.grad is None for p in rbm.parameters())
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    rbm = RBM(Gaussian(2), Binary(2))
+    with torch.no_grad():
+        rbm.weights.fill_(1e30)
+    row = Monitor(Data("rows", torch.full((3, 2), 1e30)))(rbm, None, update=1)
+    assert "reconstruction_error" not in row
+    assert "dead_hidden" in row
+
+
+def test_a_float64_model_can_be_looked_at() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"]).double()
+    row = Monitor(data("binary"), data("binary", 9, 1))(rbm, None, update=1)
+    assert row.keys() > PSEUDO
+
+
+def test_bad_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_rows is 0; pass 1 or more"):
+        Monitor(data("binary"), n_rows=0)
+    with pytest.raises(ValueError, match=r"rows has 6 columns, but the training data rows have 5"):
+        Monitor(data("binary"), data("binary", columns=6))

@@ -1,0 +1,103 @@
+"""What is special to one unit type: arguments, parameters, and the words of its refusals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+
+
+@pytest.mark.parametrize(
+    ("units", "row", "message"),
+    [
+        (
+            Binary(3),
+            [0.0, 255.0, 1.0],
+            "data: 1 of 3 values are not between 0 and 1, as binary units need (the first is 255, "
+            "at [0, 1]); binarise the data (`--binarize THRESHOLD`, `Data.binarize`), scale it to "
+            "0 ... 1 (for grey pictures `--image-shape 28x28`, `Data.as_pictures`), or take "
+            "Gaussian visible units (`--visible gaussian`)",
+        ),
+        (
+            Spin(3),
+            [-1.0, 0.5, -1.25],
+            "data: 1 of 3 values are not between -1 and 1, as spins need (the first is -1.25, "
+            "at [0, 2]); binarise the data (`--binarize 0.5`, `Data.binarize(...).to_spins()`) or "
+            "take Gaussian visible units (`--visible gaussian`)",
+        ),
+        (
+            Gaussian(2),
+            [math.nan, 1.0],
+            "data: 1 of 2 values are not finite (the first is nan, at [0, 0]); remove or fill in "
+            "the missing values first",
+        ),
+        (
+            Categorical(2, 2),
+            [0.0, 1.0, 2.0, -1.0],
+            "data: 2 of 4 values are not between 0 and 1, as one-hot states are (the first is 2, "
+            "at [0, 2]); one-hot encode integer categories (`--visible categorical`, "
+            "`Data.one_hot`)",
+        ),
+        (
+            Categorical(2, 2),
+            [0.0, 1.0, 1.0, 1.0],
+            "data, summed by unit: 1 of 2 values are not 1 (the first is 2, at [0, 1]); one-hot "
+            "encode integer categories (`--visible categorical`, `Data.one_hot`)",
+        ),
+    ],
+    ids=["binary", "spin", "gaussian", "categorical", "categorical-sum"],
+)
+def test_a_refusal_says_what_came_and_what_would_work(
+    units: Units, row: list[float], message: str
+) -> None:
+    with pytest.raises(ValueError) as refusal:
+        units.check(torch.tensor([row]), "data")
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_integer_states_can_be_checked(dtype: torch.dtype) -> None:
+    Binary(2).check(torch.tensor([[0, 1]], dtype=dtype), "data")
+    with pytest.raises(ValueError, match="the first is 7"):
+        Binary(2).check(torch.tensor([[0, 7]], dtype=dtype), "data")
+
+
+@pytest.mark.parametrize("precision", [0.0, -1.0, math.inf, math.nan])
+def test_a_precision_that_is_none_is_refused(precision: float) -> None:
+    with pytest.raises(ValueError, match=r"^precision is .*; pass a positive number$"):
+        Gaussian(2, precision)
+
+
+def test_a_precision_is_where_the_units_start() -> None:
+    units = Gaussian(2, precision=4.0).double()
+    torch.testing.assert_close(units.precision.exp().log(), torch.full((2,), 4.0).double())
+    assert torch.allclose(units.var(torch.zeros(2).double()), torch.tensor(0.25).double())
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_only_a_learned_precision_is_trained(learn: bool) -> None:
+    units = Gaussian(2, learn_precision=learn)
+    assert units.log_precision.requires_grad is learn
+    assert set(units.statistics(torch.zeros(1, 2))) == (
+        {"bias", "log_precision"} if learn else {"bias"}
+    )
+    units.init_from_moments_(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 0.25]))
+    expected = [0.25, 4.0] if learn else [1.0, 1.0]
+    torch.testing.assert_close(units.precision.detach(), torch.tensor(expected))
+
+
+def test_a_single_category_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^n_categories is 1; a unit needs 2 or more$"):
+        Categorical(3, 1)
+
+
+def test_columns_of_categorical_units_stand_together() -> None:
+    units = Categorical(2, 3)
+    assert (units.n_columns, units.width) == (6, 3)
+    inputs = torch.tensor([[0.0, 9.0, 0.0, 0.0, 0.0, 9.0]])
+    assert units.mode(inputs).tolist() == [[0, 1, 0, 0, 0, 1]]
+    with pytest.raises(ValueError, match="this RBM has 6 visible columns; pass shape"):
+        units.check_width(torch.zeros(1, 2), "visible")
