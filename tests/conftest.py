@@ -1,5 +1,7 @@
 """What every test shares: the ``--device`` option, and walls around the user's own folders.
 
+Hypothesis gets no deadlines: no test asserts a time.
+
 Seeds, tolerances and data belong to the tests that use them, not here.
 """
 
@@ -10,9 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     import torch
+
+settings.register_profile("harmonium", deadline=None)
+settings.load_profile("harmonium")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

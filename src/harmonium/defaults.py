@@ -1,12 +1,13 @@
 """Every default value, once: the command line shows them and the functions use them."""
 
 N_HIDDEN = 200
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.1
+SCHEDULE = "linear"
 MOMENTUM = 0.0
 BATCH_SIZE = 100
 N_CHAINS = 100
 SWEEPS = 1
-N_UPDATES = 10_000
+N_UPDATES = 20_000
 SEED = 0
 WEIGHT_STD = 0.01
 OFFSET_RATE = 0.01
@@ -16,6 +17,7 @@ SPARSITY_TARGET = None
 SPARSITY_COST = 0.0
 SPARSITY_RATE = 0.05
 AVERAGE_DECAY = None
+VARIANCE_FLOOR = 1e-4
 HELD_OUT = 0.1
 THRESHOLD = 0.5
 MONITOR_ROWS = 500

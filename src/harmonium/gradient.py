@@ -16,9 +16,6 @@ from harmonium import defaults
 from harmonium.rbm import RBM
 from harmonium.units import Binary, Gaussian
 
-VARIANCE_FLOOR = 1e-4
-"""Of standardised data, a hundredth of their standard deviation."""
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -143,7 +140,7 @@ class Penalties:
     sparsity_target: float | None = defaults.SPARSITY_TARGET
     sparsity_cost: float = defaults.SPARSITY_COST
     sparsity_rate: float = defaults.SPARSITY_RATE
-    variance_floor: float = VARIANCE_FLOOR
+    variance_floor: float = defaults.VARIANCE_FLOOR
     activity: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

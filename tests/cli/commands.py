@@ -80,6 +80,8 @@ def _command(arguments: list[str], folder: str, output: Path, crash_at: int | No
     with output.open("wb", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    # made anew, because what they are (a file, a terminal) is asked when they are made
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     n_calls = 0
 
     def counted(call: Any) -> Any:

@@ -86,7 +86,9 @@ class TrainingOptions:
     )
     learning_rate: float = _option(defaults.LEARNING_RATE, "Learning rate.", panel="Training")
     schedule: Literal["constant", "linear"] = _option(
-        "constant", "Keep the learning rate, or let it fall linearly to zero.", panel="Training"
+        defaults.SCHEDULE,
+        "Keep the learning rate, or let it fall linearly to zero.",
+        panel="Training",
     )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"] = _option(
         "sgd", "Optimiser.", panel="Training"

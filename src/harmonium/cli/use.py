@@ -144,7 +144,7 @@ def draw_samples(
     states, means = [], []
     with torch.no_grad():
         for now in sample(rbm, chains, schedule, stream, held):
-            states.append(now.visible.cpu())
+            states.append(now.visible.to("cpu", copy=True))  # the chains move on in place
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
     values = figures.in_users_units(torch.stack(states, 1), encoding)

@@ -1,0 +1,371 @@
+"""What each command makes and says, on a small run: the files, the numbers in them, the lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cli.commands import Done, harmonium, start
+from harmonium import Purpose, Stream, checkpoint, datasets
+from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
+
+Train = Callable[..., Done]
+
+
+def ran(*arguments: str | Path) -> Done:
+    """Run a command that has to end well."""
+    done = harmonium(*arguments)
+    assert done.code == 0, done.err
+    return done
+
+
+def assert_shows_something(path: Path) -> None:
+    with Image.open(path) as image:
+        assert len(image.convert("RGB").getcolors(2**24)) > 2, path
+
+
+def archive(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+# train
+
+
+def test_training_leaves_a_run_directory_and_a_summary(tmp_path: Path) -> None:
+    done = ran("train", "--hidden", "8", "--epochs", "2", "--threads", "1", "--no-tensorboard")
+    run = tmp_path / "runs/digits"
+    assert "digits:train" in done.out and "250 held out" in done.out
+    assert "epoch 2 · update 26 · pseudo-log-likelihood" in done.out
+    for said in ("trained for", "runs/digits/model.safetensors", "harmonium sample runs/digits"):
+        assert said in done.out
+    assert {path.name for path in run.iterdir()} == {
+        *("config.json", "metrics.jsonl", "model.safetensors", "checkpoints", "figures")
+    }
+    names = ("filters", "samples", "reconstructions", "learning-curves", "weights")
+    for name in (*names, "hidden-activity"):
+        assert_shows_something(run / f"figures/{name}.png")
+    assert [path.name for path in (run / "figures/filters").iterdir()] == ["update-000000026.png"]
+    rbm = checkpoint.load_model(run / "model.safetensors")
+    assert (rbm.visible.n, rbm.hidden.n) == (64, 8)
+
+
+def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
+    """One job behind two doors: the same options in Python end in the same bits."""
+    from harmonium import RBM, Binary, Gibbs, Minibatches, TrainingState, training
+
+    train("--epochs", "2", "--seed", "3", "--sweeps", "2", "--out", "run")
+    data, _, _ = datasets.load("digits").split()
+    rbm = RBM(Binary(64), Binary(8)).init_from_data_(data, seed=3)
+    batches = Minibatches(data, 100)
+    state = TrainingState.create(
+        rbm,
+        sampler=Gibbs(sweeps=2),
+        n_chains=100,
+        schedule=lambda optimizer: training.linear_to_zero(optimizer, 2 * len(batches)),
+        seed=3,
+    )
+    for _ in training.run(state, batches, epochs=2):
+        pass
+    kept = checkpoint.load_model(tmp_path / "run/model.safetensors")
+    for name, parameter in kept.named_parameters():
+        assert torch.equal(parameter, rbm.get_parameter(name)), name
+
+
+def test_a_second_run_gets_a_name_of_its_own(train: Train, tmp_path: Path) -> None:
+    for _ in range(3):
+        train("--epochs", "1")
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        *("digits", "digits-2", "digits-3")
+    ]
+
+
+def test_overwriting_replaces_the_whole_run(train: Train, run: Path) -> None:
+    (run / "samples.npz").write_bytes(b"of the old model")
+    train("--epochs", "1", "--out", run, "--overwrite")
+    assert not (run / "samples.npz").exists()
+    assert json.loads((run / "config.json").read_text())["options"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--visible spin --binarize 0.5",
+        "--visible gaussian --learn-precision --learning-rate 0.01",
+        "--visible gaussian --no-standardize --hidden-units gaussian --learning-rate 0.001",
+        "--visible categorical --hidden-units spin",
+        "--hidden-units categorical --hidden-categories 3",
+        "--method cd --gradient plain --momentum 0.5 --l1 0.001 --l2 0.001",
+        "--optimizer adamw --schedule linear --average 0.9 --held-out 0",
+        "--image-shape 2x3",
+    ],
+)
+def test_every_kind_of_model_is_trained_sampled_and_drawn(
+    options: str, train: Train, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2, (60, 6))
+    Path("mine.csv").write_text("\n".join(",".join(map(str, row)) for row in values))
+    train("mine.csv", *options.split(), "--epochs", "2", "--batch-size", "20", "--figures")
+    run = Path("runs/mine")
+    ran("sample", run, "--chains", "3", "--samples", "2", "--warmup", "2", "--start", "data")
+    ran("reconstruct", run)
+    ran("reconstruct", run, "--data", "mine.csv")
+    assert archive(run / "samples.npz")["samples"].shape == (3, 2, 6)
+    assert archive(run / "reconstructions-2.npz")["reconstructions"].shape == (60, 6)
+    assert len(list(run.glob("figures/*.png"))) == 6
+    if "gaussian" not in options:
+        # samples come back as the user's own values, whatever the units see
+        assert set(np.unique(archive(run / "samples.npz")["samples"])) <= {0, 1}
+
+
+def test_files_of_grey_pictures_are_scaled_and_drawn_as_pictures(train: Train) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (40, 12), dtype=np.uint8)
+    np.save("grey.npy", grey)
+    train(
+        "grey.npy",
+        "--image-shape",
+        "3x4",
+        "--binarize",
+        "0.5",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "20",
+    )
+    config = json.loads(Path("runs/grey/config.json").read_text())
+    assert config["data"]["image_shape"] == [3, 4]
+    ran("sample", "runs/grey", "--clamp", "top", "--chains", "4", "--samples", "1", "--warmup", "1")
+
+
+# watching
+
+
+def test_json_is_an_object_a_line_and_sentences_go_elsewhere(train: Train) -> None:
+    done = train("--epochs", "3", "--every", "13", "--json")
+    *rows, last = done.objects
+    assert [(row["event"], row["update"]) for row in rows] == [("row", u) for u in (13, 26, 39)]
+    assert last["event"] == "finished" and last["run"] == "runs/digits"
+    kept = [json.loads(line) for line in Path("runs/digits/metrics.jsonl").read_text().splitlines()]
+    assert [{"event": "row"} | row for row in kept] == rows
+    assert "model" in done.err
+
+
+def test_rows_say_everything_that_is_watched(run: Path) -> None:
+    row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert row.keys() >= {
+        *("update", "epoch", "learning_rate"),
+        *("pseudo_log_likelihood", "held_out_pseudo_log_likelihood"),
+        *("reconstruction_error", "held_out_reconstruction_error", "free_energy_gap"),
+        *("update_ratio", "dead_hidden", "saturated_hidden"),
+        *("visible_flip_rate", "hidden_flip_rate", "rows_per_second", "sweeps_per_second"),
+    }
+
+
+def test_watching_changes_nothing_that_is_learned(run: Path, train: Train, tmp_path: Path) -> None:
+    train("--epochs", "3", "--every", "1", "--checkpoint-every", "0", "--figures", "--out", "other")
+    model = (tmp_path / "other/model.safetensors").read_bytes()
+    assert model == (run / "model.safetensors").read_bytes()
+
+
+def test_event_files_hold_the_rows(train: Train) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train("--epochs", "2", "--every", "13", "--tensorboard")
+    events = EventAccumulator("runs/digits/tensorboard")
+    events.Reload()
+    told = {event.step: event.value for event in events.Scalars("pseudo_log_likelihood")}
+    rows = [json.loads(line) for line in Path("runs/digits/metrics.jsonl").read_text().splitlines()]
+    assert told == {row["update"]: np.float32(row["pseudo_log_likelihood"]) for row in rows}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    arguments = ["train", "--hidden", "8", "--threads", "1", "--epochs", "40", "--no-figures"]
+    process = start(arguments, Path(os.ttyname(follower)))
+    os.set_blocking(leader, False)
+    shown = b""
+
+    def read() -> Iterator[bytes]:
+        while True:
+            try:
+                yield os.read(leader, 65536)
+            except BlockingIOError:
+                return
+
+    while process.is_alive():
+        shown += b"".join(read())
+        process.join(0.02)
+    shown += b"".join(read())
+    os.close(follower)
+    os.close(leader)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert process.exitcode == 0, text
+    assert re.search(r"training .*\d+/520 updates · \d:\d\d:\d\d · [\d:-]+ left", text), text
+    assert "epoch 40 · update 520" in text
+
+
+# sample
+
+
+def test_samples_are_those_of_the_library(run: Path) -> None:
+    from harmonium import SamplingSchedule, sampling
+
+    schedule = ["--samples", "3", "--warmup", "7", "--sweeps-per-sample", "2"]
+    ran("sample", run, "--chains", "5", *schedule)
+    rbm = checkpoint.load_model(run / "model.safetensors")
+    stream = Stream(0, Purpose.SAMPLE)
+    chains = sampling.start_random(rbm, 5, stream)
+    samples = []
+    for now in sampling.sample(rbm, chains, SamplingSchedule(7, 3, 2), stream):
+        samples.append(now.visible.clone())
+    kept = archive(run / "samples.npz")
+    # grey values are probabilities here, and a state is all ink or none
+    assert set(np.unique(kept["samples"])) <= {0, 16}
+    assert np.array_equal(kept["samples"] / 16, torch.stack(samples, 1).numpy())
+    assert kept["means"].shape == (5, 3, 64)
+    assert_shows_something(run / "samples.png")
+
+
+def test_sampling_again_overwrites_nothing(run: Path) -> None:
+    short = ["--chains", "2", "--samples", "2", "--warmup", "1", "--sweeps-per-sample", "1"]
+    for seed in "001":
+        ran("sample", run, *short, "--seed", seed)
+    first, second, other = (
+        archive(run / f"samples{number}.npz")["samples"] for number in ("", "-2", "-3")
+    )
+    assert np.array_equal(first, second) and not np.array_equal(first, other)
+    ran("sample", run, *short, "--out", "mine.npz")
+    assert Path("mine.npz").exists() and Path("mine.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("clamp", "held"),
+    [
+        ("top", np.arange(64).reshape(8, 8)[:4]),
+        ("bottom", np.arange(64).reshape(8, 8)[4:]),
+        ("left", np.arange(64).reshape(8, 8)[:, :4]),
+        ("right", np.arange(64).reshape(8, 8)[:, 4:]),
+        ("0-9,20", np.array([*range(10), 20])),
+    ],
+)
+def test_clamped_columns_are_those_of_held_out_rows(
+    clamp: str, held: np.ndarray, run: Path
+) -> None:
+    ran("sample", run, "--clamp", clamp, *["--chains", "6", "--samples", "2", "--warmup", "20"])
+    rows = datasets.load("digits").part("validation").values[:6].numpy()
+    kept = archive(run / "samples.npz")
+    free = np.setdiff1d(np.arange(64), held)
+    for name in ("samples", "means"):
+        for sample in (0, 1):
+            assert np.allclose(kept[name][:, sample, held.ravel()], rows[:, held.ravel()])
+    assert not np.array_equal(kept["samples"][:, 1][:, free], rows[:, free])
+
+
+def test_chains_of_training_can_be_taken_up(run: Path) -> None:
+    options = ["--chains", "100", "--samples", "1", "--warmup", "0", "--start", "chains"]
+    ran("sample", run, *options)
+    state = checkpoint.load(run / "checkpoints/update-000000039.safetensors")
+    assert state.chains is not None
+    kept = archive(run / "samples.npz")["samples"][:, 0]
+    assert np.array_equal(kept / 16, state.chains.visible.numpy())
+
+
+def test_samples_can_start_at_rows_of_a_file(run: Path) -> None:
+    rows = datasets.load("digits").part("test").values[:4].numpy()
+    np.save("rows.npy", rows)
+    ran("sample", run, "--data", "rows.npy", *["--chains", "4", "--samples", "1", "--warmup", "0"])
+    assert np.allclose(archive(run / "samples.npz")["samples"][:, 0], rows)
+
+
+# reconstruct, plot, info
+
+
+def test_reconstructions_are_the_mean_of_the_mean(run: Path) -> None:
+    done = ran("reconstruct", run, "--json")
+    rbm = checkpoint.load_model(run / "model.safetensors")
+    data = datasets.load("digits").part("validation")
+    rows = data.rows(torch.arange(len(data)))
+    kept = archive(run / "reconstructions.npz")
+    with torch.no_grad():
+        expected = rbm.mean_v_from_h(rbm.mean_h_from_v(rows)).numpy()
+    assert np.allclose(kept["reconstructions"], expected * 16, atol=1e-4)
+    assert done.objects[0]["mean_error"] == pytest.approx(kept["errors"].mean(), rel=1e-5)
+    assert_shows_something(run / "reconstructions.png")
+
+
+def test_plotting_draws_the_pictures_anew(run: Path) -> None:
+    assert not list((run / "figures").iterdir())
+    done = ran("plot", run)
+    for line in done.out.splitlines():
+        assert_shows_something(Path(line))
+    assert len(done.out.splitlines()) == 6
+    again = ran("plot", run, "--json")
+    assert again.objects == [{"event": "finished", "pictures": done.out.splitlines()}]
+
+
+def test_info_says_what_a_run_is(run: Path) -> None:
+    said = ran("info", run).out
+    for fact in ("digits: 1,297 training rows, 250 held out", "all 39 updates", "--hidden"):
+        assert fact in said
+    told = json.loads(ran("info", run, "--json").out)
+    assert (told["update"], told["last_update"]) == (39, 39)
+    assert told["config"]["options"]["hidden"] == 8
+    assert told["last_row"]["update"] == 39
+
+
+def test_a_run_without_checkpoints_can_still_be_used(run: Path) -> None:
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    ran("sample", run, *["--chains", "2", "--samples", "1", "--warmup", "1"])
+    assert "cannot go on" in ran("info", run).out
+
+
+# data and help
+
+
+def test_named_sets_are_listed() -> None:
+    said = ran("data", "list").out
+    assert re.search(r"^digits +\S", said, re.M) and re.search(r"^mnist +\S", said, re.M)
+
+
+@pytest.mark.parametrize("table", [TrainingOptions, WatchingOptions])
+def test_help_shows_every_option_and_its_default(
+    table: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    said = ran("train", "--help").out
+    for option in fields(table):
+        if "metavar" in option.metadata:
+            assert "[default: digits]" in said
+            continue
+        lines = [line for line in said.splitlines() if flag(option.name) in line.split()]
+        assert lines, option.name
+        if isinstance(option.default, int | float | str) and not isinstance(option.default, bool):
+            assert any(f"[default: {option.default}]" in line for line in lines), option.name
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(arguments: list[str]) -> None:
+    said = ran(*arguments).out
+    for command in ("train", "resume", "sample", "reconstruct", "plot", "info", "data"):
+        assert command in said
+
+
+def test_the_version_is_the_package_s() -> None:
+    import harmonium as package
+
+    assert ran("--version").out.strip() == package.__version__
