@@ -458,3 +458,145 @@ def test_what_does_not_fit_is_refused_before_anything_is_read() -> None:
     with pytest.raises(ValueError, match=r"rows and columns, not shape \(6,\)"):
         kernels.spin_(torch.zeros(6), torch.zeros(6), s)
     assert s.position == 3
+
+
+# Products that skip zeros, and the centred gradient
+
+
+def sparse(rows: int, columns: int, density: float, dtype: torch.dtype, seed: int = 1) -> Tensor:
+    """States that are zero but for a share, with other values than 1 among them."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(rows, columns, generator=generator, dtype=dtype)
+    kept = torch.rand(rows, columns, generator=generator, dtype=dtype) < density
+    return torch.where(kept, torch.where(values < 0.7, torch.ones_like(values), -values), 0)
+
+
+def rounding(n_terms: int, size: float, dtype: torch.dtype) -> float:
+    """A bound on how far two orders of a sum of so many terms can be apart."""
+    return 2 * n_terms * size * torch.finfo(dtype).eps
+
+
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also small products skip zeros."""
+    monkeypatch.setattr(cpu, "_SPARSE_FROM", 0)
+    monkeypatch.setattr(cpu, "_LEAST_COLUMNS", 3)
+
+
+DENSITIES = [0.0, 0.02, 0.13, 0.2, 0.5, 1.0]
+
+
+@pytest.mark.usefixtures("any_size", "threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 37, 5), (50, 64, 10), (7, 100, 129)], ids=str)
+def test_a_product_is_the_product(
+    shape: tuple[int, int, int], density: float, dtype: torch.dtype
+) -> None:
+    rows, inner, columns = shape
+    states = sparse(rows, inner, density, dtype)
+    weights = some(inner, columns, dtype=dtype)
+    out = torch.full((rows, columns), torch.nan, dtype=dtype)
+    assert kernels.product(states, weights, out) is out
+    expected = (states.double() @ weights.double()).to(dtype)
+    error = rounding(inner, weights.abs().max().item(), dtype)
+    assert (out - expected).abs().max() <= error
+    assert torch.equal(kernels.product(states, weights), out)
+
+
+@pytest.mark.usefixtures("any_size", "threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_moments_are_the_moments(density: float, scale: float, dtype: torch.dtype) -> None:
+    # the chains are more than the rows of the batch
+    v, h = sparse(9, 41, density, dtype), some(9, 13, dtype=dtype)
+    v_chains, h_chains = sparse(21, 41, density, dtype, seed=2), some(21, 13, dtype=dtype, seed=3)
+    out = torch.full((41, 13), torch.nan, dtype=dtype)
+    kernels.moments_(out, (v, h), (v_chains, h_chains), scale)
+    expected = v_chains.T.double() @ h_chains.double() / 21 - v.T.double() @ h.double() / 9
+    size = h.abs().max().item() + h_chains.abs().max().item()
+    assert (out - scale * expected).abs().max() <= rounding(21 + 9, size, dtype)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (50, 37)], ids=str)
+def test_the_compiled_centring_equals_the_reference(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    rows, columns = shape
+    arguments = [some(*shape, dtype=dtype, scale=1.0)]
+    for seed, n in enumerate((rows, columns, rows, columns)):
+        arguments.append(some(n, dtype=dtype, seed=seed, scale=1.0))
+    compiled, expected = ([a.clone() for a in arguments] for _ in range(2))
+    kernels.centre_(*compiled)
+    reference.centre_(*expected)
+    size = max(a.abs().max().item() for a in (*arguments, *expected))
+    for got, want in zip(compiled, expected, strict=True):
+        assert (got - want).abs().max() <= rounding(rows + columns + 2, size**2, dtype)
+    for offset, given in zip(compiled[3:], arguments[3:], strict=True):
+        assert torch.equal(offset, given)
+
+
+def test_skipping_zeros_gives_the_same_bits_on_any_number_of_threads() -> None:
+    # large enough to skip zeros without being told to
+    states, h = sparse(100, 784, 0.13, torch.float32), some(100, 300, dtype=torch.float32)
+    weights = some(784, 300, dtype=torch.float32)
+    offsets = weights[:, 0].contiguous(), weights[0].contiguous()
+    before, results = torch.get_num_threads(), []
+    try:
+        for n in (1, 2, 3, 7):
+            torch.set_num_threads(n)
+            gradient = kernels.moments_(torch.empty(784, 300), (states, h), (states[:60], h[:60]))
+            by_bias = states.mean(0), h.mean(0)
+            kernels.centre_(gradient, *by_bias, *offsets)
+            results.append((kernels.product(states, weights), gradient, *by_bias))
+    finally:
+        torch.set_num_threads(before)
+    for result in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_zeros_are_skipped_where_there_are_many(
+    n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Infinite weights of units that are off do nothing; multiplied by zero they make NaN."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    states = torch.zeros(100, 784)
+    states[:, :80] = 1
+    weights = torch.ones(784, 100)
+    weights[80:] = torch.inf
+    assert torch.equal(kernels.product(states, weights), torch.full((100, 100), 80.0))
+    # too dense, and too small
+    assert torch.mm(states, weights).isnan().all()
+    assert kernels.product(states[:, :100], weights[:100]).isnan().all()
+    states[:, :200] = 1
+    assert not kernels.product(states, weights).isfinite().any()
+
+
+def test_products_that_are_not_contiguous_or_of_mixed_precision() -> None:
+    states = sparse(784, 100, 0.1, torch.float32).T
+    weights, out = torch.rand(784, 60), torch.empty(60, 100).T
+    expected = torch.mm(states, weights)
+    assert torch.allclose(kernels.product(states, weights), expected, atol=1e-4)
+    kernels.product(states.contiguous(), weights, out)
+    assert torch.allclose(out, expected, atol=1e-4)
+    wide = torch.rand(60, 784).T
+    assert torch.allclose(
+        kernels.product(states.contiguous(), wide), torch.mm(states, wide), atol=1e-4
+    )
+
+
+def test_what_cannot_be_multiplied_is_refused() -> None:
+    v, h, out = torch.ones(3, 4), torch.ones(3, 2), torch.zeros(4, 2)
+    with pytest.raises(ValueError, match=r"shape \(3, 4\) times weights of shape \(5, 2\)"):
+        kernels.product(v, torch.ones(5, 2))
+    with pytest.raises(ValueError, match="do not fit into shape"):
+        kernels.product(v, out, torch.empty(4, 2))
+    with pytest.raises(ValueError, match="do not make moments"):
+        kernels.moments_(out, (v, h), (v, h[:2]))
+    with pytest.raises(ValueError, match="one b and lam for each column"):
+        kernels.centre_(out, v[0], h[0], v[0], v[0])
+    assert torch.equal(out, torch.zeros(4, 2))

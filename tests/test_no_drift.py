@@ -255,7 +255,13 @@ class BrokenSweep(Sampler):
     sweep: Callable[[RBM, Tensor, Tensor, Stream], tuple[Tensor, Tensor]]
 
     def __call__(
-        self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None = None
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
         v, h = self.sweep(rbm, chains.visible, chains.hidden, stream)
         return ChainState(v, h), SweepInfo({})

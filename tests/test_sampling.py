@@ -128,6 +128,17 @@ def test_what_a_sampler_saw_are_the_hidden_units_expectations(unit_type: UnitTyp
         assert not info.hidden[name].requires_grad
 
 
+def test_chains_that_end_are_the_same_but_for_their_last_hidden_states() -> None:
+    rbm, going_on, ending = small_rbm(), stream(5), stream(5)
+    a = start_random(rbm, 50, stream())
+    b = a.clone()
+    _, seen = Gibbs(sweeps=2)(rbm, a, going_on)
+    _, seen_at_the_end = Gibbs(sweeps=2)(rbm, b, ending, ends=True)
+    assert torch.equal(a.visible, b.visible)
+    assert torch.equal(seen.hidden["bias"], seen_at_the_end.hidden["bias"])
+    assert going_on == ending
+
+
 def test_a_sampler_that_would_not_move_is_refused() -> None:
     for sweeps in (0, -1):
         with pytest.raises(ValueError, match=rf"^sweeps is {sweeps}; pass 1 or more$"):

@@ -134,7 +134,13 @@ class Still(Sampler):
     """Chains that do not move: a negative phase that is the same in every update."""
 
     def __call__(
-        self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None = None
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
         return chains, SweepInfo(rbm.hidden.mean_statistics(rbm.inputs_h_from_v(chains.visible)))
 
@@ -489,7 +495,7 @@ def test_nan_stops_the_update_and_leaves_the_parameters(
         training.update(state, v)
     before, average = parameters(rbm), parameters(state.model)
     v[1, 2] = torch.nan
-    with pytest.raises(FloatingPointError, match=r"gradient of update 4 .* learning rate, 0\.05,"):
+    with pytest.raises(FloatingPointError, match=r"gradient of update 4 .* learning rate, 0\.1,"):
         training.update(state, v)
     assert state.update == 3
     assert all(torch.equal(before[name], p) for name, p in rbm.named_parameters())

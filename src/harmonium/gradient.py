@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from harmonium import defaults
+from harmonium import defaults, kernels
 from harmonium.rbm import RBM
 from harmonium.units import Binary, Gaussian
 
@@ -36,6 +37,15 @@ class Phase:
     def n_rows(self) -> int:
         """Rows that were observed."""
         return self.visible["bias"].shape[0]
+
+    @cached_property
+    def means(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Mean statistics of the visible and of the hidden units."""
+        visible, hidden = (
+            {name: statistic.mean(0) for name, statistic in layer.items()}
+            for layer in (self.visible, self.hidden)
+        )
+        return visible, hidden
 
 
 class Gradient(ABC):
@@ -98,16 +108,13 @@ class CenteredGradient(Gradient):
 
     @torch.no_grad()
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
-        visible_mean = data.visible["bias"].mean(0)
-        hidden_mean = data.hidden["bias"].mean(0)
-        mu = self.visible_offset = _follow(self.visible_offset, visible_mean, self.rate)
-        lam = self.hidden_offset = _follow(self.hidden_offset, hidden_mean, self.rate)
+        visible, hidden = data.means
+        mu = self.visible_offset = _follow(self.visible_offset, visible["bias"], self.rate)
+        lam = self.hidden_offset = _follow(self.hidden_offset, hidden["bias"], self.rate)
         _write_moments(rbm, data, chains, scale)
         weights, a, b = (_grad(p) for p in (rbm.weights, rbm.visible.bias, rbm.hidden.bias))
-        # <(v - mu)(h - lam)> differs from <v h> by two outer products, as one product of rank 2
-        weights.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
-        a.addmv_(weights, lam, alpha=-1)
-        b.addmv_(weights.T, mu, alpha=-1)
+        # <(v - mu)(h - lam)> differs from <v h> by two outer products
+        kernels.centre_(weights, a, b, mu, lam)
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
         offsets = {"visible_offset": self.visible_offset, "hidden_offset": self.hidden_offset}
@@ -171,16 +178,16 @@ class Penalties:
     @torch.no_grad()
     def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
         """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
-        weights = _grad(rbm.weights)
         if self.l2:
-            weights.add_(rbm.weights, alpha=scale * self.l2)
+            _grad(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
         if self.l1:
-            weights.add_(rbm.weights.sign(), alpha=scale * self.l1)
+            _grad(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
         if self.sparsity_target is not None:
-            self.activity = _follow(self.activity, data.hidden["bias"].mean(0), self.sparsity_rate)
+            visible, hidden = data.means
+            self.activity = _follow(self.activity, hidden["bias"], self.sparsity_rate)
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             _grad(rbm.hidden.bias).add_(pull)
-            weights.addr_(data.visible["bias"].mean(0), pull)
+            _grad(rbm.weights).addr_(visible["bias"], pull)
         if isinstance(rbm.visible, Gaussian) and rbm.visible.log_precision.requires_grad:
             half = 0.5 * scale * self.variance_floor
             _grad(rbm.visible.log_precision).add_(rbm.visible.precision, alpha=half)
@@ -192,18 +199,18 @@ class Penalties:
 
 def _write_moments(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:
     """The plain gradient: mean statistics under the chains minus those under the data."""
-    weights = _grad(rbm.weights)
-    v, h = data.visible["bias"], data.hidden["bias"]
-    torch.addmm(weights, v.T, h, beta=0, alpha=-scale / data.n_rows, out=weights)
-    v, h = chains.visible["bias"], chains.hidden["bias"]
-    torch.addmm(weights, v.T, h, beta=1, alpha=scale / chains.n_rows, out=weights)
-    for layer, of_data, of_chains in (
-        (rbm.visible, data.visible, chains.visible),
-        (rbm.hidden, data.hidden, chains.hidden),
+    kernels.moments_(
+        _grad(rbm.weights),
+        (data.visible["bias"], data.hidden["bias"]),
+        (chains.visible["bias"], chains.hidden["bias"]),
+        scale,
+    )
+    for layer, of_data, of_chains in zip(
+        (rbm.visible, rbm.hidden), data.means, chains.means, strict=True
     ):
-        for name in of_data:
+        for name, mean in of_data.items():
             grad = _grad(layer.get_parameter(name))
-            torch.sub(of_chains[name].mean(0), of_data[name].mean(0), out=grad)
+            torch.sub(of_chains[name], mean, out=grad)
             grad.mul_(scale)
 
 

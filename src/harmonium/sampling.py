@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonium import defaults
+from harmonium import defaults, kernels
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 
@@ -149,9 +149,19 @@ class Sampler(ABC):
 
     @abstractmethod
     def __call__(
-        self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None = None
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
-        """Move the chains in place; returns them and what was seen."""
+        """Move the chains in place; returns them and what was seen.
+
+        Chains that end with this call, as those of CD do, need no hidden states to go on from:
+        ``ends`` says so, and saves the draw of them.
+        """
 
     @abstractmethod
     def config(self) -> dict[str, int | float | bool]:
@@ -177,9 +187,18 @@ class Gibbs(Sampler):
 
     @torch.no_grad()
     def __call__(
-        self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None = None
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
-        """Move the chains in place by ``sweeps`` sweeps."""
+        """Move the chains in place by ``sweeps`` sweeps.
+
+        With ``ends`` they are left with the last visible states and no hidden ones.
+        """
         chains.check(rbm)
         v, h, weights = chains.visible, chains.hidden, rbm.weights
         for remaining in reversed(range(self.sweeps)):
@@ -187,9 +206,12 @@ class Gibbs(Sampler):
             rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
             if clamp is not None:
                 clamp.apply_(v)
-            torch.mm(v, weights, out=h)
+            kernels.product(v, weights, out=h)
             if remaining == 0:
                 info = SweepInfo(rbm.hidden.mean_statistics(h))
+                if ends:
+                    stream.take()  # chains that go on draw here, and both see the same bits
+                    break
             rbm.hidden.sample_(h, stream)
         return chains, info
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
-from harmonium import defaults, diagnostics
+from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Data, Minibatches
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
 from harmonium.monitor import Monitor
@@ -129,7 +129,6 @@ class TrainingState:
                 [p for p in rbm.parameters() if p.requires_grad],
                 lr=learning_rate,
                 momentum=momentum,
-                fused=True,
             )
         else:
             _check_optimizer(optimizer, rbm)
@@ -229,12 +228,13 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     """
     rbm = state.rbm
     batch = batch.to(rbm.weights.dtype)
-    inputs = rbm.inputs_h_from_v(batch)
+    rbm.visible.check_width(batch, "visible")
+    inputs = kernels.product(batch, rbm.weights)
     data = Phase(rbm.visible.statistics(batch), rbm.hidden.mean_statistics(inputs))
     chains = state.chains
     if chains is None:
         chains = ChainState(torch.empty_like(batch), rbm.hidden.sample_(inputs, state.stream))
-    chains, info = state.sampler(rbm, chains, state.stream)
+    chains, info = state.sampler(rbm, chains, state.stream, ends=state.chains is None)
     fantasies = Phase(rbm.visible.statistics(chains.visible), info.hidden)
     scale = batch.shape[0] / batch_size if batch_size else 1.0
     state.gradient.write_(rbm, data, fantasies, scale)

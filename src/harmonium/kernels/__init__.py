@@ -1,4 +1,4 @@
-"""The few fused element-wise draws that the hot loop lives on.
+"""What the hot loop lives on: fused draws, products that skip zeros, the centred gradient.
 
 Each draw is defined, bit for bit, by the torch code in `reference`; a fast backend reproduces
 it and may differ only where a uniform number lies within rounding of the probability. The
@@ -15,7 +15,18 @@ from torch import Tensor
 from harmonium.kernels import cpu, reference
 from harmonium.rng import Stream
 
-__all__ = ["binary_", "categorical_", "gaussian_", "normal", "permutation", "spin_", "uniform"]
+__all__ = [
+    "binary_",
+    "categorical_",
+    "centre_",
+    "gaussian_",
+    "moments_",
+    "normal",
+    "permutation",
+    "product",
+    "spin_",
+    "uniform",
+]
 
 _CPU_DTYPES = (torch.float32, torch.float64)
 
@@ -60,6 +71,71 @@ def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
     _backend(inputs, bias).categorical_(inputs, bias, n_categories, stream)
     return inputs
+
+
+def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+    """``states @ weights``, which skips zeros where most states are zero; into ``out``, if given.
+
+    The sum is the same up to rounding, and so is the order of its terms on any number of threads
+    wherever zeros are skipped.
+    """
+    if out is None:
+        out = states.new_empty(states.shape[0], weights.shape[1])
+    if states.shape[1] != weights.shape[0] or out.shape != (states.shape[0], weights.shape[1]):
+        raise ValueError(
+            f"states of shape {tuple(states.shape)} times weights of shape {tuple(weights.shape)} "
+            f"do not fit into shape {tuple(out.shape)}"
+        )
+    backend = _backend(states) if states.dtype == weights.dtype == out.dtype else reference
+    backend.product(states, weights, out)
+    return out
+
+
+def moments_(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float = 1.0
+) -> Tensor:
+    """Overwrite ``out`` with ``scale`` times mean v h of the chains minus that of the data.
+
+    Parameters
+    ----------
+    out
+        Shape (n_visible, n_hidden).
+    data, chains
+        Visible and hidden rows, shapes (rows, n_visible) and (rows, n_hidden).
+    scale
+        Of the result.
+    """
+    for v, h in (data, chains):
+        if v.shape[0] != h.shape[0] or out.shape != (v.shape[1], h.shape[1]):
+            raise ValueError(
+                f"visible rows of shape {tuple(v.shape)} and hidden rows of shape "
+                f"{tuple(h.shape)} do not make moments of shape {tuple(out.shape)}"
+            )
+    _backend(out).moments_(out, data, chains, scale)
+    return out
+
+
+def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
+    """Turn a gradient by weights and biases into the centred one, in place.
+
+    Parameters
+    ----------
+    weights, a, b
+        Gradient by the weights, shape (rows, columns), and by the biases of rows and of columns.
+    mu, lam
+        Offsets of rows and of columns.
+    """
+    rows, columns = weights.shape
+    if not (a.shape == mu.shape == (rows,) and b.shape == lam.shape == (columns,)):
+        raise ValueError(
+            f"weights have shape {(rows, columns)}, a {tuple(a.shape)}, b {tuple(b.shape)}, mu "
+            f"{tuple(mu.shape)} and lam {tuple(lam.shape)}; pass one a and mu for each row, one b "
+            "and lam for each column"
+        )
+    backend = _backend(weights)
+    if any(tensor.dtype != weights.dtype for tensor in (a, b, mu, lam)):
+        backend = reference
+    backend.centre_(weights, a, b, mu, lam)
 
 
 def uniform(

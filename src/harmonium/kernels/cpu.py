@@ -1,8 +1,8 @@
-"""The draws compiled for the CPU by Numba: counter hash, probability and comparison in one pass.
+"""What Numba compiles for the CPU: draws in one pass, products that skip zeros, centring.
 
-The same bits as `reference`, on any number of threads: each thread takes a block of rows, and
-a row's numbers depend on nothing else. Everything compiled stands in this one file, because
-Numba's cache on disk watches one file a function.
+The draws give the same bits as `reference`, on any number of threads: each thread takes a block
+of rows, and a row's numbers depend on nothing else. Everything compiled stands in this one file,
+because Numba's cache on disk watches one file a function.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numba import float32, int32, njit, prange, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
 
+from harmonium.kernels import reference
 from harmonium.rng import Stream
 
 # Below this many numbers, waking the other threads costs more than they save
@@ -26,6 +27,16 @@ _PARALLEL_FROM = 8_192
 
 # Numba's portable threading layer must not be entered from two threads at once.
 _one_parallel_region = threading.Lock()
+
+# Skipping zeros pays where at most this share of the states is not zero, and where there is
+# enough to multiply (docs/design-notes.md, "Products that skip zeros").
+_SPARSE_UP_TO = 0.2
+_SPARSE_FROM = 4_000_000
+_LOOK_AT_ROWS = 8
+_LEAST_COLUMNS = 128
+
+# As many partial sums on any number of threads, so that their total is the same.
+_CENTRE_BLOCKS = 16
 
 _serial = njit(cache=True, nogil=True, error_model="numpy")
 _parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -218,6 +229,119 @@ def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
         _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3)
 
 
+@_serial
+def _find_rows(x, index, count, start, stop):
+    """Write where each row is not zero, and how often."""
+    for row in range(start, stop):
+        k = 0
+        for i in range(x.shape[1]):
+            index[row, k] = i
+            k += 1 if x[row, i] != 0 else 0
+        count[row] = k
+
+
+@_serial
+def _add_rows(total, factors, index, n, rows, first, last):
+    """Add up rows times factors, columns ``first`` to ``last``; four at once spare loads."""
+    k = 0
+    while k + 4 <= n:
+        i0, i1, i2, i3 = index[k], index[k + 1], index[k + 2], index[k + 3]
+        f0, f1, f2, f3 = factors[i0], factors[i1], factors[i2], factors[i3]
+        r0, r1 = rows[i0, first:last], rows[i1, first:last]
+        r2, r3 = rows[i2, first:last], rows[i3, first:last]
+        for j in range(last - first):
+            total[j] += (f0 * r0[j] + f1 * r1[j]) + (f2 * r2[j] + f3 * r3[j])
+        k += 4
+    while k < n:
+        factor, row = factors[index[k]], rows[index[k], first:last]
+        for j in range(last - first):
+            total[j] += factor * row[j]
+        k += 1
+
+
+@_serial
+def _sparse_product_block(x, index, count, weights, out, start, stop, first, last):
+    total = np.empty(last - first, weights.dtype)
+    for row in range(start, stop):
+        total[:] = 0
+        _add_rows(total, x[row], index[row], count[row], weights, first, last)
+        out[row, first:last] = total
+
+
+@_parallel
+def _sparse_product(x, weights, out, n_row_blocks, n_column_blocks):
+    rows, columns = out.shape
+    index = np.empty((rows, x.shape[1] + 1), np.int32)
+    count = np.empty(rows, np.int32)
+    n_blocks = n_row_blocks * n_column_blocks
+    for b in prange(n_blocks):
+        _find_rows(x, index, count, rows * b // n_blocks, rows * (b + 1) // n_blocks)
+    for b in prange(n_blocks):
+        r, c = b // n_column_blocks, b % n_column_blocks
+        start, stop = rows * r // n_row_blocks, rows * (r + 1) // n_row_blocks
+        first, last = columns * c // n_column_blocks, columns * (c + 1) // n_column_blocks
+        _sparse_product_block(x, index, count, weights, out, start, stop, first, last)
+
+
+@_serial
+def _add_moments(total, v, h, unit, scale, index, factors):
+    k = 0
+    for row in range(v.shape[0]):
+        factors[row] = scale * v[row, unit]
+        index[k] = row
+        k += 1 if v[row, unit] != 0 else 0
+    _add_rows(total, factors, index, k, h, 0, h.shape[1])
+
+
+@_serial
+def _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop):
+    most = max(v.shape[0], v_other.shape[0])
+    index, factors = np.empty(most + 1, np.int32), np.empty(most, out.dtype)
+    total = np.empty(out.shape[1], out.dtype)
+    for unit in range(start, stop):
+        total[:] = 0
+        _add_moments(total, v, h, unit, scale, index, factors)
+        _add_moments(total, v_other, h_other, unit, scale_other, index, factors)
+        out[unit] = total
+
+
+@_parallel
+def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
+    n = out.shape[0]
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop)
+
+
+# Sums in any order, which is what lets LLVM vectorise them.
+_reordered = {"reassoc"}
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_reordered)
+def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
+    for i in range(start, stop):
+        mu_i, a_i = mu[i], a[i]
+        to_a = weights.dtype.type(0)
+        for j in range(weights.shape[1]):
+            g = weights[i, j] - mu_i * b[j] - a_i * lam[j]
+            weights[i, j] = g
+            to_a += g * lam[j]
+            to_b[j] += mu_i * g
+        a[i] = a_i - to_a
+
+
+@_parallel
+def _centre_blocks(weights, a, b, mu, lam, n_blocks):
+    rows, columns = weights.shape
+    to_b = np.zeros((n_blocks, columns), weights.dtype)
+    for k in prange(n_blocks):
+        start, stop = rows * k // n_blocks, rows * (k + 1) // n_blocks
+        _centre_rows(weights, a, b, mu, lam, to_b[k], start, stop)
+    for k in range(n_blocks):
+        for j in range(columns):
+            b[j] -= to_b[k, j]
+
+
 def _draw(
     serial: Any, parallel: Any, x: Tensor, arguments: tuple[Any, ...], stream: Stream
 ) -> None:
@@ -228,8 +352,12 @@ def _draw(
     if n_blocks <= 1 or x.numel() < _PARALLEL_FROM:
         serial(array, *arguments, 0, rows, *stream.take())
     else:
-        with _one_parallel_region:
-            parallel(array, *arguments, *stream.take(), n_blocks)
+        _run(parallel, array, *arguments, *stream.take(), n_blocks)
+
+
+def _run(parallel: Any, *arguments: Any) -> None:
+    with _one_parallel_region:
+        parallel(*arguments)
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -261,3 +389,50 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
     _draw(_categorical_rows, _categorical_blocks, inputs, (_array(bias), n_categories), stream)
+
+
+def _is_sparse(states: Tensor, n_columns: int) -> bool:
+    """Whether skipping zeros pays, as the first rows have it: rows are in random order."""
+    if states.numel() * n_columns < _SPARSE_FROM or not states.is_contiguous():
+        return False
+    few = states[:_LOOK_AT_ROWS]
+    return int(few.count_nonzero()) <= _SPARSE_UP_TO * few.numel()
+
+
+def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
+    """``states @ weights``; where most states are zero, what is not is looked up and added."""
+    columns = weights.shape[1]
+    if not (_is_sparse(states, columns) and weights.is_contiguous() and out.is_contiguous()):
+        torch.mm(states, weights, out=out)
+        return
+    n_threads = torch.get_num_threads()
+    n_column_blocks = max(1, min(n_threads, columns // _LEAST_COLUMNS))
+    n_row_blocks = -(-n_threads // n_column_blocks)
+    arrays = [tensor.detach().numpy() for tensor in (states, weights, out)]
+    _run(_sparse_product, *arrays, n_row_blocks, n_column_blocks)
+
+
+def moments_(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
+) -> None:
+    """Mean outer products of two phases in one pass over ``out`` where both are sparse."""
+    both = (*data, *chains)
+    if not (
+        all(_is_sparse(v, h.shape[1]) and h.is_contiguous() for v, h in (data, chains))
+        and all(tensor.dtype == out.dtype for tensor in both)
+        and out.is_contiguous()
+    ):
+        reference.moments_(out, data, chains, scale)
+        return
+    gradient = out.detach().numpy()
+    v, h, v_other, h_other = (tensor.detach().numpy() for tensor in both)
+    kind = gradient.dtype.type
+    of_data, of_chains = kind(-scale / len(v)), kind(scale / len(v_other))
+    phases = (v, h, of_data, v_other, h_other, of_chains)
+    _run(_sparse_moments, gradient, *phases, torch.get_num_threads())
+
+
+def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
+    """The centred gradient in one pass over the weights."""
+    arrays = [tensor.detach().numpy() for tensor in (weights, a, b, mu, lam)]
+    _run(_centre_blocks, *arrays, _CENTRE_BLOCKS)

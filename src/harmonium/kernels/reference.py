@@ -105,3 +105,27 @@ def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream
     u = uniforms((rows, n_units), stream, inputs).unsqueeze(-1)
     category = (u * cumulative[..., -1:] >= cumulative).sum(-1).clamp_max(n_categories - 1)
     inputs.zero_().view(rows, n_units, n_categories).scatter_(-1, category.unsqueeze(-1), 1)
+
+
+@torch.no_grad()
+def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
+    """``states @ weights``."""
+    torch.mm(states, weights, out=out)
+
+
+@torch.no_grad()
+def moments_(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
+) -> None:
+    """Two products: one over both phases would need them side by side."""
+    (v, h), (v_other, h_other) = data, chains
+    torch.addmm(out, v.T, h, beta=0, alpha=-scale / len(v), out=out)
+    torch.addmm(out, v_other.T, h_other, beta=1, alpha=scale / len(v_other), out=out)
+
+
+@torch.no_grad()
+def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
+    """The two outer products as one product of rank 2, then the two biases."""
+    weights.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
+    a.addmv_(weights, lam, alpha=-1)
+    b.addmv_(weights.T, mu, alpha=-1)
