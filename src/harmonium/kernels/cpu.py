@@ -356,7 +356,9 @@ def _draw(
 
 
 def _run(parallel: Any, *arguments: Any) -> None:
+    """Run on as many threads as torch uses: other ones would be woken for nothing, and wait."""
     with _one_parallel_region:
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         parallel(*arguments)
 
 
