@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from types import ModuleType
@@ -587,6 +589,21 @@ def test_products_that_are_not_contiguous_or_of_mixed_precision() -> None:
     assert torch.allclose(
         kernels.product(states.contiguous(), wide), torch.mm(states, wide), atol=1e-4
     )
+
+
+def test_the_number_of_threads_stays_as_it_was_set() -> None:
+    """Numba's threads are OpenMP's and so torch's: starting them must not change their number."""
+    program = """
+import torch
+torch.set_num_threads(1)
+from harmonium import Purpose, Stream, kernels
+before = torch.get_num_threads()
+kernels.uniform((100, 1000), Stream(0, Purpose.CHAINS))
+kernels.product(torch.zeros(100, 1000), torch.zeros(1000, 100))
+print(before, torch.get_num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "1"], done.stderr
 
 
 def test_what_cannot_be_multiplied_is_refused() -> None:

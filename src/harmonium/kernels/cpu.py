@@ -38,6 +38,16 @@ _LEAST_COLUMNS = 128
 # As many partial sums on any number of threads, so that their total is the same.
 _CENTRE_BLOCKS = 16
 
+
+def _start_threads() -> None:
+    """Let Numba start its threads now: where they are OpenMP's, that sets the number of torch's."""
+    n_threads = torch.get_num_threads()
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    torch.set_num_threads(n_threads)
+
+
+_start_threads()
+
 _serial = njit(cache=True, nogil=True, error_model="numpy")
 _parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 _inlined = njit(inline="always")
@@ -358,7 +368,8 @@ def _draw(
 def _run(parallel: Any, *arguments: Any) -> None:
     """Run on as many threads as torch uses: other ones would be woken for nothing, and wait."""
     with _one_parallel_region:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        numba.set_num_threads(min(torch.get_num_threads(), most))
         parallel(*arguments)
 
 
