@@ -610,6 +610,8 @@ def test_what_cannot_be_multiplied_is_refused() -> None:
     v, h, out = torch.ones(3, 4), torch.ones(3, 2), torch.zeros(4, 2)
     with pytest.raises(ValueError, match=r"shape \(3, 4\) times weights of shape \(5, 2\)"):
         kernels.product(v, torch.ones(5, 2))
+    with pytest.raises(ValueError, match=r"shape \(4,\); pass a table of rows"):
+        kernels.product(v[0], out)
     with pytest.raises(ValueError, match="do not fit into shape"):
         kernels.product(v, out, torch.empty(4, 2))
     with pytest.raises(ValueError, match="do not make moments"):

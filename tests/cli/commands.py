@@ -17,6 +17,9 @@ from unittest import mock
 
 from harmonium.cli import main
 
+QUICK = ("--hidden", "8", "--threads", "1", "--no-figures", "--no-tensorboard")
+"""Options of a run that a test waits for."""
+
 
 @dataclass(frozen=True)
 class Done:

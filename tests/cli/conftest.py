@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.commands import Done, harmonium
-
-QUICK = ("--hidden", "8", "--threads", "1", "--no-figures", "--no-tensorboard")
+from cli.commands import QUICK, Done, harmonium
 
 
 @pytest.fixture(autouse=True)

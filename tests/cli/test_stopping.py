@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import Done, harmonium, start
+from cli.commands import QUICK, Done, harmonium, start
 from harmonium.runs import RunDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 
-QUICK = ["--hidden", "8", "--threads", "1", "--no-figures", "--no-tensorboard"]
 OFTEN = ["--epochs", "2", "--every", "5", "--checkpoint-every", "0"]
 KINDS = {
     "pcd": ["--sweeps", "2", "--chains", "30"],

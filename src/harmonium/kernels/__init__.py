@@ -79,6 +79,8 @@ def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tenso
     The sum is the same up to rounding, and so is the order of its terms on any number of threads
     wherever zeros are skipped.
     """
+    if states.dim() != 2:
+        raise ValueError(f"states have shape {tuple(states.shape)}; pass a table of rows")
     if out is None:
         out = states.new_empty(states.shape[0], weights.shape[1])
     if states.shape[1] != weights.shape[0] or out.shape != (states.shape[0], weights.shape[1]):

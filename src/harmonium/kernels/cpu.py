@@ -38,16 +38,6 @@ _LEAST_COLUMNS = 128
 # As many partial sums on any number of threads, so that their total is the same.
 _CENTRE_BLOCKS = 16
 
-
-def _start_threads() -> None:
-    """Let Numba start its threads now: where they are OpenMP's, that sets the number of torch's."""
-    n_threads = torch.get_num_threads()
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    torch.set_num_threads(n_threads)
-
-
-_start_threads()
-
 _serial = njit(cache=True, nogil=True, error_model="numpy")
 _parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 _inlined = njit(inline="always")
@@ -368,8 +358,12 @@ def _draw(
 def _run(parallel: Any, *arguments: Any) -> None:
     """Run on as many threads as torch uses: other ones would be woken for nothing, and wait."""
     with _one_parallel_region:
+        n_threads = torch.get_num_threads()
         most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        numba.set_num_threads(min(torch.get_num_threads(), most))
+        numba.set_num_threads(min(n_threads, most))
+        if torch.get_num_threads() != n_threads:
+            # the first call has started OpenMP's threads, which are torch's, in Numba's number
+            torch.set_num_threads(n_threads)
         parallel(*arguments)
 
 
