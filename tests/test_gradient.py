@@ -361,6 +361,7 @@ def test_offsets_refuse_a_rate_that_is_none(rate: float) -> None:
         ({"l2": float("inf")}, "l2 is inf"),
         ({"sparsity_cost": -1.0, "sparsity_target": 0.1}, r"sparsity_cost is -1\.0"),
         ({"variance_floor": -1.0}, r"variance_floor is -1\.0"),
+        ({"precision_limit": -1.0}, r"precision_limit is -1\.0"),
         ({"sparsity_target": 1.0, "sparsity_cost": 1.0}, r"between 0 and 1"),
         ({"sparsity_target": 0.0, "sparsity_cost": 1.0}, r"between 0 and 1"),
         ({"sparsity_target": 0.1}, "pass both, or neither"),

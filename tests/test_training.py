@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import random
@@ -480,6 +481,36 @@ def test_the_precision_of_a_constant_column_settles_at_the_floor() -> None:
     # chains whose variance is 1 / precision, seen with the relative noise of so many of them
     error = math.sqrt(2 / defaults.N_CHAINS)
     assert (1e-3 * state.rbm.visible.precision[:2]).detach() == pytest.approx(1, rel=5 * error)
+
+
+def rarely_used_columns() -> Data:
+    """Standardised columns that are almost always 0: one row in 500 is 22 deviations out."""
+    used = torch.rand(5000, 60, generator=torch.Generator().manual_seed(0)) < 1 / 500
+    return Data("rare", used.float()).standardize()
+
+
+def test_rows_far_out_do_not_throw_a_learned_precision_away() -> None:
+    rows = rarely_used_columns()
+    limits = {}
+    for limit in (defaults.PRECISION_LIMIT, 1e6):
+        state = TrainingState.create(
+            RBM(Gaussian(60, learn_precision=True), Binary(30)).init_from_data_(rows, seed=0),
+            learning_rate=0.1,
+            penalties=Penalties(precision_limit=limit),
+        )
+        assert isinstance(state.rbm.visible, Gaussian)
+        log_precision = state.rbm.visible.log_precision
+        falls = [0.0]
+        with contextlib.suppress(FloatingPointError):
+            before = log_precision.detach().clone()
+            for _ in training.updates(state, Minibatches(rows, 100), epochs=4):
+                falls.append((before - log_precision.detach()).max().item())
+                before = log_precision.detach().clone()
+        limits[limit] = state.update, max(falls)
+    assert limits[1.0] == (200, pytest.approx(0.1, rel=1e-4))
+    # the case is one: without the limit one update makes a precision a tenth, or ends the run
+    updates, fall = limits[1e6]
+    assert updates < 200 or fall > math.log(10)
 
 
 @pytest.mark.parametrize("gradient", [PlainGradient, CenteredGradient])

@@ -123,7 +123,7 @@ class CenteredGradient(Gradient):
 
 @dataclass
 class Penalties:
-    """What is added to the loss: decay of weights, a target for hidden activity, a floor of noise.
+    """What is done to the gradient beyond the likelihood: decay, sparsity, tamed precisions.
 
     Parameters
     ----------
@@ -140,6 +140,11 @@ class Penalties:
         Where visible units learn their precision, ``variance_floor / 2 * precision`` is added for
         each, as if every value carried noise of that variance. Without it the precision of a
         constant column grows until it overflows.
+    precision_limit
+        Where visible units learn their precision, the gradient by its logarithm is held between
+        plus and minus this. Without it one row that is far out, as rarely used pixels have them,
+        makes a precision fall by orders of magnitude in one update. Batches of Gaussian columns
+        come nowhere near 1.
     """
 
     l1: float = defaults.L1
@@ -148,11 +153,12 @@ class Penalties:
     sparsity_cost: float = defaults.SPARSITY_COST
     sparsity_rate: float = defaults.SPARSITY_RATE
     variance_floor: float = defaults.VARIANCE_FLOOR
+    precision_limit: float = defaults.PRECISION_LIMIT
     activity: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what would not be a penalty."""
-        for name in ("l1", "l2", "sparsity_cost", "variance_floor"):
+        for name in ("l1", "l2", "sparsity_cost", "variance_floor", "precision_limit"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; pass 0 or a positive number")
         if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
@@ -189,8 +195,9 @@ class Penalties:
             _grad(rbm.hidden.bias).add_(pull)
             _grad(rbm.weights).addr_(visible["bias"], pull)
         if isinstance(rbm.visible, Gaussian) and rbm.visible.log_precision.requires_grad:
-            half = 0.5 * scale * self.variance_floor
-            _grad(rbm.visible.log_precision).add_(rbm.visible.precision, alpha=half)
+            half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
+            by_log_precision = _grad(rbm.visible.log_precision)
+            by_log_precision.add_(rbm.visible.precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
