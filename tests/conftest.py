@@ -34,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(caches / "numba")
     os.environ["MPLCONFIGDIR"] = str(caches / "matplotlib")
     os.environ["MPLBACKEND"] = "agg"
+    # What is computed here is small. Threads of a busy machine would only wait for each other;
+    # tests of threads ask for more of them by themselves.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
