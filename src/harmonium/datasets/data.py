@@ -216,7 +216,7 @@ class Data:
                 return self.with_encoding(Threshold(level, low_state=-1.0))
         raise ValueError(
             f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
-            "call binarize or binarize_stochastically first"
+            "call binarize or binarize_stochastically first (`--binarize 0.5`, or `stochastic`)"
         )
 
     def standardize(self) -> Data:
