@@ -55,7 +55,7 @@ def draw_all(
         Of the samples.
     """
     run.figures.mkdir(exist_ok=True)
-    image_shape = picture_shape(rbm, data)
+    image_shape = picture_shape(rbm, data.image_shape)
     weights = rbm.weights.detach().cpu()
     filters = plots.filters(weights, image_shape, n=_SHEET_FILTERS)
     yield plots.save(filters, run.figures / "filters.png")
@@ -101,9 +101,9 @@ def draw_all(
     )
 
 
-def picture_shape(rbm: RBM, data: Data) -> ImageShape:
+def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:
     """(height, width) where a row of visible states is a picture, one unit a pixel."""
-    return data.image_shape if rbm.visible.width == 1 else None
+    return image_shape if rbm.visible.width == 1 else None
 
 
 def save_samples(

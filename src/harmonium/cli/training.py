@@ -183,7 +183,7 @@ def _go_on(
     every = watching.every or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every)
     watch = training.Watch(monitor, every, batches, last=total)
-    image_shape = figures.picture_shape(state.rbm, batches.data)
+    image_shape = figures.picture_shape(state.rbm, batches.data.image_shape)
     began = saved = time.monotonic()
     with (
         choose_reporter(as_json, total, state.update) as reporter,

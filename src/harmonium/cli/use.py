@@ -68,11 +68,6 @@ class Trained:
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
 
-    @property
-    def picture_shape(self) -> tuple[int, int] | None:
-        """(height, width) where a row of visible states is a picture, one unit a pixel."""
-        return self.image_shape if self.rbm.visible.width == 1 else None
-
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
         rows = torch.arange(start, min(stop, len(data)), device=self.device)
@@ -154,7 +149,7 @@ def draw_samples(
         archive.with_suffix(".png"),
         torch.stack(means[:_SHOWN_SAMPLES], 1)[:_SHOWN_CHAINS],
         encoding,
-        trained.picture_shape,
+        figures.picture_shape(rbm, trained.image_shape),
         schedule.sweeps_per_sample,
     )
     reporter = choose_reporter(as_json)
@@ -189,7 +184,7 @@ def reconstruct(
         trained.states(data, 0, _SHOWN_ROWS).cpu(),
         means[:_SHOWN_ROWS],
         encoding,
-        trained.picture_shape,
+        figures.picture_shape(rbm, trained.image_shape),
     )
     unit = "squared error" if rbm.visible.states is None else "cross-entropy, nats"
     reporter = choose_reporter(as_json)

@@ -313,11 +313,8 @@ def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
         _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop)
 
 
-# Sums in any order, which is what lets LLVM vectorise them.
-_reordered = {"reassoc"}
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_reordered)
+# sums in any order, which is what lets LLVM vectorise them
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
     for i in range(start, stop):
         mu_i, a_i = mu[i], a[i]
@@ -348,22 +345,27 @@ def _draw(
     """Run a kernel on this thread or on as many as torch uses for its products."""
     array = x.detach().numpy()
     rows = x.shape[0]
-    n_blocks = min(torch.get_num_threads(), rows)
-    if n_blocks <= 1 or x.numel() < _PARALLEL_FROM:
+    n_blocks = min(_worthwhile_threads(x.numel()), rows)
+    if n_blocks <= 1:
         serial(array, *arguments, 0, rows, *stream.take())
     else:
-        _run(parallel, array, *arguments, *stream.take(), n_blocks)
+        _run(n_blocks, parallel, array, *arguments, *stream.take(), n_blocks)
 
 
-def _run(parallel: Any, *arguments: Any) -> None:
-    """Run on as many threads as torch uses: other ones would be woken for nothing, and wait."""
+def _worthwhile_threads(n_numbers: int) -> int:
+    """As many threads as torch uses for its products, or one where there is little to do."""
+    return torch.get_num_threads() if n_numbers >= _PARALLEL_FROM else 1
+
+
+def _run(n_threads: int, parallel: Any, *arguments: Any) -> None:
+    """Run on so many threads: others would be woken for nothing, and wait."""
     with _one_parallel_region:
-        n_threads = torch.get_num_threads()
+        of_torch = torch.get_num_threads()
         most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         numba.set_num_threads(min(n_threads, most))
-        if torch.get_num_threads() != n_threads:
+        if torch.get_num_threads() != of_torch:
             # the first call has started OpenMP's threads, which are torch's, in Numba's number
-            torch.set_num_threads(n_threads)
+            torch.set_num_threads(of_torch)
         parallel(*arguments)
 
 
@@ -416,7 +418,7 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
     n_column_blocks = max(1, min(n_threads, columns // _LEAST_COLUMNS))
     n_row_blocks = -(-n_threads // n_column_blocks)
     arrays = [tensor.detach().numpy() for tensor in (states, weights, out)]
-    _run(_sparse_product, *arrays, n_row_blocks, n_column_blocks)
+    _run(n_threads, _sparse_product, *arrays, n_row_blocks, n_column_blocks)
 
 
 def moments_(
@@ -436,10 +438,11 @@ def moments_(
     kind = gradient.dtype.type
     of_data, of_chains = kind(-scale / len(v)), kind(scale / len(v_other))
     phases = (v, h, of_data, v_other, h_other, of_chains)
-    _run(_sparse_moments, gradient, *phases, torch.get_num_threads())
+    n_threads = torch.get_num_threads()
+    _run(n_threads, _sparse_moments, gradient, *phases, n_threads)
 
 
 def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
     """The centred gradient in one pass over the weights."""
     arrays = [tensor.detach().numpy() for tensor in (weights, a, b, mu, lam)]
-    _run(_centre_blocks, *arrays, _CENTRE_BLOCKS)
+    _run(_worthwhile_threads(weights.numel()), _centre_blocks, *arrays, _CENTRE_BLOCKS)
