@@ -14,6 +14,9 @@ from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.units import Binary, Spin, Units
 
+# Of the units whose upper state is 1 and whose energy is the bias's alone.
+_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
+
 # Sweeps of one call while sampling: enough that beginning costs nothing, and Ctrl-C is heard.
 _SWEEPS_AT_ONCE = 50
 
@@ -205,11 +208,9 @@ class Gibbs(Sampler):
         """
         chains.check(rbm)
         v, h, weights = chains.visible, chains.hidden, rbm.weights
-        followed = None
-        if self.sweeps > 1 and clamp is None:
-            followed = _follow_flips(rbm, chains, self.sweeps, stream, ends)
-        if followed is not None:
-            return chains, SweepInfo(rbm.hidden.mean_statistics(followed))
+        # one sweep from scratch is no more than products; what is held does not flip as it draws
+        if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):
+            return chains, SweepInfo(rbm.hidden.mean_statistics(kernels.product(v, weights)))
         for remaining in reversed(range(self.sweeps)):
             # inputs are written into the states' own buffers, and overwritten by the draw
             rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
@@ -224,30 +225,23 @@ class Gibbs(Sampler):
             rbm.hidden.sample_(h, stream)
         return chains, info
 
+    def _follow_flips(self, rbm: RBM, chains: ChainState, stream: Stream, ends: bool) -> bool:
+        """Sweep as `kernels.sweeps_` does, between layers of two-valued units, where that pays."""
+        low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
+        if low_v is None or low_h is None:
+            return False
+        return kernels.sweeps_(
+            (chains.visible, chains.hidden),
+            rbm.weights,
+            (rbm.visible.bias, low_v),
+            (rbm.hidden.bias, low_h),
+            self.sweeps,
+            stream,
+            ends=ends,
+        )
+
     def config(self) -> dict[str, int | float | bool]:  # noqa: D102
         return {"sweeps": self.sweeps}
-
-
-# Lower state of the units whose upper one is 1.
-_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
-
-
-def _follow_flips(
-    rbm: RBM, chains: ChainState, sweeps: int, stream: Stream, ends: bool
-) -> Tensor | None:
-    """Sweep between layers of two-valued units as `kernels.sweeps_` does, where that pays."""
-    low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
-    if low_v is None or low_h is None:
-        return None
-    return kernels.sweeps_(
-        (chains.visible, chains.hidden),
-        rbm.weights,
-        (rbm.visible.bias, low_v),
-        (rbm.hidden.bias, low_h),
-        sweeps,
-        stream,
-        ends=ends,
-    )
 
 
 @dataclass(frozen=True)

@@ -91,14 +91,12 @@ def sweeps_(
     stream: Stream,
     *,
     ends: bool = False,
-) -> Tensor | None:
+) -> bool:
     """Make Gibbs sweeps of two-valued units by following the units that flip, where that pays.
 
     Between two sweeps of a trained model few units change. Inputs are then brought up to date by
-    adding and subtracting the weights of those units, as integers, so that they are exact for the
-    rounded weights and the same in any order. Draws take the same bits as those of sweeps by
-    products, and differ only where a uniform number lies within the rounding of an input, some
-    1e-6.
+    adding and subtracting the weights of those units. Draws take the same bits as those of sweeps
+    by products, and differ only where a uniform number lies within rounding of the probability.
 
     Parameters
     ----------
@@ -118,10 +116,10 @@ def sweeps_(
 
     Returns
     -------
-    Tensor or None
-        What the hidden units receive from the last visible states, shape (rows, n_hidden). None
-        if products are faster, or if this is not exact (float64, huge weights, hidden values that
-        are no states): then nothing was changed and no draw was taken.
+    bool
+        Whether the sweeps were made. False if products are faster, or if there is nothing to
+        follow (another dtype or device, weights that are not finite, hidden values that are no
+        states): then nothing was changed and no draw was taken.
     """
     v, h = chains
     if weights.shape != (v.shape[1], h.shape[1]) or v.shape[0] != h.shape[0]:
@@ -129,9 +127,8 @@ def sweeps_(
             f"visible states of shape {tuple(v.shape)} and hidden states of shape "
             f"{tuple(h.shape)} do not fit weights of shape {tuple(weights.shape)}"
         )
-    backend = _backend(v, visible[0])
-    if backend is not cpu or _backend(h, hidden[0]) is not cpu:
-        return None
+    if _backend(v, visible[0]) is not cpu or _backend(h, hidden[0]) is not cpu:
+        return False
     return cpu.sweeps_(chains, weights, visible, hidden, n, stream, ends)
 
 
