@@ -23,7 +23,6 @@ ORDER = (
     "units",
     "rbm",
     "gradient",
-    "descent",
     "sampling",
     "datasets",
     "likelihood",

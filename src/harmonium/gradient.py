@@ -42,7 +42,7 @@ class Phase:
     def means(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Mean statistics of the visible and of the hidden units."""
         visible, hidden = (
-            {name: kernels.mean_columns(statistic) for name, statistic in layer.items()}
+            {name: statistic.mean(0) for name, statistic in layer.items()}
             for layer in (self.visible, self.hidden)
         )
         return visible, hidden

@@ -15,7 +15,6 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Data, Minibatches
-from harmonium.descent import GradientDescent
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
@@ -119,8 +118,18 @@ class TrainingState:
             If an option is out of its range.
         """
         if optimizer is None:
-            trained = [p for p in rbm.parameters() if p.requires_grad]
-            optimizer = GradientDescent(trained, lr=learning_rate, momentum=momentum)
+            if not (math.isfinite(learning_rate) and learning_rate >= 0):
+                raise ValueError(
+                    f"learning_rate is {learning_rate}; pass 0 or a positive number, such as "
+                    f"{defaults.LEARNING_RATE}"
+                )
+            if not 0 <= momentum < 1:
+                raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+            optimizer = torch.optim.SGD(
+                [p for p in rbm.parameters() if p.requires_grad],
+                lr=learning_rate,
+                momentum=momentum,
+            )
         else:
             _check_optimizer(optimizer, rbm)
         if average_decay is not None and not 0 < average_decay < 1:

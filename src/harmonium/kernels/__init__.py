@@ -20,9 +20,7 @@ __all__ = [
     "binary_mean",
     "categorical_",
     "centre_",
-    "descend_",
     "gaussian_",
-    "mean_columns",
     "moments_",
     "normal",
     "permutation",
@@ -132,11 +130,6 @@ def sweeps_(
     return cpu.sweeps_(chains, weights, visible, hidden, n, stream, ends)
 
 
-def mean_columns(x: Tensor) -> Tensor:
-    """Mean of each column of a table, shape (columns,)."""
-    return _backend(x).mean_columns(x)  # type: ignore[no-any-return]
-
-
 def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
     """``states @ weights``, which skips zeros where most states are zero; into ``out``, if given.
 
@@ -202,28 +195,6 @@ def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> N
     if any(tensor.dtype != weights.dtype for tensor in (a, b, mu, lam)):
         backend = reference
     backend.centre_(weights, a, b, mu, lam)
-
-
-def descend_(
-    parameter: Tensor,
-    gradient: Tensor,
-    rate: float,
-    velocity: Tensor | None = None,
-    momentum: float = 0.0,
-) -> None:
-    """Move a parameter by ``rate`` against its gradient, or against the velocity it gives.
-
-    The velocity becomes ``momentum`` times itself plus the gradient. All have one shape.
-    """
-    tensors = (parameter, gradient) if velocity is None else (parameter, gradient, velocity)
-    if any(tensor.shape != parameter.shape for tensor in tensors):
-        raise ValueError(
-            f"parameter, gradient and velocity have shapes "
-            f"{', '.join(str(tuple(tensor.shape)) for tensor in tensors)}; pass one shape"
-        )
-    alike = all(t.is_contiguous() and t.dtype == parameter.dtype for t in tensors)
-    backend = _backend(parameter.reshape(1, -1)) if alike else reference
-    backend.descend_(parameter, gradient, rate, velocity, momentum)
 
 
 def uniform(

@@ -11,16 +11,14 @@ from harmonium.kernels.cpu.draws import (
     sweeps_,
     uniform_,
 )
-from harmonium.kernels.cpu.products import centre_, descend_, mean_columns, moments_, product
+from harmonium.kernels.cpu.products import centre_, moments_, product
 
 __all__ = [
     "binary_",
     "binary_mean",
     "categorical_",
     "centre_",
-    "descend_",
     "gaussian_",
-    "mean_columns",
     "moments_",
     "product",
     "spin_",

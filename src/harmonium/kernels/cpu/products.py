@@ -1,4 +1,4 @@
-"""Products that skip zeros, means, the centred gradient and the descent along it.
+"""Products that skip zeros, and the centred gradient.
 
 Compiled functions that call each other stand in one file, because Numba's cache on disk watches
 one file a function.
@@ -112,11 +112,11 @@ def _add_moments(out, v, h, scale, first, last, index, factors, count):
     """Add a phase's moments of units ``first`` to ``last``: rows of h where the unit is on."""
     count[:] = 0
     for row in range(v.shape[0]):
-        for i in range(last - first):
-            x = v[row, first + i]
-            if x != 0:
+        states = v[row, first:last]
+        for i in range(states.size):
+            if states[i] != 0:
                 n = count[i]
-                index[i, n], factors[i, n] = row, scale * x
+                index[i, n], factors[i, n] = row, scale * states[i]
                 count[i] = n + 1
     for i in range(last - first):
         _add_rows(out[first + i], index[i], factors[i], count[i], h)
@@ -143,24 +143,6 @@ def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
         _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop)
 
 
-@serial
-def _mean_columns(x, out, start, stop):
-    out[start:stop] = 0
-    for row in range(x.shape[0]):
-        for j in range(start, stop):
-            out[j] += x[row, j]
-    share = out.dtype.type(1) / out.dtype.type(x.shape[0])
-    for j in range(start, stop):
-        out[j] *= share
-
-
-@parallel
-def _mean_blocks(x, out, n_blocks):
-    columns = x.shape[1]
-    for b in prange(n_blocks):
-        _mean_columns(x, out, columns * b // n_blocks, columns * (b + 1) // n_blocks)
-
-
 # sums in any order, which is what lets LLVM vectorise them
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
@@ -185,23 +167,6 @@ def _centre_blocks(weights, a, b, mu, lam, n_blocks):
     for k in range(n_blocks):
         for j in range(columns):
             b[j] -= to_b[k, j]
-
-
-@parallel
-def _descend_blocks(x, direction, rate, n_blocks):
-    n = x.size
-    for b in prange(n_blocks):
-        for i in range(n * b // n_blocks, n * (b + 1) // n_blocks):
-            x[i] -= rate * direction[i]
-
-
-@parallel
-def _descend_with_momentum_blocks(x, gradient, velocity, rate, momentum, n_blocks):
-    n = x.size
-    for b in prange(n_blocks):
-        for i in range(n * b // n_blocks, n * (b + 1) // n_blocks):
-            velocity[i] = momentum * velocity[i] + gradient[i]
-            x[i] -= rate * velocity[i]
 
 
 def _is_sparse(states: Tensor, n_columns: int) -> bool:
@@ -245,31 +210,7 @@ def moments_(
     run(n_threads, _sparse_moments, gradient, *phases, n_threads)
 
 
-def mean_columns(x: Tensor) -> Tensor:
-    """Mean of each column, on any number of threads the same sum."""
-    out = x.new_empty(x.shape[1])
-    n_threads = worthwhile_threads(x.numel())
-    run(n_threads, _mean_blocks, x.detach().numpy(), out.numpy(), n_threads)
-    return out
-
-
 def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
     """The centred gradient in one pass over the weights."""
     arrays = [tensor.detach().numpy() for tensor in (weights, a, b, mu, lam)]
     run(worthwhile_threads(weights.numel()), _centre_blocks, *arrays, _CENTRE_BLOCKS)
-
-
-def descend_(
-    parameter: Tensor, gradient: Tensor, rate: float, velocity: Tensor | None, momentum: float
-) -> None:
-    """Velocity and parameter in one pass."""
-    x, g = parameter.detach().numpy().reshape(-1), gradient.detach().numpy().reshape(-1)
-    n_threads = worthwhile_threads(x.size)
-    kind = x.dtype.type
-    if velocity is None:
-        run(n_threads, _descend_blocks, x, g, kind(rate), n_threads)
-    else:
-        speed = velocity.numpy().reshape(-1)
-        loop = _descend_with_momentum_blocks
-        run(n_threads, loop, x, g, speed, kind(rate), kind(momentum), n_threads)
-    torch.autograd.graph.increment_version(parameter)  # NumPy wrote it behind torch's back
