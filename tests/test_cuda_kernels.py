@@ -52,15 +52,7 @@ def test_the_draws_equal_the_reference(
     draw_: Draw, shape: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
     inputs = some(*shape, dtype=dtype).to(device)
-    assert agree(draw_, drawn_on(cuda, draw_, inputs), drawn_on(reference, draw_, inputs))
-
-
-def drawn_on(backend: ModuleType, draw_: Draw, inputs: Tensor) -> Tensor:
-    """As on the CPU; the draws of the tests make their parameters there."""
-    if inputs.device.type == "cpu":
-        return drawn_by(backend, draw_, inputs)
-    with torch.device(inputs.device):
-        return drawn_by(backend, draw_, inputs)
+    assert agree(draw_, drawn_by(cuda, draw_, inputs), drawn_by(reference, draw_, inputs))
 
 
 @each_draw
@@ -146,25 +138,26 @@ def test_strong_inputs_decide(size: float, dtype: torch.dtype, device: torch.dev
 
 
 @pytest.fixture
-def as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All states are taken for CUDA's, and Triton has not failed yet."""
-    monkeypatch.setattr(kernels, "_are_for_triton", lambda *tensors: True)
+def states(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """States on CUDA, or some that are taken for such; and Triton has not failed yet."""
+    if device.type == "cpu":
+        monkeypatch.setattr(kernels, "_are_for_triton", lambda *tensors: True)
     monkeypatch.setattr(kernels, "_triton_works", True)
+    return some(3, 6, dtype=torch.float32).to(device)
 
 
-@pytest.mark.usefixtures("as_on_cuda")
 @each_draw
-def test_cuda_states_are_drawn_by_triton(draw_: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_states_are_drawn_by_triton(
+    draw_: Draw, states: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("binary_", "spin_", "gaussian_", "categorical_", "uniform_"):
         monkeypatch.setattr(reference, name, None)
-    inputs = some(3, 6, dtype=torch.float32)
-    expected = drawn_by(cuda, draw_, inputs)
-    assert torch.equal(drawn_by(kernels, draw_, inputs), expected)
+    expected = drawn_by(cuda, draw_, states)
+    assert torch.equal(drawn_by(kernels, draw_, states), expected)
 
 
-def falls_back_once(reason: str) -> None:
+def falls_back_once(inputs: Tensor, reason: str) -> None:
     """One warning that names the reason; the same bits, and the position of one draw each."""
-    inputs = some(3, 6, dtype=torch.float32)
     for draw_ in (binary_, binary_, categorical_, uniform_):
         expected, s = drawn_by(reference, draw_, inputs), stream()
         states = inputs.clone()
@@ -181,22 +174,24 @@ def falls_back_once(reason: str) -> None:
         reason = ""
 
 
-@pytest.mark.usefixtures("as_on_cuda")
-def test_without_triton_draws_fall_back_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triton_draws_fall_back_with_one_warning(
+    states: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(kernels, "cuda")
     monkeypatch.delitem(sys.modules, "harmonium.kernels.cuda")
     monkeypatch.setitem(sys.modules, "triton", None)
-    falls_back_once("ModuleNotFoundError: import of triton")
+    falls_back_once(states, "ModuleNotFoundError: import of triton")
 
 
-@pytest.mark.usefixtures("as_on_cuda")
-def test_a_kernel_that_does_not_compile_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_does_not_compile_falls_back(
+    states: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken:
         def __getitem__(self, grid: tuple[int, int]) -> None:
             raise RuntimeError("Failed to find C compiler\nand a long story")
 
     monkeypatch.setattr(cuda, "_binary_kernel", Broken())
-    falls_back_once("RuntimeError: Failed to find C compiler)")
+    falls_back_once(states, "RuntimeError: Failed to find C compiler)")
 
 
 def test_states_on_cpu_are_not_for_triton() -> None:

@@ -37,7 +37,8 @@ from harmonium import (
     training,
 )
 from harmonium.datasets import Data, Minibatches, OneHot, Threshold
-from harmonium.graphs import Ahead, DeviceStream, GradientCheck, Recorder
+from harmonium.gradient import GradientCheck
+from harmonium.graphs import DeviceStream, Recorder
 from harmonium.kernels import reference
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Units
@@ -131,7 +132,8 @@ class Tape:
 def record_(state: TrainingState) -> list[Tape]:
     """Let a state be recorded; returns the graphs, as they are made."""
     tapes: list[Tape] = []
-    state.ahead = Ahead(GradientCheck(state.rbm.parameters()), Recorder(partial(Tape, tapes)))
+    check = GradientCheck(state.rbm.parameters())
+    state.ahead = training.Ahead(check, Recorder(partial(Tape, tapes)))
     return tapes
 
 

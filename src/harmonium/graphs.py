@@ -1,19 +1,17 @@
-"""Updates that the host need not wait for: recorded once, replayed, and judged on the device.
+"""A computation that is made again and again, recorded once as a CUDA graph and replayed.
 
-What belongs here knows nothing of models. A function of a batch and a stream is recorded as a
-CUDA graph in which its random numbers move on, and gradients that are not finite are kept from
-the parameters until somebody asks about them.
+What belongs here knows nothing of models: it is a function of a batch and of a stream, whose
+random numbers move on in the graph. Everything else that the function uses is baked in.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harmonium.rng import Stream, Word
 
@@ -37,14 +35,20 @@ class Graph(Protocol):
 
 
 class CudaGraph:
-    """A `torch.cuda.CUDAGraph`, recorded on the side stream that it was warmed up on."""
+    """A `torch.cuda.CUDAGraph`, recorded on the side stream that it was warmed up on.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    device
+        Whose work is recorded.
+    """
+
+    def __init__(self, device: torch.device) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        self._side = torch.cuda.Stream()
+        self._side = torch.cuda.Stream(device)
 
     def warm_up(self, function: Callable[[], None]) -> None:  # noqa: D102
-        main = torch.cuda.current_stream()
+        main = torch.cuda.current_stream(self._side.device)
         self._side.wait_stream(main)
         with torch.cuda.stream(self._side):
             function()
@@ -189,66 +193,3 @@ def memory(tensor: Tensor | None) -> tuple[Any, ...]:
     if tensor is None:
         return ()
     return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
-
-
-class GradientCheck:
-    """Whether all gradients were finite so far, which the device alone knows until it is asked.
-
-    From the first update on whose gradient is not, all gradients are zero.
-
-    Parameters
-    ----------
-    parameters
-        Whose gradients are looked at.
-    """
-
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self._parameters = list(parameters)
-        self._before = [parameter.detach().clone() for parameter in self._parameters]
-        device = self._before[0].device
-        self._is_bad = torch.zeros((), dtype=torch.bool, device=device)
-        self._n_bad = torch.zeros((), dtype=torch.int64, device=device)
-
-    def is_of(self, parameters: Iterable[nn.Parameter]) -> bool:
-        """Whether these are the parameters, and where they were."""
-        now = list(parameters)
-        return len(now) == len(self._parameters) and all(
-            a is b and memory(a)[1:] == memory(before)[1:]
-            for a, b, before in zip(now, self._parameters, self._before, strict=True)
-        )
-
-    @torch.no_grad()
-    def __call__(self) -> None:
-        """Look at the gradients of an update, before the optimiser's step."""
-        for parameter, before in zip(self._parameters, self._before, strict=True):
-            torch.where(self._is_bad, before, parameter, out=before)
-        grads = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        # one bad number makes its sum bad
-        total = torch.stack([grad.sum() for grad in grads]).sum()
-        self._is_bad.logical_or_(total.isfinite().logical_not())
-        self._n_bad.add_(self._is_bad)
-        for grad in grads:
-            grad.masked_fill_(self._is_bad, 0)
-
-    @torch.no_grad()
-    def undo(self) -> int:
-        """Ask the device how many updates ago the first bad one was: 1 for the last, 0 for none.
-
-        The parameters are then as they were before it (an optimiser with momentum would have
-        moved them on), and the next update is judged anew.
-        """
-        n_bad = int(self._n_bad)
-        if n_bad:
-            for parameter, before in zip(self._parameters, self._before, strict=True):
-                parameter.copy_(before)
-            self._is_bad.zero_()
-            self._n_bad.zero_()
-        return n_bad
-
-
-@dataclass
-class Ahead:
-    """What lets the host run ahead of a device; nothing of it has to be saved."""
-
-    check: GradientCheck
-    recorder: Recorder

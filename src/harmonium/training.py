@@ -16,8 +16,15 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Data, Minibatches
-from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase, PlainGradient
-from harmonium.graphs import Ahead, CudaGraph, GradientCheck, Recorder, memory
+from harmonium.gradient import (
+    CenteredGradient,
+    Gradient,
+    GradientCheck,
+    Penalties,
+    Phase,
+    PlainGradient,
+)
+from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -31,6 +38,14 @@ _PRODUCTS_PER_LOOK = 40
 
 # On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
 _SETTLE_EVERY = 1_000
+
+
+@dataclass
+class Ahead:
+    """What lets the host run ahead of a CUDA device."""
+
+    check: GradientCheck
+    recorder: Recorder
 
 
 @dataclass
@@ -307,7 +322,9 @@ def _ahead(state: TrainingState) -> Ahead | None:
         settle(state)
         state.ahead = None
     if state.ahead is None and state.rbm.weights.is_cuda:
-        state.ahead = Ahead(GradientCheck(parameters), Recorder(CudaGraph))
+        state.ahead = Ahead(
+            GradientCheck(parameters), Recorder(partial(CudaGraph, parameters[0].device))
+        )
     return state.ahead
 
 
@@ -331,7 +348,7 @@ def _can_be_recorded(state: TrainingState) -> bool:
 
 
 def _baked(state: TrainingState) -> tuple[object, ...]:
-    """What a recorded update takes for granted: memory, options, and how products round."""
+    """What a recorded update takes for granted: where its tensors are, and its options."""
     chains = state.chains
     return (
         [(memory(p), memory(p.grad), p.requires_grad) for p in state.rbm.parameters()],
@@ -342,7 +359,6 @@ def _baked(state: TrainingState) -> tuple[object, ...]:
             for part in (state.gradient, state.penalties)
         ),
         type(state.gradient),
-        torch.get_float32_matmul_precision(),
     )
 
 
