@@ -206,7 +206,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from harmonium.kernels import cuda
 
-CONSTANTS = {"SCALE": 2.0, "LOW": -1.0, "BLOCK": 64}
+CONSTANTS = {"SCALE": 2.0, "LOW": -1.0, "N_CATEGORIES": 3, "BLOCK": 64}
 DRAWS = (cuda._uniform_kernel, cuda._binary_kernel, cuda._gaussian_kernel, cuda._categorical_kernel)
 for draw, (states, word) in itertools.product(DRAWS, (("*fp32", "*i64"), ("*fp64", "i32"))):
     types = {"x": states, "bias": states, "precision": states, "c2": word, "c3": word}

@@ -137,37 +137,39 @@ def _gaussian_kernel(x, bias, precision, n, q, k0, k1, c2, c3, BLOCK: tl.constex
 
 
 @triton.jit
-def _categorical_stripe(x, bias, unit, n, word, n_categories):
+def _categorical_stripe(x, bias, unit, n, word, N_CATEGORIES: tl.constexpr):
     here = unit < n
-    x += unit * n_categories
-    bias += unit * n_categories
+    x += unit * N_CATEGORIES
+    bias += unit * N_CATEGORIES
     highest = tl.load(x, mask=here, other=0.0) + tl.load(bias, mask=here, other=0.0)
     total = tl.zeros_like(highest)
     cumulative = tl.zeros_like(highest)
     category = tl.zeros_like(unit)
-    for c in range(1, n_categories):
+    for c in range(1, N_CATEGORIES):
         inputs = tl.load(x + c, mask=here, other=0.0) + tl.load(bias + c, mask=here, other=0.0)
         highest = tl.maximum(highest, inputs)
-    for c in range(n_categories):
+    for c in range(N_CATEGORIES):
         inputs = tl.load(x + c, mask=here, other=0.0) + tl.load(bias + c, mask=here, other=0.0)
         total += _exp(inputs - highest)
     threshold = _uniform(word, highest.dtype) * total
-    for c in range(n_categories - 1):
+    for c in range(N_CATEGORIES - 1):
         inputs = tl.load(x + c, mask=here, other=0.0) + tl.load(bias + c, mask=here, other=0.0)
         cumulative += _exp(inputs - highest)
         category += (threshold >= cumulative).to(tl.int32)
-    for c in range(n_categories):
+    for c in range(N_CATEGORIES):
         tl.store(x + c, (category == c).to(x.dtype.element_ty), mask=here)
 
 
-@triton.jit(do_not_specialize=(*_NUMBERS, "n_categories"))
-def _categorical_kernel(x, bias, n_categories, n, q, k0, k1, c2, c3, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=_NUMBERS)
+def _categorical_kernel(
+    x, bias, n, q, k0, k1, c2, c3, N_CATEGORIES: tl.constexpr, BLOCK: tl.constexpr
+):
     i, w0, w1, w2, w3 = _words(n, q, k0, k1, c2, c3, BLOCK)
-    x = _row(x, n * n_categories)
-    _categorical_stripe(x, bias, i, n, w0, n_categories)
-    _categorical_stripe(x, bias, q + i, n, w1, n_categories)
-    _categorical_stripe(x, bias, 2 * q + i, n, w2, n_categories)
-    _categorical_stripe(x, bias, 3 * q + i, n, w3, n_categories)
+    x = _row(x, n * N_CATEGORIES)
+    _categorical_stripe(x, bias, i, n, w0, N_CATEGORIES)
+    _categorical_stripe(x, bias, q + i, n, w1, N_CATEGORIES)
+    _categorical_stripe(x, bias, 2 * q + i, n, w2, N_CATEGORIES)
+    _categorical_stripe(x, bias, 3 * q + i, n, w3, N_CATEGORIES)
 
 
 def _signed(word: Word) -> Word:
@@ -178,7 +180,7 @@ def _signed(word: Word) -> Word:
 def _draw(
     kernel: Any,
     x: Tensor,
-    arguments: tuple[Tensor | int, ...],
+    by_column: tuple[Tensor, ...],
     stream: Stream,
     n: int,
     **constants: float,
@@ -190,7 +192,7 @@ def _draw(
     q = -(-n // 4)
     grid = (x.shape[0], -(-q // _COUNTERS))
     with torch.cuda.device_of(x):  # Triton launches on the current device
-        kernel[grid](x, *arguments, n, q, *words, **constants, BLOCK=_COUNTERS, num_warps=_WARPS)
+        kernel[grid](x, *by_column, n, q, *words, **constants, BLOCK=_COUNTERS, num_warps=_WARPS)
 
 
 def uniform_(out: Tensor, stream: Stream) -> None:
@@ -218,5 +220,6 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
-    arguments = (bias.contiguous(), n_categories)
-    _draw(_categorical_kernel, inputs, arguments, stream, inputs.shape[1] // n_categories)
+    n_units = inputs.shape[1] // n_categories
+    by_column = (bias.contiguous(),)
+    _draw(_categorical_kernel, inputs, by_column, stream, n_units, N_CATEGORIES=n_categories)
