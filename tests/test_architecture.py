@@ -23,6 +23,7 @@ ORDER = (
     "units",
     "rbm",
     "gradient",
+    "descent",
     "sampling",
     "datasets",
     "likelihood",

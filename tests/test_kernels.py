@@ -123,7 +123,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_philox_known_answers(counter: str, key: str, result: str) -> None:
     c, k, r = ([int(word, 16) for word in words.split()] for words in (counter, key, result))
     assert [int(word) for word in reference.philox(*torch.tensor(c), *k)] == r
-    assert [int(word) for word in cpu._philox(*np.array(c + k, dtype=np.uint32))] == r
+    assert [int(word) for word in cpu.draws._philox(*np.array(c + k, dtype=np.uint32))] == r
 
 
 @pytest.mark.parametrize("position", [0, 2**32 - 1, 2**32, 2**40 - 1])
@@ -145,7 +145,7 @@ def test_uniforms_are_midpoints_of_the_high_bits() -> None:
 
 def test_the_ends_of_the_interval_are_left_out() -> None:
     """The largest and the smallest word, which no test would meet by chance."""
-    ends = [cpu._uniform(np.uint32(word)) for word in (0, 2**32 - 1)]
+    ends = [cpu.draws._uniform(np.uint32(word)) for word in (0, 2**32 - 1)]
     assert ends == [2.0**-24, 1 - 2.0**-24]
 
 
@@ -482,8 +482,7 @@ def rounding(n_terms: int, size: float, dtype: torch.dtype) -> float:
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also small products skip zeros."""
-    monkeypatch.setattr(cpu, "_SPARSE_FROM", 0)
-    monkeypatch.setattr(cpu, "_LEAST_COLUMNS", 3)
+    monkeypatch.setattr(cpu.products, "_SPARSE_FROM", 0)
 
 
 DENSITIES = [0.0, 0.02, 0.13, 0.2, 0.5, 1.0]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
+from harmonium.descent import GradientDescent
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
@@ -39,12 +40,12 @@ _GRADIENTS: dict[str, type[Gradient]] = {
 }
 
 
-_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+_OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     name: optimizer
     for name, optimizer in vars(torch.optim).items()
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
     if optimizer is not Optimizer
-}
+} | {GradientDescent.__name__: GradientDescent}
 
 _T = TypeVar("_T")
 

@@ -43,7 +43,7 @@ class Phase:
     def means(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Mean statistics of the visible and of the hidden units."""
         visible, hidden = (
-            {name: statistic.mean(0) for name, statistic in layer.items()}
+            {name: kernels.mean_columns(statistic) for name, statistic in layer.items()}
             for layer in (self.visible, self.hidden)
         )
         return visible, hidden
@@ -61,6 +61,10 @@ class Gradient(ABC):
         """
 
     @abstractmethod
+    def telling(self, rbm: RBM) -> list[Tensor]:
+        """Gradients of which one is not finite whenever any gradient is not."""
+
+    @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
 
@@ -72,6 +76,9 @@ class PlainGradient(Gradient):
     @torch.no_grad()
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         _write_moments(rbm, data, chains, scale)
+
+    def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
+        return [p.grad for p in rbm.parameters() if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
         return {}
@@ -116,6 +123,10 @@ class CenteredGradient(Gradient):
         weights, a, b = (_grad(p) for p in (rbm.weights, rbm.visible.bias, rbm.hidden.bias))
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
         kernels.centre_(weights, a, b, mu, lam)
+
+    def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
+        # centring passes on each weight's gradient to a bias: what is not finite stays so
+        return [p.grad for p in rbm.parameters() if p.grad is not None and p is not rbm.weights]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
         offsets = {"visible_offset": self.visible_offset, "hidden_offset": self.hidden_offset}

@@ -12,6 +12,10 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
+from harmonium.units import Binary, Spin, Units
+
+# Sweeps of one call while sampling: enough that beginning costs nothing, and Ctrl-C is heard.
+_SWEEPS_AT_ONCE = 50
 
 
 @dataclass
@@ -201,6 +205,11 @@ class Gibbs(Sampler):
         """
         chains.check(rbm)
         v, h, weights = chains.visible, chains.hidden, rbm.weights
+        followed = None
+        if self.sweeps > 1 and clamp is None:
+            followed = _follow_flips(rbm, chains, self.sweeps, stream, ends)
+        if followed is not None:
+            return chains, SweepInfo(rbm.hidden.mean_statistics(followed))
         for remaining in reversed(range(self.sweeps)):
             # inputs are written into the states' own buffers, and overwritten by the draw
             rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
@@ -217,6 +226,28 @@ class Gibbs(Sampler):
 
     def config(self) -> dict[str, int | float | bool]:  # noqa: D102
         return {"sweeps": self.sweeps}
+
+
+# Lower state of the units whose upper one is 1.
+_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
+
+
+def _follow_flips(
+    rbm: RBM, chains: ChainState, sweeps: int, stream: Stream, ends: bool
+) -> Tensor | None:
+    """Sweep between layers of two-valued units as `kernels.sweeps_` does, where that pays."""
+    low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
+    if low_v is None or low_h is None:
+        return None
+    return kernels.sweeps_(
+        (chains.visible, chains.hidden),
+        rbm.weights,
+        (rbm.visible.bias, low_v),
+        (rbm.hidden.bias, low_h),
+        sweeps,
+        stream,
+        ends=ends,
+    )
 
 
 @dataclass(frozen=True)
@@ -292,8 +323,8 @@ def _samples(
         with torch.no_grad():
             clamp.apply_(chains.visible)
             rbm.hidden.sample_(torch.mm(chains.visible, rbm.weights, out=chains.hidden), stream)
-    one_sweep = Gibbs(sweeps=1)
     for n_sweeps in (schedule.n_warmup, *[schedule.sweeps_per_sample] * (schedule.n_samples - 1)):
-        for _ in range(n_sweeps):
-            one_sweep(rbm, chains, stream, clamp)
+        for done in range(0, n_sweeps, _SWEEPS_AT_ONCE):
+            gibbs = Gibbs(min(_SWEEPS_AT_ONCE, n_sweeps - done))
+            gibbs(rbm, chains, stream, clamp)
         yield chains

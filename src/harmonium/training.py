@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Data, Minibatches
+from harmonium.descent import GradientDescent
 from harmonium.gradient import (
     CenteredGradient,
     Gradient,
@@ -143,18 +144,8 @@ class TrainingState:
             If an option is out of its range.
         """
         if optimizer is None:
-            if not (math.isfinite(learning_rate) and learning_rate >= 0):
-                raise ValueError(
-                    f"learning_rate is {learning_rate}; pass 0 or a positive number, such as "
-                    f"{defaults.LEARNING_RATE}"
-                )
-            if not 0 <= momentum < 1:
-                raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
-            optimizer = torch.optim.SGD(
-                [p for p in rbm.parameters() if p.requires_grad],
-                lr=learning_rate,
-                momentum=momentum,
-            )
+            trained = [p for p in rbm.parameters() if p.requires_grad]
+            optimizer = GradientDescent(trained, lr=learning_rate, momentum=momentum)
         else:
             _check_optimizer(optimizer, rbm)
         if average_decay is not None and not 0 < average_decay < 1:
@@ -298,8 +289,8 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
 
 
 def _refuse_non_finite(state: TrainingState) -> None:
-    """Look at the gradients' sums: one bad number makes its sum bad, and a sum is cheap."""
-    sums = [p.grad.sum() for p in state.rbm.parameters() if p.grad is not None]
+    """Look at sums of gradients: one bad number makes its sum bad, and a sum is cheap."""
+    sums = [gradient.sum() for gradient in state.gradient.telling(state.rbm)]
     if not math.isfinite(torch.stack(sums).sum().item()):
         raise _not_finite(state, state.update + 1)
 

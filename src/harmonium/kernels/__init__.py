@@ -1,4 +1,4 @@
-"""What the hot loop lives on: fused draws, products that skip zeros, the centred gradient.
+"""What the hot loop lives on: fused draws, sweeps, products that skip zeros, the gradient.
 
 Each draw is defined, bit for bit, by the torch code in `reference`; a fast backend reproduces
 it and may differ only where a uniform number lies within rounding of the probability. The
@@ -18,14 +18,18 @@ from harmonium.rng import Stream
 
 __all__ = [
     "binary_",
+    "binary_mean",
     "categorical_",
     "centre_",
+    "descend_",
     "gaussian_",
+    "mean_columns",
     "moments_",
     "normal",
     "permutation",
     "product",
     "spin_",
+    "sweeps_",
     "uniform",
 ]
 
@@ -35,8 +39,11 @@ _COMPILED_DTYPES = (torch.float32, torch.float64)
 _triton_works = True
 
 
-def _refuse_misfits(states: Tensor, *by_column: Tensor) -> None:
-    """Refuse what does not fit together, before a compiled loop reads beyond the end of it."""
+def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
+    """The compiled kernels on CPU, where they can take these states, else the reference.
+
+    Refuses what does not fit together, before a compiled loop reads beyond the end of it.
+    """
     if states.dim() != 2:
         raise ValueError(f"a draw fills rows and columns, not shape {tuple(states.shape)}")
     for parameter in by_column:
@@ -45,10 +52,6 @@ def _refuse_misfits(states: Tensor, *by_column: Tensor) -> None:
                 f"inputs have {states.shape[1]} columns, but the units' parameters have shape "
                 f"{tuple(parameter.shape)}; pass one parameter for each column"
             )
-
-
-def _backend(states: Tensor) -> ModuleType:
-    """The compiled kernels on CPU, where they can take these states, else the reference."""
     if states.device.type == "cpu" and _can_be_compiled(states):
         return cpu
     return reference
@@ -70,7 +73,7 @@ def _draw(
     name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
 ) -> Tensor:
     """Overwrite the states by the fastest backend that works: on CUDA that is Triton's."""
-    _refuse_misfits(states, *by_column)
+    backend = _backend(states, *by_column)
     if _triton_works and _are_for_triton(states, *by_column):
         stream = arguments[-1]
         assert isinstance(stream, Stream)
@@ -84,7 +87,7 @@ def _draw(
             stream.position = position
         else:
             return states
-    getattr(_backend(states), name)(states, *by_column, *arguments)
+    getattr(backend, name)(states, *by_column, *arguments)
     return states
 
 
@@ -120,6 +123,69 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
     return _draw("categorical_", inputs, (bias,), n_categories, stream)
+
+
+def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
+    """sigmoid(inputs + bias), shape (rows, columns); it has no gradient."""
+    return _backend(inputs, bias).binary_mean(inputs, bias)  # type: ignore[no-any-return]
+
+
+def sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Tensor, int],
+    n: int,
+    stream: Stream,
+    *,
+    ends: bool = False,
+) -> Tensor | None:
+    """Make Gibbs sweeps of two-valued units by following the units that flip, where that pays.
+
+    Between two sweeps of a trained model few units change. Inputs are then brought up to date by
+    adding and subtracting the weights of those units, as integers, so that they are exact for the
+    rounded weights and the same in any order. Draws take the same bits as those of sweeps by
+    products, and differ only where a uniform number lies within the rounding of an input, some
+    1e-6.
+
+    Parameters
+    ----------
+    chains
+        Visible and hidden states, shapes (rows, n_visible) and (rows, n_hidden), overwritten.
+        The first sweep starts from the hidden ones.
+    weights
+        Shape (n_visible, n_hidden).
+    visible, hidden
+        Each layer's biases and its lower state, 0 or -1; the upper one is 1.
+    n
+        Sweeps h -> v -> h, two draws each.
+    stream
+        Random numbers.
+    ends
+        Whether nobody reads the last hidden states, so that they need not be drawn.
+
+    Returns
+    -------
+    Tensor or None
+        What the hidden units receive from the last visible states, shape (rows, n_hidden). None
+        if products are faster, or if this is not exact (float64, huge weights, hidden values that
+        are no states): then nothing was changed and no draw was taken.
+    """
+    v, h = chains
+    if weights.shape != (v.shape[1], h.shape[1]) or v.shape[0] != h.shape[0]:
+        raise ValueError(
+            f"visible states of shape {tuple(v.shape)} and hidden states of shape "
+            f"{tuple(h.shape)} do not fit weights of shape {tuple(weights.shape)}"
+        )
+    backend = _backend(v, visible[0])
+    if backend is not cpu or _backend(h, hidden[0]) is not cpu:
+        return None
+    return cpu.sweeps_(chains, weights, visible, hidden, n, stream, ends)
+
+
+def mean_columns(x: Tensor) -> Tensor:
+    """Mean of each column of a table, shape (columns,)."""
+    return _backend(x).mean_columns(x)  # type: ignore[no-any-return]
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
@@ -187,6 +253,28 @@ def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> N
     if any(tensor.dtype != weights.dtype for tensor in (a, b, mu, lam)):
         backend = reference
     backend.centre_(weights, a, b, mu, lam)
+
+
+def descend_(
+    parameter: Tensor,
+    gradient: Tensor,
+    rate: float,
+    velocity: Tensor | None = None,
+    momentum: float = 0.0,
+) -> None:
+    """Move a parameter by ``rate`` against its gradient, or against the velocity it gives.
+
+    The velocity becomes ``momentum`` times itself plus the gradient. All have one shape.
+    """
+    tensors = (parameter, gradient) if velocity is None else (parameter, gradient, velocity)
+    if any(tensor.shape != parameter.shape for tensor in tensors):
+        raise ValueError(
+            f"parameter, gradient and velocity have shapes "
+            f"{', '.join(str(tuple(tensor.shape)) for tensor in tensors)}; pass one shape"
+        )
+    alike = all(t.is_contiguous() and t.dtype == parameter.dtype for t in tensors)
+    backend = _backend(parameter.reshape(1, -1)) if alike else reference
+    backend.descend_(parameter, gradient, rate, velocity, momentum)
 
 
 def uniform(

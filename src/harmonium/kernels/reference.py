@@ -78,6 +78,12 @@ def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
 
 
 @torch.no_grad()
+def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
+    """sigmoid(inputs + bias)."""
+    return torch.sigmoid(inputs + bias)
+
+
+@torch.no_grad()
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
     up = _uniforms_like(inputs, stream) < torch.sigmoid(2 * (inputs + bias))
@@ -116,6 +122,12 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
 
 
 @torch.no_grad()
+def mean_columns(x: Tensor) -> Tensor:
+    """Mean of each column."""
+    return x.mean(0)
+
+
+@torch.no_grad()
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> None:
@@ -131,3 +143,13 @@ def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> N
     weights.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
     a.addmv_(weights, lam, alpha=-1)
     b.addmv_(weights.T, mu, alpha=-1)
+
+
+@torch.no_grad()
+def descend_(
+    parameter: Tensor, gradient: Tensor, rate: float, velocity: Tensor | None, momentum: float
+) -> None:
+    """Velocity and parameter, one after the other."""
+    if velocity is not None:
+        gradient = velocity.mul_(momentum).add_(gradient)
+    parameter.sub_(gradient, alpha=rate)

@@ -1,0 +1,585 @@
+"""Fused draws, and whole sweeps that follow the units that flip.
+
+The draws give the same bits as `reference`, on any number of threads: each thread takes a block
+of rows, and a row's numbers depend on nothing else. Compiled functions that call each other stand
+in one file, because Numba's cache on disk watches one file a function.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from numba import float32, int32, njit, prange, types, uint32, uint64
+from numba.extending import intrinsic, overload
+from torch import Tensor
+
+from harmonium.kernels.cpu.threads import array, parallel, run, serial, worthwhile_threads
+from harmonium.rng import Stream
+
+_inlined = njit(inline="always")
+
+# Rounded to 2**-24 at the finest, an input is exact to some 1e-6; where weights are so large
+# that this would be more than 1e-5, products it is.
+_FINEST = 24
+_LARGEST_INPUT = 1_024.0
+
+# What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
+# follow flips"): one addition, looking at one unit, rounding one weight; one multiplication, and
+# how many rows double its cost; the calls of a sweep.
+_ADDITION = 0.07
+_LOOK = 0.6
+_ROUNDING = 0.5
+_MULTIPLICATION = 0.026
+_FEW_ROWS = 14
+_CALLS = 40_000
+
+_scratch = threading.local()
+
+_MULTIPLIER_0, _MULTIPLIER_1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
+_WEYL_0, _WEYL_1 = uint32(0x9E3779B9), uint32(0xBB67AE85)
+
+
+@_inlined
+def _round(c0, c1, c2, c3, k0, k1):
+    # Numba promotes uint32 arithmetic to 64 bits: without the casts it is fast and wrong.
+    product_0, product_1 = uint64(c0) * _MULTIPLIER_0, uint64(c2) * _MULTIPLIER_1
+    return (
+        uint32(uint32(product_1 >> uint64(32)) ^ c1 ^ k0),
+        uint32(product_1),
+        uint32(uint32(product_0 >> uint64(32)) ^ c3 ^ k1),
+        uint32(product_0),
+    )
+
+
+@_inlined
+def _philox(c0, c1, c2, c3, k0, k1):
+    # Ten rounds written out: LLVM does not vectorise the caller's loop around an inner loop.
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
+    return _round(c0, c1, c2, c3, k0, k1)
+
+
+@serial
+def _fill_words(words, q, row, k0, k1, c2, c3):
+    """Write the 4 q random words of one row."""
+    k0, k1, c1, c2, c3 = uint32(k0), uint32(k1), uint32(row), uint32(c2), uint32(c3)
+    for i in range(q):
+        w0, w1, w2, w3 = _philox(uint32(i), c1, c2, c3, k0, k1)
+        words[i] = w0
+        words[q + i] = w1
+        words[2 * q + i] = w2
+        words[3 * q + i] = w3
+
+
+@_inlined
+def _uniform(word):
+    return float32(int32(word >> uint32(9))) * float32(2.0**-23) + float32(2.0**-24)
+
+
+def _exp(x):
+    return math.exp(x)
+
+
+@overload(_exp, inline="always")
+def _compile_exp(x):
+    """Exponential of a clamped argument: a polynomial that vectorises in float32, libm's else."""
+    if x != types.float32:
+        return lambda x: math.exp(min(max(x, -700.0), 700.0))
+
+    def exp_float32(x):
+        # Cephes' expf: relative error below 2e-7
+        x = min(max(x, float32(-87.0)), float32(88.0))
+        n = np.floor(x * float32(1.44269504088896341) + float32(0.5))
+        r = x - n * float32(0.693359375)
+        r = r - n * float32(-2.12194440e-4)
+        p = float32(1.9875691500e-4)
+        p = p * r + float32(1.3981999507e-3)
+        p = p * r + float32(8.3334519073e-3)
+        p = p * r + float32(4.1665795894e-2)
+        p = p * r + float32(1.6666665459e-1)
+        p = p * r + float32(5.0000001201e-1)
+        p = p * (r * r) + r + float32(1)
+        return p * np.int32((int32(n) + int32(127)) << int32(23)).view(np.float32)
+
+    return exp_float32
+
+
+@serial
+def _binary_row(x, bias, words, scale, low):
+    # u < 1 / (1 + exp(-x)) without the division
+    one = x.dtype.type(1)
+    for j in range(x.size):
+        up = x.dtype.type(_uniform(words[j])) * (one + _exp(-scale * (x[j] + bias[j]))) < one
+        x[j] = one if up else low
+
+
+@serial
+def _binary_rows(x, bias, scale, low, start, stop, k0, k1, c2, c3):
+    q = (x.shape[1] + 3) // 4
+    words = np.empty(4 * q, np.uint32)
+    for row in range(start, stop):
+        _fill_words(words, q, row, k0, k1, c2, c3)
+        _binary_row(x[row], bias, words, scale, low)
+
+
+@parallel
+def _binary_blocks(x, bias, scale, low, k0, k1, c2, c3, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _binary_rows(x, bias, scale, low, start, stop, k0, k1, c2, c3)
+
+
+@serial
+def _uniform_rows(x, start, stop, k0, k1, c2, c3):
+    q = (x.shape[1] + 3) // 4
+    words = np.empty(4 * q, np.uint32)
+    for row in range(start, stop):
+        _fill_words(words, q, row, k0, k1, c2, c3)
+        for j in range(x.shape[1]):
+            x[row, j] = _uniform(words[j])
+
+
+@parallel
+def _uniform_blocks(x, k0, k1, c2, c3, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        _uniform_rows(x, rows * b // n_blocks, rows * (b + 1) // n_blocks, k0, k1, c2, c3)
+
+
+@serial
+def _gaussian_rows(x, bias, precision, start, stop, k0, k1, c2, c3):
+    n = x.shape[1]
+    q = (n + 3) // 4
+    words = np.empty(4 * q, np.uint32)
+    noise = np.empty(4 * q)
+    for row in range(start, stop):
+        _fill_words(words, q, row, k0, k1, c2, c3)
+        for half in range(2):
+            for i in range(2 * half * q, 2 * half * q + q):
+                radius = math.sqrt(-2.0 * math.log((words[i] + 0.5) * 2.0**-32))
+                angle = (2.0 * math.pi) * ((words[q + i] + 0.5) * 2.0**-32)
+                noise[i] = radius * math.cos(angle)
+                noise[q + i] = radius * math.sin(angle)
+        for j in range(n):
+            deviation = x.dtype.type(noise[j]) / np.sqrt(precision[j])
+            x[row, j] = (x[row, j] + bias[j]) / precision[j] + deviation
+
+
+@parallel
+def _gaussian_blocks(x, bias, precision, k0, k1, c2, c3, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _gaussian_rows(x, bias, precision, start, stop, k0, k1, c2, c3)
+
+
+@serial
+def _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3):
+    n_units = x.shape[1] // n_categories
+    q = (n_units + 3) // 4
+    words = np.empty(4 * q, np.uint32)
+    for row in range(start, stop):
+        _fill_words(words, q, row, k0, k1, c2, c3)
+        for unit in range(n_units):
+            first = unit * n_categories
+            highest = x[row, first] + bias[first]
+            for j in range(first + 1, first + n_categories):
+                highest = max(highest, x[row, j] + bias[j])
+            total = x.dtype.type(0)
+            for j in range(first, first + n_categories):
+                total += _exp(x[row, j] + bias[j] - highest)
+                x[row, j] = total  # the cumulative weights, until the category is known
+            threshold = x.dtype.type(_uniform(words[unit])) * total
+            category = 0
+            while category < n_categories - 1 and threshold >= x[row, first + category]:
+                category += 1
+            for j in range(n_categories):
+                x[row, first + j] = x.dtype.type(1) if j == category else x.dtype.type(0)
+
+
+@parallel
+def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3)
+
+
+@serial
+def _binary_means(x, bias, out, start, stop):
+    one = x.dtype.type(1)
+    for row in range(start, stop):
+        for j in range(x.shape[1]):
+            out[row, j] = one / (one + _exp(-(x[row, j] + bias[j])))
+
+
+@parallel
+def _binary_means_blocks(x, bias, out, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        _binary_means(x, bias, out, rows * b // n_blocks, rows * (b + 1) // n_blocks)
+
+
+# Sweeps that follow flips: two-valued units on both layers, inputs as integers. An input is the
+# sum of the weights of the units that are on; weights are rounded to integers once a call, so
+# that sums are exact, whatever their order, and an input never drifts from what its states say.
+
+
+@serial
+def _has_only(x, low):
+    """Whether each state is ``low`` or 1."""
+    others = 0
+    for row in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            others += x[row, j] != low and x[row, j] != 1
+    return others == 0
+
+
+@serial
+def _absolute_sums_of_rows(weights, by_row, by_column, start, stop):
+    for i in range(start, stop):
+        total = weights.dtype.type(0)
+        for j in range(weights.shape[1]):
+            size = abs(weights[i, j])
+            total += size
+            by_column[j] += size
+        by_row[i] = total
+
+
+@parallel
+def _absolute_sums(weights, n_blocks):
+    """Sums of absolute weights of each row and, in parts, of each column."""
+    n = weights.shape[0]
+    by_row = np.empty(n, weights.dtype)
+    by_column = np.zeros((n_blocks, weights.shape[1]), weights.dtype)
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _absolute_sums_of_rows(weights, by_row, by_column[b], start, stop)
+    return by_row, by_column
+
+
+@serial
+def _round_rows(weights, scale, step_v, step_h, q, qt, by_row, by_column, start, stop):
+    """Round to integers: what a visible flip adds (q), and turned round, a hidden one (qt)."""
+    half = float32(0.5)
+    for first in range(start, stop, 16):
+        last = min(first + 16, stop)
+        for i in range(first, last):
+            total = int32(0)
+            for j in range(weights.shape[1]):
+                w = int32(np.floor(weights[i, j] * scale + half))
+                q[i, j] = w
+                by_column[j] = int32(by_column[j] + w)
+                total = int32(total + w)
+            by_row[i] = total
+        for j in range(weights.shape[1]):
+            for i in range(first, last):
+                qt[j, i] = q[i, j] * step_h
+        if step_v != 1:
+            for i in range(first, last):
+                for j in range(weights.shape[1]):
+                    q[i, j] *= step_v
+
+
+@parallel
+def _round_blocks(weights, scale, step_v, step_h, q, qt, n_blocks):
+    """Returns the integers' sums of each row and, in parts, of each column."""
+    n = weights.shape[0]
+    by_row = np.empty(n, np.int32)
+    by_column = np.zeros((n_blocks, weights.shape[1]), np.int32)
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _round_rows(weights, scale, step_v, step_h, q, qt, by_row, by_column[b], start, stop)
+    return by_row, by_column
+
+
+@intrinsic
+def _trailing_zeros(context, x):
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.uint64(types.uint64), generate
+
+
+@serial
+def _add_integers(total, index, n, rows, sign):
+    """Add ``n`` rows if ``sign`` is 0, subtract them if it is -1: t - s = ~(~t + s).
+
+    The casts keep Numba from working in 64 bits.
+    """
+    k = 0
+    while k + 8 <= n:
+        r0, r1, r2, r3 = (
+            rows[index[k]],
+            rows[index[k + 1]],
+            rows[index[k + 2]],
+            rows[index[k + 3]],
+        )
+        r4, r5, r6, r7 = (
+            rows[index[k + 4]],
+            rows[index[k + 5]],
+            rows[index[k + 6]],
+            rows[index[k + 7]],
+        )
+        for j in range(total.size):
+            left = int32(int32(r0[j] + r1[j]) + int32(r2[j] + r3[j]))
+            right = int32(int32(r4[j] + r5[j]) + int32(r6[j] + r7[j]))
+            total[j] = int32(int32(total[j] ^ sign) + int32(left + right)) ^ sign
+        k += 8
+    while k + 2 <= n:
+        r0, r1 = rows[index[k]], rows[index[k + 1]]
+        for j in range(total.size):
+            total[j] = int32(int32(total[j] ^ sign) + int32(r0[j] + r1[j])) ^ sign
+        k += 2
+    if k < n:
+        r0 = rows[index[k]]
+        for j in range(total.size):
+            total[j] = int32(int32(total[j] ^ sign) + r0[j]) ^ sign
+
+
+@serial
+def _follow(old, new, index, total, rows):
+    """Bring the other layer's inputs from the old states to the new ones.
+
+    States are bytes, eight to a word: words that did not change are passed over.
+    """
+    olds, news = old.view(np.uint64), new.view(np.uint64)
+    up, down = 0, index.size
+    for k in range(olds.size):
+        changed = olds[k] ^ news[k]
+        if changed != 0:
+            risen, fallen = changed & news[k], changed & olds[k]
+            while risen != 0:
+                index[up] = 8 * k + int32(_trailing_zeros(risen) >> uint64(3))  # type: ignore[call-arg]
+                up += 1
+                risen &= risen - uint64(1)
+            while fallen != 0:
+                down -= 1
+                index[down] = 8 * k + int32(_trailing_zeros(fallen) >> uint64(3))  # type: ignore[call-arg]
+                fallen &= fallen - uint64(1)
+            olds[k] = news[k]
+    _add_integers(total, index, up, rows, int32(0))
+    _add_integers(total, index[down:], index.size - down, rows, int32(-1))
+
+
+@serial
+def _draw_two_states(inputs, bias, unit, step, words, odds, states):
+    """States 0 and 1 from integer inputs; two loops, because a store of bytes stops the first."""
+    one = float32(1)
+    for j in range(bias.size):
+        x = float32(inputs[j]) * unit + bias[j]
+        odds[j] = _uniform(words[j]) * (one + _exp(-step * x))
+    for j in range(bias.size):
+        states[j] = odds[j] < one
+
+
+@serial
+def _flip_rows(
+    v, h, inputs_h, q, qt, base_v, base_h, a, b, low_v, low_h, unit, n, ends, key, at, start, stop
+):
+    """Make ``n`` sweeps h -> v -> h of some chains, one chain after the other."""
+    n_v, n_h = v.shape[1], h.shape[1]
+    most = max(n_v, n_h)
+    q_v, q_h = (n_v + 3) // 4, (n_h + 3) // 4
+    step_v, step_h = float32(1 - low_v), float32(1 - low_h)
+    old_v, old_h = np.empty((n_v + 7) // 8 * 8, np.uint8), np.empty((n_h + 7) // 8 * 8, np.uint8)
+    new_v, new_h = np.zeros_like(old_v), np.zeros_like(old_h)
+    to_v, to_h = np.empty(n_v, np.int32), np.empty(n_h, np.int32)
+    words, odds = np.empty(most + 3, np.uint32), np.empty(most, np.float32)
+    index = np.empty(most, np.int32)
+    for row in range(start, stop):
+        for j in range(n_h):
+            new_h[j] = h[row, j] != low_h
+        # everything off, and from there as from any other state
+        old_v[:], old_h[:] = 0, 0
+        to_v[:], to_h[:] = base_v, base_h
+        for sweep in range(n):
+            _follow(old_h, new_h, index, to_v, qt)
+            _fill_words(words, q_v, row, key[0], key[1], at[2 * sweep, 0], at[2 * sweep, 1])
+            _draw_two_states(to_v, a, unit, step_v, words, odds, new_v)
+            _follow(old_v, new_v, index, to_h, q)
+            if sweep < n - 1 or not ends:
+                last = at[2 * sweep + 1]
+                _fill_words(words, q_h, row, key[0], key[1], last[0], last[1])
+                _draw_two_states(to_h, b, unit, step_h, words, odds, new_h)
+        for j in range(n_v):
+            v[row, j] = step_v * new_v[j] + low_v
+        for j in range(n_h):
+            h[row, j] = step_h * new_h[j] + low_h
+            inputs_h[row, j] = float32(to_h[j]) * unit
+
+
+@parallel
+def _flip_blocks(
+    v, h, inputs_h, q, qt, base_v, base_h, a, b, low_v, low_h, unit, n, ends, key, at, n_blocks
+):
+    rows = v.shape[0]
+    for k in prange(n_blocks):
+        start, stop = rows * k // n_blocks, rows * (k + 1) // n_blocks
+        _flip_rows(
+            v, h, inputs_h, q, qt, base_v, base_h, a, b, low_v, low_h, unit, n, ends, key, at,
+            start, stop,
+        )  # fmt: skip
+
+
+def _draw(
+    serial: Any, parallel: Any, x: Tensor, arguments: tuple[Any, ...], stream: Stream
+) -> None:
+    """Run a kernel on this thread or on as many as torch uses for its products."""
+    array = x.detach().numpy()
+    rows = x.shape[0]
+    n_blocks = min(worthwhile_threads(x.numel()), rows)
+    if n_blocks <= 1:
+        serial(array, *arguments, 0, rows, *stream.take())
+    else:
+        run(n_blocks, parallel, array, *arguments, *stream.take(), n_blocks)
+
+
+def uniform_(out: Tensor, stream: Stream) -> None:
+    """Fill ``out`` with uniform numbers in (0, 1)."""
+    _draw(_uniform_rows, _uniform_blocks, out, (), stream)
+
+
+def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
+    """State 1 where the uniform number is below sigmoid(inputs + bias), else 0."""
+    kind = inputs.detach().numpy().dtype.type
+    _draw(_binary_rows, _binary_blocks, inputs, (array(bias), kind(1), kind(0)), stream)
+
+
+def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
+    """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
+    kind = inputs.detach().numpy().dtype.type
+    _draw(_binary_rows, _binary_blocks, inputs, (array(bias), kind(2), kind(-1)), stream)
+
+
+def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
+    """Normal states of mean (inputs + bias) / precision and variance 1 / precision."""
+    _draw(_gaussian_rows, _gaussian_blocks, inputs, (array(bias), array(precision)), stream)
+
+
+def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
+    """One-hot groups of ``n_categories`` columns."""
+    _draw(_categorical_rows, _categorical_blocks, inputs, (array(bias), n_categories), stream)
+
+
+def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
+    """sigmoid(inputs + bias) in one pass."""
+    out = torch.empty_like(inputs)
+    arrays = inputs.detach().numpy(), array(bias), out.numpy()
+    rows = inputs.shape[0]
+    n_blocks = min(worthwhile_threads(inputs.numel()), rows)
+    if n_blocks <= 1:
+        _binary_means(*arrays, 0, rows)
+    else:
+        run(n_blocks, _binary_means_blocks, *arrays, n_blocks)
+    return out
+
+
+def sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Tensor, int],
+    n: int,
+    stream: Stream,
+    ends: bool,
+) -> Tensor | None:
+    """Make the sweeps by following flips, where that is exact and pays; else do nothing."""
+    if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
+        return None
+    v, h, w = (x.detach().numpy() for x in (*chains, weights))
+    (a, low_v), (b, low_h) = ((array(bias), low) for bias, low in (visible, hidden))
+    if not _has_only(h, np.float32(low_h)):
+        return None
+    n_threads = worthwhile_threads(w.size)
+    by_row, by_column = run(n_threads, _absolute_sums, w, n_threads)
+    largest = float(max(by_row.max(), by_column.sum(0).max()))
+    if not largest < _LARGEST_INPUT:
+        return None
+    # the finest power of two at which no input overflows, with room for what rounding adds
+    scale = 2.0 ** min(31 - math.frexp(1.001 * largest)[1], _FINEST)
+    q, qt = _integers(*w.shape)
+    steps = np.int32(1 - low_v), np.int32(1 - low_h)
+    rounded = run(n_threads, _round_blocks, w, np.float32(scale), *steps, q, qt, n_threads)
+    base_v, base_h = low_h * rounded[0], low_v * rounded[1].sum(0, dtype=np.int32)
+    shared = (q, qt, base_v, base_h, a, b, low_v, low_h, np.float32(1 / scale))
+    key, at = _next_draws(stream.at(stream.position), 2 * n)
+
+    few = max(2, min(8, len(v) // 32))
+    v_few, h_few, inputs_few = v[:few].copy(), h[:few].copy(), np.empty_like(h[:few])
+    _flip_rows(v_few, h_few, inputs_few, *shared, 1, False, key, at, 0, len(v_few))
+    flips = (v_few != v[:few]).mean(), (h_few != h[:few]).mean()
+    on = (v_few == 1).mean(), (h[:few] == 1).mean()
+    if not _following_pays(len(v), w.shape, n, flips, on):
+        return None
+
+    inputs_h = torch.empty_like(chains[1])
+    arguments = (v, h, inputs_h.numpy(), *shared, n, ends, key, at)
+    n_blocks = min(worthwhile_threads(n * (v.size + h.size)), len(v))
+    if n_blocks <= 1:
+        _flip_rows(*arguments, 0, len(v))
+    else:
+        run(n_blocks, _flip_blocks, *arguments, n_blocks)
+    stream.position += 2 * n
+    return inputs_h
+
+
+def _next_draws(stream: Stream, n: int) -> tuple[tuple[int, int], Any]:
+    """Key, and counter words 2 and 3 of each of the next draws, shape (n, 2)."""
+    taken = [stream.take() for _ in range(n)]
+    return taken[0][:2], np.array([words[2:] for words in taken])
+
+
+def _integers(n_visible: int, n_hidden: int) -> tuple[Any, Any]:
+    """Memory for the rounded weights in both orientations, this thread's own, kept."""
+    kept = getattr(_scratch, "integers", None)
+    if kept is None or kept[0].shape != (n_visible, n_hidden):
+        kept = (
+            np.empty((n_visible, n_hidden), np.int32),
+            np.empty((n_hidden, n_visible), np.int32),
+        )
+        _scratch.integers = kept
+    return kept
+
+
+def _following_pays(
+    rows: int,
+    shape: tuple[int, int],
+    n: int,
+    flips: tuple[float, float],
+    on: tuple[float, float],
+) -> bool:
+    """Whether sweeps that follow flips take less time than products, in ns of one core a chain.
+
+    A function of the states alone, not of the clock: the same run takes the same way again.
+    """
+    n_visible, n_hidden = shape
+    size, n_threads = n_visible * n_hidden, torch.get_num_threads()
+    per_sweep = size * sum(flips) * _ADDITION + (n_visible + n_hidden) * _LOOK
+    first = size * sum(on) * _ADDITION + size * _ROUNDING / rows
+    idle = -(-rows // n_threads) * n_threads / rows
+    following = (first + (n - 1) * per_sweep) * idle
+    multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
+    products = n * (2 * size * multiplication + _CALLS * n_threads / rows)
+    return following < products

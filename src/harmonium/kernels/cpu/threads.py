@@ -1,0 +1,44 @@
+"""How compiled loops share the processor with torch's products."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+# Below this many numbers, waking the other threads costs more than they save
+# (docs/design-notes.md, "The draw").
+_PARALLEL_FROM = 8_192
+
+# Numba's portable threading layer must not be entered from two threads at once.
+_one_parallel_region = threading.Lock()
+
+serial = njit(cache=True, nogil=True, error_model="numpy")
+parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+
+
+def worthwhile_threads(n_numbers: int) -> int:
+    """As many threads as torch uses for its products, or one where there is little to do."""
+    return torch.get_num_threads() if n_numbers >= _PARALLEL_FROM else 1
+
+
+def run(n_threads: int, loop: Any, *arguments: Any) -> Any:
+    """Run a parallel loop on so many threads: others would be woken for nothing, and wait."""
+    with _one_parallel_region:
+        of_torch = torch.get_num_threads()
+        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        numba.set_num_threads(min(n_threads, most))
+        if torch.get_num_threads() != of_torch:
+            # the first call has started OpenMP's threads, which are torch's, in Numba's number
+            torch.set_num_threads(of_torch)
+        return loop(*arguments)
+
+
+def array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The tensor's memory as NumPy's, row after row; what is not contiguous is copied."""
+    return tensor.detach().contiguous().numpy()
