@@ -10,7 +10,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,8 +150,9 @@ class Case:
     data: Data = DIGITAL
     batch_size: int = 8  # of 30 rows: every fourth batch is short
 
-    def start(self) -> TrainingState:
+    def start(self, device: torch.device | str = "cpu") -> TrainingState:
         rbm = RBM(self.visible(), self.hidden()).init_from_data_(self.data, 1, weight_std=0.1)
+        rbm.to(device)
         return TrainingState.create(rbm, **{"n_chains": 10, "seed": 2, **self.options()})
 
     def go_on(self, state: TrainingState, n_updates: int) -> None:
@@ -340,6 +341,34 @@ def test_a_copied_state_goes_on_by_itself(copied: Callable[[Any], Any]) -> None:
     case.go_on(eager, 15)
     case.go_on(twin, 5)
     assert checkpoint.dumps(twin) == checkpoint.dumps(eager)
+
+
+class OwnGradient(CenteredGradient):
+    """Somebody else's, as far as recording is concerned."""
+
+
+@pytest.mark.parametrize("name", ["CD", "PCD-3", "learned precision", "categorical", "sparsity"])
+def test_a_cuda_graph_gives_what_its_updates_give(
+    name: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device.type != "cuda":
+        pytest.skip("a CUDA graph needs a GPU: pytest --device cuda")
+    monkeypatch.undo()  # all kernels as they are
+    case = CASES[name]
+    case = replace(case, data=case.data.to(device))
+    states = []
+    for gradient in (OwnGradient(), CenteredGradient()):
+        start = case.start(device)
+        start.gradient = gradient
+        case.go_on(start, N_UPDATES)
+        training.settle(start)
+        states.append(start)
+    eager, recorded = states
+    assert recorded.ahead is not None and recorded.ahead.recorder._n_calls > 3
+    assert eager.ahead is not None and eager.ahead.recorder._n_calls == 0
+    assert eager.stream.position == recorded.stream.position
+    for a, b in zip(eager.rbm.parameters(), recorded.rbm.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 # --- the recorder by itself -----------------------------------------------------------------------
