@@ -34,6 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(caches / "numba")
     os.environ["MPLCONFIGDIR"] = str(caches / "matplotlib")
     os.environ["MPLBACKEND"] = "agg"
+    os.environ["TRITON_CACHE_DIR"] = str(caches / "triton")
+    # Also before the first import: without a GPU, Triton's kernels are interpreted.
+    if config.getoption("--device") == "cpu":
+        os.environ.setdefault("TRITON_INTERPRET", "1")
     # What is computed here is small. Threads of a busy machine would only wait for each other;
     # tests of threads ask for more of them by themselves.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -28,6 +28,7 @@ ORDER = (
     "likelihood",
     "diagnostics",
     "monitor",
+    "graphs",
     "training",
     "checkpoint",
     "plots",
@@ -48,6 +49,7 @@ DOOR_OF = {
     "numba": "kernels",
     "pyarrow": "datasets",
     "sklearn": "datasets",
+    "triton": "kernels",
     "typer": "cli",
 }
 
@@ -55,7 +57,10 @@ DOOR_OF = {
 FREE = "harmonium.__version__"
 
 # What `import harmonium` and `harmonium --help` do without.
-HEAVY = {"matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "tensorboard", "torch"}
+HEAVY = {
+    *("matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "tensorboard", "torch"),
+    "triton",
+}
 
 _SPEC = importlib.util.find_spec("harmonium")
 assert _SPEC is not None and _SPEC.origin is not None

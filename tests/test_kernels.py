@@ -57,7 +57,7 @@ def spin_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
 
 
 def gaussian_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
-    precision = some(states.shape[1], dtype=states.dtype, seed=2, scale=1).exp()
+    precision = some(states.shape[1], dtype=states.dtype, seed=2, scale=1).exp().to(states.device)
     backend.gaussian_(states, bias_of(states), precision, stream)
 
 
@@ -69,13 +69,14 @@ def categorical_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
 
 def uniform_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
     if backend is kernels:
-        states.copy_(kernels.uniform(tuple(states.shape), stream, dtype=states.dtype))
+        shape = tuple(states.shape)
+        states.copy_(kernels.uniform(shape, stream, device=states.device, dtype=states.dtype))
     else:
         backend.uniform_(states, stream)
 
 
 def bias_of(states: Tensor) -> Tensor:
-    return some(states.shape[1], dtype=states.dtype, seed=1, scale=1)
+    return some(states.shape[1], dtype=states.dtype, seed=1, scale=1).to(states.device)
 
 
 Draw = Callable[[ModuleType, Tensor, Stream], None]

@@ -24,7 +24,7 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler
-from harmonium.training import TrainingState
+from harmonium.training import TrainingState, settle
 from harmonium.units import UNIT_TYPES, Units
 
 FORMAT = 1
@@ -86,6 +86,7 @@ def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None
 
 def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes:
     """The content of the checkpoint that `save` writes."""
+    settle(state)
     tensors = _tensors(state.rbm, "rbm.")
     if state.average is not None:
         tensors |= _tensors(state.average, "average.")

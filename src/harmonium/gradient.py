@@ -7,6 +7,7 @@ Everything here is the gradient of a *loss*, minus the log-likelihood in nats a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -213,6 +214,61 @@ class Penalties:
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
         return {} if self.activity is None else {"activity": self.activity}
+
+
+class GradientCheck:
+    """Whether all gradients were finite so far, which the device alone knows until it is asked.
+
+    From the first update on whose gradient is not, all gradients are zero.
+
+    Parameters
+    ----------
+    parameters
+        Whose gradients are looked at.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._before = [parameter.detach().clone() for parameter in self._parameters]
+        device = self._before[0].device
+        self._is_bad = torch.zeros((), dtype=torch.bool, device=device)
+        self._n_bad = torch.zeros((), dtype=torch.int64, device=device)
+
+    def is_of(self, parameters: Iterable[nn.Parameter]) -> bool:
+        """Whether these are the parameters, of the same kind and place."""
+        now = list(parameters)
+        return len(now) == len(self._parameters) and all(
+            a is b and (a.device, a.dtype, a.shape) == (c.device, c.dtype, c.shape)
+            for a, b, c in zip(now, self._parameters, self._before, strict=True)
+        )
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Look at the gradients of an update, before the optimiser's step."""
+        for parameter, before in zip(self._parameters, self._before, strict=True):
+            torch.where(self._is_bad, before, parameter, out=before)
+        grads = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        # one bad number makes its sum bad
+        total = torch.stack([grad.sum() for grad in grads]).sum()
+        self._is_bad.logical_or_(total.isfinite().logical_not())
+        self._n_bad.add_(self._is_bad)
+        for grad in grads:
+            grad.masked_fill_(self._is_bad, 0)
+
+    @torch.no_grad()
+    def undo(self) -> int:
+        """Ask the device how many updates ago the first bad one was: 1 for the last, 0 for none.
+
+        The parameters are then as they were before it (an optimiser with momentum would have
+        moved them on), and the next update is judged anew.
+        """
+        n_bad = int(self._n_bad)
+        if n_bad:
+            for parameter, before in zip(self._parameters, self._before, strict=True):
+                parameter.copy_(before)
+            self._is_bad.zero_()
+            self._n_bad.zero_()
+        return n_bad
 
 
 def _write_moments(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:

@@ -16,10 +16,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Integral
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MAX_SEED = 2**64
 _MAX_RANK = 2**16
 _MAX_POSITION = 2**40
+
+
+# Of Philox' key or counter: a number, or one that is kept on a device, int64 of shape ().
+Word: TypeAlias = "int | Tensor"
 
 
 class Purpose(IntEnum):
@@ -80,7 +88,7 @@ class Stream:
         """The same stream at an absolute position (random access; this one does not move)."""
         return Stream(self.seed, self.purpose, self.rank, position)
 
-    def take(self) -> tuple[int, int, int, int]:
+    def take(self) -> tuple[int, int, Word, Word]:
         """Take one draw: Philox key words 0, 1 and counter words 2, 3; advances the position.
 
         Counter words 0 and 1 are left to the draw (column group and row). Purpose, rank and

@@ -6,7 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,16 +16,36 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Data, Minibatches
-from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
+from harmonium.gradient import (
+    CenteredGradient,
+    Gradient,
+    GradientCheck,
+    Penalties,
+    Phase,
+    PlainGradient,
+)
+from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, start_random
+from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
 
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
+
+# On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
+_SETTLE_EVERY = 1_000
+
+
+@dataclass
+class Ahead:
+    """What lets the host run ahead of a CUDA device."""
+
+    check: GradientCheck
+    recorder: Recorder
 
 
 @dataclass
@@ -54,6 +75,9 @@ class TrainingState:
         Exponential moving average of the parameters, as a model of its own, and its decay.
     update
         Updates made so far.
+    ahead
+        On CUDA, what spares the host waiting for the device; made by the first update there, and
+        no part of a checkpoint.
     """
 
     rbm: RBM
@@ -68,6 +92,7 @@ class TrainingState:
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
+    ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -224,22 +249,23 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     ------
     FloatingPointError
         If the gradient is not finite, naming the update (the first is 1, as in the rows of
-        `run`); the parameters are then as they were before it.
+        `run`); the parameters are then as they were before it. On CUDA, where waiting for the
+        gradient would take longer than making it, `settle` raises this.
     """
     rbm = state.rbm
     batch = batch.to(rbm.weights.dtype)
     rbm.visible.check_width(batch, "visible")
-    inputs = kernels.product(batch, rbm.weights)
-    data = Phase(rbm.visible.statistics(batch), rbm.hidden.mean_statistics(inputs))
-    chains = state.chains
-    if chains is None:
-        chains = ChainState(torch.empty_like(batch), rbm.hidden.sample_(inputs, state.stream))
-    chains, info = state.sampler(rbm, chains, state.stream, ends=state.chains is None)
-    fantasies = Phase(rbm.visible.statistics(chains.visible), info.hidden)
     scale = batch.shape[0] / batch_size if batch_size else 1.0
-    state.gradient.write_(rbm, data, fantasies, scale)
-    state.penalties.add_(rbm, data, scale)
-    _refuse_non_finite(state)
+    ahead = _ahead(state)
+    if ahead is None:
+        _write_gradient(state, scale, batch, state.stream)
+        _refuse_non_finite(state)
+    else:
+        compute = partial(_write_checked_gradient, state, ahead.check, scale)
+        if scale == 1 and _can_be_recorded(state):
+            ahead.recorder(compute, batch, state.stream, _baked(state))
+        else:
+            compute(batch, state.stream)
     state.optimizer.step()
     if state.schedule is not None:
         state.schedule.step()
@@ -249,23 +275,117 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
         decay = min(state.average_decay, state.update / (state.update + 9))
         for average, parameter in zip(state.average.parameters(), rbm.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
+    if state.update % _SETTLE_EVERY == 0:
+        settle(state)
+
+
+@torch.no_grad()
+def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: Stream) -> None:
+    """All of an update that comes before the optimiser's step; on CUDA it is recorded.
+
+    So it works in place on the state's tensors, and reads none of their values.
+    """
+    rbm = state.rbm
+    inputs = kernels.product(batch, rbm.weights)
+    data = Phase(rbm.visible.statistics(batch), rbm.hidden.mean_statistics(inputs))
+    chains = state.chains
+    if chains is None:
+        chains = ChainState(torch.empty_like(batch), rbm.hidden.sample_(inputs, stream))
+    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+    fantasies = Phase(rbm.visible.statistics(chains.visible), info.hidden)
+    state.gradient.write_(rbm, data, fantasies, scale)
+    state.penalties.add_(rbm, data, scale)
 
 
 def _refuse_non_finite(state: TrainingState) -> None:
     """Look at sums of gradients: one bad number makes its sum bad, and a sum is cheap."""
     sums = [gradient.sum() for gradient in state.gradient.telling(state.rbm)]
     if not math.isfinite(torch.stack(sums).sum().item()):
-        raise FloatingPointError(
-            f"the gradient of update {state.update + 1} is not finite; the model is as it was "
-            f"before it. The learning rate, {state.learning_rate:g}, is probably too large: resume "
-            "from the last checkpoint or start again with a smaller one"
+        raise _not_finite(state, state.update + 1)
+
+
+def _not_finite(state: TrainingState, update: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"the gradient of update {update} is not finite; the model is as it was "
+        f"before it. The learning rate, {state.learning_rate:g}, is probably too large: resume "
+        "from the last checkpoint or start again with a smaller one"
+    )
+
+
+# The host runs ahead of a CUDA device, and looks back now and then
+
+
+def _ahead(state: TrainingState) -> Ahead | None:
+    """What an update on CUDA needs, made anew where the parameters are others; None on CPU."""
+    parameters = list(state.rbm.parameters())
+    if state.ahead is not None and not state.ahead.check.is_of(parameters):
+        settle(state)
+        state.ahead = None
+    if state.ahead is None and state.rbm.weights.is_cuda:
+        state.ahead = Ahead(
+            GradientCheck(parameters), Recorder(partial(CudaGraph, parameters[0].device))
         )
+    return state.ahead
+
+
+def _write_checked_gradient(
+    state: TrainingState, check: GradientCheck, scale: float, batch: Tensor, stream: Stream
+) -> None:
+    _write_gradient(state, scale, batch, stream)
+    check()
+
+
+def _can_be_recorded(state: TrainingState) -> bool:
+    """Whether all that takes part is ours: other code may look at numbers, or keep count."""
+    units = UNIT_TYPES.values()
+    return (
+        type(state.sampler) is Gibbs
+        and type(state.gradient) in (PlainGradient, CenteredGradient)
+        and type(state.penalties) is Penalties
+        and type(state.rbm.visible) in units
+        and type(state.rbm.hidden) in units
+    )
+
+
+def _baked(state: TrainingState) -> tuple[object, ...]:
+    """What a recorded update takes for granted: where its tensors are, and its options."""
+    chains = state.chains
+    return (
+        [(memory(p), memory(p.grad), p.requires_grad) for p in state.rbm.parameters()],
+        None if chains is None else (memory(chains.visible), memory(chains.hidden)),
+        state.sampler,
+        *(
+            {name: memory(x) if isinstance(x, Tensor) else x for name, x in vars(part).items()}
+            for part in (state.gradient, state.penalties)
+        ),
+        type(state.gradient),
+    )
+
+
+def settle(state: TrainingState) -> None:
+    """Wait for the device's verdict on the updates so far; on CPU there is nothing to wait for.
+
+    `run` does this at each row, `updates` at the end of each epoch, `checkpoint.save` always, and
+    `update` after every thousand updates.
+
+    Raises
+    ------
+    FloatingPointError
+        If the gradient of an update was not finite, naming the first. The parameters are then
+        as they were before it, but ``state`` has counted the updates since, and its chains,
+        optimiser and schedule have made them.
+    """
+    n_bad = 0 if state.ahead is None else state.ahead.check.undo()
+    if n_bad:
+        raise _not_finite(state, state.update - n_bad + 1)
 
 
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
     """Train until ``epochs`` epochs have been seen in all, yielding after every update."""
     for number in range(state.update, epochs * len(batches)):
         update(state, batches.batch(number, state.seed), batches.batch_size)
+        if state.update % len(batches) == 0:
+            settle(state)
         yield state.update
 
 
@@ -306,6 +426,7 @@ class Watch:
         if self._since is None:
             self._since = (time.perf_counter(), state.update)
         elif self.is_due(state.update):
+            settle(state)  # before the time is taken: the updates have to be over
             row = self._row(state)
             self._since = (time.perf_counter(), state.update)
         if self.is_due(state.update + 1):

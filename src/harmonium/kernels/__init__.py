@@ -7,6 +7,7 @@ functions ending in ``_`` overwrite ``inputs``, shape (rows, columns), with the 
 
 from __future__ import annotations
 
+import warnings
 from types import ModuleType
 
 import torch
@@ -30,11 +31,14 @@ __all__ = [
     "uniform",
 ]
 
-_CPU_DTYPES = (torch.float32, torch.float64)
+_COMPILED_DTYPES = (torch.float32, torch.float64)
+
+# Until Triton has failed once; whatever the reason, it would be the same the next time.
+_triton_works = True
 
 
 def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
-    """The fastest backend for these states: the compiled kernels on CPU, else the reference.
+    """The compiled kernels on CPU, where they can take these states, else the reference.
 
     Refuses what does not fit together, before a compiled loop reads beyond the end of it.
     """
@@ -46,33 +50,77 @@ def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
                 f"inputs have {states.shape[1]} columns, but the units' parameters have shape "
                 f"{tuple(parameter.shape)}; pass one parameter for each column"
             )
-    if states.device.type == "cpu" and states.dtype in _CPU_DTYPES and states.is_contiguous():
+    if states.device.type == "cpu" and _can_be_compiled(states):
         return cpu
     return reference
 
 
+def _can_be_compiled(states: Tensor) -> bool:
+    return states.dtype in _COMPILED_DTYPES and states.is_contiguous()
+
+
+def _are_for_triton(states: Tensor, *by_column: Tensor) -> bool:
+    return (
+        states.is_cuda
+        and _can_be_compiled(states)
+        and all(parameter.device == states.device for parameter in by_column)
+    )
+
+
+def _draw(
+    name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
+) -> Tensor:
+    """Overwrite the states by the fastest backend that works: on CUDA that is Triton's."""
+    backend = _backend(states, *by_column)
+    if _triton_works and _are_for_triton(states, *by_column):
+        stream = arguments[-1]
+        assert isinstance(stream, Stream)
+        position = stream.position
+        try:
+            from harmonium.kernels import cuda  # and Triton, which not everybody has
+
+            getattr(cuda, name)(states, *by_column, *arguments)
+        except Exception as error:  # whatever an import, a compiler or a driver can raise
+            _do_without_triton(error)
+            stream.position = position
+        else:
+            return states
+    getattr(backend, name)(states, *by_column, *arguments)
+    return states
+
+
+def _do_without_triton(error: Exception) -> None:
+    """Say why, once."""
+    global _triton_works
+    _triton_works = False
+    reason = next(iter(str(error).splitlines()), "")
+    warnings.warn(
+        f"Triton's kernels do not work here ({type(error).__name__}: {reason}); draws on CUDA go "
+        "through torch's operations from now on: the same bits, but slower. A Triton that fits "
+        "this torch, and a C compiler, would help",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with states in {0, 1}: 1 with probability sigmoid(inputs + bias)."""
-    _backend(inputs, bias).binary_(inputs, bias, stream)
-    return inputs
+    return _draw("binary_", inputs, (bias,), stream)
 
 
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with states in {-1, 1}: 1 with chance sigmoid(2 (inputs + bias))."""
-    _backend(inputs, bias).spin_(inputs, bias, stream)
-    return inputs
+    return _draw("spin_", inputs, (bias,), stream)
 
 
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with normal states of mean (inputs + bias) / precision, Box-Muller."""
-    _backend(inputs, bias, precision).gaussian_(inputs, bias, precision, stream)
-    return inputs
+    return _draw("gaussian_", inputs, (bias, precision), stream)
 
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
-    _backend(inputs, bias).categorical_(inputs, bias, n_categories, stream)
-    return inputs
+    return _draw("categorical_", inputs, (bias,), n_categories, stream)
 
 
 def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
@@ -206,8 +254,7 @@ def uniform(
 ) -> Tensor:
     """Uniform numbers in the open interval (0, 1), shape (rows, columns); one draw."""
     out = torch.empty(shape, device=device, dtype=dtype)
-    _backend(out).uniform_(out, stream)
-    return out
+    return _draw("uniform_", out, (), stream)
 
 
 def normal(

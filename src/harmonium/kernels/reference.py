@@ -42,9 +42,11 @@ def _row_words(rows: int, columns: int, stream: Stream, device: torch.device) ->
     shape = (rows, q)
     c0 = torch.arange(q, device=device).expand(shape)
     c1 = torch.arange(rows, device=device).unsqueeze(1).expand(shape)
-    return torch.stack(
-        philox(c0, c1, torch.full_like(c0, c2), torch.full_like(c0, c3), key_0, key_1), dim=1
+    # words that a device keeps stay there: reading them would wait for it
+    c2, c3 = (
+        c.expand(shape) if isinstance(c, Tensor) else torch.full_like(c0, c) for c in (c2, c3)
     )
+    return torch.stack(philox(c0, c1, c2, c3, key_0, key_1), dim=1)
 
 
 def words(rows: int, columns: int, stream: Stream, device: torch.device) -> Tensor:
