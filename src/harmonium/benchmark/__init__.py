@@ -8,7 +8,15 @@ measured when, and `report` what came out.
 """
 
 from harmonium.benchmark.peers import PEERS, Peer, choose_peers
-from harmonium.benchmark.report import about, contestants, draw, header, markdown, rate_text
+from harmonium.benchmark.report import (
+    about,
+    contestants,
+    draw,
+    header,
+    markdown,
+    processor,
+    rate_text,
+)
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan, Progress, measure
 from harmonium.benchmark.workloads import (
     WORKLOADS,
@@ -39,5 +47,6 @@ __all__ = [
     "load_data",
     "markdown",
     "measure",
+    "processor",
     "rate_text",
 ]

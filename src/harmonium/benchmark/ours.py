@@ -50,6 +50,19 @@ def start_from(rbm: RBM, workload: Workload, data: Data) -> Start:
     )
 
 
+def begin(workload: Training, rbm: RBM, start: Start) -> TrainingState:
+    """The state of a run that goes on from a trained model, its chains at training rows."""
+    state = TrainingState.create(
+        copy.deepcopy(rbm),
+        sampler=Gibbs(workload.sweeps),
+        n_chains=workload.batch_size if workload.persistent else None,
+        learning_rate=LEARNING_RATE,
+    )
+    if workload.persistent:
+        state.chains = start_at(state.rbm, start.chains, state.stream)
+    return state
+
+
 class OurTraining:
     """The loop that `training.run` and ``harmonium train`` go through, held up between updates.
 
@@ -58,20 +71,10 @@ class OurTraining:
     that happened to fall into the block.
     """
 
-    def __init__(
-        self, workload: Training, rbm: RBM, start: Start, data: Data, held_out: Data
-    ) -> None:
-        batches = Minibatches(data, workload.batch_size)
-        self._state = TrainingState.create(
-            copy.deepcopy(rbm),
-            sampler=Gibbs(workload.sweeps),
-            n_chains=workload.batch_size if workload.persistent else None,
-            learning_rate=LEARNING_RATE,
-        )
-        if workload.persistent:
-            self._state.chains = start_at(self._state.rbm, start.chains, self._state.stream)
+    def __init__(self, state: TrainingState, batches: Minibatches, held_out: Data) -> None:
+        self._state = state
         self._every = training.default_every(batches)
-        self._monitor = training.default_monitor(self._state, batches, held_out, self._every)
+        self._monitor = training.default_monitor(state, batches, held_out, self._every)
         self._watch = Watch(self._monitor, self._every, batches, _FOREVER * len(batches))
         self._updates = self._loop(batches)
         self._looking = 0.0

@@ -29,6 +29,14 @@ HOW = {
 }
 
 
+def processor() -> str:
+    """What the machine calls its processor."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
 def header(plan: Plan, described: str, data: Data) -> dict[str, Any]:
     """What was measured on what: a rate means nothing without it.
 
@@ -40,15 +48,12 @@ def header(plan: Plan, described: str, data: Data) -> dict[str, Any]:
         The rows to train on, in words and as they are.
     """
     device = data.values.device
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = models[0] if models else platform.processor() or platform.machine()
     return {
         "date": date.today().isoformat(),
-        "machine": processor,
+        "machine": processor(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "versions": {
             "harmonium": __version__,

@@ -15,7 +15,7 @@ from harmonium import defaults
 from harmonium.benchmark import ours, workloads
 from harmonium.benchmark.peers import Peer, Start, Turn, products
 from harmonium.benchmark.workloads import Training, Workload
-from harmonium.datasets import Data
+from harmonium.datasets import Data, Minibatches
 from harmonium.rbm import RBM
 
 OURS = "harmonium"
@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 _BREATH = 0.02
 _PROBE = 0.1
 _OVERHEAD = 1.15  # of the last call of a block, which goes beyond its end
-_COMPILING = 3.0  # seconds for each peer of a workload to get going, compilers included
+_GETTING_READY = 1.0  # seconds for each peer of a workload, imports and compilers included
 _EXPECTED_SHARE = 0.7  # of the products' rate that the warm-up reaches
 
 
@@ -99,7 +99,7 @@ class Plan:
         for workload in self.workloads:
             n_peers = len(self.peers_of(workload, device))
             block = _OVERHEAD * self.seconds + _BREATH
-            total += (n_peers + 2) * (self.rounds + 1) * block + n_peers * _COMPILING
+            total += (n_peers + 2) * (self.rounds + 1) * block + n_peers * _GETTING_READY
         for n_hidden in {workload.n_hidden for workload in self.workloads}:
             warm_up = Training("warm-up", True, 1, ours.WARM_UP_BATCH, n_hidden, data.n_columns)
             total += self.n_warm_up_updates(data) / (_EXPECTED_SHARE * _glimpse(warm_up, device))
@@ -202,7 +202,8 @@ def _measure(
     }
     ours_training = ours_sampling = None
     if isinstance(workload, Training):
-        ours_training = ours.OurTraining(workload, rbm, start, data, held_out)
+        batches = Minibatches(data, workload.batch_size)
+        ours_training = ours.OurTraining(ours.begin(workload, rbm, start), batches, held_out)
         contestants[OURS] = ours_training
     else:
         ours_sampling = ours.OurSampling(workload, rbm, start)

@@ -120,8 +120,8 @@ def split_names(names: str, kind: str, there: Collection[str]) -> list[str]:
         raise ValueError(f"no {kind} is named; there are {', '.join(there)}")
     for name in sorted(chosen - set(there)):
         near = difflib.get_close_matches(name, there, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no {kind} {name!r}; {hint}There are {', '.join(there)}")
+        hint = f"did you mean {near[0]!r}? There" if near else "there"
+        raise ValueError(f"there is no {kind} {name!r}; {hint} are {', '.join(there)}")
     return [name for name in there if name in chosen]
 
 

@@ -20,6 +20,7 @@ from harmonium.cli.progress import choose_reporter
 from harmonium.files import write_whole
 
 _BAR = 20  # characters
+_BUSY = 0.5  # cores
 
 
 def run(
@@ -54,6 +55,11 @@ def run(
     for name, text in benchmark.about(report):
         reporter.say(f"{name:9} {text}")
     reporter.say(f"takes     {_duration(plan.expected_seconds(train))}")
+    if report["load"] > _BUSY:
+        reporter.say(
+            f"caution   other programs keep {report['load']:.1f} cores busy: rates will be low "
+            "and ratios uneven"
+        )
     with _progress() as progress:
         report["workloads"] = benchmark.measure(plan, train, held_out, progress)
     if not as_json:
