@@ -221,6 +221,17 @@ def test_rounds_take_turns_and_the_first_is_dropped() -> None:
     assert rounds == [{"a": 6.0, "b": 4.0, "c": 5.0}, {"a": 8.0, "b": 9.0, "c": 7.0}]
 
 
+def test_other_programs_that_hold_cores_are_reported(report: dict[str, Any]) -> None:
+    result = report["workloads"]["T"]
+    for busy, cores, said in ((0.1, 2, False), (1.5, 2, True), (1.5, 4, False), (None, 2, False)):
+        machine = report | {"cores": cores, "threads": 2}
+        found = benchmark.disturbances(machine, result | {"others_busy": busy})
+        assert bool(found) == said
+    machine = report | {"cores": 2, "threads": 2}
+    machine["workloads"] = {"T": result | {"others_busy": 1.5}}
+    assert "DISTURBED: other programs kept 1.5 cores busy" in benchmark.markdown(machine)
+
+
 def test_without_mnist_rows_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads_module, "_N_ROWS", 60)
     described, train, held_out = benchmark.load_data()

@@ -11,6 +11,7 @@ from harmonium.benchmark.peers import PEERS, Peer, choose_peers
 from harmonium.benchmark.report import (
     about,
     contestants,
+    disturbances,
     draw,
     header,
     markdown,
@@ -42,6 +43,7 @@ __all__ = [
     "choose_peers",
     "choose_workloads",
     "contestants",
+    "disturbances",
     "draw",
     "header",
     "load_data",

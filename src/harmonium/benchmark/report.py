@@ -17,6 +17,8 @@ from harmonium.benchmark.peers import PEERS
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan
 from harmonium.datasets import Data
 
+_TOLERATED = 0.2  # cores
+
 HOW = {
     OURS: (
         "the loop of training.run and harmonium train: centred gradient, batches from bytes in a "
@@ -53,7 +55,6 @@ def header(plan: Plan, described: str, data: Data) -> dict[str, Any]:
         "machine": processor(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "versions": {
             "harmonium": __version__,
@@ -138,10 +139,19 @@ def markdown(report: Mapping[str, Any]) -> str:
         *(f"- **{name}**: {report['how'][name]}." for name in names),
     ]
     for key, result in workloads.items():
-        if result["left_out"]:
-            why = ", ".join(f"{name} {reason}" for name, reason in result["left_out"].items())
-            lines.append(f"- {key}: {why}.")
+        remarks = [f"{name} {reason}" for name, reason in result["left_out"].items()]
+        remarks += disturbances(report, result)
+        if remarks:
+            lines.append(f"- {key}: {', '.join(remarks)}.")
     return "\n".join(lines) + "\n"
+
+
+def disturbances(report: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """What to say where other programs held cores that the contestants needed."""
+    busy = result["others_busy"]
+    if busy is None or busy <= report["cores"] - report["threads"] + _TOLERATED:
+        return []
+    return [f"DISTURBED: other programs kept {busy:.1f} cores busy meanwhile"]
 
 
 def draw(report: Mapping[str, Any], path: Path) -> Path:

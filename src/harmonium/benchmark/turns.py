@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
@@ -130,6 +132,35 @@ class Repeated:
         return work / elapsed
 
 
+class Others:
+    """How many cores other programs keep busy, from now on."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def cores(self) -> float | None:
+        """Their mean number since the beginning; None where the system does not say."""
+        if self._began is None or (now := self._now()) is None:
+            return None
+        elapsed, busy = (b - a for a, b in zip(self._began, now, strict=True))
+        return max(0.0, busy / elapsed) if elapsed > 0 else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float] | None:
+        """Seconds on the clock, and seconds of work by all processors less this process's."""
+        try:
+            user, nice, system, _, _, *interrupts = _jiffies()
+        except (OSError, ValueError):
+            return None
+        busy = (user + nice + system + sum(interrupts[:3])) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy - time.process_time()
+
+
+def _jiffies() -> list[int]:
+    """Linux's counts: user, nice, system, idle, waiting, interrupts (two kinds), stolen, ..."""
+    return [int(count) for count in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+
+
 def synchronize(device: torch.device) -> None:
     """Wait for what a device has been told to do."""
     if device.type == "cuda":
@@ -210,6 +241,7 @@ def _measure(
         contestants[OURS] = Repeated(ours_sampling, device)
     for peer in plan.peers_of(workload, device):
         contestants[peer.name] = Repeated(_turn(peer, workload, start), device)
+    others = Others()
     rounds = play(
         contestants,
         plan.rounds,
@@ -228,6 +260,7 @@ def _measure(
             for name in contestants
             if name != PRODUCTS
         },
+        "others_busy": others.cores(),
         "left_out": {
             peer.name: why for peer in plan.peers if (why := peer.lacks(workload, device))
         },

@@ -20,7 +20,6 @@ from harmonium.cli.progress import choose_reporter
 from harmonium.files import write_whole
 
 _BAR = 20  # characters
-_BUSY = 0.5  # cores
 
 
 def run(
@@ -55,11 +54,6 @@ def run(
     for name, text in benchmark.about(report):
         reporter.say(f"{name:9} {text}")
     reporter.say(f"takes     {_duration(plan.expected_seconds(train))}")
-    if report["load"] > _BUSY:
-        reporter.say(
-            f"caution   other programs keep {report['load']:.1f} cores busy: rates will be low "
-            "and ratios uneven"
-        )
     with _progress() as progress:
         report["workloads"] = benchmark.measure(plan, train, held_out, progress)
     if not as_json:
@@ -140,18 +134,19 @@ def _print(report: Mapping[str, Any]) -> None:
             )
         console.print(f"\n[bold]{key}[/]  {result['workload']}")
         console.print(table)
-        console.print(f"  [dim]{'; '.join(_notes(result))}[/]")
+        console.print(f"  [dim]{'; '.join(_notes(report, result))}[/]")
     console.print()
     for name in benchmark.contestants(report["workloads"]):
         console.print(f"[bold]{name}[/]: {report['how'][name]}", soft_wrap=True)
 
 
-def _notes(result: Mapping[str, Any]) -> Iterator[str]:
+def _notes(report: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
     visible, hidden = result["visible_flip_rate"], result["hidden_flip_rate"]
     yield f"a sweep flips {visible:.1%} of the visible and {hidden:.1%} of the hidden units"
     if "watching" in result:
         yield f"watching takes {result['watching']:.1%} of {OURS}'s time"
     yield from (f"{name} {why}" for name, why in result["left_out"].items())
+    yield from benchmark.disturbances(report, result)
 
 
 def _write(out: Path, report: Mapping[str, Any]) -> Iterator[Path]:

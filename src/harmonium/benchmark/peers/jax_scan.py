@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,7 +64,8 @@ class Jax(Peer):
         def turn() -> int:
             nonlocal state
             chosen = torch.stack([next(batches) for _ in range(n_updates)])
-            state = jax.block_until_ready(learn(state, rows, chosen.numpy()))
+            with _as_many_cores():
+                state = jax.block_until_ready(learn(state, rows, chosen.numpy()))
             return n_updates
 
         return turn
@@ -86,20 +90,52 @@ class Jax(Peer):
 
         def turn() -> int:
             nonlocal state
-            state = jax.block_until_ready(move(state, weights, a, b))
+            with _as_many_cores():
+                state = jax.block_until_ready(move(state, weights, a, b))
             return workload.n_chains * workload.sweeps
 
         return turn
 
 
 def _import_jax() -> Any:
-    # Read when jax makes its pool of threads, which without it has one a core.
-    os.environ.setdefault("NPROC", str(torch.get_num_threads()))
     # Otherwise jax takes most of a GPU's memory for itself.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    import jax
+    # Its pool of threads is made by the first question for devices, and reads this.
+    os.environ.setdefault("NPROC", str(torch.get_num_threads()))
+    with _as_many_cores():
+        import jax
 
+        jax.devices()
     return jax
+
+
+@contextlib.contextmanager
+def _as_many_cores() -> Iterator[None]:
+    """Keep this thread, and those that it starts, to as many cores as torch has threads.
+
+    Nothing else limits jax, which works on the calling thread beside those of its pool.
+    """
+    if not hasattr(os, "sched_setaffinity"):  # macOS, Windows
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _apart(frozenset(before))[: torch.get_num_threads()])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@functools.cache
+def _apart(cores: frozenset[int]) -> list[int]:
+    """Cores in such an order that two halves of one come as late as possible."""
+    seen: dict[str, int] = {}
+    turns = {}
+    for core in sorted(cores):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+        name = siblings.read_text() if siblings.exists() else str(core)
+        turns[core] = seen[name] = seen.get(name, -1) + 1
+    return sorted(cores, key=lambda core: (turns[core], core))
 
 
 def _to_jax(jax: Any, *tensors: torch.Tensor) -> list[Any]:
