@@ -6,6 +6,7 @@ No test asserts a time. Peers that are not installed are tested as such.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +114,17 @@ def test_an_installed_peer_works_in_every_workload_that_it_has(
     if reason := peer.lacks(workload, CPU):
         assert reason
         return
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     turn = turns._turn(peer, workload, start)
     assert all(turn() >= 1 for _ in range(2))
+    assert cores is None or os.sched_getaffinity(0) == cores
     # the same start for all: nobody may change it
     after = vars(start).values()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_a_hand_written_loop_learns() -> None:
-    # the peers are no straw men: ten times the same row, and the model comes to expect it
+    # no straw man: from one row again and again, the model comes to expect it
     row = torch.tensor([1.0, 0, 1, 0, 1, 0])
     states = row.repeat(60, 1)
     weights = 0.01 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0))

@@ -56,12 +56,13 @@ def run(
     reporter.say(f"takes     {_duration(plan.expected_seconds(train))}")
     with _progress() as progress:
         report["workloads"] = benchmark.measure(plan, train, held_out, progress)
+    # first of all, because it took minutes
+    files = [str(path) for path in _write(out, report)] if out is not None else []
     if not as_json:
         _print(report)
-    if out is not None:
-        report["files"] = [str(path) for path in _write(out, report)]
-        reporter.say("\n".join(report["files"]))
-    reporter.finish(report)
+    for file in files:
+        reporter.say(file)
+    reporter.finish(report | {"files": files})
 
 
 def _check_free(out: Path | None) -> None:
