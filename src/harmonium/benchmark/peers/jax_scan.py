@@ -36,20 +36,20 @@ class Jax(Peer):
         n_keys = 2 * workload.sweeps + 2
 
         def update(state: Any, rows: Any, batch: Any) -> tuple[Any, None]:
-            weights, a, b, h, key = state
+            weights, a, b, chains, key = state
             key, *keys = jax.random.split(key, n_keys)
             v_data = rows[batch]
             h_data = jax.nn.sigmoid(v_data @ weights + b)
-            if not workload.persistent:
-                h = _draw(jax, keys[-1], h_data)
+            h = chains if workload.persistent else _draw(jax, keys[-1], h_data)
             for sweep in range(workload.sweeps):
                 v = _draw(jax, keys[2 * sweep], jax.nn.sigmoid(h @ weights.T + a))
                 h_model = jax.nn.sigmoid(v @ weights + b)
-                h = _draw(jax, keys[2 * sweep + 1], h_model)
+                if workload.persistent or sweep < workload.sweeps - 1:
+                    h = _draw(jax, keys[2 * sweep + 1], h_model)
             weights = weights + LEARNING_RATE / n * (v_data.T @ h_data - v.T @ h_model)
             a = a + LEARNING_RATE * (v_data - v).mean(0)
             b = b + LEARNING_RATE * (h_data - h_model).mean(0)
-            return (weights, a, b, h, key), None
+            return (weights, a, b, h if workload.persistent else chains, key), None
 
         @functools.partial(jax.jit, donate_argnums=0)
         def learn(state: Any, rows: Any, batches: Any) -> Any:
