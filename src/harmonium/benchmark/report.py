@@ -156,19 +156,20 @@ def disturbances(report: Mapping[str, Any], result: Mapping[str, Any]) -> list[s
 
 def draw(report: Mapping[str, Any], path: Path) -> Path:
     """Draw every contestant's speed as a share of the products' in each workload."""
-    groups, labels = {}, {}
+    groups, labels, notes = {}, {}, {}
     for key, result in report["workloads"].items():
         title = f"{key}: {result['workload']}"
         shares = result["of_products"]
         groups[title] = dict(sorted(shares.items(), key=lambda item: -item[1]))
-        labels[title] = {
-            name: f"{rate_text(result['rates'][name])} {result['unit']}" for name in shares
-        }
+        rates = {name: f"{rate_text(r)} {result['unit']}" for name, r in result["rates"].items()}
+        labels[title] = rates
+        notes[title] = f"{PRODUCTS}  {rates[PRODUCTS]}"
     threads, epochs = report["threads"], report["trained"]["epochs"]
     where = report["machine"] if report["device"] == "cpu" else report["device"]
     ax = plots.speeds(
         groups,
         labels,
+        notes,
         highlight=OURS,
         title="Speed, as a share of the matrix products alone",
         subtitle=f"{where}, {threads} thread{'s' * (threads > 1)}, {report['date']}; "

@@ -21,6 +21,7 @@ _PAPER = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "non
 def speeds(
     groups: Mapping[str, Mapping[str, float]],
     labels: Mapping[str, Mapping[str, str]] | None = None,
+    notes: Mapping[str, str] | None = None,
     ax: Axes | None = None,
     *,
     highlight: str = "",
@@ -35,7 +36,9 @@ def speeds(
         By title: the speed of each contestant, relative to 1, at which a line is drawn; shown
         from top to bottom.
     labels
-        What to write at the right of a bar, by title and contestant.
+        What to write at the right edge beside a bar, by title and contestant.
+    notes
+        What to write at the right edge beside a title.
     ax
         Where to draw; by default on a new figure that has room for all bars.
     highlight
@@ -78,25 +81,27 @@ def speeds(
             bbox=_PAPER,
             zorder=3,
         )
+        if notes is not None and group in notes:
+            _at_the_right(ax, y, notes[group], style.MUTED)
         for name, speed in bars.items():
             y += 1
-            colour = style.BLUE if name == highlight else _QUIET
+            chosen = name == highlight
+            colour, ink = (style.BLUE, style.INK) if chosen else (_QUIET, style.MUTED)
             ax.barh(y, speed, _BAR, color=colour, zorder=2)
-            text = f"{speed:.2f}" if speed >= 0.01 else f"{speed:.1g}"
-            if labels is not None and name in labels.get(group, {}):
-                text += f"   {labels[group][name]}"
             ax.annotate(
-                text,
+                f"{speed:.2f}" if speed >= 0.01 else f"{speed:.1g}",
                 (speed, y),
                 (4, 0),
                 textcoords="offset points",
                 fontsize=style.TICK_SIZE,
-                color=style.INK if name == highlight else style.MUTED,
-                fontweight="bold" if name == highlight else "normal",
+                color=ink,
+                fontweight="bold" if chosen else "normal",
                 va="center",
-                zorder=3,
                 bbox=_PAPER,
+                zorder=3,
             )
+            if labels is not None and name in labels.get(group, {}):
+                _at_the_right(ax, y, labels[group][name], ink, bold=chosen)
             places.append(y)
             names.append(name)
         y += _GAP + 1
@@ -108,8 +113,21 @@ def speeds(
     ax.set_ylim(y - _GAP, -0.8)
     fastest = max(speed for bars in groups.values() for speed in bars.values())
     # room at the right for what is written beside the longest bar
-    ax.set_xlim(0, 1.42 * max(fastest, 1.0))
+    ax.set_xlim(0, 1.4 * max(fastest, 1.0))
     ax.axvline(1, color=style.INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
     style.name(ax, title, subtitle, "dashed: the products alone, which every dense loop has to do")
     return ax
+
+
+def _at_the_right(ax: Axes, y: float, text: str, colour: str, *, bold: bool = False) -> None:
+    ax.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        fontsize=style.TICK_SIZE,
+        color=colour,
+        fontweight="bold" if bold else "normal",
+        ha="right",
+        va="center",
+    )

@@ -81,7 +81,7 @@ class Jax(Peer):
                 v = _draw(jax, for_v, jax.nn.sigmoid(h @ weights.T + a))
                 return (_draw(jax, for_h, jax.nn.sigmoid(v @ weights + b)), key), None
 
-            return jax.lax.scan(sweep, state, length=workload.sweeps)[0]
+            return jax.lax.scan(sweep, state, length=workload.sweeps, unroll=True)[0]
 
         weights, a, b, v = _to_jax(
             jax, start.weights, start.visible_bias, start.hidden_bias, start.chains
