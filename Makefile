@@ -34,7 +34,7 @@ types: $(VENV)/installed-dev
 check: lint types test
 
 benchmark: $(VENV)/installed
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/harmonium benchmark
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

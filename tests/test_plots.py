@@ -516,3 +516,37 @@ def test_drawing_leaves_the_settings_of_this_process_alone() -> None:
     before = dict(matplotlib.rcParams)
     drawn(plots.samples(np.zeros((2, 3, 4)), (2, 2)))
     assert dict(matplotlib.rcParams) == before
+
+
+# ---- speeds ----
+
+
+def test_speeds_names_every_bar_and_colours_one() -> None:
+    groups = {"first": {"ours": 0.9, "theirs": 0.4}, "second": {"ours": 1.2}}
+    labels = {"first": {"ours": "90 updates/s"}}
+    ax = plots.speeds(groups, labels, {"second": "limit"}, highlight="ours", title="Speed")
+    drawn(ax)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["ours", "theirs", "ours"]
+    bars = [bar for bar in ax.patches if bar.get_width() in (0.9, 0.4, 1.2)]
+    assert [bar.get_width() for bar in bars] == [0.9, 0.4, 1.2]
+    ours, theirs, again = (bar.get_facecolor() for bar in bars)
+    assert ours == again != theirs
+    texts = [text.get_text() for text in ax.texts]
+    assert {"first", "second", "0.90", "90 updates/s", "0.40", "1.20", "limit"} == set(texts)
+    assert ax.get_xlim()[0] == 0 and ax.get_xlim()[1] > 1.2
+    top, bottom = (bar.get_y() for bar in (bars[0], bars[2]))
+    assert ax.get_ylim()[0] > ax.get_ylim()[1] and top < bottom  # the first group is above
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({}, "no speeds to draw"),
+        ({"first": {}}, "no speeds to draw"),
+        ({"first": {"ours": 0.0}}, "the speed of ours in first is 0.0"),
+        ({"first": {"ours": float("nan")}}, "the speed of ours in first is nan"),
+    ],
+)
+def test_speeds_that_cannot_be_drawn(groups: dict[str, dict[str, float]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        plots.speeds(groups)

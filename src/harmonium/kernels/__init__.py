@@ -18,7 +18,6 @@ from harmonium.rng import Stream
 
 __all__ = [
     "binary_",
-    "binary_mean",
     "categorical_",
     "centre_",
     "gaussian_",
@@ -121,11 +120,6 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
     return _draw("categorical_", inputs, (bias,), n_categories, stream)
-
-
-def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
-    """sigmoid(inputs + bias), shape (rows, columns); it has no gradient."""
-    return _backend(inputs, bias).binary_mean(inputs, bias)  # type: ignore[no-any-return]
 
 
 def sweeps_(

@@ -78,12 +78,6 @@ def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
 
 
 @torch.no_grad()
-def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
-    """sigmoid(inputs + bias)."""
-    return torch.sigmoid(inputs + bias)
-
-
-@torch.no_grad()
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
     up = _uniforms_like(inputs, stream) < torch.sigmoid(2 * (inputs + bias))

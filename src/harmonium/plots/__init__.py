@@ -12,6 +12,7 @@ from harmonium.plots.distributions import activity_histogram, hidden_activity, w
 from harmonium.plots.files import save, save_sheet
 from harmonium.plots.pictures import filters, reconstructions, samples
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
+from harmonium.plots.speeds import speeds
 
 __all__ = [
     "activity_histogram",
@@ -24,6 +25,7 @@ __all__ = [
     "save",
     "save_sheet",
     "scale_each",
+    "speeds",
     "tile",
     "weight_histogram",
 ]

@@ -56,9 +56,7 @@ class Binary(Units):
         return {"bias": x}
 
     def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        if torch.is_grad_enabled() or inputs.dim() != 2:
-            return {"bias": self.mean(inputs)}
-        return {"bias": kernels.binary_mean(inputs, self.bias)}
+        return {"bias": self.mean(inputs)}
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         refuse(

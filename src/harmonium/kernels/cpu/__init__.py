@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from harmonium.kernels.cpu.draws import (
     binary_,
-    binary_mean,
     categorical_,
     gaussian_,
     spin_,
@@ -15,7 +14,6 @@ from harmonium.kernels.cpu.products import centre_, moments_, product
 
 __all__ = [
     "binary_",
-    "binary_mean",
     "categorical_",
     "centre_",
     "gaussian_",

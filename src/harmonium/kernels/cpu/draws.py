@@ -14,17 +14,24 @@ from typing import Any
 import numpy as np
 import torch
 from numba import float32, int32, njit, prange, types, uint32, uint64
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 from torch import Tensor
 
-from harmonium.kernels.cpu.threads import array, parallel, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import (
+    array,
+    parallel,
+    run,
+    serial,
+    trailing_zeros,
+    worthwhile_threads,
+)
 from harmonium.rng import Stream
 
 _inlined = njit(inline="always")
 
 # Weights are rounded to integers of this size at the most, a bit less than 16 bits hold.
 _MOST = 32_766
-_LINE = 32  # of them in a cache line
+_LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
 
 # What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
 # follow flips"): one addition, looking at one unit, rounding one weight; one multiplication, and
@@ -226,21 +233,6 @@ def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
         _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3)
 
 
-@serial
-def _binary_means(x, bias, out, start, stop):
-    one = x.dtype.type(1)
-    for row in range(start, stop):
-        for j in range(x.shape[1]):
-            out[row, j] = one / (one + _exp(-(x[row, j] + bias[j])))
-
-
-@parallel
-def _binary_means_blocks(x, bias, out, n_blocks):
-    rows = x.shape[0]
-    for b in prange(n_blocks):
-        _binary_means(x, bias, out, rows * b // n_blocks, rows * (b + 1) // n_blocks)
-
-
 # Sweeps that follow flips: two-valued units on both layers. An input is a sum over the units that
 # are on, kept as an integer of weights rounded to 16 bits, which halves what has to be read. Sums
 # of integers are exact in any order and never drift. A draw that the rounding could decide is
@@ -272,35 +264,38 @@ def _largest(bits, n_blocks):
 
 
 @serial
-def _round_fours(weights, by_row, by_column, q, qt, start, stop):
-    """Rows 4 ``start`` to 4 ``stop``, each weight by its column's scale (q) and its row's (qt).
+def _round_lines(weights, by_row, by_column, q, qt, start, stop):
+    """A cache line's rows at a time: each weight by its column's scale (q) and its row's (qt).
 
-    Four rows make 64-bit words of the turned matrix: stores one by one would take most of the time.
+    Four rows make 64-bit words of the turned matrix, and eight words a line: integers stored one
+    by one would take most of the time.
     """
     n, m = weights.shape
     half = float32(0.5)
-    packed = np.empty(m, np.uint64)
+    packed = np.empty((_WORDS, m), np.uint64)
     words = qt.view(np.uint64)
-    for four in range(start, stop):
+    for line in range(start, stop):
         packed[:] = 0
-        for part in range(min(4, n - 4 * four)):
-            i, shift = 4 * four + part, uint64(16 * part)
-            scale = by_row[i]
+        for row in range(min(_LINE, n - _LINE * line)):
+            i, shift = _LINE * line + row, uint64(16 * (row % 4))
+            from_row, to_row, to_words, scale = weights[i], q[i], packed[row // 4], by_row[i]
             for j in range(m):
-                q[i, j] = int32(np.floor(weights[i, j] * by_column[j] + half))
+                to_row[j] = int32(np.floor(from_row[j] * by_column[j] + half))
             for j in range(m):
-                w = int32(np.floor(weights[i, j] * scale + half))
-                packed[j] |= uint64(uint32(w) & uint32(0xFFFF)) << shift
+                w = int32(np.floor(from_row[j] * scale + half))
+                to_words[j] |= uint64(uint32(w) & uint32(0xFFFF)) << shift
         for j in range(m):
-            words[j, four] = packed[j]
+            to_line = words[j, _WORDS * line : _WORDS * (line + 1)]
+            for k in range(_WORDS):
+                to_line[k] = packed[k, j]
 
 
 @parallel
 def _round_blocks(weights, by_row, by_column, q, qt, n_blocks):
-    fours = (weights.shape[0] + 3) // 4
+    lines = qt.shape[1] // _LINE
     for b in prange(n_blocks):
-        start, stop = fours * b // n_blocks, fours * (b + 1) // n_blocks
-        _round_fours(weights, by_row, by_column, q, qt, start, stop)
+        start, stop = lines * b // n_blocks, lines * (b + 1) // n_blocks
+        _round_lines(weights, by_row, by_column, q, qt, start, stop)
 
 
 @serial
@@ -311,14 +306,6 @@ def _has_only(x, low):
         for j in range(x.shape[1]):
             others += x[row, j] != low and x[row, j] != 1
     return others == 0
-
-
-@intrinsic
-def _trailing_zeros(context, x):
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-
-    return types.uint64(types.uint64), generate
 
 
 @serial
@@ -372,12 +359,12 @@ def _follow(old, new, index, total, rows):
         if changed != 0:
             risen, fallen = changed & news[k], changed & olds[k]
             while risen != 0:
-                index[up] = 8 * k + int32(_trailing_zeros(risen) >> uint64(3))  # type: ignore[call-arg]
+                index[up] = 8 * k + int32(trailing_zeros(risen) >> uint64(3))
                 up += 1
                 risen &= risen - uint64(1)
             while fallen != 0:
                 down -= 1
-                index[down] = 8 * k + int32(_trailing_zeros(fallen) >> uint64(3))  # type: ignore[call-arg]
+                index[down] = 8 * k + int32(trailing_zeros(fallen) >> uint64(3))
                 fallen &= fallen - uint64(1)
             olds[k] = news[k]
     n_down = index.size - down
@@ -394,7 +381,7 @@ def _exact_input(weights, states, unit):
     for k in range(words.size):
         on = words[k]
         while on != 0:
-            total += weights[unit, 8 * k + int32(_trailing_zeros(on) >> uint64(3))]  # type: ignore[call-arg]
+            total += weights[unit, 8 * k + int32(trailing_zeros(on) >> uint64(3))]
             on &= on - uint64(1)
     return total
 
@@ -517,19 +504,6 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
     _draw(_categorical_rows, _categorical_blocks, inputs, (array(bias), n_categories), stream)
-
-
-def binary_mean(inputs: Tensor, bias: Tensor) -> Tensor:
-    """sigmoid(inputs + bias) in one pass."""
-    out = torch.empty_like(inputs)
-    arrays = inputs.detach().numpy(), array(bias), out.numpy()
-    rows = inputs.shape[0]
-    n_blocks = min(worthwhile_threads(inputs.numel()), rows)
-    if n_blocks <= 1:
-        _binary_means(*arrays, 0, rows)
-    else:
-        run(n_blocks, _binary_means_blocks, *arrays, n_blocks)
-    return out
 
 
 def sweeps_(

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import int32, njit, prange, uint64
 from torch import Tensor
 
 from harmonium.kernels import reference
-from harmonium.kernels.cpu.threads import parallel, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import (
+    parallel,
+    run,
+    serial,
+    trailing_zeros,
+    worthwhile_threads,
+)
 
 # Skipping zeros pays where at most this share of the states is not zero, and where there is
 # enough to multiply (docs/design-notes.md, "Products that skip zeros").
@@ -23,23 +29,24 @@ _LOOK_AT_ROWS = 8
 # As many partial sums on any number of threads, so that their total is the same.
 _CENTRE_BLOCKS = 16
 
-# Units whose rows are listed at once: their lists stay in the first-level cache.
-_UNITS_AT_ONCE = 64
-
 
 @serial
-def _find(row, index, factors):
-    """List where a row is not zero, and what is there; returns how often."""
+def _find(row, is_on, index, factors):
+    """List where a row is not zero, and what is there; returns how often.
+
+    ``is_on`` has a byte for each number and zeros up to a whole word.
+    """
+    for j in range(row.size):
+        is_on[j] = row[j] != 0
+    words = is_on.view(np.uint64)
     n = 0
-    for first in range(0, row.size - 3, 4):
-        # four at once: most of a picture is margin
-        if row[first] != 0 or row[first + 1] != 0 or row[first + 2] != 0 or row[first + 3] != 0:
-            for j in range(first, first + 4):
-                index[n], factors[n] = j, row[j]
-                n += 1 if row[j] != 0 else 0
-    for j in range(row.size - row.size % 4, row.size):
-        index[n], factors[n] = j, row[j]
-        n += 1 if row[j] != 0 else 0
+    for k in range(words.size):
+        word = words[k]
+        while word != 0:
+            j = 8 * k + int32(trailing_zeros(word) >> uint64(3))
+            index[n], factors[n] = j, row[j]
+            n += 1
+            word &= word - uint64(1)
     return n
 
 
@@ -92,11 +99,12 @@ def _add_rows(total, index, factors, n, rows):
 
 @serial
 def _sparse_product_rows(x, weights, out, start, stop):
-    index = np.empty(x.shape[1] + 1, np.int32)
-    factors = np.empty(x.shape[1] + 1, x.dtype)
+    columns = x.shape[1]
+    is_on = np.zeros((columns + 7) // 8 * 8, np.uint8)
+    index, factors = np.empty(columns, np.int32), np.empty(columns, x.dtype)
     for row in range(start, stop):
         out[row] = 0
-        _add_rows(out[row], index, factors, _find(x[row], index, factors), weights)
+        _add_rows(out[row], index, factors, _find(x[row], is_on, index, factors), weights)
 
 
 @parallel
@@ -108,31 +116,35 @@ def _sparse_product(x, weights, out, n_blocks):
 
 
 @serial
-def _add_moments(out, v, h, scale, first, last, index, factors, count):
-    """Add a phase's moments of units ``first`` to ``last``: rows of h where the unit is on."""
-    count[:] = 0
-    for row in range(v.shape[0]):
-        states = v[row, first:last]
-        for i in range(states.size):
-            if states[i] != 0:
-                n = count[i]
-                index[i, n], factors[i, n] = row, scale * states[i]
-                count[i] = n + 1
-    for i in range(last - first):
-        _add_rows(out[first + i], index[i], factors[i], count[i], h)
+def _add_moments(out, v, h, scale, words, index, factors):
+    """Add a phase's moments: to each unit's the rows of h in which it is on.
+
+    A word holds one unit's states in 64 rows, a bit for each.
+    """
+    for first in range(0, v.shape[0], 64):
+        rows, hidden = v[first : first + 64], h[first : first + 64]
+        words[:] = 0
+        for row in range(rows.shape[0]):
+            states, bit = rows[row], uint64(1) << uint64(row)
+            for i in range(words.size):
+                words[i] |= bit if states[i] != 0 else uint64(0)
+        for i in range(words.size):
+            word, n = words[i], 0
+            while word != 0:
+                row = int32(trailing_zeros(word))
+                index[n], factors[n] = row, scale * rows[row, i]
+                n += 1
+                word &= word - uint64(1)
+            _add_rows(out[i], index, factors, n, hidden)
 
 
 @serial
-def _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop):
-    most = max(v.shape[0], v_other.shape[0])
-    index = np.empty((_UNITS_AT_ONCE, most), np.int32)
-    factors = np.empty((_UNITS_AT_ONCE, most), out.dtype)
-    count = np.empty(_UNITS_AT_ONCE, np.int32)
-    for first in range(start, stop, _UNITS_AT_ONCE):
-        last = min(first + _UNITS_AT_ONCE, stop)
-        out[first:last] = 0
-        _add_moments(out, v, h, scale, first, last, index, factors, count)
-        _add_moments(out, v_other, h_other, scale_other, first, last, index, factors, count)
+def _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other):
+    out[:] = 0
+    words = np.empty(out.shape[0], np.uint64)
+    index, factors = np.empty(64, np.int32), np.empty(64, out.dtype)
+    _add_moments(out, v, h, scale, words, index, factors)
+    _add_moments(out, v_other, h_other, scale_other, words, index, factors)
 
 
 @parallel
@@ -140,7 +152,8 @@ def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
     n = out.shape[0]
     for b in prange(n_blocks):
         start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
-        _sparse_moments_rows(out, v, h, scale, v_other, h_other, scale_other, start, stop)
+        units, others = v[:, start:stop], v_other[:, start:stop]
+        _sparse_moments_of_units(out[start:stop], units, h, scale, others, h_other, scale_other)
 
 
 # sums in any order, which is what lets LLVM vectorise them

@@ -1,4 +1,4 @@
-"""How compiled loops share the processor with torch's products."""
+"""What all compiled loops need: a way to run on torch's threads, and to look at bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from torch import Tensor
 
 # Below this many numbers, waking the other threads costs more than they save
@@ -20,6 +21,17 @@ _one_parallel_region = threading.Lock()
 
 serial = njit(cache=True, nogil=True, error_model="numpy")
 parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+
+
+def _count_trailing_zeros(context, x):
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.uint64(types.uint64), generate
+
+
+# Number of the lowest bit that is set in a 64-bit word, which is not 0.
+trailing_zeros: Any = intrinsic(_count_trailing_zeros)
 
 
 def worthwhile_threads(n_numbers: int) -> int:

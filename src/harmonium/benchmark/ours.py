@@ -1,0 +1,131 @@
+"""harmonium as a contestant: the loop of every run, and the function that samples every model."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+
+import torch
+
+from harmonium import diagnostics, training
+from harmonium.benchmark.peers import Start
+from harmonium.benchmark.workloads import LEARNING_RATE, Sampling, Training, Workload
+from harmonium.datasets import Data, Minibatches
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import Gibbs, SamplingSchedule, sample, start_at
+from harmonium.training import TrainingState, Watch
+from harmonium.units import Binary
+
+_FOREVER = 2**31  # epochs
+_MANY = 100_000  # samples
+
+# How models are trained before anything is measured.
+WARM_UP_BATCH = 100
+
+
+def train(n_hidden: int, data: Data, epochs: int) -> RBM:
+    """A model to start from, trained by PCD-1; with 0 epochs as it is before training."""
+    rbm = RBM(Binary(data.n_columns), Binary(n_hidden)).init_from_data_(data, seed=0)
+    rbm = rbm.to(data.values.device)
+    batches = Minibatches(data, min(WARM_UP_BATCH, len(data)))
+    state = TrainingState.create(
+        rbm, n_chains=batches.batch_size, learning_rate=LEARNING_RATE, sampler=Gibbs(1)
+    )
+    for _ in training.updates(state, batches, epochs):
+        pass
+    return rbm
+
+
+def start_from(rbm: RBM, workload: Workload, data: Data) -> Start:
+    """What every contestant of a workload begins with: chains start at training rows."""
+    states = torch.cat(list(data.blocks()))
+    return Start(
+        states=states,
+        weights=rbm.weights.detach().clone(),
+        visible_bias=rbm.visible.bias.detach().clone(),
+        hidden_bias=rbm.hidden.bias.detach().clone(),
+        chains=states[: workload.rows].clone(),
+    )
+
+
+def begin(workload: Training, rbm: RBM, start: Start) -> TrainingState:
+    """The state of a run that goes on from a trained model, its chains at training rows."""
+    state = TrainingState.create(
+        copy.deepcopy(rbm),
+        sampler=Gibbs(workload.sweeps),
+        n_chains=workload.batch_size if workload.persistent else None,
+        learning_rate=LEARNING_RATE,
+    )
+    if workload.persistent:
+        state.chains = start_at(state.rbm, start.chains, state.stream)
+    return state
+
+
+class OurTraining:
+    """The loop that `training.run` and ``harmonium train`` go through, held up between updates.
+
+    A row of numbers is due once in many blocks. What a look costs is therefore measured in every
+    block, by one look more, and charged to each update in equal shares, in place of the looks
+    that happened to fall into the block.
+    """
+
+    def __init__(self, state: TrainingState, batches: Minibatches, held_out: Data) -> None:
+        self._state = state
+        self._every = training.default_every(batches)
+        self._monitor = training.default_monitor(state, batches, held_out, self._every)
+        self._watch = Watch(self._monitor, self._every, batches, _FOREVER * len(batches))
+        self._updates = self._loop(batches)
+        self._looking = 0.0
+        self.watching: list[float] = []
+        """Share of the time that the looks take, block by block."""
+        self.last_row: dict[str, float] = {}
+        """What the last look saw."""
+
+    def rate(self, seconds: float) -> float:
+        """Updates per second in one block, looks included."""
+        began, n_updates, elapsed = time.perf_counter(), 0, 0.0
+        self._looking = 0.0
+        while elapsed < seconds:
+            next(self._updates)
+            n_updates += 1
+            elapsed = time.perf_counter() - began - self._looking
+        began = time.perf_counter()
+        self.last_row = self._monitor(self._state.model, self._state.chains, self._state.update)
+        look = (time.perf_counter() - began) / self._every
+        an_update = elapsed / n_updates + look
+        self.watching.append(look / an_update)
+        return 1 / an_update
+
+    def _loop(self, batches: Minibatches) -> Iterator[None]:
+        self._watch(self._state)
+        for _ in training.updates(self._state, batches, _FOREVER):
+            began = time.perf_counter()
+            if self._watch(self._state) is not None:
+                self._looking += time.perf_counter() - began
+            yield
+
+
+class OurSampling:
+    """`sampling.sample`, one sample after the other."""
+
+    def __init__(self, workload: Sampling, rbm: RBM, start: Start) -> None:
+        self._rbm = rbm
+        stream = Stream(0, Purpose.SAMPLE)
+        self._chains = start_at(rbm, start.chains, stream)
+        schedule = SamplingSchedule(0, _MANY, workload.sweeps)
+        self._samples = sample(rbm, self._chains, schedule, stream)
+        self._work = workload.n_chains * workload.sweeps
+        next(self._samples)  # where the chains start
+
+    def __call__(self) -> int:
+        """Go on to the next sample; returns sweeps times chains."""
+        next(self._samples)
+        return self._work
+
+    def flip_rates(self) -> dict[str, float]:
+        """Shares of the units that one more sweep changes."""
+        stream = Stream(0, Purpose.MONITOR)
+        rates = diagnostics.flip_rates(self._rbm, self._chains.clone(), stream)
+        return {f"{layer}_flip_rate": rate for layer, rate in rates.items()}

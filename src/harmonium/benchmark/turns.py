@@ -1,0 +1,301 @@
+"""Who is measured when: short blocks that take turns, round after round."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+import torch
+
+from harmonium import defaults
+from harmonium.benchmark import ours, workloads
+from harmonium.benchmark.peers import Peer, Start, Turn, products
+from harmonium.benchmark.workloads import Training, Workload
+from harmonium.datasets import Data, Minibatches
+from harmonium.rbm import RBM
+
+OURS = "harmonium"
+PRODUCTS = "products alone"
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is going on, and how much of how much is done."""
+
+_BREATH = 0.02
+_PROBE = 0.1
+_OVERHEAD = 1.15  # of the last call of a block, which goes beyond its end
+_GETTING_READY = 1.0  # seconds for each peer of a workload, imports and compilers included
+_EXPECTED_SHARE = 0.7  # of the products' rate that the warm-up reaches
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and for how long.
+
+    Parameters
+    ----------
+    workloads, peers
+        What is done, and who does it beside harmonium and the products alone.
+    rounds
+        Rounds that are measured; one more comes before them, warms everything up and is dropped.
+    seconds
+        Length of a block, the turn of one contestant in one round.
+    epochs
+        Of the training that comes first; 0 starts everybody from scratch.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    workloads: list[Workload]
+    peers: list[Peer]
+    rounds: int = defaults.BENCHMARK_ROUNDS
+    seconds: float = defaults.BENCHMARK_SECONDS
+    epochs: int = defaults.BENCHMARK_EPOCHS
+
+    def __post_init__(self) -> None:
+        """Refuse what measures nothing."""
+        if self.rounds < 1:
+            raise ValueError(f"rounds is {self.rounds}; pass 1 or more")
+        if not 0 < self.seconds < float("inf"):
+            raise ValueError(f"seconds is {self.seconds}; pass a positive number")
+        if self.epochs < 0:
+            raise ValueError(f"epochs is {self.epochs}; pass 0 or more")
+
+    def peers_of(self, workload: Workload, device: torch.device) -> list[Peer]:
+        """Those that can do a workload."""
+        return [peer for peer in self.peers if not peer.lacks(workload, device)]
+
+    def check(self, data: Data) -> None:
+        """Refuse data that the workloads cannot take, and workloads that memory cannot.
+
+        Raises
+        ------
+        ValueError, MemoryError
+            Before anything is measured.
+        """
+        device = data.values.device
+        for workload in self.workloads:
+            if workload.n_visible != data.n_columns or workload.rows > len(data):
+                raise ValueError(
+                    f"{workload.name} needs {workload.rows} rows or more of {workload.n_visible} "
+                    f"columns, but {data.name} has {len(data)} rows of {data.n_columns}"
+                )
+        workloads.check_memory(self.workloads, len(self.peers) + 2, len(data), device)
+
+    def n_warm_up_updates(self, data: Data) -> int:
+        """Updates of the training that comes first, of each size of model."""
+        return self.epochs * -(-len(data) // ours.WARM_UP_BATCH)
+
+    def expected_seconds(self, data: Data) -> float:
+        """About how long all of it takes, from a glimpse of this machine's speed."""
+        device = data.values.device
+        total = 0.0
+        for workload in self.workloads:
+            n_peers = len(self.peers_of(workload, device))
+            block = _OVERHEAD * self.seconds + _BREATH
+            total += (n_peers + 2) * (self.rounds + 1) * block + n_peers * _GETTING_READY
+        for n_hidden in {workload.n_hidden for workload in self.workloads}:
+            warm_up = Training("warm-up", True, 1, ours.WARM_UP_BATCH, n_hidden, data.n_columns)
+            total += self.n_warm_up_updates(data) / (_EXPECTED_SHARE * _glimpse(warm_up, device))
+        return total
+
+
+class Contestant(Protocol):
+    """Something whose speed is measured."""
+
+    def rate(self, seconds: float) -> float:
+        """Work per second in a block of so many seconds or a little more."""
+
+
+class Repeated:
+    """A turn that is taken again and again."""
+
+    def __init__(self, turn: Turn, device: torch.device) -> None:
+        self._turn = turn
+        self._device = device
+
+    def rate(self, seconds: float) -> float:
+        """Work per second in one block."""
+        began, work, elapsed = time.perf_counter(), 0, 0.0
+        while elapsed < seconds:
+            work += self._turn()
+            synchronize(self._device)
+            elapsed = time.perf_counter() - began
+        return work / elapsed
+
+
+class Others:
+    """How many cores other programs keep busy, from now on."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def cores(self) -> float | None:
+        """Their mean number since the beginning; None where the system does not say."""
+        if self._began is None or (now := self._now()) is None:
+            return None
+        elapsed, busy = (b - a for a, b in zip(self._began, now, strict=True))
+        return max(0.0, busy / elapsed) if elapsed > 0 else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float] | None:
+        """Seconds on the clock, and seconds of work by all processors less this process's."""
+        try:
+            user, nice, system, _, _, *interrupts = _jiffies()
+        except (OSError, ValueError):
+            return None
+        busy = (user + nice + system + sum(interrupts[:3])) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy - time.process_time()
+
+
+def _jiffies() -> list[int]:
+    """Linux's counts: user, nice, system, idle, waiting, interrupts (two kinds), stolen, ..."""
+    return [int(count) for count in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what a device has been told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def play(
+    contestants: Mapping[str, Contestant],
+    n_rounds: int,
+    seconds: float,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[dict[str, float]]:
+    """The rates of every round; another one comes first in each, and the first is dropped.
+
+    ``progress`` is called with the rounds that are done.
+    """
+    order, rounds = list(contestants), []
+    for number in range(n_rounds + 1):
+        progress(number)
+        rates = {}
+        for name in order:
+            # threads that wait for the last block's next task spin for a moment before they sleep
+            time.sleep(_BREATH)
+            rates[name] = contestants[name].rate(seconds)
+        rounds.append({name: rates[name] for name in contestants})
+        order.append(order.pop(0))
+    progress(n_rounds + 1)
+    return rounds[1:]
+
+
+def measure(plan: Plan, data: Data, held_out: Data, progress: Progress) -> dict[str, Any]:
+    """Measure every workload of a plan; returns results by workload.
+
+    Parameters
+    ----------
+    plan
+        What to measure.
+    data, held_out
+        Rows to train on and to watch, on the device to measure.
+    progress
+        Told what is going on.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        If the data or the memory are not enough, before anything begins.
+    """
+    plan.check(data)
+    torch.manual_seed(0)  # of the peers; harmonium takes no notice
+    models: dict[int, RBM] = {}
+    results = {}
+    for workload in plan.workloads:
+        if workload.n_hidden not in models:
+            progress(f"training {data.n_columns}×{workload.n_hidden}", 0, 1)
+            models[workload.n_hidden] = ours.train(workload.n_hidden, data, plan.epochs)
+        results[workload.name] = _measure(
+            workload, plan, models[workload.n_hidden], data, held_out, progress
+        )
+        gc.collect()  # the rows that a contestant has made its own
+    return results
+
+
+def _measure(
+    workload: Workload, plan: Plan, rbm: RBM, data: Data, held_out: Data, progress: Progress
+) -> dict[str, Any]:
+    device = data.values.device
+    start = ours.start_from(rbm, workload, data)
+    contestants: dict[str, Contestant] = {
+        PRODUCTS: Repeated(products(workload, start), device),
+    }
+    ours_training = ours_sampling = None
+    if isinstance(workload, Training):
+        batches = Minibatches(data, workload.batch_size)
+        ours_training = ours.OurTraining(ours.begin(workload, rbm, start), batches, held_out)
+        contestants[OURS] = ours_training
+    else:
+        ours_sampling = ours.OurSampling(workload, rbm, start)
+        contestants[OURS] = Repeated(ours_sampling, device)
+    for peer in plan.peers_of(workload, device):
+        contestants[peer.name] = Repeated(_turn(peer, workload, start), device)
+    others = Others()
+    rounds = play(
+        contestants,
+        plan.rounds,
+        plan.seconds,
+        lambda done: progress(workload.name, done, plan.rounds + 1),
+    )
+    result: dict[str, Any] = {
+        "workload": str(workload),
+        "unit": workload.unit,
+        "rates": {name: median(r[name] for r in rounds) for name in contestants},
+        "ratios": {
+            name: median(r[OURS] / r[name] for r in rounds) for name in contestants if name != OURS
+        },
+        "of_products": {
+            name: median(r[name] / r[PRODUCTS] for r in rounds)
+            for name in contestants
+            if name != PRODUCTS
+        },
+        "others_busy": others.cores(),
+        "left_out": {
+            peer.name: why for peer in plan.peers if (why := peer.lacks(workload, device))
+        },
+    }
+    result["products_gflops"] = workload.flops * result["rates"][PRODUCTS] / 1e9
+    if ours_training is not None:
+        result["watching"] = median(ours_training.watching[1:])
+        row = ours_training.last_row
+    else:
+        assert ours_sampling is not None
+        row = ours_sampling.flip_rates()
+    flips = ("visible_flip_rate", "hidden_flip_rate")
+    return result | {name: row[name] for name in flips} | {"rounds": rounds}
+
+
+def _turn(peer: Peer, workload: Workload, start: Start) -> Turn:
+    if isinstance(workload, Training):
+        return peer.training(workload, start)
+    return peer.sampling(workload, start)
+
+
+def _glimpse(workload: Training, device: torch.device) -> float:
+    """Updates per second of the bare products, looked at for a moment."""
+    empty = Start(
+        *(
+            torch.zeros(shape, device=device)
+            for shape in (
+                (1, workload.n_visible),
+                (workload.n_visible, workload.n_hidden),
+                (workload.n_visible,),
+                (workload.n_hidden,),
+                (workload.rows, workload.n_visible),
+            )
+        )
+    )
+    contestant = Repeated(products(workload, empty), device)
+    contestant.rate(_PROBE)
+    return contestant.rate(_PROBE)

@@ -1,0 +1,183 @@
+"""What is trained and sampled, on which rows, and how much memory that takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from harmonium import datasets
+from harmonium.datasets import Data
+
+LEARNING_RATE = 0.05
+N_VISIBLE = 784
+_N_ROWS, _HELD_OUT = 60_000, 1 / 6  # of synthetic rows, and so of MNIST
+_DENSITY = 0.13  # of MNIST's ones at half the range
+
+_FLOAT = 4  # bytes
+_WEIGHTS_A_CONTESTANT = 4  # parameters, gradient, and what is on its way
+_LAYERS_A_CONTESTANT = 6
+
+
+@dataclass(frozen=True)
+class Training:
+    """Updates of one kind; a persistent workload has as many chains as rows in a batch."""
+
+    name: str
+    persistent: bool
+    sweeps: int
+    batch_size: int
+    n_hidden: int
+    n_visible: int = N_VISIBLE
+
+    unit: ClassVar[str] = "updates/s"
+
+    def __str__(self) -> str:
+        method = "PCD" if self.persistent else "CD"
+        return f"{method}-{self.sweeps}, batch {self.batch_size}, {self.n_visible}×{self.n_hidden}"
+
+    @property
+    def rows(self) -> int:
+        """Rows of a product: those of a minibatch."""
+        return self.batch_size
+
+    @property
+    def flops(self) -> int:
+        """Operations in an update's products: 1 for the data, 2 a sweep and 2 for the gradient."""
+        return 2 * self.rows * self.n_visible * self.n_hidden * (3 + 2 * self.sweeps)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Chains of a trained model, ``sweeps`` sweeps from one sample to the next.
+
+    Work is counted in sweeps times chains.
+    """
+
+    name: str
+    n_chains: int
+    n_hidden: int
+    n_visible: int = N_VISIBLE
+    sweeps: int = 10
+
+    unit: ClassVar[str] = "chain sweeps/s"
+
+    def __str__(self) -> str:
+        return f"{self.n_chains:,} chains, {self.n_visible}×{self.n_hidden}"
+
+    @property
+    def rows(self) -> int:
+        """Rows of a product: one a chain."""
+        return self.n_chains
+
+    @property
+    def flops(self) -> int:
+        """Operations in the products of one chain's sweep."""
+        return 2 * 2 * self.n_visible * self.n_hidden
+
+
+Workload = Training | Sampling
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Training("W1", persistent=True, sweeps=15, batch_size=20, n_hidden=500),
+        Training("W2", persistent=True, sweeps=1, batch_size=100, n_hidden=256),
+        Training("W3", persistent=False, sweeps=1, batch_size=100, n_hidden=500),
+        Training("W4", persistent=True, sweeps=10, batch_size=500, n_hidden=500),
+        Sampling("sampling", n_chains=1000, n_hidden=500),
+    )
+}
+
+
+def choose_workloads(names: str | None) -> list[Workload]:
+    """The workloads of a list such as ``W1,sampling``; all of them without one.
+
+    Raises
+    ------
+    ValueError
+        For a name that no workload has, saying which there are.
+    """
+    if names is None:
+        return list(WORKLOADS.values())
+    return [WORKLOADS[name] for name in split_names(names, "workload", WORKLOADS)]
+
+
+def split_names(names: str, kind: str, there: Collection[str]) -> list[str]:
+    """The names in a list with commas, each once, in the order in which they are ``there``.
+
+    Raises
+    ------
+    ValueError
+        For an empty list, and for a name that is not there, with the nearest that is.
+    """
+    chosen = {name.strip() for name in names.split(",")} - {""}
+    if not chosen:
+        raise ValueError(f"no {kind} is named; there are {', '.join(there)}")
+    for name in sorted(chosen - set(there)):
+        near = difflib.get_close_matches(name, there, n=1)
+        hint = f"did you mean {near[0]!r}? There" if near else "there"
+        raise ValueError(f"there is no {kind} {name!r}; {hint} are {', '.join(there)}")
+    return [name for name in there if name in chosen]
+
+
+def load_data() -> tuple[str, Data, Data]:
+    """A description, training and held-out rows: binarised MNIST where it has been fetched.
+
+    It is not fetched here. Without it rows are made of independent pixels, as many of them on.
+    """
+    if (datasets.cache_folder() / "mnist").is_dir():
+        train, held_out, _ = datasets.load("mnist").binarize().split()
+        return "MNIST, binarised at half the range", train, held_out
+    generator = torch.Generator().manual_seed(0)
+    ones = torch.rand(_N_ROWS, N_VISIBLE, generator=generator) < _DENSITY
+    data = Data("synthetic", 255 * ones.to(torch.uint8)).as_pictures(28, 28).binarize()
+    described = (
+        f"synthetic rows of MNIST's shape, {_DENSITY:.0%} ones (MNIST is not in the cache; "
+        "harmonium data fetch mnist)"
+    )
+    return described, *data.split_randomly(_HELD_OUT)
+
+
+def memory_needed(workload: Workload, n_contestants: int, n_rows: int) -> int:
+    """Bytes that a workload takes at least, beyond what is loaded when it begins."""
+    rows = 2 * n_rows * workload.n_visible  # as float32 for torch, and once more for another
+    weights = _WEIGHTS_A_CONTESTANT * workload.n_visible * workload.n_hidden
+    states = _LAYERS_A_CONTESTANT * workload.rows * (workload.n_visible + workload.n_hidden)
+    return _FLOAT * (rows + n_contestants * (weights + states))
+
+
+def memory_free(device: torch.device) -> int | None:
+    """Bytes that can be had on a device; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(found[0]) if found else None
+
+
+def check_memory(
+    workloads: list[Workload], n_contestants: int, n_rows: int, device: torch.device
+) -> None:
+    """Refuse workloads that do not fit.
+
+    Raises
+    ------
+    MemoryError
+        Says which one, what it needs and what there is.
+    """
+    free = memory_free(device)
+    for workload in workloads:
+        needed = memory_needed(workload, n_contestants, n_rows)
+        if free is not None and needed > free:
+            raise MemoryError(
+                f"{workload.name} ({workload}) needs {needed / 1e9:.1f} GB on {device}, and "
+                f"{free / 1e9:.1f} GB are free; leave it out, or close other programs"
+            )
