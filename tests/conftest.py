@@ -7,6 +7,8 @@ Seeds, tolerances and data belong to the tests that use them, not here.
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +29,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _version_of_kernels() -> str:
+    """Compiled loops call each other across files, of which Numba's cache watches only one."""
+    spec = importlib.util.find_spec("harmonium")
+    assert spec is not None and spec.origin is not None
+    folder = Path(spec.origin).parent / "kernels" / "cpu"
+    content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Before the first import of Numba or matplotlib, and inherited by the processes that tests
     # start: neither may write its cache into the user's home, and no window may open.
     caches = config.rootpath / ".pytest_cache"
-    os.environ["NUMBA_CACHE_DIR"] = str(caches / "numba")
+    os.environ["NUMBA_CACHE_DIR"] = str(caches / f"numba-{_version_of_kernels()}")
     os.environ["MPLCONFIGDIR"] = str(caches / "matplotlib")
     os.environ["MPLBACKEND"] = "agg"
     os.environ["TRITON_CACHE_DIR"] = str(caches / "triton")

@@ -39,6 +39,11 @@ class Phase:
         """Rows that were observed."""
         return self.visible["bias"].shape[0]
 
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Visible states and expected hidden states, whose products the weights' gradient is of."""
+        return self.visible["bias"], self.hidden["bias"]
+
     @cached_property
     def means(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Mean statistics of the visible and of the hidden units."""
@@ -75,7 +80,8 @@ class PlainGradient(Gradient):
 
     @torch.no_grad()
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
-        _write_moments(rbm, data, chains, scale)
+        _write_means(rbm, data, chains, scale)
+        kernels.moments_(_grad(rbm.weights), data.pair, chains.pair, scale)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         return [p.grad for p in rbm.parameters() if p.grad is not None]
@@ -119,14 +125,22 @@ class CenteredGradient(Gradient):
         visible, hidden = data.means
         mu = self.visible_offset = _follow(self.visible_offset, visible["bias"], self.rate)
         lam = self.hidden_offset = _follow(self.hidden_offset, hidden["bias"], self.rate)
-        _write_moments(rbm, data, chains, scale)
-        weights, a, b = (_grad(p) for p in (rbm.weights, rbm.visible.bias, rbm.hidden.bias))
+        _write_means(rbm, data, chains, scale)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
-        kernels.centre_(weights, a, b, mu, lam)
+        kernels.centred_moments_(
+            _grad(rbm.weights),
+            data.pair,
+            chains.pair,
+            (_grad(rbm.visible.bias), _grad(rbm.hidden.bias)),
+            (mu, lam),
+            scale,
+        )
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         # centring passes on each weight's gradient to a bias: what is not finite stays so
-        return [p.grad for p in rbm.parameters() if p.grad is not None and p is not rbm.weights]
+        layers = (rbm.visible, rbm.hidden)
+        own = (p for layer in layers for p in layer.parameters(recurse=False))
+        return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
         offsets = {"visible_offset": self.visible_offset, "hidden_offset": self.hidden_offset}
@@ -271,21 +285,16 @@ class GradientCheck:
         return n_bad
 
 
-def _write_moments(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:
-    """The plain gradient: mean statistics under the chains minus those under the data."""
-    kernels.moments_(
-        _grad(rbm.weights),
-        (data.visible["bias"], data.hidden["bias"]),
-        (chains.visible["bias"], chains.hidden["bias"]),
-        scale,
-    )
+def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:
+    """The plain gradient by the units' own parameters: means of the chains minus the data's."""
     for layer, of_data, of_chains in zip(
         (rbm.visible, rbm.hidden), data.means, chains.means, strict=True
     ):
         for name, mean in of_data.items():
             grad = _grad(layer.get_parameter(name))
             torch.sub(of_chains[name], mean, out=grad)
-            grad.mul_(scale)
+            if scale != 1:
+                grad.mul_(scale)
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from harmonium import defaults, kernels
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Units
+from harmonium.units import Binary, Units
 
 
 class HasMoments(Protocol):
@@ -142,6 +142,35 @@ class RBM(nn.Module):
     def sample_h_from_v(self, v: Tensor, stream: Stream) -> Tensor:
         """A draw of the hidden units given the visible ones."""
         return self.hidden.sample(self.inputs_h_from_v(v), stream)
+
+    @torch.no_grad()
+    def observe_h_from_v(
+        self, v: Tensor, out: Tensor | None = None, stream: Stream | None = None
+    ) -> dict[str, Tensor]:
+        """Expected statistics of the hidden units, and a draw of them, from one product.
+
+        Parameters
+        ----------
+        v
+            Shape (rows, visible.n_columns).
+        out
+            Overwritten with the draw, shape (rows, hidden.n_columns).
+        stream
+            Random numbers; goes together with ``out``. Without them nothing is drawn.
+
+        Returns
+        -------
+        dict
+            `Units.mean_statistics` by parameter name; they have no gradient.
+        """
+        self.visible.check_width(v, "visible")
+        if type(self.hidden) is Binary:
+            return {"bias": kernels.binary_layer(v, self.weights, self.hidden.bias, out, stream)}
+        inputs = kernels.product(v, self.weights)
+        statistics = self.hidden.mean_statistics(inputs)
+        if out is not None and stream is not None:
+            out.copy_(self.hidden.sample_(inputs, stream))
+        return statistics
 
     def sample_v_from_h(self, h: Tensor, stream: Stream) -> Tensor:
         """A draw of the visible units given the hidden ones."""

@@ -210,19 +210,19 @@ class Gibbs(Sampler):
         v, h, weights = chains.visible, chains.hidden, rbm.weights
         # one sweep from scratch is no more than products; what is held does not flip as it draws
         if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):
-            return chains, SweepInfo(rbm.hidden.mean_statistics(kernels.product(v, weights)))
+            return chains, SweepInfo(rbm.observe_h_from_v(v))
         for remaining in reversed(range(self.sweeps)):
             # inputs are written into the states' own buffers, and overwritten by the draw
             rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
             if clamp is not None:
                 clamp.apply_(v)
-            kernels.product(v, weights, out=h)
-            if remaining == 0:
-                info = SweepInfo(rbm.hidden.mean_statistics(h))
-                if ends:
-                    stream.take()  # chains that go on draw here, and both see the same bits
-                    break
-            rbm.hidden.sample_(h, stream)
+            if remaining:
+                rbm.hidden.sample_(kernels.product(v, weights, out=h), stream)
+        if ends:
+            info = SweepInfo(rbm.observe_h_from_v(v))
+            stream.take()  # chains that go on draw here, and both see the same bits
+        else:
+            info = SweepInfo(rbm.observe_h_from_v(v, h, stream))
         return chains, info
 
     def _follow_flips(self, rbm: RBM, chains: ChainState, stream: Stream, ends: bool) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
-from harmonium import defaults, diagnostics, kernels
+from harmonium import defaults, diagnostics
 from harmonium.datasets import Data, Minibatches
 from harmonium.gradient import (
     CenteredGradient,
@@ -286,11 +286,15 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
     So it works in place on the state's tensors, and reads none of their values.
     """
     rbm = state.rbm
-    inputs = kernels.product(batch, rbm.weights)
-    data = Phase(rbm.visible.statistics(batch), rbm.hidden.mean_statistics(inputs))
     chains = state.chains
     if chains is None:
-        chains = ChainState(torch.empty_like(batch), rbm.hidden.sample_(inputs, stream))
+        chains = ChainState(
+            torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
+        )
+        observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
+    else:
+        observed = rbm.observe_h_from_v(batch)
+    data = Phase(rbm.visible.statistics(batch), observed)
     chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
     fantasies = Phase(rbm.visible.statistics(chains.visible), info.hidden)
     state.gradient.write_(rbm, data, fantasies, scale)
@@ -299,8 +303,8 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
 
 def _refuse_non_finite(state: TrainingState) -> None:
     """Look at sums of gradients: one bad number makes its sum bad, and a sum is cheap."""
-    sums = [gradient.sum() for gradient in state.gradient.telling(state.rbm)]
-    if not math.isfinite(torch.stack(sums).sum().item()):
+    sums = (gradient.sum().item() for gradient in state.gradient.telling(state.rbm))
+    if not math.isfinite(sum(sums)):
         raise _not_finite(state, state.update + 1)
 
 
@@ -317,6 +321,8 @@ def _not_finite(state: TrainingState, update: int) -> FloatingPointError:
 
 def _ahead(state: TrainingState) -> Ahead | None:
     """What an update on CUDA needs, made anew where the parameters are others; None on CPU."""
+    if state.ahead is None and not state.rbm.weights.is_cuda:
+        return None
     parameters = list(state.rbm.parameters())
     if state.ahead is not None and not state.ahead.check.is_of(parameters):
         settle(state)

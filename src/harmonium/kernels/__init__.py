@@ -18,8 +18,9 @@ from harmonium.rng import Stream
 
 __all__ = [
     "binary_",
+    "binary_layer",
     "categorical_",
-    "centre_",
+    "centred_moments_",
     "gaussian_",
     "moments_",
     "normal",
@@ -192,6 +193,54 @@ def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tenso
     return out
 
 
+def binary_layer(
+    states: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    out: Tensor | None = None,
+    stream: Stream | None = None,
+) -> Tensor:
+    """Means of a layer of binary units given the other layer; with a stream also a draw.
+
+    The draw is that of `binary_` with inputs ``states @ weights``.
+
+    Parameters
+    ----------
+    states
+        Of the other layer, shape (rows, n).
+    weights, bias
+        Shapes (n, columns) and (columns,).
+    out
+        Overwritten with the draw, shape (rows, columns).
+    stream
+        Random numbers; None draws nothing. Goes together with ``out``.
+
+    Returns
+    -------
+    Tensor
+        sigmoid(states @ weights + bias), new memory of shape (rows, columns).
+    """
+    if states.dim() != 2 or states.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"states have shape {tuple(states.shape)}; pass rows of {weights.shape[0]} columns"
+        )
+    shape = (states.shape[0], weights.shape[1])
+    if (out is None) != (stream is None) or (out is not None and out.shape != shape):
+        raise ValueError(
+            f"a draw needs a stream and memory of shape {shape}; pass both, or neither"
+        )
+    tensors = [x for x in (states, weights, bias, out) if x is not None]
+    alike = all(x.dtype == states.dtype for x in tensors) and (out is None or out.is_contiguous())
+    if alike and _backend(states) is cpu and weights.device == bias.device == states.device:
+        _backend(states.new_empty(0, shape[1]), bias)
+        return cpu.binary_layer(states, weights, bias, out, stream)
+    inputs = product(states, weights)
+    mean = torch.sigmoid(inputs + bias)
+    if out is not None and stream is not None:
+        binary_(out.copy_(inputs), bias, stream)
+    return mean
+
+
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float = 1.0
 ) -> Tensor:
@@ -206,37 +255,52 @@ def moments_(
     scale
         Of the result.
     """
+    _check_moments(out, data, chains)
+    _backend(out).moments_(out, data, chains, scale)
+    return out
+
+
+def centred_moments_(
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    biases: tuple[Tensor, Tensor],
+    offsets: tuple[Tensor, Tensor],
+    scale: float = 1.0,
+) -> None:
+    """`moments_`, and then the centred gradient in place of the plain one.
+
+    Parameters
+    ----------
+    out, data, chains, scale
+        As for `moments_`.
+    biases
+        Gradient by the visible and by the hidden biases, overwritten too.
+    offsets
+        Of the visible and of the hidden units.
+    """
+    _check_moments(out, data, chains)
+    rows, columns = out.shape
+    for pair in (biases, offsets):
+        if [x.shape for x in pair] != [(rows,), (columns,)]:
+            raise ValueError(
+                f"weights have shape {(rows, columns)}, and biases or offsets "
+                f"{' and '.join(str(tuple(x.shape)) for x in pair)}; pass one for each row and one "
+                "for each column"
+            )
+    backend = _backend(out)
+    if any(x.dtype != out.dtype or not x.is_contiguous() for x in (*biases, *offsets)):
+        backend = reference
+    backend.centred_moments_(out, data, chains, biases, offsets, scale)
+
+
+def _check_moments(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> None:
     for v, h in (data, chains):
         if v.shape[0] != h.shape[0] or out.shape != (v.shape[1], h.shape[1]):
             raise ValueError(
                 f"visible rows of shape {tuple(v.shape)} and hidden rows of shape "
                 f"{tuple(h.shape)} do not make moments of shape {tuple(out.shape)}"
             )
-    _backend(out).moments_(out, data, chains, scale)
-    return out
-
-
-def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
-    """Turn a gradient by weights and biases into the centred one, in place.
-
-    Parameters
-    ----------
-    weights, a, b
-        Gradient by the weights, shape (rows, columns), and by the biases of rows and of columns.
-    mu, lam
-        Offsets of rows and of columns.
-    """
-    rows, columns = weights.shape
-    if not (a.shape == mu.shape == (rows,) and b.shape == lam.shape == (columns,)):
-        raise ValueError(
-            f"weights have shape {(rows, columns)}, a {tuple(a.shape)}, b {tuple(b.shape)}, mu "
-            f"{tuple(mu.shape)} and lam {tuple(lam.shape)}; pass one a and mu for each row, one b "
-            "and lam for each column"
-        )
-    backend = _backend(weights)
-    if any(tensor.dtype != weights.dtype for tensor in (a, b, mu, lam)):
-        backend = reference
-    backend.centre_(weights, a, b, mu, lam)
 
 
 def uniform(

@@ -126,8 +126,17 @@ def moments_(
 
 
 @torch.no_grad()
-def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
-    """The two outer products as one product of rank 2, then the two biases."""
-    weights.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
-    a.addmv_(weights, lam, alpha=-1)
-    b.addmv_(weights.T, mu, alpha=-1)
+def centred_moments_(
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    biases: tuple[Tensor, Tensor],
+    offsets: tuple[Tensor, Tensor],
+    scale: float,
+) -> None:
+    """The moments, two outer products as one product of rank 2, then the two biases."""
+    moments_(out, data, chains, scale)
+    (a, b), (mu, lam) = biases, offsets
+    out.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
+    a.addmv_(out, lam, alpha=-1)
+    b.addmv_(out.T, mu, alpha=-1)

@@ -1,21 +1,21 @@
-"""The compiled kernels for the CPU, in Numba."""
+"""The compiled kernels for the CPU, in Numba.
+
+Their functions call each other across files, while Numba's cache on disk watches only the file
+of the function that is called from Python: after a change here, delete ``__pycache__``. The tests
+do so by themselves.
+"""
 
 from __future__ import annotations
 
-from harmonium.kernels.cpu.draws import (
-    binary_,
-    categorical_,
-    gaussian_,
-    spin_,
-    sweeps_,
-    uniform_,
-)
-from harmonium.kernels.cpu.products import centre_, moments_, product
+from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
+from harmonium.kernels.cpu.products import binary_layer, centred_moments_, moments_, product
+from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
     "binary_",
+    "binary_layer",
     "categorical_",
-    "centre_",
+    "centred_moments_",
     "gaussian_",
     "moments_",
     "product",

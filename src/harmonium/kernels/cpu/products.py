@@ -1,10 +1,8 @@
-"""Products that skip zeros, and the centred gradient.
-
-Compiled functions that call each other stand in one file, because Numba's cache on disk watches
-one file a function.
-"""
+"""Products that skip zeros, and what is done with them while they are in the cache."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +11,15 @@ from torch import Tensor
 
 from harmonium.kernels import reference
 from harmonium.kernels.cpu.common import (
+    array,
     parallel,
     run,
     serial,
     trailing_zeros,
     worthwhile_threads,
 )
+from harmonium.kernels.cpu.draws import exp, fill_words, uniform
+from harmonium.rng import Stream
 
 # Skipping zeros pays where at most this share of the states is not zero, and where there is
 # enough to multiply (docs/design-notes.md, "Products that skip zeros").
@@ -27,7 +28,7 @@ _SPARSE_FROM = 4_000_000
 _LOOK_AT_ROWS = 8
 
 # As many partial sums on any number of threads, so that their total is the same.
-_CENTRE_BLOCKS = 16
+_BLOCKS = 16
 
 
 @serial
@@ -116,6 +117,40 @@ def _sparse_product(x, weights, out, n_blocks):
 
 
 @serial
+def _binary_layer_row(x, bias, out, words, draws):
+    """Inputs become means; with ``draws`` also states, by the comparison of `draws.binary_`."""
+    one = x.dtype.type(1)
+    for j in range(x.size):
+        x[j] = one + exp(-(x[j] + bias[j]))
+    if draws:
+        for j in range(x.size):
+            out[j] = one if x.dtype.type(uniform(words[j])) * x[j] < one else x.dtype.type(0)
+    for j in range(x.size):
+        x[j] = one / x[j]
+
+
+@serial
+def _binary_layer_rows(v, weights, bias, mean, out, sparse, draws, start, stop, k0, k1, c2, c3):
+    n = mean.shape[1]
+    q = (n + 3) // 4
+    words = np.empty(4 * q, np.uint32)
+    if sparse:
+        _sparse_product_rows(v, weights, mean, start, stop)
+    for row in range(start, stop):
+        if draws:
+            fill_words(words, q, row, k0, k1, c2, c3)
+        _binary_layer_row(mean[row], bias, out[row], words, draws)
+
+
+@parallel
+def _binary_layer(v, weights, bias, mean, out, sparse, draws, k0, k1, c2, c3, n_blocks):
+    rows = mean.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _binary_layer_rows(v, weights, bias, mean, out, sparse, draws, start, stop, k0, k1, c2, c3)
+
+
+@serial
 def _add_moments(out, v, h, scale, words, index, factors):
     """Add a phase's moments: to each unit's the rows of h in which it is on.
 
@@ -170,6 +205,13 @@ def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
         a[i] = a_i - to_a
 
 
+@serial
+def _finish_centring(b, to_b):
+    for k in range(to_b.shape[0]):
+        for j in range(b.size):
+            b[j] -= to_b[k, j]
+
+
 @parallel
 def _centre_blocks(weights, a, b, mu, lam, n_blocks):
     rows, columns = weights.shape
@@ -177,17 +219,37 @@ def _centre_blocks(weights, a, b, mu, lam, n_blocks):
     for k in prange(n_blocks):
         start, stop = rows * k // n_blocks, rows * (k + 1) // n_blocks
         _centre_rows(weights, a, b, mu, lam, to_b[k], start, stop)
-    for k in range(n_blocks):
-        for j in range(columns):
-            b[j] -= to_b[k, j]
+    _finish_centring(b, to_b)
+
+
+@parallel
+def _sparse_centred_moments(
+    out, v, h, scale, v_other, h_other, scale_other, a, b, mu, lam, n_blocks
+):
+    n, columns = out.shape
+    to_b = np.zeros((n_blocks, columns), out.dtype)
+    for k in prange(n_blocks):
+        start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
+        units, others = v[:, start:stop], v_other[:, start:stop]
+        _sparse_moments_of_units(out[start:stop], units, h, scale, others, h_other, scale_other)
+        _centre_rows(out, a, b, mu, lam, to_b[k], start, stop)
+    _finish_centring(b, to_b)
+
+
+@serial
+def _is_sparse_here(few, share):
+    n = 0
+    for row in few:
+        for j in range(row.size):
+            n += row[j] != 0
+    return n <= share * few.size
 
 
 def _is_sparse(states: Tensor, n_columns: int) -> bool:
     """Whether skipping zeros pays, as the first rows have it: rows are in random order."""
     if states.numel() * n_columns < _SPARSE_FROM or not states.is_contiguous():
         return False
-    few = states[:_LOOK_AT_ROWS]
-    return int(few.count_nonzero()) <= _SPARSE_UP_TO * few.numel()
+    return bool(_is_sparse_here(states.detach().numpy()[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
@@ -202,28 +264,68 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
     run(n_threads, _sparse_product, *arrays, n_threads)
 
 
+def binary_layer(
+    states: Tensor, weights: Tensor, bias: Tensor, out: Tensor | None, stream: Stream | None
+) -> Tensor:
+    """Means, and with a stream a draw, in the pass that makes the inputs or in one more."""
+    mean = states.new_empty(states.shape[0], weights.shape[1])
+    sparse = _is_sparse(states, weights.shape[1]) and weights.is_contiguous()
+    if not sparse:
+        torch.mm(states, weights, out=mean)
+    v, w, m = (tensor.detach().numpy() for tensor in (states, weights, mean))
+    h = m if out is None else out.numpy()
+    layer = (v, w, array(bias), m, h, sparse, stream is not None)
+    draw = (0, 0, 0, 0) if stream is None else stream.take()
+    n_blocks = min(worthwhile_threads(mean.numel()), len(mean))
+    if n_blocks <= 1:
+        _binary_layer_rows(*layer, 0, len(mean), *draw)
+    else:
+        run(n_blocks, _binary_layer, *layer, *draw, n_blocks)
+    return mean
+
+
+def _are_sparse(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> bool:
+    """Whether moments of both phases are made by looking up what is on."""
+    return (
+        all(_is_sparse(v, h.shape[1]) and h.is_contiguous() for v, h in (data, chains))
+        and all(tensor.dtype == out.dtype for tensor in (*data, *chains))
+        and out.is_contiguous()
+    )
+
+
+def _phases(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
+) -> tuple[Any, ...]:
+    gradient = out.detach().numpy()
+    v, h, v_other, h_other = (tensor.detach().numpy() for tensor in (*data, *chains))
+    kind = gradient.dtype.type
+    return gradient, v, h, kind(-scale / len(v)), v_other, h_other, kind(scale / len(v_other))
+
+
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> None:
     """Mean outer products of two phases in one pass over ``out`` where both are sparse."""
-    both = (*data, *chains)
-    if not (
-        all(_is_sparse(v, h.shape[1]) and h.is_contiguous() for v, h in (data, chains))
-        and all(tensor.dtype == out.dtype for tensor in both)
-        and out.is_contiguous()
-    ):
+    if _are_sparse(out, data, chains):
+        run(torch.get_num_threads(), _sparse_moments, *_phases(out, data, chains, scale), _BLOCKS)
+    else:
         reference.moments_(out, data, chains, scale)
-        return
-    gradient = out.detach().numpy()
-    v, h, v_other, h_other = (tensor.detach().numpy() for tensor in both)
-    kind = gradient.dtype.type
-    of_data, of_chains = kind(-scale / len(v)), kind(scale / len(v_other))
-    phases = (v, h, of_data, v_other, h_other, of_chains)
-    n_threads = torch.get_num_threads()
-    run(n_threads, _sparse_moments, gradient, *phases, n_threads)
 
 
-def centre_(weights: Tensor, a: Tensor, b: Tensor, mu: Tensor, lam: Tensor) -> None:
-    """The centred gradient in one pass over the weights."""
-    arrays = [tensor.detach().numpy() for tensor in (weights, a, b, mu, lam)]
-    run(worthwhile_threads(weights.numel()), _centre_blocks, *arrays, _CENTRE_BLOCKS)
+def centred_moments_(
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    biases: tuple[Tensor, Tensor],
+    offsets: tuple[Tensor, Tensor],
+    scale: float,
+) -> None:
+    """The moments, centred while they are in the cache, or in a second pass over the weights."""
+    by_bias = [tensor.detach().numpy() for tensor in (*biases, *offsets)]
+    if _are_sparse(out, data, chains):
+        phases = _phases(out, data, chains, scale)
+        run(torch.get_num_threads(), _sparse_centred_moments, *phases, *by_bias, _BLOCKS)
+    else:
+        reference.moments_(out, data, chains, scale)
+        n_threads = worthwhile_threads(out.numel())
+        run(n_threads, _centre_blocks, out.detach().numpy(), *by_bias, _BLOCKS)

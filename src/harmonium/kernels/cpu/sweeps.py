@@ -1,0 +1,381 @@
+"""Sweeps that follow the units that flip, between two layers of two-valued units.
+
+An input is a sum over the units that are on, kept as an integer of weights rounded to 16 bits,
+which halves what has to be read. Sums of integers are exact in any order and never drift. A draw
+that the rounding could decide is decided by the weights themselves, so that it is the draw of the
+exact input.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from numba import float32, int32, prange, uint32, uint64
+from torch import Tensor
+
+from harmonium.kernels.cpu.common import (
+    array,
+    parallel,
+    run,
+    serial,
+    trailing_zeros,
+    worthwhile_threads,
+)
+from harmonium.kernels.cpu.draws import exp, fill_words, uniform
+from harmonium.rng import Stream
+
+# Weights are rounded to integers of this size at the most, a bit less than 16 bits hold.
+_MOST = 32_766
+_LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
+
+# What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
+# follow flips"): one addition, looking at one unit, rounding one weight; one multiplication, and
+# how many rows double its cost; one addition where zeros are skipped; the calls of a sweep.
+_ADDITION = 0.045
+_LOOK = 2.5
+_ROUNDING = 0.85
+_MULTIPLICATION = 0.024
+_FEW_ROWS = 13
+_SPARSE_ADDITION = 0.084
+_CALLS = 40_000
+
+_scratch = threading.local()
+
+
+@serial
+def _largest_in_rows(bits, by_row, by_column, start, stop):
+    """Largest absolute weights, as the bits of float32: ordered as the numbers are, NaN on top."""
+    for i in range(start, stop):
+        largest = int32(0)
+        for j in range(bits.shape[1]):
+            size = int32(bits[i, j] & int32(0x7FFFFFFF))
+            largest = max(largest, size)
+            by_column[j] = max(by_column[j], size)
+        by_row[i] = largest
+
+
+@parallel
+def _largest(bits, n_blocks):
+    """Of each row and, in parts, of each column."""
+    n = bits.shape[0]
+    by_row = np.empty(n, np.int32)
+    by_column = np.zeros((n_blocks, bits.shape[1]), np.int32)
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _largest_in_rows(bits, by_row, by_column[b], start, stop)
+    return by_row, by_column
+
+
+@serial
+def _round_lines(weights, by_row, by_column, q, qt, start, stop):
+    """A cache line's rows at a time: each weight by its column's scale (q) and its row's (qt).
+
+    Four rows make 64-bit words of the turned matrix, and eight words a line: integers stored one
+    by one would take most of the time.
+    """
+    n, m = weights.shape
+    half = float32(0.5)
+    packed = np.empty((_WORDS, m), np.uint64)
+    words = qt.view(np.uint64)
+    for line in range(start, stop):
+        packed[:] = 0
+        for row in range(min(_LINE, n - _LINE * line)):
+            i, shift = _LINE * line + row, uint64(16 * (row % 4))
+            from_row, to_row, to_words, scale = weights[i], q[i], packed[row // 4], by_row[i]
+            for j in range(m):
+                to_row[j] = int32(np.floor(from_row[j] * by_column[j] + half))
+            for j in range(m):
+                w = int32(np.floor(from_row[j] * scale + half))
+                to_words[j] |= uint64(uint32(w) & uint32(0xFFFF)) << shift
+        for j in range(m):
+            to_line = words[j, _WORDS * line : _WORDS * (line + 1)]
+            for k in range(_WORDS):
+                to_line[k] = packed[k, j]
+
+
+@parallel
+def _round_blocks(weights, by_row, by_column, q, qt, n_blocks):
+    lines = qt.shape[1] // _LINE
+    for b in prange(n_blocks):
+        start, stop = lines * b // n_blocks, lines * (b + 1) // n_blocks
+        _round_lines(weights, by_row, by_column, q, qt, start, stop)
+
+
+@serial
+def _has_only(x, low):
+    """Whether each state is ``low`` or 1."""
+    others = 0
+    for row in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            others += x[row, j] != low and x[row, j] != 1
+    return others == 0
+
+
+@serial
+def _add_integers(total, index, n, rows, sign):
+    """Add ``n`` rows if ``sign`` is 0, subtract them if it is -1: t - s = ~(~t + s).
+
+    The casts keep Numba from working in 64 bits.
+    """
+    k = 0
+    while k + 8 <= n:
+        r0, r1, r2, r3 = (
+            rows[index[k]],
+            rows[index[k + 1]],
+            rows[index[k + 2]],
+            rows[index[k + 3]],
+        )
+        r4, r5, r6, r7 = (
+            rows[index[k + 4]],
+            rows[index[k + 5]],
+            rows[index[k + 6]],
+            rows[index[k + 7]],
+        )
+        for j in range(total.size):
+            s01, s23 = int32(int32(r0[j]) + int32(r1[j])), int32(int32(r2[j]) + int32(r3[j]))
+            s45, s67 = int32(int32(r4[j]) + int32(r5[j])), int32(int32(r6[j]) + int32(r7[j]))
+            s = int32(int32(s01 + s23) + int32(s45 + s67))
+            total[j] = int32(int32(total[j] ^ sign) + s) ^ sign
+        k += 8
+    while k + 2 <= n:
+        r0, r1 = rows[index[k]], rows[index[k + 1]]
+        for j in range(total.size):
+            s = int32(int32(r0[j]) + int32(r1[j]))
+            total[j] = int32(int32(total[j] ^ sign) + s) ^ sign
+        k += 2
+    if k < n:
+        r0 = rows[index[k]]
+        for j in range(total.size):
+            total[j] = int32(int32(total[j] ^ sign) + int32(r0[j])) ^ sign
+
+
+@serial
+def _follow(old, new, index, total, rows):
+    """Bring the other layer's inputs from the old states to the new; returns how many rose.
+
+    States are bytes, eight to a word: words that did not change are passed over.
+    """
+    olds, news = old.view(np.uint64), new.view(np.uint64)
+    up, down = 0, index.size
+    for k in range(olds.size):
+        changed = olds[k] ^ news[k]
+        if changed != 0:
+            risen, fallen = changed & news[k], changed & olds[k]
+            while risen != 0:
+                index[up] = 8 * k + int32(trailing_zeros(risen) >> uint64(3))
+                up += 1
+                risen &= risen - uint64(1)
+            while fallen != 0:
+                down -= 1
+                index[down] = 8 * k + int32(trailing_zeros(fallen) >> uint64(3))
+                fallen &= fallen - uint64(1)
+            olds[k] = news[k]
+    n_down = index.size - down
+    _add_integers(total, index, up, rows, int32(0))
+    _add_integers(total, index[down:], n_down, rows, int32(-1))
+    return up - n_down
+
+
+@serial
+def _exact_input(weights, states, unit):
+    """The sum of a row of weights over the units that are on, in float64."""
+    total = 0.0
+    words = states.view(np.uint64)
+    for k in range(words.size):
+        on = words[k]
+        while on != 0:
+            total += weights[unit, 8 * k + int32(trailing_zeros(on) >> uint64(3))]
+            on &= on - uint64(1)
+    return total
+
+
+@serial
+def _draw_two_states(
+    inputs, units, largest, bias, step, n_on, weights, others, step_others, words, odds, doubt,
+    states,
+):  # fmt: skip
+    """States 0 and 1 from rounded inputs, or from exact ones where the rounding could matter.
+
+    A state is 1 where u (1 + exp(-step x)) < 1. The left side is off by less than 1.1 times the
+    error of the exponent, as a share of itself, as long as that is small: by ``n_on`` roundings
+    of half a unit each.
+    """
+    one = float32(1)
+    halves = float32(0.5) * step * float32(n_on)
+    off = float32(1.1) * halves if halves * largest < float32(0.15) else float32(np.inf)
+    for j in range(bias.size):
+        x = float32(inputs[j]) * units[j] + bias[j]
+        odds[j] = uniform(words[j]) * (one + exp(-step * x))
+    for j in range(bias.size):
+        states[j] = odds[j] < one
+        doubt[j] = abs(odds[j] - one) <= off * units[j] * odds[j]
+    doubts = doubt.view(np.uint64)
+    for k in range(doubts.size):
+        if doubts[k] != 0:
+            for j in range(8 * k, min(8 * k + 8, bias.size)):
+                if doubt[j] != 0:
+                    x = float32(step_others * _exact_input(weights, others, j) + bias[j])
+                    states[j] = uniform(words[j]) * (one + exp(-step * x)) < one
+
+
+@serial
+def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
+    """Make ``n`` sweeps h -> v -> h of some chains, one chain after the other."""
+    (q, units_v, a, low_v), (qt, units_h, b, low_h) = visible, hidden
+    n_v, n_h = v.shape[1], h.shape[1]
+    most = max(n_v, n_h)
+    q_v, q_h = (n_v + 3) // 4, (n_h + 3) // 4
+    step_v, step_h = float32(1 - low_v), float32(1 - low_h)
+    old_v, old_h = np.empty((n_v + 7) // 8 * 8, np.uint8), np.empty((n_h + 7) // 8 * 8, np.uint8)
+    new_v, new_h = np.zeros_like(old_v), np.zeros_like(old_h)
+    doubt_v, doubt_h = np.zeros_like(old_v), np.zeros_like(old_h)
+    to_v, to_h = np.empty(n_v, np.int32), np.empty(n_h, np.int32)
+    words, odds = np.empty(most + 3, np.uint32), np.empty(most, np.float32)
+    index = np.empty(most, np.int32)
+    turned = weights.T
+    largest_v, largest_h = units_v.max(), units_h.max()
+    for row in range(start, stop):
+        for j in range(n_h):
+            new_h[j] = h[row, j] != low_h
+        # everything off, and from there as from any other state
+        old_v[:], old_h[:], to_v[:], to_h[:] = 0, 0, 0, 0
+        on_v, on_h = 0, 0
+        for sweep in range(n):
+            first, last = at[2 * sweep], at[2 * sweep + 1]
+            on_h += _follow(old_h, new_h, index, to_v, qt)
+            fill_words(words, q_v, row, key[0], key[1], first[0], first[1])
+            _draw_two_states(
+                to_v, units_v, largest_v, a, step_v, on_h, weights, new_h, step_h, words, odds,
+                doubt_v, new_v,
+            )  # fmt: skip
+            if sweep < n - 1 or not ends:
+                on_v += _follow(old_v, new_v, index, to_h, q)
+                fill_words(words, q_h, row, key[0], key[1], last[0], last[1])
+                _draw_two_states(
+                    to_h, units_h, largest_h, b, step_h, on_v, turned, new_v, step_v, words, odds,
+                    doubt_h, new_h,
+                )  # fmt: skip
+        for j in range(n_v):
+            v[row, j] = step_v * new_v[j] + low_v
+        for j in range(n_h):
+            h[row, j] = step_h * new_h[j] + low_h
+
+
+@parallel
+def _flip_blocks(v, h, weights, visible, hidden, n, ends, key, at, n_blocks):
+    rows = v.shape[0]
+    for k in prange(n_blocks):
+        start, stop = rows * k // n_blocks, rows * (k + 1) // n_blocks
+        _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop)
+
+
+def sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Tensor, int],
+    n: int,
+    stream: Stream,
+    ends: bool,
+) -> bool:
+    """Make the sweeps by following flips, where that is exact and pays; else do nothing.
+
+    With units of states -1 and 1 in the other layer, what lies below its lower states is a part
+    of the bias, and a flip counts twice.
+    """
+    if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
+        return False
+    v, h, w = (x.detach().numpy() for x in (*chains, weights))
+    if not _has_only(h, np.float32(hidden[1])):
+        return False
+    rounded = _rounded(w)
+    if rounded is None:
+        return False
+    q, qt, units_v, units_h = rounded
+    (a, low_v), (b, low_h) = ((array(bias), low) for bias, low in (visible, hidden))
+    if low_h:
+        a, units_v = a + low_h * w.sum(1, dtype=np.float64).astype(np.float32), 2 * units_v
+    if low_v:
+        b, units_h = b + low_v * w.sum(0, dtype=np.float64).astype(np.float32), 2 * units_h
+    layers = (q, units_v, a, low_v), (qt, units_h, b, low_h)
+    key, at = _next_draws(stream.at(stream.position), 2 * n)
+
+    few = max(2, min(8, len(v) // 32))
+    v_few, h_few = v[:few].copy(), h[:few].copy()
+    _flip_rows(v_few, h_few, w, *layers, 1, False, key, at, 0, len(v_few))
+    flips = (v_few != v[:few]).mean(), (h_few != h[:few]).mean()
+    on = (v_few == 1).mean(), (h[:few] == 1).mean()
+    if not _following_pays(len(v), w.shape, n, flips, on):
+        return False
+
+    arguments = (v, h, w, *layers, n, ends, key, at)
+    n_blocks = min(worthwhile_threads(n * (v.size + h.size)), len(v))
+    if n_blocks <= 1:
+        _flip_rows(*arguments, 0, len(v))
+    else:
+        run(n_blocks, _flip_blocks, *arguments, n_blocks)
+    stream.position += 2 * n
+    return True
+
+
+def _rounded(weights: Any) -> tuple[Any, Any, Any, Any] | None:
+    """Weights in 16 bits in both orientations, and units: of each row and of each column.
+
+    None where a weight is not finite.
+    """
+    n_threads = worthwhile_threads(weights.size)
+    in_rows, in_blocks = run(n_threads, _largest, weights.view(np.int32), n_threads)
+    largest = [bits.view(np.float32) for bits in (in_rows, in_blocks.max(0))]
+    if not np.isfinite(largest[0]).all():
+        return None
+    units = [x / np.float32(_MOST) for x in largest]
+    scales = [np.divide(_MOST, x, out=np.zeros_like(x), where=x > 1e-30) for x in largest]
+    q, qt = _integers(*weights.shape)
+    run(n_threads, _round_blocks, weights, *scales, q, qt, n_threads)
+    return q, qt, *units
+
+
+def _next_draws(stream: Stream, n: int) -> tuple[tuple[int, int], Any]:
+    """Key, and counter words 2 and 3 of each of the next draws, shape (n, 2)."""
+    taken = [stream.take() for _ in range(n)]
+    return taken[0][:2], np.array([words[2:] for words in taken])
+
+
+def _integers(n_visible: int, n_hidden: int) -> list[Any]:
+    """Memory for the rounded weights in both orientations, this thread's own, kept."""
+    kept = getattr(_scratch, "integers", None)
+    if kept is None or (len(kept[0]), len(kept[1])) != (n_visible, n_hidden):
+        # rows begin with a cache line, as torch's memory does
+        widths = (-(-n // _LINE) * _LINE for n in (n_hidden, n_visible))
+        kept = [
+            torch.empty((rows, width), dtype=torch.int16).numpy()
+            for rows, width in zip((n_visible, n_hidden), widths, strict=True)
+        ]
+        _scratch.integers = kept
+    return kept
+
+
+def _following_pays(
+    rows: int,
+    shape: tuple[int, int],
+    n: int,
+    flips: tuple[float, float],
+    on: tuple[float, float],
+) -> bool:
+    """Whether sweeps that follow flips take less time than products, in ns of one core a chain.
+
+    A function of the states alone, not of the clock: the same run takes the same way again.
+    """
+    n_visible, n_hidden = shape
+    size, n_threads = n_visible * n_hidden, torch.get_num_threads()
+    first = size * (sum(on) * _ADDITION + _ROUNDING / rows)
+    later = size * sum(flips) * _ADDITION
+    idle = -(-rows // n_threads) * n_threads / rows
+    following = (first + (n - 1) * later + n * (n_visible + n_hidden) * _LOOK) * idle
+    multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
+    up = min(multiplication, on[0] * _SPARSE_ADDITION)
+    products = n * (size * (up + multiplication) + _CALLS * n_threads / rows)
+    return following < products
