@@ -16,7 +16,7 @@ from torch import Tensor
 
 import oracle
 from harmonium import RBM, Binary, Gibbs, Spin, kernels, sampling
-from harmonium.kernels.cpu import draws
+from harmonium.kernels.cpu import sweeps as cpu_sweeps
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, start_random
 from test_no_drift import LEAST_P, drift_p_value, small_model
@@ -51,7 +51,7 @@ def following(whether: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[b
         return answers[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(draws, "_following_pays", lambda *_: whether)
+        patch.setattr(cpu_sweeps, "_following_pays", lambda *_: whether)
         patch.setattr(kernels, "sweeps_", answered)
         yield answers
 
@@ -144,7 +144,7 @@ def test_what_rounding_could_decide_is_decided_by_the_weights(
     visible: str, hidden: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights of one bit, of four and of nine still give the same draws."""
-    monkeypatch.setattr(draws, "_MOST", most)
+    monkeypatch.setattr(cpu_sweeps, "_MOST", most)
     both_ways(model(visible, hidden, 65, 130), 40, 5, monkeypatch)
 
 
@@ -230,7 +230,7 @@ def turned(rbm: RBM, chains: ChainState) -> None:
 def test_what_cannot_be_followed_is_left_as_it_was(
     change: Callable[[RBM, ChainState], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draws, "_following_pays", lambda *_: True)
+    monkeypatch.setattr(cpu_sweeps, "_following_pays", lambda *_: True)
     assert refused(lambda rbm, chains: None)[0]
     done, chains, before, position = refused(change)
     assert not done
@@ -253,10 +253,10 @@ def test_where_few_units_flip_they_are_followed() -> None:
     """As README's model does (0.05 and 0.2 flip), and where nothing of a sweep is left to save."""
     trained = {"flips": (0.05, 0.2), "on": (0.13, 0.5)}
     restless = {"flips": (0.5, 0.5), "on": (0.5, 0.5)}
-    assert draws._following_pays(1000, (784, 500), 50, **trained)
-    assert draws._following_pays(500, (784, 500), 10, **trained)
-    assert not draws._following_pays(500, (784, 500), 50, **restless)
-    assert not draws._following_pays(500, (784, 500), 1, **trained)
+    assert cpu_sweeps._following_pays(1000, (784, 500), 50, **trained)
+    assert cpu_sweeps._following_pays(500, (784, 500), 10, **trained)
+    assert not cpu_sweeps._following_pays(500, (784, 500), 50, **restless)
+    assert not cpu_sweeps._following_pays(500, (784, 500), 1, **trained)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -145,7 +145,7 @@ def test_uniforms_are_midpoints_of_the_high_bits() -> None:
 
 def test_the_ends_of_the_interval_are_left_out() -> None:
     """The largest and the smallest word, which no test would meet by chance."""
-    ends = [cpu.draws._uniform(np.uint32(word)) for word in (0, 2**32 - 1)]
+    ends = [cpu.draws.uniform(np.uint32(word)) for word in (0, 2**32 - 1)]
     assert ends == [2.0**-24, 1 - 2.0**-24]
 
 
@@ -506,39 +506,87 @@ def test_a_product_is_the_product(
     assert torch.equal(kernels.product(states, weights), out)
 
 
+# Rows of the data and of the chains: words of 64 rows with and without a rest.
+PHASES = [(9, 21), (64, 130)]
+
+
 @pytest.mark.usefixtures("any_size", "threads")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("rows", PHASES, ids=str)
 @pytest.mark.parametrize("scale", [1.0, 0.3])
-def test_moments_are_the_moments(density: float, scale: float, dtype: torch.dtype) -> None:
-    # the chains are more than the rows of the batch
-    v, h = sparse(9, 41, density, dtype), some(9, 13, dtype=dtype)
-    v_chains, h_chains = sparse(21, 41, density, dtype, seed=2), some(21, 13, dtype=dtype, seed=3)
+def test_moments_are_the_moments(
+    density: float, rows: tuple[int, int], scale: float, dtype: torch.dtype
+) -> None:
+    n, n_chains = rows
+    v, h = sparse(n, 41, density, dtype), some(n, 13, dtype=dtype)
+    v_chains = sparse(n_chains, 41, density, dtype, seed=2)
+    h_chains = some(n_chains, 13, dtype=dtype, seed=3)
     out = torch.full((41, 13), torch.nan, dtype=dtype)
     kernels.moments_(out, (v, h), (v_chains, h_chains), scale)
-    expected = v_chains.T.double() @ h_chains.double() / 21 - v.T.double() @ h.double() / 9
+    of_data, of_chains = v.T.double() @ h.double(), v_chains.T.double() @ h_chains.double()
+    expected = of_chains / n_chains - of_data / n
     size = h.abs().max().item() + h_chains.abs().max().item()
-    assert (out - scale * expected).abs().max() <= rounding(21 + 9, size, dtype)
+    assert (out - scale * expected).abs().max() <= rounding(n + n_chains, size, dtype)
 
 
-@pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("any_size", "threads")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("density", [0.13, 0.5])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (50, 37)], ids=str)
 def test_the_compiled_centring_equals_the_reference(
-    shape: tuple[int, int], dtype: torch.dtype
+    shape: tuple[int, int], density: float, dtype: torch.dtype
 ) -> None:
     rows, columns = shape
-    arguments = [some(*shape, dtype=dtype, scale=1.0)]
-    for seed, n in enumerate((rows, columns, rows, columns)):
-        arguments.append(some(n, dtype=dtype, seed=seed, scale=1.0))
-    compiled, expected = ([a.clone() for a in arguments] for _ in range(2))
-    kernels.centre_(*compiled)
-    reference.centre_(*expected)
-    size = max(a.abs().max().item() for a in (*arguments, *expected))
-    for got, want in zip(compiled, expected, strict=True):
-        assert (got - want).abs().max() <= rounding(rows + columns + 2, size**2, dtype)
-    for offset, given in zip(compiled[3:], arguments[3:], strict=True):
-        assert torch.equal(offset, given)
+    phases = [
+        (sparse(n, rows, density, dtype, seed=n), some(n, columns, dtype=dtype, seed=n, scale=1))
+        for n in (9, 70)
+    ]
+    by_bias = [some(n, dtype=dtype, seed=n, scale=1) for n in shape]
+    offsets = tuple(some(n, dtype=dtype, seed=n + 1, scale=1) for n in shape)
+    before = [offset.clone() for offset in offsets]
+    results = []
+    for backend in (kernels, reference):
+        out, biases = torch.full(shape, torch.nan, dtype=dtype), [x.clone() for x in by_bias]
+        backend.centred_moments_(out, *phases, biases, offsets, 0.7)
+        results.append((out, *biases))
+    size = max(x.abs().max().item() for x in results[1])
+    for got, want in zip(*results, strict=True):
+        n_terms = rows + columns + 2 + 9 + 70
+        assert (got - want).abs().max() <= rounding(n_terms, (1 + size) ** 2, dtype)
+    assert all(torch.equal(a, b) for a, b in zip(offsets, before, strict=True))
+
+
+@pytest.mark.usefixtures("any_size", "threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("density", [0.0, 0.13, 1.0])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 37, 5), (60, 64, 150)], ids=str)
+def test_a_layer_has_its_means_and_draws_as_its_draw_does(
+    shape: tuple[int, int, int], density: float, dtype: torch.dtype
+) -> None:
+    rows, n, columns = shape
+    states = sparse(rows, n, density, dtype)
+    weights, bias = some(n, columns, dtype=dtype, scale=1), some(columns, dtype=dtype, seed=4)
+    out, s = torch.full((rows, columns), torch.nan, dtype=dtype), stream()
+    mean = kernels.binary_layer(states, weights, bias, out, s)
+    inputs = kernels.product(states, weights)
+    expected = torch.sigmoid(inputs.double() + bias.double())
+    assert (mean - expected).abs().max() <= 4e-7  # the compiled exponential is float32's
+    assert torch.equal(out, kernels.binary_(inputs, bias, stream()))
+    assert s == stream(position=4)
+    assert torch.equal(kernels.binary_layer(states, weights, bias), mean)
+
+
+def test_a_layer_that_no_compiled_loop_can_take() -> None:
+    states, weights, bias = torch.rand(6, 5).T, torch.rand(6, 4), torch.rand(4)
+    out = torch.empty(5, 4)
+    mean = kernels.binary_layer(states, weights, bias, out, stream())
+    compiled = torch.empty(5, 4)
+    again = kernels.binary_layer(states.contiguous(), weights, bias, compiled, stream())
+    torch.testing.assert_close(mean, again)
+    assert torch.equal(out, compiled)
+    half = [x.half() for x in (states, weights, bias)]
+    torch.testing.assert_close(kernels.binary_layer(*half).float(), mean, rtol=0, atol=1e-2)
 
 
 def test_skipping_zeros_gives_the_same_bits_on_any_number_of_threads() -> None:
@@ -546,14 +594,18 @@ def test_skipping_zeros_gives_the_same_bits_on_any_number_of_threads() -> None:
     states, h = sparse(100, 784, 0.13, torch.float32), some(100, 300, dtype=torch.float32)
     weights = some(784, 300, dtype=torch.float32)
     offsets = weights[:, 0].contiguous(), weights[0].contiguous()
+    bias_v, bias_h = states.mean(0), h.mean(0)
     before, results = torch.get_num_threads(), []
     try:
         for n in (1, 2, 3, 7):
             torch.set_num_threads(n)
-            gradient = kernels.moments_(torch.empty(784, 300), (states, h), (states[:60], h[:60]))
-            by_bias = states.mean(0), h.mean(0)
-            kernels.centre_(gradient, *by_bias, *offsets)
-            results.append((kernels.product(states, weights), gradient, *by_bias))
+            phases = (states, h), (states[:60], h[:60])
+            moments = kernels.moments_(torch.empty(784, 300), *phases)
+            gradient, by_bias = torch.empty(784, 300), (bias_v.clone(), bias_h.clone())
+            kernels.centred_moments_(gradient, *phases, by_bias, offsets)
+            mean = kernels.binary_layer(states, weights, bias_h)
+            product = kernels.product(states, weights)
+            results.append((product, mean, moments, gradient, *by_bias))
     finally:
         torch.set_num_threads(before)
     for result in results[1:]:
@@ -616,6 +668,15 @@ def test_what_cannot_be_multiplied_is_refused() -> None:
         kernels.product(v, out, torch.empty(4, 2))
     with pytest.raises(ValueError, match="do not make moments"):
         kernels.moments_(out, (v, h), (v, h[:2]))
-    with pytest.raises(ValueError, match="one b and lam for each column"):
-        kernels.centre_(out, v[0], h[0], v[0], v[0])
+    with pytest.raises(ValueError, match="do not make moments"):
+        kernels.centred_moments_(out, (v, h), (v, h[:2]), (v[0], h[0]), (v[0], h[0]))
+    with pytest.raises(ValueError, match="one for each row and one for each column"):
+        kernels.centred_moments_(out, (v, h), (v, h), (v[0], h[0]), (v[0], v[0]))
+    with pytest.raises(ValueError, match="pass rows of 5 columns"):
+        kernels.binary_layer(v, torch.ones(5, 2), h[0])
+    with pytest.raises(ValueError, match="one parameter for each column"):
+        kernels.binary_layer(v, out, v[0])
+    for half in ({"out": torch.ones(3, 2)}, {"stream": stream()}):
+        with pytest.raises(ValueError, match="pass both, or neither"):
+            kernels.binary_layer(v, out, h[0], **half)
     assert torch.equal(out, torch.zeros(4, 2))
