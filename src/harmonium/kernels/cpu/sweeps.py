@@ -199,7 +199,7 @@ def _draw_two_states(
 ):  # fmt: skip
     """States 0 and 1 from rounded inputs, or from exact ones where the rounding could matter.
 
-    A state is 1 where u (1 + exp(-step x)) < 1. The left side is off by less than 1.1 times the
+    A state is 1 where u + u exp(-step x) < 1. The second term is off by less than 1.1 times the
     error of the exponent, as a share of itself, as long as that is small: by ``n_on`` roundings
     of half a unit each.
     """
@@ -211,7 +211,9 @@ def _draw_two_states(
         odds[j] = uniform(words[j]) * (one + exp(-step * x))
     for j in range(bias.size):
         states[j] = odds[j] < one
-        doubt[j] = abs(odds[j] - one) <= off * units[j] * odds[j]
+        # written so that what is no number, infinity times nothing, is in doubt
+        second = odds[j] - uniform(words[j])
+        doubt[j] = not (abs(odds[j] - one) > off * units[j] * second)
     doubts = doubt.view(np.uint64)
     for k in range(doubts.size):
         if doubts[k] != 0:
@@ -371,11 +373,11 @@ def _following_pays(
     """
     n_visible, n_hidden = shape
     size, n_threads = n_visible * n_hidden, torch.get_num_threads()
+    multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
+    up = min(multiplication, on[0] * _SPARSE_ADDITION)
     first = size * (sum(on) * _ADDITION + _ROUNDING / rows)
     later = size * sum(flips) * _ADDITION
     idle = -(-rows // n_threads) * n_threads / rows
-    following = (first + (n - 1) * later + n * (n_visible + n_hidden) * _LOOK) * idle
-    multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
-    up = min(multiplication, on[0] * _SPARSE_ADDITION)
+    following = (first + (n - 1) * later + n * (n_visible + n_hidden) * _LOOK) * idle + size * up
     products = n * (size * (up + multiplication) + _CALLS * n_threads / rows)
     return following < products
