@@ -34,7 +34,7 @@ _LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
 # What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
 # follow flips"): one addition, looking at one unit, rounding one weight; one multiplication, and
 # how many rows double its cost; one addition where zeros are skipped; the calls of a sweep.
-_ADDITION = 0.045
+_ADDITION = 0.055
 _LOOK = 2.5
 _ROUNDING = 0.85
 _MULTIPLICATION = 0.024
