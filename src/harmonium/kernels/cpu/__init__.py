@@ -8,7 +8,12 @@ do so by themselves.
 from __future__ import annotations
 
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
-from harmonium.kernels.cpu.products import binary_layer, centred_moments_, moments_, product
+from harmonium.kernels.cpu.products import (
+    binary_layer,
+    centred_moments_,
+    moments_,
+    product,
+)
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [

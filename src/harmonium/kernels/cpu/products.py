@@ -151,35 +151,35 @@ def _binary_layer(v, weights, bias, mean, out, sparse, draws, k0, k1, c2, c3, n_
 
 
 @serial
-def _add_moments(out, v, h, scale, words, index, factors):
+def _add_moments(out, v, h, scale, start, stop, words, index, factors):
     """Add a phase's moments: to each unit's the rows of h in which it is on.
 
     A word holds one unit's states in 64 rows, a bit for each.
     """
     for first in range(0, v.shape[0], 64):
-        rows, hidden = v[first : first + 64], h[first : first + 64]
+        hidden = h[first : first + 64]
         words[:] = 0
-        for row in range(rows.shape[0]):
-            states, bit = rows[row], uint64(1) << uint64(row)
+        for row in range(hidden.shape[0]):
+            states, bit = v[first + row, start:stop], uint64(1) << uint64(row)
             for i in range(words.size):
                 words[i] |= bit if states[i] != 0 else uint64(0)
         for i in range(words.size):
             word, n = words[i], 0
             while word != 0:
                 row = int32(trailing_zeros(word))
-                index[n], factors[n] = row, scale * rows[row, i]
+                index[n], factors[n] = row, scale * v[first + row, start + i]
                 n += 1
                 word &= word - uint64(1)
-            _add_rows(out[i], index, factors, n, hidden)
+            _add_rows(out[start + i], index, factors, n, hidden)
 
 
 @serial
-def _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other):
-    out[:] = 0
-    words = np.empty(out.shape[0], np.uint64)
+def _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop):
+    out[start:stop] = 0
+    words = np.empty(stop - start, np.uint64)
     index, factors = np.empty(64, np.int32), np.empty(64, out.dtype)
-    _add_moments(out, v, h, scale, words, index, factors)
-    _add_moments(out, v_other, h_other, scale_other, words, index, factors)
+    _add_moments(out, v, h, scale, start, stop, words, index, factors)
+    _add_moments(out, v_other, h_other, scale_other, start, stop, words, index, factors)
 
 
 @parallel
@@ -187,8 +187,7 @@ def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
     n = out.shape[0]
     for b in prange(n_blocks):
         start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
-        units, others = v[:, start:stop], v_other[:, start:stop]
-        _sparse_moments_of_units(out[start:stop], units, h, scale, others, h_other, scale_other)
+        _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop)
 
 
 # sums in any order, which is what lets LLVM vectorise them
@@ -230,8 +229,7 @@ def _sparse_centred_moments(
     to_b = np.zeros((n_blocks, columns), out.dtype)
     for k in prange(n_blocks):
         start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
-        units, others = v[:, start:stop], v_other[:, start:stop]
-        _sparse_moments_of_units(out[start:stop], units, h, scale, others, h_other, scale_other)
+        _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop)
         _centre_rows(out, a, b, mu, lam, to_b[k], start, stop)
     _finish_centring(b, to_b)
 

@@ -40,7 +40,7 @@ _ROUNDING = 0.85
 _MULTIPLICATION = 0.024
 _FEW_ROWS = 13
 _SPARSE_ADDITION = 0.084
-_CALLS = 40_000
+_CALLS = 80_000
 
 _scratch = threading.local()
 
