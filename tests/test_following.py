@@ -40,6 +40,12 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+def choose(whether: bool, patch: pytest.MonkeyPatch) -> None:
+    """Make the costs say so, whatever they are."""
+    patch.setattr(cpu_sweeps._Costs, "are_too_high", lambda *_: not whether)
+    patch.setattr(cpu_sweeps._Costs, "are_low_at", lambda *_: whether)
+
+
 @contextmanager
 def following(whether: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Follow flips whenever it is exact, or never; gives what each call of the kernel answered."""
@@ -51,7 +57,7 @@ def following(whether: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[b
         return answers[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(cpu_sweeps, "_following_pays", lambda *_: whether)
+        choose(whether, patch)
         patch.setattr(kernels, "sweeps_", answered)
         yield answers
 
@@ -230,7 +236,7 @@ def turned(rbm: RBM, chains: ChainState) -> None:
 def test_what_cannot_be_followed_is_left_as_it_was(
     change: Callable[[RBM, ChainState], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu_sweeps, "_following_pays", lambda *_: True)
+    choose(True, monkeypatch)
     assert refused(lambda rbm, chains: None)[0]
     done, chains, before, position = refused(change)
     assert not done
@@ -249,14 +255,55 @@ def test_what_is_held_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (chains.visible[:, :5] == 1).all()
 
 
-def test_where_few_units_flip_they_are_followed() -> None:
-    """As README's model does (0.05 and 0.2 flip), and where nothing of a sweep is left to save."""
-    trained = {"flips": (0.05, 0.2), "on": (0.13, 0.5)}
-    restless = {"flips": (0.5, 0.5), "on": (0.5, 0.5)}
-    assert cpu_sweeps._following_pays(1000, (784, 500), 50, **trained)
-    assert cpu_sweeps._following_pays(500, (784, 500), 10, **trained)
-    assert not cpu_sweeps._following_pays(500, (784, 500), 50, **restless)
-    assert not cpu_sweeps._following_pays(500, (784, 500), 1, **trained)
+Costs = cpu_sweeps._Costs
+TRAINED, RESTLESS = (0.05, 0.2), (0.5, 0.5)  # shares that flip; the first are README's model's
+ON = (0.13, 0.5)
+
+
+def test_where_few_units_flip_they_are_followed(threads: int) -> None:
+    for rows, n in ((1000, 50), (500, 10), (100, 5)):
+        costs = Costs(rows, (784, 500), n, ON)
+        assert not costs.are_too_high(2)
+        assert costs.are_low_at(*TRAINED)
+    assert not Costs(500, (784, 500), 50, (0.5, 0.5)).are_low_at(*RESTLESS)
+
+
+def test_one_sweep_is_not_worth_a_trial() -> None:
+    """The first sweep adds up everything that is on, whatever flips later."""
+    assert Costs(500, (784, 500), 1, ON).are_too_high(8)
+
+
+def test_a_trial_in_vain_may_not_cost_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = Costs(100, (784, 500), 2, ON)
+    assert costs.are_too_high(3)
+    assert costs.are_low_at(0, 0)
+    monkeypatch.setattr(cpu_sweeps, "_IN_VAIN", 1.0)
+    assert not costs.are_too_high(3)
+
+
+@pytest.mark.parametrize("flipping", [TRAINED, RESTLESS])
+def test_chains_on_trial_tell_how_many_units_flip(
+    flipping: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strong fields hold the units of one model, and nothing those of the other."""
+    held = flipping is TRAINED
+    rbm = RBM(Binary(60), Binary(40))
+    with torch.no_grad():
+        rbm.visible.bias[::2] = 8.0 * held
+        rbm.visible.bias[1::2] = -8.0 * held
+        rbm.hidden.bias.fill_(3.0 * held)
+    chains = start_random(rbm, 640, Stream(1, Purpose.CHAINS))
+    told = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Costs, "are_too_high", lambda *_: False)
+        patch.setattr(Costs, "are_low_at", lambda _, *flips: told.append(flips))  # None: not low
+        Gibbs(5)(rbm, chains, Stream(2, Purpose.CHAINS))
+    assert told[0] == RESTLESS  # the worst case first: where that is low, nothing is tried
+    for share, layer in zip(told[1], (rbm.visible, rbm.hidden), strict=True):
+        p = layer.mean(torch.zeros(1, layer.n))
+        expected = (2 * p * (1 - p)).mean().item()
+        n = 8 * layer.n  # chains on trial times units
+        assert abs(share - expected) < 5 * (expected * (1 - expected) / n) ** 0.5
 
 
 def test_what_does_not_fit_is_refused() -> None:

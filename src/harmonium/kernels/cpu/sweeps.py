@@ -29,6 +29,7 @@ from harmonium.rng import Stream
 
 # Weights are rounded to integers of this size at the most, a bit less than 16 bits hold.
 _MOST = 32_766
+_MOST_UNITS = 2**31 // _MOST  # more of them could overflow 32 bits
 _LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
 
 # What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
@@ -41,6 +42,11 @@ _MULTIPLICATION = 0.024
 _FEW_ROWS = 13
 _SPARSE_ADDITION = 0.084
 _CALLS = 80_000
+
+# How many chains make a sweep on trial, and the share of the time by products that this, and
+# rounding the weights for it, may cost in vain; draws and the rest are about as much again.
+_LEAST_CHAINS, _MOST_CHAINS = 2, 8
+_IN_VAIN = 0.055
 
 _scratch = threading.local()
 
@@ -291,7 +297,11 @@ def sweeps_(
     if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
         return False
     v, h, w = (x.detach().numpy() for x in (*chains, weights))
-    if not _has_only(h, np.float32(hidden[1])):
+    if max(w.shape) > _MOST_UNITS or not _has_only(h, np.float32(hidden[1])):
+        return False
+    some = slice(max(_LEAST_CHAINS, min(_MOST_CHAINS, len(v) // 32)))
+    costs = _Costs(len(v), w.shape, n, ((v[some] == 1).mean(), (h[some] == 1).mean()))
+    if costs.are_too_high(len(v[some])):
         return False
     rounded = _rounded(w)
     if rounded is None:
@@ -305,14 +315,14 @@ def sweeps_(
     layers = (q, units_v, a, low_v), (qt, units_h, b, low_h)
     key, at = _next_draws(stream.at(stream.position), 2 * n)
 
-    few = max(2, min(8, len(v) // 32))
-    v_few, h_few = v[:few].copy(), h[:few].copy()
-    _flip_rows(v_few, h_few, w, *layers, 1, False, key, at, 0, len(v_few))
-    flips = (v_few != v[:few]).mean(), (h_few != h[:few]).mean()
-    on = (v_few == 1).mean(), (h[:few] == 1).mean()
-    if not _following_pays(len(v), w.shape, n, flips, on):
-        return False
+    def flips() -> tuple[float, float]:
+        """Shares of units that the first sweep of some chains changes."""
+        v_some, h_some = v[some].copy(), h[some].copy()
+        _flip_rows(v_some, h_some, w, *layers, 1, False, key, at, 0, len(v_some))
+        return (v_some != v[some]).mean(), (h_some != h[some]).mean()
 
+    if not costs.are_low_at(0.5, 0.5) and not costs.are_low_at(*flips()):
+        return False
     arguments = (v, h, w, *layers, n, ends, key, at)
     n_blocks = min(worthwhile_threads(n * (v.size + h.size)), len(v))
     if n_blocks <= 1:
@@ -360,24 +370,40 @@ def _integers(n_visible: int, n_hidden: int) -> list[Any]:
     return kept
 
 
-def _following_pays(
-    rows: int,
-    shape: tuple[int, int],
-    n: int,
-    flips: tuple[float, float],
-    on: tuple[float, float],
-) -> bool:
-    """Whether sweeps that follow flips take less time than products, in ns of one core a chain.
+class _Costs:
+    """What sweeps would take by products and by following, ns of one core for each chain.
 
     A function of the states alone, not of the clock: the same run takes the same way again.
+
+    Parameters
+    ----------
+    rows, shape, n
+        Chains, shape of the weights, sweeps.
+    on
+        Shares of visible and of hidden units that are on.
     """
-    n_visible, n_hidden = shape
-    size, n_threads = n_visible * n_hidden, torch.get_num_threads()
-    multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
-    up = min(multiplication, on[0] * _SPARSE_ADDITION)
-    first = size * (sum(on) * _ADDITION + _ROUNDING / rows)
-    later = size * sum(flips) * _ADDITION
-    idle = -(-rows // n_threads) * n_threads / rows
-    following = (first + (n - 1) * later + n * (n_visible + n_hidden) * _LOOK) * idle + size * up
-    products = n * (size * (up + multiplication) + _CALLS * n_threads / rows)
-    return following < products
+
+    def __init__(self, rows: int, shape: tuple[int, int], n: int, on: tuple[float, float]) -> None:
+        n_threads = torch.get_num_threads()
+        self._rows, self._n, self._size = rows, n, shape[0] * shape[1]
+        self._idle = -(-rows // n_threads) * n_threads / rows
+        multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
+        up = self._size * min(multiplication, on[0] * _SPARSE_ADDITION)
+        down = self._size * multiplication
+        self._first = self._size * sum(on) * _ADDITION
+        self._looks = n * sum(shape) * _LOOK
+        # whoever follows makes the last product as well, for the expected hidden states
+        self._always = up + self._size * _ROUNDING / rows
+        self._products = n * (up + down + _CALLS * n_threads / rows)
+
+    def are_low_at(self, visible: float, hidden: float) -> bool:
+        """Whether following costs less than products, if these shares of units flip."""
+        later = (self._n - 1) * self._size * (visible + hidden) * _ADDITION
+        following = (self._first + later + self._looks) * self._idle + self._always
+        return following < self._products
+
+    def are_too_high(self, n_tried: int) -> bool:
+        """Whether following cannot pay, or finding out could cost too much in vain."""
+        trial = self._size * _ROUNDING + n_tried * self._first
+        in_vain = trial > _IN_VAIN * self._products * self._rows
+        return not self.are_low_at(0, 0) or (in_vain and not self.are_low_at(0.5, 0.5))
