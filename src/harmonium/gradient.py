@@ -80,7 +80,7 @@ class PlainGradient(Gradient):
 
     @torch.no_grad()
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
-        _write_means(rbm, data, chains, scale)
+        _write_means(rbm, data, chains, scale, biases=True)
         kernels.moments_(_grad(rbm.weights), data.pair, chains.pair, scale)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
@@ -122,17 +122,19 @@ class CenteredGradient(Gradient):
 
     @torch.no_grad()
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
-        visible, hidden = data.means
-        mu = self.visible_offset = _follow(self.visible_offset, visible["bias"], self.rate)
-        lam = self.hidden_offset = _follow(self.hidden_offset, hidden["bias"], self.rate)
-        _write_means(rbm, data, chains, scale)
+        if self.visible_offset is None or self.hidden_offset is None:
+            visible, hidden = data.means
+            self.visible_offset = visible["bias"].clone()
+            self.hidden_offset = hidden["bias"].clone()
+        _write_means(rbm, data, chains, scale, biases=False)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
-        kernels.centred_moments_(
+        kernels.centred_gradient_(
             _grad(rbm.weights),
             data.pair,
             chains.pair,
             (_grad(rbm.visible.bias), _grad(rbm.hidden.bias)),
-            (mu, lam),
+            (self.visible_offset, self.hidden_offset),
+            self.rate,
             scale,
         )
 
@@ -285,16 +287,14 @@ class GradientCheck:
         return n_bad
 
 
-def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float) -> None:
+def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: bool) -> None:
     """The plain gradient by the units' own parameters: means of the chains minus the data's."""
-    for layer, of_data, of_chains in zip(
-        (rbm.visible, rbm.hidden), data.means, chains.means, strict=True
-    ):
-        for name, mean in of_data.items():
-            grad = _grad(layer.get_parameter(name))
-            torch.sub(of_chains[name], mean, out=grad)
-            if scale != 1:
-                grad.mul_(scale)
+    phases = (data.visible, chains.visible), (data.hidden, chains.hidden)
+    for layer, (of_data, of_chains) in zip((rbm.visible, rbm.hidden), phases, strict=True):
+        for name, statistic in of_data.items():
+            if name != "bias" or biases:
+                grad = _grad(layer.get_parameter(name))
+                torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:

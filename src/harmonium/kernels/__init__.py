@@ -20,7 +20,7 @@ __all__ = [
     "binary_",
     "binary_layer",
     "categorical_",
-    "centred_moments_",
+    "centred_gradient_",
     "gaussian_",
     "moments_",
     "normal",
@@ -260,24 +260,25 @@ def moments_(
     return out
 
 
-def centred_moments_(
+def centred_gradient_(
     out: Tensor,
     data: tuple[Tensor, Tensor],
     chains: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
     offsets: tuple[Tensor, Tensor],
+    rate: float,
     scale: float = 1.0,
 ) -> None:
-    """`moments_`, and then the centred gradient in place of the plain one.
+    """Overwrite a gradient by weights and biases with that of units minus their offsets.
 
     Parameters
     ----------
     out, data, chains, scale
         As for `moments_`.
     biases
-        Gradient by the visible and by the hidden biases, overwritten too.
+        Gradient by the visible and by the hidden biases, overwritten.
     offsets
-        Of the visible and of the hidden units.
+        Of the visible and of the hidden units; first moved by ``rate`` towards the data's means.
     """
     _check_moments(out, data, chains)
     rows, columns = out.shape
@@ -289,9 +290,12 @@ def centred_moments_(
                 "for each column"
             )
     backend = _backend(out)
-    if any(x.dtype != out.dtype or not x.is_contiguous() for x in (*biases, *offsets)):
+    tensors = (*data, *chains, *biases, *offsets)
+    if any(x.dtype != out.dtype for x in tensors) or not all(
+        x.is_contiguous() for x in (*biases, *offsets)
+    ):
         backend = reference
-    backend.centred_moments_(out, data, chains, biases, offsets, scale)
+    backend.centred_gradient_(out, data, chains, biases, offsets, rate, scale)
 
 
 def _check_moments(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> None:

@@ -126,15 +126,20 @@ def moments_(
 
 
 @torch.no_grad()
-def centred_moments_(
+def centred_gradient_(
     out: Tensor,
     data: tuple[Tensor, Tensor],
     chains: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
     offsets: tuple[Tensor, Tensor],
+    rate: float,
     scale: float,
 ) -> None:
-    """The moments, two outer products as one product of rank 2, then the two biases."""
+    """The plain gradient, two outer products as one product of rank 2, then the two biases."""
+    for of_data, of_chains, bias, offset in zip(data, chains, biases, offsets, strict=True):
+        mean = of_data.mean(0)
+        torch.sub(of_chains.mean(0), mean, out=bias).mul_(scale)
+        offset.lerp_(mean, rate)
     moments_(out, data, chains, scale)
     (a, b), (mu, lam) = biases, offsets
     out.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)

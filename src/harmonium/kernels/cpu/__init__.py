@@ -10,7 +10,7 @@ from __future__ import annotations
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
 from harmonium.kernels.cpu.products import (
     binary_layer,
-    centred_moments_,
+    centred_gradient_,
     moments_,
     product,
 )
@@ -20,7 +20,7 @@ __all__ = [
     "binary_",
     "binary_layer",
     "categorical_",
-    "centred_moments_",
+    "centred_gradient_",
     "gaussian_",
     "moments_",
     "product",

@@ -205,10 +205,44 @@ def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
 
 
 @serial
+def _sum_columns(x, total, start, stop):
+    part = total[start:stop]
+    part[:] = 0
+    for row in range(x.shape[0]):
+        values = x[row, start:stop]
+        for j in range(part.size):
+            part[j] += values[j]
+
+
+@serial
+def _bias_columns(data, chains, bias, offset, rate, scale, start, stop):
+    """The plain gradient by some biases, and their offsets moved towards the data's means."""
+    means = np.empty(stop - start, bias.dtype)
+    _sum_columns(data, bias, start, stop)
+    for j in range(means.size):
+        means[j] = bias[start + j] / data.shape[0]
+    _sum_columns(chains, bias, start, stop)
+    gradient, average = bias[start:stop], offset[start:stop]
+    for j in range(means.size):
+        gradient[j] = scale * (gradient[j] / chains.shape[0] - means[j])
+        average[j] += rate * (means[j] - average[j])
+
+
+@serial
 def _finish_centring(b, to_b):
     for k in range(to_b.shape[0]):
         for j in range(b.size):
             b[j] -= to_b[k, j]
+
+
+@parallel
+def _biases(v, h, v_other, h_other, a, b, mu, lam, rate, scale, n_blocks):
+    n, m = a.size, b.size
+    for k in prange(n_blocks):
+        start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
+        _bias_columns(v, v_other, a, mu, rate, scale, start, stop)
+        start, stop = m * k // n_blocks, m * (k + 1) // n_blocks
+        _bias_columns(h, h_other, b, lam, rate, scale, start, stop)
 
 
 @parallel
@@ -222,14 +256,19 @@ def _centre_blocks(weights, a, b, mu, lam, n_blocks):
 
 
 @parallel
-def _sparse_centred_moments(
-    out, v, h, scale, v_other, h_other, scale_other, a, b, mu, lam, n_blocks
+def _sparse_centred_gradient(
+    out, v, h, of_data, v_other, h_other, of_chains, a, b, mu, lam, rate, scale, n_blocks
 ):
-    n, columns = out.shape
-    to_b = np.zeros((n_blocks, columns), out.dtype)
+    n, m = out.shape
+    to_b = np.zeros((n_blocks, m), out.dtype)
     for k in prange(n_blocks):
         start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
-        _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop)
+        _bias_columns(v, v_other, a, mu, rate, scale, start, stop)
+        start, stop = m * k // n_blocks, m * (k + 1) // n_blocks
+        _bias_columns(h, h_other, b, lam, rate, scale, start, stop)
+    for k in prange(n_blocks):
+        start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
+        _sparse_moments_of_units(out, v, h, of_data, v_other, h_other, of_chains, start, stop)
         _centre_rows(out, a, b, mu, lam, to_b[k], start, stop)
     _finish_centring(b, to_b)
 
@@ -310,20 +349,27 @@ def moments_(
         reference.moments_(out, data, chains, scale)
 
 
-def centred_moments_(
+def centred_gradient_(
     out: Tensor,
     data: tuple[Tensor, Tensor],
     chains: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
     offsets: tuple[Tensor, Tensor],
+    rate: float,
     scale: float,
 ) -> None:
-    """The moments, centred while they are in the cache, or in a second pass over the weights."""
+    """Everything in one loop where both phases are sparse, else around the two products."""
     by_bias = [tensor.detach().numpy() for tensor in (*biases, *offsets)]
+    kind = by_bias[0].dtype.type
+    rates = kind(rate), kind(scale)
     if _are_sparse(out, data, chains):
         phases = _phases(out, data, chains, scale)
-        run(torch.get_num_threads(), _sparse_centred_moments, *phases, *by_bias, _BLOCKS)
+        loop = _sparse_centred_gradient
+        run(torch.get_num_threads(), loop, *phases, *by_bias, *rates, _BLOCKS)
     else:
+        states = [array(tensor) for tensor in (*data, *chains)]
+        n_threads = worthwhile_threads(sum(x.size for x in states))
+        run(n_threads, _biases, *states, *by_bias, *rates, n_threads)
         reference.moments_(out, data, chains, scale)
         n_threads = worthwhile_threads(out.numel())
         run(n_threads, _centre_blocks, out.detach().numpy(), *by_bias, _BLOCKS)
