@@ -463,6 +463,54 @@ def test_what_does_not_fit_is_refused_before_anything_is_read() -> None:
     assert s.position == 3
 
 
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has needed Numba yet."""
+    monkeypatch.setattr(kernels, "_numba_works", None)
+
+
+def what_fails(*_: object) -> None:
+    raise RuntimeError("cannot cache function\nmore of it")
+
+
+@pytest.mark.usefixtures("untried")
+@pytest.mark.parametrize("failure", ["import", "compiler"])
+def test_without_numba_everything_falls_back_with_one_warning(
+    failure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    v, h = sparse(9, 7, 0.5, torch.float32), some(9, 5, dtype=torch.float32)
+    weights, bias = some(7, 5, dtype=torch.float32), some(5, dtype=torch.float32)
+    if failure == "import":
+        monkeypatch.delattr(kernels, "cpu")
+        monkeypatch.setitem(sys.modules, "harmonium.kernels.cpu", None)
+        reason = r"\(ModuleNotFoundError: .*halted"
+    else:
+        monkeypatch.setattr(cpu, "uniform_", what_fails)
+        reason = (
+            r"\(RuntimeError: cannot cache function\); draws and products on CPU go through torch's"
+        )
+    s, out = stream(), torch.empty(9, 5)
+    with pytest.warns(RuntimeWarning, match=reason):
+        mean = kernels.binary_layer(v, weights, bias, out, s)
+    assert torch.equal(mean, torch.sigmoid(v @ weights + bias))
+    assert torch.equal(out, drawn_by(reference, kernels_binary(bias), v @ weights))
+    assert s == stream(position=4)
+    # said once: warnings are errors here
+    layers = (torch.zeros(7), 0), (bias, 0)
+    assert not kernels.sweeps_((v, out), weights, *layers, 5, s)
+    assert torch.equal(kernels.product(v, weights), v @ weights)
+    moments = kernels.moments_(torch.empty(7, 5), (v, h), (v, mean))
+    torch.testing.assert_close(moments, v.T @ (mean - h) / 9)
+    offsets = v.mean(0), h.mean(0)
+    biases = torch.empty(7), torch.empty(5)
+    kernels.centred_gradient_(moments, (v, h), (v, mean), biases, offsets, 0.1)
+    assert moments.isfinite().all()
+
+
+def kernels_binary(bias: Tensor) -> Draw:
+    return lambda backend, states, s: backend.binary_(states, bias, s)
+
+
 # Products that skip zeros, and the centred gradient
 
 

@@ -13,8 +13,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from harmonium.kernels import cpu, reference
-from harmonium.rng import Stream
+from harmonium.kernels import reference
+from harmonium.rng import Purpose, Stream
 
 __all__ = [
     "binary_",
@@ -33,8 +33,9 @@ __all__ = [
 
 _COMPILED_DTYPES = (torch.float32, torch.float64)
 
-# Until Triton has failed once; whatever the reason, it would be the same the next time.
+# Until a compiler has failed once; whatever the reason, it would be the same the next time.
 _triton_works = True
+_numba_works: bool | None = None  # not known before somebody needs it
 
 
 def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
@@ -50,9 +51,42 @@ def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
                 f"inputs have {states.shape[1]} columns, but the units' parameters have shape "
                 f"{tuple(parameter.shape)}; pass one parameter for each column"
             )
-    if states.device.type == "cpu" and _can_be_compiled(states):
+    if states.device.type == "cpu" and _can_be_compiled(states) and _does_numba_work():
+        from harmonium.kernels import cpu
+
         return cpu
     return reference
+
+
+def _does_numba_work() -> bool:
+    """Whether its smallest kernel compiles and runs; tried once."""
+    global _numba_works
+    if _numba_works is None:
+        try:
+            from harmonium.kernels import cpu
+
+            cpu.uniform_(torch.empty(1, 1), Stream(0, Purpose.INIT))
+            _numba_works = True
+        except Exception as error:  # whatever an import, a compiler or a full disk can raise
+            _numba_works = False
+            _do_without(
+                "Numba",
+                "draws and products on CPU",
+                error,
+                "A Numba that fits this Python and NumPy",
+            )
+    return _numba_works
+
+
+def _do_without(compiler: str, what: str, error: Exception, remedy: str) -> None:
+    reason = next(iter(str(error).splitlines()), "")
+    warnings.warn(
+        f"{compiler}'s kernels do not work here ({type(error).__name__}: {reason}); {what} go "
+        "through torch's operations from now on: the same bits, but slower. "
+        f"{remedy} would help",
+        RuntimeWarning,
+        stacklevel=5,
+    )
 
 
 def _can_be_compiled(states: Tensor) -> bool:
@@ -71,6 +105,7 @@ def _draw(
     name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
 ) -> Tensor:
     """Overwrite the states by the fastest backend that works: on CUDA that is Triton's."""
+    global _triton_works
     backend = _backend(states, *by_column)
     if _triton_works and _are_for_triton(states, *by_column):
         stream = arguments[-1]
@@ -81,26 +116,15 @@ def _draw(
 
             getattr(cuda, name)(states, *by_column, *arguments)
         except Exception as error:  # whatever an import, a compiler or a driver can raise
-            _do_without_triton(error)
+            _triton_works = False
+            _do_without(
+                "Triton", "draws on CUDA", error, "A Triton that fits this torch, and a compiler,"
+            )
             stream.position = position
         else:
             return states
     getattr(backend, name)(states, *by_column, *arguments)
     return states
-
-
-def _do_without_triton(error: Exception) -> None:
-    """Say why, once."""
-    global _triton_works
-    _triton_works = False
-    reason = next(iter(str(error).splitlines()), "")
-    warnings.warn(
-        f"Triton's kernels do not work here ({type(error).__name__}: {reason}); draws on CUDA go "
-        "through torch's operations from now on: the same bits, but slower. A Triton that fits "
-        "this torch, and a C compiler, would help",
-        RuntimeWarning,
-        stacklevel=4,
-    )
 
 
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
@@ -168,9 +192,10 @@ def sweeps_(
             f"visible states of shape {tuple(v.shape)} and hidden states of shape "
             f"{tuple(h.shape)} do not fit weights of shape {tuple(weights.shape)}"
         )
-    if _backend(v, visible[0]) is not cpu or _backend(h, hidden[0]) is not cpu:
+    backend = _backend(v, visible[0])
+    if backend is reference or _backend(h, hidden[0]) is reference:
         return False
-    return cpu.sweeps_(chains, weights, visible, hidden, n, stream, ends)
+    return bool(backend.sweeps_(chains, weights, visible, hidden, n, stream, ends))
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
@@ -231,9 +256,11 @@ def binary_layer(
         )
     tensors = [x for x in (states, weights, bias, out) if x is not None]
     alike = all(x.dtype == states.dtype for x in tensors) and (out is None or out.is_contiguous())
-    if alike and _backend(states) is cpu and weights.device == bias.device == states.device:
+    backend = _backend(states)
+    if alike and backend is not reference and weights.device == bias.device == states.device:
         _backend(states.new_empty(0, shape[1]), bias)
-        return cpu.binary_layer(states, weights, bias, out, stream)
+        means: Tensor = backend.binary_layer(states, weights, bias, out, stream)
+        return means
     inputs = product(states, weights)
     mean = torch.sigmoid(inputs + bias)
     if out is not None and stream is not None:
