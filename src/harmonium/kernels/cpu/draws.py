@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import float32, int32, njit, prange, types, uint32, uint64
+from numba import float32, float64, int32, njit, prange, types, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
 
@@ -156,23 +156,79 @@ def _uniform_blocks(x, k0, k1, c2, c3, n_blocks):
         _uniform_rows(x, rows * b // n_blocks, rows * (b + 1) // n_blocks, k0, k1, c2, c3)
 
 
+@_inlined
+def _unit(word):
+    """(k + 1/2) / 2**32 for a word k, in float64; by way of int32, which converts in vectors."""
+    return (float64(int32(word ^ uint32(0x80000000))) + 2147483648.5) * 2.0**-32
+
+
+@_inlined
+def _log(x):
+    """Logarithm of a normal float64 in (0, 1) by Cephes, error some 1e-16: libm's is a call."""
+    bits = np.float64(x).view(np.int64)
+    e = float64(int32(bits >> 52) - int32(1022))
+    m = np.int64((bits & 0xFFFFFFFFFFFFF) | 0x3FE0000000000000).view(np.float64)
+    small = m < 0.70710678118654752440
+    e = e - 1.0 if small else e
+    x = 2.0 * m - 1.0 if small else m - 1.0
+    p = 1.01875663804580931796e-4 * x + 4.97494994976747001425e-1
+    p = (p * x + 4.70579119878881725854) * x + 1.44989225341610930846e1
+    p = (p * x + 1.79368678507819816313e1) * x + 7.70838733755885391666
+    d = (x + 1.12873587189167450590e1) * x + 4.52279145837532221105e1
+    d = (d * x + 8.29875266912776603211e1) * x + 7.11544750618563894466e1
+    d = d * x + 2.31251620126765340583e1
+    z = x * x
+    y = x * (z * p / d) - e * 2.121944400546905827679e-4 - 0.5 * z
+    return x + y + e * 0.693359375
+
+
+@_inlined
+def _turn(t):
+    """Cosine and sine of 2 pi t for t in (0, 1), by Cephes: an eighth of a turn around quarters."""
+    k = np.floor(4.0 * t + 0.5)
+    x = (2.0 * math.pi) * (t - 0.25 * k)
+    z = x * x
+    p = 1.58962301576546568060e-10 * z - 2.50507477628578072866e-8
+    p = (p * z + 2.75573136213857245213e-6) * z - 1.98412698295895385996e-4
+    p = (p * z + 8.33333333332211858878e-3) * z - 1.66666666666666307295e-1
+    sine = x + x * z * p
+    p = -1.13585365213876817300e-11 * z + 2.08757008419747316778e-9
+    p = (p * z - 2.75573141792967388112e-7) * z + 2.48015872888517045348e-5
+    p = (p * z - 1.38888888888730564116e-3) * z + 4.16666666666665929218e-2
+    cosine = 1.0 - 0.5 * z + z * z * p
+    odd = k == 1.0 or k == 3.0
+    c = sine if odd else cosine
+    s = cosine if odd else sine
+    return (-c if k == 1.0 or k == 2.0 else c), (-s if k == 2.0 or k == 3.0 else s)
+
+
+@serial
+def _normal_pairs(for_radius, for_angle, first, second):
+    """Box-Muller."""
+    for i in range(first.size):
+        radius = math.sqrt(-2.0 * _log(_unit(for_radius[i])))
+        cosine, sine = _turn(_unit(for_angle[i]))
+        first[i] = radius * cosine
+        second[i] = radius * sine
+
+
+@serial
+def _gaussian_row(x, bias, precision, spread, noise):
+    for j in range(x.size):
+        x[j] = (x[j] + bias[j]) / precision[j] + x.dtype.type(noise[j]) * spread[j]
+
+
 @serial
 def _gaussian_rows(x, bias, precision, start, stop, k0, k1, c2, c3):
-    n = x.shape[1]
-    q = (n + 3) // 4
-    words = np.empty(4 * q, np.uint32)
-    noise = np.empty(4 * q)
+    q = (x.shape[1] + 3) // 4
+    words, noise = np.empty(4 * q, np.uint32), np.empty(4 * q)
+    spread = x.dtype.type(1) / np.sqrt(precision)
     for row in range(start, stop):
         fill_words(words, q, row, k0, k1, c2, c3)
         for half in range(2):
-            for i in range(2 * half * q, 2 * half * q + q):
-                radius = math.sqrt(-2.0 * math.log((words[i] + 0.5) * 2.0**-32))
-                angle = (2.0 * math.pi) * ((words[q + i] + 0.5) * 2.0**-32)
-                noise[i] = radius * math.cos(angle)
-                noise[q + i] = radius * math.sin(angle)
-        for j in range(n):
-            deviation = x.dtype.type(noise[j]) / np.sqrt(precision[j])
-            x[row, j] = (x[row, j] + bias[j]) / precision[j] + deviation
+            w, z = words[2 * half * q :], noise[2 * half * q :]
+            _normal_pairs(w[:q], w[q : 2 * q], z[:q], z[q : 2 * q])
+        _gaussian_row(x[row], bias, precision, spread, noise)
 
 
 @parallel
@@ -184,27 +240,40 @@ def _gaussian_blocks(x, bias, precision, k0, k1, c2, c3, n_blocks):
 
 
 @serial
+def _categorical_row(x, bias, n_categories, words):
+    for j in range(x.size):
+        x[j] += bias[j]
+    n_units = x.size // n_categories
+    for unit in range(n_units):
+        logits = x[unit * n_categories : (unit + 1) * n_categories]
+        highest = logits[0]
+        for k in range(1, n_categories):
+            highest = max(highest, logits[k])
+        for k in range(n_categories):
+            logits[k] -= highest
+    for j in range(x.size):  # in a loop of its own, which LLVM vectorises
+        x[j] = exp(x[j])
+    for unit in range(n_units):
+        weights = x[unit * n_categories : (unit + 1) * n_categories]
+        total = x.dtype.type(0)
+        for k in range(n_categories):
+            total += weights[k]
+            weights[k] = total  # the cumulative weights, until the category is known
+        threshold = x.dtype.type(uniform(words[unit])) * total
+        category = 0
+        while category < n_categories - 1 and threshold >= weights[category]:
+            category += 1
+        weights[:] = 0
+        weights[category] = 1
+
+
+@serial
 def _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3):
-    n_units = x.shape[1] // n_categories
-    q = (n_units + 3) // 4
+    q = (x.shape[1] // n_categories + 3) // 4
     words = np.empty(4 * q, np.uint32)
     for row in range(start, stop):
         fill_words(words, q, row, k0, k1, c2, c3)
-        for unit in range(n_units):
-            first = unit * n_categories
-            highest = x[row, first] + bias[first]
-            for j in range(first + 1, first + n_categories):
-                highest = max(highest, x[row, j] + bias[j])
-            total = x.dtype.type(0)
-            for j in range(first, first + n_categories):
-                total += exp(x[row, j] + bias[j] - highest)
-                x[row, j] = total  # the cumulative weights, until the category is known
-            threshold = x.dtype.type(uniform(words[unit])) * total
-            category = 0
-            while category < n_categories - 1 and threshold >= x[row, first + category]:
-                category += 1
-            for j in range(n_categories):
-                x[row, first + j] = x.dtype.type(1) if j == category else x.dtype.type(0)
+        _categorical_row(x[row], bias, n_categories, words)
 
 
 @parallel
