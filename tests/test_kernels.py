@@ -485,7 +485,7 @@ def test_without_numba_everything_falls_back_with_one_warning(
         monkeypatch.setitem(sys.modules, "harmonium.kernels.cpu", None)
         reason = r"\(ModuleNotFoundError: .*halted"
     else:
-        monkeypatch.setattr(cpu, "uniform_", what_fails)
+        monkeypatch.setattr(cpu, "binary_", what_fails)
         reason = (
             r"\(RuntimeError: cannot cache function\); draws and products on CPU go through torch's"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -369,3 +370,14 @@ def test_the_version_is_the_package_s() -> None:
     import harmonium as package
 
     assert ran("--version").out.strip() == package.__version__
+
+
+def test_compiling_is_told_once_and_only_where_it_happens(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    command = [sys.executable, "-m", "harmonium", "train", "--epochs", "1", "--hidden", "2"]
+    told = []
+    for out in ("first", "second"):
+        run = [*command, "--out", str(tmp_path / out), "--json"]
+        done = subprocess.run(run, capture_output=True, text=True, env=environment, check=True)
+        told.append(done.stderr.count("compiling kernels"))
+    assert told == [1, 0]

@@ -16,7 +16,7 @@ from rich.table import Table
 from harmonium import benchmark
 from harmonium.benchmark import OURS, PRODUCTS
 from harmonium.cli import build
-from harmonium.cli.progress import choose_reporter
+from harmonium.cli.progress import choose_reporter, tell_of_compiling
 from harmonium.files import write_whole
 
 _BAR = 20  # characters
@@ -46,6 +46,7 @@ def run(
     )
     _check_free(out)
     where = build.choose_device(device)
+    tell_of_compiling()
     described, train, held_out = benchmark.load_data()
     train, held_out = train.to(where), held_out.to(where)
     plan.check(train)

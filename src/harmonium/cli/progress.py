@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -22,6 +23,15 @@ from rich.progress import (
 )
 
 _SECONDS_BETWEEN_REFRESHES = 0.1
+
+
+@cache
+def tell_of_compiling() -> None:
+    """Say what takes so long where kernels have to be compiled, whoever reads the output."""
+    from harmonium import kernels  # and torch, which not every command needs
+
+    note = "compiling kernels: up to half a minute, once on this machine"
+    kernels.when_compiling(lambda: print(note, file=sys.stderr, flush=True))
 
 
 class Reporter(Protocol):

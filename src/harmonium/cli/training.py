@@ -22,7 +22,12 @@ from torch.optim.lr_scheduler import LinearLR
 from harmonium import __version__, checkpoint, datasets, training
 from harmonium.cli import build, events, figures
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
-from harmonium.cli.progress import Reporter, choose_reporter, download_progress
+from harmonium.cli.progress import (
+    Reporter,
+    choose_reporter,
+    download_progress,
+    tell_of_compiling,
+)
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -41,6 +46,7 @@ def train(
     run.check_free(overwrite)
     events.check(watching.tensorboard)
     where = build.choose_device(device)
+    tell_of_compiling()
     train_data, held_out = _load(options, where)
     if options.data not in datasets.names():
         # resuming must find the file from any folder
@@ -77,6 +83,7 @@ def resume(
     watch = WatchingOptions(**config["watching"] | watching)
     events.check(watch.tensorboard)
     where = build.choose_device(device or config["device"])
+    tell_of_compiling()
     # on other numbers of threads the matrix library may round otherwise
     torch.set_num_threads(threads or config["threads"])
     state = build.load_checkpoint(run, where)

@@ -15,7 +15,7 @@ from torch import Tensor
 from harmonium import checkpoint, datasets
 from harmonium.cli import build, figures
 from harmonium.cli.options import TrainingOptions
-from harmonium.cli.progress import choose_reporter, download_progress
+from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.files import whole_file
@@ -82,6 +82,7 @@ def open_trained(path: Path, device: str) -> Trained:
     run = RunDirectory.open(path)
     config = run.config()
     where = build.choose_device(device)
+    tell_of_compiling()
     if run.checkpoints():
         state = build.load_checkpoint(run, where)
         rbm, chains = state.model, state.chains

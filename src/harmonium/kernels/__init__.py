@@ -8,6 +8,7 @@ functions ending in ``_`` overwrite ``inputs``, shape (rows, columns), with the 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 
 import torch
@@ -29,6 +30,7 @@ __all__ = [
     "spin_",
     "sweeps_",
     "uniform",
+    "when_compiling",
 ]
 
 _COMPILED_DTYPES = (torch.float32, torch.float64)
@@ -65,7 +67,7 @@ def _does_numba_work() -> bool:
         try:
             from harmonium.kernels import cpu
 
-            cpu.uniform_(torch.empty(1, 1), Stream(0, Purpose.INIT))
+            cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.INIT))
             _numba_works = True
         except Exception as error:  # whatever an import, a compiler or a full disk can raise
             _numba_works = False
@@ -76,6 +78,18 @@ def _does_numba_work() -> bool:
                 "A Numba that fits this Python and NumPy",
             )
     return _numba_works
+
+
+def when_compiling(tell: Callable[[], None]) -> None:
+    """Call ``tell`` once, if a kernel for the CPU has to be compiled from now on.
+
+    That takes up to half a minute and happens once: compiled kernels are kept on disk.
+    """
+    try:
+        from harmonium.kernels import cpu
+    except Exception:  # told as a warning, by whoever needs them
+        return
+    cpu.when_compiling(tell)
 
 
 def _do_without(compiler: str, what: str, error: Exception, remedy: str) -> None:

@@ -7,6 +7,7 @@ do so by themselves.
 
 from __future__ import annotations
 
+from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
 from harmonium.kernels.cpu.products import (
     binary_layer,
@@ -27,4 +28,5 @@ __all__ = [
     "spin_",
     "sweeps_",
     "uniform_",
+    "when_compiling",
 ]

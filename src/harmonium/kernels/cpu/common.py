@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 from numba import njit, types
+from numba.core import event
 from numba.extending import intrinsic
 from torch import Tensor
 
@@ -32,6 +34,26 @@ def _count_trailing_zeros(context, x):
 
 # Number of the lowest bit that is set in a 64-bit word, which is not 0.
 trailing_zeros: Any = intrinsic(_count_trailing_zeros)
+
+
+class _Listener(event.Listener):
+    """Tells of the first compilation alone."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, event: Any) -> None:
+        if self._tell is not None:
+            tell, self._tell = self._tell, None
+            tell()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+def when_compiling(tell: Callable[[], None]) -> None:
+    """Call this once, if a kernel has to be compiled; those in the cache on disk do not."""
+    event.register("numba:compile", _Listener(tell))
 
 
 def worthwhile_threads(n_numbers: int) -> int:

@@ -130,24 +130,31 @@ def _binary_layer_row(x, bias, out, words, draws):
 
 
 @serial
-def _binary_layer_rows(v, weights, bias, mean, out, sparse, draws, start, stop, k0, k1, c2, c3):
-    n = mean.shape[1]
-    q = (n + 3) // 4
+def _binary_layer_rows(inputs, bias, out, draws, start, stop, k0, k1, c2, c3):
+    q = (inputs.shape[1] + 3) // 4
     words = np.empty(4 * q, np.uint32)
-    if sparse:
-        _sparse_product_rows(v, weights, mean, start, stop)
     for row in range(start, stop):
         if draws:
             fill_words(words, q, row, k0, k1, c2, c3)
-        _binary_layer_row(mean[row], bias, out[row], words, draws)
+        _binary_layer_row(inputs[row], bias, out[row], words, draws)
 
 
 @parallel
-def _binary_layer(v, weights, bias, mean, out, sparse, draws, k0, k1, c2, c3, n_blocks):
-    rows = mean.shape[0]
+def _binary_layer(inputs, bias, out, draws, k0, k1, c2, c3, n_blocks):
+    rows = inputs.shape[0]
     for b in prange(n_blocks):
         start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        _binary_layer_rows(v, weights, bias, mean, out, sparse, draws, start, stop, k0, k1, c2, c3)
+        _binary_layer_rows(inputs, bias, out, draws, start, stop, k0, k1, c2, c3)
+
+
+# a loop of its own: to compile it takes seconds, which dense data need not wait for
+@parallel
+def _sparse_binary_layer(v, weights, inputs, bias, out, draws, k0, k1, c2, c3, n_blocks):
+    rows = inputs.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _sparse_product_rows(v, weights, inputs, start, stop)
+        _binary_layer_rows(inputs, bias, out, draws, start, stop, k0, k1, c2, c3)
 
 
 @serial
@@ -306,14 +313,15 @@ def binary_layer(
 ) -> Tensor:
     """Means, and with a stream a draw, in the pass that makes the inputs or in one more."""
     mean = states.new_empty(states.shape[0], weights.shape[1])
-    sparse = _is_sparse(states, weights.shape[1]) and weights.is_contiguous()
-    if not sparse:
-        torch.mm(states, weights, out=mean)
     v, w, m = (tensor.detach().numpy() for tensor in (states, weights, mean))
-    h = m if out is None else out.numpy()
-    layer = (v, w, array(bias), m, h, sparse, stream is not None)
+    # inputs in the memory of the means
+    layer = (m, array(bias), m if out is None else out.numpy(), stream is not None)
     draw = (0, 0, 0, 0) if stream is None else stream.take()
     n_blocks = min(worthwhile_threads(mean.numel()), len(mean))
+    if _is_sparse(states, weights.shape[1]) and weights.is_contiguous():
+        run(n_blocks, _sparse_binary_layer, v, w, *layer, *draw, n_blocks)
+        return mean
+    torch.mm(states, weights, out=mean)
     if n_blocks <= 1:
         _binary_layer_rows(*layer, 0, len(mean), *draw)
     else:
