@@ -285,7 +285,7 @@ def test_a_trial_in_vain_may_not_cost_much(monkeypatch: pytest.MonkeyPatch) -> N
 def test_chains_on_trial_tell_how_many_units_flip(
     flipping: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Strong fields hold the units of one model, and nothing those of the other."""
+    """Strong biases hold the units of one model, and nothing those of the other."""
     held = flipping is TRAINED
     rbm = RBM(Binary(60), Binary(40))
     with torch.no_grad():

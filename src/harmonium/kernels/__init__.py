@@ -47,17 +47,21 @@ def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
     """
     if states.dim() != 2:
         raise ValueError(f"a draw fills rows and columns, not shape {tuple(states.shape)}")
-    for parameter in by_column:
-        if parameter.shape != states.shape[1:]:
-            raise ValueError(
-                f"inputs have {states.shape[1]} columns, but the units' parameters have shape "
-                f"{tuple(parameter.shape)}; pass one parameter for each column"
-            )
+    _check_columns(states.shape[1], *by_column)
     if states.device.type == "cpu" and _can_be_compiled(states) and _does_numba_work():
         from harmonium.kernels import cpu
 
         return cpu
     return reference
+
+
+def _check_columns(n: int, *by_column: Tensor) -> None:
+    for parameter in by_column:
+        if parameter.shape != (n,):
+            raise ValueError(
+                f"inputs have {n} columns, but the units' parameters have shape "
+                f"{tuple(parameter.shape)}; pass one parameter for each column"
+            )
 
 
 def _does_numba_work() -> bool:
@@ -270,9 +274,9 @@ def binary_layer(
         )
     tensors = [x for x in (states, weights, bias, out) if x is not None]
     alike = all(x.dtype == states.dtype for x in tensors) and (out is None or out.is_contiguous())
+    _check_columns(shape[1], bias)
     backend = _backend(states)
     if alike and backend is not reference and weights.device == bias.device == states.device:
-        _backend(states.new_empty(0, shape[1]), bias)
         means: Tensor = backend.binary_layer(states, weights, bias, out, stream)
         return means
     inputs = product(states, weights)

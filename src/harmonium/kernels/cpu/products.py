@@ -268,11 +268,7 @@ def _sparse_centred_gradient(
 ):
     n, m = out.shape
     to_b = np.zeros((n_blocks, m), out.dtype)
-    for k in prange(n_blocks):
-        start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
-        _bias_columns(v, v_other, a, mu, rate, scale, start, stop)
-        start, stop = m * k // n_blocks, m * (k + 1) // n_blocks
-        _bias_columns(h, h_other, b, lam, rate, scale, start, stop)
+    _biases(v, h, v_other, h_other, a, b, mu, lam, rate, scale, n_blocks)
     for k in prange(n_blocks):
         start, stop = n * k // n_blocks, n * (k + 1) // n_blocks
         _sparse_moments_of_units(out, v, h, of_data, v_other, h_other, of_chains, start, stop)

@@ -200,21 +200,21 @@ def _exact_input(weights, states, unit):
 
 @serial
 def _draw_two_states(
-    inputs, units, largest, bias, step, n_on, weights, others, step_others, words, odds, doubt,
+    inputs, units, largest, bias, gap, n_on, weights, others, gap_others, words, odds, doubt,
     states,
 ):  # fmt: skip
     """States 0 and 1 from rounded inputs, or from exact ones where the rounding could matter.
 
-    A state is 1 where u + u exp(-step x) < 1. The second term is off by less than 1.1 times the
+    A state is 1 where u + u exp(-gap x) < 1. The second term is off by less than 1.1 times the
     error of the exponent, as a share of itself, as long as that is small: by ``n_on`` roundings
     of half a unit each.
     """
     one = float32(1)
-    halves = float32(0.5) * step * float32(n_on)
+    halves = float32(0.5) * gap * float32(n_on)
     off = float32(1.1) * halves if halves * largest < float32(0.15) else float32(np.inf)
     for j in range(bias.size):
         x = float32(inputs[j]) * units[j] + bias[j]
-        odds[j] = uniform(words[j]) * (one + exp(-step * x))
+        odds[j] = uniform(words[j]) * (one + exp(-gap * x))
     for j in range(bias.size):
         states[j] = odds[j] < one
         # written so that what is no number, infinity times nothing, is in doubt
@@ -225,8 +225,8 @@ def _draw_two_states(
         if doubts[k] != 0:
             for j in range(8 * k, min(8 * k + 8, bias.size)):
                 if doubt[j] != 0:
-                    x = float32(step_others * _exact_input(weights, others, j) + bias[j])
-                    states[j] = uniform(words[j]) * (one + exp(-step * x)) < one
+                    x = float32(gap_others * _exact_input(weights, others, j) + bias[j])
+                    states[j] = uniform(words[j]) * (one + exp(-gap * x)) < one
 
 
 @serial
@@ -236,7 +236,7 @@ def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
     n_v, n_h = v.shape[1], h.shape[1]
     most = max(n_v, n_h)
     q_v, q_h = (n_v + 3) // 4, (n_h + 3) // 4
-    step_v, step_h = float32(1 - low_v), float32(1 - low_h)
+    gap_v, gap_h = float32(1 - low_v), float32(1 - low_h)
     old_v, old_h = np.empty((n_v + 7) // 8 * 8, np.uint8), np.empty((n_h + 7) // 8 * 8, np.uint8)
     new_v, new_h = np.zeros_like(old_v), np.zeros_like(old_h)
     doubt_v, doubt_h = np.zeros_like(old_v), np.zeros_like(old_h)
@@ -256,20 +256,20 @@ def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
             on_h += _follow(old_h, new_h, index, to_v, qt)
             fill_words(words, q_v, row, key[0], key[1], first[0], first[1])
             _draw_two_states(
-                to_v, units_v, largest_v, a, step_v, on_h, weights, new_h, step_h, words, odds,
+                to_v, units_v, largest_v, a, gap_v, on_h, weights, new_h, gap_h, words, odds,
                 doubt_v, new_v,
             )  # fmt: skip
             if sweep < n - 1 or not ends:
                 on_v += _follow(old_v, new_v, index, to_h, q)
                 fill_words(words, q_h, row, key[0], key[1], last[0], last[1])
                 _draw_two_states(
-                    to_h, units_h, largest_h, b, step_h, on_v, turned, new_v, step_v, words, odds,
+                    to_h, units_h, largest_h, b, gap_h, on_v, turned, new_v, gap_v, words, odds,
                     doubt_h, new_h,
                 )  # fmt: skip
         for j in range(n_v):
-            v[row, j] = step_v * new_v[j] + low_v
+            v[row, j] = gap_v * new_v[j] + low_v
         for j in range(n_h):
-            h[row, j] = step_h * new_h[j] + low_h
+            h[row, j] = gap_h * new_h[j] + low_h
 
 
 @parallel
