@@ -32,14 +32,6 @@ SHAPES = [(1, 1, 1), (1, 7, 9), (3, 8, 16), (5, 33, 3), (40, 65, 130), (33, 300,
 every_pair = pytest.mark.parametrize(("visible", "hidden"), PAIRS)
 
 
-@pytest.fixture(params=[1, 2, 3, 7])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 def choose(whether: bool, patch: pytest.MonkeyPatch) -> None:
     """Make the costs say so, whatever they are."""
     patch.setattr(cpu_sweeps._Costs, "are_too_high", lambda *_: not whether)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from types import ModuleType
 
@@ -106,14 +106,6 @@ def agree(draw_: Draw, a: Tensor, b: Tensor) -> bool:
     if draw_ is gaussian_:
         return torch.allclose(a, b, rtol=0, atol=8 * 40 * torch.finfo(a.dtype).eps)
     return torch.equal(a, b)
-
-
-@pytest.fixture(params=[1, 2, 3])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 # --- the bits ---------------------------------------------------------------------------------
