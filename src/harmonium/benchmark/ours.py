@@ -5,12 +5,19 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from statistics import median
 
 import torch
 
 from harmonium import diagnostics, training
 from harmonium.benchmark.peers import Start
-from harmonium.benchmark.workloads import LEARNING_RATE, Sampling, Training, Workload
+from harmonium.benchmark.workloads import (
+    LEARNING_RATE,
+    Sampling,
+    Training,
+    Workload,
+    synchronize,
+)
 from harmonium.datasets import Data, Minibatches
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -78,10 +85,8 @@ class OurTraining:
         self._watch = Watch(self._monitor, self._every, batches, _FOREVER * len(batches))
         self._updates = self._loop(batches)
         self._looking = 0.0
-        self.watching: list[float] = []
-        """Share of the time that the looks take, block by block."""
-        self.last_row: dict[str, float] = {}
-        """What the last look saw."""
+        self._watching: list[float] = []  # shares of the blocks' time
+        self._row: dict[str, float] = {}
 
     def rate(self, seconds: float) -> float:
         """Updates per second in one block, looks included."""
@@ -91,12 +96,19 @@ class OurTraining:
             next(self._updates)
             n_updates += 1
             elapsed = time.perf_counter() - began - self._looking
+        synchronize(self._state.rbm.weights.device)
+        elapsed = time.perf_counter() - began - self._looking
         began = time.perf_counter()
-        self.last_row = self._monitor(self._state.model, self._state.chains, self._state.update)
+        self._row = self._monitor(self._state.model, self._state.chains, self._state.update)
         look = (time.perf_counter() - began) / self._every
         an_update = elapsed / n_updates + look
-        self.watching.append(look / an_update)
+        self._watching.append(look / an_update)
         return 1 / an_update
+
+    def seen(self) -> dict[str, float]:
+        """Share of the time that looks take, after the first block; and what the last one saw."""
+        flips = {name: self._row[name] for name in ("visible_flip_rate", "hidden_flip_rate")}
+        return {"watching": median(self._watching[1:]), **flips}
 
     def _loop(self, batches: Minibatches) -> Iterator[None]:
         self._watch(self._state)
@@ -124,7 +136,7 @@ class OurSampling:
         next(self._samples)
         return self._work
 
-    def flip_rates(self) -> dict[str, float]:
+    def seen(self) -> dict[str, float]:
         """Shares of the units that one more sweep changes."""
         stream = Stream(0, Purpose.MONITOR)
         rates = diagnostics.flip_rates(self._rbm, self._chains.clone(), stream)

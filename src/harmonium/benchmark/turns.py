@@ -16,7 +16,7 @@ import torch
 from harmonium import defaults
 from harmonium.benchmark import ours, workloads
 from harmonium.benchmark.peers import Peer, Start, Turn, products
-from harmonium.benchmark.workloads import Training, Workload
+from harmonium.benchmark.workloads import Training, Workload, synchronize
 from harmonium.datasets import Data, Minibatches
 from harmonium.rbm import RBM
 
@@ -127,9 +127,9 @@ class Repeated:
         began, work, elapsed = time.perf_counter(), 0, 0.0
         while elapsed < seconds:
             work += self._turn()
-            synchronize(self._device)
             elapsed = time.perf_counter() - began
-        return work / elapsed
+        synchronize(self._device)
+        return work / (time.perf_counter() - began)
 
 
 class Others:
@@ -159,12 +159,6 @@ class Others:
 def _jiffies() -> list[int]:
     """Linux's counts: user, nice, system, idle, waiting, interrupts (two kinds), stolen, ..."""
     return [int(count) for count in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for what a device has been told to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def play(
@@ -231,14 +225,14 @@ def _measure(
     contestants: dict[str, Contestant] = {
         PRODUCTS: Repeated(products(workload, start), device),
     }
-    ours_training = ours_sampling = None
+    seen: Callable[[], dict[str, float]]
     if isinstance(workload, Training):
         batches = Minibatches(data, workload.batch_size)
-        ours_training = ours.OurTraining(ours.begin(workload, rbm, start), batches, held_out)
-        contestants[OURS] = ours_training
+        training = ours.OurTraining(ours.begin(workload, rbm, start), batches, held_out)
+        contestants[OURS], seen = training, training.seen
     else:
-        ours_sampling = ours.OurSampling(workload, rbm, start)
-        contestants[OURS] = Repeated(ours_sampling, device)
+        sampling = ours.OurSampling(workload, rbm, start)
+        contestants[OURS], seen = Repeated(sampling, device), sampling.seen
     for peer in plan.peers_of(workload, device):
         contestants[peer.name] = Repeated(_turn(peer, workload, start), device)
     others = Others()
@@ -266,14 +260,7 @@ def _measure(
         },
     }
     result["products_gflops"] = workload.flops * result["rates"][PRODUCTS] / 1e9
-    if ours_training is not None:
-        result["watching"] = median(ours_training.watching[1:])
-        row = ours_training.last_row
-    else:
-        assert ours_sampling is not None
-        row = ours_sampling.flip_rates()
-    flips = ("visible_flip_rate", "hidden_flip_rate")
-    return result | {name: row[name] for name in flips} | {"rounds": rounds}
+    return result | seen() | {"rounds": rounds}
 
 
 def _turn(peer: Peer, workload: Workload, start: Start) -> Turn:

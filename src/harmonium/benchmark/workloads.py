@@ -143,6 +143,12 @@ def load_data() -> tuple[str, Data, Data]:
     return described, *data.split_randomly(_HELD_OUT)
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait for what a device has been told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def memory_needed(workload: Workload, n_contestants: int, n_rows: int) -> int:
     """Bytes that a workload takes at least, beyond what is loaded when it begins."""
     rows = 2 * n_rows * workload.n_visible  # as float32 for torch, and once more for another

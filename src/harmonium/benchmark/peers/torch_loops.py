@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harmonium.benchmark.peers.base import Peer, Start, Turn, shuffled
 from harmonium.benchmark.workloads import LEARNING_RATE, Sampling, Training, Workload
+from harmonium.graphs import CudaGraph
 
 
 class _Loop(Peer):
@@ -99,4 +100,23 @@ def products(workload: Workload, start: Start) -> Turn:
         torch.mm(v.T, h, out=gradient).addmm_(v.T, h, alpha=-1)
         return 1
 
-    return update if isinstance(workload, Training) else sweep
+    turn = update if isinstance(workload, Training) else sweep
+    return _recorded(turn, start.device) if start.device.type == "cuda" else turn
+
+
+def _recorded(turn: Turn, device: torch.device) -> Turn:
+    """As a CUDA graph, so that the device is measured and not how fast Python launches."""
+    graph, work = CudaGraph(device), 0
+
+    def once() -> None:
+        nonlocal work
+        work = turn()
+
+    graph.warm_up(once)
+    graph.record(once)
+
+    def replay() -> int:
+        graph.replay()
+        return work
+
+    return replay
