@@ -18,6 +18,7 @@ import harmonium
 ORDER = (
     "defaults",
     "files",
+    "autograd",
     "rng",
     "kernels",
     "units",

@@ -458,7 +458,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read() -> None:
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has needed Numba yet."""
-    monkeypatch.setattr(kernels, "_numba_works", None)
+    monkeypatch.setattr(kernels, "_cpu", None)
 
 
 def what_fails(*_: object) -> None:

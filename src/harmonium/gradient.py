@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
+from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.units import Binary, Gaussian
 
@@ -78,7 +79,7 @@ class Gradient(ABC):
 class PlainGradient(Gradient):
     """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
 
-    @torch.no_grad()
+    @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         _write_means(rbm, data, chains, scale, biases=True)
         kernels.moments_(_grad(rbm.weights), data.pair, chains.pair, scale)
@@ -120,7 +121,7 @@ class CenteredGradient(Gradient):
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
 
-    @torch.no_grad()
+    @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         if self.visible_offset is None or self.hidden_offset is None:
             visible, hidden = data.means
@@ -139,9 +140,9 @@ class CenteredGradient(Gradient):
         )
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
-        # centring passes on each weight's gradient to a bias: what is not finite stays so
-        layers = (rbm.visible, rbm.hidden)
-        own = (p for layer in layers for p in layer.parameters(recurse=False))
+        # centring passes on what is not finite, from visible biases to weights to hidden biases
+        own = [rbm.hidden.bias]
+        own += [x.log_precision for x in (rbm.visible, rbm.hidden) if isinstance(x, Gaussian)]
         return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
@@ -209,7 +210,7 @@ class Penalties:
                 f"{type(rbm.hidden).__name__}; leave sparsity_target out"
             )
 
-    @torch.no_grad()
+    @without_autograd
     def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
         """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
         if self.l2:

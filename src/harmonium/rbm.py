@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
+from harmonium.autograd import without_autograd
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Units
 
@@ -143,7 +144,7 @@ class RBM(nn.Module):
         """A draw of the hidden units given the visible ones."""
         return self.hidden.sample(self.inputs_h_from_v(v), stream)
 
-    @torch.no_grad()
+    @without_autograd
     def observe_h_from_v(
         self, v: Tensor, out: Tensor | None = None, stream: Stream | None = None
     ) -> dict[str, Tensor]:
@@ -164,12 +165,13 @@ class RBM(nn.Module):
             `Units.mean_statistics` by parameter name; they have no gradient.
         """
         self.visible.check_width(v, "visible")
-        if type(self.hidden) is Binary:
-            return {"bias": kernels.binary_layer(v, self.weights, self.hidden.bias, out, stream)}
+        hidden = self.hidden
+        if type(hidden) is Binary:
+            return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
         inputs = kernels.product(v, self.weights)
-        statistics = self.hidden.mean_statistics(inputs)
+        statistics = hidden.mean_statistics(inputs)
         if out is not None and stream is not None:
-            out.copy_(self.hidden.sample_(inputs, stream))
+            out.copy_(hidden.sample_(inputs, stream))
         return statistics
 
     def sample_v_from_h(self, h: Tensor, stream: Stream) -> Tensor:

@@ -77,11 +77,12 @@ class Stream:
             ("rank", self.rank, _MAX_RANK),
             ("position", self.position, _MAX_POSITION),
         ):
-            if not isinstance(value, Integral):
-                raise TypeError(f"{name} is {value!r}; pass an integer from 0 to {bound - 1}")
+            if type(value) is not int:
+                if not isinstance(value, Integral):
+                    raise TypeError(f"{name} is {value!r}; pass an integer from 0 to {bound - 1}")
+                setattr(self, name, int(value))  # NumPy's overflow, and do not go into JSON
             if not 0 <= value < bound:
                 raise ValueError(f"{name} is {value}; pass an integer from 0 to {bound - 1}")
-            setattr(self, name, int(value))  # NumPy's integers overflow, and do not go into JSON
         self.purpose = Purpose(self.purpose)
 
     def at(self, position: int) -> Stream:

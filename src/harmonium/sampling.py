@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.units import Binary, Spin, Units
@@ -192,7 +193,7 @@ class Gibbs(Sampler):
         if self.sweeps < 1:
             raise ValueError(f"sweeps is {self.sweeps}; pass 1 or more")
 
-    @torch.no_grad()
+    @without_autograd
     def __call__(
         self,
         rbm: RBM,

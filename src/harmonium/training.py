@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics
+from harmonium.autograd import without_autograd
 from harmonium.datasets import Data, Minibatches
 from harmonium.gradient import (
     CenteredGradient,
@@ -154,6 +155,8 @@ class TrainingState:
                 [p for p in rbm.parameters() if p.requires_grad],
                 lr=learning_rate,
                 momentum=momentum,
+                # a few large tensors: looking for the fastest way takes longer than going it
+                foreach=None if rbm.weights.is_cuda else False,
             )
         else:
             _check_optimizer(optimizer, rbm)
@@ -231,7 +234,7 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
     return schedule
 
 
-@torch.no_grad()
+@without_autograd
 def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -> None:
     """Learn from one minibatch.
 
@@ -252,9 +255,8 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
         `run`); the parameters are then as they were before it. On CUDA, where waiting for the
         gradient would take longer than making it, `settle` raises this.
     """
-    rbm = state.rbm
-    batch = batch.to(rbm.weights.dtype)
-    rbm.visible.check_width(batch, "visible")
+    batch = batch.to(state.rbm.weights.dtype)
+    state.rbm.visible.check_width(batch, "visible")
     scale = batch.shape[0] / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
@@ -273,20 +275,21 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     if state.average is not None and state.average_decay is not None:
         # a short memory at first, so that the start is soon forgotten
         decay = min(state.average_decay, state.update / (state.update + 9))
-        for average, parameter in zip(state.average.parameters(), rbm.parameters(), strict=True):
+        for average, parameter in zip(
+            state.average.parameters(), state.rbm.parameters(), strict=True
+        ):
             average.lerp_(parameter, 1 - decay)
     if state.update % _SETTLE_EVERY == 0:
         settle(state)
 
 
-@torch.no_grad()
 def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: Stream) -> None:
     """All of an update that comes before the optimiser's step; on CUDA it is recorded.
 
     So it works in place on the state's tensors, and reads none of their values.
     """
-    rbm = state.rbm
-    chains = state.chains
+    rbm, chains = state.rbm, state.chains
+    visible = rbm.visible
     if chains is None:
         chains = ChainState(
             torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
@@ -294,9 +297,9 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(rbm.visible.statistics(batch), observed)
+    data = Phase(visible.statistics(batch), observed)
     chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(rbm.visible.statistics(chains.visible), info.hidden)
+    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 

@@ -159,7 +159,8 @@ class Threshold(Encoding):
 
     def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
         """Compare with the level."""
-        return _from_low(values.to(torch.float32, copy=True).gt_(self.level), self.low_state)
+        states = torch.empty(values.shape, dtype=torch.float32, device=values.device)
+        return _from_low(torch.gt(values, self.level, out=states), self.low_state)
 
     def decode(self, states: Tensor) -> Tensor:
         """Return the probability of a value above the level."""
@@ -349,7 +350,7 @@ def _scale(values: Tensor, low: float, high: float) -> Tensor:
 def _from_low(states: Tensor, low_state: float) -> Tensor:
     """Change 0 and 1 in place to ``low_state`` and 1.
 
-    Comparisons in place give 0 and 1 as float32: converting booleans takes five times as long.
+    Comparisons into float32 memory give 0 and 1: converting booleans takes five times as long.
     """
     return states.mul_(1 - low_state).add_(low_state) if low_state else states
 

@@ -37,7 +37,9 @@ _COMPILED_DTYPES = (torch.float32, torch.float64)
 
 # Until a compiler has failed once; whatever the reason, it would be the same the next time.
 _triton_works = True
-_numba_works: bool | None = None  # not known before somebody needs it
+
+# The backend for the CPU; not known before somebody needs it.
+_cpu: ModuleType | None = None
 
 
 def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
@@ -47,11 +49,10 @@ def _backend(states: Tensor, *by_column: Tensor) -> ModuleType:
     """
     if states.dim() != 2:
         raise ValueError(f"a draw fills rows and columns, not shape {tuple(states.shape)}")
-    _check_columns(states.shape[1], *by_column)
-    if states.device.type == "cpu" and _can_be_compiled(states) and _does_numba_work():
-        from harmonium.kernels import cpu
-
-        return cpu
+    if by_column:
+        _check_columns(states.shape[1], *by_column)
+    if states.is_cpu and _can_be_compiled(states):
+        return _cpu or _find_cpu()
     return reference
 
 
@@ -64,24 +65,20 @@ def _check_columns(n: int, *by_column: Tensor) -> None:
             )
 
 
-def _does_numba_work() -> bool:
-    """Whether its smallest kernel compiles and runs; tried once."""
-    global _numba_works
-    if _numba_works is None:
-        try:
-            from harmonium.kernels import cpu
+def _find_cpu() -> ModuleType:
+    """Numba's kernels if the smallest compiles and runs, else the reference; tried once."""
+    global _cpu
+    try:
+        from harmonium.kernels import cpu
 
-            cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.INIT))
-            _numba_works = True
-        except Exception as error:  # whatever an import, a compiler or a full disk can raise
-            _numba_works = False
-            _do_without(
-                "Numba",
-                "draws and products on CPU",
-                error,
-                "A Numba that fits this Python and NumPy",
-            )
-    return _numba_works
+        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.INIT))
+        _cpu = cpu
+    except Exception as error:  # whatever an import, a compiler or a full disk can raise
+        _cpu = reference
+        _do_without(
+            "Numba", "draws and products on CPU", error, "A Numba that fits this Python and NumPy"
+        )
+    return _cpu
 
 
 def when_compiling(tell: Callable[[], None]) -> None:
@@ -272,11 +269,15 @@ def binary_layer(
         raise ValueError(
             f"a draw needs a stream and memory of shape {shape}; pass both, or neither"
         )
-    tensors = [x for x in (states, weights, bias, out) if x is not None]
-    alike = all(x.dtype == states.dtype for x in tensors) and (out is None or out.is_contiguous())
     _check_columns(shape[1], bias)
     backend = _backend(states)
-    if alike and backend is not reference and weights.device == bias.device == states.device:
+    if (
+        backend is not reference
+        and states.dtype == weights.dtype == bias.dtype
+        and weights.is_cpu
+        and bias.is_cpu
+        and (out is None or (out.dtype == states.dtype and out.is_contiguous()))
+    ):
         means: Tensor = backend.binary_layer(states, weights, bias, out, stream)
         return means
     inputs = product(states, weights)

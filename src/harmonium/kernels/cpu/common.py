@@ -21,6 +21,10 @@ _PARALLEL_FROM = 8_192
 # Numba's portable threading layer must not be entered from two threads at once.
 _one_parallel_region = threading.Lock()
 
+# Of each thread: in how many Numba runs the loops that it starts. To ask Numba takes as long as
+# to set it, and an update has several loops.
+_set_last = threading.local()
+
 serial = njit(cache=True, nogil=True, error_model="numpy")
 parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 
@@ -64,15 +68,23 @@ def worthwhile_threads(n_numbers: int) -> int:
 def run(n_threads: int, loop: Any, *arguments: Any) -> Any:
     """Run a parallel loop on so many threads: others would be woken for nothing, and wait."""
     with _one_parallel_region:
-        of_torch = torch.get_num_threads()
-        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        numba.set_num_threads(min(n_threads, most))
-        if torch.get_num_threads() != of_torch:
-            # the first call has started OpenMP's threads, which are torch's, in Numba's number
-            torch.set_num_threads(of_torch)
+        if getattr(_set_last, "n_threads", 0) != n_threads:
+            of_torch = torch.get_num_threads()
+            most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+            numba.set_num_threads(min(n_threads, most))
+            _set_last.n_threads = n_threads
+            if torch.get_num_threads() != of_torch:
+                # the first call has started OpenMP's threads, which are torch's, in Numba's number
+                torch.set_num_threads(of_torch)
         return loop(*arguments)
 
 
 def array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The tensor's memory as NumPy's, row after row; what is not contiguous is copied."""
-    return tensor.detach().contiguous().numpy()
+    """The tensor's memory as NumPy's; most tensors need no detaching, which takes as long."""
+    memory: np.ndarray[Any, Any] = (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    return memory
+
+
+def row_major(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The tensor's numbers as NumPy's, row after row; what is not contiguous is copied."""
+    return array(tensor.contiguous())

@@ -17,6 +17,7 @@ from torch import Tensor
 from harmonium.kernels.cpu.common import (
     array,
     parallel,
+    row_major,
     run,
     serial,
     worthwhile_threads,
@@ -288,13 +289,13 @@ def _draw(
     serial: Any, parallel: Any, x: Tensor, arguments: tuple[Any, ...], stream: Stream
 ) -> None:
     """Run a kernel on this thread or on as many as torch uses for its products."""
-    array = x.detach().numpy()
+    states = array(x)
     rows = x.shape[0]
     n_blocks = min(worthwhile_threads(x.numel()), rows)
     if n_blocks <= 1:
-        serial(array, *arguments, 0, rows, *stream.take())
+        serial(states, *arguments, 0, rows, *stream.take())
     else:
-        run(n_blocks, parallel, array, *arguments, *stream.take(), n_blocks)
+        run(n_blocks, parallel, states, *arguments, *stream.take(), n_blocks)
 
 
 def uniform_(out: Tensor, stream: Stream) -> None:
@@ -304,21 +305,22 @@ def uniform_(out: Tensor, stream: Stream) -> None:
 
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(inputs + bias), else 0."""
-    kind = inputs.detach().numpy().dtype.type
-    _draw(_binary_rows, _binary_blocks, inputs, (array(bias), kind(1), kind(0)), stream)
+    kind = array(inputs).dtype.type
+    _draw(_binary_rows, _binary_blocks, inputs, (row_major(bias), kind(1), kind(0)), stream)
 
 
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
-    kind = inputs.detach().numpy().dtype.type
-    _draw(_binary_rows, _binary_blocks, inputs, (array(bias), kind(2), kind(-1)), stream)
+    kind = array(inputs).dtype.type
+    _draw(_binary_rows, _binary_blocks, inputs, (row_major(bias), kind(2), kind(-1)), stream)
 
 
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
     """Normal states of mean (inputs + bias) / precision and variance 1 / precision."""
-    _draw(_gaussian_rows, _gaussian_blocks, inputs, (array(bias), array(precision)), stream)
+    by_column = row_major(bias), row_major(precision)
+    _draw(_gaussian_rows, _gaussian_blocks, inputs, by_column, stream)
 
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
-    _draw(_categorical_rows, _categorical_blocks, inputs, (array(bias), n_categories), stream)
+    _draw(_categorical_rows, _categorical_blocks, inputs, (row_major(bias), n_categories), stream)

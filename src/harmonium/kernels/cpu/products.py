@@ -13,6 +13,7 @@ from harmonium.kernels import reference
 from harmonium.kernels.cpu.common import (
     array,
     parallel,
+    row_major,
     run,
     serial,
     trailing_zeros,
@@ -277,7 +278,7 @@ def _sparse_centred_gradient(
 
 
 @serial
-def _is_sparse_here(few, share):
+def _are_few_on(few, share):
     n = 0
     for row in few:
         for j in range(row.size):
@@ -285,23 +286,22 @@ def _is_sparse_here(few, share):
     return n <= share * few.size
 
 
-def _is_sparse(states: Tensor, n_columns: int) -> bool:
+def _is_sparse(states: np.ndarray[Any, Any], n_columns: int) -> bool:
     """Whether skipping zeros pays, as the first rows have it: rows are in random order."""
-    if states.numel() * n_columns < _SPARSE_FROM or not states.is_contiguous():
+    if states.size * n_columns < _SPARSE_FROM or not states.flags.c_contiguous:
         return False
-    return bool(_is_sparse_here(states.detach().numpy()[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
+    return bool(_are_few_on(states[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
     """``states @ weights``; where most states are zero, what is not is looked up and added."""
-    if not (
-        _is_sparse(states, weights.shape[1]) and weights.is_contiguous() and out.is_contiguous()
-    ):
+    x = array(states)
+    if _is_sparse(x, weights.shape[1]) and weights.is_contiguous() and out.is_contiguous():
+        n_threads = torch.get_num_threads()
+        arrays = x, array(weights), array(out)
+        run(n_threads, _sparse_product, *arrays, n_threads)
+    else:
         torch.mm(states, weights, out=out)
-        return
-    n_threads = torch.get_num_threads()
-    arrays = [tensor.detach().numpy() for tensor in (states, weights, out)]
-    run(n_threads, _sparse_product, *arrays, n_threads)
 
 
 def binary_layer(
@@ -309,36 +309,36 @@ def binary_layer(
 ) -> Tensor:
     """Means, and with a stream a draw, in the pass that makes the inputs or in one more."""
     mean = states.new_empty(states.shape[0], weights.shape[1])
-    v, w, m = (tensor.detach().numpy() for tensor in (states, weights, mean))
+    v, m = array(states), mean.numpy()
     # inputs in the memory of the means
-    layer = (m, array(bias), m if out is None else out.numpy(), stream is not None)
+    layer = (m, row_major(bias), m if out is None else out.numpy(), stream is not None)
     draw = (0, 0, 0, 0) if stream is None else stream.take()
-    n_blocks = min(worthwhile_threads(mean.numel()), len(mean))
-    if _is_sparse(states, weights.shape[1]) and weights.is_contiguous():
+    n_blocks = min(worthwhile_threads(m.size), len(m))
+    if _is_sparse(v, m.shape[1]) and weights.is_contiguous():
+        w = array(weights)
         run(n_blocks, _sparse_binary_layer, v, w, *layer, *draw, n_blocks)
         return mean
     torch.mm(states, weights, out=mean)
     if n_blocks <= 1:
-        _binary_layer_rows(*layer, 0, len(mean), *draw)
+        _binary_layer_rows(*layer, 0, len(m), *draw)
     else:
         run(n_blocks, _binary_layer, *layer, *draw, n_blocks)
     return mean
 
 
-def _are_sparse(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> bool:
-    """Whether moments of both phases are made by looking up what is on."""
-    return (
-        all(_is_sparse(v, h.shape[1]) and h.is_contiguous() for v, h in (data, chains))
-        and all(tensor.dtype == out.dtype for tensor in (*data, *chains))
-        and out.is_contiguous()
-    )
-
-
 def _phases(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
-) -> tuple[Any, ...]:
-    gradient = out.detach().numpy()
-    v, h, v_other, h_other = (tensor.detach().numpy() for tensor in (*data, *chains))
+) -> tuple[Any, ...] | None:
+    """Arrays and factors of both phases, if moments are made by looking up what is on."""
+    arrays = [array(tensor) for tensor in (out, *data, *chains)]
+    gradient, v, h, v_other, h_other = arrays
+    columns = gradient.shape[1]
+    if (
+        any(x.dtype != gradient.dtype for x in arrays)
+        or not (gradient.flags.c_contiguous and h.flags.c_contiguous and h_other.flags.c_contiguous)
+        or not (_is_sparse(v, columns) and _is_sparse(v_other, columns))
+    ):
+        return None
     kind = gradient.dtype.type
     return gradient, v, h, kind(-scale / len(v)), v_other, h_other, kind(scale / len(v_other))
 
@@ -347,10 +347,11 @@ def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> None:
     """Mean outer products of two phases in one pass over ``out`` where both are sparse."""
-    if _are_sparse(out, data, chains):
-        run(torch.get_num_threads(), _sparse_moments, *_phases(out, data, chains, scale), _BLOCKS)
-    else:
+    phases = _phases(out, data, chains, scale)
+    if phases is None:
         reference.moments_(out, data, chains, scale)
+    else:
+        run(torch.get_num_threads(), _sparse_moments, *phases, _BLOCKS)
 
 
 def centred_gradient_(
@@ -363,17 +364,17 @@ def centred_gradient_(
     scale: float,
 ) -> None:
     """Everything in one loop where both phases are sparse, else around the two products."""
-    by_bias = [tensor.detach().numpy() for tensor in (*biases, *offsets)]
+    by_bias = [array(tensor) for tensor in (*biases, *offsets)]
     kind = by_bias[0].dtype.type
     rates = kind(rate), kind(scale)
-    if _are_sparse(out, data, chains):
-        phases = _phases(out, data, chains, scale)
+    phases = _phases(out, data, chains, scale)
+    if phases is not None:
         loop = _sparse_centred_gradient
         run(torch.get_num_threads(), loop, *phases, *by_bias, *rates, _BLOCKS)
     else:
-        states = [array(tensor) for tensor in (*data, *chains)]
+        states = [row_major(tensor) for tensor in (*data, *chains)]
         n_threads = worthwhile_threads(sum(x.size for x in states))
         run(n_threads, _biases, *states, *by_bias, *rates, n_threads)
         reference.moments_(out, data, chains, scale)
         n_threads = worthwhile_threads(out.numel())
-        run(n_threads, _centre_blocks, out.detach().numpy(), *by_bias, _BLOCKS)
+        run(n_threads, _centre_blocks, array(out), *by_bias, _BLOCKS)

@@ -19,6 +19,7 @@ from torch import Tensor
 from harmonium.kernels.cpu.common import (
     array,
     parallel,
+    row_major,
     run,
     serial,
     trailing_zeros,
@@ -296,7 +297,7 @@ def sweeps_(
     """
     if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
         return False
-    v, h, w = (x.detach().numpy() for x in (*chains, weights))
+    v, h, w = (array(x) for x in (*chains, weights))
     if max(w.shape) > _MOST_UNITS or not _has_only(h, np.float32(hidden[1])):
         return False
     some = slice(max(_LEAST_CHAINS, min(_MOST_CHAINS, len(v) // 32)))
@@ -307,7 +308,7 @@ def sweeps_(
     if rounded is None:
         return False
     q, qt, units_v, units_h = rounded
-    (a, low_v), (b, low_h) = ((array(bias), low) for bias, low in (visible, hidden))
+    (a, low_v), (b, low_h) = ((row_major(bias), low) for bias, low in (visible, hidden))
     if low_h:
         a, units_v = a + low_h * w.sum(1, dtype=np.float64).astype(np.float32), 2 * units_v
     if low_v:
