@@ -51,6 +51,7 @@ def test_the_purposes_of_checkpoints_keep_their_numbers() -> None:
         "CHAINS": 4,
         "MONITOR": 5,
         "SAMPLE": 6,
+        "LIKELIHOOD": 7,
     }
 
 

@@ -43,6 +43,7 @@ class Purpose(IntEnum):
     CHAINS = 4
     MONITOR = 5
     SAMPLE = 6
+    LIKELIHOOD = 7
 
 
 @dataclass

@@ -1,0 +1,49 @@
+"""How probable data are under a model that somebody else trained, in nats, with error and side.
+
+`exact` knows small models. `annealing` bounds log Z and the log-likelihood of larger ones from both
+sides, along a `path` from independent units. `pseudo` needs no partition function, and is no
+likelihood.
+"""
+
+from harmonium.likelihood.annealing import (
+    CHAINS_AT_ONCE,
+    RaiseEstimate,
+    annealed_importance_sampling,
+    raise_log_likelihood,
+    reverse_annealed_importance_sampling,
+)
+from harmonium.likelihood.computation import Computation
+from harmonium.likelihood.exact import (
+    MAX_STATES,
+    Moments,
+    can_be_enumerated,
+    exact_gradient_,
+    exact_log_likelihood,
+    exact_log_z,
+    exact_moments,
+)
+from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
+from harmonium.likelihood.path import AnnealingPath, base_rates
+from harmonium.likelihood.pseudo import pseudo_log_likelihood
+
+__all__ = [
+    "CHAINS_AT_ONCE",
+    "MAX_STATES",
+    "AnnealingPath",
+    "Computation",
+    "LogLikelihood",
+    "LogZ",
+    "Moments",
+    "RaiseEstimate",
+    "annealed_importance_sampling",
+    "base_rates",
+    "can_be_enumerated",
+    "exact_gradient_",
+    "exact_log_likelihood",
+    "exact_log_z",
+    "exact_moments",
+    "log_likelihood",
+    "pseudo_log_likelihood",
+    "raise_log_likelihood",
+    "reverse_annealed_importance_sampling",
+]

@@ -1,0 +1,229 @@
+"""Log Z by annealed importance sampling, and by its reverse: one errs below, the other above.
+
+References
+----------
+.. [1] R. M. Neal (2001), "Annealed importance sampling", Statistics and Computing 11.
+.. [2] R. Salakhutdinov and I. Murray (2008), "On the quantitative analysis of deep belief
+   networks", ICML.
+.. [3] Y. Burda, R. B. Grosse and R. Salakhutdinov (2015), "Accurate and conservative estimates of
+   MRF log-likelihood using reverse annealing", AISTATS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.likelihood.computation import Computation
+from harmonium.likelihood.exact import check_states
+from harmonium.likelihood.log_z import LogZ
+from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
+from harmonium.rng import Purpose, Stream
+
+CHAINS_AT_ONCE = 500
+"""Chains of a block: they are annealed together, and memory is that of one block."""
+
+
+def annealed_importance_sampling(
+    path: AnnealingPath,
+    n_chains: int,
+    seed: int = defaults.SEED,
+    so_far: LogZ | None = None,
+) -> Computation[LogZ]:
+    """Estimate log Z of the path's target: an estimate that errs below, on average [1]_ [2]_.
+
+    The mean weight estimates Z without bias, so that its log is too low: the log-likelihood that
+    rests on it is flattered. `reverse_annealed_importance_sampling` and `raise_log_likelihood` err
+    on the other side.
+
+    Parameters
+    ----------
+    path
+        From the base to the model. More temperatures make the weights even, and then more chains
+        make the error small.
+    n_chains
+        Chains in all, 2 or more.
+    seed
+        Of the chains.
+    so_far
+        An earlier estimate by fewer chains of the same path and seed: its whole blocks of
+        `CHAINS_AT_ONCE` chains are taken over, and the result is that of all chains made at once,
+        bit for bit.
+
+    Returns
+    -------
+    Computation
+        Iterate over it, or ask for its ``result()``. A step is one chain at one temperature.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 chains, or ``so_far`` is of another kind or of more chains.
+    """
+    if n_chains < 2:
+        raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
+    taken_over = torch.empty(0, dtype=torch.float64)
+    if so_far is not None:
+        if so_far.errs != "below" or so_far.log_weights is None or so_far.n_chains > n_chains:
+            raise ValueError(
+                f"so_far is {so_far}; pass an estimate by annealed importance sampling with at "
+                f"most n_chains = {n_chains} chains"
+            )
+        n_whole = so_far.n_chains // CHAINS_AT_ONCE * CHAINS_AT_ONCE
+        taken_over = so_far.log_weights[:n_whole].cpu()
+    n_steps = (n_chains - len(taken_over)) * (path.n_temperatures - 1)
+    return Computation(n_steps, _forward(path, n_chains, seed, taken_over))
+
+
+def _forward(
+    path: AnnealingPath, n_chains: int, seed: int, taken_over: Tensor
+) -> Generator[int, None, LogZ]:
+    t = torch.as_tensor(path.inverse_temperatures)
+    like, n_columns = path.target.weights, path.target.visible.n_columns
+    parts, done = [taken_over], 0
+    for first in range(len(taken_over), n_chains, CHAINS_AT_ONCE):
+        stream = Stream(seed, Purpose.LIKELIHOOD, first // CHAINS_AT_ONCE, FORWARD)
+        n = min(CHAINS_AT_ONCE, n_chains - first)
+        v = path.base.visible.sample_(like.detach().new_zeros(n, n_columns), stream)
+        log_weights = torch.full((n,), path.base_log_z, dtype=torch.float64, device=v.device)
+        for _ in anneal_(path, v, t, stream, log_weights):
+            done += n
+            yield done
+        parts.append(log_weights.cpu())
+    return LogZ.from_log_weights(torch.cat(parts), "below")
+
+
+def reverse_annealed_importance_sampling(
+    path: AnnealingPath, samples: Tensor, seed: int = defaults.SEED
+) -> Computation[LogZ]:
+    """Estimate log Z from samples of the target, by annealing from it to the base: errs above.
+
+    The mean weight estimates 1 / Z without bias if the samples are exact [3]_. Samples of chains
+    that have not reached equilibrium void the bound: rows of another distribution, such as data,
+    usually make the estimate too high, but need not.
+
+    Parameters
+    ----------
+    path
+        From the base to the model.
+    samples
+        Visible states drawn from the target, shape (2 or more, visible.n_columns).
+    seed
+        Of the chains.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 samples, or they have another width or are no states.
+    """
+    check_states(path.target, samples)
+    if len(samples) < 2:
+        raise ValueError("samples have 1 row; pass 2 or more: a standard error needs them")
+    n_steps = len(samples) * path.n_temperatures
+    return Computation(n_steps, _from_samples(path, samples, seed))
+
+
+def _from_samples(path: AnnealingPath, samples: Tensor, seed: int) -> Generator[int, None, LogZ]:
+    log_weights = yield from _reverse(path, samples, 1, seed)
+    return LogZ.from_log_weights(log_weights[:, 0] - path.base_log_z, "above")
+
+
+@dataclass(frozen=True, eq=False)
+class RaiseEstimate:
+    """A lower estimate of each row's log-likelihood, by RAISE.
+
+    Attributes
+    ----------
+    log_likelihood
+        Of each row, nats, float64 of shape (rows,).
+    std_errors
+        Of each row, from its chains, nats, shape (rows,); NaN where a row had one chain.
+    log_weights
+        Log of each chain's weight, nats, shape (rows, chains_per_row): log p of the row is
+        estimated by minus its free energy plus the log of their mean.
+    """
+
+    log_likelihood: Tensor
+    std_errors: Tensor
+    log_weights: Tensor = field(repr=False)
+
+
+def raise_log_likelihood(
+    path: AnnealingPath, v: Tensor, chains_per_row: int = 1, seed: int = defaults.SEED
+) -> Computation[RaiseEstimate]:
+    """Estimate the log-likelihood of rows from below, by annealing from them to the base (RAISE).
+
+    The forward annealing chain, from base to target, ends with visible states of a distribution
+    p_ann: a model that can be sampled exactly, and that comes close to the target with many
+    temperatures. A row's mean weight estimates p_ann(v) without bias, so its log errs below
+    log p_ann(v), on average [3]_.
+
+    This is a bound for p_ann, strictly. For the target itself it is one on average over rows that
+    the target made, because no other model gives these more than the target does. For rows of
+    data it is one as far as p_ann does not happen to model them better than the target, which can
+    be where few temperatures leave the chains far from the target.
+
+    Parameters
+    ----------
+    path
+        From the base to the model.
+    v
+        Visible states, shape (rows, visible.n_columns).
+    chains_per_row
+        Chains that start at each row.
+    seed
+        Of the chains.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or of another width, or if they are no states; or if there is less
+        than one chain a row.
+    """
+    check_states(path.target, v)
+    if chains_per_row < 1:
+        raise ValueError(f"chains_per_row is {chains_per_row}; pass 1 or more")
+    n_steps = len(v) * chains_per_row * path.n_temperatures
+    return Computation(n_steps, _from_rows(path, v, chains_per_row, seed))
+
+
+def _from_rows(
+    path: AnnealingPath, v: Tensor, chains_per_row: int, seed: int
+) -> Generator[int, None, RaiseEstimate]:
+    log_weights = yield from _reverse(path, v, chains_per_row, seed)
+    log_weights -= path.base_log_z
+    log_mean = log_weights.logsumexp(1) - math.log(chains_per_row)
+    weights = (log_weights - log_weights.amax(1, keepdim=True)).exp()
+    spread = weights.std(1) if chains_per_row > 1 else torch.full_like(log_mean, math.nan)
+    with torch.no_grad():
+        free_energy = path.target.free_energy(v.to(path.target.weights)).double().cpu()
+    return RaiseEstimate(
+        log_likelihood=log_mean - free_energy,
+        std_errors=spread / weights.mean(1) / math.sqrt(chains_per_row),
+        log_weights=log_weights,
+    )
+
+
+def _reverse(
+    path: AnnealingPath, v: Tensor, chains_per_row: int, seed: int
+) -> Generator[int, None, Tensor]:
+    """Log weights of chains from the target to the base, float64 of (rows, chains_per_row)."""
+    # a sweep at the target comes first: the reverse of the forward chain's last one
+    t = torch.as_tensor(path.inverse_temperatures)
+    t = torch.cat([t.new_ones(1), t.flip(0)])
+    rows = torch.arange(len(v), device=v.device).repeat_interleave(chains_per_row)
+    parts, done = [], 0
+    for block, index in enumerate(rows.split(CHAINS_AT_ONCE)):
+        stream = Stream(seed, Purpose.LIKELIHOOD, block, REVERSE)
+        states = v[index].to(path.target.weights).contiguous()
+        log_weights = torch.zeros(len(index), dtype=torch.float64, device=states.device)
+        for _ in anneal_(path, states, t, stream, log_weights):
+            done += len(index)
+            yield done
+        parts.append(log_weights.cpu())
+    return torch.cat(parts).reshape(len(v), chains_per_row)

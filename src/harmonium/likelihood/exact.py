@@ -1,0 +1,335 @@
+"""What small models are, exactly: log Z, log-likelihood, moments and gradient, in float64.
+
+The layer with fewer states is enumerated, the other one summed or integrated in closed form by
+its `Units.cgf`; two Gaussian layers are one joint normal distribution.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from harmonium.likelihood.log_z import LogZ, log_likelihood
+from harmonium.rbm import RBM
+from harmonium.units import Gaussian, Units
+
+MAX_STATES = 2**25
+"""So many states of the smaller layer are enumerated, and no more."""
+
+_NUMBERS_AT_ONCE = 2**20  # float64 inputs of a block of states: 8 MB, of which a few are needed
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Expectations under the model, float64.
+
+    Attributes
+    ----------
+    visible, hidden
+        Expected `Units.statistics` of each layer, by parameter name.
+    products
+        Expectation of v h, shape (visible.n_columns, hidden.n_columns).
+    log_z
+        Log of the partition function, which comes along.
+    """
+
+    visible: dict[str, Tensor]
+    hidden: dict[str, Tensor]
+    products: Tensor = field(repr=False)
+    log_z: LogZ
+
+
+@torch.no_grad()
+def exact_log_z(rbm: RBM) -> LogZ:
+    """Log of the partition function of a small model, nats.
+
+    Takes time in proportion to the states of the smaller layer times the columns of the other
+    one, and some 50 MB whatever the size: see `MAX_STATES`.
+
+    Parameters
+    ----------
+    rbm
+        Any pair of unit types, if one layer has at most `MAX_STATES` states, or if both are
+        Gaussian.
+
+    Raises
+    ------
+    ValueError
+        If there are more states, if the model cannot be normalised (two Gaussian layers whose
+        joint precision is not positive definite), or if a parameter is not finite.
+    """
+    check_finite(rbm)
+    model = _in_float64(rbm)
+    if _are_gaussian(model):
+        return _JointNormal(model).log_z
+    return LogZ.exact(
+        torch.stack([log_p.logsumexp(0) for _, _, log_p in _Enumeration(model).blocks()])
+        .logsumexp(0)
+        .item()
+    )
+
+
+def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
+    """Exact log-likelihood of each row of visible states, nats, float64 of shape (rows,).
+
+    Parameters
+    ----------
+    rbm
+        A model as for `exact_log_z`, whose errors are raised.
+    v
+        Visible states, shape (rows, visible.n_columns).
+
+    Raises
+    ------
+    ValueError
+        Also if rows have another width, or are no states: a likelihood is of states alone.
+    """
+    check_states(rbm, v)
+    return log_likelihood(_in_float64(rbm), v, exact_log_z(rbm))
+
+
+@torch.no_grad()
+def exact_moments(rbm: RBM) -> Moments:
+    """Expected statistics of both layers and of their products, under the model.
+
+    Time and memory are those of `exact_log_z`, some two times over; so are the errors.
+    """
+    check_finite(rbm)
+    model = _in_float64(rbm)
+    if _are_gaussian(model):
+        return _JointNormal(model).moments()
+    return _Enumeration(model).moments()
+
+
+@torch.no_grad()
+def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
+    """Write ``scale`` times the exact gradient of minus the mean log-likelihood into ``.grad``.
+
+    In the place of an estimated gradient, before an optimiser's step: training without noise.
+
+    Parameters
+    ----------
+    rbm
+        A model as for `exact_log_z`, whose errors are raised.
+    v
+        Rows of visible states to learn, shape (rows, visible.n_columns); grey values between states
+        give the gradient that training with them follows.
+    scale
+        Of the gradient.
+
+    Returns
+    -------
+    float
+        The exact mean log-likelihood of the rows, nats, which comes along, if they are states.
+    """
+    rbm.visible.check_width(v, "visible")
+    rbm.visible.check(v, "visible")
+    moments = exact_moments(rbm)
+    model = _in_float64(rbm)
+    v = v.to(model.weights)
+    inputs = model.inputs_h_from_v(v)
+    data = {
+        rbm.visible: (model.visible.statistics(v), moments.visible),
+        rbm.hidden: (model.hidden.mean_statistics(inputs), moments.hidden),
+    }
+    for layer, (of_rows, of_model) in data.items():
+        for name, statistic in of_rows.items():
+            _set_grad(layer.get_parameter(name), scale * (of_model[name] - statistic.mean(0)))
+    products = v.T @ data[rbm.hidden][0]["bias"] / len(v)
+    _set_grad(rbm.weights, scale * (moments.products - products))
+    return log_likelihood(model, v, moments.log_z).mean().item()
+
+
+def n_states(units: Units) -> int | None:
+    """How many states a layer has; None if there is a continuum."""
+    return None if units.states is None else len(units.states) ** units.n
+
+
+def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
+    """Whether `exact_log_z` knows this model, with at most so many states of the smaller layer."""
+    counts = [n for n in map(n_states, (rbm.visible, rbm.hidden)) if n is not None]
+    return min(counts) <= most if counts else _are_gaussian(rbm)
+
+
+def check_finite(rbm: RBM) -> None:
+    """Refuse a model with parameters that are infinite or no numbers.
+
+    Raises
+    ------
+    ValueError
+        Says which parameter, and how many of its values.
+    """
+    for name, parameter in rbm.named_parameters():
+        n = int(parameter.isfinite().logical_not().sum())
+        if n:
+            raise ValueError(
+                f"{n} of {parameter.numel()} values of {name} are infinite or NaN, and such a "
+                "model has no likelihood; take an earlier checkpoint"
+            )
+
+
+@torch.no_grad()
+def check_normalisable(rbm: RBM) -> None:
+    """Refuse two Gaussian layers whose joint precision is not positive definite.
+
+    Raises
+    ------
+    ValueError
+        Says so; every other pair of layers can be normalised.
+    """
+    if _are_gaussian(rbm):
+        _JointNormal(_in_float64(rbm))
+
+
+def check_states(rbm: RBM, v: Tensor) -> None:
+    """Refuse rows of another width, and rows that are no states of the visible units.
+
+    Raises
+    ------
+    ValueError
+        Says what came, and that values between states have to be binarised.
+    """
+    if v.dim() != 2 or len(v) == 0:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass (rows, {rbm.visible.n_columns}), of one row "
+            "or more"
+        )
+    rbm.visible.check_width(v, "visible")
+    rbm.visible.check(v, "visible")
+    states = rbm.visible.states
+    if states is None:
+        return
+    by_unit = v.to(states).unflatten(-1, (rbm.visible.n, rbm.visible.width))
+    nearest = states[(by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)]
+    between = (by_unit != nearest).any(-1)
+    if between.any():
+        raise ValueError(
+            f"visible: {int(between.sum())} of {between.numel()} units are between their states, "
+            "and a likelihood is of states; binarise the data first (`Data.binarize`, "
+            "`Data.binarize_stochastically`)"
+        )
+
+
+def _in_float64(rbm: RBM) -> RBM:
+    return copy.deepcopy(rbm).double()
+
+
+def _are_gaussian(rbm: RBM) -> bool:
+    return isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
+
+
+def _set_grad(parameter: nn.Parameter, value: Tensor) -> None:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    parameter.grad.copy_(value)
+
+
+class _Enumeration:
+    """All states of the smaller layer, block by block, and what the other one is given them."""
+
+    def __init__(self, rbm: RBM) -> None:
+        layers = {"visible": rbm.visible, "hidden": rbm.hidden}
+        counts = {layer: n for layer, units in layers.items() if (n := n_states(units)) is not None}
+        if not counts:
+            raise ValueError(
+                f"no layer of this model can be enumerated ({rbm.visible!r}, {rbm.hidden!r}); "
+                "estimate log Z by likelihood.annealed_importance_sampling"
+            )
+        smaller = min(counts, key=counts.__getitem__)
+        self._enumerates_visible = smaller == "visible"
+        units = layers[smaller]
+        assert units.states is not None
+        self._n = counts[smaller]
+        self._states = units.states
+        if self._n > MAX_STATES:
+            raise ValueError(
+                f"the {smaller} layer, which is the smaller one, has {len(self._states)}^{units.n} "
+                f"states (about 10^{units.n * math.log10(len(self._states)):.0f}), and up to "
+                f"{MAX_STATES:,} can be enumerated; estimate log Z by "
+                "likelihood.annealed_importance_sampling"
+            )
+        self._enumerated = units
+        self._summed = rbm.hidden if self._enumerates_visible else rbm.visible
+        self._weights = rbm.weights if self._enumerates_visible else rbm.weights.T
+        self._divisors = len(self._states) ** torch.arange(units.n, device=rbm.weights.device)
+
+    @torch.no_grad()
+    def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """States of the smaller layer, what the other receives, log of their summed weights."""
+        size = max(1, _NUMBERS_AT_ONCE // self._weights.shape[1])
+        for start in range(0, self._n, size):
+            number = torch.arange(
+                start, min(start + size, self._n), device=self._weights.device
+            ).unsqueeze(1)
+            x = self._states[number // self._divisors % len(self._states)].flatten(1)
+            inputs = x @ self._weights
+            yield x, inputs, self._summed.cgf(inputs).sum(-1) - self._enumerated.energy(x)
+
+    def moments(self) -> Moments:
+        """Sums over blocks, relative to the largest weight so far."""
+        largest = torch.full((), -math.inf, dtype=torch.float64, device=self._weights.device)
+        total = torch.zeros_like(largest)
+        sums: dict[str, Tensor] = {}
+        for x, inputs, log_p in self.blocks():
+            before, largest = largest, torch.maximum(largest, log_p.max())
+            shrink = (before - largest).exp()
+            p = (log_p - largest).exp()
+            mean = self._summed.mean_statistics(inputs)
+            of_block = {"x": p @ x, "products": (p.unsqueeze(1) * x).T @ mean["bias"]}
+            of_block |= {f"mean {name}": p @ statistic for name, statistic in mean.items()}
+            for name, value in of_block.items():
+                sums[name] = value if name not in sums else sums[name] * shrink + value
+            total = total * shrink + p.sum()
+        expected = {name: value / total for name, value in sums.items()}
+        # statistics are linear in one-hot, binary and spin states: that of the mean is the mean's
+        enumerated = {"bias": expected.pop("x")}
+        products = expected.pop("products")
+        summed = {name.removeprefix("mean "): value for name, value in expected.items()}
+        log_z = LogZ.exact((largest + total.log()).item())
+        if self._enumerates_visible:
+            return Moments(enumerated, summed, products, log_z)
+        return Moments(summed, enumerated, products.T.contiguous(), log_z)
+
+
+class _JointNormal:
+    """Two Gaussian layers: x = (v, h) is normal, with energy x A x / 2 - b x."""
+
+    def __init__(self, rbm: RBM) -> None:
+        assert isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
+        self._rbm, self._n_visible = rbm, rbm.visible.n
+        self._precision = torch.cat([rbm.visible.precision, rbm.hidden.precision])
+        a = torch.diag(self._precision)
+        a[: self._n_visible, self._n_visible :] = -rbm.weights
+        a[self._n_visible :, : self._n_visible] = -rbm.weights.T
+        b = torch.cat([rbm.visible.bias, rbm.hidden.bias])
+        self._factor, info = torch.linalg.cholesky_ex(a)
+        if int(info):
+            lowest = torch.linalg.eigvalsh(a)[0].item()
+            raise ValueError(
+                "this model cannot be normalised: the joint precision of its two Gaussian layers "
+                f"is not positive definite (its lowest eigenvalue is {lowest:.3g}), so that the "
+                "energy has no minimum; make the weights smaller or the precisions larger"
+            )
+        self._mean = torch.cholesky_solve(b.unsqueeze(1), self._factor)[:, 0]
+        log_det = 2 * self._factor.diagonal().log().sum()
+        value = 0.5 * (b @ self._mean - log_det + len(b) * math.log(2 * math.pi))
+        self.log_z = LogZ.exact(value.item())
+
+    def moments(self) -> Moments:
+        n = self._n_visible
+        second = torch.cholesky_inverse(self._factor) + torch.outer(self._mean, self._mean)
+        squares = -0.5 * self._precision * second.diagonal()
+        layers = []
+        for units, place in (
+            (self._rbm.visible, slice(n)),
+            (self._rbm.hidden, slice(n, None)),
+        ):
+            names = units.mean_statistics(units.bias)
+            own = {"bias": self._mean, "log_precision": squares}
+            layers.append({name: own[name][place] for name in names})
+        return Moments(layers[0], layers[1], second[:n, n:], self.log_z)

@@ -1,0 +1,181 @@
+"""What an estimate of log Z or of the log-likelihood says: a value, its error, its side."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from harmonium.rbm import RBM
+
+# With fewer effective chains than this, a standard error from the weights is no more than a guess.
+_FEWEST_EFFECTIVE_CHAINS = 20
+
+Side = Literal["exact", "below", "above"]
+
+
+@dataclass(frozen=True, eq=False)
+class LogZ:
+    """Log of the partition function, nats, with what is known about its error.
+
+    Attributes
+    ----------
+    value
+        Log Z, nats.
+    std_error
+        Standard error of the value, nats; 0 where it is exact.
+    errs
+        The side of the truth on which the value is, on average: "below" for annealed importance
+        sampling (which flatters the log-likelihood), "above" for its reverse, or "exact".
+    log_weights
+        Log of each chain's importance weight, nats, float64 of shape (n_chains,): their mean
+        estimates Z where the value errs below, and 1 / Z where it errs above. None where the
+        value is exact.
+    """
+
+    value: float
+    std_error: float
+    errs: Side
+    log_weights: Tensor | None = field(default=None, repr=False)
+
+    @classmethod
+    def exact(cls, value: float) -> LogZ:
+        """A value that is known."""
+        return cls(value, 0.0, "exact")
+
+    @classmethod
+    def from_log_weights(cls, log_weights: Tensor, errs: Literal["below", "above"]) -> LogZ:
+        """The log of the mean weight (minus that, where it estimates 1 / Z) and its error.
+
+        Parameters
+        ----------
+        log_weights
+            Nats, shape (n_chains,), of 2 chains or more.
+        errs
+            "below" if the mean weight estimates Z, "above" if it estimates 1 / Z.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 chains, or weights that are no numbers.
+        """
+        if log_weights.dim() != 1 or len(log_weights) < 2:
+            raise ValueError(
+                f"log_weights have shape {tuple(log_weights.shape)}; pass those of 2 chains or "
+                "more, because a standard error needs them"
+            )
+        if log_weights.isnan().any() or log_weights.max().isinf():
+            raise ValueError("a chain's weight is infinite or no number; look at the parameters")
+        log_weights = log_weights.double()
+        log_mean = (log_weights.logsumexp(0) - math.log(len(log_weights))).item()
+        value = log_mean if errs == "below" else -log_mean
+        return cls(value, _std_error_of_log_mean(log_weights), errs, log_weights)
+
+    @property
+    def n_chains(self) -> int:
+        """Chains behind the estimate; 0 where the value is exact."""
+        return 0 if self.log_weights is None else len(self.log_weights)
+
+    @property
+    def effective_chains(self) -> float:
+        """As many chains of equal weights would make the same error; infinite where exact.
+
+        The square of the sum of weights over the sum of their squares (Kong, 1992).
+        """
+        if self.log_weights is None:
+            return math.inf
+        return (
+            (2 * self.log_weights.logsumexp(0) - (2 * self.log_weights).logsumexp(0)).exp().item()
+        )
+
+    @property
+    def warning(self) -> str | None:
+        """Why the estimate must not be trusted, and what would help; None where it can be.
+
+        Weights tell only of what the chains have seen. A mode that all chains missed is not in
+        them: the opposite bound shows it.
+        """
+        if self.effective_chains >= _FEWEST_EFFECTIVE_CHAINS:
+            return None
+        return (
+            f"only {self.effective_chains:.1f} of {self.n_chains} chains carry the estimate of "
+            f"log Z, and it takes {_FEWEST_EFFECTIVE_CHAINS} to trust it and its standard error; "
+            "take more temperatures, then more chains"
+        )
+
+    def __str__(self) -> str:
+        if self.errs == "exact":
+            return f"{self.value:.4f} nats (exact)"
+        return (
+            f"{self.value:.3f} ± {self.std_error:.3f} nats (errs {self.errs}; "
+            f"{self.effective_chains:.0f} effective of {self.n_chains} chains)"
+        )
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """An interval for the mean log-likelihood of rows, nats a row.
+
+    Either end is an estimate with an error of its own: the bounds hold for their expectations.
+
+    Attributes
+    ----------
+    lower, upper
+        Lower and upper bound of the mean over the rows, nats.
+    lower_std_error, upper_std_error
+        Standard errors of the two for *these* rows, from the chains: 0 where exact.
+    rows_std_error
+        Standard error of either end for the distribution that the rows were drawn from, nats.
+    n_rows
+        Rows of which this is the mean.
+    log_z
+        What the upper bound rests on.
+    warnings
+        Why the interval must not be trusted; empty where it can be.
+    """
+
+    lower: float
+    upper: float
+    lower_std_error: float
+    upper_std_error: float
+    rows_std_error: float
+    n_rows: int
+    log_z: LogZ
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether both ends are the same known number."""
+        return self.log_z.errs == "exact"
+
+    @property
+    def gap(self) -> float:
+        """Upper minus lower bound, nats."""
+        return self.upper - self.lower
+
+    def __str__(self) -> str:
+        if self.is_exact:
+            return f"{self.lower:.3f} nats (exact)"
+        return (
+            f"{self.lower:.2f} ± {self.lower_std_error:.2f} … "
+            f"{self.upper:.2f} ± {self.upper_std_error:.2f} nats"
+        )
+
+
+@torch.no_grad()
+def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
+    """Log-likelihood of each row given log Z, nats, float64 of shape (rows,).
+
+    On the other side of the truth than ``log_z``: a value of log Z that errs below makes this err
+    above.
+    """
+    return -rbm.free_energy(v.to(rbm.weights)).double() - log_z.value
+
+
+def _std_error_of_log_mean(log_weights: Tensor) -> float:
+    """Of the log of the mean weight, by the delta method: std(w) / (sqrt(n) mean(w))."""
+    weights = (log_weights - log_weights.max()).exp()
+    return (weights.std() / weights.mean()).item() / math.sqrt(len(weights))

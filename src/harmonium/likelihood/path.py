@@ -1,0 +1,259 @@
+"""The path of annealing: from independent units to a model, by one linear interpolation.
+
+The energy is linear in the natural parameters of every unit type, so the distributions between a
+base model and a target are models as well: that at inverse temperature t has the energy
+(1 - t) E_base + t E_target.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonium import defaults, kernels
+from harmonium.likelihood.exact import check_finite, check_normalisable
+from harmonium.rbm import RBM, HasMoments
+from harmonium.rng import Purpose, Stream
+from harmonium.units import Gaussian, Units
+
+# Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
+_PILOT_CHAINS = 100
+_PILOT_ROUNDS = 2
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
+
+# So much of the temperatures is spread evenly, whatever the pilot saw: no gap gets too wide.
+_EVEN_SHARE = 0.1
+
+# Parts of the stream that annealing draws from; ranks number the blocks of chains.
+FORWARD, REVERSE, PILOT, ROWS = (part << 36 for part in range(4))
+
+
+@dataclass(frozen=True, eq=False)
+class AnnealingPath:
+    """Inverse temperatures from a base model (0) to a target model (1).
+
+    Parameters
+    ----------
+    base
+        A model without weights, of the target's unit types and sizes, see `base_rates`.
+    target
+        The model whose log Z or log-likelihood is wanted.
+    inverse_temperatures
+        From 0 to 1, rising; 2 or more. Many, and close where the distribution changes fast, make
+        good estimates: `adaptive` places them.
+
+    Raises
+    ------
+    ValueError
+        If the models do not fit together, if either has parameters that are not finite or cannot
+        be normalised, if the base has weights, or if the inverse temperatures do not rise from 0
+        to 1.
+    """
+
+    base: RBM
+    target: RBM
+    inverse_temperatures: Tensor | Sequence[float]
+
+    def __post_init__(self) -> None:
+        given = self.inverse_temperatures
+        t = torch.as_tensor(given, dtype=torch.float64, device="cpu").flatten()
+        for model in (self.base, self.target):
+            check_finite(model)
+            check_normalisable(model)
+        if _kinds(self.base) != _kinds(self.target):
+            raise ValueError(
+                f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
+                "same unit types and sizes, such as `base_rates` makes"
+            )
+        if self.base.weights.any():
+            raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
+        if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
+            raise ValueError(
+                f"{len(t)} inverse temperatures were given, which do not rise from 0 to 1; pass 2 "
+                "or more, such as torch.linspace(0, 1, 1001)"
+            )
+        object.__setattr__(self, "inverse_temperatures", t)
+
+    @classmethod
+    def adaptive(
+        cls,
+        rbm: RBM,
+        data: Tensor | HasMoments,
+        n_temperatures: int,
+        seed: int = defaults.SEED,
+    ) -> AnnealingPath:
+        """A path from the data's base rates, with temperatures where a pilot run needs them.
+
+        The effective number of chains falls from one temperature to the next by about the variance
+        of the log weights' increment. Pilot runs measure it, and temperatures are placed so that
+        it is the same everywhere: at a constant speed in thermodynamic length (Crooks, 2007). The
+        pilot's chains are not those of the estimate, so that this biases nothing.
+
+        Parameters
+        ----------
+        rbm
+            The target.
+        data
+            Training rows, shape (n, visible.n_columns), or what knows their moments.
+        n_temperatures
+            Inverse temperatures in all, 2 or more.
+        seed
+            Of the pilot.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 temperatures, or the data or the model are not usable.
+        """
+        if n_temperatures < 2:
+            raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
+        n_pilot = round(n_temperatures * _PILOT_SHARE)
+        n_pilot = max(_PILOT_LEAST, min(_PILOT_MOST, n_pilot))
+        path = cls(base_rates(rbm, data), rbm, torch.linspace(0, 1, n_pilot, dtype=torch.float64))
+        for pilot in range(_PILOT_ROUNDS):
+            n = n_temperatures if pilot == _PILOT_ROUNDS - 1 else n_pilot
+            stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
+            path = cls(path.base, rbm, _place(path, n, stream))
+        return path
+
+    @property
+    def n_temperatures(self) -> int:
+        """Inverse temperatures, 0 and 1 included."""
+        return len(self.inverse_temperatures)
+
+    @property
+    def base_log_z(self) -> float:
+        """Log Z of the base, nats, whose units are independent."""
+        total = 0.0
+        for units in (self.base.visible, self.base.hidden):
+            units = copy.deepcopy(units).double()
+            total += units.cgf(torch.zeros_like(units.bias)).sum().item()
+        return total
+
+
+@torch.no_grad()
+def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
+    """A model of the same units without weights, whose visible units have the data's moments.
+
+    Its hidden units have zero biases. Gaussian visible units get the data's variance also where
+    their precision is fixed in ``rbm``.
+
+    Parameters
+    ----------
+    rbm
+        Says which units.
+    data
+        Rows of visible states, shape (n, visible.n_columns), or what knows their moments.
+
+    Raises
+    ------
+    ValueError
+        If data have no rows, the wrong width, or are no states of the visible units.
+    """
+    base = copy.deepcopy(rbm).requires_grad_(False)
+    if isinstance(base.visible, Gaussian):
+        base.visible.log_precision.requires_grad_(True)
+    return base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+
+
+@torch.no_grad()
+def anneal_(
+    path: AnnealingPath, v: Tensor, inverse_temperatures: Tensor, stream: Stream, out: Tensor
+) -> Iterator[int]:
+    """Move chains along inverse temperatures, up or down, and weigh their steps.
+
+    From one to the next, the log of the ratio of both unnormalised probabilities of v is added to
+    the chain's log weight, hidden units summed out; then one sweep v -> h -> v follows at the new
+    one, but for the last.
+
+    Parameters
+    ----------
+    path
+        Between which models.
+    v
+        Visible states, shape (chains, visible.n_columns), overwritten.
+    inverse_temperatures
+        Where to go, the start included.
+    stream
+        Random numbers, two draws a step.
+    out
+        Log weights, nats, float64 of shape (chains,), added to.
+
+    Yields
+    ------
+    int
+        Steps made.
+    """
+    base, target = path.base, path.target
+    weights = target.weights
+    visible = _Between(base.visible, target.visible)
+    last_hidden, hidden = (_Between(base.hidden, target.hidden) for _ in range(2))
+    h = v.new_empty(len(v), target.hidden.n_columns)
+    last_hidden.move_to(float(inverse_temperatures[0]))
+    for step, (before, now) in enumerate(pairwise(inverse_temperatures.tolist()), start=1):
+        hidden.move_to(now)
+        kernels.product(v, weights, out=h)
+        if now != before:
+            difference = hidden.units.cgf(h * now).sub_(last_hidden.units.cgf(h * before))
+            out += difference.sum(-1, dtype=torch.float64)
+            out += (before - now) * (target.visible.energy(v) - base.visible.energy(v))
+        if step < len(inverse_temperatures) - 1:
+            hidden.units.sample_(h.mul_(now), stream)
+            visible.move_to(now)
+            torch.mm(h, weights.T, out=v)
+            visible.units.sample_(v.mul_(now), stream)
+        last_hidden, hidden = hidden, last_hidden
+        yield step
+
+
+def _kinds(rbm: RBM) -> list[tuple[type[Units], int, int]]:
+    return [(type(units), units.n, units.width) for units in (rbm.visible, rbm.hidden)]
+
+
+class _Between:
+    """The units of one layer at any place between base and target."""
+
+    def __init__(self, base: Units, target: Units) -> None:
+        self.units = copy.deepcopy(target)
+        self._ends = [
+            (name, now, a, b)
+            for (name, now), a, b in zip(
+                self.units.named_parameters(), base.parameters(), target.parameters(), strict=True
+            )
+        ]
+
+    def move_to(self, t: float) -> None:
+        """Interpolate the natural parameters; a positive one is kept as its logarithm."""
+        for name, now, a, b in self._ends:
+            if name.startswith("log_"):
+                torch.lerp(a.exp(), b.exp(), t, out=now).log_()
+            else:
+                torch.lerp(a, b, t, out=now)
+
+
+@torch.no_grad()
+def _place(path: AnnealingPath, n: int, stream: Stream) -> Tensor:
+    """Inverse temperatures at a constant speed, as chains along this path see it."""
+    t = torch.as_tensor(path.inverse_temperatures)
+    zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
+    v = path.base.visible.sample_(zeros, stream)
+    log_weights = torch.zeros(_PILOT_CHAINS, dtype=torch.float64, device=v.device)
+    before, spreads = log_weights.clone(), []
+    for _ in anneal_(path, v, t, stream, log_weights):
+        spreads.append((log_weights - before).std())
+        before.copy_(log_weights)
+    length = torch.stack(spreads).cpu()
+    total = length.sum()
+    if not (total > 0 and total.isfinite()):  # nothing changes along the path
+        return torch.linspace(0, 1, n, dtype=torch.float64)
+    share = (1 - _EVEN_SHARE) * length / total + _EVEN_SHARE * t.diff()
+    passed = np.concatenate([[0.0], share.cumsum(0).numpy()])
+    placed = np.interp(np.linspace(0, passed[-1], n), passed, t.numpy())
+    placed[0], placed[-1] = 0.0, 1.0
+    return torch.from_numpy(placed)

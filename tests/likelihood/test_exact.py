@@ -1,0 +1,226 @@
+"""Exact log Z, log-likelihood, moments and gradient against brute force in the oracle."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import oracle
+from harmonium import RBM, Binary, Categorical, Gaussian, Spin
+from harmonium.likelihood import (
+    exact,
+    exact_gradient_,
+    exact_log_likelihood,
+    exact_log_z,
+    exact_moments,
+)
+from phases import one_thread  # noqa: F401
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm, randomise_
+
+# Of either layer: small enough that the oracle can sum over both, grids where there are no states.
+SIZES = {"binary": 4, "spin": 4, "categorical": 3, "gaussian": 2, "gaussian-learned": 2}
+PAIRS = [pytest.param(v, h, id=f"{v}-{h}") for v, h in product(UNIT_TYPES, UNIT_TYPES)]
+
+
+def model_of(visible: UnitType, hidden: UnitType, seed: int) -> tuple[RBM, oracle.Model]:
+    """A random model with 3 units at most where both layers are summed over grids."""
+    sizes = SIZES[visible.name], SIZES[hidden.name]
+    both_continuous = "gaussian" in visible.name and "gaussian" in hidden.name
+    if both_continuous:
+        sizes = (2, 1) if seed % 2 else (1, 2)
+    return random_rbm(
+        visible, hidden, sizes=sizes, seed=seed, scale=0.5 if both_continuous else 0.9
+    )
+
+
+def brute_force(model: oracle.Model) -> tuple[float, dict[str, oracle.Array]]:
+    """Log Z and expectations by summing over all pairs of states, or points of a grid."""
+    (v, volume_v), (h, volume_h) = model.visible.points(), model.hidden.points()
+    log_p = v @ model.weights @ h.T - model.visible.energy(v)[:, None] - model.hidden.energy(h)
+    log_z = oracle.logsumexp(log_p)
+    p = np.exp(log_p - log_z)
+    p_v, p_h = p.sum(1), p.sum(0)
+    expected = {"products": v.T @ p @ h, "visible bias": p_v @ v, "hidden bias": p_h @ h}
+    for name, layer, x, p_x in (
+        ("visible", model.visible, v, p_v),
+        ("hidden", model.hidden, h, p_h),
+    ):
+        expected[f"{name} log_precision"] = -0.5 * layer.curvature * (p_x @ x**2)
+    return float(log_z + volume_v + volume_h), expected
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+def test_log_z_and_likelihood_are_those_of_brute_force(
+    visible: UnitType, hidden: UnitType, seed: int
+) -> None:
+    rbm, model = model_of(visible, hidden, seed)
+    log_z, _ = brute_force(model)
+    estimate = exact_log_z(rbm)
+    assert (estimate.errs, estimate.std_error, estimate.warning) == ("exact", 0, None)
+    assert abs(estimate.value - log_z) < 1e-9
+    v = model.visible.some_states()
+    expected = -model.free_energy(v) - log_z
+    np.testing.assert_allclose(
+        array(exact_log_likelihood(rbm, torch.from_numpy(v))), expected, rtol=0, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+def test_moments_are_those_of_brute_force(visible: UnitType, hidden: UnitType) -> None:
+    rbm, model = model_of(visible, hidden, seed=4)
+    log_z, expected = brute_force(model)
+    moments = exact_moments(rbm)
+    assert abs(moments.log_z.value - log_z) < 1e-9
+    np.testing.assert_allclose(array(moments.products), expected["products"], rtol=0, atol=1e-9)
+    for layer, units, of_layer in (
+        ("visible", rbm.visible, moments.visible),
+        ("hidden", rbm.hidden, moments.hidden),
+    ):
+        assert of_layer.keys() == {n for n, p in units.named_parameters() if p.requires_grad}
+        for name, value in of_layer.items():
+            np.testing.assert_allclose(array(value), expected[f"{layer} {name}"], atol=1e-9)
+
+
+@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+def test_the_gradient_is_the_derivative_of_the_likelihood(
+    visible: UnitType, hidden: UnitType
+) -> None:
+    rbm, model = model_of(visible, hidden, seed=5)
+    v = torch.from_numpy(model.visible.some_states(5))
+    value = exact_gradient_(rbm, v, scale=2.0)
+    assert value == pytest.approx(exact_log_likelihood(rbm, v).mean().item(), abs=1e-12)
+    step = 1e-4
+    for parameter in rbm.parameters():
+        if not parameter.requires_grad:
+            assert parameter.grad is None
+            continue
+        assert parameter.grad is not None
+        numeric = torch.empty_like(parameter).detach()
+        for place in product(*map(range, parameter.shape)):
+            ends = []
+            for sign in (1, -1):
+                with torch.no_grad():
+                    parameter[place] += sign * step
+                ends.append(exact_log_likelihood(rbm, v).mean())
+                with torch.no_grad():
+                    parameter[place] -= sign * step
+            numeric[place] = (ends[0] - ends[1]) / (2 * step)
+        # the error of central differences: step^2 times a third derivative of order 1 to 10
+        torch.testing.assert_close(parameter.grad, -2 * numeric, rtol=0, atol=1e-6)
+
+
+def test_ascending_the_exact_gradient_reaches_the_data() -> None:
+    binary = BY_NAME["binary"]
+    rbm, model = random_rbm(binary, binary, sizes=(3, 3), seed=6)
+    v = torch.from_numpy(model.visible.points()[0][[0, 1, 1, 5, 6, 7, 7, 7]])
+    optimizer = torch.optim.LBFGS(rbm.parameters(), line_search_fn="strong_wolfe", max_iter=300)
+    optimizer.step(lambda: -exact_gradient_(rbm, v))
+    _, counts = v.unique(dim=0, return_counts=True)
+    p = counts.double() / counts.sum()
+    # what no model of these frequencies can exceed
+    most = (p * p.log()).sum().item()
+    reached = exact_log_likelihood(rbm, v).mean().item()
+    assert most - 0.02 < reached <= most + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden"), [(Binary(3), Binary(12)), (Spin(11), Categorical(2, 3))], ids=str
+)
+def test_whichever_layer_is_smaller_and_in_however_many_blocks(
+    visible: torch.nn.Module, hidden: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm = RBM(visible, hidden).double()
+    randomise_(rbm, 7)
+    turned = RBM(rbm.hidden, rbm.visible).double()
+    turned.weights.data = rbm.weights.data.T.contiguous()
+    whole, moments = exact_log_z(rbm).value, exact_moments(rbm)
+    monkeypatch.setattr(exact, "_NUMBERS_AT_ONCE", 40)
+    blocks = exact_moments(rbm)
+    assert exact_log_z(turned).value == pytest.approx(whole, abs=1e-11)
+    assert exact_log_z(rbm).value == pytest.approx(whole, abs=1e-11)
+    assert blocks.log_z.value == pytest.approx(whole, abs=1e-11)
+    torch.testing.assert_close(blocks.products, moments.products, rtol=0, atol=1e-12)
+    torch.testing.assert_close(exact_moments(turned).products.T, moments.products)
+
+
+def test_float32_models_are_computed_in_float64_and_left_alone() -> None:
+    binary = BY_NAME["binary"]
+    rbm, _ = random_rbm(binary, binary, sizes=(5, 4), seed=8, dtype=torch.float32)
+    double, _ = random_rbm(binary, binary, sizes=(5, 4), seed=8, dtype=torch.float32)
+    double.double()
+    assert exact_log_z(rbm).value == exact_log_z(double).value
+    assert exact_moments(rbm).products.dtype == torch.float64
+    assert all(p.dtype == torch.float32 and p.grad is None for p in rbm.parameters())
+    exact_gradient_(rbm, torch.zeros(2, 5))
+    assert rbm.weights.grad is not None and rbm.weights.grad.dtype == torch.float32
+
+
+def test_extreme_parameters_stay_finite() -> None:
+    rbm = RBM(Binary(3), Binary(2)).double()
+    with torch.no_grad():
+        rbm.weights.fill_(1e4)
+        rbm.visible.bias.fill_(-1e4)
+    assert exact_log_z(rbm).value == pytest.approx(3e4, rel=1e-9)
+    assert exact_moments(rbm).products.isfinite().all()
+
+
+def test_zero_weights_make_independent_units() -> None:
+    rbm = RBM(Binary(4), Spin(3)).double()
+    expected = 4 * np.log(2) + 3 * np.log(2)
+    assert exact_log_z(rbm).value == pytest.approx(expected, abs=1e-12)
+
+
+# Bad input
+
+
+def test_too_many_states_are_refused_and_the_remedy_named() -> None:
+    message = (
+        r"the hidden layer, which is the smaller one, has 2\^500 states \(about 10\^151\), and up "
+        r"to 33,554,432 can be enumerated; estimate log Z by "
+        r"likelihood.annealed_importance_sampling"
+    )
+    with pytest.raises(ValueError, match=message):
+        exact_log_z(RBM(Binary(784), Binary(500)))
+    with pytest.raises(ValueError, match=r"the visible layer.*has 3\^16 states"):
+        exact_moments(RBM(Categorical(16, 3), Gaussian(4)))
+
+
+@pytest.mark.parametrize("call", [exact_log_z, exact_moments], ids=lambda f: f.__name__)
+def test_two_gaussian_layers_that_cannot_be_normalised_are_refused(call: object) -> None:
+    rbm = RBM(Gaussian(2), Gaussian(2))
+    with torch.no_grad():
+        rbm.weights.fill_(0.51)
+    assert callable(call)
+    with pytest.raises(ValueError, match=r"cannot be normalised.*lowest eigenvalue is -0\.02"):
+        call(rbm)
+    with torch.no_grad():
+        rbm.weights.fill_(0.49)
+    call(rbm)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_parameters_that_are_not_finite_are_refused(bad: float) -> None:
+    rbm = RBM(Binary(3), Binary(2))
+    with torch.no_grad():
+        rbm.weights[1, 1] = bad
+    with pytest.raises(ValueError, match=r"1 of 6 values of weights are infinite or NaN"):
+        exact_log_z(rbm)
+    with pytest.raises(ValueError, match=r"1 of 6 values of weights are infinite or NaN"):
+        exact_gradient_(rbm, torch.zeros(1, 3))
+    assert rbm.weights.grad is None
+
+
+def test_rows_that_are_no_states_are_refused() -> None:
+    rbm = RBM(Binary(3), Binary(2))
+    with pytest.raises(ValueError, match=r"visible has 4 columns, but this RBM has 3"):
+        exact_log_likelihood(rbm, torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"visible has shape \(0, 3\); pass \(rows, 3\)"):
+        exact_log_likelihood(rbm, torch.zeros(0, 3))
+    with pytest.raises(ValueError, match=r"2 of 6 units are between their states.*binarise"):
+        exact_log_likelihood(rbm, torch.tensor([[0.0, 0.5, 1.0], [0.2, 0.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"1 of 3 values are not between 0 and 1"):
+        exact_log_likelihood(rbm, torch.tensor([[0.0, 2.0, 1.0]]))
