@@ -79,6 +79,11 @@ class RunDirectory:
         return self.path / "model.safetensors"
 
     @property
+    def likelihood_path(self) -> Path:
+        """What `harmonium evaluate` found."""
+        return self.path / "likelihood.json"
+
+    @property
     def figures(self) -> Path:
         """Pictures."""
         return self.path / "figures"
@@ -229,7 +234,7 @@ class RunDirectory:
 
     def remove_unfinished(self) -> None:
         """Remove the parts of files at which a training process was killed."""
-        own = (self.config_path, self.metrics_path, self.model_path)
+        own = (self.config_path, self.metrics_path, self.model_path, self.likelihood_path)
         unfinished = [part for file in own for part in self.path.glob(f".{file.name}.*.tmp")]
         for folder in (self.path / "checkpoints", self.figures):
             unfinished += folder.rglob(".*.tmp")

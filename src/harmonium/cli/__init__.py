@@ -262,6 +262,58 @@ def reconstruct(
 
 
 @app.command()
+def evaluate(
+    run: RunArgument,
+    chains: Annotated[
+        int, typer.Option(help="Chains of each bound.", min=2)
+    ] = defaults.LIKELIHOOD_CHAINS,
+    temperatures: Annotated[
+        int, typer.Option(help="Temperatures; more bring the bounds together.", min=2)
+    ] = defaults.LIKELIHOOD_TEMPERATURES,
+    split: Annotated[
+        Literal["test", "held-out", "train"] | None,
+        typer.Option(help="Rows of the run's data.", show_default="test, or held-out"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Other rows.", show_default="the run's own")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows, drawn at random.", min=1, show_default="all")
+    ] = None,
+    binarize: Annotated[
+        str | None,
+        typer.Option(
+            help="A threshold, as a share of white for grey pictures, or `stochastic`.",
+            show_default="as in training, or 0.5 if that took grey values",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the mean log-likelihood of test rows: a lower and an upper bound, nats.
+
+    Exact where one layer is small. The result is kept in RUN/likelihood.json.
+    """
+    _set_threads(threads)
+    from harmonium.cli import judge
+
+    judge.run(
+        run,
+        n_chains=chains,
+        n_temperatures=temperatures,
+        split=split,
+        source=data,
+        n_rows=rows,
+        binarize=binarize,
+        seed=seed,
+        device=device,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def plot(
     run: RunArgument,
     device: DeviceOption = "cpu",

@@ -57,6 +57,10 @@ class Trained:
                 data = train if held_out is None else held_out
             else:
                 data = datasets.load(source, progress=progress)
+        return self.encoded(data)
+
+    def encoded(self, data: Data) -> Data:
+        """Rows of values, encoded as in training."""
         n = self.rbm.visible.n
         if data.values.shape[1] != n:
             raise ValueError(

@@ -1,8 +1,8 @@
 """How probable data are under a model that somebody else trained, in nats, with error and side.
 
 `exact` knows small models. `annealing` bounds log Z and the log-likelihood of larger ones from both
-sides, along a `path` from independent units. `pseudo` needs no partition function, and is no
-likelihood.
+sides, along a `path` from independent units; `evaluation` takes the one or the other. `pseudo`
+needs no partition function, and is no likelihood.
 """
 
 from harmonium.likelihood.annealing import (
@@ -13,6 +13,7 @@ from harmonium.likelihood.annealing import (
     reverse_annealed_importance_sampling,
 )
 from harmonium.likelihood.computation import Computation
+from harmonium.likelihood.evaluation import evaluate
 from harmonium.likelihood.exact import (
     MAX_STATES,
     Moments,
@@ -38,6 +39,7 @@ __all__ = [
     "annealed_importance_sampling",
     "base_rates",
     "can_be_enumerated",
+    "evaluate",
     "exact_gradient_",
     "exact_log_likelihood",
     "exact_log_z",

@@ -1,0 +1,169 @@
+"""``harmonium evaluate``: the interval, the file that keeps it, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cli.commands import Done, harmonium
+from harmonium import RBM, Purpose, Stream, checkpoint, datasets
+from harmonium.likelihood import evaluate, exact_log_likelihood
+
+Refused = Callable[..., str]
+QUICK = ("--chains", "20", "--temperatures", "30", "--threads", "1")
+
+
+def ran(*arguments: str | Path) -> Done:
+    done = harmonium("evaluate", *arguments)
+    assert done.code == 0, done.err
+    return done
+
+
+def results(run: Path) -> dict[str, Any]:
+    content = json.loads((run / "likelihood.json").read_text())
+    assert content["format"] == 1
+    return dict(content["results"])
+
+
+def digits() -> tuple[datasets.Data, datasets.Data]:
+    """Training and test rows, thresholded."""
+    whole = datasets.load("digits").binarize()
+    return whole.part("train"), whole.part("test")
+
+
+def model(run: Path) -> RBM:
+    newest = sorted((run / "checkpoints").iterdir())[-1]
+    return checkpoint.load(newest).model
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with more hidden units than can be enumerated, to be read only."""
+    path = tmp_path_factory.mktemp("runs") / "large"
+    options = ("--hidden", "24", "--epochs", "1", "--no-figures", "--no-tensorboard")
+    done = harmonium("train", *options, "--threads", "1", "--out", path)
+    assert done.code == 0, done.err
+    return path
+
+
+def test_few_hidden_units_are_exact(run: Path) -> None:
+    done = ran(run)
+    _, test = digits()
+    values = exact_log_likelihood(model(run), next(test.blocks()))
+    [(name, kept)] = results(run).items()
+    assert name == "digits:test" and kept["rows"] == len(test) and kept["exact"]
+    assert kept["lower"] == kept["upper"] == pytest.approx(values.mean().item(), abs=1e-6)
+    assert f"{values.mean().item():.3f} nats (exact) a row" in done.out
+    assert "of digits:test, thresholded at" in done.out
+    assert kept["temperatures"] is None and kept["update"] == 39
+
+
+def test_many_are_bounded_as_by_the_library(large: Path) -> None:
+    done = ran(large, *QUICK, "--seed", "3")
+    train, test = digits()
+    v = next(test.blocks())
+    expected = evaluate(model(large), v, train, n_chains=20, n_temperatures=30, seed=3).result()
+    kept = results(large)["digits:test"]
+    assert (kept["lower"], kept["upper"]) == (expected.lower, expected.upper)
+    assert kept["lower"] < kept["upper"] and not kept["exact"]
+    assert (kept["chains"], kept["temperatures"], kept["seed"]) == (20, 30, 3)
+    assert f"{expected} a row (lower bound by RAISE … upper bound by AIS" in done.out
+    for warning in expected.warnings:
+        assert warning in done.out and warning in kept["warnings"]
+
+
+def test_again_replaces_its_own_result_alone(run: Path) -> None:
+    ran(run)
+    ran(run, "--split", "held-out")
+    assert results(run).keys() == {"digits:test", "digits:validation"}
+    (run / "likelihood.json").unlink()
+    ran(run)
+    ran(run, "--split", "train", "--rows", "10")
+    before = results(run)
+    assert before.keys() == {"digits:test", "digits:train"}
+    ran(run, "--split", "train", "--rows", "20")
+    after = results(run)
+    assert after["digits:test"] == before["digits:test"]
+    assert (before["digits:train"]["rows"], after["digits:train"]["rows"]) == (10, 20)
+
+
+def test_json_is_the_result_that_is_kept(run: Path) -> None:
+    done = ran(run, "--json")
+    [event] = done.objects
+    assert event.pop("event") == "finished"
+    assert event.pop("kept_in") == str(run / "likelihood.json")
+    assert event == results(run)["digits:test"]
+
+
+def test_rows_can_be_binarised_otherwise(run: Path) -> None:
+    grey = datasets.load("digits").part("test")
+    rbm = model(run)
+    ran(run, "--binarize", "0.3")
+    kept = results(run)["digits:test"]
+    values = exact_log_likelihood(rbm, next(grey.binarize(0.3).blocks()))
+    assert kept["lower"] == pytest.approx(values.mean().item(), abs=1e-6)
+    ran(run, "--binarize", "stochastic", "--seed", "5")
+    kept = results(run)["digits:test"]
+    rows = grey.binarize_stochastically().rows(
+        torch.arange(len(grey)), Stream(5, Purpose.ENCODE, rank=3)
+    )
+    assert kept["lower"] == pytest.approx(exact_log_likelihood(rbm, rows).mean().item(), abs=1e-6)
+    assert kept["binarized"] == "binarised stochastically"
+
+
+def test_other_rows_can_be_taken(run: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 17, (1, 64)).astype(np.float32)
+    np.save("mine.npy", rows)
+    ran(run, "--data", "mine.npy")
+    assert results(run)["mine.npy"]["rows"] == 1
+    assert results(run)["mine.npy"]["rows_std_error"] is None
+
+
+@pytest.mark.parametrize("visible", ["spin", "gaussian", "categorical"])
+def test_every_kind_of_visible_unit(visible: str, train: Callable[..., Done]) -> None:
+    options = ("--binarize", "0.5") if visible == "spin" else ()
+    np.save("mine.npy", np.random.default_rng(0).integers(0, 3, (40, 6)).astype(np.uint8))
+    train("mine.npy", "--visible", visible, *options, "--epochs", "1", "--batch-size", "9",
+          "--learning-rate", "0.01", "--out", "other")  # fmt: skip
+    ran("other", "--split", "train")
+    assert results(Path("other"))["mine.npy:train"]["exact"]
+    done = harmonium("evaluate", "other", "--split", "test")
+    assert "--split is test, but mine.npy has no such rows; it has held-out, train" in done.err
+
+
+# Bad input
+
+
+def test_what_cannot_be_evaluated_is_refused(run: Path, refused: Refused) -> None:
+    np.save("narrow.npy", np.zeros((3, 5), np.float32))
+    assert "narrow.npy has 5 columns" in refused("evaluate", run, "--data", "narrow.npy")
+    message = refused("evaluate", run, "--split", "train", "--data", "digits")
+    assert "--data names other rows, and --split is train; leave one out" in message
+    message = refused("evaluate", run, "--rows", "100000")
+    assert "--rows is 100000, but digits:test has" in message
+    message = refused("evaluate", run, "--binarize", "half")
+    assert "--binarize is 'half'; pass a threshold such as 0.5, or `stochastic`" in message
+    assert "--chains" in refused("evaluate", run, "--chains", "1", code=2)
+    assert "--temperatures" in refused("evaluate", run, "--temperatures", "1", code=2)
+    assert "does not exist" in refused("evaluate", "nowhere")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": "x", "results": {}}'])
+def test_a_file_that_is_none_of_its_own_is_left_alone(
+    run: Path, refused: Refused, content: str
+) -> None:
+    (run / "likelihood.json").write_text(content)
+    message = refused("evaluate", run)
+    assert "likelihood.json is damaged or no result of harmonium evaluate" in message
+    assert "move it away" in message
+
+
+def test_a_file_of_a_newer_harmonium_is_left_alone(run: Path, refused: Refused) -> None:
+    (run / "likelihood.json").write_text('{"format": 2, "results": {}}')
+    assert "has format 2, and this harmonium reads up to 1" in refused("evaluate", run)
