@@ -28,6 +28,7 @@ from harmonium import (
     Penalties,
     PlainGradient,
     Spin,
+    Tempering,
     TrainingState,
     checkpoint,
     training,
@@ -119,6 +120,15 @@ CASES = {
         lambda rbm: {"schedule": two_schedules, "momentum": 0.9},
         loading={"schedule": two_schedules},
     ),
+    "tempering": Case(lambda rbm: {"sampler": Tempering(sweeps=2, n_temperatures=4)}),
+    "tempering that adapts": Case(
+        lambda rbm: {
+            "sampler": Tempering(n_temperatures=3, adapt_every=3, acceptance=0.7),
+            "learning_rate": 1.0,
+        },
+        visible=lambda: Gaussian(6, learn_precision=True),
+        data=Data("grey", GREY / 128),
+    ),
     "average": Case(lambda rbm: {"average_decay": 0.9}),
     "sparsity": Case(
         lambda rbm: {
@@ -207,7 +217,9 @@ def test_the_same_seed_and_threads_give_the_same_bits(name: str, folder: Path) -
     assert again == whole
 
 
-@pytest.mark.parametrize("name", ["PCD", "everything", "milestones", "groups"])
+@pytest.mark.parametrize(
+    "name", ["PCD", "everything", "milestones", "groups", "tempering", "tempering that adapts"]
+)
 def test_stopping_after_any_update_changes_nothing(name: str, tmp_path: Path) -> None:
     case, path = CASES[name], tmp_path / "c"
     state = case.start()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harmonium.monitor import Monitor
     from harmonium.rbm import RBM
     from harmonium.rng import Purpose, Stream
-    from harmonium.sampling import ChainState, Clamp, Gibbs, SamplingSchedule
+    from harmonium.sampling import ChainState, Clamp, Gibbs, SamplingSchedule, Tempering
     from harmonium.training import TrainingState
     from harmonium.units import Binary, Categorical, Gaussian, Spin
 
@@ -49,6 +49,7 @@ __all__ = [
     "SamplingSchedule",
     "Spin",
     "Stream",
+    "Tempering",
     "TrainingState",
     "__version__",
     "checkpoint",
@@ -81,6 +82,7 @@ _HOME = {
     "SamplingSchedule": "sampling",
     "Spin": "units",
     "Stream": "rng",
+    "Tempering": "sampling",
     "TrainingState": "training",
     "load_model": "checkpoint",
     "save_model": "checkpoint",

@@ -23,7 +23,7 @@ from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler
+from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.training import TrainingState, settle
 from harmonium.units import UNIT_TYPES, Units
 
@@ -32,7 +32,7 @@ FORMAT = 1
 
 _PAIRS = "key-value pairs"
 
-_SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs}
+_SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
 _GRADIENTS: dict[str, type[Gradient]] = {
     "CenteredGradient": CenteredGradient,
     "PlainGradient": PlainGradient,
@@ -91,7 +91,7 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
     if state.average is not None:
         tensors |= _tensors(state.average, "average.")
     if state.chains is not None:
-        tensors |= {"chains.visible": state.chains.visible, "chains.hidden": state.chains.hidden}
+        tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
     tensors |= {f"penalties.{name}": tensor for name, tensor in state.penalties.state().items()}
     names: dict[Tensor, str] = {parameter: name for name, parameter in state.rbm.named_parameters()}
@@ -122,6 +122,7 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
         "gradient": {"type": _name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
+        "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
         "stream": {
             "seed": state.stream.seed,
             "purpose": int(state.stream.purpose),
@@ -172,7 +173,7 @@ def load(
         sampler=_make(_SAMPLERS, config["sampler"]),
         gradient=_make(_GRADIENTS, config["gradient"], _below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
-        chains=ChainState(**chains) if chains else None,
+        chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
         stream=Stream(**config["stream"] | {"purpose": Purpose(config["stream"]["purpose"])}),
         seed=config["seed"],
         schedule=_make_schedule(trained, config["schedule"], schedule),
@@ -278,6 +279,25 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _replicas(chains: ChainState | None) -> Replicas | None:
+    """The states at other temperatures; those of other models are not kept."""
+    replicas = None if chains is None else chains.replicas
+    return None if replicas is None or replicas.path is None else replicas
+
+
+def _of_chains(chains: ChainState) -> dict[str, Tensor]:
+    replicas = _replicas(chains)
+    if replicas is None:
+        return {"visible": chains.visible, "hidden": chains.hidden}
+    return replicas.tensors()
+
+
+def _make_chains(rbm: RBM, tensors: Mapping[str, Tensor], swaps: int | None) -> ChainState:
+    if swaps is None:
+        return ChainState(tensors["visible"], tensors["hidden"])
+    return ChainState.of_replicas(Replicas.from_tensors(rbm, tensors, swaps))
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:

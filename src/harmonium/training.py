@@ -29,7 +29,7 @@ from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler, start_random
+from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
 from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
@@ -162,6 +162,11 @@ class TrainingState:
             _check_optimizer(optimizer, rbm)
         if average_decay is not None and not 0 < average_decay < 1:
             raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
+        if n_chains is None and isinstance(sampler, Tempering):
+            raise ValueError(
+                "tempering moves replicas that have to persist, and CD starts chains anew in each "
+                "update; pass n_chains, or take Gibbs"
+            )
         penalties = penalties or Penalties()
         penalties.check(rbm)
         stream = Stream(seed, Purpose.CHAINS)
@@ -464,6 +469,8 @@ class Watch:
         n_chains = self._batches.batch_size if state.chains is None else len(state.chains)
         sweeps = state.sampler.config().get("sweeps", 1)
         row["sweeps_per_second"] = updates_per_second * n_chains * sweeps
+        if state.chains is not None and state.chains.replicas is not None:
+            row |= state.chains.replicas.row()
         return row
 
 
@@ -522,7 +529,7 @@ def run(
     dict
         ``update``, ``epoch``, ``learning_rate``, what `Monitor` returns, ``update_ratio``
         (`diagnostics.update_ratio`), ``rows_per_second`` and ``sweeps_per_second`` (chains times
-        sweeps).
+        sweeps); for tempered chains also `Replicas.row`.
     """
     if every is None:
         every = default_every(batches)

@@ -53,6 +53,19 @@ class Units(nn.Module, ABC):
     def states(self) -> Tensor | None:
         """All states of one unit, shape (n_states, width); None if there is a continuum."""
 
+    @property
+    @abstractmethod
+    def precision(self) -> Tensor | None:
+        """Natural parameter that is quadratic in the state, shape (n_columns,).
+
+        Every energy here is ``precision x^2 / 2 - bias x``; None where the first term is missing.
+        So layers of a kind can be interpolated, whatever the kind, by `set_natural_`.
+        """
+
+    @abstractmethod
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:
+        """Overwrite the natural parameters; ``precision`` is None for units that have none."""
+
     @abstractmethod
     def energy(self, x: Tensor) -> Tensor:
         """Energy of rows of states, nats, shape (...,)."""

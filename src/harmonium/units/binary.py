@@ -32,6 +32,14 @@ class Binary(Units):
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
 
+    @property
+    def precision(self) -> None:  # noqa: D102
+        return None
+
+    @torch.no_grad()
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
+        self.bias.copy_(bias)
+
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
         return -(x @ self.bias)
 

@@ -49,6 +49,12 @@ class Gaussian(Units):
         """Inverse variance of each unit, shape (n,)."""
         return self.log_precision.exp()
 
+    @torch.no_grad()
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
+        assert precision is not None
+        self.bias.copy_(bias)
+        self.log_precision.copy_(precision.log())
+
     @property
     def states(self) -> None:  # noqa: D102
         return None

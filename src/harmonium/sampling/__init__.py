@@ -1,0 +1,29 @@
+"""Markov chains that sample an RBM: what a chain is, how it starts, and how it moves."""
+
+from harmonium.sampling.chains import ChainState, start_at, start_random
+from harmonium.sampling.clamp import Clamp
+from harmonium.sampling.gibbs import Gibbs
+from harmonium.sampling.levels import Path, independent_units
+from harmonium.sampling.replicas import Replicas
+from harmonium.sampling.sampler import Sampler, SweepInfo
+from harmonium.sampling.schedule import SamplingSchedule, sample
+from harmonium.sampling.tempering import Tempering, place_temperatures, temper, tune_ladder
+
+__all__ = [
+    "ChainState",
+    "Clamp",
+    "Gibbs",
+    "Path",
+    "Replicas",
+    "Sampler",
+    "SamplingSchedule",
+    "SweepInfo",
+    "Tempering",
+    "independent_units",
+    "place_temperatures",
+    "sample",
+    "start_at",
+    "start_random",
+    "temper",
+    "tune_ladder",
+]

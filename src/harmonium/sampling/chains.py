@@ -1,0 +1,88 @@
+"""What a chain is, and where it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling.replicas import Replicas
+
+
+@dataclass
+class ChainState:
+    """Chains, one a row; a sampler moves them in place.
+
+    The next sweep starts from ``hidden``; ``visible`` is the fantasy that the last one drew, and
+    ``hidden`` was drawn given it.
+
+    Attributes
+    ----------
+    visible : Tensor, shape (n_chains, visible.n_columns)
+    hidden : Tensor, shape (n_chains, hidden.n_columns)
+    replicas : Replicas or None
+        The states at all levels of a ladder, where chains are tempered: ``visible`` and
+        ``hidden`` then share memory with their last level.
+    """
+
+    visible: Tensor
+    hidden: Tensor
+    replicas: Replicas | None = None
+
+    @classmethod
+    def of_replicas(cls, replicas: Replicas) -> ChainState:
+        """The chains of the last level, that go on with all others."""
+        visible, hidden = replicas.by_level
+        return cls(visible[-1], hidden[-1], replicas)
+
+    def __len__(self) -> int:
+        return self.visible.shape[0]
+
+    def check(self, rbm: RBM) -> None:
+        """Refuse chains that are not of this RBM's shape.
+
+        Raises
+        ------
+        ValueError
+            Says which layer is of which shape.
+        """
+        rbm.visible.check_width(self.visible, "visible")
+        rbm.hidden.check_width(self.hidden, "hidden")
+        if self.visible.dim() != 2 or self.visible.shape[:-1] != self.hidden.shape[:-1]:
+            raise ValueError(
+                f"the chains' visible states have shape {tuple(self.visible.shape)} and the hidden "
+                f"ones {tuple(self.hidden.shape)}; pass (n_chains, columns), a row a chain in both"
+            )
+
+    def clone(self) -> ChainState:
+        """Chains of their own in the same states."""
+        if self.replicas is not None:
+            return ChainState.of_replicas(self.replicas.clone())
+        return ChainState(self.visible.clone(), self.hidden.clone())
+
+
+@torch.no_grad()
+def start_at(rbm: RBM, visible: Tensor, stream: Stream) -> ChainState:
+    """Start one chain at each row of ``visible``, shape (n_chains, visible.n_columns)."""
+    if visible.dim() != 2:
+        raise ValueError(
+            f"visible has shape {tuple(visible.shape)}; pass (n_chains, {rbm.visible.n_columns}), "
+            "a row a chain"
+        )
+    visible = visible.clone(memory_format=torch.contiguous_format)
+    return ChainState(visible, rbm.sample_h_from_v(visible, stream))
+
+
+@torch.no_grad()
+def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
+    """Start chains at visible units drawn from their biases alone, as if no weights were there.
+
+    After `RBM.init_from_data_` that is independent noise with the data's base rates.
+    """
+    if n_chains < 1:
+        raise ValueError(f"n_chains is {n_chains}; pass 1 or more")
+    visible = rbm.visible.sample_(rbm.weights.new_zeros(n_chains, rbm.visible.n_columns), stream)
+    return start_at(rbm, visible, stream)

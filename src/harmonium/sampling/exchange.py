@@ -1,0 +1,139 @@
+"""Sweeps of all levels of a ladder at once, and exchanges of states between neighbours.
+
+An exchange proposes to swap the *visible* states of two neighbouring levels, right after they
+were drawn, and hidden states are drawn after it, given what is there then. What it leaves as it
+is are the distributions of the visible units alone, p_s(v) = exp(-F_s(v)) / Z_s, so that the
+acceptance holds the free energies of the levels and no hidden states:
+
+    min(1, exp(F_s(v) + F_t(w) - F_s(w) - F_t(v)))    for v in level s and w in level t.
+
+A swap of both layers, with joint energies in place of free ones, is accepted less often for
+every pair of levels: the mean acceptance is one minus the total variation between p_s x p_t and
+p_t x p_s, which shrinks when a variable is left out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonium import kernels
+from harmonium.rng import Stream
+from harmonium.sampling.clamp import Clamp
+from harmonium.sampling.levels import Ladder
+from harmonium.sampling.replicas import Replicas
+
+
+@torch.no_grad()
+def sweep_(
+    ladder: Ladder, replicas: Replicas, stream: Stream, clamp: Clamp | None = None
+) -> tuple[Tensor, Tensor]:
+    """One sweep h -> v -> h of all levels, with an exchange between v and h, in place.
+
+    Even and odd pairs of neighbours take turns, without drawing which: replicas then travel
+    through the ladder instead of diffusing (Syed, Bouchard-Cote, Deligiannidis and Doucet, 2022,
+    "Non-reversible parallel tempering", JRSS B 84).
+
+    Parameters
+    ----------
+    ladder
+        The models.
+    replicas
+        States of all levels; moved in place.
+    stream
+        Random numbers; three draws.
+    clamp
+        Visible columns to hold, the same in all levels.
+
+    Returns
+    -------
+    inputs : Tensor, shape (n_chains, hidden.n_columns)
+        What the hidden units of the last level receive.
+    gains : Tensor, shape (n_pairs, 2, n_chains)
+        Log-weights, before the exchange, of the lower and of the upper replica of each pair of
+        this turn: how much more probable its state is, unnormalised, in the other's level, nats.
+    """
+    v, h = replicas.by_level
+    ladder.visible.sample_(ladder.inputs_v_from_h(h, out=v), stream)
+    if clamp is not None:
+        clamp.apply_(v)
+    inputs = ladder.inputs_h_from_v(v, out=h)
+    first = replicas.turn % 2
+    n_pairs = (len(ladder) - first) // 2
+    pairs = slice(first, first + 2 * n_pairs)
+    gains, inputs_there = _gains(ladder, v[pairs], inputs[pairs], first)
+    log_ratio = gains.sum(1)
+    uniform = kernels.uniform(
+        (1, log_ratio.numel()), stream, device=v.device, dtype=torch.float64
+    ).view_as(log_ratio)
+    _swap_(replicas, pairs, uniform.log() < log_ratio, inputs, inputs_there)
+    replicas.turn += 1
+    replicas.accepted[first::2] += log_ratio.double().clamp_max(0).exp().mean(1)
+    replicas.tried[first::2] += 1
+    inputs_of_last = inputs[-1].clone()
+    ladder.hidden.sample_(inputs, stream)
+    return inputs_of_last, gains
+
+
+def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """Free energies of the paired levels' states where they are, minus those in the other's level.
+
+    Parameters
+    ----------
+    ladder
+        The models.
+    v, inputs
+        Visible states and what the hidden units receive, of the levels from ``first`` on, two a
+        pair.
+    first
+        The first paired level.
+
+    Returns
+    -------
+    gains : Tensor, shape (n_pairs, 2, n_chains)
+    inputs_there : Tensor
+        What the hidden units would receive in the other's level.
+    """
+    here = torch.arange(first, first + len(v), device=v.device)
+    there = here.view(-1, 2).flip(1).flatten()
+    inputs_there = ladder.inputs_elsewhere(v, inputs, there)
+    gains = free_energy(ladder, here, v, inputs) - free_energy(ladder, there, v, inputs_there)
+    return gains.view(-1, 2, v.shape[1]), inputs_there
+
+
+def free_energy(ladder: Ladder, levels: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
+    """Free energies of rows of visible states under some levels, shape (levels, n_chains)."""
+    return ladder.visible[levels].energy(v) - ladder.hidden[levels].cgf(inputs)
+
+
+def _swap_(
+    replicas: Replicas, pairs: slice, accept: Tensor, inputs: Tensor, inputs_there: Tensor
+) -> None:
+    """Swap visible states, with what hidden units receive from them, where accepted.
+
+    Parameters
+    ----------
+    replicas
+        Their visible states are moved.
+    pairs
+        The levels that take part, two a pair.
+    accept
+        Shape (n_pairs, n_chains).
+    inputs
+        Of all levels; overwritten where states are swapped.
+    inputs_there
+        Of the levels that take part: what their states give in the other's level.
+    """
+    shape = replicas.origins.shape
+    order = torch.arange(shape.numel(), device=accept.device).view(shape)
+    place = order[: len(inputs_there)].clone()  # the same among those that take part
+    for rows in (order[pairs], place):
+        low, high = rows.view(-1, 2, shape[1]).unbind(1)
+        was = low.clone()
+        low.copy_(torch.where(accept, high, low))
+        high.copy_(torch.where(accept, was, high))
+    replicas.visible.copy_(replicas.visible[order.flatten()])
+    replicas.move_origins_(order.flatten())
+    moved = inputs_there.flatten(0, 1)[place.flatten()].view_as(inputs_there)
+    swapped = accept.repeat_interleave(2, 0).unsqueeze(-1)
+    inputs[pairs] = torch.where(swapped, moved, inputs[pairs])

@@ -1,0 +1,88 @@
+"""Block Gibbs sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from harmonium import defaults, kernels
+from harmonium.autograd import without_autograd
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling.chains import ChainState
+from harmonium.sampling.clamp import Clamp
+from harmonium.sampling.sampler import Sampler, SweepInfo
+from harmonium.units import Binary, Spin, Units
+
+# Of the units whose upper state is 1 and whose energy is the bias's alone.
+_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
+
+
+@dataclass(frozen=True)
+class Gibbs(Sampler):
+    """Block Gibbs sampling: all visible units given the hidden ones, then the reverse.
+
+    Parameters
+    ----------
+    sweeps
+        Full sweeps h -> v -> h a call; the k of CD-k and PCD-k.
+    """
+
+    sweeps: int = defaults.SWEEPS
+
+    def __post_init__(self) -> None:
+        """Refuse a sampler that would not move."""
+        if self.sweeps < 1:
+            raise ValueError(f"sweeps is {self.sweeps}; pass 1 or more")
+
+    @without_autograd
+    def __call__(
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
+    ) -> tuple[ChainState, SweepInfo]:
+        """Move the chains in place by ``sweeps`` sweeps.
+
+        With ``ends`` they are left with the last visible states and no hidden ones.
+        """
+        chains.check(rbm)
+        v, h, weights = chains.visible, chains.hidden, rbm.weights
+        # one sweep from scratch is no more than products; what is held does not flip as it draws
+        if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):
+            return chains, SweepInfo(rbm.observe_h_from_v(v))
+        for remaining in reversed(range(self.sweeps)):
+            # inputs are written into the states' own buffers, and overwritten by the draw
+            rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
+            if clamp is not None:
+                clamp.apply_(v)
+            if remaining:
+                rbm.hidden.sample_(kernels.product(v, weights, out=h), stream)
+        if ends:
+            info = SweepInfo(rbm.observe_h_from_v(v))
+            stream.take()  # chains that go on draw here, and both see the same bits
+        else:
+            info = SweepInfo(rbm.observe_h_from_v(v, h, stream))
+        return chains, info
+
+    def _follow_flips(self, rbm: RBM, chains: ChainState, stream: Stream, ends: bool) -> bool:
+        """Sweep as `kernels.sweeps_` does, between layers of two-valued units, where that pays."""
+        low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
+        if low_v is None or low_h is None:
+            return False
+        return kernels.sweeps_(
+            (chains.visible, chains.hidden),
+            rbm.weights,
+            (rbm.visible.bias, low_v),
+            (rbm.hidden.bias, low_h),
+            self.sweeps,
+            stream,
+            ends=ends,
+        )
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {"sweeps": self.sweeps}

@@ -1,0 +1,141 @@
+"""What the chains of a ladder are at all its levels, and what their exchanges have shown."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from harmonium.rbm import RBM
+from harmonium.sampling.levels import Path
+
+_FROM_BASE, _FROM_TOP = 1, 2
+
+
+@dataclass
+class Replicas:
+    """The states of all levels of a ladder, one block of rows a level, the lowest first.
+
+    Chain c of every level forms a column, within which states are exchanged: columns are
+    independent of each other.
+
+    Attributes
+    ----------
+    visible, hidden : Tensor, shapes (n_levels * n_chains, columns)
+        States; the last block is that of the `ChainState` that these replicas belong to.
+    accepted, tried : Tensor, shape (n_levels - 1,), float64
+        Of each pair of neighbours, the sum over exchanges of the mean probability of acceptance,
+        and the number of exchanges; since the ladder was last changed.
+    origins : Tensor, shape (n_levels, n_chains), int8
+        The end of the ladder that each replica has seen last: 1 the base, 2 the top, 0 neither.
+    round_trips : Tensor, shape (), int64
+        How often a replica that came from the base has arrived at the top, since the ladder was
+        last changed: each is a fresh start of a chain.
+    turn : int
+        Exchanges made so far: even and odd pairs take turns.
+    path : Path or None
+        The temperatures; None where the levels are models of their own.
+    """
+
+    visible: Tensor
+    hidden: Tensor
+    accepted: Tensor
+    tried: Tensor
+    origins: Tensor
+    round_trips: Tensor
+    turn: int = 0
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, visible: Tensor, hidden: Tensor, n_levels: int, path: Path | None) -> Replicas:
+        """Replicas in these states, with nothing seen yet."""
+        pairs = visible.new_zeros(n_levels - 1, dtype=torch.float64)
+        origins = torch.zeros(
+            n_levels, len(visible) // n_levels, dtype=torch.int8, device=visible.device
+        )
+        origins[-1], origins[0] = _FROM_TOP, _FROM_BASE
+        trips = torch.zeros((), dtype=torch.int64, device=visible.device)
+        return cls(visible, hidden, pairs, pairs.clone(), origins, trips, path=path)
+
+    @property
+    def n_levels(self) -> int:
+        """Levels of the ladder."""
+        return len(self.origins)
+
+    @property
+    def by_level(self) -> tuple[Tensor, Tensor]:
+        """Visible and hidden states, shapes (n_levels, n_chains, columns)."""
+        shape = self.origins.shape
+        return self.visible.view(*shape, -1), self.hidden.view(*shape, -1)
+
+    @property
+    def acceptance(self) -> Tensor:
+        """Mean acceptance of each pair since the ladder was last changed, NaN before any."""
+        return self.accepted / self.tried
+
+    def row(self) -> dict[str, float]:
+        """Numbers for a row about a run: temperatures, acceptance of swaps, and round trips.
+
+        ``swap_acceptance`` is the mean over the pairs that were tried, and
+        ``least_swap_acceptance`` the lowest of them; both are left out before any was.
+        ``round_trips`` is their number for each chain and 100 sweeps.
+        """
+        row = {"temperatures": float(self.n_levels)}
+        seen = self.acceptance[self.tried > 0]
+        if len(seen):
+            row["swap_acceptance"] = seen.mean().item()
+            row["least_swap_acceptance"] = seen.min().item()
+            # each pair takes part in every second exchange
+            sweeps = 2 * self.tried.mean().item()
+            n_chains = self.origins.shape[1]
+            row["round_trips"] = 100 * self.round_trips.item() / (sweeps * n_chains)
+        return row
+
+    def move_origins_(self, order: Tensor) -> None:
+        """Note where an exchange has brought the replicas, and whether a trip is complete."""
+        self.origins = self.origins.flatten()[order].view(self.origins.shape)
+        self.round_trips += (self.origins[-1] == _FROM_BASE).sum()
+        self.origins[-1], self.origins[0] = _FROM_TOP, _FROM_BASE
+
+    def clone(self) -> Replicas:
+        """The same with memory of its own."""
+        return copy.deepcopy(self)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint has to keep beside ``turn``, live, by name."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
+        if self.path is not None:
+            tensors["betas"] = self.path.betas
+            for layer in ("visible", "hidden"):
+                for name, tensor in getattr(self.path, layer).state_dict().items():
+                    tensors[f"base.{layer}.{name}"] = tensor
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, rbm: RBM, tensors: Mapping[str, Tensor], turn: int) -> Replicas:
+        """Replicas at temperatures of this model, from what `tensors` gave."""
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith("base.")}
+        layers = []
+        for layer in ("visible", "hidden"):
+            units = copy.deepcopy(getattr(rbm, layer)).requires_grad_(False)
+            prefix = f"base.{layer}."
+            units.load_state_dict(
+                {
+                    name.removeprefix(prefix): tensor
+                    for name, tensor in tensors.items()
+                    if name.startswith(prefix)
+                }
+            )
+            layers.append(units)
+        path = Path(own.pop("betas").cpu(), *layers)
+        return cls(**own, turn=turn, path=path)
+
+    def first(self, n_chains: int) -> Replicas:
+        """The first ``n_chains`` chains of every level, with nothing seen yet."""
+        visible, hidden = (x[:, :n_chains].flatten(0, 1).clone() for x in self.by_level)
+        path = copy.deepcopy(self.path)
+        return Replicas.of(visible, hidden, self.n_levels, path)

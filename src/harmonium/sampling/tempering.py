@@ -1,0 +1,323 @@
+"""Parallel tempering: chains at several temperatures, which exchange their states."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling.chains import ChainState
+from harmonium.sampling.clamp import Clamp
+from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.levels import Path, TemperatureLadder, check_betas, independent_units
+from harmonium.sampling.replicas import Replicas
+from harmonium.sampling.sampler import Sampler, SweepInfo
+
+# Rejections that are counted for a pair at least, so that temperatures stay apart.
+_LEAST_REJECTION = 1e-3
+
+# Sweeps of the first round of tuning; each of the following takes twice as many.
+_FIRST_ROUND = 20
+
+
+@dataclass(frozen=True)
+class Tempering(Sampler):
+    """Parallel tempering between independent units and the model.
+
+    Every chain has a replica at each inverse temperature beta of a ladder from 0 (independent
+    units, drawn afresh in each sweep) to 1 (the model). After each draw of the visible units
+    neighbours may swap theirs (`harmonium.sampling.exchange`), so that what is drawn at high
+    temperatures, where chains move freely, arrives at the model. Replicas are made in the first
+    call from chains that have none (by `temper`, which has more to choose), and belong to the
+    chains from then on.
+
+    With ``adapt_every`` at 0 the ladder is fixed, and the distributions of all levels are left
+    exactly as they are. Otherwise it follows the model while this is trained, as the chains do:
+    the temperatures are set anew, so that all pairs accept alike, and their number such that
+    they accept as wanted.
+
+    Parameters
+    ----------
+    sweeps
+        Sweeps a call, each of all levels and with one exchange.
+    n_temperatures
+        Temperatures of the ladder; where it adapts, at the start.
+    acceptance
+        Wanted where the ladder adapts. At 0.5 most replicas arrive at the model for the work that
+        is done (Syed et al., 2022, section 4).
+    adapt_every
+        Sweeps from one adaptation to the next; 0 for none.
+    most_temperatures
+        The ladder does not grow beyond this; with ``n_temperatures`` it keeps its number.
+
+    References
+    ----------
+    .. [1] G. Desjardins, A. Courville, Y. Bengio, P. Vincent and O. Delalleau (2010), "Parallel
+       tempering for training of restricted Boltzmann machines", AISTATS.
+    .. [2] K. Cho, T. Raiko and A. Ilin (2010), "Parallel tempering is efficient for learning
+       restricted Boltzmann machines", IJCNN.
+    .. [3] S. Syed, A. Bouchard-Cote, G. Deligiannidis and A. Doucet (2022), "Non-reversible
+       parallel tempering: a scalable highly parallel MCMC scheme", JRSS B 84.
+    """
+
+    sweeps: int = defaults.SWEEPS
+    n_temperatures: int = defaults.N_TEMPERATURES
+    acceptance: float = defaults.SWAP_ACCEPTANCE
+    adapt_every: int = 0
+    most_temperatures: int = defaults.MOST_TEMPERATURES
+
+    def __post_init__(self) -> None:
+        """Refuse a ladder without steps, or a sampler that would not move."""
+        for name, least in (("sweeps", 1), ("n_temperatures", 2), ("adapt_every", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; pass {least} or more")
+        if not 0 < self.acceptance < 1:
+            raise ValueError(f"acceptance is {self.acceptance}; pass a number between 0 and 1")
+        if self.most_temperatures < self.n_temperatures:
+            raise ValueError(
+                f"most_temperatures is {self.most_temperatures} and n_temperatures "
+                f"{self.n_temperatures}; pass at least as many"
+            )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
+    ) -> tuple[ChainState, SweepInfo]:
+        """Move the chains and all their replicas in place by ``sweeps`` sweeps.
+
+        Raises
+        ------
+        ValueError
+            If the chains do not fit the model, or end with this call.
+        """
+        if ends:
+            raise ValueError(
+                "tempering moves replicas that have to persist, and these chains end; take "
+                "persistent chains (n_chains), or Gibbs"
+            )
+        chains.check(rbm)
+        if chains.replicas is None:
+            temper(rbm, chains, stream, self.n_temperatures)
+        replicas, path = _tempered(chains)
+        path.check(rbm)
+        ladder = TemperatureLadder(rbm, path)
+        before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
+        for _ in range(self.sweeps):
+            inputs, _ = sweep_(ladder, replicas, stream, clamp)
+        info = SweepInfo(
+            rbm.hidden.mean_statistics(inputs),
+            swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
+            round_trips=replicas.round_trips - before[2],
+        )
+        if self.adapt_every and replicas.turn // self.adapt_every > (
+            (replicas.turn - self.sweeps) // self.adapt_every
+        ):
+            _adapt(chains, self.acceptance, self.most_temperatures)
+        return chains, info
+
+    def ladder(self, rbm: RBM, chains: ChainState) -> TemperatureLadder:
+        """The ladder on which these chains move.
+
+        Raises
+        ------
+        ValueError
+            If the chains have no replicas.
+        """
+        _, path = _tempered(chains)
+        path.check(rbm)
+        return TemperatureLadder(rbm, path)
+
+    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+        return {
+            "sweeps": self.sweeps,
+            "n_temperatures": self.n_temperatures,
+            "acceptance": self.acceptance,
+            "adapt_every": self.adapt_every,
+            "most_temperatures": self.most_temperatures,
+        }
+
+
+@torch.no_grad()
+def temper(
+    rbm: RBM,
+    chains: ChainState,
+    stream: Stream,
+    n_temperatures: int = defaults.N_TEMPERATURES,
+    *,
+    betas: Tensor | None = None,
+    base: RBM | None = None,
+) -> ChainState:
+    """Give chains a replica at every temperature of a ladder, in place; returns them.
+
+    Replicas below the model start as draws from the independent units.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    chains
+        Become the replicas at inverse temperature 1; replicas that they have had are dropped.
+    stream
+        Random numbers.
+    n_temperatures
+        Temperatures, evenly spaced in beta.
+    betas
+        Inverse temperatures in place of those, shape (n_temperatures,), rising from 0 to 1.
+    base
+        Where the path starts: a model without weights, `independent_units` of this one by
+        default.
+
+    Raises
+    ------
+    ValueError
+        If chains, base or temperatures do not fit.
+    """
+    chains.check(rbm)
+    if betas is None:
+        if n_temperatures < 2:
+            raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
+        betas = torch.linspace(0, 1, n_temperatures, dtype=torch.float64)
+    base = independent_units(rbm) if base is None else base
+    if base.weights.any():
+        raise ValueError("the base has weights; pass independent units, such as independent_units")
+    path = Path(betas.detach().to("cpu", torch.float64, copy=True), base.visible, base.hidden)
+    path.check(rbm)
+    n, n_chains = len(path), len(chains)
+    nothing = rbm.weights.new_zeros
+    visible = path.visible.sample_(nothing(n * n_chains, rbm.visible.n_columns), stream)
+    hidden = path.hidden.sample_(nothing(n * n_chains, rbm.hidden.n_columns), stream)
+    visible[-n_chains:], hidden[-n_chains:] = chains.visible, chains.hidden
+    _attach(chains, Replicas.of(visible, hidden, n, copy.deepcopy(path)))
+    return chains
+
+
+@torch.no_grad()
+def tune_ladder(
+    rbm: RBM,
+    chains: ChainState,
+    stream: Stream,
+    *,
+    acceptance: float = defaults.SWAP_ACCEPTANCE,
+    most_temperatures: int = defaults.MOST_TEMPERATURES,
+    rounds: int = defaults.TUNING_ROUNDS,
+    clamp: Clamp | None = None,
+) -> ChainState:
+    """Find number and spacing of the temperatures by moving tempered chains, in place.
+
+    After each round of sweeps, of which each has twice as many as the one before, the
+    temperatures are set anew by what was accepted. The chains move from equilibrium when the
+    ladder changes, so that some sweeps afterwards belong to the warm-up.
+
+    Parameters
+    ----------
+    rbm, chains, stream, clamp
+        As for `Tempering`.
+    acceptance
+        Wanted of each pair of neighbours, between 0 and 1.
+    most_temperatures
+        The ladder does not grow beyond this.
+    rounds
+        Rounds; r of them take 20 (2^r - 1) sweeps.
+
+    Returns
+    -------
+    ChainState
+        The same chains, which have counted no exchanges on the last ladder yet.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, or the chains do not fit the model.
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}; pass 1 or more")
+    sampler = Tempering(
+        n_temperatures=min(defaults.N_TEMPERATURES, most_temperatures),
+        acceptance=acceptance,
+        most_temperatures=most_temperatures,
+    )
+    for number in range(rounds):
+        replace(sampler, sweeps=_FIRST_ROUND * 2**number)(rbm, chains, stream, clamp)
+        _adapt(chains, acceptance, most_temperatures)
+    return chains
+
+
+def place_temperatures(
+    betas: Tensor, acceptance: Tensor, wanted: float, most_temperatures: int
+) -> Tensor:
+    """Inverse temperatures whose pairs would accept alike, and as wanted, by what pairs did.
+
+    The rejections summed along the path depend little on how it is cut into pairs (Syed et al.,
+    2022, section 4.2): the new temperatures cut that sum into equal parts, as many as make each
+    of them one minus the wanted acceptance.
+
+    Parameters
+    ----------
+    betas
+        The old inverse temperatures, shape (n,), float64.
+    acceptance
+        Of each pair of them, shape (n - 1,); NaN (never tried) counts as the mean of the others.
+    wanted
+        Acceptance between 0 and 1.
+    most_temperatures
+        The new ladder has no more.
+
+    Returns
+    -------
+    Tensor
+        The new inverse temperatures, from 0 to 1.
+    """
+    check_betas(betas)
+    rejection = 1 - acceptance.double().cpu()
+    mean = rejection.nanmean().nan_to_num(0.0)
+    rejection = torch.where(rejection.isnan(), mean, rejection).clamp_min(_LEAST_REJECTION)
+    total = rejection.sum().item()
+    # a hair less, so that what fits exactly needs no further pair
+    n_pairs = min(max(1, math.ceil(total / (1 - wanted) - 1e-9)), most_temperatures - 1)
+    ends = torch.cat((rejection.new_zeros(1), rejection.cumsum(0)))
+    cuts = torch.linspace(0, total, n_pairs + 1, dtype=torch.float64)[1:-1]
+    right = torch.searchsorted(ends, cuts).clamp(1, len(rejection))
+    share = (cuts - ends[right - 1]) / rejection[right - 1]
+    inner = betas[right - 1] + share * (betas[right] - betas[right - 1])
+    return torch.cat((betas[:1], inner, betas[-1:]))
+
+
+def _adapt(chains: ChainState, wanted: float, most_temperatures: int) -> None:
+    """Set the temperatures anew; replicas of new ones start where the nearest old ones are."""
+    replicas, path = _tempered(chains)
+    betas = place_temperatures(path.betas, replicas.acceptance, wanted, most_temperatures)
+    nearest = (betas.unsqueeze(1) - path.betas).abs().argmin(1).to(replicas.visible.device)
+    visible, hidden = (x[nearest].flatten(0, 1) for x in replicas.by_level)
+    moved = Replicas.of(visible, hidden, len(betas), Path(betas, path.visible, path.hidden))
+    moved.turn = replicas.turn
+    _attach(chains, moved)
+
+
+def _attach(chains: ChainState, replicas: Replicas) -> None:
+    """Make the chains the last level of these replicas."""
+    chains.replicas = replicas
+    visible, hidden = replicas.by_level
+    chains.visible, chains.hidden = visible[-1], hidden[-1]
+
+
+def _tempered(chains: ChainState) -> tuple[Replicas, Path]:
+    """The replicas of tempered chains, and their temperatures."""
+    replicas = chains.replicas
+    if replicas is None or replicas.path is None:
+        raise ValueError(
+            "these chains have no replicas at other temperatures; make them with "
+            "sampling.temper(rbm, chains, stream)"
+        )
+    return replicas, replicas.path

@@ -1,0 +1,54 @@
+"""What tests of ladders share: the twins of all levels in the oracle, and replicas drawn there."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import oracle
+from harmonium import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState, Path, Replicas
+from unit_types import array
+
+
+def straight(base: oracle.Model, model: oracle.Model, beta: float) -> oracle.Model:
+    """The model at an inverse temperature, on the straight line in all natural parameters."""
+
+    def layer(a: oracle.Layer, b: oracle.Layer) -> oracle.Layer:
+        return oracle.Layer(
+            (1 - beta) * a.bias + beta * b.bias,
+            a.unit_states,
+            None
+            if a.precision is None or b.precision is None
+            else (1 - beta) * a.precision + beta * b.precision,
+        )
+
+    return oracle.Model(
+        layer(base.visible, model.visible),
+        layer(base.hidden, model.hidden),
+        (1 - beta) * base.weights + beta * model.weights,
+    )
+
+
+def exact_replicas(
+    rbm: RBM, joints: list[oracle.Joint], n_chains: int, path: Path | None
+) -> ChainState:
+    """Chains of all levels, drawn independently from each level's own distribution."""
+    drawn = [joint.draw(n_chains, seed=level) for level, joint in enumerate(joints)]
+    v, h = (
+        torch.from_numpy(np.concatenate(layer)).to(rbm.weights)
+        for layer in zip(*drawn, strict=True)
+    )
+    return ChainState.of_replicas(Replicas.of(v, h, len(joints), path))
+
+
+def p_values(chains: ChainState, joints: list[oracle.Joint]) -> list[float]:
+    """Of each level: how probable it is that its replicas are draws of its distribution."""
+    assert chains.replicas is not None
+    v, h = chains.replicas.by_level
+    return [joint.p_value(array(v[level]), array(h[level])) for level, joint in enumerate(joints)]
+
+
+def stream(position: int = 0) -> Stream:
+    return Stream(3, Purpose.SAMPLE, position=position)
