@@ -50,5 +50,30 @@ def p_values(chains: ChainState, joints: list[oracle.Joint]) -> list[float]:
     return [joint.p_value(array(v[level]), array(h[level])) for level, joint in enumerate(joints)]
 
 
+def pair_p_values(
+    chains: ChainState, visible: oracle.Layer, joints: list[oracle.Joint]
+) -> list[float]:
+    """Of each pair of neighbours: whether their visible states are independent of each other.
+
+    Only where they are discrete.
+    """
+    assert chains.replicas is not None
+    if visible.unit_states is None:
+        return []
+    states = visible.points()[0]
+    index = [oracle.state_index(array(v), states) for v in chains.replicas.by_level[0]]
+    marginals = []
+    for joint in joints:
+        of_row = oracle.state_index(joint.states[:, : states.shape[1]], states)
+        marginals.append(np.bincount(of_row, np.exp(joint.log_p), minlength=len(states)))
+    n = len(states)
+    return [
+        oracle.chi_square(np.bincount(low * n + high, minlength=n * n), np.outer(p, q).flatten())
+        for low, high, p, q in zip(
+            index[:-1], index[1:], marginals[:-1], marginals[1:], strict=True
+        )
+    ]
+
+
 def stream(position: int = 0) -> Stream:
     return Stream(3, Purpose.SAMPLE, position=position)

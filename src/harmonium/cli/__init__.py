@@ -195,10 +195,26 @@ def sample(
         int, typer.Option(help="Sweeps from one sample to the next.", min=1)
     ] = 100,
     start: Annotated[
-        Literal["data", "random", "chains"] | None,
+        Literal["data", "random", "chains", "annealed", "tempered"] | None,
         typer.Option(
-            help="Start at data rows, at random, or at the chains that training kept.",
+            help="Start at data rows, at random, at the chains that training kept, or near "
+            "equilibrium: after a run from independent units to the model (annealed), or after "
+            "a warm-up by tempering (tempered).",
             show_default="random, or data with --clamp or --data",
+        ),
+    ] = None,
+    sampler: Annotated[
+        Literal["gibbs", "tempering"],
+        typer.Option(
+            help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
+            "their states, which mixes modes that are far apart."
+        ),
+    ] = "gibbs",
+    temperatures: Annotated[
+        int | None,
+        typer.Option(
+            help="Temperatures of tempering, or of an annealed start.",
+            show_default="as many as half of the swaps need, or 1,000",
         ),
     ] = None,
     clamp: Annotated[
@@ -223,13 +239,14 @@ def sample(
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     _set_threads(threads)
     from harmonium.cli import use
+    from harmonium.cli.chains import ChainOptions
     from harmonium.sampling import SamplingSchedule
 
+    begin = start or ("data" if clamp or data else "random")
     use.draw_samples(
         run,
-        n_chains=chains,
+        ChainOptions(chains, begin, sampler, temperatures),
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
-        start=start,
         clamp=clamp,
         source=data,
         seed=seed,

@@ -13,7 +13,7 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
-from harmonium.sampling import Gibbs
+from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
 
@@ -157,7 +157,7 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
     n_updates = n_epochs(options, batches) * len(batches)
     return TrainingState.create(
         rbm,
-        sampler=Gibbs(sweeps=options.sweeps),
+        sampler=_sampler(options),
         n_chains=n_chains,
         learning_rate=options.learning_rate,
         momentum=options.momentum,
@@ -174,6 +174,18 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
         ),
         average_decay=options.average,
         seed=options.seed,
+    )
+
+
+def _sampler(options: TrainingOptions) -> Sampler:
+    if options.sampler == "gibbs":
+        return Gibbs(sweeps=options.sweeps)
+    # without a number, the ladder grows as far as the model needs it
+    return Tempering(
+        sweeps=options.sweeps,
+        n_temperatures=options.temperatures or 2,
+        most_temperatures=options.temperatures or defaults.MOST_TEMPERATURES,
+        adapt_every=defaults.ADAPT_EVERY,
     )
 
 

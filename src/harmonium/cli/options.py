@@ -78,6 +78,18 @@ class TrainingOptions:
     sweeps: int = _option(
         defaults.SWEEPS, "Gibbs sweeps an update: the k of CD-k and PCD-k.", panel="Training"
     )
+    sampler: Literal["gibbs", "tempering"] = _option(
+        "gibbs",
+        "How chains move: Gibbs sweeps, or these at several temperatures that swap their states "
+        "(tempering), which costs as many times the work and mixes modes that are far apart.",
+        panel="Training",
+    )
+    temperatures: int | None = _option(
+        None,
+        "Temperatures of --sampler tempering.",
+        panel="Training",
+        shown="as many as half of the swaps need",
+    )
     chains: int | None = _option(
         None, "Persistent chains.", panel="Training", shown="as many as the batch size"
     )
@@ -122,6 +134,7 @@ class TrainingOptions:
         for name in ("hidden", "sweeps", "batch_size", "chains", "epochs"):
             self._refuse_below(1, name)
         self._refuse_below(2, "hidden_categories")
+        refuse_temperatures(self.temperatures, self.sampler)
         for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
             self._refuse_below(0, name)
         if not 0 <= self.seed < 2**64:
@@ -147,6 +160,11 @@ class TrainingOptions:
             raise ValueError(
                 "--chains is for persistent chains: with --method cd there is one chain a row of "
                 "the minibatch; leave --chains out, or take --method pcd"
+            )
+        if self.method == "cd" and self.sampler == "tempering":
+            raise ValueError(
+                "--sampler tempering is for persistent chains, and --method is cd, which starts "
+                "chains anew in each update; take --method pcd, or --sampler gibbs"
             )
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
@@ -231,6 +249,25 @@ class WatchingOptions:
             raise ValueError(
                 f"--checkpoint-every is {self.checkpoint_every:g}; pass 0 or more seconds"
             )
+
+
+def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:
+    """Refuse a ladder that has no steps, or that nobody climbs.
+
+    Raises
+    ------
+    ValueError
+        Says what would work.
+    """
+    if temperatures is None:
+        return
+    if temperatures < 2:
+        raise ValueError(f"--temperatures is {temperatures}; pass 2 or more")
+    if sampler != "tempering" and start not in ("annealed", "tempered"):
+        raise ValueError(
+            f"--temperatures is for --sampler tempering, and --sampler is {sampler}; leave it out, "
+            "or take --sampler tempering"
+        )
 
 
 def flag(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harmonium import checkpoint, datasets
 from harmonium.cli import build, figures
+from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.datasets import Data, Encoding
@@ -22,16 +23,8 @@ from harmonium.files import whole_file
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
-from harmonium.sampling import (
-    ChainState,
-    Clamp,
-    SamplingSchedule,
-    sample,
-    start_at,
-    start_random,
-)
+from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
 
-Start = Literal["data", "random", "chains"]
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
 _SHOWN_ROWS = 20
 _BLOCK = 1000
@@ -77,6 +70,11 @@ class Trained:
         rows = torch.arange(start, min(stop, len(data)), device=self.device)
         return data.rows(rows, self._stream(start))
 
+    def base(self) -> RBM:
+        """Independent units with the base rates of the run's data."""
+        mean, var = self.data(None).moments()
+        return independent_units(self.rbm, mean.to(self.device), var.to(self.device))
+
     def _stream(self, position: int = 0) -> Stream:
         return Stream(self.options.seed, Purpose.ENCODE, rank=2, position=position)
 
@@ -106,10 +104,9 @@ def open_trained(path: Path, device: str) -> Trained:
 
 def draw_samples(
     path: Path,
+    options: ChainOptions,
     *,
-    n_chains: int,
     schedule: SamplingSchedule,
-    start: Start | None,
     clamp: str | None,
     source: str | None,
     seed: int,
@@ -118,32 +115,30 @@ def draw_samples(
     as_json: bool,
 ) -> None:
     """Sample a run's model; writes an ``.npz`` and a picture beside it."""
-    if n_chains < 1:
-        raise ValueError(f"--chains is {n_chains}; pass 1 or more")
+    if clamp and options.start != "data":
+        raise ValueError(
+            f"--clamp holds columns of data rows, and --start is {options.start}; take --start data"
+        )
+    if source and options.start != "data":
+        raise ValueError(
+            f"--data is for --start data, and --start is {options.start}; leave one out"
+        )
     trained = open_trained(path, device)
     archive = _free(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
     encoding = trained.encoding.to("cpu")
-    start = start or ("data" if clamp or source else "random")
-    if clamp and start != "data":
-        raise ValueError(
-            f"--clamp holds columns of data rows, and --start is {start}; take --start data"
-        )
-    if source and start != "data":
-        raise ValueError(f"--data is for --start data, and --start is {start}; leave one out")
-    held: Clamp | None = None
-    if start == "random":
-        chains = start_random(rbm, n_chains, stream)
-    elif start == "chains":
-        chains = _saved_chains(trained, n_chains)
-    else:
-        mask = _mask(clamp, trained) if clamp else None
-        rows = _first_rows(trained, trained.data(source), n_chains)
-        chains = start_at(rbm, rows, stream)
-        held = None if mask is None else Clamp(mask.to(trained.device), rows)
+    saved = _saved_chains(trained, options.n_chains) if options.start == "chains" else None
+    mask = _mask(clamp, trained) if clamp else None
+    rows = None
+    if options.start == "data":
+        rows = _first_rows(trained, trained.data(source), options.n_chains)
+    base = trained.base() if options.need_base(saved) else None
+    chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
+    held = None if mask is None or rows is None else Clamp(mask.to(trained.device), rows)
+    sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
     states, means = [], []
     with torch.no_grad():
-        for now in sample(rbm, chains, schedule, stream, held):
+        for now in sample(rbm, chains, schedule, stream, held, sampler):
             states.append(now.visible.to("cpu", copy=True))  # the chains move on in place
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
@@ -163,7 +158,22 @@ def draw_samples(
         "chains, samples, columns)"
     )
     reporter.say(f"picture   {picture} (mean activations)")
-    reporter.finish({"samples": str(archive), "picture": str(picture)})
+    ladder = {} if sampler is None or chains.replicas is None else chains.replicas.row()
+    if ladder:
+        reporter.say(_describe(ladder))
+    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
+
+
+def _describe(ladder: dict[str, float]) -> str:
+    """What the swaps of tempered chains have shown."""
+    said = f"ladder    {ladder['temperatures']:.0f} temperatures"
+    if "swap_acceptance" in ladder:
+        said += (
+            f"; {ladder['swap_acceptance']:.0%} of the swaps were accepted (at least "
+            f"{ladder['least_swap_acceptance']:.0%} of each pair), and in 100 sweeps "
+            f"{ladder['round_trips']:.2g} fresh replicas arrived at each chain"
+        )
+    return said
 
 
 def reconstruct(
@@ -235,7 +245,7 @@ def _saved_chains(trained: Trained, n_chains: int) -> ChainState:
             f"--chains is {n_chains}, but {trained.run.path} has kept {len(chains)} chains; "
             f"pass {len(chains)} or fewer, or take --start random or data"
         )
-    return ChainState(chains.visible[:n_chains].clone(), chains.hidden[:n_chains].clone())
+    return chains
 
 
 def _first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:

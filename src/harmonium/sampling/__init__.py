@@ -7,6 +7,7 @@ from harmonium.sampling.levels import Path, independent_units
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.sampling.schedule import SamplingSchedule, sample
+from harmonium.sampling.starts import start_annealed, start_tempered
 from harmonium.sampling.tempering import Tempering, place_temperatures, temper, tune_ladder
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "independent_units",
     "place_temperatures",
     "sample",
+    "start_annealed",
     "start_at",
     "start_random",
+    "start_tempered",
     "temper",
     "tune_ladder",
 ]

@@ -42,9 +42,13 @@ class Levels:
     def __init__(
         self, units: Units, bias: Tensor, precision: Tensor | None, factor: Tensor
     ) -> None:
-        self._standard = copy.deepcopy(units).requires_grad_(False)
-        one = None if precision is None else torch.ones_like(precision[0])
-        self._standard.set_natural_(torch.zeros_like(bias[0]), one)
+        standard = copy.deepcopy(units).requires_grad_(False)
+        one = None if precision is None else torch.ones_like(standard.bias)
+        standard.set_natural_(torch.zeros_like(standard.bias), one)
+        self._set(standard, bias, precision, factor)
+
+    def _set(self, standard: Units, bias: Tensor, precision: Tensor | None, factor: Tensor) -> None:
+        self._standard = standard
         self._bias, self._precision, self._factor = bias, precision, factor
         if precision is None:
             self._scale = None
@@ -58,7 +62,9 @@ class Levels:
     def __getitem__(self, levels: Tensor) -> Levels:
         """Some of the levels, in any order."""
         precision = None if self._precision is None else self._precision[levels]
-        return Levels(self._standard, self._bias[levels], precision, self._factor[levels])
+        some = Levels.__new__(Levels)
+        some._set(self._standard, self._bias[levels], precision, self._factor[levels])
+        return some
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
         """Overwrite inputs, shape (n_levels, n_chains, columns), with a draw; returns it."""

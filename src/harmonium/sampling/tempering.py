@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,14 +47,14 @@ class Tempering(Sampler):
     sweeps
         Sweeps a call, each of all levels and with one exchange.
     n_temperatures
-        Temperatures of the ladder; where it adapts, at the start.
+        Temperatures of the ladder; where it adapts, at the start and at least.
     acceptance
         Wanted where the ladder adapts. At 0.5 most replicas arrive at the model for the work that
         is done (Syed et al., 2022, section 4).
     adapt_every
         Sweeps from one adaptation to the next; 0 for none.
     most_temperatures
-        The ladder does not grow beyond this; with ``n_temperatures`` it keeps its number.
+        At most, where the ladder adapts; equal to ``n_temperatures``, only the spacing does.
 
     References
     ----------
@@ -110,6 +110,8 @@ class Tempering(Sampler):
         chains.check(rbm)
         if chains.replicas is None:
             temper(rbm, chains, stream, self.n_temperatures)
+        elif self._is_due(chains.replicas.turn):
+            _adapt(chains, self.acceptance, self.n_temperatures, self.most_temperatures)
         replicas, path = _tempered(chains)
         path.check(rbm)
         ladder = TemperatureLadder(rbm, path)
@@ -121,11 +123,12 @@ class Tempering(Sampler):
             swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
             round_trips=replicas.round_trips - before[2],
         )
-        if self.adapt_every and replicas.turn // self.adapt_every > (
-            (replicas.turn - self.sweeps) // self.adapt_every
-        ):
-            _adapt(chains, self.acceptance, self.most_temperatures)
         return chains, info
+
+    def _is_due(self, turn: int) -> bool:
+        """Whether the ladder adapts before the next sweep, so many having been made."""
+        every = self.adapt_every
+        return every > 0 and turn // every > max(0, turn - self.sweeps) // every
 
     def ladder(self, rbm: RBM, chains: ChainState) -> TemperatureLadder:
         """The ladder on which these chains move.
@@ -210,6 +213,7 @@ def tune_ladder(
     stream: Stream,
     *,
     acceptance: float = defaults.SWAP_ACCEPTANCE,
+    least_temperatures: int = 2,
     most_temperatures: int = defaults.MOST_TEMPERATURES,
     rounds: int = defaults.TUNING_ROUNDS,
     clamp: Clamp | None = None,
@@ -226,8 +230,8 @@ def tune_ladder(
         As for `Tempering`.
     acceptance
         Wanted of each pair of neighbours, between 0 and 1.
-    most_temperatures
-        The ladder does not grow beyond this.
+    least_temperatures, most_temperatures
+        Limits of the ladder; where they are equal, only the spacing is found.
     rounds
         Rounds; r of them take 20 (2^r - 1) sweeps.
 
@@ -243,19 +247,26 @@ def tune_ladder(
     """
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}; pass 1 or more")
-    sampler = Tempering(
-        n_temperatures=min(defaults.N_TEMPERATURES, most_temperatures),
-        acceptance=acceptance,
-        most_temperatures=most_temperatures,
-    )
+    if not 2 <= least_temperatures <= most_temperatures:
+        raise ValueError(
+            f"least_temperatures is {least_temperatures} and most_temperatures "
+            f"{most_temperatures}; pass 2 or more, and at most as many at least as at most"
+        )
+    start = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
     for number in range(rounds):
-        replace(sampler, sweeps=_FIRST_ROUND * 2**number)(rbm, chains, stream, clamp)
-        _adapt(chains, acceptance, most_temperatures)
+        sampler = Tempering(
+            sweeps=_FIRST_ROUND * 2**number,
+            n_temperatures=start,
+            acceptance=acceptance,
+            most_temperatures=most_temperatures,
+        )
+        sampler(rbm, chains, stream, clamp)
+        _adapt(chains, acceptance, least_temperatures, most_temperatures)
     return chains
 
 
 def place_temperatures(
-    betas: Tensor, acceptance: Tensor, wanted: float, most_temperatures: int
+    betas: Tensor, acceptance: Tensor, wanted: float, least: int, most: int
 ) -> Tensor:
     """Inverse temperatures whose pairs would accept alike, and as wanted, by what pairs did.
 
@@ -271,8 +282,8 @@ def place_temperatures(
         Of each pair of them, shape (n - 1,); NaN (never tried) counts as the mean of the others.
     wanted
         Acceptance between 0 and 1.
-    most_temperatures
-        The new ladder has no more.
+    least, most
+        Limits of the number of new temperatures.
 
     Returns
     -------
@@ -285,7 +296,7 @@ def place_temperatures(
     rejection = torch.where(rejection.isnan(), mean, rejection).clamp_min(_LEAST_REJECTION)
     total = rejection.sum().item()
     # a hair less, so that what fits exactly needs no further pair
-    n_pairs = min(max(1, math.ceil(total / (1 - wanted) - 1e-9)), most_temperatures - 1)
+    n_pairs = min(max(math.ceil(total / (1 - wanted) - 1e-9), least - 1), most - 1)
     ends = torch.cat((rejection.new_zeros(1), rejection.cumsum(0)))
     cuts = torch.linspace(0, total, n_pairs + 1, dtype=torch.float64)[1:-1]
     right = torch.searchsorted(ends, cuts).clamp(1, len(rejection))
@@ -294,10 +305,10 @@ def place_temperatures(
     return torch.cat((betas[:1], inner, betas[-1:]))
 
 
-def _adapt(chains: ChainState, wanted: float, most_temperatures: int) -> None:
+def _adapt(chains: ChainState, wanted: float, least: int, most: int) -> None:
     """Set the temperatures anew; replicas of new ones start where the nearest old ones are."""
     replicas, path = _tempered(chains)
-    betas = place_temperatures(path.betas, replicas.acceptance, wanted, most_temperatures)
+    betas = place_temperatures(path.betas, replicas.acceptance, wanted, least, most)
     nearest = (betas.unsqueeze(1) - path.betas).abs().argmin(1).to(replicas.visible.device)
     visible, hidden = (x[nearest].flatten(0, 1) for x in replicas.by_level)
     moved = Replicas.of(visible, hidden, len(betas), Path(betas, path.visible, path.hidden))

@@ -1,0 +1,137 @@
+"""Where the chains of ``harmonium sample`` start, and how they move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.cli.options import refuse_temperatures
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling import (
+    ChainState,
+    Clamp,
+    Sampler,
+    Tempering,
+    start_annealed,
+    start_at,
+    start_random,
+    start_tempered,
+    temper,
+    tune_ladder,
+)
+
+Start = Literal["data", "random", "chains", "annealed", "tempered"]
+SamplerName = Literal["gibbs", "tempering"]
+
+# Starts that need to know where the model's path from independent units begins.
+_FROM_BASE = ("annealed", "tempered")
+
+
+@dataclass(frozen=True)
+class ChainOptions:
+    """What a user says of chains: how many, where they start, and how they move."""
+
+    n_chains: int
+    start: Start
+    sampler: SamplerName
+    temperatures: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together, before anything is read."""
+        if self.n_chains < 1:
+            raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
+        refuse_temperatures(self.temperatures, self.sampler, self.start)
+
+    @property
+    def least_temperatures(self) -> int:
+        """Of the ladder that is looked for."""
+        return self.temperatures or 2
+
+    @property
+    def most_temperatures(self) -> int:
+        """Of the ladder that is looked for."""
+        return self.temperatures or defaults.MOST_TEMPERATURES
+
+    def need_base(self, saved: ChainState | None) -> bool:
+        """Whether the data's base rates are needed, where paths to the model begin."""
+        if self.start == "chains" and saved is not None and saved.replicas is not None:
+            return False
+        return self.sampler == "tempering" or self.start in _FROM_BASE
+
+    def begin(
+        self,
+        rbm: RBM,
+        stream: Stream,
+        *,
+        rows: Tensor | None,
+        saved: ChainState | None,
+        base: RBM | None,
+    ) -> ChainState:
+        """Chains where they start.
+
+        Parameters
+        ----------
+        rbm, stream
+            The model, and random numbers.
+        rows
+            Visible states to start at, of ``data``.
+        saved
+            The chains that training kept, for ``chains``.
+        base
+            Independent units with the data's base rates, for ``annealed`` and ``tempered``.
+        """
+        n = self.n_chains
+        match self.start:
+            case "data":
+                assert rows is not None
+                return start_at(rbm, rows, stream)
+            case "chains":
+                assert saved is not None
+                if saved.replicas is not None:
+                    return ChainState.of_replicas(saved.replicas.first(n))
+                return ChainState(saved.visible[:n].clone(), saved.hidden[:n].clone())
+            case "random":
+                return start_random(rbm, n, stream)
+            case "annealed":
+                n_temperatures = self.temperatures or defaults.ANNEALING_TEMPERATURES
+                return start_annealed(rbm, n, stream, n_temperatures, base=base)
+        return start_tempered(
+            rbm,
+            n,
+            stream,
+            base=base,
+            least_temperatures=self.least_temperatures,
+            most_temperatures=self.most_temperatures,
+        )
+
+    def sampler_of(
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        *,
+        clamp: Clamp | None,
+        base: RBM | None,
+    ) -> Sampler | None:
+        """What moves the chains, on a ladder that has been found; None for Gibbs sampling."""
+        if self.sampler == "gibbs":
+            return None
+        limits = self.least_temperatures, self.most_temperatures
+        if chains.replicas is None:
+            start = min(max(defaults.N_TEMPERATURES, limits[0]), limits[1])
+            temper(rbm, chains, stream, start, base=base)
+        elif limits[0] <= chains.replicas.n_levels <= limits[1]:
+            return Tempering()  # tuned already
+        tune_ladder(
+            rbm,
+            chains,
+            stream,
+            least_temperatures=limits[0],
+            most_temperatures=limits[1],
+            clamp=clamp,
+        )
+        return Tempering()

@@ -1,0 +1,115 @@
+"""Starts that are near equilibrium already: annealed, and tempered."""
+
+from __future__ import annotations
+
+import torch
+
+from harmonium import defaults
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling.chains import ChainState, start_random
+from harmonium.sampling.levels import Path, TemperatureLadder, independent_units
+from harmonium.sampling.tempering import Tempering, temper, tune_ladder
+
+
+@torch.no_grad()
+def start_annealed(
+    rbm: RBM,
+    n_chains: int,
+    stream: Stream,
+    n_temperatures: int = defaults.ANNEALING_TEMPERATURES,
+    *,
+    base: RBM | None = None,
+) -> ChainState:
+    """Start chains by a run from independent units to the model, one sweep a temperature.
+
+    The runs of annealed importance sampling (Neal, 2001) without their weights: the more
+    temperatures, the nearer the chains are to the model, and the nearer each mode's share of
+    them is to its probability.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    n_chains
+        Chains.
+    stream
+        Random numbers.
+    n_temperatures
+        Inverse temperatures, evenly spaced from 0 to 1.
+    base
+        Where the run starts: `independent_units` of the model by default.
+
+    Raises
+    ------
+    ValueError
+        If there are no chains, fewer than two temperatures, or the base does not fit.
+    """
+    if n_temperatures < 2:
+        raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
+    base = independent_units(rbm) if base is None else base
+    betas = torch.linspace(0, 1, n_temperatures, dtype=torch.float64)
+    Path(betas, base.visible, base.hidden).check(rbm)
+    chains = start_random(base, n_chains, stream)
+    v, h = chains.visible.unsqueeze(0), chains.hidden.unsqueeze(0)
+    for beta in betas[1:].split(1):
+        now = TemperatureLadder(rbm, Path(beta, base.visible, base.hidden))
+        now.hidden.sample_(now.inputs_h_from_v(v, out=h), stream)
+        now.visible.sample_(now.inputs_v_from_h(h, out=v), stream)
+    chains.hidden = rbm.sample_h_from_v(chains.visible, stream)
+    return chains
+
+
+@torch.no_grad()
+def start_tempered(
+    rbm: RBM,
+    n_chains: int,
+    stream: Stream,
+    n_sweeps: int = defaults.TEMPERED_SWEEPS,
+    *,
+    base: RBM | None = None,
+    least_temperatures: int = 2,
+    most_temperatures: int = defaults.MOST_TEMPERATURES,
+) -> ChainState:
+    """Start chains by parallel tempering: `tune_ladder`, then sweeps on the ladder that it found.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    n_chains
+        Chains.
+    stream
+        Random numbers.
+    n_sweeps
+        Sweeps after the ladder has been found.
+    base
+        Where the ladder starts: `independent_units` of the model by default.
+    least_temperatures, most_temperatures
+        Limits of the ladder.
+
+    Returns
+    -------
+    ChainState
+        With the replicas, on which `Tempering` goes on; `Gibbs` moves the chains alone.
+
+    Raises
+    ------
+    ValueError
+        If there are no chains or sweeps, or base or limits do not fit.
+    """
+    if n_sweeps < 1:
+        raise ValueError(f"n_sweeps is {n_sweeps}; pass 1 or more")
+    base = independent_units(rbm) if base is None else base
+    chains = start_random(base, n_chains, stream)
+    n = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
+    temper(rbm, chains, stream, n, base=base)
+    tune_ladder(
+        rbm,
+        chains,
+        stream,
+        least_temperatures=least_temperatures,
+        most_temperatures=most_temperatures,
+    )
+    Tempering(sweeps=n_sweeps)(rbm, chains, stream)
+    return chains
