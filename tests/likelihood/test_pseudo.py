@@ -1,4 +1,4 @@
-"""The stochastic pseudo-log-likelihood against the exact one, by enumeration in the oracle."""
+"""The pseudo-log-likelihood, exact and stochastic, against enumeration in the oracle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 import oracle
 from harmonium import RBM, Binary, Gaussian, Purpose, Stream
-from harmonium.likelihood import pseudo_log_likelihood
+from harmonium.likelihood import exact_pseudo_log_likelihood, pseudo, pseudo_log_likelihood
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm
 
@@ -79,6 +79,21 @@ def test_all_units_of_a_row_make_it_exact_and_some_are_apart(
         assert np.abs(two - pairs).min(0).max() < 1e-10
 
 
+@pytest.mark.parametrize("visible", DISCRETE, ids=str)
+@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+def test_the_exact_one_is_the_sum_over_all_units(
+    visible: UnitType, hidden: UnitType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm, model, states = model_and_states(visible, hidden)
+    expected = conditionals(model, array(states)).sum(1)
+    whole = exact_pseudo_log_likelihood(rbm, states)
+    np.testing.assert_allclose(array(whole), expected, rtol=1e-10)
+    assert not whole.requires_grad
+    monkeypatch.setattr(pseudo, "_ROWS_AT_ONCE", 3)
+    in_blocks = exact_pseudo_log_likelihood(rbm, states)
+    np.testing.assert_allclose(array(in_blocks), expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("units_per_row", [2, 4])
 def test_some_units_a_row_are_right_on_average(units_per_row: int) -> None:
     binary = BY_NAME["binary"]
@@ -129,6 +144,8 @@ def test_probabilities_are_rounded_to_the_nearest_states(
         estimate = pseudo_log_likelihood(rbm, many, Stream(53, Purpose.MONITOR))
         expected = pseudo_log_likelihood(rbm, rows[1].expand(40, -1), Stream(53, Purpose.MONITOR))
         assert torch.equal(estimate, expected)
+        exact = exact_pseudo_log_likelihood(rbm, many)
+        assert torch.equal(exact, exact_pseudo_log_likelihood(rbm, rows[1].expand(40, -1)))
 
 
 def test_rows_are_left_as_they_are_and_no_graph_is_made() -> None:
@@ -155,6 +172,8 @@ def test_a_continuum_of_visible_states_is_refused() -> None:
     ):
         pseudo_log_likelihood(rbm, torch.zeros(4, 3), stream)
     assert stream.position == 0
+    with pytest.raises(ValueError, match=r"Gaussian units have a continuum"):
+        exact_pseudo_log_likelihood(rbm, torch.zeros(4, 3))
 
 
 def test_rows_of_the_wrong_width_are_refused() -> None:
@@ -162,3 +181,5 @@ def test_rows_of_the_wrong_width_are_refused() -> None:
         pseudo_log_likelihood(
             RBM(Binary(3), Binary(2)), torch.zeros(5, 4), Stream(57, Purpose.MONITOR)
         )
+    with pytest.raises(ValueError, match=r"visible has 4 columns, but this RBM has 3"):
+        exact_pseudo_log_likelihood(RBM(Binary(3), Binary(2)), torch.zeros(5, 4))

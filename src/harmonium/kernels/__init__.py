@@ -27,6 +27,7 @@ __all__ = [
     "normal",
     "permutation",
     "product",
+    "reweigh_binary_",
     "spin_",
     "sweeps_",
     "uniform",
@@ -160,6 +161,45 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
     return _draw("categorical_", inputs, (bias,), n_categories, stream)
+
+
+def reweigh_binary_(
+    inputs: Tensor,
+    before: tuple[float, Tensor],
+    now: tuple[float, Tensor],
+    log_weights: Tensor,
+    stream: Stream | None = None,
+) -> Tensor:
+    """Weigh a step of annealing by the log-normaliser of binary units, and draw them at its end.
+
+    Each row's log weight grows by the sum over columns of log(1 + exp(scale inputs + bias)) now
+    minus that before. The draw is that of `binary_` with inputs ``scale * inputs``.
+
+    Parameters
+    ----------
+    inputs
+        Shape (rows, columns), overwritten by the draw.
+    before, now
+        Scale of the inputs, an inverse temperature, and biases of shape (columns,).
+    log_weights
+        Float64, shape (rows,), added to.
+    stream
+        Random numbers; None draws nothing, and leaves the inputs.
+    """
+    for _, bias in (before, now):
+        _check_columns(inputs.shape[-1], bias)
+    if log_weights.shape != inputs.shape[:1] or log_weights.dtype != torch.float64:
+        raise ValueError(
+            f"log_weights are {log_weights.dtype} of shape {tuple(log_weights.shape)}; pass "
+            f"float64, one for each of {len(inputs)} rows"
+        )
+    backend = _backend(inputs, before[1], now[1])
+    alike = inputs.dtype == before[1].dtype == now[1].dtype == torch.float32
+    if backend is not reference and alike and log_weights.is_contiguous():
+        backend.reweigh_binary_(inputs, before, now, log_weights, stream)
+        return inputs
+    reference.reweigh_binary_(inputs, before, now, log_weights, stream)
+    return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
 
 
 def sweeps_(

@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from harmonium.rng import Stream
 
@@ -107,6 +108,20 @@ def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream
     u = uniforms((rows, n_units), stream, inputs).unsqueeze(-1)
     category = (u * cumulative[..., -1:] >= cumulative).sum(-1).clamp_max(n_categories - 1)
     inputs.zero_().view(rows, n_units, n_categories).scatter_(-1, category.unsqueeze(-1), 1)
+
+
+@torch.no_grad()
+def reweigh_binary_(
+    inputs: Tensor,
+    before: tuple[float, Tensor],
+    now: tuple[float, Tensor],
+    log_weights: Tensor,
+    stream: Stream | None,
+) -> None:
+    """Two sums of log(1 + exp) in float64; the draw is that of `binary_`, and its caller's."""
+    x = inputs.double()
+    for (scale, bias), sign in ((now, 1), (before, -1)):
+        log_weights.add_(functional.softplus(scale * x + bias, threshold=40).sum(1), alpha=sign)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from harmonium.likelihood.exact import (
 )
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, base_rates
-from harmonium.likelihood.pseudo import pseudo_log_likelihood
+from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
 
 __all__ = [
     "CHAINS_AT_ONCE",
@@ -44,6 +44,7 @@ __all__ = [
     "exact_log_likelihood",
     "exact_log_z",
     "exact_moments",
+    "exact_pseudo_log_likelihood",
     "log_likelihood",
     "pseudo_log_likelihood",
     "raise_log_likelihood",

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.likelihood.checks import check_states
 from harmonium.likelihood.computation import Computation
-from harmonium.likelihood.exact import check_states
 from harmonium.likelihood.log_z import LogZ
 from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
 from harmonium.rng import Purpose, Stream

@@ -13,14 +13,9 @@ from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
     raise_log_likelihood,
 )
+from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.computation import Computation
-from harmonium.likelihood.exact import (
-    can_be_enumerated,
-    check_finite,
-    check_normalisable,
-    check_states,
-    exact_log_z,
-)
+from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import ROWS, AnnealingPath
 from harmonium.rbm import RBM, HasMoments

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.rbm import RBM
 from harmonium.units import Gaussian, Units
@@ -156,23 +157,6 @@ def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
     return min(counts) <= most if counts else _are_gaussian(rbm)
 
 
-def check_finite(rbm: RBM) -> None:
-    """Refuse a model with parameters that are infinite or no numbers.
-
-    Raises
-    ------
-    ValueError
-        Says which parameter, and how many of its values.
-    """
-    for name, parameter in rbm.named_parameters():
-        n = int(parameter.isfinite().logical_not().sum())
-        if n:
-            raise ValueError(
-                f"{n} of {parameter.numel()} values of {name} are infinite or NaN, and such a "
-                "model has no likelihood; take an earlier checkpoint"
-            )
-
-
 @torch.no_grad()
 def check_normalisable(rbm: RBM) -> None:
     """Refuse two Gaussian layers whose joint precision is not positive definite.
@@ -184,35 +168,6 @@ def check_normalisable(rbm: RBM) -> None:
     """
     if _are_gaussian(rbm):
         _JointNormal(_in_float64(rbm))
-
-
-def check_states(rbm: RBM, v: Tensor) -> None:
-    """Refuse rows of another width, and rows that are no states of the visible units.
-
-    Raises
-    ------
-    ValueError
-        Says what came, and that values between states have to be binarised.
-    """
-    if v.dim() != 2 or len(v) == 0:
-        raise ValueError(
-            f"visible has shape {tuple(v.shape)}; pass (rows, {rbm.visible.n_columns}), of one row "
-            "or more"
-        )
-    rbm.visible.check_width(v, "visible")
-    rbm.visible.check(v, "visible")
-    states = rbm.visible.states
-    if states is None:
-        return
-    by_unit = v.to(states).unflatten(-1, (rbm.visible.n, rbm.visible.width))
-    nearest = states[(by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)]
-    between = (by_unit != nearest).any(-1)
-    if between.any():
-        raise ValueError(
-            f"visible: {int(between.sum())} of {between.numel()} units are between their states, "
-            "and a likelihood is of states; binarise the data first (`Data.binarize`, "
-            "`Data.binarize_stochastically`)"
-        )
 
 
 def _in_float64(rbm: RBM) -> RBM:

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
-from harmonium.likelihood.exact import check_finite, check_normalisable
+from harmonium.likelihood.checks import check_finite
+from harmonium.likelihood.exact import check_normalisable
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Gaussian, Units
+from harmonium.units import Binary, Gaussian, Units
 
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
@@ -200,11 +201,10 @@ def anneal_(
         hidden.move_to(now)
         kernels.product(v, weights, out=h)
         if now != before:
-            difference = hidden.units.cgf(h * now).sub_(last_hidden.units.cgf(h * before))
-            out += difference.sum(-1, dtype=torch.float64)
             out += (before - now) * (target.visible.energy(v) - base.visible.energy(v))
-        if step < len(inverse_temperatures) - 1:
-            hidden.units.sample_(h.mul_(now), stream)
+        goes_on = stream if step < len(inverse_temperatures) - 1 else None
+        _weigh_and_draw_(h, (last_hidden.units, before), (hidden.units, now), out, goes_on)
+        if goes_on is not None:
             visible.move_to(now)
             torch.mm(h, weights.T, out=v)
             visible.units.sample_(v.mul_(now), stream)
@@ -214,6 +214,25 @@ def anneal_(
 
 def _kinds(rbm: RBM) -> list[tuple[type[Units], int, int]]:
     return [(type(units), units.n, units.width) for units in (rbm.visible, rbm.hidden)]
+
+
+def _weigh_and_draw_(
+    inputs: Tensor,
+    before: tuple[Units, float],
+    now: tuple[Units, float],
+    out: Tensor,
+    stream: Stream | None,
+) -> None:
+    """Add the change of the units' log-normaliser, and draw them if there is a stream."""
+    (units_before, t_before), (units, t) = before, now
+    if type(units) is Binary:
+        layers = (t_before, units_before.bias), (t, units.bias)
+        kernels.reweigh_binary_(inputs, *layers, out, stream)
+        return
+    change = units.cgf(inputs * t).sub_(units_before.cgf(inputs * t_before))
+    out += change.sum(-1, dtype=torch.float64)
+    if stream is not None:
+        units.sample_(inputs.mul_(t), stream)
 
 
 class _Between:

@@ -7,6 +7,7 @@ do so by themselves.
 
 from __future__ import annotations
 
+from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
 from harmonium.kernels.cpu.products import (
@@ -25,6 +26,7 @@ __all__ = [
     "gaussian_",
     "moments_",
     "product",
+    "reweigh_binary_",
     "spin_",
     "sweeps_",
     "uniform_",

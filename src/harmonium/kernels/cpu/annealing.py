@@ -1,0 +1,130 @@
+"""Weighing a step of annealing and drawing at its end, in one pass over the inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import float32, float64, njit, prange
+from torch import Tensor
+
+from harmonium.kernels.cpu.common import array, parallel, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.draws import exp, fill_words, uniform
+from harmonium.rng import Stream
+
+# An argument grows by less than this from one temperature to the next, or the row is weighed in
+# another way: the polynomial below is then right to the last bit of float32.
+_SMALL = 0.5
+
+# Factors between 1/2 and 2 that are multiplied before one logarithm: far from float64's limits.
+_FACTORS = 512
+
+
+_in_any_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+
+
+@_in_any_order
+def _product(change, start, stop):
+    """The product of 1 + change; its order is the compiler's, so that it vectorises."""
+    product = float64(1)
+    for j in range(start, stop):
+        product *= float64(1) + float64(change[j])
+    return product
+
+
+@serial
+def _large_steps(x, difference, bias_difference):
+    n = 0
+    for j in range(x.size):
+        n += abs(difference * x[j] + bias_difference[j]) > float32(_SMALL)
+    return n
+
+
+@serial
+def _softplus(x):
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+@serial
+def _weigh_any(x, now, bias, difference, bias_difference):
+    """The change of log(1 + exp) of a row, by two logarithms a column."""
+    total = 0.0
+    for j in range(x.size):
+        after = float64(now) * x[j] + bias[j]
+        step = float64(difference) * x[j] + bias_difference[j]
+        total += _softplus(after) - _softplus(after - step)
+    return total
+
+
+@serial
+def _weigh_and_draw(x, now, bias, difference, bias_difference, words, change, draws):
+    """The same for small steps d, and a draw.
+
+    With p the probability at the end, the change is minus log(1 + p (exp(-d) - 1)): the
+    exponential of the draw serves for both.
+    """
+    one = float32(1)
+    for j in range(x.size):
+        d = -(difference * x[j] + bias_difference[j])
+        # exp(d) - 1 by Taylor: the next term is below 1e-7 of it
+        e = float32(1 / 120) + d * (float32(1 / 720) + d * float32(1 / 5040))
+        e = float32(1 / 6) + d * (float32(1 / 24) + d * e)
+        e = d * (one + d * (float32(1 / 2) + d * e))
+        odds = one + exp(-(now * x[j] + bias[j]))
+        change[j] = e / odds
+        if draws:
+            x[j] = uniform(words[j]) * odds < one
+    total = 0.0
+    for start in range(0, x.size, _FACTORS):
+        total -= math.log(_product(change, start, min(start + _FACTORS, x.size)))
+    return total
+
+
+@serial
+def _rows(x, now, bias, difference, bias_difference, log_weights, draws, start, stop, key):
+    k0, k1, c2, c3 = key
+    q = (x.shape[1] + 3) // 4
+    words, change = np.empty(4 * q, np.uint32), np.empty(x.shape[1], np.float32)
+    for row in range(start, stop):
+        if draws:
+            fill_words(words, q, row, k0, k1, c2, c3)
+        large = _large_steps(x[row], difference, bias_difference) > 0
+        if large:
+            log_weights[row] += _weigh_any(x[row], now, bias, difference, bias_difference)
+        weight = _weigh_and_draw(
+            x[row], now, bias, difference, bias_difference, words, change, draws
+        )
+        if not large:
+            log_weights[row] += weight
+
+
+@parallel
+def _blocks(x, now, bias, difference, bias_difference, log_weights, draws, key, n_blocks):
+    n = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _rows(x, now, bias, difference, bias_difference, log_weights, draws, start, stop, key)
+
+
+def reweigh_binary_(
+    inputs: Tensor,
+    before: tuple[float, Tensor],
+    now: tuple[float, Tensor],
+    log_weights: Tensor,
+    stream: Stream | None,
+) -> None:
+    """Add the changes to the log weights, and draw; all tensors contiguous, inputs float32."""
+    x, weights = inputs.detach().numpy(), log_weights.detach().numpy()
+    bias = array(now[1])
+    arguments: tuple[Any, ...] = (
+        *(x, np.float32(now[0]), bias, np.float32(now[0] - before[0])),
+        *(bias - array(before[1]), weights, stream is not None),
+    )
+    key = (0, 0, 0, 0) if stream is None else stream.take()
+    n_blocks = min(worthwhile_threads(x.size), len(x))
+    if n_blocks <= 1:
+        rows: Any = _rows
+        rows(*arguments, 0, len(x), key)
+    else:
+        run(n_blocks, _blocks, *arguments, key, n_blocks)

@@ -1,0 +1,61 @@
+"""What has a likelihood at all: finite parameters, and rows that are states."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from harmonium.rbm import RBM
+from harmonium.units import Units
+
+
+def check_finite(rbm: RBM) -> None:
+    """Refuse a model with parameters that are infinite or no numbers.
+
+    Raises
+    ------
+    ValueError
+        Says which parameter, and how many of its values.
+    """
+    for name, parameter in rbm.named_parameters():
+        n = int(parameter.isfinite().logical_not().sum())
+        if n:
+            raise ValueError(
+                f"{n} of {parameter.numel()} values of {name} are infinite or NaN, and such a "
+                "model has no likelihood; take an earlier checkpoint"
+            )
+
+
+def check_states(rbm: RBM, v: Tensor) -> None:
+    """Refuse rows of another width, and rows that are no states of the visible units.
+
+    Raises
+    ------
+    ValueError
+        Says what came, and that values between states have to be binarised.
+    """
+    if v.dim() != 2 or len(v) == 0:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass (rows, {rbm.visible.n_columns}), of one row "
+            "or more"
+        )
+    rbm.visible.check_width(v, "visible")
+    rbm.visible.check(v, "visible")
+    if rbm.visible.states is None:
+        return
+    v = v.to(rbm.visible.states)
+    nearest = rbm.visible.states[nearest_states(rbm.visible, v)].flatten(-2)
+    between = (v != nearest).unflatten(-1, (rbm.visible.n, rbm.visible.width)).any(-1)
+    if between.any():
+        raise ValueError(
+            f"visible: {int(between.sum())} of {between.numel()} units are between their states, "
+            "and a likelihood is of states; binarise the data first (`Data.binarize`, "
+            "`Data.binarize_stochastically`)"
+        )
+
+
+def nearest_states(units: Units, x: Tensor) -> Tensor:
+    """Number of the state that is nearest to each discrete unit's, shape (..., n)."""
+    assert units.states is not None
+    states = units.states.to(x)
+    by_unit = x.unflatten(-1, (units.n, units.width))
+    return (by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)
