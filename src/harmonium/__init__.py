@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harmonium.checkpoint import load_model, save_model
     from harmonium.datasets import Data, Minibatches
     from harmonium.gradient import CenteredGradient, Penalties, PlainGradient
+    from harmonium.likelihood import AnnealingPath, LogLikelihood, LogZ
     from harmonium.monitor import Monitor
     from harmonium.rbm import RBM
     from harmonium.rng import Purpose, Stream
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "RBM",
+    "AnnealingPath",
     "Binary",
     "Categorical",
     "CenteredGradient",
@@ -41,6 +43,8 @@ __all__ = [
     "Data",
     "Gaussian",
     "Gibbs",
+    "LogLikelihood",
+    "LogZ",
     "Minibatches",
     "Monitor",
     "Penalties",
@@ -65,6 +69,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AnnealingPath": "likelihood",
     "Binary": "units",
     "Categorical": "units",
     "CenteredGradient": "gradient",
@@ -73,6 +78,8 @@ _HOME = {
     "Data": "datasets",
     "Gaussian": "units",
     "Gibbs": "sampling",
+    "LogLikelihood": "likelihood",
+    "LogZ": "likelihood",
     "Minibatches": "datasets",
     "Monitor": "monitor",
     "Penalties": "gradient",

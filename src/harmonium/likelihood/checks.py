@@ -58,4 +58,5 @@ def nearest_states(units: Units, x: Tensor) -> Tensor:
     assert units.states is not None
     states = units.states.to(x)
     by_unit = x.unflatten(-1, (units.n, units.width))
-    return (by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)
+    nearest: Tensor = (by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)
+    return nearest
