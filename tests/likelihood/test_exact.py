@@ -11,12 +11,13 @@ import torch
 import oracle
 from harmonium import RBM, Binary, Categorical, Gaussian, Spin
 from harmonium.likelihood import (
-    exact,
+    enumeration,
     exact_gradient_,
     exact_log_likelihood,
     exact_log_z,
     exact_moments,
 )
+from harmonium.units import Units
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm, randomise_
 
@@ -138,13 +139,40 @@ def test_whichever_layer_is_smaller_and_in_however_many_blocks(
     turned = RBM(rbm.hidden, rbm.visible).double()
     turned.weights.data = rbm.weights.data.T.contiguous()
     whole, moments = exact_log_z(rbm).value, exact_moments(rbm)
-    monkeypatch.setattr(exact, "_NUMBERS_AT_ONCE", 40)
+    monkeypatch.setattr(enumeration, "_NUMBERS_AT_ONCE", 40)
     blocks = exact_moments(rbm)
     assert exact_log_z(turned).value == pytest.approx(whole, abs=1e-11)
     assert exact_log_z(rbm).value == pytest.approx(whole, abs=1e-11)
     assert blocks.log_z.value == pytest.approx(whole, abs=1e-11)
     torch.testing.assert_close(blocks.products, moments.products, rtol=0, atol=1e-12)
     torch.testing.assert_close(exact_moments(turned).products.T, moments.products)
+
+
+@pytest.mark.parametrize("summed", [Binary(9), Spin(9), Binary(1), Spin(2)], ids=str)
+@pytest.mark.parametrize("enumerated", [Binary(7), Spin(7), Categorical(4, 3)], ids=str)
+@pytest.mark.parametrize("scale", [0.3, 3.0, 30.0, 300.0])
+def test_products_of_exponentials_give_the_same_sum(
+    enumerated: Units, summed: Units, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for layers in ((enumerated, summed), (summed, enumerated)):
+        rbm = RBM(*layers).double()
+        randomise_(rbm, 9, scale)
+        # the smaller layer may be the one that is meant to be summed
+        slow = torch.stack([x.logsumexp(0) for _, _, x in enumeration.Enumeration(rbm).blocks()])
+        for sharing, sets in ((2, 3), (27, 1), (1, 500)):
+            monkeypatch.setattr(enumeration, "_SHARING", sharing)
+            monkeypatch.setattr(enumeration, "_SETS", sets)
+            fast = exact_log_z(rbm).value
+            assert fast == pytest.approx(slow.logsumexp(0).item(), rel=1e-13, abs=1e-11)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 100, 101])
+@pytest.mark.parametrize("factors", [1, 2, 3, 5, 1000])
+def test_logs_of_products(n: int, factors: int) -> None:
+    x = 1 + torch.rand(5, n, generator=torch.Generator().manual_seed(n)).double()
+    expected = x.log().sum(1)
+    found = enumeration._log_of_products(x.clone(), factors)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_float32_models_are_computed_in_float64_and_left_alone() -> None:

@@ -13,9 +13,9 @@ from harmonium.likelihood.annealing import (
     reverse_annealed_importance_sampling,
 )
 from harmonium.likelihood.computation import Computation
+from harmonium.likelihood.enumeration import MAX_STATES
 from harmonium.likelihood.evaluation import evaluate
 from harmonium.likelihood.exact import (
-    MAX_STATES,
     Moments,
     can_be_enumerated,
     exact_gradient_,

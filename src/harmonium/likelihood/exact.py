@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from harmonium.likelihood.checks import check_finite, check_states
+from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.rbm import RBM
-from harmonium.units import Gaussian, Units
-
-MAX_STATES = 2**25
-"""So many states of the smaller layer are enumerated, and no more."""
-
-_NUMBERS_AT_ONCE = 2**20  # float64 inputs of a block of states: 8 MB, of which a few are needed
+from harmonium.units import Gaussian
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +63,7 @@ def exact_log_z(rbm: RBM) -> LogZ:
     model = _in_float64(rbm)
     if _are_gaussian(model):
         return _JointNormal(model).log_z
-    return LogZ.exact(
-        torch.stack([log_p.logsumexp(0) for _, _, log_p in _Enumeration(model).blocks()])
-        .logsumexp(0)
-        .item()
-    )
+    return LogZ.exact(Enumeration(model).log_z())
 
 
 def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
@@ -104,7 +95,7 @@ def exact_moments(rbm: RBM) -> Moments:
     model = _in_float64(rbm)
     if _are_gaussian(model):
         return _JointNormal(model).moments()
-    return _Enumeration(model).moments()
+    return _enumerated_moments(Enumeration(model))
 
 
 @torch.no_grad()
@@ -146,11 +137,6 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
     return log_likelihood(model, v, moments.log_z).mean().item()
 
 
-def n_states(units: Units) -> int | None:
-    """How many states a layer has; None if there is a continuum."""
-    return None if units.states is None else len(units.states) ** units.n
-
-
 def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
     """Whether `exact_log_z` knows this model, with at most so many states of the smaller layer."""
     counts = [n for n in map(n_states, (rbm.visible, rbm.hidden)) if n is not None]
@@ -184,71 +170,30 @@ def _set_grad(parameter: nn.Parameter, value: Tensor) -> None:
     parameter.grad.copy_(value)
 
 
-class _Enumeration:
-    """All states of the smaller layer, block by block, and what the other one is given them."""
-
-    def __init__(self, rbm: RBM) -> None:
-        layers = {"visible": rbm.visible, "hidden": rbm.hidden}
-        counts = {layer: n for layer, units in layers.items() if (n := n_states(units)) is not None}
-        if not counts:
-            raise ValueError(
-                f"no layer of this model can be enumerated ({rbm.visible!r}, {rbm.hidden!r}); "
-                "estimate log Z by likelihood.annealed_importance_sampling"
-            )
-        smaller = min(counts, key=counts.__getitem__)
-        self._enumerates_visible = smaller == "visible"
-        units = layers[smaller]
-        assert units.states is not None
-        self._n = counts[smaller]
-        self._states = units.states
-        if self._n > MAX_STATES:
-            raise ValueError(
-                f"the {smaller} layer, which is the smaller one, has {len(self._states)}^{units.n} "
-                f"states (about 10^{units.n * math.log10(len(self._states)):.0f}), and up to "
-                f"{MAX_STATES:,} can be enumerated; estimate log Z by "
-                "likelihood.annealed_importance_sampling"
-            )
-        self._enumerated = units
-        self._summed = rbm.hidden if self._enumerates_visible else rbm.visible
-        self._weights = rbm.weights if self._enumerates_visible else rbm.weights.T
-        self._divisors = len(self._states) ** torch.arange(units.n, device=rbm.weights.device)
-
-    @torch.no_grad()
-    def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """States of the smaller layer, what the other receives, log of their summed weights."""
-        size = max(1, _NUMBERS_AT_ONCE // self._weights.shape[1])
-        for start in range(0, self._n, size):
-            number = torch.arange(
-                start, min(start + size, self._n), device=self._weights.device
-            ).unsqueeze(1)
-            x = self._states[number // self._divisors % len(self._states)].flatten(1)
-            inputs = x @ self._weights
-            yield x, inputs, self._summed.cgf(inputs).sum(-1) - self._enumerated.energy(x)
-
-    def moments(self) -> Moments:
-        """Sums over blocks, relative to the largest weight so far."""
-        largest = torch.full((), -math.inf, dtype=torch.float64, device=self._weights.device)
-        total = torch.zeros_like(largest)
-        sums: dict[str, Tensor] = {}
-        for x, inputs, log_p in self.blocks():
-            before, largest = largest, torch.maximum(largest, log_p.max())
-            shrink = (before - largest).exp()
-            p = (log_p - largest).exp()
-            mean = self._summed.mean_statistics(inputs)
-            of_block = {"x": p @ x, "products": (p.unsqueeze(1) * x).T @ mean["bias"]}
-            of_block |= {f"mean {name}": p @ statistic for name, statistic in mean.items()}
-            for name, value in of_block.items():
-                sums[name] = value if name not in sums else sums[name] * shrink + value
-            total = total * shrink + p.sum()
-        expected = {name: value / total for name, value in sums.items()}
-        # statistics are linear in one-hot, binary and spin states: that of the mean is the mean's
-        enumerated = {"bias": expected.pop("x")}
-        products = expected.pop("products")
-        summed = {name.removeprefix("mean "): value for name, value in expected.items()}
-        log_z = LogZ.exact((largest + total.log()).item())
-        if self._enumerates_visible:
-            return Moments(enumerated, summed, products, log_z)
-        return Moments(summed, enumerated, products.T.contiguous(), log_z)
+def _enumerated_moments(model: Enumeration) -> Moments:
+    """Sums over blocks, relative to the largest weight so far."""
+    largest = torch.full((), -math.inf, dtype=torch.float64, device=model.weights.device)
+    total = torch.zeros_like(largest)
+    sums: dict[str, Tensor] = {}
+    for x, inputs, log_p in model.blocks():
+        before, largest = largest, torch.maximum(largest, log_p.max())
+        shrink = (before - largest).exp()
+        p = (log_p - largest).exp()
+        mean = model.summed.mean_statistics(inputs)
+        of_block = {"x": p @ x, "products": (p.unsqueeze(1) * x).T @ mean["bias"]}
+        of_block |= {f"mean {name}": p @ statistic for name, statistic in mean.items()}
+        for name, value in of_block.items():
+            sums[name] = value if name not in sums else sums[name] * shrink + value
+        total = total * shrink + p.sum()
+    expected = {name: value / total for name, value in sums.items()}
+    # statistics are linear in one-hot, binary and spin states: that of the mean is the mean's
+    enumerated = {"bias": expected.pop("x")}
+    products = expected.pop("products")
+    summed = {name.removeprefix("mean "): value for name, value in expected.items()}
+    log_z = LogZ.exact((largest + total.log()).item())
+    if model.of_visible:
+        return Moments(enumerated, summed, products, log_z)
+    return Moments(summed, enumerated, products.T.contiguous(), log_z)
 
 
 class _JointNormal:
