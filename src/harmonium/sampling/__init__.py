@@ -4,23 +4,29 @@ from harmonium.sampling.chains import ChainState, start_at, start_random
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.gibbs import Gibbs
 from harmonium.sampling.levels import Path, independent_units
+from harmonium.sampling.log_z import LadderLogZ, ladder_log_z
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.sampling.schedule import SamplingSchedule, sample
 from harmonium.sampling.starts import start_annealed, start_tempered
 from harmonium.sampling.tempering import Tempering, place_temperatures, temper, tune_ladder
+from harmonium.sampling.trajectory import TrajectoryTempering, choose_models
 
 __all__ = [
     "ChainState",
     "Clamp",
     "Gibbs",
+    "LadderLogZ",
     "Path",
     "Replicas",
     "Sampler",
     "SamplingSchedule",
     "SweepInfo",
     "Tempering",
+    "TrajectoryTempering",
+    "choose_models",
     "independent_units",
+    "ladder_log_z",
     "place_temperatures",
     "sample",
     "start_annealed",

@@ -77,6 +77,10 @@ class Levels:
         cgf = self._standard.cgf(torch.addcmul(self._offset, inputs, self._slope)).sum(-1)
         return cgf if self._scale is None else cgf + self._scale.log().sum(-1)
 
+    def log_z(self) -> Tensor:
+        """Log-normaliser of the layer without inputs, nats, shape (n_levels,)."""
+        return self.cgf(torch.zeros_like(self._bias).unsqueeze(1)).squeeze(1)
+
     def energy(self, x: Tensor) -> Tensor:
         """Energy of the layer's states, nats, shape (n_levels, n_chains)."""
         energy = -torch.bmm(x, self._bias.unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,231 @@
+"""Parallel trajectory tempering: the levels are models that were kept along a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling.chains import ChainState, start_random
+from harmonium.sampling.clamp import Clamp
+from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.levels import ModelLadder, independent_units
+from harmonium.sampling.replicas import Replicas
+from harmonium.sampling.sampler import Sampler, SweepInfo
+
+
+class TrajectoryTempering(Sampler):
+    """Parallel tempering between models that a training has gone through [1]_.
+
+    A model that learns comes to its modes one after the other, by continuous transitions.
+    Between models that were kept on the way, exchanges are therefore accepted even where the
+    model's own temperatures are separated by a transition of first order. The first level holds
+    independent units, whose log Z is known and whose chains are drawn afresh in each sweep.
+
+    Each level moves under its own model, and exchanges are those of
+    `harmonium.sampling.exchange`; the distributions of all models are left exactly as they are.
+
+    Parameters
+    ----------
+    models
+        In the order of the training, the last is the one that is sampled. They are copied.
+        Before a first model that has weights, independent units with nearly its means are put.
+    sweeps
+        Sweeps a call, each of all levels and with one exchange.
+
+    Raises
+    ------
+    ValueError
+        If there are no models, or their layers differ, naming the first that does.
+
+    References
+    ----------
+    .. [1] N. Bereux, A. Decelle, C. Furtlehner and B. Seoane (2025), "Fast training and sampling
+       of restricted Boltzmann machines", ICLR.
+    """
+
+    def __init__(self, models: Sequence[RBM], sweeps: int = defaults.SWEEPS) -> None:
+        if not models:
+            raise ValueError("there are no models; pass 1 or more, in the order of the training")
+        if sweeps < 1:
+            raise ValueError(f"sweeps is {sweeps}; pass 1 or more")
+        for number, rbm in enumerate(models):
+            if _shape(rbm) != _shape(models[-1]):
+                raise ValueError(
+                    f"model {number} is {rbm!r}, but the last one is {models[-1]!r}; pass models "
+                    "of one training"
+                )
+        self.sweeps = sweeps
+        self.models = tuple(models)
+        if models[0].weights.any():
+            self.models = (_nearly_independent(models[0]), *self.models)
+        if len(self.models) < 2:
+            raise ValueError(
+                "the only model has no weights, so that its units can be drawn as they are; pass "
+                "models that were trained further"
+            )
+        self._ladder = ModelLadder(self.models)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        rbm: RBM,
+        chains: ChainState,
+        stream: Stream,
+        clamp: Clamp | None = None,
+        *,
+        ends: bool = False,
+    ) -> tuple[ChainState, SweepInfo]:
+        """Move the chains and their replicas under all models, in place, by ``sweeps`` sweeps.
+
+        Chains without replicas get some in the first call, drawn from independent units.
+
+        Raises
+        ------
+        ValueError
+            If ``rbm`` is not the last model, or the chains do not fit or end with this call.
+        """
+        if ends:
+            raise ValueError(
+                "tempering moves replicas that have to persist, and these chains end; take "
+                "persistent chains, or Gibbs"
+            )
+        ladder = self.ladder(rbm, chains)
+        if chains.replicas is None:
+            start = start_random(self.models[0], len(ladder) * len(chains), stream)
+            replicas = Replicas.of(start.visible, start.hidden, len(ladder), None)
+            visible, hidden = replicas.by_level
+            visible[-1], hidden[-1] = chains.visible, chains.hidden
+            chains.visible, chains.hidden = visible[-1], hidden[-1]
+            chains.replicas = replicas
+        replicas = chains.replicas
+        before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
+        for _ in range(self.sweeps):
+            inputs, _ = sweep_(ladder, replicas, stream, clamp)
+        return chains, SweepInfo(
+            rbm.hidden.mean_statistics(inputs),
+            swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
+            round_trips=replicas.round_trips - before[2],
+        )
+
+    def ladder(self, rbm: RBM, chains: ChainState) -> ModelLadder:
+        """The ladder on which these chains move.
+
+        Raises
+        ------
+        ValueError
+            If ``rbm`` is not the last model, or the chains do not fit.
+        """
+        last = self.models[-1]
+        if rbm is not last and not (
+            _shape(rbm) == _shape(last)
+            and all(torch.equal(p, q) for p, q in zip(_tensors(rbm), _tensors(last), strict=True))
+        ):
+            raise ValueError(
+                "the model that is sampled is not the last one of the trajectory; pass "
+                "sampler.models[-1], or put the model at the end of the models"
+            )
+        chains.check(rbm)
+        replicas = chains.replicas
+        if replicas is not None and (
+            replicas.path is not None or replicas.n_levels != len(self.models)
+        ):
+            raise ValueError(
+                f"the chains have replicas of another ladder, of {replicas.n_levels} levels, and "
+                f"this one has {len(self.models)} models; pass chains without replicas"
+            )
+        return self._ladder
+
+    def config(self) -> dict[str, int | float | bool]:
+        """Its plain arguments; the models are not among them, so that no checkpoint keeps it."""
+        return {"sweeps": self.sweeps}
+
+
+def choose_models(
+    models: Sequence[RBM],
+    n_chains: int,
+    stream: Stream,
+    *,
+    acceptance: float = defaults.TRAJECTORY_ACCEPTANCE,
+    n_sweeps: int = defaults.TEMPERED_SWEEPS,
+) -> tuple[RBM, ...]:
+    """As few of the models as exchange their replicas as often as wanted, the last among them.
+
+    All models are sampled together first. Rejections add up along a trajectory as they do along
+    temperatures (`place_temperatures`), so that a model can be left out as long as the rejections
+    between its neighbours stay below one minus the wanted acceptance.
+
+    Parameters
+    ----------
+    models
+        As for `TrajectoryTempering`: many, in the order of the training.
+    n_chains
+        Chains of each model.
+    stream
+        Random numbers.
+    acceptance
+        Wanted of each pair of neighbours.
+    n_sweeps
+        Sweeps; the first half is a warm-up.
+
+    Returns
+    -------
+    tuple of RBM
+        With independent units in front. Neighbours that accept less than wanted although no
+        model between them was left out need models that were kept more often.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, or there are no models.
+    """
+    if not 0 < acceptance < 1:
+        raise ValueError(f"acceptance is {acceptance}; pass a number between 0 and 1")
+    if n_sweeps < 4:
+        raise ValueError(f"n_sweeps is {n_sweeps}; pass 4 or more, half of them a warm-up")
+    sampler = TrajectoryTempering(models, sweeps=n_sweeps // 2)
+    last = sampler.models[-1]
+    chains = start_random(last, n_chains, stream)
+    sampler(last, chains, stream)
+    _, info = sampler(last, chains, stream)
+    assert info.swap_acceptance is not None
+    chosen, since = [sampler.models[0]], 0.0
+    rejections = (1 - info.swap_acceptance).tolist()
+    for rbm, rejection, following in zip(
+        sampler.models[1:], rejections, [*rejections[1:], float("inf")], strict=True
+    ):
+        since += rejection
+        if since + following > 1 - acceptance:
+            chosen.append(rbm)
+            since = 0.0
+    return tuple(chosen)
+
+
+@torch.no_grad()
+def _nearly_independent(rbm: RBM) -> RBM:
+    """Independent units with the means that one pass of mean fields gives the model's."""
+    base = independent_units(rbm)
+    for layer, own, other in (("visible", rbm.visible, rbm.hidden), ("hidden", rbm.hidden, None)):
+        units = getattr(base, layer)
+        if other is not None:
+            inputs = rbm.inputs_v_from_h(other.mean(torch.zeros_like(other.bias)))
+        else:
+            inputs = rbm.inputs_h_from_v(base.visible.mean(torch.zeros_like(base.visible.bias)))
+        units.set_natural_(own.bias + inputs, own.precision)
+    return base
+
+
+def _tensors(rbm: RBM) -> list[Tensor]:
+    return list(rbm.parameters())
+
+
+def _shape(rbm: RBM) -> list[Any]:
+    return [
+        (type(units), units.config(), units.bias.dtype, units.bias.device)
+        for units in (rbm.visible, rbm.hidden)
+    ]
