@@ -34,6 +34,7 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
+    "report",
     "benchmark",
     "cli",
 )

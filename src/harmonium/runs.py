@@ -21,6 +21,11 @@ from harmonium.files import write_whole
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
 
+DIAGNOSIS_MARK = "harmonium diagnosis"
+REPORT_MARK = '<meta name="generator" content="harmonium">'
+"""By what a diagnosis and its page are known again: one of them may be replaced by a newer one."""
+
+_HEAD = 1000
 _KEPT_CHECKPOINTS = 2
 
 
@@ -87,6 +92,32 @@ class RunDirectory:
     def figures(self) -> Path:
         """Pictures."""
         return self.path / "figures"
+
+    @property
+    def diagnosis_path(self) -> Path:
+        """What `harmonium diagnose` measured."""
+        return self.path / "diagnosis.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The page that `harmonium diagnose` wrote."""
+        return self.path / "report.html"
+
+    def check_replaceable(self) -> None:
+        """Refuse to write a diagnosis over files that no diagnosis wrote.
+
+        Raises
+        ------
+        FileExistsError
+            Says which.
+        """
+        for path, mark in ((self.diagnosis_path, DIAGNOSIS_MARK), (self.report_path, REPORT_MARK)):
+            if os.path.lexists(path) and not (
+                path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
+            ):
+                raise FileExistsError(
+                    f"{path} exists and was not written by harmonium diagnose; move it away"
+                )
 
     def check_free(self, overwrite: bool) -> None:
         """Refuse to write over what exists, unless it is a run and that was asked for.
@@ -234,7 +265,14 @@ class RunDirectory:
 
     def remove_unfinished(self) -> None:
         """Remove the parts of files at which a training process was killed."""
-        own = (self.config_path, self.metrics_path, self.model_path, self.likelihood_path)
+        own = (
+            self.config_path,
+            self.metrics_path,
+            self.model_path,
+            self.likelihood_path,
+            self.diagnosis_path,
+            self.report_path,
+        )
         unfinished = [part for file in own for part in self.path.glob(f".{file.name}.*.tmp")]
         for folder in (self.path / "checkpoints", self.figures):
             unfinished += folder.rglob(".*.tmp")

@@ -190,7 +190,9 @@ def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
     samples: Annotated[int, typer.Option(help="Samples a chain.", min=1)] = 10,
-    warmup: Annotated[int, typer.Option(help="Sweeps before the first sample.", min=0)] = 1000,
+    warmup: Annotated[
+        int, typer.Option(help="Sweeps before the first sample.", min=0)
+    ] = defaults.SAMPLE_WARMUP,
     sweeps_per_sample: Annotated[
         int, typer.Option(help="Sweeps from one sample to the next.", min=1)
     ] = 100,
@@ -328,6 +330,31 @@ def evaluate(
         device=device,
         as_json=as_json,
     )
+
+
+@app.command()
+def diagnose(
+    run: RunArgument,
+    sweeps: Annotated[
+        int, typer.Option(help="Sweeps of each chain, of which half are warm-up.", min=16)
+    ] = defaults.DIAGNOSE_SWEEPS,
+    chains: Annotated[
+        int, typer.Option(help="Chains, half of them from data and half at random.", min=1)
+    ] = defaults.DIAGNOSE_CHAINS,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a run, and what to do: a table, advice, and RUN/report.html.
+
+    Measures how fast chains mix and whether they agree, how their moments differ from the data's,
+    idle hidden units, and overfitting. A former diagnosis is replaced.
+    """
+    _set_threads(threads)
+    from harmonium.cli import diagnosing
+
+    diagnosing.run(run, n_sweeps=sweeps, n_chains=chains, seed=seed, device=device, as_json=as_json)
 
 
 @app.command()

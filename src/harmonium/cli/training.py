@@ -88,7 +88,7 @@ def resume(
     torch.set_num_threads(threads or config["threads"])
     state = build.load_checkpoint(run, where)
     train_data, held_out = _load(options, where)
-    _refuse_other_data(run, config, train_data, held_out)
+    refuse_other_data(run, config, train_data, held_out)
     batches = build.make_batches(options, train_data)
     if epochs is not None and epochs * len(batches) < state.update:
         raise ValueError(
@@ -162,9 +162,10 @@ def _refuse_contradictions(
             )
 
 
-def _refuse_other_data(
+def refuse_other_data(
     run: RunDirectory, config: Mapping[str, Any], train_data: Data, held_out: Data | None
 ) -> None:
+    """Refuse data that are not those of the run, by their fingerprints."""
     was = config["data"]
     now = (train_data.fingerprint(), None if held_out is None else held_out.fingerprint())
     if now != (was["fingerprint"], was["held_out_fingerprint"]):

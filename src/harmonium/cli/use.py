@@ -41,6 +41,7 @@ class Trained:
     rbm: RBM
     chains: ChainState | None
     device: torch.device
+    update: int | None
 
     def data(self, source: str | None) -> Data:
         """Rows of a file, encoded as in training; by default the run's own held-out rows."""
@@ -87,9 +88,10 @@ def open_trained(path: Path, device: str) -> Trained:
     tell_of_compiling()
     if run.checkpoints():
         state = build.load_checkpoint(run, where)
-        rbm, chains = state.model, state.chains
+        rbm, chains, update = state.model, state.chains, state.update
     else:  # a run that was kept without them, to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
+        update = None
     shape = config["data"]["image_shape"]
     return Trained(
         run=run,
@@ -99,6 +101,7 @@ def open_trained(path: Path, device: str) -> Trained:
         rbm=rbm,
         chains=chains,
         device=where,
+        update=update,
     )
 
 

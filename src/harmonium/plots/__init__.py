@@ -8,23 +8,28 @@ belongs to its caller alone.
 """
 
 from harmonium.plots.curves import learning_curves
+from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
-from harmonium.plots.files import save, save_sheet
+from harmonium.plots.files import png, save, save_sheet
 from harmonium.plots.pictures import filters, reconstructions, samples
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
 from harmonium.plots.speeds import speeds
 
 __all__ = [
     "activity_histogram",
+    "autocorrelation",
     "filter_sheet",
     "filters",
     "hidden_activity",
     "learning_curves",
+    "moments",
+    "png",
     "reconstructions",
     "samples",
     "save",
     "save_sheet",
     "scale_each",
+    "singular_values",
     "speeds",
     "tile",
     "weight_histogram",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -29,9 +30,7 @@ def save(figure_or_axes: Figure | SubFigure | Axes, path: str | os.PathLike[str]
         If the folder does not exist.
     """
     path = Path(path)
-    figure = figure_or_axes.get_figure(root=True)
-    if not isinstance(figure, Figure):
-        raise ValueError("the Axes belongs to no figure, so there is nothing to save")
+    figure = _whole_figure(figure_or_axes)
     formats = figure.canvas.get_supported_filetypes()
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in formats:
@@ -42,6 +41,20 @@ def save(figure_or_axes: Figure | SubFigure | Axes, path: str | os.PathLike[str]
     with whole_file(path) as file:
         figure.savefig(file, format=suffix)
     return path
+
+
+def png(figure_or_axes: Figure | SubFigure | Axes) -> bytes:
+    """A figure, or the figure an Axes belongs to, as the content of a PNG file."""
+    content = io.BytesIO()
+    _whole_figure(figure_or_axes).savefig(content, format="png")
+    return content.getvalue()
+
+
+def _whole_figure(figure_or_axes: Figure | SubFigure | Axes) -> Figure:
+    figure = figure_or_axes.get_figure(root=True)
+    if not isinstance(figure, Figure):
+        raise ValueError("the Axes belongs to no figure, so there is nothing to save")
+    return figure
 
 
 def save_sheet(

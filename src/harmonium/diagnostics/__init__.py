@@ -1,0 +1,73 @@
+"""Numbers that say how a model and its chains are doing, and advice in plain words from them.
+
+None of them is a likelihood.
+"""
+
+from harmonium.diagnostics.advice import Advice, Findings, Severity, advise
+from harmonium.diagnostics.chains import (
+    Mixing,
+    Observable,
+    Recording,
+    flip_rates,
+    mixing,
+    record,
+    schedule_of,
+    start_apart,
+)
+from harmonium.diagnostics.convergence import Autocorrelation, autocorrelation, r_hat
+from harmonium.diagnostics.diagnosis import Diagnosis, diagnose
+from harmonium.diagnostics.hidden import (
+    HiddenUnits,
+    dead_share,
+    duplicates,
+    hidden_activity,
+    hidden_units,
+    saturated_share,
+)
+from harmonium.diagnostics.moments import (
+    Distance,
+    MomentDistance,
+    Moments,
+    moment_distance,
+    moments,
+)
+from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
+from harmonium.diagnostics.reconstruction import reconstruction_error
+from harmonium.diagnostics.weights import Spectrum, spectrum, update_ratio
+
+__all__ = [
+    "Advice",
+    "Autocorrelation",
+    "Diagnosis",
+    "Distance",
+    "Findings",
+    "FreeEnergyGap",
+    "HiddenUnits",
+    "Mixing",
+    "MomentDistance",
+    "Moments",
+    "Observable",
+    "Recording",
+    "Severity",
+    "Spectrum",
+    "advise",
+    "autocorrelation",
+    "dead_share",
+    "diagnose",
+    "duplicates",
+    "flip_rates",
+    "free_energy_gap",
+    "hidden_activity",
+    "hidden_units",
+    "mixing",
+    "moment_distance",
+    "moments",
+    "r_hat",
+    "reconstruction_error",
+    "record",
+    "saturated_share",
+    "schedule_of",
+    "spectrum",
+    "start_apart",
+    "update_ratio",
+]

@@ -1,0 +1,319 @@
+"""From measured numbers to advice in plain words; nothing is measured here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harmonium import defaults
+from harmonium.diagnostics.chains import Mixing
+from harmonium.diagnostics.hidden import HiddenUnits
+from harmonium.diagnostics.moments import MomentDistance
+from harmonium.diagnostics.overfitting import FreeEnergyGap
+
+SLOW_SWEEPS = 2 * defaults.SAMPLE_WARMUP / math.log(100)
+"""Autocorrelation time, in sweeps, beyond which chains are slow: 434.
+
+What fades as exp(-t / T) has the integrated time 2 T. Within the warm-up of `harmonium sample`,
+1000 sweeps, chains with this time forget all but 1 % of where they started.
+"""
+
+LARGEST_R_HAT = 1.1
+"""R-hat beyond which chains have not met: of Gelman and Rubin (1992).
+
+For chains in equilibrium it is about sqrt(1 + T / n), with autocorrelation time T and n sweeps: 1.1
+is T = n / 5. The 1.01 of Vehtari et al. (2021) is meant for four chains; it asks for 50 independent
+draws of each, and the numbers here come from all of some hundred chains together.
+"""
+
+FEWEST_CHAINS = 10
+"""Persistent chains below which the model's half of the gradient is a few states, not a mean."""
+
+CHAINS_PER_ROW = 0.1
+"""Chains to rows of a minibatch below which chains make ten elevenths of a gradient's noise."""
+
+ROWS_PER_HIDDEN = 1.0
+"""Rows to hidden units below which each row can have units of its own: more weights than data."""
+
+IDLE_SHARE = 0.1
+"""Share of dead and saturated hidden units, or of duplicates, that is worth mending."""
+
+LARGEST_UPDATE_RATIO = 0.01
+"""Ten times the ratio of updates to weights that Hinton (2010), section 7, advises: 1e-3."""
+
+MEANS_APART = 0.2
+"""Root mean square difference of means, in standard deviations of the data, beyond noise."""
+
+COVARIANCES_APART = 0.75
+"""Root mean square difference of covariances, as a share of their size, beyond noise.
+
+1 is what a model without any correlation has: a model above this has hardly more of the data's
+than none, or much that is not theirs.
+"""
+
+TOLD_APART = 0.75
+"""Chance to tell a training row from a held-out one: half way from a guess (0.5) to certainty."""
+
+SURE = 4.0
+"""Standard errors from which a difference is no accident, whatever else is looked at."""
+
+
+class Severity(StrEnum):
+    """How bad it is."""
+
+    SERIOUS = "serious"
+    """Samples, or the model, are not what they seem."""
+    WORTH_A_LOOK = "worth a look"
+    """Something is wasted, or could be better."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing that is wrong, and what to do.
+
+    Attributes
+    ----------
+    finding
+        What was seen, with its number.
+    reason
+        What that means.
+    remedy
+        What to try, the most promising first.
+    severity
+        How bad it is.
+    """
+
+    finding: str
+    reason: str
+    remedy: str
+    severity: Severity
+
+    def __str__(self) -> str:
+        return f"{self.finding}: {self.reason}. {self.remedy}."
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of a model, its chains and its training; None where it was not.
+
+    Attributes
+    ----------
+    n_hidden
+        Hidden units.
+    n_rows
+        Training rows.
+    n_training_chains
+        Persistent chains of the training; None without them.
+    batch_size
+        Rows of a minibatch.
+    update_ratio
+        Size of the last update that was watched over the size of the weights (`update_ratio`).
+    mixing, moments, hidden, overfitting
+        See their types.
+    has_diverged
+        Whether chains left all bounds, as they do where a model has no distribution.
+    not_measured
+        Why something was not measured, by its name.
+    """
+
+    n_hidden: int
+    n_rows: int
+    n_training_chains: int | None
+    batch_size: int | None
+    update_ratio: float | None
+    mixing: Mixing | None
+    moments: MomentDistance | None
+    hidden: HiddenUnits | None
+    overfitting: FreeEnergyGap | None
+    has_diverged: bool
+    not_measured: dict[str, str]
+
+
+def advise(findings: Findings) -> list[Advice]:
+    """Everything that is wrong by these numbers, the serious things first; empty if nothing is."""
+    found = [
+        *_divergence(findings),
+        *_mixing(findings.mixing),
+        *_moments(findings),
+        *_hidden_units(findings.hidden),
+        *_overfitting(findings),
+        *_few_rows(findings),
+        *_few_chains(findings),
+        *_large_updates(findings),
+    ]
+    return sorted(found, key=lambda advice: list(Severity).index(advice.severity))
+
+
+def _divergence(findings: Findings) -> Iterator[Advice]:
+    if findings.has_diverged:
+        yield Advice(
+            "the chains leave all bounds",
+            "the model has no distribution, so there is nothing that samples could be of; layers "
+            "of continuous units lose it when the weights between them grow too large",
+            "Take binary hidden units (`--hidden-units binary`), or train again with a smaller "
+            "`--learning-rate` and with `--l2`",
+            Severity.SERIOUS,
+        )
+
+
+def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
+    if mixing is None:
+        return
+    slowest = mixing.observables[mixing.slowest]
+    apart = mixing.observables[mixing.most_apart].r_hat
+    sweeps = f"{_two_digits(slowest.autocorrelation_time)} sweeps"
+    if slowest.autocorrelation_time > SLOW_SWEEPS:
+        least = "" if slowest.is_resolved else "at least "
+        yield Advice(
+            f"the chains' autocorrelation time is {least}{sweeps} (seen in {_seen(mixing.slowest)})",
+            "a chain stays in a few modes for as long, so that samples of one chain are nearly "
+            "one sample, and short runs of chains show where they started "
+            f"(R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",
+            "Train with more `--sweeps` an update or a lower `--learning-rate`, sample with "
+            "`--sampler tempering`, or take a `--warmup` and `--sweeps-per-sample` of "
+            f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps or more",
+            Severity.SERIOUS,
+        )
+    elif apart > LARGEST_R_HAT:
+        yield Advice(
+            f"the chains disagree about {_seen(mixing.most_apart)}: R-hat is {_r_hat(apart)}",
+            f"after {mixing.n_warmup + mixing.n_sweeps:,} sweeps chains still show whether they "
+            "started at data or at random, so neither kind is the model's",
+            f"Look longer (`--sweeps {10 * (mixing.n_warmup + mixing.n_sweeps)}`); if that does "
+            "not bring them together, sample with `--sampler tempering`, or train again with more "
+            "`--sweeps` an update or a lower `--learning-rate`",
+            Severity.SERIOUS,
+        )
+
+
+def _moments(findings: Findings) -> Iterator[Advice]:
+    if findings.moments is None:
+        return
+    means, covariances = findings.moments.means, findings.moments.covariances
+    seen = []
+    if means.excess > MEANS_APART:
+        seen.append(f"means differ by {means.excess:.2f} standard deviations")
+    if covariances is not None and covariances.excess > COVARIANCES_APART:
+        seen.append(f"covariances by {_percent(covariances.excess)} of their size")
+    if seen:
+        yield Advice(
+            f"the chains are unlike the data: {' and '.join(seen)}, sampling noise taken off",
+            "training matches the moments of model and data, so it is not done, or the chains "
+            "that it used were not the model's",
+            "Train longer; if that changes nothing, train with a lower `--learning-rate` that "
+            "falls (`--schedule linear`), with more `--sweeps` an update, or with more `--hidden` "
+            "units",
+            Severity.SERIOUS,
+        )
+
+
+def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
+    if hidden is None:
+        return
+    if hidden.idle_share > IDLE_SHARE:
+        parts = [(hidden.n_dead, "off"), (hidden.n_saturated, "on")]
+        states = " and ".join(f"{n:,} {state}" for n, state in parts if n)
+        yield Advice(
+            f"{_percent(hidden.idle_share)} of the hidden units never change: of {hidden.n:,}, "
+            f"{states} whatever the row",
+            "they carry nothing; large updates threw them so far out that no gradient brings "
+            "them back",
+            "Train again with a lower `--learning-rate`, the centred gradient (`--gradient "
+            "centered`), or a `--sparsity-target`; or take fewer `--hidden` units",
+            Severity.WORTH_A_LOOK,
+        )
+    if hidden.n_duplicates > IDLE_SHARE * hidden.n:
+        yield Advice(
+            f"{hidden.n_duplicates:,} of {hidden.n:,} hidden units are copies of others, in their "
+            "weights and in what they do",
+            "they started alike and nothing told them apart, or there are more units than the "
+            "data have features for",
+            "Start from random weights (`--weight-std 0.01`), take fewer `--hidden` units, or "
+            "train longer",
+            Severity.WORTH_A_LOOK,
+        )
+
+
+def _overfitting(findings: Findings) -> Iterator[Advice]:
+    gap = findings.overfitting
+    if gap is None:
+        return
+    is_sure = gap.told_apart - 0.5 > SURE * gap.told_apart_std_error
+    if gap.told_apart > TOLD_APART and is_sure:
+        yield Advice(
+            f"the model knows its training rows: they are {-gap.gap:.1f} ± {gap.std_error:.1f} "
+            f"nats more probable than held-out rows, and {_percent(gap.told_apart)} of pairs can "
+            "be told apart",
+            "it has learned rows by heart, and what it says of new ones is worse than it could be",
+            "Stop earlier (`--epochs`), take fewer `--hidden` units, more rows, weight decay "
+            "(`--l2 0.001`), or data that are drawn anew every epoch (`--binarize stochastic`)",
+            Severity.SERIOUS,
+        )
+
+
+def _few_rows(findings: Findings) -> Iterator[Advice]:
+    n_rows, n_hidden = findings.n_rows, findings.n_hidden
+    if n_rows < ROWS_PER_HIDDEN * n_hidden:
+        rows = "1 training row" if n_rows == 1 else f"{n_rows:,} training rows"
+        yield Advice(
+            f"there are {rows} for {n_hidden:,} hidden units",
+            "each row can have units of its own, so that the model can keep the rows and need "
+            "not find what they have in common",
+            f"Get more rows, or take fewer than {n_rows:,} `--hidden` units"
+            if n_rows > 1
+            else "Get more rows",
+            Severity.SERIOUS,
+        )
+
+
+def _few_chains(findings: Findings) -> Iterator[Advice]:
+    n, batch_size = findings.n_training_chains, findings.batch_size
+    if n is None:
+        return
+    if n < FEWEST_CHAINS or (batch_size is not None and n < CHAINS_PER_ROW * batch_size):
+        chains = "one persistent chain" if n == 1 else f"{n:,} persistent chains"
+        yield Advice(
+            f"the model was trained with {chains}"
+            + (f" for minibatches of {batch_size:,} rows" if batch_size is not None else ""),
+            "what the model believes was measured on so few states that most of each update is "
+            "their noise, and modes without a chain in them were never corrected",
+            f"Train with more `--chains`: {max(100, batch_size or 0):,}, or as many as the "
+            "minibatch has rows",
+            Severity.SERIOUS,
+        )
+
+
+def _large_updates(findings: Findings) -> Iterator[Advice]:
+    ratio = findings.update_ratio
+    if ratio is not None and ratio > LARGEST_UPDATE_RATIO:
+        yield Advice(
+            f"an update still changed the weights by {100 * ratio:.1f} % of their size when "
+            "training ended",
+            "one minibatch decides that much of the model; about 0.1 % is healthy",
+            "Let the rate fall to zero (`--schedule linear`), take a lower `--learning-rate`, or "
+            "keep an average of the parameters (`--average 0.999`)",
+            Severity.WORTH_A_LOOK,
+        )
+
+
+def _seen(observable: str) -> str:
+    """An observable of `Recording.series` within a sentence."""
+    return f"{observable} of the weights" if "direction" in observable else f"their {observable}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _r_hat(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "infinite"
+
+
+def _two_digits(value: float) -> str:
+    """A positive number rounded to two digits, as people say it: 4,200 or 87 or 3.1."""
+    if value < 10:
+        return f"{value:.1f}"
+    place = 10 ** (math.floor(math.log10(value)) - 1)
+    return f"{round(value / place) * place:,}"

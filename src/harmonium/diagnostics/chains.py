@@ -1,0 +1,265 @@
+"""Chains to be looked at: where they start, what is observed of them, and how well they mix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonium.diagnostics.convergence import Autocorrelation, autocorrelation, r_hat
+from harmonium.rbm import RBM
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs, SamplingSchedule, sample, start_at, start_random
+from harmonium.units import Units
+
+# Modes differ along the strongest directions of the weights, in which the layers see each other
+# most (Decelle, Furtlehner and Seoane, 2021, "Equilibrium and non-equilibrium regimes in the
+# learning of restricted Boltzmann machines"); energy and magnetisation can be alike in all modes.
+_DIRECTIONS = 10
+
+# States kept of each chain, for moments: more of them, closer together, say little that is new.
+_KEPT_STATES = 20
+
+
+def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]:
+    """Share of units of each discrete layer that one Gibbs sweep changes; the chains stay."""
+    after, _ = Gibbs(sweeps=1)(rbm, chains.clone(), stream)
+    return {
+        name: (before.unflatten(-1, (units.n, -1)) != moved.unflatten(-1, (units.n, -1)))
+        .any(-1)
+        .double()
+        .mean()
+        .item()
+        for name, units, before, moved in (
+            ("visible", rbm.visible, chains.visible, after.visible),
+            ("hidden", rbm.hidden, chains.hidden, after.hidden),
+        )
+        if units.states is not None
+    }
+
+
+def start_apart(rbm: RBM, rows: Tensor, n_chains: int, stream: Stream) -> ChainState:
+    """Start chains in two ways, half of them at rows of data and half at random.
+
+    R-hat sees that chains have not forgotten where they came from only if they came from different
+    places. Chains that start at data show modes that the model keeps, and those that start at
+    random whether a chain finds them by itself.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    rows
+        States to start at, shape (rows, visible.n_columns), 1 or more; taken in turn.
+    n_chains
+        Chains in all; a single one starts at random.
+    stream
+        Random numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is no chain, or no row to start at.
+    """
+    if n_chains < 1:
+        raise ValueError(f"n_chains is {n_chains}; pass 1 or more")
+    if n_chains > 1 and len(rows) == 0:
+        raise ValueError("there are no rows for chains to start at; pass 1 or more")
+    n_random = -(-n_chains // 2)
+    at_random = start_random(rbm, n_random, stream)
+    if n_chains == 1:
+        return at_random
+    places = torch.arange(n_chains - n_random, device=rows.device) % len(rows)
+    at_data = start_at(rbm, rows[places].to(rbm.weights), stream)
+    return ChainState(
+        torch.cat([at_data.visible, at_random.visible]),
+        torch.cat([at_data.hidden, at_random.hidden]),
+    )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was seen of chains while they moved.
+
+    Attributes
+    ----------
+    series
+        Shape (n_chains, n_records) each, by name: ``energy`` (the free energy of the visible
+        states, nats), ``visible magnetisation`` and ``hidden magnetisation`` (means over the
+        units; the hidden ones expected given the visible), and ``direction 1``, ... (visible
+        states projected on the strongest left singular vectors of the weights). All are functions
+        of the visible states alone, whose chain is reversible (`autocorrelation`).
+    states : Tensor, shape (n_chains, n_kept, visible.n_columns)
+        Visible states at some records, evenly spaced.
+    sweeps_per_record
+        Sweeps from one record to the next.
+    """
+
+    series: dict[str, Tensor]
+    states: Tensor
+    sweeps_per_record: int
+
+
+@torch.no_grad()
+def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Stream) -> Recording:
+    """Move chains by Gibbs sampling and keep what is needed to judge them.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    chains
+        Moved in place.
+    schedule
+        Warm-up, number and spacing of the records.
+    stream
+        Random numbers.
+    """
+    weights = rbm.weights
+    directions = torch.linalg.svd(weights, full_matrices=False)[0][:, :_DIRECTIONS]
+    n, n_directions = schedule.n_samples, directions.shape[1]
+    values = weights.new_empty(n, 3 + n_directions, len(chains), dtype=torch.float64)
+    kept = sorted({round(i) for i in torch.linspace(0, n - 1, min(n, _KEPT_STATES)).tolist()})
+    states = []
+    for i, now in enumerate(sample(rbm, chains, schedule, stream)):
+        v = now.visible
+        inputs = rbm.inputs_h_from_v(v)
+        values[i, 0] = rbm.visible.energy(v) - rbm.hidden.cgf(inputs).sum(-1)
+        values[i, 1] = _magnetisation(rbm.visible, v)
+        values[i, 2] = _magnetisation(rbm.hidden, rbm.hidden.mean(inputs))
+        values[i, 3:] = (v @ directions).T
+        if i in kept:
+            states.append(v.clone())
+    names = ["energy", "visible magnetisation", "hidden magnetisation"]
+    names += [f"direction {k + 1}" for k in range(n_directions)]
+    return Recording(
+        series={name: values[:, k].T.cpu() for k, name in enumerate(names)},
+        states=torch.stack(states, 1),
+        sweeps_per_record=schedule.sweeps_per_sample,
+    )
+
+
+def _magnetisation(units: Units, x: Tensor) -> Tensor:
+    """Mean state over the units; of categories, the share of units in the first one."""
+    return x[..., :: units.width].mean(-1)
+
+
+@dataclass(frozen=True)
+class Observable:
+    """How one series mixes.
+
+    Attributes
+    ----------
+    autocorrelation_time
+        In sweeps; an upper bound where it is about the spacing of the records.
+    std_error
+        Of the autocorrelation time, sweeps.
+    is_resolved
+        Whether the chains were long enough to see its end; the time is a lower bound if not.
+    effective_sample_size
+        Independent draws that all records are worth; an upper bound if not resolved.
+    r_hat
+        Rank-normalised split R-hat.
+    """
+
+    autocorrelation_time: float
+    std_error: float
+    is_resolved: bool
+    effective_sample_size: float
+    r_hat: float
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How well chains mix, by each of their series that changes at all.
+
+    Attributes
+    ----------
+    n_chains
+        Chains.
+    n_warmup, n_sweeps
+        Sweeps of each chain before the records, and while they were made.
+    sweeps_per_record
+        Sweeps from one record to the next.
+    observables
+        `Observable` by the names of `Recording.series`.
+    """
+
+    n_chains: int
+    n_warmup: int
+    n_sweeps: int
+    sweeps_per_record: int
+    observables: dict[str, Observable]
+
+    @property
+    def slowest(self) -> str:
+        """The observable with the longest autocorrelation time."""
+        return max(self.observables, key=lambda name: self.observables[name].autocorrelation_time)
+
+    @property
+    def most_apart(self) -> str:
+        """The observable with the largest R-hat."""
+        return max(self.observables, key=lambda name: self.observables[name].r_hat)
+
+
+def mixing(recording: Recording, n_warmup: int = 0) -> tuple[Mixing, dict[str, Autocorrelation]]:
+    """Judge how well recorded chains mix; also the autocorrelations, for looking at.
+
+    Parameters
+    ----------
+    recording
+        What `record` returned.
+    n_warmup
+        Sweeps before it, for the record.
+
+    Raises
+    ------
+    ValueError
+        If a series is not finite, which is so where the model has no distribution, if there are
+        fewer than 8 records, or if nothing changes at all.
+    """
+    every = recording.sweeps_per_record
+    curves: dict[str, Autocorrelation] = {}
+    observables: dict[str, Observable] = {}
+    for name, series in recording.series.items():
+        spread = series.max() - series.min()
+        # of a constant, what differs is rounding
+        if spread <= 1e-5 * series.abs().max():
+            continue
+        curve = curves[name] = autocorrelation(series)
+        observables[name] = Observable(
+            autocorrelation_time=every * curve.time,
+            std_error=every * curve.std_error,
+            is_resolved=curve.is_resolved,
+            effective_sample_size=curve.effective_sample_size,
+            r_hat=r_hat(series),
+        )
+    series = next(iter(recording.series.values()))
+    if not observables:
+        raise ValueError(
+            f"nothing changes in {len(series)} chains and {series.shape[1]} records: the weights "
+            "and biases leave a single state; train with a smaller learning rate"
+        )
+    n_sweeps = (series.shape[1] - 1) * every
+    return Mixing(len(series), n_warmup, n_sweeps, every, observables), curves
+
+
+def schedule_of(n_sweeps: int, most_records: int) -> SamplingSchedule:
+    """Sweeps of which the first half are warm-up, and at most so many records in the second.
+
+    Half is what is thrown away in the definition of split R-hat (Gelman and Rubin, 1992). Records
+    that are further apart let chains move faster between them.
+
+    Raises
+    ------
+    ValueError
+        If there are too few sweeps for 8 records.
+    """
+    n_warmup = n_sweeps // 2
+    every = max(1, math.ceil((n_sweeps - n_warmup) / most_records))
+    n_records = (n_sweeps - n_warmup) // every
+    if n_records < 8:
+        raise ValueError(f"n_sweeps is {n_sweeps}; pass 16 or more, of which half are warm-up")
+    return SamplingSchedule(n_warmup + every, n_records, every)

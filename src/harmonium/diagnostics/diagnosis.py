@@ -1,0 +1,171 @@
+"""All that can be measured of a model and its rows, at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.diagnostics.advice import Advice, Findings, advise
+from harmonium.diagnostics.chains import (
+    Mixing,
+    Recording,
+    mixing,
+    record,
+    schedule_of,
+    start_apart,
+)
+from harmonium.diagnostics.convergence import Autocorrelation
+from harmonium.diagnostics.hidden import HiddenUnits, hidden_units
+from harmonium.diagnostics.moments import MomentDistance, Moments, moment_distance, moments
+from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+
+_MOST_RECORDS = 1000
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Numbers, advice from them, and the arrays behind them, for looking at.
+
+    Attributes
+    ----------
+    findings
+        The numbers.
+    recording
+        Of the chains; None if they left all bounds.
+    autocorrelations
+        By observable; empty if nothing was measured.
+    data, chains
+        Moments of the training rows and of the chains; None where there are none.
+    """
+
+    findings: Findings
+    recording: Recording | None
+    autocorrelations: dict[str, Autocorrelation]
+    data: Moments | None
+    chains: Moments | None
+
+    @property
+    def advice(self) -> list[Advice]:
+        """What to do about it."""
+        return advise(self.findings)
+
+
+@torch.no_grad()
+def diagnose(
+    rbm: RBM,
+    train: Tensor,
+    held_out: Tensor | None = None,
+    *,
+    n_sweeps: int = defaults.DIAGNOSE_SWEEPS,
+    n_chains: int = defaults.DIAGNOSE_CHAINS,
+    seed: int = defaults.SEED,
+    n_rows: int | None = None,
+    n_training_chains: int | None = None,
+    batch_size: int | None = None,
+    update_ratio: float | None = None,
+) -> Diagnosis:
+    """Measure a model, its chains and its fit, and say what to do.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    train, held_out
+        Rows of states, shape (rows, visible.n_columns): those that it learned from, or some of
+        them, and others of the same kind; without these overfitting is not measured.
+    n_sweeps, n_chains
+        How long and how many chains are run, half of them from data and half from random
+        states (`start_apart`); the first half of the sweeps is warm-up.
+    seed
+        Of the chains.
+    n_rows
+        Training rows in all, if ``train`` is some of them.
+    n_training_chains, batch_size, update_ratio
+        Of the training, where known: see `Findings`.
+
+    Raises
+    ------
+    ValueError
+        If parameters are not finite, if there are no rows or they do not fit, or if there are no
+        chains or too few sweeps.
+    """
+    for name, parameter in rbm.named_parameters():
+        n_bad = int((~parameter.isfinite()).sum())
+        if n_bad:
+            raise ValueError(
+                f"{n_bad} of {parameter.numel()} values of {name} are NaN or infinite, so there is "
+                "no model to diagnose; take an older checkpoint, or train again with a smaller "
+                "learning rate"
+            )
+    for name, rows in (("train", train), ("held_out", held_out)):
+        if rows is not None:
+            rbm.visible.check_width(rows, "visible")
+            if rows.dim() != 2 or len(rows) == 0:
+                raise ValueError(f"{name} has shape {tuple(rows.shape)}; pass 1 or more rows")
+    schedule = schedule_of(n_sweeps, _MOST_RECORDS)
+    train = train.to(rbm.weights)
+    why: dict[str, str] = {}
+
+    stream = Stream(seed, Purpose.DIAGNOSE)
+    recording: Recording | None = record(
+        rbm, start_apart(rbm, train, n_chains, stream), schedule, stream
+    )
+    assert recording is not None
+    mixes: Mixing | None = None
+    curves: dict[str, Autocorrelation] = {}
+    has_diverged = not all(series.isfinite().all() for series in recording.series.values())
+    if has_diverged:
+        recording = None
+        why["mixing"] = "the chains left all bounds, as where a model has no distribution"
+    else:
+        try:
+            mixes, curves = mixing(recording, schedule.n_warmup)
+        except ValueError as error:
+            why["mixing"] = str(error)
+
+    of_data = moments(train)
+    of_chains = None if recording is None else moments(recording.states)
+    distance: MomentDistance | None = None
+    if of_chains is None:
+        why["moments"] = why["mixing"]
+    else:
+        try:
+            distance = moment_distance(of_data, of_chains)
+        except ValueError as error:
+            why["moments"] = str(error)
+
+    hidden: HiddenUnits | None = None
+    if len(train) < 2:
+        why["hidden"] = "there is one training row, over which no activity varies"
+    else:
+        hidden = hidden_units(rbm, train)
+        if hidden is None:
+            why["hidden"] = "the hidden units have no bounded activity"
+
+    gap: FreeEnergyGap | None = None
+    if held_out is None:
+        why["overfitting"] = "there are no held-out rows"
+    else:
+        gap = free_energy_gap(rbm, train, held_out)
+
+    if update_ratio is None:
+        why["update_ratio"] = "no row of numbers about the training has one"
+    findings = Findings(
+        n_hidden=rbm.hidden.n,
+        n_rows=len(train) if n_rows is None else n_rows,
+        n_training_chains=n_training_chains,
+        batch_size=batch_size,
+        update_ratio=update_ratio,
+        mixing=mixes,
+        moments=distance,
+        hidden=hidden,
+        overfitting=gap,
+        has_diverged=has_diverged,
+        not_measured=why,
+    )
+    return Diagnosis(findings, recording, curves, of_data, of_chains)

@@ -1,0 +1,184 @@
+"""The chains' first and second moments beside the data's, and how far noise alone moves them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Covariances of more columns than this are looked at in so many of them, evenly spaced: their
+# number, and with it memory and time, grows with the square.
+_MOST_COLUMNS = 1000
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Means and covariances of columns, with the squares of their standard errors.
+
+    Attributes
+    ----------
+    mean, mean_error : Tensor, shape (n_columns,)
+        The error is NaN where there is one independent group only.
+    covariance, covariance_error : Tensor, shape (n_chosen, n_chosen)
+        Of the columns `columns`.
+    columns : Tensor, shape (n_chosen,)
+        All, or 1000 evenly spaced ones.
+    """
+
+    mean: Tensor
+    mean_error: Tensor
+    covariance: Tensor
+    covariance_error: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far numbers are from those of the data, and how far noise alone would put them.
+
+    Attributes
+    ----------
+    rms
+        Root mean square of the differences.
+    noise
+        What ``rms`` would be if nothing but sampling noise made a difference.
+    scale
+        What a difference is large against: for means the columns' standard deviation in the
+        data (root mean square), for covariances their own root mean square in the data, noise
+        taken off.
+    """
+
+    rms: float
+    noise: float
+    scale: float
+
+    @property
+    def excess(self) -> float:
+        """The difference beyond noise, as a share of the scale; NaN where there is no scale."""
+        if self.scale == 0:
+            return math.nan
+        return math.sqrt(max(0.0, self.rms**2 - self.noise**2)) / self.scale
+
+
+@dataclass(frozen=True)
+class MomentDistance:
+    """`Distance` of first and of second moments.
+
+    Attributes
+    ----------
+    means
+        Of the columns' means.
+    covariances
+        Of the covariances of pairs of different columns; None where there is one column.
+    """
+
+    means: Distance
+    covariances: Distance | None
+
+
+@torch.no_grad()
+def moments(rows: Tensor) -> Moments:
+    """Means and covariances with their errors, of states of any unit type.
+
+    Groups of rows are taken to be independent of each other, and the rows of a group not: a
+    group is one chain at several times. So the errors come from the spread of the groups' own
+    means and are right whatever the autocorrelation, if chains have forgotten where they started.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, n_columns), independent rows, or (n_groups, n_rows, n_columns).
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or other dimensions.
+    """
+    if rows.dim() not in (2, 3) or rows.numel() == 0:
+        raise ValueError(
+            f"rows have shape {tuple(rows.shape)}; pass (n_rows, n_columns) or "
+            "(n_groups, n_rows, n_columns), with one or more of each"
+        )
+    groups = rows if rows.dim() == 3 else rows[:, None]
+    n_groups, n, n_columns = groups.shape
+    of_groups = torch.stack([group.double().mean(0) for group in groups])
+    mean = of_groups.mean(0)
+    mean_error = (of_groups - mean).square().sum(0).div(n_groups * (n_groups - 1)).sqrt()
+    step = max(1, -(-n_columns // _MOST_COLUMNS))
+    columns = torch.arange(0, n_columns, step, device=rows.device)
+    total = rows.new_zeros(len(columns), len(columns), dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    if n == 1:
+        for block in groups[:, 0].split(1000):
+            x = block[:, columns].double() - mean[columns]
+            total += x.T @ x
+            x.square_()
+            squares += x.T @ x
+    else:
+        for group in groups:
+            x = group[:, columns].double() - mean[columns]
+            product = (x.T @ x).div_(n)
+            total += product
+            squares += product.square_()
+    covariance = total / n_groups
+    spread = (squares / n_groups - covariance.square()).clamp_min(0)
+    covariance_error = spread.div(n_groups - 1).sqrt() if n_groups > 1 else spread * math.nan
+    return Moments(mean, mean_error, covariance, covariance_error, columns)
+
+
+def moment_distance(data: Moments, chains: Moments) -> MomentDistance:
+    """How far the chains' moments are from the data's.
+
+    Raises
+    ------
+    ValueError
+        If they are of different numbers of columns, or if one of them has a single independent
+        group of rows, so that its noise is not known.
+    """
+    if data.mean.shape != chains.mean.shape:
+        raise ValueError(
+            f"the data have {len(data.mean)} columns and the chains {len(chains.mean)}; pass "
+            "moments of the same columns"
+        )
+    for name, of in (("data", data), ("chains", chains)):
+        if of.mean_error.isnan().any():
+            raise ValueError(
+                f"the {name} are a single independent row or chain, so that the noise of their "
+                "moments is not known; pass 2 or more"
+            )
+    means = Distance(
+        rms=_rms(chains.mean - data.mean),
+        noise=_rms(data.mean_error, chains.mean_error),
+        scale=_rms(data.covariance.diagonal().sqrt()),
+    )
+    if len(data.columns) < 2:
+        return MomentDistance(means, None)
+    ours, theirs, our_error, their_error = (
+        _pairs(matrix)
+        for matrix in (
+            data.covariance,
+            chains.covariance,
+            data.covariance_error,
+            chains.covariance_error,
+        )
+    )
+    covariances = Distance(
+        rms=_rms(theirs - ours),
+        noise=_rms(our_error, their_error),
+        scale=math.sqrt(max(0.0, _rms(ours) ** 2 - _rms(our_error) ** 2)),
+    )
+    return MomentDistance(means, covariances)
+
+
+def _rms(*parts: Tensor) -> float:
+    """Root mean square of a sum of independent parts."""
+    return math.sqrt(sum(part.square().mean().item() for part in parts))
+
+
+def _pairs(matrix: Tensor) -> Tensor:
+    """The entries above the diagonal."""
+    n = len(matrix)
+    upper = torch.ones(n, n, dtype=torch.bool, device=matrix.device).triu(1)
+    return matrix[upper]

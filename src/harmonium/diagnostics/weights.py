@@ -1,0 +1,55 @@
+"""The weights: how fast they change, and how many directions they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def update_ratio(before: Tensor, after: Tensor) -> float:
+    """Mean absolute change of the weights over their mean absolute value; about 1e-3 is healthy.
+
+    Infinite when weights that were all zero have moved, zero when nothing has.
+
+    Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 7.
+    """
+    size = before.abs().mean().item()
+    change = (after - before).abs().mean().item()
+    if change == 0:
+        return 0.0
+    return change / size if size > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Singular values of the weights after an update.
+
+    Each is the strength of one direction in which the layers see each other. Training raises them
+    out of the noise of the start one after the other (Decelle, Fissore and Furtlehner, 2017,
+    "Spectral dynamics of learning in restricted Boltzmann machines", EPL 119).
+
+    Attributes
+    ----------
+    update
+        After which update.
+    values : Tensor, shape (min(n_visible, n_hidden),)
+        Largest first, float64.
+    """
+
+    update: int
+    values: Tensor
+
+    @property
+    def effective_rank(self) -> float:
+        """How many directions share the weights: (sum s^2)^2 / sum s^4; 0 for zero weights."""
+        squares = self.values.square()
+        total = squares.square().sum().item()
+        return squares.sum().item() ** 2 / total if total else 0.0
+
+
+@torch.no_grad()
+def spectrum(weights: Tensor, update: int = 0) -> Spectrum:
+    """Singular values of weights, shape (n_visible, n_hidden)."""
+    return Spectrum(update, torch.linalg.svdvals(weights.detach().double()).cpu())
