@@ -167,7 +167,8 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
     if slowest.autocorrelation_time > SLOW_SWEEPS:
         least = "" if slowest.is_resolved else "at least "
         yield Advice(
-            f"the chains' autocorrelation time is {least}{sweeps} (seen in {_seen(mixing.slowest)})",
+            f"the chains' autocorrelation time is {least}{sweeps} (seen in "
+            f"{_seen(mixing.slowest)})",
             "a chain stays in a few modes for as long, so that samples of one chain are nearly "
             "one sample, and short runs of chains show where they started "
             f"(R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",

@@ -26,6 +26,8 @@ class Autocorrelation:
         records of one chain are worth one independent draw. 1 for independent records.
     std_error
         Of ``time``, from the length of the series alone (Madras and Sokal, 1988).
+    window
+        Lags that were summed, lag 0 among them.
     is_resolved
         Whether the autocorrelation was seen to fade within half of the series. Where it was not,
         ``time`` is what was seen of it: a lower bound.
@@ -37,6 +39,7 @@ class Autocorrelation:
 
     time: float
     std_error: float
+    window: int
     is_resolved: bool
     n_records: int
     function: Tensor
@@ -58,8 +61,9 @@ def autocorrelation(series: Tensor) -> Autocorrelation:
     Sokal's automatic window [2]_, the other usual end of the sum, stops after some multiple of the
     time summed so far. In RBMs most of the variance of an energy fades within a few sweeps and a
     small part, the change of modes, in thousands: that window closes on the fast part before the
-    slow one counts. The initial sequence goes on until noise hides what is left. It needs what
-    holds here: block Gibbs sampling seen in the visible units alone is reversible, and its
+    slow one counts. The initial sequence goes on until noise hides what is left: a slow part with
+    a share of the variance below some 1 / sqrt(number of records) is not seen. It needs what holds
+    here: block Gibbs sampling, seen in the visible units alone, is reversible, and its
     autocovariances are positive and falling [3]_.
 
     Parameters
@@ -102,6 +106,7 @@ def autocorrelation(series: Tensor) -> Autocorrelation:
     return Autocorrelation(
         time=time,
         std_error=time * math.sqrt(2 * (2 * end + 1) / x.numel()),
+        window=end,
         is_resolved=is_resolved,
         n_records=x.numel(),
         function=rho,
@@ -158,8 +163,8 @@ def r_hat(series: Tensor) -> float:
         )
     half = x.shape[1] // 2
     split = torch.cat([x[:, :half], x[:, -half:]])
-    # the middle value twice where their number is even, not the lower one
-    median = split.quantile(0.5) if split.numel() < 2**24 else split.median()
+    ordered = split.flatten().sort().values
+    median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
     folded = (split - median).abs()
     return max(_r_hat(_normal_scores(split)), _r_hat(_normal_scores(folded)))
 
@@ -177,6 +182,7 @@ def _r_hat(x: Tensor) -> float:
 def _normal_scores(x: Tensor) -> Tensor:
     """Normal quantiles of the ranks (Blom, 1958), ties sharing their mean rank."""
     _, places, counts = x.unique(return_inverse=True, return_counts=True)
+    counts = counts.double()
     mean_rank = counts.cumsum(0) - (counts - 1) / 2
     scores: Tensor = torch.special.ndtri((mean_rank - 3 / 8) / (x.numel() + 1 / 4))
     return scores[places]
