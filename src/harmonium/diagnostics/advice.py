@@ -263,7 +263,7 @@ def _few_rows(findings: Findings) -> Iterator[Advice]:
             "each row can have units of its own, so that the model can keep the rows and need "
             "not find what they have in common",
             f"Get more rows, or take fewer than {n_rows:,} `--hidden` units"
-            if n_rows > 1
+            if n_rows >= 10
             else "Get more rows",
             Severity.SERIOUS,
         )
