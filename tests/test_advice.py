@@ -135,7 +135,7 @@ def test_a_healthy_run_gets_no_advice() -> None:
 
 
 def test_a_learning_rate_a_hundred_times_too_large() -> None:
-    """Chains stick: at least 1,900 sweeps, with 434 slow; they are unlike the data: 3.6, with 0.75."""
+    """Chains stick: at least 1,900 sweeps, with 434 slow; covariances are off by 3.6, with 0.75."""
     diagnosis = trained_and_diagnosed(*digits(), learning_rate=10, falls=False)
     stuck = the(diagnosis, "autocorrelation time is at least")
     assert stuck.severity is Severity.SERIOUS
@@ -359,8 +359,8 @@ def test_good_numbers_get_no_advice_nor_do_missing_ones() -> None:
     ],
 )
 def test_thresholds(field: str, good: object, bad: object, finding: str) -> None:
-    assert advise(dataclasses.replace(WELL, **{field: good})) == []  # type: ignore[arg-type]
-    (found,) = advise(dataclasses.replace(WELL, **{field: bad}))  # type: ignore[arg-type]
+    assert advise(dataclasses.replace(WELL, **{field: good})) == []
+    (found,) = advise(dataclasses.replace(WELL, **{field: bad}))
     assert finding in found.finding.replace("is 1 training row", "are 1 training row")
     assert found.reason and found.remedy and str(found).endswith(".")
 

@@ -148,3 +148,128 @@ def test_update_ratio() -> None:
     zero = torch.zeros(2)
     assert diagnostics.update_ratio(zero, zero) == 0
     assert diagnostics.update_ratio(zero, zero + 1) == math.inf
+
+
+# Duplicates, singular values, and what tells training rows from others
+
+
+def test_duplicates_are_alike_in_weights_and_in_what_they_do() -> None:
+    generator = torch.Generator().manual_seed(70)
+    rbm = RBM(Binary(30), Binary(7)).double()
+    w = torch.randn(30, 7, generator=generator, dtype=torch.float64)
+    w[:, 3] = w[:, 1]  # a copy
+    w[:, 4] = 1.1 * w[:, 1] + 0.02  # as good as one
+    w[:, 5] = -w[:, 1]  # the mirror does the opposite
+    w[:, 6] = w[:, 1]  # the same weights, but always off
+    v = (torch.rand(200, 30, generator=generator) < 0.5).double()
+    with torch.no_grad():
+        rbm.weights.copy_(w)
+        rbm.hidden.bias[6] = -1e3
+    assert diagnostics.duplicates(rbm, v).tolist() == [[1, 3], [1, 4], [3, 4]]
+    found = diagnostics.hidden_units(rbm, v)
+    assert found == diagnostics.HiddenUnits(n=7, n_dead=1, n_saturated=0, n_duplicates=2)
+    assert found.idle_share == pytest.approx(1 / 7)
+
+
+def test_duplicates_among_many_units_are_those_of_numpy() -> None:
+    import numpy as np
+
+    generator = torch.Generator().manual_seed(71)
+    rbm = RBM(Binary(4), Binary(2100))
+    with torch.no_grad():
+        rbm.weights.copy_(torch.randn(4, 2100, generator=generator))
+    v = (torch.rand(20, 4, generator=generator) < 0.5).float()
+    w, activity = rbm.weights.detach().numpy(), rbm.mean_h_from_v(v).detach().numpy()
+    alike = (np.corrcoef(w.T) > 0.99) & (np.corrcoef(activity.T) > 0.99)
+    expected = np.argwhere(np.triu(alike, 1))
+    assert len(expected) > 100
+    assert np.array_equal(diagnostics.duplicates(rbm, v), expected)
+
+
+@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+def test_hidden_units_of_every_type_are_counted(visible: UnitType, hidden: UnitType) -> None:
+    rbm, _ = random_rbm(visible, hidden, sizes=(4, 3), seed=72)
+    v = rbm.visible.sample_(rbm.weights.new_zeros(30, rbm.visible.n_columns), Stream(0, Purpose.MONITOR))
+    found = diagnostics.hidden_units(rbm, v)
+    activity = diagnostics.hidden_activity(rbm, v)
+    if activity is None:
+        assert found is None
+    else:
+        assert found is not None and found.n == rbm.hidden.n_columns == len(activity)
+        assert found.n_dead / found.n == diagnostics.dead_share(activity)
+        assert found.n_saturated / found.n == diagnostics.saturated_share(activity)
+
+
+def test_units_without_weights_or_without_rows_are_no_duplicates() -> None:
+    rbm = RBM(Binary(4), Binary(3))
+    assert diagnostics.duplicates(rbm, torch.eye(4)).shape == (0, 2)
+    with pytest.raises(ValueError, match="v has 1 rows, over which no activity varies"):
+        diagnostics.duplicates(rbm, torch.ones(1, 4))
+
+
+def test_singular_values_of_known_weights() -> None:
+    q, _ = torch.linalg.qr(torch.randn(6, 3, generator=torch.Generator().manual_seed(73)))
+    found = diagnostics.spectrum(q * torch.tensor([3.0, 1.0, 2.0]), update=7)
+    torch.testing.assert_close(
+        found.values, torch.tensor([3.0, 2.0, 1.0]).double(), atol=1e-6, rtol=0
+    )
+    assert found.update == 7
+    assert found.effective_rank == pytest.approx(14**2 / (81 + 16 + 1), rel=1e-5)
+    assert diagnostics.spectrum(torch.eye(5)).effective_rank == pytest.approx(5)
+    assert diagnostics.spectrum(torch.zeros(5, 2)).effective_rank == 0
+
+
+@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+def test_free_energy_gap_by_the_definitions(visible: UnitType, hidden: UnitType) -> None:
+    rbm, _ = random_rbm(visible, hidden, seed=74)
+    stream = Stream(0, Purpose.MONITOR)
+    train, held_out = (
+        rbm.visible.sample_(rbm.weights.new_zeros(n, rbm.visible.n_columns), stream)
+        for n in (30, 20)
+    )
+    found = diagnostics.free_energy_gap(rbm, train, held_out)
+    a, b = rbm.free_energy(train).detach(), rbm.free_energy(held_out).detach()
+    assert found.gap == pytest.approx((a.mean() - b.mean()).item())
+    assert found.std_error == pytest.approx(math.sqrt(a.var() / 30 + b.var() / 20))
+    wins = (a[:, None] < b).double() + 0.5 * (a[:, None] == b).double()
+    assert found.told_apart == pytest.approx(wins.mean().item())
+    assert found.told_apart_std_error == pytest.approx(math.sqrt(51 / (12 * 30 * 20)))
+
+
+def test_the_gap_is_the_difference_of_log_likelihoods() -> None:
+    """Whatever the normaliser is: here it is known by enumeration."""
+    rbm, model = random_rbm(BY_NAME["binary"], BY_NAME["binary"], sizes=(4, 3), seed=75)
+    states = model.visible.points()[0]
+    log_p = -model.free_energy(states)
+    log_p -= math.log(sum(math.exp(x) for x in log_p))
+    found = diagnostics.free_energy_gap(
+        rbm, torch.from_numpy(states[:5]), torch.from_numpy(states[5:])
+    )
+    assert found.gap == pytest.approx(log_p[5:].mean() - log_p[:5].mean())
+
+
+def test_the_chance_to_tell_rows_apart_has_the_error_that_it_says() -> None:
+    """Rows of one kind, 400 times: of the standardised chances, mean 0 and variance 1."""
+    rbm, _ = random_rbm(BY_NAME["gaussian"], BY_NAME["binary"], seed=76)
+    generator = torch.Generator().manual_seed(77)
+    z = []
+    for _ in range(400):
+        rows = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+        found = diagnostics.free_energy_gap(rbm, rows[:30], rows[30:])
+        z.append((found.told_apart - 0.5) / found.told_apart_std_error)
+    assert abs(sum(z)) / len(z) < 4 / math.sqrt(len(z))
+    assert abs(sum(x * x for x in z) / len(z) - 1) < 4 * math.sqrt(2 / len(z))
+
+
+def test_a_gap_that_cannot_be_measured() -> None:
+    rbm = RBM(Binary(3), Binary(2))
+    rows = torch.ones(4, 3)
+    assert math.isnan(diagnostics.free_energy_gap(rbm, rows[:1], rows).std_error)
+    with pytest.raises(ValueError, match="held_out has no rows; pass 1 or more"):
+        diagnostics.free_energy_gap(rbm, rows, rows[:0])
+    with pytest.raises(ValueError, match="2 free energies of train are not finite"):
+        bad = rows.clone()
+        bad[:2, 1] = math.nan
+        diagnostics.free_energy_gap(rbm, bad, rows)
