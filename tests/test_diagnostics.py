@@ -190,7 +190,9 @@ def test_duplicates_among_many_units_are_those_of_numpy() -> None:
 @pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
 def test_hidden_units_of_every_type_are_counted(visible: UnitType, hidden: UnitType) -> None:
     rbm, _ = random_rbm(visible, hidden, sizes=(4, 3), seed=72)
-    v = rbm.visible.sample_(rbm.weights.new_zeros(30, rbm.visible.n_columns), Stream(0, Purpose.MONITOR))
+    v = rbm.visible.sample_(
+        rbm.weights.new_zeros(30, rbm.visible.n_columns), Stream(0, Purpose.MONITOR)
+    )
     found = diagnostics.hidden_units(rbm, v)
     activity = diagnostics.hidden_activity(rbm, v)
     if activity is None:

@@ -398,6 +398,52 @@ def test_saving_refuses_what_it_cannot_write(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_png_is_what_save_writes(tmp_path) -> None:
+    ax = plots.weight_histogram([[0.0, 1.0]])
+    assert plots.png(ax) == plots.save(ax, tmp_path / "weights.png").read_bytes()
+
+
+# ---- chains, moments and singular values ----
+
+
+def test_autocorrelations_start_at_the_first_lag() -> None:
+    functions = {"energy": [1, 0.5, 0.2, -0.3], "direction 1": torch.tensor([1, 0.9, 0.8, 0.7])}
+    ax = plots.autocorrelation(functions, sweeps_per_lag=5)
+    drawn(ax)
+    lines = {line.get_label(): line.get_xydata() for line in ax.lines if line.get_label()[0] != "_"}
+    assert lines["energy"].tolist() == [[5, 0.5], [10, 0.2], [15, -0.3]]
+    assert lines.keys() == functions.keys()
+    assert ax.get_xscale() == "log" and ax.get_ylim() == (-0.3, 1.02)
+
+
+def test_singular_values_name_the_first_and_the_last_update() -> None:
+    values = {20: [3.0, 1.0], 0: [1.0, 0.5], 10: [2.0, 0.75]}
+    ax = plots.singular_values(values)
+    drawn(ax)
+    assert [line.get_ydata().tolist() for line in ax.lines] == [values[u] for u in (0, 10, 20)]
+    strengths = [line.get_alpha() for line in ax.lines]
+    assert strengths == sorted(strengths) and strengths[-1] == 1
+    assert [text.get_text() for text in ax.get_legend().texts] == ["update 0", "update 20"]
+    (line,) = plots.singular_values({7: [1.0]}).lines
+    assert line.get_label() == "update 7"
+
+
+def test_moments_are_a_point_a_column_and_a_point_a_pair() -> None:
+    covariances = np.arange(9.0).reshape(3, 3)
+    figure = plots.moments([1, 2, 3], [1, 2, 4], covariances, -covariances)
+    drawn(figure)
+    means, pairs = (ax.collections[0].get_offsets().tolist() for ax in figure.axes)
+    assert means == [[1, 1], [2, 2], [3, 4]]
+    assert pairs == [[1, -1], [2, -2], [5, -5]]
+    for ax in figure.axes:
+        assert ax.get_xlim() == ax.get_ylim()
+    assert len(plots.moments([1.0], [2.0], [[1.0]], [[1.0]]).axes) == 1
+    many = np.zeros((200, 200))
+    figure = plots.moments(many[0], many[0], many, many)
+    drawn(figure)
+    assert 4000 < len(figure.axes[1].collections[0].get_offsets()) <= 5000
+
+
 # ---- bad input ----
 
 Z = np.zeros
@@ -463,6 +509,22 @@ BAD_CALLS = {
     "no rows": (
         lambda: plots.learning_curves([]),
         "rows is empty, so there are no learning curves to draw",
+    ),
+    "no autocorrelation": (
+        lambda: plots.autocorrelation({}),
+        "functions is empty, so there is no autocorrelation to draw",
+    ),
+    "an autocorrelation with NaN": (
+        lambda: plots.autocorrelation({"energy": [1.0, float("nan")]}),
+        "energy holds NaN or infinity (1 of 2 values, the first at index (1,))",
+    ),
+    "no singular values": (
+        lambda: plots.singular_values({}),
+        "spectra is empty, so there are no singular values to draw",
+    ),
+    "moments of other columns": (
+        lambda: plots.moments(Z(3), Z(2), Z((3, 3)), Z((3, 3))),
+        "data_means have shape (3,) and chain_means (2,); pass those of the same columns",
     ),
     "rows without metrics": (
         lambda: plots.learning_curves([{"update": 1, "seconds": 2.0}]),

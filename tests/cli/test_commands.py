@@ -362,7 +362,7 @@ def test_help_shows_every_option_and_its_default(
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_lists_the_commands(arguments: list[str]) -> None:
     said = ran(*arguments).out
-    for command in ("train", "resume", "sample", "reconstruct", "plot", "info", "data"):
+    for command in ("train", "resume", "sample", "reconstruct", "diagnose", "plot", "info", "data"):
         assert command in said
 
 
