@@ -232,3 +232,20 @@ def test_no_space_leaves_the_former_diagnosis(run: Path, monkeypatch: pytest.Mon
     monkeypatch.undo()
     assert done.code == 1 and "no space is left on the disk" in done.err
     assert contents(run) == before
+
+
+def test_advice_names_options_that_there_are() -> None:
+    import inspect
+    import re
+
+    from typer.main import get_command
+
+    from harmonium.cli import app
+    from harmonium.diagnostics import advice
+
+    top = get_command(app)
+    commands = [top.commands[name] for name in ("train", "sample", "diagnose")]
+    there = {name for command in commands for option in command.params for name in option.opts}
+    named = set(re.findall(r"--[a-z0-9][a-z0-9-]*", inspect.getsource(advice)))
+    assert {"--sweeps", "--learning-rate", "--hidden", "--chains"} <= named
+    assert named - {"--sampler"} <= there
