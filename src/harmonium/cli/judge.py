@@ -154,7 +154,7 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
             f"--rows is {n_rows}, but {data.name} has {len(data)}; pass {len(data)} or fewer"
         )
     else:
-        order = kernels.permutation(len(data), Stream(seed, Purpose.ENCODE, rank=4))
+        order = kernels.permutation(len(data), Stream(seed, Purpose.SPLIT, rank=1))
         index = order[:n_rows].sort().values.to(device)
     # drawn by the seed given here: the same test rows for models of any seed
     stream = Stream(seed, Purpose.ENCODE, rank=3)

@@ -12,7 +12,8 @@ class Computation(Generic[Result]):
     """A computation that has not been made yet: iterate over it, or ask for its `result`.
 
     ``for done in computation`` gives the number of steps made so far, out of ``n_steps``; whoever
-    iterates shows it, or stops. ``computation.result()`` makes the steps that are left.
+    iterates shows it, or stops and goes on later. ``computation.result()`` makes the steps that
+    are left.
 
     Parameters
     ----------
@@ -26,13 +27,30 @@ class Computation(Generic[Result]):
         self.n_steps = n_steps
         self._steps = steps
         self._results: list[Result] = []
+        self._has_failed = False
 
     def __iter__(self) -> Iterator[int]:
-        self._results.append((yield from self._steps))
+        while not self._results:
+            if self._has_failed:
+                raise RuntimeError("this computation was interrupted or failed; begin a new one")
+            try:
+                done = next(self._steps)
+            except StopIteration as end:
+                self._results.append(end.value)
+            except BaseException:
+                self._has_failed = True
+                raise
+            else:
+                yield done
 
     def result(self) -> Result:
-        """The result, after making whatever steps are left."""
-        if not self._results:
-            for _ in self:
-                pass
+        """The result, after making whatever steps are left.
+
+        Raises
+        ------
+        RuntimeError
+            If an earlier step was interrupted or failed.
+        """
+        for _ in self:
+            pass
         return self._results[0]

@@ -71,7 +71,7 @@ def evaluate(
     ------
     ValueError
         If there are too few chains or temperatures, or if the rows, the data or the model cannot
-        be used; before anything is computed.
+        be used; before anything is annealed.
     """
     check_states(rbm, v)
     check_finite(rbm)
