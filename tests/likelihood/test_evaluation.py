@@ -80,6 +80,21 @@ def test_fast_annealing_opens_the_interval_and_is_warned_of() -> None:
 
 
 @pytest.mark.usefixtures("no_enumeration")
+def test_bounds_in_the_wrong_order_are_warned_of() -> None:
+    """A mode of 1 % of the model, in which one sweep from the base ends one time in three."""
+    rbm = RBM(Binary(6), Binary(1)).double()
+    with torch.no_grad():
+        rbm.visible.bias.fill_(-3.0)
+        rbm.weights.fill_(6.0)
+        rbm.hidden.bias.fill_(math.log(99) - 18)
+    v = torch.zeros(4, 6).double()
+    data = torch.tensor([[0.0] * 6, [1.0] * 6]).double()
+    found = evaluate(rbm, v, data, n_chains=8000, n_temperatures=2).result()
+    assert found.lower > found.upper
+    assert any("nats above the upper one" in warning for warning in found.warnings)
+
+
+@pytest.mark.usefixtures("no_enumeration")
 def test_one_row_is_enough() -> None:
     rbm, v = model_and_rows(BY_NAME["binary"], BY_NAME["spin"])
     found = evaluate(rbm, v[:1], v, n_chains=200, n_temperatures=100).result()

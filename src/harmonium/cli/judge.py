@@ -81,7 +81,7 @@ def run(
         "update": _update(trained),
         "seconds": round(time.monotonic() - began, 1),
     }
-    reporter.say(f"rows            {found.n_rows:,} of {data.name}, {_binarized(data) or 'states'}")
+    reporter.say(f"rows            {_rows(found, data)}")
     reporter.say(f"log-likelihood  {found} a row" + _explained(found))
     reporter.say(f"log Z           {found.log_z}")
     for warning in found.warnings:
@@ -216,6 +216,14 @@ def _explained(found: LogLikelihood) -> str:
     if found.is_exact:
         return ""
     return f" (lower bound by RAISE … upper bound by AIS, {found.gap:.2f} apart)"
+
+
+def _rows(found: LogLikelihood, data: Data) -> str:
+    how = _binarized(data)
+    text = f"{found.n_rows:,} of {data.name}" + (f", {how}" if how else "")
+    if not math.isnan(found.rows_std_error):
+        text += f" (with other rows of their kind: ± {found.rows_std_error:.2f} nats)"
+    return text
 
 
 def _binarized(data: Data) -> str | None:

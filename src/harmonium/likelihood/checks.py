@@ -7,6 +7,8 @@ from torch import Tensor
 from harmonium.rbm import RBM
 from harmonium.units import Units
 
+_ROWS_AT_ONCE = 1000
+
 
 def check_finite(rbm: RBM) -> None:
     """Refuse a model with parameters that are infinite or no numbers.
@@ -42,15 +44,21 @@ def check_states(rbm: RBM, v: Tensor) -> None:
     rbm.visible.check(v, "visible")
     if rbm.visible.states is None:
         return
-    v = v.to(rbm.visible.states)
-    nearest = rbm.visible.states[nearest_states(rbm.visible, v)].flatten(-2)
-    between = (v != nearest).unflatten(-1, (rbm.visible.n, rbm.visible.width)).any(-1)
-    if between.any():
+    n_between = sum(_between_states(rbm.visible, rows) for rows in v.split(_ROWS_AT_ONCE))
+    if n_between:
         raise ValueError(
-            f"visible: {int(between.sum())} of {between.numel()} units are between their states, "
-            "and a likelihood is of states; binarise the data first (`Data.binarize`, "
+            f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, and "
+            "a likelihood is of states; binarise the data first (`Data.binarize`, "
             "`Data.binarize_stochastically`)"
         )
+
+
+def _between_states(units: Units, v: Tensor) -> int:
+    """How many discrete units are in none of their states."""
+    assert units.states is not None
+    v = v.to(units.states)
+    nearest = units.states[nearest_states(units, v)].flatten(-2)
+    return int((v != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
 
 
 def nearest_states(units: Units, x: Tensor) -> Tensor:

@@ -29,6 +29,9 @@ _BLOCK = 1000  # rows whose free energy is computed at a time
 # Bounds that are further apart than this, nats, leave the question open.
 _WIDE_GAP = 1.0
 
+# Noise of as many standard errors explains why the lower bound is above the upper one.
+_MOST_ERRORS = 4.0
+
 
 def evaluate(
     rbm: RBM,
@@ -46,6 +49,9 @@ def evaluate(
     sampling, and the lower one from RAISE: its chains start at ``n_chains`` of the rows, drawn at
     random, or several times at each where there are fewer. What RAISE adds to a row's free energy
     varies little between rows, so all rows count in the lower bound, too.
+
+    Strictly, the lower bound is that of the distribution at which the annealed chain ends, see
+    `raise_log_likelihood`. A mode of the model that no chain reaches is missing from both bounds.
 
     Parameters
     ----------
@@ -134,16 +140,21 @@ def _bounds(
         rows_std_error=_std_error(values),
         n_rows=len(v),
         log_z=log_z,
-        warnings=tuple(_warnings(log_z, upper - lower)),
+        warnings=tuple(_warnings(log_z, upper - lower, lower_error + log_z.std_error)),
     )
 
 
-def _warnings(log_z: LogZ, gap: float) -> list[str]:
+def _warnings(log_z: LogZ, gap: float, noise: float) -> list[str]:
     found = [] if log_z.warning is None else [f"upper bound: {log_z.warning}"]
     if gap > _WIDE_GAP:
         found.append(
             f"the bounds are {gap:.1f} nats apart: the annealing is too fast for this model; take "
             "more temperatures"
+        )
+    if gap < -_MOST_ERRORS * noise:
+        found.append(
+            f"the lower bound is {-gap:.1f} nats above the upper one: the annealed chain, which it "
+            "is of, ends at another distribution than the model's; take more temperatures"
         )
     return found
 

@@ -45,7 +45,9 @@ def exact_log_z(rbm: RBM) -> LogZ:
     """Log of the partition function of a small model, nats.
 
     Takes time in proportion to the states of the smaller layer times the columns of the other
-    one, and some 50 MB whatever the size: see `MAX_STATES`.
+    one: on one core of an AMD Zen 3 some 2.5 ns each where that is binary or spin, and 12 to 14 ns
+    where it is Gaussian or categorical. So 25 binary units against 784 take a minute or two, and
+    20 some seconds. Memory is below 100 MB whatever the size.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
 def exact_moments(rbm: RBM) -> Moments:
     """Expected statistics of both layers and of their products, under the model.
 
-    Time and memory are those of `exact_log_z`, some two times over; so are the errors.
+    Takes 25 to 35 ns for each state and column, ten times as long as `exact_log_z` does at best,
+    and as little memory; the errors are the same.
     """
     check_finite(rbm)
     model = _in_float64(rbm)
