@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli.commands import Done, harmonium
+from cli.commands import Done, harmonium, start
 from harmonium import RBM, Purpose, Stream, checkpoint, datasets
 from harmonium.likelihood import evaluate, exact_log_likelihood
 
@@ -64,7 +69,8 @@ def test_few_hidden_units_are_exact(run: Path) -> None:
     assert kept["temperatures"] is None and kept["update"] == 39
 
 
-def test_many_are_bounded_as_by_the_library(large: Path) -> None:
+def test_many_are_bounded_as_by_the_library(large: Path, tmp_path: Path) -> None:
+    large = shutil.copytree(large, tmp_path / "run")
     done = ran(large, *QUICK, "--seed", "3")
     train, test = digits()
     v = next(test.blocks())
@@ -135,6 +141,29 @@ def test_every_kind_of_visible_unit(visible: str, train: Callable[..., Done]) ->
     assert results(Path("other"))["mine.npy:train"]["exact"]
     done = harmonium("evaluate", "other", "--split", "test")
     assert "--split is test, but mine.npy has no such rows; it has held-out, train" in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_a_terminal_shows_a_bar_with_the_time_left(large: Path, tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    run = shutil.copytree(large, tmp_path / "run")
+    process = start(["evaluate", str(run), *QUICK], Path(os.ttyname(follower)))
+    os.set_blocking(leader, False)
+    shown = b""
+    while process.is_alive() or not shown:
+        with contextlib.suppress(BlockingIOError):
+            shown += os.read(leader, 65536)
+        process.join(0.02)
+    with contextlib.suppress(BlockingIOError):
+        shown += os.read(leader, 65536)
+    os.close(follower)
+    os.close(leader)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert process.exitcode == 0, text
+    assert re.search(r"evaluating .*100% · \d:\d\d:\d\d · 0:00:00 left", text), text
+    assert "log-likelihood" in text
 
 
 # Bad input
