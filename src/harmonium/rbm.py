@@ -109,6 +109,8 @@ class RBM(nn.Module):
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
         """What the hidden units receive: ``v weights``."""
         self.visible.check_width(v, "visible")
+        if v.dim() == 2 and not torch.is_grad_enabled():
+            return kernels.product(v, self.weights)
         return v @ self.weights
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class Purpose(IntEnum):
     MONITOR = 5
     SAMPLE = 6
     LIKELIHOOD = 7
-    DIAGNOSE = 9
+    DIAGNOSE = 8
 
 
 @dataclass

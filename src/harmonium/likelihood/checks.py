@@ -65,6 +65,8 @@ def nearest_states(units: Units, x: Tensor) -> Tensor:
     """Number of the state that is nearest to each discrete unit's, shape (..., n)."""
     assert units.states is not None
     states = units.states.to(x)
+    if units.width == 1 and len(states) == 2:
+        return (x > states.mean()).long()
     by_unit = x.unflatten(-1, (units.n, units.width))
     nearest: Tensor = (by_unit @ states.T - states.square().sum(-1) / 2).argmax(-1)
     return nearest

@@ -12,6 +12,9 @@ from harmonium.rng import Stream
 
 _ROWS_AT_ONCE = 250
 
+# Weights of the looked-at units that are worked on at a time.
+_NUMBERS_AT_ONCE = 2**20
+
 
 @torch.no_grad()
 def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1) -> Tensor:
@@ -51,23 +54,31 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
         raise ValueError(
             f"units_per_row is {units_per_row}; pass 1 to {visible.n}, the number of visible units"
         )
-    inputs = rbm.inputs_h_from_v(v)
-    log_rest = rbm.hidden.cgf(inputs).sum(-1)
     first = kernels.uniform((1, len(v)), stream, device=v.device, dtype=torch.float64)[0]
-    total = torch.zeros_like(log_rest)
-    for step in range(units_per_row):
-        unit = (((first + step) / units_per_row) * visible.n).long().clamp_max(visible.n - 1)
-        columns = unit.unsqueeze(1) * visible.width + torch.arange(visible.width, device=v.device)
-        unit_weights, unit_bias = rbm.weights[columns], visible.bias[columns]
-        now = nearest.gather(1, unit.unsqueeze(1))[:, 0]
-        log_ratios = [torch.zeros_like(total)]
-        for other in range(1, len(states)):
-            change = states[(now + other) % len(states)] - states[now]
-            shifted = inputs + torch.einsum("rc,rch->rh", change, unit_weights)
-            log_ratio = (change * unit_bias).sum(-1) + rbm.hidden.cgf(shifted).sum(-1) - log_rest
-            log_ratios.append(log_ratio)
-        total -= torch.stack(log_ratios).logsumexp(0)
+    steps = torch.arange(units_per_row, device=v.device)
+    units = ((first.unsqueeze(1) + steps) / units_per_row * visible.n).long()
+    units = units.clamp_max(visible.n - 1)
+    at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * visible.width * rbm.hidden.n_columns))
+    blocks = zip(v.split(at_once), nearest.split(at_once), units.split(at_once), strict=True)
+    total = torch.cat([_of_units(rbm, states, *block) for block in blocks])
     return total * (visible.n / units_per_row)
+
+
+def _of_units(rbm: RBM, states: Tensor, v: Tensor, nearest: Tensor, units: Tensor) -> Tensor:
+    """Sum of log p(v_i | the rest) over some units i of each row, shape (rows,)."""
+    visible = rbm.visible
+    inputs = rbm.inputs_h_from_v(v)
+    log_rest = rbm.hidden.cgf(inputs).sum(-1, keepdim=True)
+    columns = units.unsqueeze(2) * visible.width + torch.arange(visible.width, device=v.device)
+    weights, bias = rbm.weights[columns], visible.bias[columns]
+    now = nearest.gather(1, units)
+    log_ratios = [log_rest.new_zeros(units.shape)]
+    for turn in range(1, len(states)):
+        change = states[(now + turn) % len(states)] - states[now]
+        shifted = torch.einsum("ruc,ruch->ruh", change, weights).add_(inputs.unsqueeze(1))
+        changed = rbm.hidden.cgf(shifted).sum(-1)
+        log_ratios.append((change * bias).sum(-1) + changed - log_rest)
+    return -torch.stack(log_ratios).logsumexp(0).sum(-1)
 
 
 @torch.no_grad()
