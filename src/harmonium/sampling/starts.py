@@ -9,7 +9,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.levels import Path, TemperatureLadder, independent_units
-from harmonium.sampling.tempering import Tempering, temper, tune_ladder
+from harmonium.sampling.tempering import Tempering, check_limits, temper, tune_ladder
 
 
 @torch.no_grad()
@@ -100,7 +100,9 @@ def start_tempered(
     """
     if n_sweeps < 1:
         raise ValueError(f"n_sweeps is {n_sweeps}; pass 1 or more")
+    check_limits(least_temperatures, most_temperatures)
     base = independent_units(rbm) if base is None else base
+    Path(torch.tensor([0.0, 1.0]), base.visible, base.hidden).check(rbm)
     chains = start_random(base, n_chains, stream)
     n = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
     temper(rbm, chains, stream, n, base=base)

@@ -247,11 +247,7 @@ def tune_ladder(
     """
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}; pass 1 or more")
-    if not 2 <= least_temperatures <= most_temperatures:
-        raise ValueError(
-            f"least_temperatures is {least_temperatures} and most_temperatures "
-            f"{most_temperatures}; pass 2 or more, and at most as many at least as at most"
-        )
+    check_limits(least_temperatures, most_temperatures)
     start = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
     for number in range(rounds):
         sampler = Tempering(
@@ -263,6 +259,21 @@ def tune_ladder(
         sampler(rbm, chains, stream, clamp)
         _adapt(chains, acceptance, least_temperatures, most_temperatures)
     return chains
+
+
+def check_limits(least_temperatures: int, most_temperatures: int) -> None:
+    """Refuse limits between which there is no ladder.
+
+    Raises
+    ------
+    ValueError
+        Says what they are.
+    """
+    if not 2 <= least_temperatures <= most_temperatures:
+        raise ValueError(
+            f"least_temperatures is {least_temperatures} and most_temperatures "
+            f"{most_temperatures}; pass 2 or more, the second not below the first"
+        )
 
 
 def place_temperatures(
