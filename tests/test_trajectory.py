@@ -13,10 +13,12 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 import oracle
-from harmonium import RBM, Binary, Spin, sampling
+from harmonium import RBM, Binary, Spin, TrainingState, sampling, training
+from harmonium.rng import Purpose, Stream
 from harmonium.sampling import (
     ChainState,
     Tempering,
+    Trajectory,
     TrajectoryTempering,
     choose_models,
     exchange,
@@ -246,6 +248,45 @@ def test_independent_units_are_put_in_front() -> None:
     assert (mean - near.visible.mean(0)).abs().max() < 0.05
 
 
+def test_models_are_kept_along_a_training_before_exchanges_become_rare() -> None:
+    generator = torch.Generator().manual_seed(0)
+    modes = (torch.rand(4, 30, generator=generator) < 0.5).double()
+    rows = modes[torch.arange(200) % 4]
+    rows = (rows - (torch.rand(200, 30, generator=generator) < 0.1).double()).abs()
+    rbm = RBM(Binary(30), Binary(10)).double().init_from_data_(rows, 1)
+    state = TrainingState.create(rbm, n_chains=200, learning_rate=0.1)
+    kept, own = Trajectory(acceptance=0.4), Stream(5, Purpose.MONITOR)
+    kept(rbm, state.chains, own)
+    before = state.chains.clone()
+    for _ in range(150):
+        training.update(state, rows)
+        expected = kept(rbm, state.chains, own)
+        assert 0 < expected <= 1
+    assert 4 < len(kept.models) < 50
+    assert len(state.chains) == 200 and not torch.equal(before.visible, state.chains.visible)
+    last = kept.models[-1]
+    assert torch.equal(last.weights, rbm.weights) and last is not rbm
+    sampler = TrajectoryTempering(kept.models, sweeps=200)
+    chains = start_random(last, 200, stream(1))
+    sampler(last, chains, stream(100))
+    _, info = sampler(last, chains, stream(1000))
+    # the pair at the front is that of independent units, the last one of the model seen last
+    assert info.swap_acceptance.min() > 0.4 - 0.1
+    assert info.round_trips > 200
+
+
+def test_looking_leaves_chains_and_model_alone() -> None:
+    (rbm, *_), s = straight_models(3), stream()
+    chains = start_random(rbm, 10, stream())
+    before, kept = chains.clone(), Trajectory()
+    assert kept.models == []
+    assert kept(rbm, chains, s) == 1.0
+    assert kept(rbm, chains, s) == pytest.approx(1.0)
+    assert torch.equal(chains.visible, before.visible)
+    assert torch.equal(chains.hidden, before.hidden)
+    assert len(kept.models) == 2
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -296,4 +337,8 @@ def test_an_estimate_from_too_little_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             choose_models(models, 5, s, **options)
+    with pytest.raises(ValueError, match=r"^acceptance is 0; pass a number between 0 and 1$"):
+        Trajectory(acceptance=0)
+    with pytest.raises(ValueError, match=r"^sweeps is 0; pass 1 or more$"):
+        Trajectory(sweeps=0)
     assert s.position == 0

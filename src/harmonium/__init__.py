@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from harmonium.monitor import Monitor
     from harmonium.rbm import RBM
     from harmonium.rng import Purpose, Stream
-    from harmonium.sampling import ChainState, Clamp, Gibbs, SamplingSchedule, Tempering
+    from harmonium.sampling import (
+        ChainState,
+        Clamp,
+        Gibbs,
+        SamplingSchedule,
+        Tempering,
+        TrajectoryTempering,
+    )
     from harmonium.training import TrainingState
     from harmonium.units import Binary, Categorical, Gaussian, Spin
 
@@ -55,6 +62,7 @@ __all__ = [
     "Stream",
     "Tempering",
     "TrainingState",
+    "TrajectoryTempering",
     "__version__",
     "checkpoint",
     "datasets",
@@ -91,6 +99,7 @@ _HOME = {
     "Stream": "rng",
     "Tempering": "sampling",
     "TrainingState": "training",
+    "TrajectoryTempering": "sampling",
     "load_model": "checkpoint",
     "save_model": "checkpoint",
 }

@@ -10,7 +10,7 @@ from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.sampling.schedule import SamplingSchedule, sample
 from harmonium.sampling.starts import start_annealed, start_tempered
 from harmonium.sampling.tempering import Tempering, place_temperatures, temper, tune_ladder
-from harmonium.sampling.trajectory import TrajectoryTempering, choose_models
+from harmonium.sampling.trajectory import Trajectory, TrajectoryTempering, choose_models
 
 __all__ = [
     "ChainState",
@@ -23,6 +23,7 @@ __all__ = [
     "SamplingSchedule",
     "SweepInfo",
     "Tempering",
+    "Trajectory",
     "TrajectoryTempering",
     "choose_models",
     "independent_units",

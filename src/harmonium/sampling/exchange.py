@@ -96,7 +96,7 @@ def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tenso
     """
     here = torch.arange(first, first + len(v), device=v.device)
     there = here.view(-1, 2).flip(1).flatten()
-    inputs_there = ladder.inputs_elsewhere(v, inputs, there)
+    inputs_there = ladder.inputs_elsewhere(v, inputs, first)
     gains = free_energy(ladder, here, v, inputs) - free_energy(ladder, there, v, inputs_there)
     return gains.view(-1, 2, v.shape[1]), inputs_there
 

@@ -114,15 +114,16 @@ class Ladder(ABC):
         """What the hidden units receive, before its inverse temperature, into ``out``."""
 
     @abstractmethod
-    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, levels: Tensor) -> Tensor:
-        """What the hidden units would receive in other levels.
+    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:
+        """What the hidden units of pairs of neighbours would receive in the other's level.
 
         Parameters
         ----------
         v, inputs
-            Visible states of some levels, and what the hidden units receive there.
-        levels
-            For each of these, the level whose weights are asked for.
+            Visible states, and what the hidden units receive where they are, of an even number
+            of levels.
+        first
+            The first of these levels.
         """
 
 
@@ -251,7 +252,7 @@ class TemperatureLadder(Ladder):
         kernels.product(v.flatten(0, 1), self._weights, out=out.view(-1, out.shape[-1]))
         return out
 
-    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, levels: Tensor) -> Tensor:  # noqa: D102
+    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:  # noqa: D102
         return inputs  # the weights are the same
 
 
@@ -290,11 +291,12 @@ class ModelLadder(Ladder):
     def inputs_h_from_v(self, v: Tensor, out: Tensor) -> Tensor:  # noqa: D102
         return torch.bmm(v, self._weights, out=out)
 
-    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, levels: Tensor) -> Tensor:  # noqa: D102
-        # weight by weight: a stack of other levels would be a copy of most of the weights
+    def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:  # noqa: D102
         out = torch.empty_like(inputs)
-        for row, level in enumerate(levels.tolist()):
-            torch.mm(v[row], self._weights[level], out=out[row])
+        weights = self._weights[first : first + len(v)]
+        lower, upper = slice(0, None, 2), slice(1, None, 2)
+        for here, there in ((lower, upper), (upper, lower)):
+            torch.bmm(v[here], weights[there], out=out[here])
         return out
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.gibbs import Gibbs
 from harmonium.sampling.levels import ModelLadder, independent_units
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
@@ -204,6 +207,94 @@ def choose_models(
             chosen.append(rbm)
             since = 0.0
     return tuple(chosen)
+
+
+class Trajectory:
+    """Models kept along a training: another one before exchanges with the last would be rare.
+
+    Call it every few updates, from the first on; `TrajectoryTempering(trajectory.models)` then
+    samples the last model. What exchanges would accept is estimated from copies of the chains of
+    the training. These are moved under the model as it is: the chains themselves have just been
+    made less probable by the gradient, and would promise too much.
+
+    How far models may be apart depends on how noisy the updates are: at small learning rates and
+    large batches a few dozen models make a trajectory, at large ones hundreds.
+
+    Parameters
+    ----------
+    acceptance
+        Wanted of neighbours, between 0 and 1.
+    sweeps
+        Gibbs sweeps of the copies, each time.
+
+    Attributes
+    ----------
+    models : list of RBM
+        Copies of the models that were kept, and of the one that was seen last.
+    """
+
+    def __init__(
+        self,
+        acceptance: float = defaults.TRAJECTORY_ACCEPTANCE,
+        sweeps: int = defaults.TRAJECTORY_SWEEPS,
+    ) -> None:
+        if not 0 < acceptance < 1:
+            raise ValueError(f"acceptance is {acceptance}; pass a number between 0 and 1")
+        self.acceptance = acceptance
+        self._gibbs = Gibbs(sweeps)
+        self._kept: list[_Seen] = []
+        self._newest: _Seen | None = None
+
+    @property
+    def models(self) -> list[RBM]:
+        """In the order of the training."""
+        newest = [] if self._newest is None else [self._newest]
+        return [seen.rbm for seen in [*self._kept, *newest]]
+
+    @torch.no_grad()
+    def __call__(self, rbm: RBM, chains: ChainState, stream: Stream) -> float:
+        """Look at the model; returns the acceptance that is expected with the last one kept.
+
+        Parameters
+        ----------
+        rbm
+            Copied.
+        chains
+            That follow the model, as those of PCD do; they stay as they are.
+        stream
+            Random numbers of the copies: another stream than the training's.
+        """
+        copies = ChainState(chains.visible.clone(), chains.hidden.clone())
+        self._gibbs(rbm, copies, stream)
+        now = _Seen(copy.deepcopy(rbm).requires_grad_(False), copies.visible)
+        if not self._kept:
+            self._kept.append(now)
+            return 1.0
+        accepted = now.acceptance(self._kept[-1])
+        if accepted < self.acceptance and self._newest is not None:
+            # the one before is still near enough
+            self._kept.append(self._newest)
+            accepted = now.acceptance(self._newest)
+        self._newest = now
+        return accepted
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A model, and visible states that follow it."""
+
+    rbm: RBM
+    visible: Tensor
+
+    def acceptance(self, other: _Seen) -> float:
+        """Mean acceptance of an exchange with another model's chains."""
+        own, others = (
+            other.rbm.free_energy(v) - self.rbm.free_energy(v)
+            for v in (self.visible, other.visible)
+        )
+        # every chain with every other's
+        log_ratio = others.unsqueeze(0) - own.unsqueeze(1)
+        return log_ratio.clamp_max(0).exp().mean().item()
 
 
 @torch.no_grad()
