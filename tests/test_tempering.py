@@ -516,6 +516,14 @@ def test_replicas_of_another_model_are_refused() -> None:
     assert s.position == 0
 
 
+def test_chains_that_left_their_replicas_are_refused() -> None:
+    rbm = large_model()
+    chains = temper(rbm, start_random(rbm, 4, stream()), stream(), 3)
+    chains.visible = chains.visible.clone()
+    with pytest.raises(ValueError, match=r"^the chains have been replaced, and are no longer the"):
+        Tempering()(rbm, chains, stream())
+
+
 # --- training ---------------------------------------------------------------------------------
 
 

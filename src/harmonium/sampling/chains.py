@@ -56,6 +56,16 @@ class ChainState:
                 f"the chains' visible states have shape {tuple(self.visible.shape)} and the hidden "
                 f"ones {tuple(self.hidden.shape)}; pass (n_chains, columns), a row a chain in both"
             )
+        if self.replicas is not None and any(
+            states.data_ptr() != of_replicas[-1].data_ptr() or len(states) != len(of_replicas[-1])
+            for states, of_replicas in zip(
+                (self.visible, self.hidden), self.replicas.by_level, strict=True
+            )
+        ):
+            raise ValueError(
+                "the chains have been replaced, and are no longer the last level of their "
+                "replicas; write into them in place, or make chains without replicas"
+            )
 
     def clone(self) -> ChainState:
         """Chains of their own in the same states."""

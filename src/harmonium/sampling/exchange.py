@@ -7,9 +7,9 @@ acceptance holds the free energies of the levels and no hidden states:
 
     min(1, exp(F_s(v) + F_t(w) - F_s(w) - F_t(v)))    for v in level s and w in level t.
 
-A swap of both layers, with joint energies in place of free ones, is accepted less often for
-every pair of levels: the mean acceptance is one minus the total variation between p_s x p_t and
-p_t x p_s, which shrinks when a variable is left out.
+A swap of both layers, with joint energies in place of free ones, is accepted less often,
+whatever the levels: the mean acceptance is one minus the total variation between p_s x p_t and
+p_t x p_s, which leaving out a variable can only make smaller.
 """
 
 from __future__ import annotations

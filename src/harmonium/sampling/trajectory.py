@@ -125,10 +125,7 @@ class TrajectoryTempering(Sampler):
             If ``rbm`` is not the last model, or the chains do not fit.
         """
         last = self.models[-1]
-        if rbm is not last and not (
-            _shape(rbm) == _shape(last)
-            and all(torch.equal(p, q) for p, q in zip(_tensors(rbm), _tensors(last), strict=True))
-        ):
+        if rbm is not last and not _same(rbm, last):
             raise ValueError(
                 "the model that is sampled is not the last one of the trajectory; pass "
                 "sampler.models[-1], or put the model at the end of the models"
@@ -300,19 +297,18 @@ class _Seen:
 @torch.no_grad()
 def _nearly_independent(rbm: RBM) -> RBM:
     """Independent units with the means that one pass of mean fields gives the model's."""
-    base = independent_units(rbm)
-    for layer, own, other in (("visible", rbm.visible, rbm.hidden), ("hidden", rbm.hidden, None)):
-        units = getattr(base, layer)
-        if other is not None:
-            inputs = rbm.inputs_v_from_h(other.mean(torch.zeros_like(other.bias)))
-        else:
-            inputs = rbm.inputs_h_from_v(base.visible.mean(torch.zeros_like(base.visible.bias)))
-        units.set_natural_(own.bias + inputs, own.precision)
+    base, v, h = independent_units(rbm), rbm.visible, rbm.hidden
+    inputs = rbm.inputs_v_from_h(h.mean(torch.zeros_like(h.bias)))
+    base.visible.set_natural_(v.bias + inputs, v.precision)
+    inputs = rbm.inputs_h_from_v(base.visible.mean(torch.zeros_like(v.bias)))
+    base.hidden.set_natural_(h.bias + inputs, h.precision)
     return base
 
 
-def _tensors(rbm: RBM) -> list[Tensor]:
-    return list(rbm.parameters())
+def _same(a: RBM, b: RBM) -> bool:
+    return _shape(a) == _shape(b) and all(
+        torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True)
+    )
 
 
 def _shape(rbm: RBM) -> list[Any]:
