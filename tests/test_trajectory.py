@@ -253,12 +253,12 @@ def test_models_are_kept_along_a_training_before_exchanges_become_rare() -> None
     modes = (torch.rand(4, 30, generator=generator) < 0.5).double()
     rows = modes[torch.arange(200) % 4]
     rows = (rows - (torch.rand(200, 30, generator=generator) < 0.1).double()).abs()
-    rbm = RBM(Binary(30), Binary(10)).double().init_from_data_(rows, 1)
-    state = TrainingState.create(rbm, n_chains=200, learning_rate=0.1)
+    rbm = RBM(Binary(30), Binary(10)).double().init_from_data_(rows, 1, weight_std=0.1)
+    state = TrainingState.create(rbm, n_chains=200, learning_rate=0.3)
     kept, own = Trajectory(acceptance=0.4), Stream(5, Purpose.MONITOR)
     kept(rbm, state.chains, own)
     before = state.chains.clone()
-    for _ in range(150):
+    for _ in range(100):
         training.update(state, rows)
         expected = kept(rbm, state.chains, own)
         assert 0 < expected <= 1
