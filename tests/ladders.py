@@ -8,7 +8,7 @@ import torch
 import oracle
 from harmonium import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Path, Replicas
+from harmonium.sampling import ChainState, Replicas, TemperaturePath
 from unit_types import array
 
 
@@ -32,7 +32,7 @@ def straight(base: oracle.Model, model: oracle.Model, beta: float) -> oracle.Mod
 
 
 def exact_replicas(
-    rbm: RBM, joints: list[oracle.Joint], n_chains: int, path: Path | None
+    rbm: RBM, joints: list[oracle.Joint], n_chains: int, path: TemperaturePath | None
 ) -> ChainState:
     """Chains of all levels, drawn independently from each level's own distribution."""
     drawn = [joint.draw(n_chains, seed=level) for level, joint in enumerate(joints)]

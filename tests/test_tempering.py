@@ -18,9 +18,9 @@ from harmonium import RBM, Binary, Spin, TrainingState, sampling, training
 from harmonium.sampling import (
     ChainState,
     Clamp,
-    Path,
     Replicas,
     SamplingSchedule,
+    TemperaturePath,
     Tempering,
     exchange,
     start_random,
@@ -67,7 +67,7 @@ def tempered(
     """Replicas that follow their levels exactly."""
     base = base_of(rbm)
     joints = [oracle.Joint(straight(twin_of(rbm, model, base), model, beta)) for beta in betas]
-    path = Path(torch.tensor(betas, dtype=torch.float64), base.visible, base.hidden)
+    path = TemperaturePath(torch.tensor(betas, dtype=torch.float64), base.visible, base.hidden)
     return exact_replicas(rbm, joints, N_CHAINS, path), joints
 
 
@@ -171,7 +171,7 @@ def without_the_bases_energy(gains: Gains) -> Gains:
     return broken
 
 
-MADE_OF: dict[Ladder, tuple[RBM, Path]] = {}
+MADE_OF: dict[Ladder, tuple[RBM, TemperaturePath]] = {}
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ladders that know what they were made of."""
     made = TemperatureLadder.__init__
 
-    def make(self: TemperatureLadder, rbm: RBM, path: Path) -> None:
+    def make(self: TemperatureLadder, rbm: RBM, path: TemperaturePath) -> None:
         made(self, rbm, path)
         MADE_OF[self] = rbm, path
 
@@ -435,7 +435,7 @@ def test_held_columns_are_sampled_given_them_at_every_level() -> None:
     joints = [
         oracle.Joint(straight(twin_of(rbm, model, base), model, beta), held) for beta in BETAS
     ]
-    path = Path(torch.tensor(BETAS, dtype=torch.float64), base.visible, base.hidden)
+    path = TemperaturePath(torch.tensor(BETAS, dtype=torch.float64), base.visible, base.hidden)
     chains = exact_replicas(rbm, joints, N_CHAINS, path)
     clamp = Clamp(torch.tensor([True, False, False]), torch.from_numpy(held))
     Tempering(sweeps=5)(rbm, chains, stream(), clamp)

@@ -254,7 +254,7 @@ def test_models_are_kept_along_a_training_before_exchanges_become_rare() -> None
     rows = modes[torch.arange(200) % 4]
     rows = (rows - (torch.rand(200, 30, generator=generator) < 0.1).double()).abs()
     rbm = RBM(Binary(30), Binary(10)).double().init_from_data_(rows, 1, weight_std=0.1)
-    state = TrainingState.create(rbm, n_chains=200, learning_rate=0.3)
+    state = TrainingState.create(rbm, n_chains=200, learning_rate=1.0)
     kept, own = Trajectory(acceptance=0.4), Stream(5, Purpose.MONITOR)
     kept(rbm, state.chains, own)
     before = state.chains.clone()
@@ -270,8 +270,8 @@ def test_models_are_kept_along_a_training_before_exchanges_become_rare() -> None
     chains = start_random(last, 200, stream(1))
     sampler(last, chains, stream(100))
     _, info = sampler(last, chains, stream(1000))
-    # the pair at the front is that of independent units, the last one of the model seen last
-    assert info.swap_acceptance.min() > 0.4 - 0.1
+    # the acceptance was estimated from 200 chains, of numbers between 0 and 1
+    assert info.swap_acceptance.min() > 0.4 - 4 * 0.5 / np.sqrt(200)
     assert info.round_trips > 200
 
 

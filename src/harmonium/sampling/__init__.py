@@ -3,7 +3,7 @@
 from harmonium.sampling.chains import ChainState, start_at, start_random
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.gibbs import Gibbs
-from harmonium.sampling.levels import Path, independent_units
+from harmonium.sampling.levels import TemperaturePath, independent_units
 from harmonium.sampling.log_z import LadderLogZ, ladder_log_z
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
@@ -17,11 +17,11 @@ __all__ = [
     "Clamp",
     "Gibbs",
     "LadderLogZ",
-    "Path",
     "Replicas",
     "Sampler",
     "SamplingSchedule",
     "SweepInfo",
+    "TemperaturePath",
     "Tempering",
     "Trajectory",
     "TrajectoryTempering",

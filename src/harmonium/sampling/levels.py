@@ -128,7 +128,7 @@ class Ladder(ABC):
 
 
 @dataclass
-class Path:
+class TemperaturePath:
     """The straight line, in all natural parameters, from independent units to a model.
 
     At inverse temperature beta the energy is (1 - beta) times that of the independent units plus
@@ -235,7 +235,7 @@ class TemperatureLadder(Ladder):
         Where the ladder leads from, and its temperatures.
     """
 
-    def __init__(self, rbm: RBM, path: Path) -> None:
+    def __init__(self, rbm: RBM, path: TemperaturePath) -> None:
         betas = path.betas.to(rbm.weights)
         self._n, self._weights = len(betas), rbm.weights
         self.visible = _between(path.visible, rbm.visible, betas)

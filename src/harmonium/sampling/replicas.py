@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM
-from harmonium.sampling.levels import Path
+from harmonium.sampling.levels import TemperaturePath
 
 _FROM_BASE, _FROM_TOP = 1, 2
 
@@ -36,7 +36,7 @@ class Replicas:
         last changed: each is a fresh start of a chain.
     turn : int
         Exchanges made so far: even and odd pairs take turns.
-    path : Path or None
+    path : TemperaturePath or None
         The temperatures; None where the levels are models of their own.
     """
 
@@ -47,10 +47,12 @@ class Replicas:
     origins: Tensor
     round_trips: Tensor
     turn: int = 0
-    path: Path | None = None
+    path: TemperaturePath | None = None
 
     @classmethod
-    def of(cls, visible: Tensor, hidden: Tensor, n_levels: int, path: Path | None) -> Replicas:
+    def of(
+        cls, visible: Tensor, hidden: Tensor, n_levels: int, path: TemperaturePath | None
+    ) -> Replicas:
         """Replicas in these states, with nothing seen yet."""
         pairs = visible.new_zeros(n_levels - 1, dtype=torch.float64)
         origins = torch.zeros(
@@ -131,7 +133,7 @@ class Replicas:
                 }
             )
             layers.append(units)
-        path = Path(own.pop("betas").cpu(), *layers)
+        path = TemperaturePath(own.pop("betas").cpu(), *layers)
         return cls(**own, turn=turn, path=path)
 
     def first(self, n_chains: int) -> Replicas:

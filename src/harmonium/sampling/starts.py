@@ -8,7 +8,7 @@ from harmonium import defaults
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
-from harmonium.sampling.levels import Path, TemperatureLadder, independent_units
+from harmonium.sampling.levels import TemperatureLadder, TemperaturePath, independent_units
 from harmonium.sampling.tempering import Tempering, check_limits, temper, tune_ladder
 
 
@@ -49,11 +49,11 @@ def start_annealed(
         raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
     base = independent_units(rbm) if base is None else base
     betas = torch.linspace(0, 1, n_temperatures, dtype=torch.float64)
-    Path(betas, base.visible, base.hidden).check(rbm)
+    TemperaturePath(betas, base.visible, base.hidden).check(rbm)
     chains = start_random(base, n_chains, stream)
     v, h = chains.visible.unsqueeze(0), chains.hidden.unsqueeze(0)
     for beta in betas[1:].split(1):
-        now = TemperatureLadder(rbm, Path(beta, base.visible, base.hidden))
+        now = TemperatureLadder(rbm, TemperaturePath(beta, base.visible, base.hidden))
         now.hidden.sample_(now.inputs_h_from_v(v, out=h), stream)
         now.visible.sample_(now.inputs_v_from_h(h, out=v), stream)
     chains.hidden = rbm.sample_h_from_v(chains.visible, stream)
@@ -102,7 +102,7 @@ def start_tempered(
         raise ValueError(f"n_sweeps is {n_sweeps}; pass 1 or more")
     check_limits(least_temperatures, most_temperatures)
     base = independent_units(rbm) if base is None else base
-    Path(torch.tensor([0.0, 1.0]), base.visible, base.hidden).check(rbm)
+    TemperaturePath(torch.tensor([0.0, 1.0]), base.visible, base.hidden).check(rbm)
     chains = start_random(base, n_chains, stream)
     n = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
     temper(rbm, chains, stream, n, base=base)

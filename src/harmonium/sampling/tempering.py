@@ -15,7 +15,12 @@ from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.exchange import sweep_
-from harmonium.sampling.levels import Path, TemperatureLadder, check_betas, independent_units
+from harmonium.sampling.levels import (
+    TemperatureLadder,
+    TemperaturePath,
+    check_betas,
+    independent_units,
+)
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
 
@@ -195,7 +200,9 @@ def temper(
     base = independent_units(rbm) if base is None else base
     if base.weights.any():
         raise ValueError("the base has weights; pass independent units, such as independent_units")
-    path = Path(betas.detach().to("cpu", torch.float64, copy=True), base.visible, base.hidden)
+    path = TemperaturePath(
+        betas.detach().to("cpu", torch.float64, copy=True), base.visible, base.hidden
+    )
     path.check(rbm)
     n, n_chains = len(path), len(chains)
     nothing = rbm.weights.new_zeros
@@ -322,7 +329,9 @@ def _adapt(chains: ChainState, wanted: float, least: int, most: int) -> None:
     betas = place_temperatures(path.betas, replicas.acceptance, wanted, least, most)
     nearest = (betas.unsqueeze(1) - path.betas).abs().argmin(1).to(replicas.visible.device)
     visible, hidden = (x[nearest].flatten(0, 1) for x in replicas.by_level)
-    moved = Replicas.of(visible, hidden, len(betas), Path(betas, path.visible, path.hidden))
+    moved = Replicas.of(
+        visible, hidden, len(betas), TemperaturePath(betas, path.visible, path.hidden)
+    )
     moved.turn = replicas.turn
     _attach(chains, moved)
 
@@ -334,7 +343,7 @@ def _attach(chains: ChainState, replicas: Replicas) -> None:
     chains.visible, chains.hidden = visible[-1], hidden[-1]
 
 
-def _tempered(chains: ChainState) -> tuple[Replicas, Path]:
+def _tempered(chains: ChainState) -> tuple[Replicas, TemperaturePath]:
     """The replicas of tempered chains, and their temperatures."""
     replicas = chains.replicas
     if replicas is None or replicas.path is None:
