@@ -169,12 +169,13 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
         yield Advice(
             f"the chains' autocorrelation time is {least}{sweeps} (seen in "
             f"{_seen(mixing.slowest)})",
-            "a chain stays in a few modes for as long, so that samples of one chain are nearly "
-            "one sample, and short runs of chains show where they started "
-            f"(R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",
-            "Train with more `--sweeps` an update or a lower `--learning-rate`, sample with "
-            "`--sampler tempering`, or take a `--warmup` and `--sweeps-per-sample` of "
-            f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps or more",
+            "a chain stays in a few modes for as long, so that samples of it that are closer are "
+            "nearly one sample, and chains that are watched for less than several times as long "
+            f"show where they started (R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",
+            "Train with more `--sweeps` an update or a lower `--learning-rate`; sample with "
+            "`--sampler tempering`, or with a `--warmup` of "
+            f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps and `--sweeps-per-sample` of "
+            f"{_two_digits(slowest.autocorrelation_time)}, or more",
             Severity.SERIOUS,
         )
     elif apart > LARGEST_R_HAT:
