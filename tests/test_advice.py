@@ -435,6 +435,13 @@ def test_what_is_no_model_or_no_data_is_refused() -> None:
         diagnose(rbm, rows)
 
 
+def test_a_model_is_diagnosed_where_it_is(device: torch.device) -> None:
+    rbm = RBM(Binary(6), Binary(4)).init_from_data_(torch.eye(6), seed=0, weight_std=1).to(device)
+    rows = torch.eye(6).repeat(10, 1).to(device)
+    found = diagnose(rbm, rows, rows[:30], n_sweeps=200, n_chains=10).findings
+    assert found.not_measured.keys() == {"update_ratio"}
+
+
 def test_the_same_seed_gives_the_same_diagnosis() -> None:
     rbm = RBM(Binary(4), Binary(3)).init_from_data_(torch.eye(4), seed=0, weight_std=1)
     first, again, other = (

@@ -242,7 +242,8 @@ def test_times_of_an_rbm_are_those_of_its_transition_matrix(
     recording = diagnostics.record(
         rbm, chains, SamplingSchedule(1, 500, 1), Stream(6, Purpose.DIAGNOSE)
     )
-    mixing, curves = diagnostics.mixing(recording)
+    curves = diagnostics.autocorrelations(recording)
+    mixing = diagnostics.mixing(recording, curves)
     assert curves.keys() == mixing.observables.keys() == set(names)
     for name, value, time in zip(names, values, exact, strict=True):
         found = mixing.observables[name]
@@ -291,7 +292,7 @@ def test_records_further_apart_give_the_same_time() -> None:
     schedule = SamplingSchedule(every, 300, every)
     stream = Stream(6, Purpose.DIAGNOSE)
     recording = diagnostics.record(rbm, exact_chains(rbm, model, 200), schedule, stream)
-    mixing, _ = diagnostics.mixing(recording, n_warmup=5)
+    mixing = diagnostics.mixing(recording, diagnostics.autocorrelations(recording), n_warmup=5)
     for name, time in zip(names, exact, strict=True):
         found = mixing.observables[name]
         assert abs(found.autocorrelation_time - time) < 5 * found.std_error

@@ -204,46 +204,58 @@ class Mixing:
         return max(self.observables, key=lambda name: self.observables[name].r_hat)
 
 
-def mixing(recording: Recording, n_warmup: int = 0) -> tuple[Mixing, dict[str, Autocorrelation]]:
-    """Judge how well recorded chains mix; also the autocorrelations, for looking at.
+def autocorrelations(recording: Recording) -> dict[str, Autocorrelation]:
+    """`autocorrelation` of each series that changes at all, by its name; lags are records.
+
+    Raises
+    ------
+    ValueError
+        If a series is not finite, which is so where the model has no distribution, or if there are
+        fewer than 8 records.
+    """
+    return {
+        name: autocorrelation(series)
+        for name, series in recording.series.items()
+        # of a constant, what differs is rounding
+        if not series.max() - series.min() <= 1e-6 * series.abs().max()
+    }
+
+
+def mixing(recording: Recording, curves: dict[str, Autocorrelation], n_warmup: int = 0) -> Mixing:
+    """Judge how well recorded chains mix.
 
     Parameters
     ----------
     recording
         What `record` returned.
+    curves
+        Its `autocorrelations`.
     n_warmup
-        Sweeps before it, for the record.
+        Sweeps before it, to be told.
 
     Raises
     ------
     ValueError
-        If a series is not finite, which is so where the model has no distribution, if there are
-        fewer than 8 records, or if nothing changes at all.
+        If nothing changes at all.
     """
     every = recording.sweeps_per_record
-    curves: dict[str, Autocorrelation] = {}
-    observables: dict[str, Observable] = {}
-    for name, series in recording.series.items():
-        spread = series.max() - series.min()
-        # of a constant, what differs is rounding
-        if spread <= 1e-5 * series.abs().max():
-            continue
-        curve = curves[name] = autocorrelation(series)
-        observables[name] = Observable(
+    n_chains, n_records = recording.series["energy"].shape
+    if not curves:
+        raise ValueError(
+            f"nothing changes in {n_chains} chains and {n_records} records: the weights and "
+            "biases leave a single state; train with a smaller learning rate"
+        )
+    observables = {
+        name: Observable(
             autocorrelation_time=every * curve.time,
             std_error=every * curve.std_error,
             is_resolved=curve.is_resolved,
             effective_sample_size=curve.effective_sample_size,
-            r_hat=r_hat(series),
+            r_hat=r_hat(recording.series[name]),
         )
-    series = next(iter(recording.series.values()))
-    if not observables:
-        raise ValueError(
-            f"nothing changes in {len(series)} chains and {series.shape[1]} records: the weights "
-            "and biases leave a single state; train with a smaller learning rate"
-        )
-    n_sweeps = (series.shape[1] - 1) * every
-    return Mixing(len(series), n_warmup, n_sweeps, every, observables), curves
+        for name, curve in curves.items()
+    }
+    return Mixing(n_chains, n_warmup, (n_records - 1) * every, every, observables)
 
 
 def schedule_of(n_sweeps: int, most_records: int) -> SamplingSchedule:

@@ -59,12 +59,12 @@ def autocorrelation(series: Tensor) -> Autocorrelation:
     lags, as long as their sum is positive, and not larger than the one before.
 
     Sokal's automatic window [2]_, the other usual end of the sum, stops after some multiple of the
-    time summed so far. In RBMs most of the variance of an energy fades within a few sweeps and a
-    small part, the change of modes, in thousands: that window closes on the fast part before the
-    slow one counts. The initial sequence goes on until noise hides what is left: a slow part with
-    a share of the variance below some 1 / sqrt(number of records) is not seen. It needs what holds
-    here: block Gibbs sampling, seen in the visible units alone, is reversible, and its
-    autocovariances are positive and falling [3]_.
+    time summed so far. What one observes of an RBM fades partly within a few sweeps, as units flip,
+    and for the rest in hundreds or thousands, as modes change: that window can close on the fast
+    part before the slow one counts. The initial sequence goes on until noise hides what is left; a
+    slow part with a share of the variance below some 1 / sqrt(number of records) is not seen. It
+    needs what holds here: block Gibbs sampling, seen in the visible units alone, is reversible, and
+    its autocovariances are positive and falling [3]_.
 
     Parameters
     ----------

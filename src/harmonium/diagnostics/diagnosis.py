@@ -12,6 +12,7 @@ from harmonium.diagnostics.advice import Advice, Findings, advise
 from harmonium.diagnostics.chains import (
     Mixing,
     Recording,
+    autocorrelations,
     mixing,
     record,
     schedule_of,
@@ -124,7 +125,8 @@ def diagnose(
         why["mixing"] = "the chains left all bounds, as where a model has no distribution"
     else:
         try:
-            mixes, curves = mixing(recording, schedule.n_warmup)
+            curves = autocorrelations(recording)
+            mixes = mixing(recording, curves, schedule.n_warmup)
         except ValueError as error:
             why["mixing"] = str(error)
 
