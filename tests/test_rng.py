@@ -52,6 +52,7 @@ def test_the_purposes_of_checkpoints_keep_their_numbers() -> None:
         "MONITOR": 5,
         "SAMPLE": 6,
         "LIKELIHOOD": 7,
+        "DIAGNOSE": 8,
     }
 
 

@@ -22,7 +22,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers in rows; the first column names each row."""
+    """Numbers in rows; the first column names each row. A header of empty words is left out."""
 
     title: str
     header: Sequence[str]
@@ -65,7 +65,7 @@ h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
 .note p { margin: 0; }
 .kind { color: var(--muted); font-weight: normal; }
 .note.serious .kind { color: var(--serious); }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin: 1.1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem 1.2rem .3rem 0; text-align: right; }
@@ -125,6 +125,7 @@ def _note(note: Note) -> str:
 
 def _table(table: Table) -> str:
     header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
+    head = f"<thead><tr>{header}</tr></thead>" if any(table.header) else ""
     rows = "\n".join(
         "<tr>"
         + f'<th scope="row">{escape(first)}</th>'
@@ -134,7 +135,7 @@ def _table(table: Table) -> str:
     )
     return (
         f'<div class="wide"><table><caption>{escape(table.title)}</caption>'
-        f"<thead><tr>{header}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
+        f"{head}<tbody>\n{rows}\n</tbody></table></div>"
     )
 
 

@@ -153,6 +153,31 @@ def test_every_kind_of_run_is_diagnosed(options: str, train: Train) -> None:
     Page((run / "report.html").read_text(encoding="utf-8"))
 
 
+def test_bounds_of_the_log_likelihood_are_told_where_there_are_any(run: Path) -> None:
+    results = {
+        "digits:train": {"lower": -20.5, "upper": -20.0, "update": 39},
+        "digits:test": {"lower": -22.0, "upper": -21.25, "update": 39},
+        "digits:old": {"lower": -30.0, "upper": -29.0, "update": 13},
+        "digits:odd": {"lower": None, "upper": -29.0, "update": 39},
+    }
+    (run / "likelihood.json").write_text(json.dumps({"format": 1, "results": results}))
+    done = diagnosed(run)
+    assert "digits:test                 -22.00 … -21.25" in done.out
+    assert "digits:train − digits:test  0.75 … 2.00" in done.out
+    assert "digits:old" not in done.out and "digits:odd" not in done.out
+    expected = {"digits:train": [-20.5, -20.0], "digits:test": [-22.0, -21.25]}
+    assert numbers(run)["log_likelihood"] == expected
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"results": 3}', '{"results": {"a": 1}}'])
+def test_a_likelihood_that_is_damaged_is_left_alone(content: str, run: Path) -> None:
+    (run / "likelihood.json").write_text(content)
+    from harmonium.cli import diagnosing
+    from harmonium.cli.use import open_trained
+
+    assert diagnosing._bounds(open_trained(run, "cpu")) == {}
+
+
 def test_a_single_chain_and_what_cannot_be_said_of_it(run: Path) -> None:
     done = harmonium("diagnose", run, "--sweeps", "100", "--chains", "1")
     assert done.code == 0, done.err

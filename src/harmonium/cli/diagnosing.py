@@ -82,9 +82,13 @@ def run(
         update_ratio=next((x["update_ratio"] for x in rows[::-1] if "update_ratio" in x), None),
     )
     spectra = list(_spectra(trained))
+    bounds = _bounds(trained)
     tables = [*_tables(diagnosis.findings), _spectrum_table(spectra)]
+    if bounds:
+        tables.append(_bounds_table(bounds))
     seconds = time.monotonic() - began
     content = _as_json(diagnosis, spectra) | {
+        "log_likelihood": {name: list(pair) for name, pair in bounds.items()},
         "update": trained.update,
         "seed": seed,
         "seconds": round(seconds, 1),
@@ -122,7 +126,7 @@ _ALL_WELL = "Nothing stands out: the chains mix, they are like the data, and the
 def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
     """States of at most so many rows of the data, chosen at random."""
     chosen = kernels.permutation(len(data), Stream(seed, Purpose.DIAGNOSE, rank=1))[:_MOST_ROWS]
-    encoding = Stream(trained.options.seed, Purpose.ENCODE, rank=3)
+    encoding = Stream(trained.options.seed, Purpose.ENCODE, rank=4)
     return data.rows(chosen, encoding).to(trained.device)
 
 
@@ -133,6 +137,24 @@ def _spectra(trained: Trained) -> Iterator[Spectrum]:
         yield spectrum(checkpoint.load(path).model.weights, trained.run.update_of(path))
     if not kept:
         yield spectrum(trained.rbm.weights)
+
+
+def _bounds(trained: Trained) -> dict[str, tuple[float, float]]:
+    """Lower and upper bounds that `harmonium evaluate` found of this model, nats a row, by data.
+
+    A file that holds something else is none of this command's business.
+    """
+    try:
+        content = json.loads((trained.run.path / "likelihood.json").read_text(encoding="utf-8"))
+        results = content["results"].items()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    return {
+        name: (float(of["lower"]), float(of["upper"]))
+        for name, of in results
+        if isinstance(of, dict) and of.get("update") == trained.update
+        if all(isinstance(of.get(side), int | float) for side in ("lower", "upper"))
+    }
 
 
 def _as_json(diagnosis: Diagnosis, spectra: list[Spectrum]) -> dict[str, Any]:
@@ -253,6 +275,22 @@ def _spectrum_table(spectra: list[Spectrum]) -> Table:
     return Table(
         "Weights", ("after update", "largest singular value", "effective number of them"), rows
     )
+
+
+def _bounds_table(bounds: dict[str, tuple[float, float]]) -> Table:
+    """The bounds, and how far training rows are above the others by them."""
+    rows = [(name, f"{lower:.2f} … {upper:.2f}") for name, (lower, upper) in bounds.items()]
+    train = next((name for name in bounds if name.endswith(":train")), None)
+    if train is not None:
+        rows += [
+            (
+                f"{train} − {name}",
+                f"{bounds[train][0] - upper:.2f} … {bounds[train][1] - lower:.2f}",
+            )
+            for name, (lower, upper) in bounds.items()
+            if name != train
+        ]
+    return Table("Log-likelihood by harmonium evaluate", ("rows", "nats a row"), rows)
 
 
 def _lines(table: Table) -> Iterator[str]:
