@@ -215,7 +215,8 @@ def _described(found: LogLikelihood) -> dict[str, Any]:
 def _explained(found: LogLikelihood) -> str:
     if found.is_exact:
         return ""
-    return f" (lower bound by RAISE … upper bound by AIS, {found.gap:.2f} apart)"
+    gap = round(found.gap, 2) + 0.0  # no -0.00
+    return f" (lower bound by RAISE … upper bound by AIS, {gap:.2f} apart)"
 
 
 def _rows(found: LogLikelihood, data: Data) -> str:
