@@ -17,7 +17,10 @@ from unittest import mock
 
 from harmonium.cli import main
 
-QUICK = ("--hidden", "8", "--threads", "1", "--no-figures", "--no-tensorboard")
+QUICK = (
+    *("--hidden", "8", "--binarize", "none", "--threads", "1"),
+    *("--no-figures", "--no-tensorboard"),
+)
 """Options of a run that a test waits for."""
 
 

@@ -63,24 +63,57 @@ def test_training_leaves_a_run_directory_and_a_summary(tmp_path: Path) -> None:
 
 def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
     """One job behind two doors: the same options in Python end in the same bits."""
-    from harmonium import RBM, Binary, Gibbs, Minibatches, TrainingState, training
+    from harmonium import RBM, Binary, Gibbs, Minibatches, Penalties, TrainingState, training
 
-    train("--epochs", "2", "--seed", "3", "--sweeps", "2", "--out", "run")
+    train("--epochs", "2", "--seed", "3", "--sweeps", "2", "--chains", "70", "--out", "run")
     data, _, _ = datasets.load("digits").split()
     rbm = RBM(Binary(64), Binary(8)).init_from_data_(data, seed=3)
     batches = Minibatches(data, 100)
     state = TrainingState.create(
         rbm,
         sampler=Gibbs(sweeps=2),
-        n_chains=100,
+        n_chains=70,
+        learning_rate=0.4,
         schedule=lambda optimizer: training.linear_to_zero(optimizer, 2 * len(batches)),
+        penalties=Penalties(l2=2e-4),
         seed=3,
     )
-    for _ in training.run(state, batches, epochs=2):
-        pass
+    for update in training.updates(state, batches, epochs=2):
+        if update == round(0.7 * 2 * len(batches)):
+            state.sampler = Gibbs(sweeps=3)
     kept = checkpoint.load_model(tmp_path / "run/model.safetensors")
     for name, parameter in kept.named_parameters():
         assert torch.equal(parameter, rbm.get_parameter(name)), name
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", {"learning_rate": 0.4, "chains": 500, "final_sweeps": 3, "batch_size": 100}),
+        ("--sweeps 15 --batch-size 20", {"chains": 20, "final_sweeps": 15}),
+        ("--method cd", {"learning_rate": 0.4, "chains": None, "final_sweeps": 1}),
+        ("--schedule constant", {"learning_rate": 0.1, "final_sweeps": 3}),
+        ("--visible gaussian", {"learning_rate": 0.1, "chains": 500}),
+        ("--optimizer adam --learning-rate 0.01", {"learning_rate": 0.01}),
+        ("--sampler tempering --chains 5", {"final_sweeps": None, "chains": 5}),
+    ],
+)
+def test_defaults_that_depend_on_other_options_are_written_down(
+    options: str, expected: dict[str, object], train: Train
+) -> None:
+    train("--epochs", "1", *options.split(), "--out", "run")
+    kept = json.loads(Path("run/config.json").read_text())["options"]
+    assert {name: kept[name] for name in expected} == expected
+
+
+def test_grey_pictures_are_made_black_and_white_unless_somebody_says_otherwise() -> None:
+    for name, options in (("default", ()), ("grey", ("--binarize", "none"))):
+        ran("train", "--hidden", "8", "--epochs", "1", "--no-figures", *options, "--out", name)
+    kept = {
+        name: json.loads(Path(name, "config.json").read_text())["data"]["encoding"]["kind"]
+        for name in ("default", "grey")
+    }
+    assert kept == {"default": "Threshold", "grey": "Scaled"}
 
 
 def test_a_second_run_gets_a_name_of_its_own(train: Train, tmp_path: Path) -> None:
@@ -277,7 +310,7 @@ def test_clamped_columns_are_those_of_held_out_rows(
 
 
 def test_chains_of_training_can_be_taken_up(run: Path) -> None:
-    options = ["--chains", "100", "--samples", "1", "--warmup", "0", "--start", "chains"]
+    options = ["--chains", "500", "--samples", "1", "--warmup", "0", "--start", "chains"]
     ran("sample", run, *options)
     state = checkpoint.load(run / "checkpoints/update-000000039.safetensors")
     assert state.chains is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import torch
 
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.options import TrainingOptions
-from harmonium.datasets import Data, Minibatches, OneHot
+from harmonium.datasets import Data, Minibatches, OneHot, Scaled
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -85,6 +86,8 @@ def _encode(data: Data, options: TrainingOptions) -> Data:
         data = data.binarize_stochastically()
     elif options.threshold is not None:
         data = data.binarize(options.threshold)
+    elif options.binarize is None and options.visible in ("binary", "spin"):
+        data = data.binarize() if isinstance(data.encoding, Scaled) else data
     if options.visible == "spin":
         return data.to_spins()
     if options.visible == "categorical":
@@ -100,12 +103,13 @@ def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
     ValueError
         If a batch is larger than the data.
     """
-    if options.batch_size > len(train):
+    batch_size = options.batch_size or defaults.BATCH_SIZE
+    if batch_size > len(train):
         raise ValueError(
-            f"--batch-size is {options.batch_size}, but {train.name} has {len(train)} training "
+            f"--batch-size is {batch_size}, but {train.name} has {len(train)} training "
             f"rows; pass 1 to {len(train)}"
         )
-    return Minibatches(train, options.batch_size)
+    return Minibatches(train, batch_size)
 
 
 def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:
@@ -151,14 +155,14 @@ def check_states(visible: Units, data: Data, seed: int) -> None:
 
 def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> TrainingState:
     """The state at the start of a run."""
-    n_chains = None if options.method == "cd" else options.chains or options.batch_size
+    assert options.learning_rate is not None and options.epochs is not None
     parameters = [p for p in rbm.parameters() if p.requires_grad]
     make_optimizer = _OPTIMIZERS.get(options.optimizer)
-    n_updates = n_epochs(options, batches) * len(batches)
+    n_updates = options.epochs * len(batches)
     return TrainingState.create(
         rbm,
         sampler=_sampler(options),
-        n_chains=n_chains,
+        n_chains=options.chains,
         learning_rate=options.learning_rate,
         momentum=options.momentum,
         optimizer=make_optimizer(parameters, lr=options.learning_rate) if make_optimizer else None,
@@ -210,6 +214,28 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
         raise ValueError(f"{error} ({remedy})") from error
 
 
-def n_epochs(options: TrainingOptions, batches: Minibatches) -> int:
-    """The epochs asked for, or as many as make the default number of updates."""
-    return options.epochs or max(1, round(defaults.N_UPDATES / len(batches)))
+def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
+    """The options with a value for each whose default depends on others or on the data."""
+    falls = options.schedule == "linear" and options.optimizer == "sgd"
+    high = falls and "gaussian" not in (options.visible, options.hidden_units)
+    rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
+    grows = options.method == "pcd" and options.sampler == "gibbs"
+    sweeps = max(options.sweeps, defaults.FINAL_SWEEPS) if grows else options.sweeps
+    chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
+    epochs = max(1, round(defaults.N_UPDATES / len(batches)))
+    return dataclasses.replace(
+        options,
+        batch_size=batches.batch_size,
+        chains=options.chains or chains,
+        learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        final_sweeps=sweeps
+        if options.final_sweeps is None and options.sampler == "gibbs"
+        else options.final_sweeps,
+        epochs=options.epochs or epochs,
+    )
+
+
+def set_sweeps(state: TrainingState, options: TrainingOptions, late: int) -> None:
+    """Give the chains the sweeps that are due, which are others from update ``late`` on."""
+    if options.final_sweeps is not None:
+        state.sampler = Gibbs(options.final_sweeps if state.update >= late else options.sweeps)

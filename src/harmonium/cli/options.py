@@ -54,10 +54,10 @@ class TrainingOptions:
     )
     binarize: str | None = _option(
         None,
-        "A threshold (for grey pictures as a share of white, such as 0.5), or `stochastic`: grey "
-        "values are probabilities, drawn anew every epoch. Without it grey values are used as "
-        "probabilities.",
+        "A threshold (for grey pictures as a share of white); or `stochastic`: grey values are "
+        "probabilities, drawn anew every epoch; or `none`: they are used as probabilities.",
         panel="Data",
+        shown=f"{defaults.THRESHOLD} for grey pictures of binary or spin units",
     )
     standardize: bool | None = _option(
         None,
@@ -78,6 +78,12 @@ class TrainingOptions:
     sweeps: int = _option(
         defaults.SWEEPS, "Gibbs sweeps an update: the k of CD-k and PCD-k.", panel="Training"
     )
+    final_sweeps: int | None = _option(
+        None,
+        f"Sweeps in the last {defaults.FINAL_SHARE:.0%} of the updates, when chains mix slowly.",
+        panel="Training",
+        shown=f"{defaults.FINAL_SWEEPS} or --sweeps; --sweeps with cd or tempering",
+    )
     sampler: Literal["gibbs", "tempering"] = _option(
         "gibbs",
         "How chains move: Gibbs sweeps, or these at several temperatures that swap their states "
@@ -91,12 +97,21 @@ class TrainingOptions:
         shown="as many as half of the swaps need",
     )
     chains: int | None = _option(
-        None, "Persistent chains.", panel="Training", shown="as many as the batch size"
+        None,
+        "Persistent chains.",
+        panel="Training",
+        shown=f"as many as --batch-size, if that is given, else {defaults.N_CHAINS}",
     )
     gradient: Literal["centered", "plain"] = _option(
         "centered", "Centred or plain gradient.", panel="Training"
     )
-    learning_rate: float = _option(defaults.LEARNING_RATE, "Learning rate.", panel="Training")
+    learning_rate: float | None = _option(
+        None,
+        "Learning rate, at the start.",
+        panel="Training",
+        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} if it does not fall, or "
+        "with Gaussian units or another optimiser than sgd",
+    )
     schedule: Literal["constant", "linear"] = _option(
         defaults.SCHEDULE,
         "Keep the learning rate, or let it fall linearly to zero.",
@@ -106,7 +121,9 @@ class TrainingOptions:
         "sgd", "Optimiser.", panel="Training"
     )
     momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
-    batch_size: int = _option(defaults.BATCH_SIZE, "Rows a minibatch.", panel="Training")
+    batch_size: int | None = _option(
+        None, "Rows a minibatch.", panel="Training", shown=str(defaults.BATCH_SIZE)
+    )
     epochs: int | None = _option(
         None,
         "Passes over the training rows.",
@@ -114,7 +131,7 @@ class TrainingOptions:
         shown=f"about {defaults.N_UPDATES:,} updates",
     )
     l1: float = _option(defaults.L1, "L1 penalty on the weights.", panel="Training")
-    l2: float = _option(defaults.L2, "L2 penalty on the weights.", panel="Training")
+    l2: float = _option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
     sparsity_target: float | None = _option(
         defaults.SPARSITY_TARGET, "Mean activity to draw binary hidden units to.", panel="Training"
     )
@@ -131,7 +148,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before any data are read."""
-        for name in ("hidden", "sweeps", "batch_size", "chains", "epochs"):
+        for name in ("hidden", "sweeps", "final_sweeps", "batch_size", "chains", "epochs"):
             self._refuse_below(1, name)
         self._refuse_below(2, "hidden_categories")
         refuse_temperatures(self.temperatures, self.sampler)
@@ -166,6 +183,10 @@ class TrainingOptions:
                 "--sampler tempering is for persistent chains, and --method is cd, which starts "
                 "chains anew in each update; take --method pcd, or --sampler gibbs"
             )
+        if self.final_sweeps is not None and self.sampler == "tempering":
+            raise ValueError(
+                "--final-sweeps is for --sampler gibbs, and --sampler is tempering; leave it out"
+            )
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
                 f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
@@ -177,7 +198,7 @@ class TrainingOptions:
             )
         if self.learn_precision and "gaussian" not in (self.visible, self.hidden_units):
             raise ValueError("--learn-precision is for Gaussian units; this model has none")
-        if self.binarize is not None and self.visible not in ("binary", "spin"):
+        if self.binarize not in (None, "none") and self.visible not in ("binary", "spin"):
             raise ValueError(
                 f"--binarize makes binary states, and --visible is {self.visible}; leave one out"
             )
@@ -198,7 +219,7 @@ class TrainingOptions:
     @property
     def threshold(self) -> float | None:
         """The number that ``--binarize`` gives, if it gives one."""
-        if self.binarize is None or self.binarize == "stochastic":
+        if self.binarize in (None, "none", "stochastic"):
             return None
         try:
             threshold = float(self.binarize)
@@ -206,7 +227,8 @@ class TrainingOptions:
             threshold = math.nan
         if not math.isfinite(threshold):
             raise ValueError(
-                f"--binarize is {self.binarize!r}; pass a threshold such as 0.5, or `stochastic`"
+                f"--binarize is {self.binarize!r}; pass a threshold such as 0.5, `stochastic`, or "
+                "`none`"
             )
         return threshold
 

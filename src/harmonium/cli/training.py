@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LinearLR
 
-from harmonium import __version__, checkpoint, datasets, training
+from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
@@ -52,9 +52,9 @@ def train(
         # resuming must find the file from any folder
         options = dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
     batches = build.make_batches(options, train_data)
+    options = build.complete(options, batches)
     rbm = build.make_model(options, train_data, held_out).to(where)
     state = build.make_state(options, rbm, batches)
-    options = dataclasses.replace(options, epochs=build.n_epochs(options, batches))
     config = _config(options, watching, where, train_data, held_out)
     run.create(config, checkpoint.dumps(state), overwrite)
     return _go_on(run, options, state, batches, held_out, watching, as_json)
@@ -188,6 +188,7 @@ def _go_on(
     """Train to the end, or until somebody stops it; returns the exit code."""
     assert options.epochs is not None
     total = options.epochs * len(batches)
+    late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every)
     watch = training.Watch(monitor, every, batches, last=total)
@@ -205,7 +206,10 @@ def _go_on(
             reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
         try:
             watch(state)
+            build.set_sweeps(state, options, late)
             for done in training.updates(state, batches, options.epochs):
+                if done == late:
+                    build.set_sweeps(state, options, late)
                 row = watch(state)
                 reporter.update(done)
                 if row is not None:
