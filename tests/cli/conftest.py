@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.commands import QUICK, Done, harmonium
+from cli.commands import QUICK, QUICK_OF_FILES, Done, harmonium
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,8 @@ def train() -> Callable[..., Done]:
     """Train quickly, and well."""
 
     def run_training(*arguments: str | Path) -> Done:
-        done = harmonium("train", *QUICK, *arguments)
+        of_file = any(Path(argument).suffix for argument in arguments[:1])
+        done = harmonium("train", *(QUICK_OF_FILES if of_file else QUICK), *arguments)
         assert done.code == 0, done.err
         return done
 

@@ -182,8 +182,8 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
         "--hidden -3": "--hidden is -3; pass 1 or more",
         "--learning-rate -0.1": "--learning-rate is -0.1; pass 0 or a positive number",
         "--learning-rate nan": "--learning-rate is nan; pass 0 or a positive number",
-        "--batch-size 2000": "--batch-size is 2000, but digits:train has 1297 training rows; "
-        "pass 1 to 1297",
+        "--batch-size 2000": "--batch-size is 2000, but digits:train+validation has 1547 training "
+        "rows; pass 1 to 1547",
         "--batch-size 0": "--batch-size is 0; pass 1 or more",
         "--epochs 0": "--epochs is 0; pass 1 or more",
         "--sweeps 0": "--sweeps is 0; pass 1 or more",
@@ -192,7 +192,7 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
         "--every 0": "--every is 0; pass 1 or more updates",
         "--checkpoint-every -1": "--checkpoint-every is -1; pass 0 or more seconds",
         "--momentum 1": "--momentum is 1.0; pass a number from 0 to below 1",
-        "--average 1": "--average is 1.0; pass a number between 0 and 1",
+        "--average 1": "--average is 1.0; pass a decay from 0, for no average, to below 1",
         "--l1 -1": "--l1 is -1.0; pass 0 or a positive number",
         "--l2 inf": "--l2 is inf; pass 0 or a positive number",
         "--weight-std -1": "--weight-std is -1.0; pass 0 or a positive number",
@@ -221,6 +221,12 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
 )
 def test_options_that_cannot_be(options: str, said: str, refused: Refused) -> None:
     assert said in refused("train", *options.split())
+
+
+def test_validation_rows_of_a_file(refused: Refused) -> None:
+    csv("mine.csv", zeros_and_ones())
+    message = refused("train", "mine.csv", "--validation")
+    assert "mine has no validation rows of its own; --held-out takes a share" in message
 
 
 @pytest.mark.parametrize(
@@ -374,7 +380,7 @@ def test_data_that_have_changed_since(refused: Refused) -> None:
         "--hidden 300": "--hidden 300 contradicts the run run, whose --hidden is 8",
         "--learning-rate 0.5": "--learning-rate 0.5 contradicts",
         "--method cd": "whose --method is pcd",
-        "--average 0.9": "--average 0.9 contradicts the run run, which was begun without",
+        "--average 0.9": "--average 0.9 contradicts the run run, whose --average is 0.999",
         "--learn-precision": "--learn-precision contradicts the run run, which was begun without",
         "--no-standardize": "--no-standardize contradicts the run run, which was begun without",
         "--epochs 1": "--epochs is 1, but run has seen 3 epochs already",

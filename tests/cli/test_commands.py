@@ -46,8 +46,8 @@ def archive(path: Path) -> dict[str, np.ndarray]:
 def test_training_leaves_a_run_directory_and_a_summary(tmp_path: Path) -> None:
     done = ran("train", "--hidden", "8", "--epochs", "2", "--threads", "1", "--no-tensorboard")
     run = tmp_path / "runs/digits"
-    assert "digits:train" in done.out and "250 held out" in done.out
-    assert "epoch 2 · update 26 · pseudo-log-likelihood" in done.out
+    assert "1,547 rows of digits:train+validation, 250 held out" in done.out
+    assert "epoch 2 · update 32 · pseudo-log-likelihood" in done.out
     for said in ("trained for", "runs/digits/model.safetensors", "harmonium sample runs/digits"):
         assert said in done.out
     assert {path.name for path in run.iterdir()} == {
@@ -56,7 +56,7 @@ def test_training_leaves_a_run_directory_and_a_summary(tmp_path: Path) -> None:
     names = ("filters", "samples", "reconstructions", "learning-curves", "weights")
     for name in (*names, "hidden-activity"):
         assert_shows_something(run / f"figures/{name}.png")
-    assert [path.name for path in (run / "figures/filters").iterdir()] == ["update-000000026.png"]
+    assert [path.name for path in (run / "figures/filters").iterdir()] == ["update-000000032.png"]
     rbm = checkpoint.load_model(run / "model.safetensors")
     assert (rbm.visible.n, rbm.hidden.n) == (64, 8)
 
@@ -65,7 +65,8 @@ def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
     """One job behind two doors: the same options in Python end in the same bits."""
     from harmonium import RBM, Binary, Gibbs, Minibatches, Penalties, TrainingState, training
 
-    train("--epochs", "2", "--seed", "3", "--sweeps", "2", "--chains", "70", "--out", "run")
+    options = ("--seed", "3", "--sweeps", "2", "--chains", "70")
+    train(*options, "--epochs", "2", "--out", "run")
     data, _, _ = datasets.load("digits").split()
     rbm = RBM(Binary(64), Binary(8)).init_from_data_(data, seed=3)
     batches = Minibatches(data, 100)
@@ -75,7 +76,8 @@ def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
         n_chains=70,
         learning_rate=0.4,
         schedule=lambda optimizer: training.linear_to_zero(optimizer, 2 * len(batches)),
-        penalties=Penalties(l2=2e-4),
+        penalties=Penalties(l1=3e-5, l2=1e-4),
+        average_decay=0.999,
         seed=3,
     )
     for update in training.updates(state, batches, epochs=2):
@@ -83,7 +85,7 @@ def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
             state.sampler = Gibbs(sweeps=3)
     kept = checkpoint.load_model(tmp_path / "run/model.safetensors")
     for name, parameter in kept.named_parameters():
-        assert torch.equal(parameter, rbm.get_parameter(name)), name
+        assert torch.equal(parameter, state.model.get_parameter(name)), name
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,18 @@ def test_grey_pictures_are_made_black_and_white_unless_somebody_says_otherwise()
         for name in ("default", "grey")
     }
     assert kept == {"default": "Threshold", "grey": "Scaled"}
+
+
+def test_validation_rows_are_trained_on_unless_somebody_holds_them_out() -> None:
+    quick = ("--hidden", "8", "--epochs", "1", "--no-figures", "--no-tensorboard")
+    done = ran("train", *quick, "--out", "all")
+    assert "1,547 rows of digits:train+validation, 250 held out" in done.out
+    done = ran("train", *quick, "--validation", "--out", "some")
+    assert "1,297 rows of digits:train, 250 held out" in done.out
+    kept = (json.loads(Path(name, "config.json").read_text())["data"] for name in ("all", "some"))
+    watched = [of["held_out_fingerprint"] for of in kept]
+    whole = datasets.load("digits").binarize()
+    assert watched == [whole.part(name).fingerprint() for name in ("test", "validation")]
 
 
 def test_a_second_run_gets_a_name_of_its_own(train: Train, tmp_path: Path) -> None:
@@ -248,8 +262,8 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path: Path) -> None:
     os.close(leader)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert process.exitcode == 0, text
-    assert re.search(r"training .*\d+/520 updates · \d:\d\d:\d\d · [\d:-]+ left", text), text
-    assert "epoch 40 · update 520" in text
+    assert re.search(r"training .*\d+/640 updates · \d:\d\d:\d\d · [\d:-]+ left", text), text
+    assert "epoch 40 · update 640" in text
 
 
 # sample

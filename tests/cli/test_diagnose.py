@@ -55,7 +55,7 @@ def test_a_diagnosis_is_a_table_advice_numbers_and_a_page(run: Path) -> None:
     assert found["update"] == 39 and found["kind"] == "harmonium diagnosis"
     findings = found["findings"]
     assert (findings["n_rows"], findings["n_hidden"]) == (1297, 8)
-    assert (findings["n_training_chains"], findings["batch_size"]) == (100, 100)
+    assert (findings["n_training_chains"], findings["batch_size"]) == (500, 100)
     assert findings["mixing"]["n_chains"] == 10 and findings["mixing"]["n_warmup"] == 51
     assert findings["not_measured"] == {}
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -51,8 +51,9 @@ def model(run: Path) -> RBM:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with more hidden units than can be enumerated, to be read only."""
     path = tmp_path_factory.mktemp("runs") / "large"
-    options = ("--hidden", "24", "--epochs", "1", "--no-figures", "--no-tensorboard")
-    done = harmonium("train", *options, "--threads", "1", "--out", path)
+    options = ("--hidden", "24", "--validation", "--epochs", "1", "--threads", "1")
+    quiet = ("--no-figures", "--no-tensorboard")
+    done = harmonium("train", *options, *quiet, "--out", path)
     assert done.code == 0, done.err
     return path
 
@@ -177,7 +178,7 @@ def test_what_cannot_be_evaluated_is_refused(run: Path, refused: Refused) -> Non
     message = refused("evaluate", run, "--rows", "100000")
     assert "--rows is 100000, but digits:test has" in message
     message = refused("evaluate", run, "--binarize", "half")
-    assert "--binarize is 'half'; pass a threshold such as 0.5, or `stochastic`" in message
+    assert "--binarize is 'half'; pass a threshold such as 0.5, `stochastic`, or `none`" in message
     assert "--chains" in refused("evaluate", run, "--chains", "1", code=2)
     assert "--temperatures" in refused("evaluate", run, "--temperatures", "1", code=2)
     assert "does not exist" in refused("evaluate", "nowhere")

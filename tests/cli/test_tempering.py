@@ -29,7 +29,8 @@ def ran(*arguments: str | Path) -> Done:
 @pytest.fixture
 def tempered(train: Train) -> Path:
     """A run of three epochs with a ladder that has adapted."""
-    train("--sampler", "tempering", "--epochs", "9", "--every", "13", "--out", "tempered")
+    options = ("--sampler", "tempering", "--chains", "100")
+    train(*options, "--epochs", "9", "--every", "13", "--out", "tempered")
     return Path("tempered")
 
 
@@ -47,7 +48,7 @@ def test_a_tempered_run_says_so_and_watches_its_ladder(tempered: Path) -> None:
 def test_a_tempered_run_that_is_taken_up_is_bit_identical(
     temperatures: tuple[str, ...], train: Train
 ) -> None:
-    options = ("--sampler", "tempering", *temperatures)
+    options = ("--sampler", "tempering", "--chains", "100", *temperatures)
     train(*options, "--epochs", "12", "--schedule", "constant", "--out", "whole")
     train(*options, "--epochs", "5", "--schedule", "constant", "--out", "parts")
     ran("resume", "parts", "--epochs", "12", "--no-figures", "--no-tensorboard", *options)
@@ -57,7 +58,8 @@ def test_a_tempered_run_that_is_taken_up_is_bit_identical(
 
 
 def test_temperatures_that_are_asked_for_are_kept(train: Train) -> None:
-    train("--sampler", "tempering", "--temperatures", "5", "--epochs", "9")
+    options = ("--sampler", "tempering", "--chains", "20")
+    train(*options, "--temperatures", "5", "--epochs", "9")
     state = checkpoint.load("runs/digits/checkpoints/update-000000117.safetensors")
     assert state.chains is not None and state.chains.replicas is not None
     assert state.chains.replicas.n_levels == 5

@@ -68,7 +68,15 @@ def load_data(
                 f"--held-out is for data without parts of their own, and {data.name} has "
                 f"{', '.join(data.parts)}; leave it out"
             )
-        train, held_out = data.part("train"), data.part("validation")
+        if options.validation:
+            train, held_out = data.part("train"), data.part("validation")
+        else:
+            train, held_out = data.join("train", "validation"), data.part("test")
+    elif options.validation:
+        raise ValueError(
+            f"--validation is for named sets, and {data.name} has no validation rows of its own; "
+            "--held-out takes a share of the rows"
+        )
     elif options.held_out:
         train, held_out = data.split_randomly_(options.held_out, options.seed)
     else:
@@ -176,7 +184,7 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
             sparsity_target=options.sparsity_target,
             sparsity_cost=options.sparsity_cost,
         ),
-        average_decay=options.average,
+        average_decay=options.average or None,
         seed=options.seed,
     )
 

@@ -70,6 +70,12 @@ class TrainingOptions:
         "Share of a file's rows to watch and not train on; named sets have their own.",
         panel="Data",
     )
+    validation: bool = _option(
+        False,
+        "Watch the validation rows of a named set, and do not train on them. Without it training "
+        "takes them, too, and watches the test rows, which decide nothing.",
+        panel="Data",
+    )
     method: Literal["pcd", "cd"] = _option(
         "pcd",
         "Persistent chains (pcd), or chains that start at the data in each update (cd).",
@@ -130,7 +136,7 @@ class TrainingOptions:
         panel="Training",
         shown=f"about {defaults.N_UPDATES:,} updates",
     )
-    l1: float = _option(defaults.L1, "L1 penalty on the weights.", panel="Training")
+    l1: float = _option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
     l2: float = _option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
     sparsity_target: float | None = _option(
         defaults.SPARSITY_TARGET, "Mean activity to draw binary hidden units to.", panel="Training"
@@ -138,10 +144,10 @@ class TrainingOptions:
     sparsity_cost: float = _option(
         defaults.SPARSITY_COST, "Strength of that pull.", panel="Training"
     )
-    average: float | None = _option(
-        defaults.AVERAGE_DECAY,
-        "Keep an exponential moving average of the parameters with this decay (such as 0.999); "
-        "it becomes the model.",
+    average: float = _option(
+        defaults.RUN_AVERAGE_DECAY,
+        "Keep an exponential moving average of the parameters with this decay, which becomes the "
+        "model; 0 for none.",
         panel="Training",
     )
     seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
@@ -160,10 +166,14 @@ class TrainingOptions:
             raise ValueError(f"--held-out is {self.held_out}; pass a share from 0 to below 1")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"--momentum is {self.momentum}; pass a number from 0 to below 1")
-        for name in ("average", "sparsity_target"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
-                raise ValueError(f"{flag(name)} is {value}; pass a number between 0 and 1")
+        if not 0 <= self.average < 1:
+            raise ValueError(
+                f"--average is {self.average}; pass a decay from 0, for no average, to below 1"
+            )
+        if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
+            raise ValueError(
+                f"--sparsity-target is {self.sparsity_target}; pass a number between 0 and 1"
+            )
         if (self.sparsity_target is None) != (self.sparsity_cost == 0):
             raise ValueError(
                 "--sparsity-target and --sparsity-cost go together; pass both or neither"

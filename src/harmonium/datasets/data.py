@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -244,6 +245,21 @@ class Data:
 
     def part(self, name: str) -> Data:
         """Return a named part, in the same memory."""
+        return self.join(name)
+
+    def join(self, *names: str) -> Data:
+        """Return named parts that follow each other as one, in the same memory."""
+        ranges = [self._rows_of(name) for name in names]
+        if not ranges or any(a.stop != b.start for a, b in pairwise(ranges)):
+            raise ValueError(
+                f"the parts {', '.join(names)} of {self.name} do not follow each other; pass parts "
+                f"in their order, which is {', '.join(self.parts)}"
+            )
+        return self._rows_only(
+            f"{self.name}:{'+'.join(names)}", slice(ranges[0].start, ranges[-1].stop)
+        )
+
+    def _rows_of(self, name: str) -> range:
         if name not in self.parts:
             near = difflib.get_close_matches(name, self.parts, n=1)
             raise ValueError(
@@ -251,8 +267,7 @@ class Data:
                 + (f"; did you mean {near[0]!r}? " if near else "; ")
                 + (f"Its parts are {', '.join(self.parts)}" if self.parts else "it has no parts")
             )
-        rows = self.parts[name]
-        return self._rows_only(f"{self.name}:{name}", slice(rows.start, rows.stop))
+        return self.parts[name]
 
     def split(self) -> tuple[Data, ...]:
         """Return all named parts, in their order."""
