@@ -226,7 +226,7 @@ def test_options_that_cannot_be(options: str, said: str, refused: Refused) -> No
 def test_validation_rows_of_a_file(refused: Refused) -> None:
     csv("mine.csv", zeros_and_ones())
     message = refused("train", "mine.csv", "--validation")
-    assert "mine has no validation rows of its own; --held-out takes a share" in message
+    assert "mine.csv has no validation rows of its own; --held-out takes a share" in message
 
 
 @pytest.mark.parametrize(
