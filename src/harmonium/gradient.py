@@ -127,7 +127,8 @@ class CenteredGradient(Gradient):
             visible, hidden = data.means
             self.visible_offset = visible["bias"].clone()
             self.hidden_offset = hidden["bias"].clone()
-        _write_means(rbm, data, chains, scale, biases=False)
+        if len(data.visible) + len(data.hidden) > 2:  # there are parameters beside the biases
+            _write_means(rbm, data, chains, scale, biases=False)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
         kernels.centred_gradient_(
             _grad(rbm.weights),
@@ -142,7 +143,7 @@ class CenteredGradient(Gradient):
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         # centring passes on what is not finite, from visible biases to weights to hidden biases
         own = [rbm.hidden.bias]
-        own += [x.log_precision for x in (rbm.visible, rbm.hidden) if isinstance(x, Gaussian)]
+        own += [x.log_precision for x in (rbm.visible, rbm.hidden) if type(x) is Gaussian]
         return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
@@ -223,10 +224,11 @@ class Penalties:
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             _grad(rbm.hidden.bias).add_(pull)
             _grad(rbm.weights).addr_(visible["bias"], pull)
-        if isinstance(rbm.visible, Gaussian) and rbm.visible.log_precision.requires_grad:
+        units = rbm.visible
+        if type(units) is Gaussian and units.log_precision.requires_grad:
             half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-            by_log_precision = _grad(rbm.visible.log_precision)
-            by_log_precision.add_(rbm.visible.precision, alpha=half).clamp_(-limit, limit)
+            by_log_precision = _grad(units.log_precision)
+            by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""

@@ -286,12 +286,15 @@ def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
 
 
 def _draw(
-    serial: Any, parallel: Any, x: Tensor, arguments: tuple[Any, ...], stream: Stream
+    serial: Any,
+    parallel: Any,
+    states: np.ndarray[Any, Any],
+    arguments: tuple[Any, ...],
+    stream: Stream,
 ) -> None:
     """Run a kernel on this thread or on as many as torch uses for its products."""
-    states = array(x)
-    rows = x.shape[0]
-    n_blocks = min(worthwhile_threads(x.numel()), rows)
+    rows = len(states)
+    n_blocks = min(worthwhile_threads(states.size), rows)
     if n_blocks <= 1:
         serial(states, *arguments, 0, rows, *stream.take())
     else:
@@ -300,27 +303,30 @@ def _draw(
 
 def uniform_(out: Tensor, stream: Stream) -> None:
     """Fill ``out`` with uniform numbers in (0, 1)."""
-    _draw(_uniform_rows, _uniform_blocks, out, (), stream)
+    _draw(_uniform_rows, _uniform_blocks, array(out), (), stream)
 
 
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(inputs + bias), else 0."""
-    kind = array(inputs).dtype.type
-    _draw(_binary_rows, _binary_blocks, inputs, (row_major(bias), kind(1), kind(0)), stream)
+    states = array(inputs)
+    kind = states.dtype.type
+    _draw(_binary_rows, _binary_blocks, states, (row_major(bias), kind(1), kind(0)), stream)
 
 
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
-    kind = array(inputs).dtype.type
-    _draw(_binary_rows, _binary_blocks, inputs, (row_major(bias), kind(2), kind(-1)), stream)
+    states = array(inputs)
+    kind = states.dtype.type
+    _draw(_binary_rows, _binary_blocks, states, (row_major(bias), kind(2), kind(-1)), stream)
 
 
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
     """Normal states of mean (inputs + bias) / precision and variance 1 / precision."""
     by_column = row_major(bias), row_major(precision)
-    _draw(_gaussian_rows, _gaussian_blocks, inputs, by_column, stream)
+    _draw(_gaussian_rows, _gaussian_blocks, array(inputs), by_column, stream)
 
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
-    _draw(_categorical_rows, _categorical_blocks, inputs, (row_major(bias), n_categories), stream)
+    arguments = row_major(bias), n_categories
+    _draw(_categorical_rows, _categorical_blocks, array(inputs), arguments, stream)
