@@ -230,7 +230,8 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     grows = options.method == "pcd" and options.sampler == "gibbs"
     sweeps = max(options.sweeps, defaults.FINAL_SWEEPS) if grows else options.sweeps
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
-    epochs = max(1, round(defaults.N_UPDATES / len(batches)))
+    # few rows that are seen too often are learnt by heart
+    epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
     return dataclasses.replace(
         options,
         batch_size=batches.batch_size,

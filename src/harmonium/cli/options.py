@@ -134,7 +134,7 @@ class TrainingOptions:
         None,
         "Passes over the training rows.",
         panel="Training",
-        shown=f"about {defaults.N_UPDATES:,} updates",
+        shown=f"about {defaults.N_UPDATES:,} updates, but {defaults.MOST_EPOCHS} epochs at most",
     )
     l1: float = _option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
     l2: float = _option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
