@@ -529,7 +529,7 @@ BAD_CALLS = {
     "rows without metrics": (
         lambda: plots.learning_curves([{"update": 1, "seconds": 2.0}]),
         "no row has a metric that is drawn; the first row has seconds, update, and drawn are "
-        "pseudo_log_likelihood, held_out_pseudo_log_likelihood",
+        "log_likelihood, held_out_log_likelihood, pseudo_log_likelihood",
     ),
     "a row with NaN": (
         lambda: plots.learning_curves(

@@ -6,6 +6,7 @@ chains and averages); everything else is JSON in the file's metadata.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
+from harmonium.likelihood import Population
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
@@ -94,6 +96,11 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
         tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
     tensors |= {f"penalties.{name}": tensor for name, tensor in state.penalties.state().items()}
+    population = state.population
+    if population is not None:
+        tensors |= _tensors(population.model, "population.model.")
+        tensors["population.visible"] = population.visible
+        tensors["population.log_weights"] = population.log_weights
     names: dict[Tensor, str] = {parameter: name for name, parameter in state.rbm.named_parameters()}
     numbers: dict[str, dict[str, Any]] = {}
     for parameter, values in state.optimizer.state.items():
@@ -123,11 +130,13 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
-        "stream": {
-            "seed": state.stream.seed,
-            "purpose": int(state.stream.purpose),
-            "rank": state.stream.rank,
-            "position": state.stream.position,
+        "stream": _of_stream(state.stream),
+        "population": None
+        if population is None
+        else {
+            "base_log_z": population.base_log_z,
+            "base_variance": population.base_variance,
+            "stream": _of_stream(population.stream),
         },
         "seed": state.seed,
         "update": state.update,
@@ -174,12 +183,15 @@ def load(
         gradient=_make(_GRADIENTS, config["gradient"], _below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
-        stream=Stream(**config["stream"] | {"purpose": Purpose(config["stream"]["purpose"])}),
+        stream=_make_stream(config["stream"]),
         seed=config["seed"],
         schedule=_make_schedule(trained, config["schedule"], schedule),
         average=_make_rbm(config["rbm"], average).to(device) if average else None,
         average_decay=config["average_decay"],
         update=config["update"],
+        population=_make_population(
+            config["rbm"], config.get("population"), _below("population.", tensors)
+        ),
     )
 
 
@@ -298,6 +310,31 @@ def _make_chains(rbm: RBM, tensors: Mapping[str, Tensor], swaps: int | None) -> 
     if swaps is None:
         return ChainState(tensors["visible"], tensors["hidden"])
     return ChainState.of_replicas(Replicas.from_tensors(rbm, tensors, swaps))
+
+
+def _of_stream(stream: Stream) -> dict[str, int]:
+    return dataclasses.asdict(stream) | {"purpose": int(stream.purpose)}
+
+
+def _make_stream(config: Mapping[str, int]) -> Stream:
+    return Stream(config["seed"], Purpose(config["purpose"]), config["rank"], config["position"])
+
+
+def _make_population(
+    rbm: Mapping[str, Any], config: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]
+) -> Population | None:
+    """What followed log Z; runs of before harmonium did have none, and begin one."""
+    if config is None:
+        return None
+    visible = tensors["visible"]
+    return Population(
+        model=_make_rbm(rbm, _below("model.", tensors)).to(visible.device).requires_grad_(False),
+        visible=visible,
+        log_weights=tensors["log_weights"],
+        base_log_z=config["base_log_z"],
+        base_variance=config["base_variance"],
+        stream=_make_stream(config["stream"]),
+    )
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:

@@ -166,17 +166,23 @@ def choose_reporter(as_json: bool, total: int = 0, done: int = 0) -> Reporter:
     return PlainReporter()
 
 
+LABELS = {
+    "log_likelihood": "log-likelihood",
+    "pseudo_log_likelihood": "pseudo-log-likelihood",
+    "reconstruction_error": "reconstruction error",
+}
+"""What a person calls the numbers that tell most, the best first."""
+
+
 def describe(row: Mapping[str, float]) -> str:
     """One row as a line for a person."""
     parts = [f"epoch {row['epoch']:g}", f"update {int(row['update']):,}"]
-    for key, label, form in (
-        ("pseudo_log_likelihood", "pseudo-log-likelihood", "{:.2f}"),
-        ("reconstruction_error", "reconstruction error", "{:.2f}"),
-    ):
+    likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
+    for key in (likelihood, "reconstruction_error"):
         if key in row:
-            text = f"{label} {form.format(row[key])}"
+            text = f"{LABELS[key]} {row[key]:.2f}"
             if f"held_out_{key}" in row:
-                text += f" (held-out {form.format(row[f'held_out_{key}'])})"
+                text += f" (held-out {row[f'held_out_{key}']:.2f})"
             parts.append(text)
     if "free_energy_gap" in row:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")

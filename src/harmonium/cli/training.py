@@ -23,6 +23,7 @@ from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
+    LABELS,
     Reporter,
     choose_reporter,
     download_progress,
@@ -190,7 +191,9 @@ def _go_on(
     total = options.epochs * len(batches)
     late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
-    monitor = training.default_monitor(state, batches, held_out, every)
+    monitor = training.default_monitor(state, batches, held_out, every, total)
+    if not watching.log_likelihood:
+        monitor.following = None
     watch = training.Watch(monitor, every, batches, last=total)
     image_shape = figures.picture_shape(state.rbm, batches.data.image_shape)
     began = saved = time.monotonic()
@@ -271,13 +274,14 @@ def _summarise(
 ) -> None:
     rows = run.rows()
     last = rows[-1] if rows else {}
-    if "pseudo_log_likelihood" in last:
-        name, key = "pseudo-log-likelihood", "pseudo_log_likelihood"
-    else:
-        name, key = "reconstruction error", "reconstruction_error"
-    if key in last:
+    key = next((key for key in LABELS if key in last), None)
+    if key is not None:
         held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
-        reporter.say(f"{name} {last[key]:.2f} on training rows{held}; trained for {seconds:.0f} s")
+        unit = " nats" if "likelihood" in key else ""
+        reporter.say(
+            f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{held}; trained for "
+            f"{seconds:.0f} s"
+        )
     reporter.say(f"model     {run.model_path}")
     if n_pictures:
         reporter.say(

@@ -42,9 +42,7 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
     rbm.visible.check_width(v, "visible")
     rbm.visible.check(v, "visible")
-    if rbm.visible.states is None:
-        return
-    n_between = sum(_between_states(rbm.visible, rows) for rows in v.split(_ROWS_AT_ONCE))
+    n_between = _between_states(rbm.visible, v)
     if n_between:
         raise ValueError(
             f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, and "
@@ -53,12 +51,21 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
 
 
+def are_states(units: Units, v: Tensor) -> bool:
+    """Whether discrete units are all in one of their states; grey values are between them."""
+    return _between_states(units, v) == 0
+
+
 def _between_states(units: Units, v: Tensor) -> int:
     """How many discrete units are in none of their states."""
-    assert units.states is not None
-    v = v.to(units.states)
-    nearest = units.states[nearest_states(units, v)].flatten(-2)
-    return int((v != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+    if units.states is None:
+        return 0
+    n = 0
+    for rows in v.split(_ROWS_AT_ONCE):
+        rows = rows.to(units.states)
+        nearest = units.states[nearest_states(units, rows)].flatten(-2)
+        n += int((rows != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+    return n
 
 
 def nearest_states(units: Units, x: Tensor) -> Tensor:

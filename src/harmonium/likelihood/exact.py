@@ -146,6 +146,16 @@ def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
     return min(counts) <= most if counts else _are_gaussian(rbm)
 
 
+def is_normalisable(rbm: RBM) -> bool:
+    """Whether the model has a log Z: finite parameters and, of two Gaussian layers, a joint law."""
+    try:
+        check_finite(rbm)
+        check_normalisable(rbm)
+    except ValueError:
+        return False
+    return True
+
+
 @torch.no_grad()
 def check_normalisable(rbm: RBM) -> None:
     """Refuse two Gaussian layers whose joint precision is not positive definite.
