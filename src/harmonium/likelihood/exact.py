@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from harmonium.gradient import grad_buffer
 from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
@@ -134,9 +135,10 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
     }
     for layer, (of_rows, of_model) in data.items():
         for name, statistic in of_rows.items():
-            _set_grad(layer.get_parameter(name), scale * (of_model[name] - statistic.mean(0)))
+            grad = grad_buffer(layer.get_parameter(name))
+            grad.copy_(scale * (of_model[name] - statistic.mean(0)))
     products = v.T @ data[rbm.hidden][0]["bias"] / len(v)
-    _set_grad(rbm.weights, scale * (moments.products - products))
+    grad_buffer(rbm.weights).copy_(scale * (moments.products - products))
     return log_likelihood(model, v, moments.log_z).mean().item()
 
 
@@ -165,12 +167,6 @@ def _in_float64(rbm: RBM) -> RBM:
 
 def _are_gaussian(rbm: RBM) -> bool:
     return isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
-
-
-def _set_grad(parameter: nn.Parameter, value: Tensor) -> None:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    parameter.grad.copy_(value)
 
 
 def _enumerated_moments(model: Enumeration) -> Moments:
