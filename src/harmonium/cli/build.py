@@ -55,12 +55,35 @@ def load_data(
     Raises
     ------
     OSError, ValueError
+        If the data cannot be found or read, or cannot be encoded, or have no such parts.
+    """
+    return split_data(options, read_data(options, progress))
+
+
+def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.quiet) -> Data:
+    """All rows, encoded as far as that needs no statistics of the training rows.
+
+    Raises
+    ------
+    OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
     data = datasets.load(options.data, progress=progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width)
-    data = _encode(data, options)
+    return _encode(data, options)
+
+
+def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows of what `read_data` returns, in the same memory.
+
+    Rows without parts of their own change their order.
+
+    Raises
+    ------
+    ValueError
+        If the data have no such parts, or cannot be split or encoded.
+    """
     held_out: Data | None
     if data.parts:
         if options.held_out != defaults.HELD_OUT:

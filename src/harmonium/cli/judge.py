@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from harmonium import datasets, defaults, kernels, likelihood
+from harmonium import defaults, kernels, likelihood
 from harmonium.cli import build
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
@@ -122,8 +122,8 @@ def _load(
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
     with download_progress() as progress:
-        train, held_out = build.load_data(options, progress)
-        whole = datasets.load(options.data, progress=progress)
+        whole = build.read_data(options, progress)
+    train, held_out = build.split_data(options, whole)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:
