@@ -78,7 +78,7 @@ def run(
         "binarized": _binarized(data),
         "temperatures": None if found.is_exact else n_temperatures,
         "seed": seed,
-        "update": _update(trained),
+        "update": trained.update,
         "seconds": round(time.monotonic() - began, 1),
     }
     reporter.say(f"rows            {_rows(found, data)}")
@@ -235,8 +235,3 @@ def _binarized(data: Data) -> str | None:
         case Stochastic():
             return "binarised stochastically"
     return None
-
-
-def _update(trained: Trained) -> int | None:
-    checkpoints = trained.run.checkpoints()
-    return trained.run.update_of(checkpoints[-1]) if checkpoints else None
