@@ -145,7 +145,7 @@ def _bounds(trained: Trained) -> dict[str, tuple[float, float]]:
     A file that holds something else is none of this command's business.
     """
     try:
-        content = json.loads((trained.run.path / "likelihood.json").read_text(encoding="utf-8"))
+        content = json.loads(trained.run.likelihood_path.read_text(encoding="utf-8"))
         results = content["results"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
