@@ -27,7 +27,7 @@ from harmonium.cli import build
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
-from harmonium.files import write_whole
+from harmonium.files import write_json
 from harmonium.likelihood import Computation, LogLikelihood
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary
@@ -87,8 +87,7 @@ def run(
     for warning in found.warnings:
         reporter.say(f"warning         {warning}")
     results[data.name] = result
-    text = json.dumps({"format": FORMAT, "results": results}, indent=2, allow_nan=False)
-    write_whole(trained.run.likelihood_path, (text + "\n").encode())
+    write_json(trained.run.likelihood_path, {"format": FORMAT, "results": results})
     reporter.say(f"kept in         {trained.run.likelihood_path}")
     reporter.finish({"kept_in": str(trained.run.likelihood_path), **result})
 
