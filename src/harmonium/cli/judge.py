@@ -5,21 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
@@ -38,7 +28,6 @@ FORMAT = 1
 """Version of ``likelihood.json``."""
 
 _BLOCK = 1000  # rows encoded at a time
-_SECONDS_BETWEEN_REFRESHES = 0.1
 
 
 def run(
@@ -162,33 +151,10 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
 
 def _watch(computation: Computation[LogLikelihood], as_json: bool) -> LogLikelihood:
     """Make the computation, with a bar on a terminal."""
-    if as_json or not sys.stdout.isatty():
-        return computation.result()
-    with Progress(
-        TextColumn("evaluating"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("·"),
-        TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        auto_refresh=False,
-    ) as progress:
-        task = progress.add_task("evaluating", total=computation.n_steps)
-        for done in _now_and_then(computation):
-            progress.update(task, completed=done, refresh=True)
+    with choose_reporter(as_json, computation.n_steps, doing="evaluating") as reporter:
+        for done in computation:
+            reporter.update(done)
     return computation.result()
-
-
-def _now_and_then(computation: Computation[Any]) -> Iterator[int]:
-    """Of the steps made, a few a second and the last."""
-    shown = 0.0
-    for done in computation:
-        now = time.monotonic()
-        if now - shown > _SECONDS_BETWEEN_REFRESHES or done == computation.n_steps:
-            shown = now
-            yield done
 
 
 def _described(found: LogLikelihood) -> dict[str, Any]:
