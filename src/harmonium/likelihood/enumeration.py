@@ -72,9 +72,9 @@ class Enumeration:
 
     def log_z(self) -> float:
         """Log of the sum over all states, nats."""
-        return (
-            torch.stack([log_p.logsumexp(0) for log_p in self._log_weights()]).logsumexp(0).item()
-        )
+        # numbers, not tensors: one small tensor kept a block pins the blocks' memory around it
+        sums = [log_p.logsumexp(0).item() for log_p in self._log_weights()]
+        return torch.tensor(sums, dtype=torch.float64).logsumexp(0).item()
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """States, what the other layer receives, and log of their weights with that summed out."""
