@@ -46,9 +46,11 @@ def exact_log_z(rbm: RBM) -> LogZ:
     """Log of the partition function of a small model, nats.
 
     Takes time in proportion to the states of the smaller layer times the columns of the other
-    one: on one core of an AMD Zen 3 some 2.5 ns each where that is binary or spin, and 12 to 14 ns
-    where it is Gaussian or categorical. So 25 binary units against 784 take a minute or two, and
-    20 some seconds. Memory is below 100 MB whatever the size.
+    one: on one core of an AMD Zen 3 some 1.5 to 2.5 ns each where that is binary or spin, and 12 to
+    25 ns where it is Gaussian or categorical. So 25 binary units against 784 take a minute or two
+    (40 to 55 s of a core), and 20 a second or two. Memory hardly grows with the states, but with
+    the columns of the other layer: 25 binary units against 784 took 50 MB, and 16 against 10,000
+    took 180 MB.
 
     Parameters
     ----------
@@ -92,8 +94,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
 def exact_moments(rbm: RBM) -> Moments:
     """Expected statistics of both layers and of their products, under the model.
 
-    Takes 25 to 35 ns for each state and column, ten times as long as `exact_log_z` does at best,
-    and as little memory; the errors are the same.
+    Takes 20 to 35 ns for each state and column, ten times as long as `exact_log_z` does at best,
+    and more memory: 22 binary units against 784 took 140 MB. The errors are the same.
     """
     check_finite(rbm)
     model = _in_float64(rbm)
