@@ -1,4 +1,4 @@
-"""What has a likelihood at all: finite parameters, and rows that are states."""
+"""What has a likelihood: finite parameters, rows that are states. And what an estimate needs."""
 
 from __future__ import annotations
 
@@ -54,6 +54,18 @@ def check_states(rbm: RBM, v: Tensor) -> None:
 def are_states(units: Units, v: Tensor) -> bool:
     """Whether discrete units are all in one of their states; grey values are between them."""
     return _between_states(units, v) == 0
+
+
+def check_n_chains(n_chains: int) -> None:
+    """Refuse so few chains that an estimate by them has no standard error.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2.
+    """
+    if n_chains < 2:
+        raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
 
 
 def _between_states(units: Units, v: Tensor) -> int:

@@ -240,20 +240,14 @@ class _Between:
 
     def __init__(self, base: Units, target: Units) -> None:
         self.units = copy.deepcopy(target)
-        self._ends = [
-            (name, now, a, b)
-            for (name, now), a, b in zip(
-                self.units.named_parameters(), base.parameters(), target.parameters(), strict=True
-            )
-        ]
+        self._ends = base, target
 
     def move_to(self, t: float) -> None:
-        """Interpolate the natural parameters; a positive one is kept as its logarithm."""
-        for name, now, a, b in self._ends:
-            if name.startswith("log_"):
-                torch.lerp(a.exp(), b.exp(), t, out=now).log_()
-            else:
-                torch.lerp(a, b, t, out=now)
+        """Interpolate the natural parameters."""
+        base, target = self._ends
+        a, b = base.precision, target.precision
+        precision = None if a is None or b is None else torch.lerp(a, b, t)
+        self.units.set_natural_(torch.lerp(base.bias, target.bias, t), precision)
 
 
 @torch.no_grad()
