@@ -243,11 +243,16 @@ class _Between:
         self._ends = base, target
 
     def move_to(self, t: float) -> None:
-        """Interpolate the natural parameters."""
-        base, target = self._ends
-        a, b = base.precision, target.precision
-        precision = None if a is None or b is None else torch.lerp(a, b, t)
-        self.units.set_natural_(torch.lerp(base.bias, target.bias, t), precision)
+        """At t from 0, the base, to 1, the target."""
+        interpolate_(self.units, *self._ends, t)
+
+
+def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
+    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
+    precision = None
+    if a.precision is not None and b.precision is not None:
+        precision = torch.lerp(a.precision, b.precision, t)
+    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
+from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_, interpolate_
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
@@ -147,7 +147,10 @@ class Population:
         before, now = copy.deepcopy(self.model), copy.deepcopy(self.model)
         v = self.visible
         for step in range(1, n_steps + 1):
-            _interpolate_(now, self.model, target, step / n_steps)
+            t = step / n_steps
+            torch.lerp(self.model.weights, target.weights, t, out=now.weights)
+            interpolate_(now.visible, self.model.visible, target.visible, t)
+            interpolate_(now.hidden, self.model.hidden, target.hidden, t)
             inputs = now.inputs_h_from_v(v)
             change = before.free_energy(v)
             change -= now.visible.energy(v)
@@ -175,14 +178,3 @@ class Population:
         self.visible = self.visible[chosen.to(self.visible.device)]
         self.base_log_z, self.base_variance = log_z.value, log_z.std_error**2
         self.log_weights = torch.zeros_like(self.log_weights)
-
-
-def _interpolate_(rbm: RBM, a: RBM, b: RBM, t: float) -> None:
-    """Set all natural parameters between those of two models, at t from 0 to 1."""
-    torch.lerp(a.weights, b.weights, t, out=rbm.weights)
-    layers = (rbm.visible, a.visible, b.visible), (rbm.hidden, a.hidden, b.hidden)
-    for units, first, last in layers:
-        precision = None
-        if first.precision is not None and last.precision is not None:
-            precision = torch.lerp(first.precision, last.precision, t)
-        units.set_natural_(torch.lerp(first.bias, last.bias, t), precision)
