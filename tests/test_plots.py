@@ -580,6 +580,35 @@ def test_drawing_leaves_the_settings_of_this_process_alone() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+# ---- likelihoods over time ----
+
+
+def test_bounds_over_time_are_bands_with_their_names() -> None:
+    curves = {"ours": [(60.0, -80.0, -79.0), (300.0, -70.0, -69.5)], "theirs": [(60.0, -95, -90)]}
+    ax = plots.likelihoods_over_time(curves, highlight="ours", title="Nats")
+    lower, upper, other, _ = ax.get_lines()
+    assert list(lower.get_ydata()) == [-80, -70] and list(upper.get_ydata()) == [-79, -69.5]
+    assert lower.get_color() == upper.get_color() != other.get_color()
+    assert [text.get_text() for text in ax.texts] == ["ours", "theirs"]
+    assert ax.get_title(loc="left") == "Nats"
+    assert len(ax.collections) == 2
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ({}, "no points to draw"),
+        ({"ours": []}, "no points to draw"),
+        ({"ours": [(1.0, np.nan, 2.0)]}, "ours has the point"),
+    ],
+)
+def test_bounds_that_cannot_be_drawn(
+    curves: dict[str, list[tuple[float, float, float]]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        plots.likelihoods_over_time(curves)
+
+
 # ---- speeds ----
 
 
