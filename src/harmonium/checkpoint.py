@@ -25,7 +25,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.training import TrainingState, settle
-from harmonium.units import UNIT_TYPES, Units
+from harmonium.units import from_config, to_config
 
 FORMAT = 1
 """Version of both file formats; a newer one is refused, an older one is read."""
@@ -312,23 +312,19 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
 
 def _rbm_config(rbm: RBM) -> dict[str, Any]:
     return {
-        layer: {"type": _name_in(UNIT_TYPES, units), **units.config()}
+        layer: to_config(units)
         for layer, units in (("visible", rbm.visible), ("hidden", rbm.hidden))
     }
 
 
 def _make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
-    visible, hidden = (_make_units(config[layer]) for layer in ("visible", "hidden"))
+    visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     try:
         rbm.load_state_dict(dict(tensors))
     except RuntimeError as error:
         raise ValueError(f"the file's layers do not fit its tensors: {error}") from error
     return rbm
-
-
-def _make_units(config: Mapping[str, Any]) -> Units:
-    return _make(UNIT_TYPES, config)
 
 
 def _make(
