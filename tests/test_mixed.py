@@ -159,8 +159,8 @@ class SharedNumbers(Mixed):
     """Wrong on purpose: all units of a row are drawn from the same random numbers."""
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
-        for columns, part, own in self._parts(inputs):
-            inputs[:, columns] = part.sample_(own, stream.at(stream.position))
+        for part, received, own in self._parts(inputs):
+            received.copy_(part.sample_(own, stream.at(stream.position)))
         stream.take()
         return inputs
 

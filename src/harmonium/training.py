@@ -302,9 +302,10 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(visible.statistics(batch), observed)
-    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
