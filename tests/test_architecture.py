@@ -24,6 +24,7 @@ ORDER = (
     "units",
     "rbm",
     "gradient",
+    "classification",
     "sampling",
     "datasets",
     "likelihood",
@@ -36,6 +37,7 @@ ORDER = (
     "runs",
     "report",
     "benchmark",
+    "deep",
     "cli",
 )
 DOORS = ("__init__", "__main__")

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
+from harmonium.classification import HybridGradient
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.likelihood import Population
@@ -27,7 +28,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.training import TrainingState, settle
-from harmonium.units import UNIT_TYPES, Units
+from harmonium.units import from_config, to_config
 
 FORMAT = 1
 """Version of both file formats; a newer one is refused, an older one is read."""
@@ -37,6 +38,7 @@ _PAIRS = "key-value pairs"
 _SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
 _GRADIENTS: dict[str, type[Gradient]] = {
     "CenteredGradient": CenteredGradient,
+    "HybridGradient": HybridGradient,
     "PlainGradient": PlainGradient,
 }
 
@@ -69,7 +71,12 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
     return _make_rbm(config["rbm"], tensors).to(device)
 
 
-def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+def save(
+    state: TrainingState,
+    path: str | Path,
+    extra: Mapping[str, Any] | None = None,
+    models: Mapping[str, RBM] | None = None,
+) -> None:
     """Write a checkpoint, from which a run goes on as if it had never stopped.
 
     The file is written whole or not at all; one that exists is replaced, at once.
@@ -82,16 +89,26 @@ def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None
         The file.
     extra
         What else should be kept, as JSON can hold it (`read_extra`).
+    models
+        Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    write_whole(Path(path), dumps(state, extra))
+    write_whole(Path(path), dumps(state, extra, models))
 
 
-def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes:
+def dumps(
+    state: TrainingState,
+    extra: Mapping[str, Any] | None = None,
+    models: Mapping[str, RBM] | None = None,
+) -> bytes:
     """The content of the checkpoint that `save` writes."""
     settle(state)
     tensors = _tensors(state.rbm, "rbm.")
     if state.average is not None:
         tensors |= _tensors(state.average, "average.")
+    for name, model in (models or {}).items():
+        # a file keeps no tensor under two names, and a model may be one of the run's own
+        own = _tensors(model, f"models.{name}.")
+        tensors |= {path: tensor.clone() for path, tensor in own.items()}
     if state.chains is not None:
         tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
@@ -142,6 +159,8 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
         "update": state.update,
         "extra": dict(extra or {}),
     }
+    if models:
+        config["models"] = {name: _rbm_config(model) for name, model in models.items()}
     return _serialize("checkpoint", tensors, config)
 
 
@@ -198,6 +217,15 @@ def load(
 def read_extra(path: str | Path) -> dict[str, Any]:
     """What was kept beside the run in a checkpoint (`save`'s ``extra``)."""
     return dict(_read(Path(path), "checkpoint")[1]["extra"])
+
+
+def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict[str, RBM]:
+    """The models that were kept beside the run in a checkpoint (`save`'s ``models``), by name."""
+    tensors, config = _read(Path(path), "checkpoint")
+    return {
+        name: _make_rbm(of_model, _below(f"models.{name}.", tensors)).to(device)
+        for name, of_model in config.get("models", {}).items()
+    }
 
 
 def _serialize(kind: str, tensors: dict[str, Tensor], config: dict[str, Any]) -> bytes:
@@ -349,23 +377,19 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
 
 def _rbm_config(rbm: RBM) -> dict[str, Any]:
     return {
-        layer: {"type": _name_in(UNIT_TYPES, units), **units.config()}
+        layer: to_config(units)
         for layer, units in (("visible", rbm.visible), ("hidden", rbm.hidden))
     }
 
 
 def _make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
-    visible, hidden = (_make_units(config[layer]) for layer in ("visible", "hidden"))
+    visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     try:
         rbm.load_state_dict(dict(tensors))
     except RuntimeError as error:
         raise ValueError(f"the file's layers do not fit its tensors: {error}") from error
     return rbm
-
-
-def _make_units(config: Mapping[str, Any]) -> Units:
-    return _make(UNIT_TYPES, config)
 
 
 def _make(

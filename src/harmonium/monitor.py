@@ -28,6 +28,9 @@ __all__ = ["Following", "Monitor", "Population"]
 _FLIP_CHAINS = 100
 _UNITS_PER_ROW = 8
 
+# Of one look: layers of several kinds of units take a draw for each kind.
+_MOST_DRAWS = 64
+
 # Models with no more states than these are known exactly at every look, in some milliseconds.
 _FEW_STATES = 2**12
 
@@ -125,10 +128,10 @@ class Monitor:
         """
         row: dict[str, float] = {}
         free_energy = {}
-        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=8 * update)
+        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=_MOST_DRAWS * update)
         for prefix, rows in self._rows.items():
             v = rows.to(rbm.weights.dtype)
-            if rbm.visible.states is not None:
+            if rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
                 estimate = pseudo_log_likelihood(rbm, v, stream, n_units).double()
                 row[f"{prefix}pseudo_log_likelihood"] = estimate.mean().item()

@@ -34,6 +34,9 @@ from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
 
+Look = Callable[[RBM, ChainState | None, int], Row]
+"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
 
@@ -311,9 +314,10 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(visible.statistics(batch), observed)
-    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
@@ -360,13 +364,13 @@ def _write_checked_gradient(
 
 def _can_be_recorded(state: TrainingState) -> bool:
     """Whether all that takes part is ours: other code may look at numbers, or keep count."""
-    units = UNIT_TYPES.values()
+    layers = (state.rbm.visible, state.rbm.hidden)
+    units = [kind for layer in layers for kind in (type(layer), *(of for of, _, _ in layer.kinds))]
     return (
         type(state.sampler) is Gibbs
         and type(state.gradient) in (PlainGradient, CenteredGradient)
         and type(state.penalties) is Penalties
-        and type(state.rbm.visible) in units
-        and type(state.rbm.hidden) in units
+        and all(kind in UNIT_TYPES.values() for kind in units)
     )
 
 
@@ -427,9 +431,7 @@ class Watch:
         Number of the run's last update, which gets a row whatever ``every`` is.
     """
 
-    def __init__(
-        self, monitor: Monitor | None, every: int, batches: Minibatches, last: int
-    ) -> None:
+    def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
         if every < 1:
             raise ValueError(f"every is {every}; pass 1 or more updates")
         self._monitor = monitor
@@ -468,6 +470,7 @@ class Watch:
         }
         if self._monitor is not None:
             row |= self._monitor(state.model, state.chains, state.update)
+        if isinstance(self._monitor, Monitor):
             likelihoods, state.population = self._monitor.log_likelihood(
                 state.model, state.population
             )
@@ -538,7 +541,7 @@ def run(
     epochs: int,
     every: int | None = None,
     held_out: Data | None = None,
-    monitor: Monitor | None = None,
+    monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers every so many updates.
 

@@ -68,20 +68,21 @@ def check_n_chains(n_chains: int) -> None:
         raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
 
 
-def _between_states(units: Units, v: Tensor) -> int:
+def _between_states(layer: Units, v: Tensor) -> int:
     """How many discrete units are in none of their states."""
-    if units.states is None:
-        return 0
     n = 0
-    for rows in v.split(_ROWS_AT_ONCE):
-        rows = rows.to(units.states)
-        nearest = units.states[nearest_states(units, rows)].flatten(-2)
-        n += int((rows != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+    for columns, units in layer.groups:
+        if units.states is None:
+            continue
+        for rows in v.split(_ROWS_AT_ONCE):
+            own = rows[:, columns].to(units.states)
+            nearest = units.states[nearest_states(units, own)].flatten(-2)
+            n += int((own != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
     return n
 
 
 def nearest_states(units: Units, x: Tensor) -> Tensor:
-    """Number of the state that is nearest to each discrete unit's, shape (..., n)."""
+    """Number of the state that is nearest to each unit's, shape (..., n), of one discrete kind."""
     assert units.states is not None
     states = units.states.to(x)
     if units.width == 1 and len(states) == 2:
