@@ -40,7 +40,7 @@ SECONDS = (60, 300)
 SEARCH_SECONDS = 60
 TRIAL_SHARE = 0.03  # of the time, for finding out how fast updates are
 SEARCH_BOUNDS = {"n_chains": 100, "n_temperatures": 1_500}
-FINAL_BOUNDS = {"n_chains": 200, "n_temperatures": 10_000}
+FINAL_BOUNDS = {"n_chains": 100, "n_temperatures": 6_000}
 
 Settings = dict[str, float]
 
@@ -70,6 +70,7 @@ class ScikitLearn(Contestant):
         {"learning_rate": 0.1, "batch_size": 10},  # its defaults
         {"learning_rate": 0.01, "batch_size": 10},
         {"learning_rate": 0.1, "batch_size": 100},
+        {"learning_rate": 0.05, "batch_size": 100},
     )
 
     def train(self, rows: Tensor, settings: Settings, seed: int) -> Iterator[None]:
@@ -105,6 +106,7 @@ class Rbms(Contestant):
         {"learning_rate": 0.05, "batch_size": 100, "chains": 100, "sweeps": 1},
         {"learning_rate": 0.05, "batch_size": 500, "chains": 500, "sweeps": 5},
         {"learning_rate": 0.2, "batch_size": 100, "chains": 500, "sweeps": 1},
+        {"learning_rate": 1.0, "batch_size": 100, "chains": 500, "sweeps": 1},
     )
 
     def train(self, rows: Tensor, settings: Settings, seed: int) -> Iterator[None]:
@@ -144,6 +146,7 @@ class Learnergy(Contestant):
     grid = (
         {"learning_rate": 0.1, "batch_size": 128, "sweeps": 1},  # its defaults
         {"learning_rate": 0.03, "batch_size": 100, "sweeps": 1},
+        {"learning_rate": 0.01, "batch_size": 100, "sweeps": 1},
         {"learning_rate": 0.1, "batch_size": 100, "sweeps": 5},
     )
 
@@ -182,6 +185,7 @@ class Tutorial(Contestant):
         {"learning_rate": 0.1, "batch_size": 20, "sweeps": 15},  # as printed
         {"learning_rate": 0.1, "batch_size": 20, "sweeps": 1},
         {"learning_rate": 0.02, "batch_size": 20, "sweeps": 1},
+        {"learning_rate": 0.03, "batch_size": 20, "sweeps": 15},
     )
 
     def train(self, rows: Tensor, settings: Settings, seed: int) -> Iterator[None]:
@@ -239,7 +243,6 @@ def as_rbm(weights: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> RBM:
 
 def train_ours(seed: int, seconds: float) -> RBM:
     """At the defaults of ``harmonium train``, which fall to rest as the time is over."""
-    began = time.process_time()
     options = TrainingOptions(data="mnist", hidden=N_HIDDEN, seed=seed)
     rows, held_out = build.load_data(options)
     batches = build.make_batches(options, rows)
@@ -253,19 +256,22 @@ def train_ours(seed: int, seconds: float) -> RBM:
         state.schedule = training.linear_to_zero(state.optimizer, n_updates)
         return state
 
-    def per_update(late: int) -> float:
-        """Seconds, with the sweeps of the beginning or of the end."""
+    def per_update(late: int, seconds: float) -> float:
+        """Seconds of one, with the sweeps of the beginning or of the end, by so long a trial."""
         state, n = begin(1), 0
         build.set_sweeps(state, options, late)
         start = time.process_time()
         for _ in training.updates(state, batches, 1):
             n += 1
-            if time.process_time() - start > TRIAL_SHARE / 2 * seconds:
+            if time.process_time() - start > seconds:
                 break
         return (time.process_time() - start) / n
 
-    final = training.defaults.FINAL_SHARE
-    cost = (1 - final) * per_update(late=1) + final * per_update(late=0)
+    for late in (0, 1):
+        per_update(late, 0)  # kernels are compiled once on a machine, before the clock runs
+    began = time.process_time()
+    final, trial = training.defaults.FINAL_SHARE, TRIAL_SHARE / 2 * seconds
+    cost = (1 - final) * per_update(1, trial) + final * per_update(0, trial)
     left = seconds - (time.process_time() - began)
     n_updates = int(0.99 * left / cost)
     state = begin(n_updates / len(batches))
@@ -314,7 +320,7 @@ def all_rows(data: Data) -> Tensor:
 
 
 def search(contestant: type[Contestant], mnist: Data, results: Results) -> Settings:
-    """The setting that does best on validation images, by the lower bound."""
+    """The setting that does best on validation images, read in its favour: by the upper bound."""
     train, held_out = mnist.part("train"), mnist.part("validation")
     scores = []
     for settings in contestant.grid:
@@ -323,7 +329,7 @@ def search(contestant: type[Contestant], mnist: Data, results: Results) -> Setti
             rows = all_rows(train)
             for _, rbm in train_peer(contestant(), rows, settings, 0, (SEARCH_SECONDS,)):
                 results.add(**key, **judge(rbm, all_rows(held_out), train, SEARCH_BOUNDS))
-        scores.append((float(str(results.find(**key)["lower"])), settings))
+        scores.append((float(str(results.find(**key)["upper"])), settings))
     return max(scores, key=lambda score: score[0])[1]
 
 
