@@ -1,0 +1,20 @@
+"""Deep models stacked from RBMs."""
+
+from harmonium.deep.dbn import DBN, Dream
+from harmonium.deep.features import drawn_features, features, mean_features
+from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
+from harmonium.deep.pretraining import LayerOptions, PretrainingState
+
+__all__ = [
+    "DBN",
+    "Dream",
+    "LayerOptions",
+    "PretrainingState",
+    "drawn_features",
+    "features",
+    "load_dbn",
+    "load_pretraining",
+    "mean_features",
+    "save_dbn",
+    "save_pretraining",
+]
