@@ -1,7 +1,7 @@
 """Deep models stacked from RBMs."""
 
 from harmonium.deep.dbn import DBN, Dream
-from harmonium.deep.features import drawn_features, features, mean_features
+from harmonium.deep.features import beside_labels, drawn_features, features, mean_features
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
@@ -10,6 +10,7 @@ __all__ = [
     "Dream",
     "LayerOptions",
     "PretrainingState",
+    "beside_labels",
     "drawn_features",
     "features",
     "load_dbn",
