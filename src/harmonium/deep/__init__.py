@@ -1,7 +1,13 @@
 """Deep models stacked from RBMs."""
 
 from harmonium.deep.dbn import DBN, Dream
-from harmonium.deep.features import beside_labels, drawn_features, features, mean_features
+from harmonium.deep.features import (
+    beside_labels,
+    check_labels,
+    drawn_features,
+    features,
+    mean_features,
+)
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
@@ -11,6 +17,7 @@ __all__ = [
     "LayerOptions",
     "PretrainingState",
     "beside_labels",
+    "check_labels",
     "drawn_features",
     "features",
     "load_dbn",
