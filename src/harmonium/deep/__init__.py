@@ -1,5 +1,6 @@
 """Deep models stacked from RBMs."""
 
+from harmonium.deep.bound import VariationalBound, variational_bound
 from harmonium.deep.dbn import DBN, Dream
 from harmonium.deep.features import (
     beside_labels,
@@ -16,6 +17,7 @@ __all__ = [
     "Dream",
     "LayerOptions",
     "PretrainingState",
+    "VariationalBound",
     "beside_labels",
     "check_labels",
     "drawn_features",
@@ -25,4 +27,5 @@ __all__ = [
     "mean_features",
     "save_dbn",
     "save_pretraining",
+    "variational_bound",
 ]

@@ -245,6 +245,22 @@ class DBN(nn.Module):
         """The most probable class of each row, int64, shape (...); else as its probabilities."""
         return self.class_log_probabilities(v).argmax(-1)
 
+    def free_energy_below_top(self, h: Tensor) -> Tensor:
+        """Minus the log of what the top RBM gives to states that it sees, nats, without log Z.
+
+        Its hidden units are summed out, and its label units are, too.
+
+        Parameters
+        ----------
+        h
+            Shape (..., n_features).
+        """
+        if self.n_classes is None:
+            return self.top.free_energy(h)
+        no_class = h.new_zeros(*h.shape[:-1], self.n_classes)
+        energy = self.top.visible.energy(torch.cat((h, no_class), -1))
+        return energy - self._scores_of_classes(h).logsumexp(-1)
+
     def clamp_classes(self, classes: Tensor) -> Clamp:
         """What holds the label units of chains: dreams of chosen classes.
 
@@ -369,10 +385,13 @@ class DBN(nn.Module):
         return (inputs + of_class for of_class in of_classes)
 
     def _log_p_of_classes(self, features: Tensor) -> Tensor:
+        return self._scores_of_classes(features).log_softmax(-1)
+
+    def _scores_of_classes(self, features: Tensor) -> Tensor:
+        """Log of what the top RBM gives to each class beside features, but for a constant."""
         cgf = self.top.hidden.cgf
         scores = [cgf(inputs).sum(-1) for inputs in self._inputs_by_class(features)]
-        bias = self.top.visible.bias[self.n_features :]
-        return (torch.stack(scores, -1) + bias).log_softmax(-1)
+        return torch.stack(scores, -1) + self.top.visible.bias[self.n_features :]
 
     def _count(self, n_layers: int | None) -> int:
         if n_layers is None:
