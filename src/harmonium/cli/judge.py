@@ -110,8 +110,12 @@ def _load(
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
     with download_progress() as progress:
-        whole = build.read_data(options, progress)
-    train, held_out = build.split_data(options, whole)
+        if build.is_run(options.data):
+            train, held_out = build.load_data(options, progress)
+            whole = train
+        else:
+            whole = build.read_data(options, progress)
+            train, held_out = build.split_data(options, whole)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:

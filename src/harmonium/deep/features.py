@@ -1,0 +1,139 @@
+"""What a trained RBM hands on: the features of its data, as the data of the layer above."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from harmonium.datasets import Data, Scaled, Stochastic
+from harmonium.rbm import RBM
+from harmonium.units import Binary, Spin, Units
+
+_BLOCK = 1000  # rows sent up at a time: 8 MB where a layer has 2,000 units
+
+
+@torch.no_grad()
+def mean_features(rbm: RBM, data: Data) -> Data:
+    """The mean hidden units of each row, computed once, a block of rows at a time.
+
+    Beyond the features themselves, float32 of shape (rows, hidden.n_columns), memory is bounded.
+    Labels and device stay those of the data. Where the encoding of the data draws states, their
+    means go up, so that nothing here is random.
+
+    Parameters
+    ----------
+    rbm
+        Its visible units see the data.
+    data
+        Rows whose states are visible states.
+
+    Raises
+    ------
+    ValueError
+        If the data have another number of columns than the visible units.
+    """
+    values = torch.empty(
+        (len(data), rbm.hidden.n_columns), dtype=torch.float32, device=data.values.device
+    )
+    for rows, features in zip(data.values.split(_BLOCK), values.split(_BLOCK), strict=True):
+        v = _mean_states(data, rows).to(rbm.weights.dtype)
+        features.copy_(rbm.mean_h_from_v(v))
+    return Data(f"{rbm.hidden.n} features of {data.name}", values, labels=data.labels)
+
+
+def drawn_features(rbm: RBM, data: Data) -> Data:
+    """States of two-valued hidden units, drawn anew in each epoch from their means.
+
+    The means are those of `mean_features`; their encoding makes states of them.
+
+    Raises
+    ------
+    ValueError
+        If the hidden units have other states than two, or the data do not fit.
+    """
+    encoding = _drawing(rbm.hidden)
+    if encoding is None:
+        raise ValueError(
+            f"features of {type(rbm.hidden).__name__} units cannot be drawn from their means; "
+            "take mean_features"
+        )
+    return dataclasses.replace(mean_features(rbm, data), encoding=encoding)
+
+
+def features(rbm: RBM, data: Data) -> Data:
+    """`drawn_features` of two-valued hidden units, `mean_features` of all others.
+
+    Draws keep what a unit tells the layer above to the one bit that it has in the model.
+    """
+    return (mean_features if _drawing(rbm.hidden) is None else drawn_features)(rbm, data)
+
+
+def beside_labels(data: Data, n_classes: int) -> Data:
+    """Features with the labels of the rows in one-hot columns behind them, for a top RBM.
+
+    Parameters
+    ----------
+    data
+        Features, as `features` makes them, with labels.
+    n_classes
+        Classes.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels or others than 0 ... n_classes - 1, or if the features are drawn
+        spins, between whose states 0 does not lie.
+    """
+    labels = check_labels(data, n_classes)
+    if isinstance(data.encoding, Stochastic) and data.encoding.low_state:
+        raise ValueError(
+            f"{data.name} are spins that are drawn, and labels beside them are 0 or 1; take "
+            "mean_features, or binary hidden units"
+        )
+    n_features = data.values.shape[1]
+    values = data.values.new_zeros(len(data), n_features + n_classes)
+    values[:, :n_features] = data.values
+    values[:, n_features:].scatter_(1, labels.unsqueeze(1), 1)
+    return dataclasses.replace(data, values=values)
+
+
+def check_labels(data: Data, n_classes: int) -> Tensor:
+    """The labels of rows that belong to one of so many classes each.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or others than 0 ... n_classes - 1, naming the first.
+    """
+    if data.labels is None:
+        raise ValueError(
+            f"the label units need the class of each row, but {data.name} has no labels; pass data "
+            "with labels, or make the network without label units"
+        )
+    wrong = (data.labels < 0) | (data.labels >= n_classes)
+    if wrong.any():
+        raise ValueError(
+            f"{data.name} has the label {int(data.labels[wrong][0])}, but the classes of the "
+            f"{n_classes} label units are 0 to {n_classes - 1}; number the classes from 0"
+        )
+    return data.labels
+
+
+def _drawing(units: Units) -> Stochastic | None:
+    """The encoding that draws the states of units from their means; None where there is none."""
+    if type(units) is Binary:
+        return Stochastic(0.0, 1.0)
+    if type(units) is Spin:
+        return Stochastic(-1.0, 1.0, low_state=-1.0)
+    return None
+
+
+def _mean_states(data: Data, values: Tensor) -> Tensor:
+    """The states of stored rows, or their means where they are drawn."""
+    encoding = data.encoding
+    if not isinstance(encoding, Stochastic):
+        return encoding.encode(values)
+    shares = Scaled(encoding.low, encoding.high).encode(values)
+    return shares.mul_(1 - encoding.low_state).add_(encoding.low_state)
