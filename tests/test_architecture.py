@@ -34,6 +34,7 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
+    "deep",
     "report",
     "benchmark",
     "cli",
