@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import torch
@@ -58,7 +59,7 @@ CASES = (
 
 def sizes(case: Case) -> list[tuple[int, int]]:
     widths = [N_COLUMNS, *case.hidden]
-    return list(zip(widths, widths[1:], strict=False))
+    return list(pairwise(widths))
 
 
 def grey_rows(n_rows: int) -> tuple[torch.Tensor, torch.Tensor]:

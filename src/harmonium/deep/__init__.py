@@ -1,22 +1,37 @@
-"""Deep models on a stack of RBMs.
+"""Deep models stacked from RBMs.
 
-A network (`Classifier`, `Regressor`, `Autoencoder`) shares its layers with a stack, and
-`finetuning` trains it.
+A `DBN` is trained layer by layer and dreams. A network (`Classifier`, `Regressor`) shares its
+layers with a stack, and `finetuning` trains it.
 """
 
 from harmonium.deep import finetuning
+from harmonium.deep.dbn import DBN, Dream, check_stack
+from harmonium.deep.features import drawn_features, features, mean_features
+from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.finetuning import FinetuningState, Patience
-from harmonium.deep.layers import Dropout, check_stack, init_randomly_
+from harmonium.deep.layers import Dropout, init_randomly_
 from harmonium.deep.network import Classifier, Network, Regressor
+from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
 __all__ = [
+    "DBN",
     "Classifier",
+    "Dream",
     "Dropout",
     "FinetuningState",
+    "LayerOptions",
     "Network",
     "Patience",
+    "PretrainingState",
     "Regressor",
     "check_stack",
+    "drawn_features",
+    "features",
     "finetuning",
     "init_randomly_",
+    "load_dbn",
+    "load_pretraining",
+    "mean_features",
+    "save_dbn",
+    "save_pretraining",
 ]

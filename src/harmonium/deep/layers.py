@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
+from harmonium.deep.dbn import check_stack
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
@@ -122,24 +122,6 @@ class Layer(nn.Module):
         raise ValueError(
             f"{type(units).__name__} units are no module of torch.nn; use the network itself"
         )
-
-
-def check_stack(rbms: Sequence[RBM]) -> None:
-    """Refuse a stack whose layers do not fit together.
-
-    Raises
-    ------
-    ValueError
-        If an RBM's visible layer has other units than the hidden layer below it, or another
-        number of columns.
-    """
-    for number, (below, above) in enumerate(pairwise(rbms), 2):
-        lower, upper = below.hidden, above.visible
-        if type(lower) is not type(upper) or (lower.n, lower.width) != (upper.n, upper.width):
-            raise ValueError(
-                f"RBM {number} of the stack has the visible layer {upper!r}, but the hidden layer "
-                f"below it is {lower!r}; they need units of one type and number"
-            )
 
 
 @torch.no_grad()
