@@ -1,10 +1,12 @@
 """Deep models stacked from RBMs.
 
-A `DBN` is trained layer by layer and dreams. A network (`Classifier`, `Regressor`) shares its
-layers with a stack, and `finetuning` trains it.
+A `DBN` is trained layer by layer and dreams. A network makes something else of a stack: a
+`Classifier` or a `Regressor` shares its layers, an `Autoencoder` copies them; `finetuning` trains
+all three.
 """
 
 from harmonium.deep import finetuning
+from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import drawn_features, features, mean_features
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
@@ -15,6 +17,7 @@ from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
 __all__ = [
     "DBN",
+    "Autoencoder",
     "Classifier",
     "Dream",
     "Dropout",
