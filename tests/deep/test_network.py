@@ -342,7 +342,9 @@ def test_targets_that_do_not_fit_are_refused() -> None:
 
 def test_rows_of_another_width_are_refused() -> None:
     network = Classifier(binary_stack(4, 2), [0, 1])
-    with pytest.raises(ValueError, match="visible has 7 columns, but this RBM has 4 visible units"):
+    with pytest.raises(
+        ValueError, match="rows have 7 columns, but this network takes 4; pass shape"
+    ):
         network(labelled().values)
     with pytest.raises(ValueError, match="small has 7 columns, but this network takes 4; pass"):
         network.check(labelled())

@@ -65,7 +65,7 @@ class Autoencoder(Network):
         ValueError
             For rows of another width.
         """
-        self.visible.check_width(v, "visible")
+        self.check_width(v)
         return _through(self.encoder, v)
 
     def decode(self, codes: Tensor) -> Tensor:
