@@ -153,7 +153,7 @@ def with_outputs(
     rbms: Sequence[RBM], visible: Units | None, top: Units
 ) -> tuple[Units, Iterator[Layer]]:
     """What the rows are, and the stack's own layers below outputs whose weights are zero."""
-    check_stack(rbms)
+    check_upwards(rbms)
     if rbms:
         if visible is not None:
             raise ValueError("the stack says what the rows are; leave visible out")
@@ -169,6 +169,22 @@ def with_outputs(
     weights = nn.Parameter(like.new_zeros(top.n_columns, below).T)
     outputs = Layer(weights, top.to(like.device, like.dtype))
     return visible, iter([*(Layer(rbm.weights, rbm.hidden) for rbm in rbms), outputs])
+
+
+def check_upwards(rbms: Sequence[RBM]) -> None:
+    """Refuse a stack through which rows cannot be passed upwards.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit together, or the top RBM has label units beside the layer below.
+    """
+    check_stack(rbms)
+    if len(rbms) > 1 and rbms[-1].visible.kinds != rbms[-2].hidden.kinds:
+        raise ValueError(
+            f"the top RBM of the stack has label units beside the layer below ({rbms[-1].visible!r}"
+            "), and rows alone do not reach it; pass the RBMs below it"
+        )
 
 
 def to_modules(layers: Iterable[Layer]) -> Iterator[nn.Module]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def _stack(network: Network) -> list[tuple[Units, Units]]:
     if isinstance(network, Autoencoder):
         n = len(layers) // 2
         return list(zip(reversed(layers[n:]), layers[:n], strict=True))
-    return list(zip([network.visible, *layers[:-2]], layers[:-1], strict=True))
+    return list(pairwise([network.visible, *layers[:-1]]))
 
 
 def _make(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
