@@ -172,16 +172,17 @@ class RunDirectory:
             As the file system says it, or that there is something already (`check_free`); a run
             that was to be replaced is then still there, and nothing else is left behind.
         """
-        self.check_free(overwrite)
-        with self.made_whole() as partial:
+        with self.made_whole(overwrite) as partial:
             partial.begin(config, checkpoint)
 
     @contextlib.contextmanager
-    def made_whole(self) -> Iterator[RunDirectory]:
+    def made_whole(self, overwrite: bool) -> Iterator[RunDirectory]:
         """A directory beside this one, which takes its place once the block has ended well.
 
-        What was there stays until then; an error leaves it, and nothing else behind.
+        What was there stays until then; an error leaves it, and nothing else behind. The errors
+        are those of `create`.
         """
+        self.check_free(overwrite)
         new_folders = [folder for folder in self.path.parents if not folder.exists()]
         partial = RunDirectory(self.path.with_name(f".{self.path.name}.{os.getpid()}"))
         try:

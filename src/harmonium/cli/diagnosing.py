@@ -18,7 +18,6 @@ from torch import Tensor
 from harmonium import __version__, checkpoint, kernels, plots, report
 from harmonium.cli import build, figures
 from harmonium.cli.progress import choose_reporter, download_progress
-from harmonium.cli.training import refuse_other_data
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
 from harmonium.diagnostics import (
@@ -60,7 +59,7 @@ def run(
     trained.run.check_replaceable()
     with download_progress() as progress:
         train, held_out = build.load_data(trained.options, progress)
-    refuse_other_data(trained.run, trained.run.config(), train, held_out)
+    build.refuse_other_data(trained.run, train, held_out)
     rows = trained.run.rows()
     reporter = choose_reporter(as_json)
     where = "" if trained.update is None else f" after update {trained.update:,}"

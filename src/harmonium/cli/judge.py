@@ -123,7 +123,8 @@ def _load(
         options = dataclasses.replace(options, binarize=binarize)
     with download_progress() as progress:
         train, held_out = build.load_data(options, progress)
-        whole = datasets.load(options.data, progress=progress)
+        of_run = build.is_run(options.data)
+        whole = train if of_run else datasets.load(options.data, progress=progress)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:

@@ -30,8 +30,8 @@ class TrainingOptions:
         default="digits",
         metadata={
             "metavar": "DATA",
-            "help": "A named data set (harmonium data list) or a file: .npy .npz .csv .parquet, "
-            "IDX, mnist.pkl.gz.",
+            "help": "A named data set (harmonium data list); a file: .npy .npz .csv .parquet, "
+            "IDX, mnist.pkl.gz; or a run, whose hidden units are then the data.",
         },
     )
     visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
@@ -151,6 +151,7 @@ class TrainingOptions:
         panel="Training",
     )
     seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+    n_classes: int | None = None  # of label units, which the top layer of a network alone can have
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before any data are read."""

@@ -8,7 +8,13 @@ all three.
 from harmonium.deep import finetuning
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.dbn import DBN, Dream, check_stack
-from harmonium.deep.features import beside_labels, drawn_features, features, mean_features
+from harmonium.deep.features import (
+    beside_labels,
+    check_labels,
+    drawn_features,
+    features,
+    mean_features,
+)
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.finetuning import FinetuningState, Patience
 from harmonium.deep.layers import Dropout, init_randomly_
@@ -34,6 +40,7 @@ __all__ = [
     "PretrainingState",
     "Regressor",
     "beside_labels",
+    "check_labels",
     "check_stack",
     "drawn_features",
     "features",

@@ -192,13 +192,22 @@ class DBN(nn.Module):
 
     def sample_up(self, v: Tensor, stream: Stream, n_layers: int | None = None) -> Tensor:
         """Hidden states, each layer's drawn given a draw of the one below; else as `mean_up`."""
-        n, labelled = self._count(n_layers), self.n_classes is not None
-        for rbm in self.recognition[: n - (labelled and n == len(self))]:
+        n = self._count(n_layers)
+        if n == len(self):
+            return self.top.sample_h_from_v(self.sample_below_top(v, stream), stream)
+        for rbm in self.recognition[:n]:
             v = rbm.sample_h_from_v(v, stream)
-        if labelled and n == len(self):
-            labels = self._labels.sample(self._log_p_of_classes(v), stream)
-            return self.top.sample_h_from_v(torch.cat((v, labels), -1), stream)
         return v
+
+    def sample_below_top(self, v: Tensor, stream: Stream) -> Tensor:
+        """States of the top RBM's visible units, drawn upwards from visible states.
+
+        Label units, where there are any, are drawn given the units beside them.
+        """
+        f = self.sample_up(v, stream, len(self) - 1)
+        if self.n_classes is None:
+            return f
+        return torch.cat((f, self._labels.sample(self._log_p_of_classes(f), stream)), -1)
 
     def class_log_probabilities(self, v: Tensor) -> Tensor:
         """Log-probability of each class given the mean features of rows, nats.

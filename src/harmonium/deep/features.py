@@ -40,7 +40,7 @@ def mean_features(rbm: RBM, data: Data) -> Data:
     for rows, features in zip(data.values.split(_BLOCK), values.split(_BLOCK), strict=True):
         v = _mean_states(data, rows).to(rbm.weights.dtype)
         features.copy_(rbm.mean_h_from_v(v))
-    return Data(f"{data.name}, {rbm.hidden.n} features", values, labels=data.labels)
+    return Data(f"{rbm.hidden.n} features of {data.name}", values, labels=data.labels)
 
 
 def drawn_features(rbm: RBM, data: Data) -> Data:

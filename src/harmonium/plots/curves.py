@@ -81,9 +81,9 @@ def learning_curves(
         ``reconstruction_error``, both also with ``held_out_`` before them, ``free_energy_gap``,
         ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
         ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also ``held_out_error``,
-        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. A row may lack any of them or hold None; a
-        panel of which no row knows anything is left out. The horizontal axis is ``update``, or
-        else ``epoch``, or else the index of the row.
+        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. A row may lack any of them or
+        hold None; a panel of which no row knows anything is left out. The horizontal axis is
+        ``update``, or else ``epoch``, or else the index of the row.
     figure
         Where to draw; by default on a new figure.
 
