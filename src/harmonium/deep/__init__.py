@@ -17,9 +17,10 @@ from harmonium.deep.features import (
 )
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.finetuning import FinetuningState, Patience
-from harmonium.deep.layers import Dropout, init_randomly_
+from harmonium.deep.layers import Dropout, init_randomly_, without_labels
 from harmonium.deep.network import Classifier, Network, Regressor
 from harmonium.deep.network_files import (
+    dumps_finetuning,
     load_finetuning,
     load_network,
     save_finetuning,
@@ -43,6 +44,7 @@ __all__ = [
     "check_labels",
     "check_stack",
     "drawn_features",
+    "dumps_finetuning",
     "features",
     "finetuning",
     "init_randomly_",
@@ -55,4 +57,5 @@ __all__ = [
     "save_finetuning",
     "save_network",
     "save_pretraining",
+    "without_labels",
 ]

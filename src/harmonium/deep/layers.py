@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -183,8 +184,23 @@ def check_upwards(rbms: Sequence[RBM]) -> None:
     if len(rbms) > 1 and rbms[-1].visible.kinds != rbms[-2].hidden.kinds:
         raise ValueError(
             f"the top RBM of the stack has label units beside the layer below ({rbms[-1].visible!r}"
-            "), and rows alone do not reach it; pass the RBMs below it"
+            "), and rows alone do not reach it; pass without_labels(rbms), or the RBMs below it"
         )
+
+
+@torch.no_grad()
+def without_labels(rbms: Sequence[RBM]) -> list[RBM]:
+    """The stack with a top RBM that has no label units, whose weights are then copies.
+
+    The same stack where there are none.
+    """
+    if len(rbms) < 2 or rbms[-1].visible.kinds == rbms[-2].hidden.kinds:
+        return list(rbms)
+    below, top = rbms[-2].hidden, rbms[-1]
+    bare = RBM(copy.deepcopy(below), copy.deepcopy(top.hidden))
+    bare.visible.bias.copy_(top.visible.bias[: below.n_columns])
+    bare.weights = nn.Parameter(top.weights[: below.n_columns].clone())
+    return [*rbms[:-1], bare]
 
 
 def to_modules(layers: Iterable[Layer]) -> Iterator[nn.Module]:

@@ -81,6 +81,11 @@ def save_finetuning(
     OSError
         As the file system says it.
     """
+    write_whole(Path(path), dumps_finetuning(state, extra))
+
+
+def dumps_finetuning(state: FinetuningState, extra: Mapping[str, Any] | None = None) -> bytes:
+    """The content of the checkpoint that `save_finetuning` writes."""
     settle(state)
     network, best = state.network, state.best
     tensors = checkpoint.tensors_of(network, "network.")
@@ -104,7 +109,7 @@ def save_finetuning(
         "loss_rows": state.loss_rows,
         "extra": dict(extra or {}),
     }
-    write_whole(Path(path), serialize("fine-tuning", tensors, config))
+    return serialize("fine-tuning", tensors, config)
 
 
 def load_finetuning(
