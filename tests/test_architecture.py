@@ -33,6 +33,7 @@ ORDER = (
     "graphs",
     "training",
     "serialization",
+    "optimization",
     "checkpoint",
     "plots",
     "runs",

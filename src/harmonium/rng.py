@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     LIKELIHOOD = 7
     DIAGNOSE = 8
     DREAM = 9
+    FINETUNE = 10
 
 
 @dataclass

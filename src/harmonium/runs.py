@@ -28,6 +28,9 @@ REPORT_MARK = '<meta name="generator" content="harmonium">'
 DBN_KIND = "dbn"
 """The ``kind`` in the configuration of a run whose layers are runs of their own."""
 
+FINETUNING_KIND = "fine-tuning"
+"""The ``kind`` in the configuration of a run that fine-tunes a network."""
+
 _HEAD = 1000
 _KEPT_CHECKPOINTS = 2
 
@@ -63,6 +66,11 @@ class RunDirectory:
                 f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
                 "see what `harmonium dbn --help` can do with all of them"
             )
+        if run.is_finetuning:
+            raise ValueError(
+                f"{run.path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
+                "encode and decode use it, and harmonium resume goes on with it"
+            )
         return run
 
     @classmethod
@@ -90,6 +98,11 @@ class RunDirectory:
         return self.config().get("kind") == DBN_KIND
 
     @property
+    def is_finetuning(self) -> bool:
+        """Whether this is the run of a network that is fine-tuned."""
+        return self.config().get("kind") == FINETUNING_KIND
+
+    @property
     def config_path(self) -> Path:
         """What defines the run."""
         return self.path / "config.json"
@@ -103,6 +116,11 @@ class RunDirectory:
     def model_path(self) -> Path:
         """The trained model."""
         return self.path / "model.safetensors"
+
+    @property
+    def network_path(self) -> Path:
+        """The network that fine-tuning has made."""
+        return self.path / "network.safetensors"
 
     @property
     def likelihood_path(self) -> Path:
@@ -304,6 +322,7 @@ class RunDirectory:
             self.config_path,
             self.metrics_path,
             self.model_path,
+            self.network_path,
             self.likelihood_path,
             self.diagnosis_path,
             self.report_path,

@@ -116,6 +116,19 @@ def resume(
 
     said = {name: value for name, value in options.items() if value is not None}
     repeated = given(TrainingOptions, said)
+    if _is_finetuning(run):
+        from harmonium.cli import tuning
+
+        code = tuning.resume(
+            run,
+            epochs,
+            repeated=repeated,
+            watching=given(WatchingOptions, said),
+            device=device,
+            threads=threads,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
     if _holds_a_network(run):
         if epochs is not None:
             repeated = {"epochs": epochs, **repeated}
@@ -333,9 +346,12 @@ def plot(
 @app.command()
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
-    from harmonium.cli import network, show
-    from harmonium.runs import Network
+    from harmonium.cli import network, show, tuning
+    from harmonium.runs import Network, RunDirectory
 
+    if _is_finetuning(run):
+        tuning.info(RunDirectory(run), as_json)
+        return
     if _holds_a_network(run):
         network.info(Network.open(run), as_json)
         return
@@ -423,6 +439,12 @@ def data_fetch(
 
     with download_progress() as progress:
         print(datasets.fetch(name, progress=progress))
+
+
+def _is_finetuning(path: Path) -> bool:
+    from harmonium.runs import RunDirectory
+
+    return RunDirectory.open_any(path).is_finetuning
 
 
 def _holds_a_network(path: Path) -> bool:

@@ -80,7 +80,7 @@ def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.q
     data = datasets.load(options.data, progress=progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width)
-    return _encode(data, options)
+    return encode(data, options)
 
 
 def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
@@ -225,7 +225,7 @@ def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> 
         )
 
 
-def _encode(data: Data, options: TrainingOptions) -> Data:
+def encode(data: Data, options: TrainingOptions) -> Data:
     """The encodings that need no statistics of the training rows."""
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
@@ -265,15 +265,15 @@ def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> 
     ValueError
         If the data are no states of the visible units.
     """
-    visible = _visible(options, train)
-    hidden = _units(options.hidden_units, options.hidden, options.hidden_categories, options)
+    visible = visible_units(options, train)
+    hidden = hidden_units(options)
     for data in (train, held_out):
         if data is not None:
             check_states(visible, data, options.seed)
     return RBM(visible, hidden).init_from_data_(train, options.seed, options.weight_std)
 
 
-def _visible(options: TrainingOptions, train: Data) -> Units:
+def visible_units(options: TrainingOptions, train: Data) -> Units:
     """Visible units of the data's kind; those of a run's hidden units are of theirs."""
     if not is_run(options.data):
         q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
@@ -286,6 +286,11 @@ def _visible(options: TrainingOptions, train: Data) -> Units:
             f"pass --visible {name}"
         )
     return units if options.n_classes is None else Mixed(units, Categorical(1, options.n_classes))
+
+
+def hidden_units(options: TrainingOptions) -> Units:
+    """The hidden units that the options ask for."""
+    return _units(options.hidden_units, options.hidden, options.hidden_categories, options)
 
 
 def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:

@@ -19,7 +19,7 @@ from harmonium.cli.layers import (
     offered_once,
     parameters_of_each,
 )
-from harmonium.cli.options import TrainingOptions, WatchingOptions
+from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     DeviceOption,
     JsonOption,
@@ -172,3 +172,112 @@ def sample(
         device=device,
         as_json=as_json,
     )
+
+
+@app.command()
+@with_parameters([*parameters_of(FinetuningOptions), *parameters_of(WatchingOptions)])
+def finetune(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory to make.", show_default="RUN/classifier, RUN/classifier-2, ..."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Make a classifier, a regressor or an autoencoder of a stack, and train it with labels.
+
+    A stack whose pretraining is not finished starts from random weights. Test rows judge the
+    network once, at the end. Ctrl-C keeps a checkpoint to go on from: harmonium resume.
+    """
+    chosen = FinetuningOptions(**given(FinetuningOptions, options))
+    watching = WatchingOptions(**given(WatchingOptions, options))
+    set_threads(threads)
+    from harmonium.cli import tuning
+
+    raise typer.Exit(tuning.finetune(run, chosen, watching, out, overwrite, device, as_json))
+
+
+_TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
+TunedArgument = Annotated[Path, typer.Argument(metavar="RUN", help=_TUNED)]
+RowsArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named data set, or a file.")]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of a named set: train, validation, test or all.",
+        show_default="test, or all rows of a file",
+    ),
+]
+
+
+@app.command()
+def predict(
+    run: TunedArgument,
+    data: RowsArgument,
+    split: SplitOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .csv or .npz file.", show_default="RUN/predictions.csv, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict classes, with their probabilities, or targets.
+
+    Where DATA have labels, the predictions are scored, and a confusion matrix and the worst
+    mistakes are drawn.
+    """
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.predict(run, data, split=split, out=out, device=device, as_json=as_json)
+
+
+@app.command()
+def encode(
+    run: TunedArgument,
+    data: RowsArgument,
+    split: SplitOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An .npz or .csv file.", show_default="RUN/codes.npz, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode rows by an autoencoder, and draw the codes in two dimensions.
+
+    A stack that was not fine-tuned is unrolled as pretraining left it.
+    """
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.encode(run, data, split=split, out=out, device=device, as_json=as_json)
+
+
+@app.command()
+def decode(
+    run: TunedArgument,
+    codes: Annotated[
+        str, typer.Argument(metavar="CODES", help="A file of codes, such as encode writes.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An .npz or .csv file.", show_default="RUN/decoded.npz, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make rows of codes by an autoencoder, and draw them."""
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.decode(run, codes, out=out, device=device, as_json=as_json)

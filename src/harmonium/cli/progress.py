@@ -197,6 +197,14 @@ def describe(row: Mapping[str, float]) -> str:
             if f"held_out_{key}" in row:
                 text += f" (held-out {row[f'held_out_{key}']:.2f})"
             parts.append(text)
+    for key, label, form in (
+        ("loss", "loss", "{:.4f}"),
+        ("held_out_loss", "held-out loss", "{:.4f}"),
+        ("held_out_error", "wrong", "{:.2%}"),
+        ("held_out_squared_error", "squared error", "{:.4g}"),
+    ):
+        if key in row:
+            parts.append(f"{label} {form.format(row[key])}")
     if "free_energy_gap" in row:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
     parts.append(f"{row['rows_per_second']:,.0f} rows/s")

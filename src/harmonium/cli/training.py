@@ -235,7 +235,7 @@ def go_on(
         events.EventFiles(
             run.path / "tensorboard", watching.tensorboard, state.update
         ) as event_files,
-        _stop_requests(resumed) as stop,
+        stop_requests(resumed) as stop,
     ):
         _introduce(reporter, str(whole or run.path), state, batches.data, held_out, options.epochs)
         if state.update == total and whole is None:
@@ -338,7 +338,7 @@ def _say_what_next(
 
 
 @contextmanager
-def _stop_requests(resumed: Path) -> Iterator[list[int]]:
+def stop_requests(resumed: Path) -> Iterator[list[int]]:
     """Signals that ask to stop, collected: the run stops between two updates.
 
     Whoever asks twice does not want to wait for that, and gets back the last checkpoint.

@@ -45,9 +45,28 @@ class Minibatches:
 
     def batch(self, update: int, seed: int) -> Tensor:
         """The states that update number ``update`` learns from, shape (rows, n_columns)."""
+        return self._states(self.rows(update, seed), update, seed)
+
+    def batch_with(self, values: Tensor, update: int, seed: int) -> tuple[Tensor, Tensor]:
+        """The same states, and those of ``values`` that belong to them.
+
+        Parameters
+        ----------
+        values
+            One for each row of the data, such as its label, shape (n_rows, ...).
+        update, seed
+            As for `batch`.
+        """
+        rows = self.rows(update, seed)
+        return self._states(rows, update, seed), values.index_select(0, rows)
+
+    def rows(self, update: int, seed: int) -> Tensor:
+        """The numbers of the rows that update number ``update`` learns from, int64."""
         epoch, number = divmod(update, len(self))
         start = number * self.batch_size
-        rows = self._epoch_order(epoch, seed)[start : start + self.batch_size]
+        return self._epoch_order(epoch, seed)[start : start + self.batch_size]
+
+    def _states(self, rows: Tensor, update: int, seed: int) -> Tensor:
         return self.data.rows(rows, Stream(seed, Purpose.ENCODE, position=update))
 
     def _epoch_order(self, epoch: int, seed: int) -> Tensor:

@@ -1,8 +1,14 @@
-"""Deep models stacked from RBMs."""
+"""Deep models stacked from RBMs.
 
-from harmonium.deep import classification_rbm
+A `DBN` is trained layer by layer and dreams. A network makes something else of a stack: a
+`Classifier` or a `Regressor` shares its layers, an `Autoencoder` copies them; `finetuning` trains
+all three.
+"""
+
+from harmonium.deep import classification_rbm, finetuning
+from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.bound import VariationalBound, variational_bound
-from harmonium.deep.dbn import DBN, Dream
+from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import (
     beside_labels,
     check_labels,
@@ -11,23 +17,49 @@ from harmonium.deep.features import (
     mean_features,
 )
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
+from harmonium.deep.finetuning import FinetuningState, Patience
+from harmonium.deep.layers import Dropout, init_randomly_, without_labels
+from harmonium.deep.network import Classifier, Network, Regressor
+from harmonium.deep.network_files import (
+    dumps_finetuning,
+    load_finetuning,
+    load_network,
+    save_finetuning,
+    save_network,
+)
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
 __all__ = [
     "DBN",
+    "Autoencoder",
+    "Classifier",
     "Dream",
+    "Dropout",
+    "FinetuningState",
     "LayerOptions",
+    "Network",
+    "Patience",
     "PretrainingState",
+    "Regressor",
     "VariationalBound",
     "beside_labels",
     "check_labels",
+    "check_stack",
     "classification_rbm",
     "drawn_features",
+    "dumps_finetuning",
     "features",
+    "finetuning",
+    "init_randomly_",
     "load_dbn",
+    "load_finetuning",
+    "load_network",
     "load_pretraining",
     "mean_features",
     "save_dbn",
+    "save_finetuning",
+    "save_network",
     "save_pretraining",
     "variational_bound",
+    "without_labels",
 ]

@@ -74,15 +74,7 @@ class DBN(nn.Module):
         super().__init__()
         if not rbms:
             raise ValueError("there are no RBMs to stack; pass 1 or more, from the data upwards")
-        for number, (lower, upper) in enumerate(pairwise(rbms), start=1):
-            beside = _label_kinds(upper.visible.kinds) if number == len(rbms) - 1 else ()
-            if upper.visible.kinds != lower.hidden.kinds + beside:
-                raise ValueError(
-                    f"the RBMs do not fit together: RBM {number} has the hidden units "
-                    f"{lower.hidden!r}, but RBM {number + 1} above it the visible units "
-                    f"{upper.visible!r}; pass units of the same type and number (those of the top "
-                    "RBM may be Mixed, with Categorical(1, n_classes) for labels at the end)"
-                )
+        check_stack(rbms)
         if upwards is not None:
             _check_upwards(rbms, upwards)
         self.rbms = nn.ModuleList(rbms)
@@ -399,6 +391,26 @@ class DBN(nn.Module):
         if not 0 <= n_layers <= len(self):
             raise ValueError(f"n_layers is {n_layers}; pass 0 to {len(self)}")
         return n_layers
+
+
+def check_stack(rbms: Sequence[RBM]) -> None:
+    """Refuse RBMs that cannot be stacked.
+
+    Raises
+    ------
+    ValueError
+        If the hidden units of one are of another type or number than the visible ones of the next,
+        which may have label units beside them if it is the top one.
+    """
+    for number, (lower, upper) in enumerate(pairwise(rbms), start=1):
+        beside = _label_kinds(upper.visible.kinds) if number == len(rbms) - 1 else ()
+        if upper.visible.kinds != lower.hidden.kinds + beside:
+            raise ValueError(
+                f"the RBMs do not fit together: RBM {number} has the hidden units "
+                f"{lower.hidden!r}, but RBM {number + 1} above it the visible units "
+                f"{upper.visible!r}; pass units of the same type and number (those of the top "
+                "RBM may be Mixed, with Categorical(1, n_classes) for labels at the end)"
+            )
 
 
 def _check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:

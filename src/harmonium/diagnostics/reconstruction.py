@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM
+from harmonium.units import Units
 
 
 @torch.no_grad()
@@ -13,25 +14,29 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
     """How far each row is from its own reconstruction, shape (rows,).
 
     The reconstruction is the mean of the visible units given the mean hidden ones: nothing is
-    drawn. Cross-entropy in nats where visible units are discrete, the squared error summed over
-    columns where they are continuous; both together where some are and some are not.
+    drawn. The error is that of `error_given_inputs`.
     """
-    visible = rbm.visible
-    inputs = rbm.inputs_v_from_h(rbm.mean_h_from_v(v))
-    if visible.is_discrete:
-        # minus log p(v | h), which is linear in v and so holds for probabilities in place of states
-        return visible.energy(v) - (v * inputs).sum(-1) + visible.cgf(inputs).sum(-1)
-    linear, cgf, difference = (
-        v * (inputs + visible.bias),
-        visible.cgf(inputs),
-        visible.mean(inputs) - v,
-    )
-    error, first = v.new_zeros(v.shape[:-1]), 0
-    for columns, units in visible.groups:
-        if units.states is None:
-            error = error + difference[..., columns].square().sum(-1)
+    return error_given_inputs(rbm.visible, rbm.inputs_v_from_h(rbm.mean_h_from_v(v)), v)
+
+
+def error_given_inputs(units: Units, inputs: Tensor, x: Tensor) -> Tensor:
+    """How far rows of states are from the means of units under inputs, shape (rows,).
+
+    Cross-entropy in nats where units are discrete, the squared error summed over columns where
+    they are continuous; both together where some are and some are not.
+    """
+    if units.is_discrete:
+        # minus log p(x | inputs), which is linear in x and so holds for probabilities in place of
+        # states
+        return units.energy(x) - (x * inputs).sum(-1) + units.cgf(inputs).sum(-1)
+    by_column, by_unit = x * (inputs + units.bias), units.cgf(inputs)
+    error, first = x.new_zeros(x.shape[:-1]), 0
+    for columns, part in units.groups:
+        if part.states is None:
+            mean = units.mean(inputs)[..., columns]
+            error = error + (mean - x[..., columns]).square().sum(-1)
         else:
-            own = slice(first, first + units.n)
-            error = error + cgf[..., own].sum(-1) - linear[..., columns].sum(-1)
-        first += units.n
+            own = by_unit[..., first : first + part.n].sum(-1)
+            error = error + own - by_column[..., columns].sum(-1)
+        first += part.n
     return error

@@ -58,6 +58,14 @@ _PANELS = (
         },
         percent=True,
     ),
+    _Panel(
+        "Rows of another class",
+        "share of held-out rows",
+        {"held_out_error": ("", style.ORANGE)},
+        percent=True,
+    ),
+    _Panel("Loss", "per row", _pair("loss")),
+    _Panel("Squared error", "per held-out row", {"held_out_squared_error": ("", style.ORANGE)}),
     _Panel("Learning rate", "", _single("learning_rate")),
 )
 
@@ -75,9 +83,10 @@ def learning_curves(
         it, and a band of one standard error where there is a ``..._std_error``;
         ``free_energy_gap``,
         ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
-        ``hidden_flip_rate`` and ``learning_rate``. A row may lack any of them or hold None; a
-        panel of which no row knows anything is left out. The horizontal axis is ``update``, or
-        else ``epoch``, or else the index of the row.
+        ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also ``held_out_error``,
+        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. A row may lack any of them or
+        hold None; a panel of which no row knows anything is left out. The horizontal axis is
+        ``update``, or else ``epoch``, or else the index of the row.
     figure
         Where to draw; by default on a new figure.
 
