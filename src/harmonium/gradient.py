@@ -55,6 +55,31 @@ class Phase:
         return visible, hidden
 
 
+def weigh(phase: Phase, weights: Tensor) -> Phase:
+    """The phase of rows that do not all count alike: its means are weighted means of this one.
+
+    That holds for the statistics of both layers and for their products, and products and sums of
+    rows are all that a gradient makes of a phase. Visible rows are multiplied by their weight; one
+    more row, whose visible statistics are zero, brings the means of the hidden units right.
+
+    Parameters
+    ----------
+    phase
+        Statistics of rows.
+    weights
+        Weight of each row, shape (rows,), at least one of them above zero; only ratios matter.
+    """
+    n = phase.n_rows + 1
+    share = n * weights / weights.sum()
+    visible, hidden = {}, {}
+    for name, x in phase.visible.items():
+        visible[name] = torch.cat([share.unsqueeze(1) * x, torch.zeros_like(x[:1])])
+    for name, x in phase.hidden.items():
+        rest = share @ x - x.sum(0)
+        hidden[name] = torch.cat([x, rest.unsqueeze(0)])
+    return Phase(visible, hidden)
+
+
 class Gradient(ABC):
     """A way from the two phases to a gradient."""
 

@@ -186,13 +186,14 @@ def _go_on(
     as_json: bool,
 ) -> int:
     """Train to the end, or until somebody stops it; returns the exit code."""
-    assert options.epochs is not None
+    train_data = batches.data
+    assert options.epochs is not None and isinstance(train_data, Data)
     total = options.epochs * len(batches)
     late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every)
     watch = training.Watch(monitor, every, batches, last=total)
-    image_shape = figures.picture_shape(state.rbm, batches.data.image_shape)
+    image_shape = figures.picture_shape(state.rbm, train_data.image_shape)
     began = saved = time.monotonic()
     with (
         choose_reporter(as_json, total, state.update) as reporter,
@@ -201,7 +202,7 @@ def _go_on(
         ) as event_files,
         _stop_requests(run) as stop,
     ):
-        _introduce(reporter, run, state, batches.data, held_out, options.epochs)
+        _introduce(reporter, run, state, train_data, held_out, options.epochs)
         if state.update == total:
             reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
         try:
@@ -238,7 +239,7 @@ def _go_on(
     checkpoint.save_model(state.model, run.model_path)
     pictures = []
     if watching.figures:
-        shown = batches.data if held_out is None else held_out
+        shown = train_data if held_out is None else held_out
         pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
     _summarise(choose_reporter(as_json), run, state.update, len(pictures), seconds)
     return 0

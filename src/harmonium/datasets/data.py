@@ -114,6 +114,11 @@ class Data:
         """Number of columns of the states, which is the number of visible states needed."""
         return self.encoding.n_columns(self.values.shape[1])
 
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values.device
+
     def to(self, device: torch.device | str) -> Data:
         """Move values, labels and encoding to a device."""
         return dataclasses.replace(
