@@ -31,6 +31,7 @@ ORDER = (
     "monitor",
     "graphs",
     "training",
+    "serialization",
     "checkpoint",
     "plots",
     "runs",

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
+from safetensors.torch import save as to_bytes
 
 from harmonium import (
     RBM,
@@ -35,6 +36,7 @@ from harmonium import (
     checkpoint,
     load_model,
     save_model,
+    serialization,
     training,
 )
 from harmonium.units import Units
@@ -221,17 +223,17 @@ def test_a_pickle_is_refused(how: str, load: Callable[[Path], object], tmp_path:
 
 def rewritten(path: Path, change: Callable[[dict[str, str], dict[str, Any]], None]) -> None:
     """Change a file's metadata and configuration, and make its checksum fit, as a forger would."""
-    tensors, config = checkpoint._read(path, "checkpoint")
+    tensors, config = serialization.read(path, "checkpoint")
     metadata = {
         "format": "harmonium checkpoint",
-        "version": str(checkpoint.FORMAT),
+        "version": str(serialization.FORMAT),
         "config": "",
         "sha256": "",
     }
     change(metadata, config)
     metadata["config"] = json.dumps(config)
-    metadata["sha256"] = checkpoint._digest(tensors, metadata["config"])
-    path.write_bytes(checkpoint.serialize(tensors, metadata))
+    metadata["sha256"] = serialization.digest(tensors, metadata["config"])
+    path.write_bytes(to_bytes(tensors, metadata))
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,11 @@ chains and averages); everything else is JSON in the file's metadata.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialize
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
@@ -24,11 +20,9 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
+from harmonium.serialization import read, serialize
 from harmonium.training import TrainingState, settle
 from harmonium.units import UNIT_TYPES, Units
-
-FORMAT = 1
-"""Version of both file formats; a newer one is refused, an older one is read."""
 
 _PAIRS = "key-value pairs"
 
@@ -51,7 +45,7 @@ _T = TypeVar("_T")
 
 def save_model(rbm: RBM, path: str | Path) -> None:
     """Write a model file: weights and biases, with unit types and sizes in its metadata."""
-    content = _serialize("model", _tensors(rbm), {"rbm": _rbm_config(rbm)})
+    content = serialize("model", tensors_of(rbm), {"rbm": rbm_config(rbm)})
     write_whole(Path(path), content)
 
 
@@ -63,8 +57,8 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
     FileNotFoundError, ValueError
         If there is no such file, or it is no whole model file of a format that is known.
     """
-    tensors, config = _read(Path(path), "model")
-    return _make_rbm(config["rbm"], tensors).to(device)
+    tensors, config = read(Path(path), "model")
+    return make_rbm(config["rbm"], tensors).to(device)
 
 
 def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -86,10 +80,16 @@ def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None
 
 def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes:
     """The content of the checkpoint that `save` writes."""
+    tensors, config = describe(state)
+    return serialize("checkpoint", tensors, config | {"extra": dict(extra or {})})
+
+
+def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A run as tensors and what JSON can hold; `restore` makes it again."""
     settle(state)
-    tensors = _tensors(state.rbm, "rbm.")
+    tensors = tensors_of(state.rbm, "rbm.")
     if state.average is not None:
-        tensors |= _tensors(state.average, "average.")
+        tensors |= tensors_of(state.average, "average.")
     if state.chains is not None:
         tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
@@ -103,7 +103,7 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
             else:
                 numbers.setdefault(names[parameter], {})[key] = value
     config = {
-        "rbm": _rbm_config(state.rbm),
+        "rbm": rbm_config(state.rbm),
         "optimizer": {
             "type": type(state.optimizer).__name__,
             "groups": [
@@ -131,9 +131,8 @@ def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes
         },
         "seed": state.seed,
         "update": state.update,
-        "extra": dict(extra or {}),
     }
-    return _serialize("checkpoint", tensors, config)
+    return tensors, config
 
 
 def load(
@@ -160,24 +159,42 @@ def load(
     FileNotFoundError, ValueError
         If there is no such file, or it is no whole checkpoint of a format that is known.
     """
-    tensors, config = _read(Path(path), "checkpoint")
-    rbm = _make_rbm(config["rbm"], _below("rbm.", tensors)).to(device)
+    tensors, config = read(Path(path), "checkpoint")
+    return restore(tensors, config, device=device, optimizer=optimizer, schedule=schedule)
+
+
+def restore(
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    *,
+    device: torch.device | str = "cpu",
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
+    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+) -> TrainingState:
+    """The run that `describe` took apart; the arguments are those of `load`.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together, or are of a type that is not known.
+    """
+    rbm = make_rbm(config["rbm"], below("rbm.", tensors)).to(device)
     # an optimiser moves its tensors itself, and keeps some on the CPU
-    trained = _make_optimizer(rbm, config["optimizer"], _below("optimizer.", tensors), optimizer)
+    trained = _make_optimizer(rbm, config["optimizer"], below("optimizer.", tensors), optimizer)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
-    average = _below("average.", tensors)
-    chains = _below("chains.", tensors)
+    average = below("average.", tensors)
+    chains = below("chains.", tensors)
     return TrainingState(
         rbm=rbm,
         optimizer=trained,
         sampler=_make(_SAMPLERS, config["sampler"]),
-        gradient=_make(_GRADIENTS, config["gradient"], _below("gradient.", tensors)),
+        gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
         stream=Stream(**config["stream"] | {"purpose": Purpose(config["stream"]["purpose"])}),
         seed=config["seed"],
         schedule=_make_schedule(trained, config["schedule"], schedule),
-        average=_make_rbm(config["rbm"], average).to(device) if average else None,
+        average=make_rbm(config["rbm"], average).to(device) if average else None,
         average_decay=config["average_decay"],
         update=config["update"],
     )
@@ -185,84 +202,17 @@ def load(
 
 def read_extra(path: str | Path) -> dict[str, Any]:
     """What was kept beside the run in a checkpoint (`save`'s ``extra``)."""
-    return dict(_read(Path(path), "checkpoint")[1]["extra"])
+    return dict(read(Path(path), "checkpoint")[1]["extra"])
 
 
-def _serialize(kind: str, tensors: dict[str, Tensor], config: dict[str, Any]) -> bytes:
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(config, allow_nan=False, default=_refuse_to_keep)
-    metadata = {
-        "format": f"harmonium {kind}",
-        "version": str(FORMAT),
-        "config": text,
-        "sha256": _digest(on_cpu, text),
-    }
-    return _in_fixed_order(serialize(on_cpu, metadata))
+def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """A module's tensors by name.
 
-
-def _in_fixed_order(content: bytes) -> bytes:
-    """The same safetensors file with its header in order of names.
-
-    Safetensors writes metadata in an order that changes from call to call, and the same run has
-    to end in the same bytes.
+    Raises
+    ------
+    FloatingPointError
+        If one holds values that are not finite: no file takes them.
     """
-    end = 8 + int.from_bytes(content[:8], "little")
-    ordered = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"))
-    header = ordered.encode()
-    header += b" " * (-len(header) % 8)  # the tensors behind it stay aligned
-    return len(header).to_bytes(8, "little") + header + content[end:]
-
-
-def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such {kind} file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, kind, metadata)
-            # copies: views into the mapped file would keep it open
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is cut off or damaged, or no {kind} file at all ({error}); use an older one"
-        ) from error
-    text = metadata.get("config", "")
-    if _digest(tensors, text) != metadata.get("sha256"):
-        raise ValueError(f"{path} is damaged: its checksum does not fit; use an older one")
-    return tensors, json.loads(text)
-
-
-def _check_format(path: Path, kind: str, metadata: Mapping[str, str]) -> None:
-    expected = f"harmonium {kind}"
-    came = metadata.get("format", "an unknown format")
-    if came != expected:
-        raise ValueError(f"{path} holds {came}, not a {expected}; pass the {kind} file of a run")
-    version = metadata.get("version", "")
-    if not (version.isdecimal() and int(version) <= FORMAT):
-        raise ValueError(
-            f"{path} has format {version or 'unknown'}, and this harmonium reads up to {FORMAT}; "
-            "install a newer harmonium"
-        )
-
-
-def _refuse_to_keep(value: object) -> object:
-    raise TypeError(
-        f"a file keeps tensors, numbers and text, but the run holds a {type(value).__name__} "
-        f"({value!r}); a learning rate, for example, has to be a float"
-    )
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    """SHA-256 over the text, and names, types, shapes and bytes of tensors in order of name."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _tensors(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
     tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -273,7 +223,8 @@ def _tensors(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
     return tensors
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -310,14 +261,22 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
     }
 
 
-def _rbm_config(rbm: RBM) -> dict[str, Any]:
+def rbm_config(rbm: RBM) -> dict[str, Any]:
+    """Unit types and sizes of an RBM, as a file keeps them."""
     return {
         layer: {"type": _name_in(UNIT_TYPES, units), **units.config()}
         for layer, units in (("visible", rbm.visible), ("hidden", rbm.hidden))
     }
 
 
-def _make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
+def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
+    """The RBM of a `rbm_config`, with its parameters.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit, or a unit type is not known.
+    """
     visible, hidden = (_make_units(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     try:
