@@ -64,6 +64,17 @@ def test_rows_stay_as_they_are_stored_and_come_as_states() -> None:
     assert values.tolist() == [[0, 255], [51, 102]]
 
 
+def test_values_of_the_rows_come_with_their_states() -> None:
+    data, batches = numbered(10), Minibatches(numbered(10), 4)
+    labels = torch.arange(10) * 7
+    for update in range(6):
+        states, values = batches.batch_with(labels, update, seed=1)
+        assert torch.equal(states, batches.batch(update, seed=1))
+        rows = batches.rows(update, seed=1)
+        assert torch.equal(states, data.rows(rows))
+        assert torch.equal(values, 7 * rows)
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, 11])
 def test_batches_that_are_empty_or_larger_than_the_data_are_refused(batch_size: int) -> None:
     message = f"batch_size is {batch_size}, but numbered has 10 training rows; pass 1 to 10"

@@ -113,6 +113,29 @@ def test_labels_that_do_not_fit_are_refused(labels: object, message: str) -> Non
         from_array(np.zeros((2, 2)), labels=labels)
 
 
+def test_targets_are_columns() -> None:
+    one = from_array(np.zeros((2, 2)), targets=[1, 2.5])
+    assert one.targets is not None
+    assert one.targets.dtype == torch.float32
+    assert one.targets.tolist() == [[1.0], [2.5]]
+    two = from_array(np.zeros((2, 2)), targets=torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    assert two.targets is not None
+    assert two.targets.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([1, 2, 3], r"array has 2 rows, but its targets have shape \(3,\); pass shape \(2,\)"),
+        (np.zeros((2, 1, 1)), r"targets have shape \(2, 1, 1\)"),
+        ([np.nan, 1], "targets of array holds 1 NaN"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(targets: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_array(np.zeros((2, 2)), targets=targets)
+
+
 def test_labels_of_other_types() -> None:
     data = from_array(np.zeros((2, 2)), labels=np.array([1.0, 7.0], np.float16))
     assert data.labels is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -220,7 +222,7 @@ def test_impossible_parts_are_refused(do: object, message: str) -> None:
 @given(st.integers(2, 50), st.floats(0.001, 0.999), st.integers(0, 2**64 - 1))
 def test_split_randomly(n: int, share: float, seed: int) -> None:
     values = torch.arange(n, dtype=torch.uint8).unsqueeze(1)
-    data = Data("any", values, labels=torch.arange(n))
+    data = Data("any", values, labels=torch.arange(n), targets=values.float())
     train, held_out = data.split_randomly(share, seed)
     assert len(train) and len(held_out)
     assert abs(len(held_out) - share * n) <= 1
@@ -229,6 +231,8 @@ def test_split_randomly(n: int, share: float, seed: int) -> None:
     )
     assert held_out.labels is not None
     assert held_out.labels.equal(held_out.values.flatten().long())
+    assert held_out.targets is not None
+    assert held_out.targets.equal(held_out.values.float())
     assert held_out.values.equal(data.split_randomly(share, seed)[1].values)
 
 
@@ -236,13 +240,15 @@ def test_split_randomly(n: int, share: float, seed: int) -> None:
 def test_split_randomly_in_place_holds_out_the_same_rows(n: int, share: float, seed: int) -> None:
     values = torch.arange(n, dtype=torch.uint8).unsqueeze(1)
     copied = Data("any", values.clone()).split_randomly(share, seed)
-    data = Data("any", values, labels=torch.arange(n))
+    data = Data("any", values, labels=torch.arange(n), targets=values.float())
     parts = data.split_randomly_(share, seed)
     for part, expected in zip(parts, copied, strict=True):
         assert set(part.values.flatten().tolist()) == set(expected.values.flatten().tolist())
         assert len(part) == len(expected)
         assert part.labels is not None
         assert part.labels.equal(part.values.flatten().long())
+        assert part.targets is not None
+        assert part.targets.equal(part.values.float())
         assert part.values.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
 
 
@@ -280,8 +286,10 @@ def test_a_fingerprint_sees_every_block_and_no_strides() -> None:
 
 
 def test_moving_takes_everything_along(device: torch.device) -> None:
-    data = grey().standardize().to(device)
+    data = dataclasses.replace(grey(), targets=torch.zeros(6, 1)).standardize().to(device)
     assert data.values.device.type == device.type
+    assert data.targets is not None
+    assert data.targets.device.type == device.type
     assert data.labels is not None
     assert data.labels.device.type == device.type
     assert isinstance(data.encoding, Standardized)
@@ -306,6 +314,10 @@ def test_a_data_set_is_named_in_short() -> None:
         ({"values": torch.zeros(2, 2).double()}, TypeError, "torch.float64; pass torch.uint8"),
         ({"labels": torch.zeros(3).long()}, ValueError, r"has 2 rows, but labels of shape \(3,\)"),
         ({"labels": torch.zeros(2)}, TypeError, "labels of bad are torch.float32; pass torch.int"),
+        ({"targets": torch.zeros(2)}, ValueError, r"2 rows, but targets of shape \(2,\); pass"),
+        ({"targets": torch.zeros(3, 1)}, ValueError, r"targets of shape \(3, 1\); pass shape"),
+        ({"targets": torch.zeros(2, 0)}, ValueError, r"targets of shape \(2, 0\)"),
+        ({"targets": torch.zeros(2, 1).long()}, TypeError, "torch.int64; pass torch.float32"),
         ({"image_shape": (2, 2)}, ValueError, "3 columns, but pictures of 2 × 2 have 4"),
         ({"parts": {"train": range(3)}}, ValueError, r"part 'train' is range\(0, 3\); pass range"),
         ({"parts": {"train": range(0)}}, ValueError, "within the 2 rows of bad"),

@@ -114,6 +114,13 @@ def test_grey_pictures_are_scaled() -> None:
     assert read("a.idx", idx(np.full((2, 3, 3), 9, np.uint8))).encoding == Scaled(0, 255)
 
 
+def test_targets_of_npz() -> None:
+    data = read("a.npz", npz(rows=np.eye(2), targets=np.array([[0.5, 1], [2, 3]])))
+    assert data.targets is not None
+    assert data.targets.tolist() == [[0.5, 1.0], [2.0, 3.0]]
+    assert data.values.tolist() == [[1, 0], [0, 1]]
+
+
 @pytest.mark.parametrize("key", ["data", "x", "X", "values", "anything"])
 @pytest.mark.parametrize("labels", ["labels", "y"])
 def test_npz_names(key: str, labels: str) -> None:

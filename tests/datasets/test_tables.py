@@ -92,6 +92,16 @@ def test_what_is_no_byte_is_stored_in_float32(cell: str) -> None:
     assert read_csv(f"1,2\n3,{cell}\n").values.dtype == torch.float32
 
 
+def test_columns_of_targets() -> None:
+    data = read_csv("a,target_x,label,b,Target_Y\n1,0.5,7,2,-1\n3,1.5,8,4,-2\n")
+    assert data.values.tolist() == [[1, 2], [3, 4]]
+    assert data.values.dtype == torch.uint8
+    assert data.targets is not None
+    assert data.targets.tolist() == [[0.5, -1.0], [1.5, -2.0]]
+    assert data.labels is not None
+    assert data.labels.tolist() == [7, 8]
+
+
 def test_a_column_of_labels() -> None:
     data = read_csv("a,Label,b\n1,7,2\n3,8,4\n")
     assert data.values.tolist() == [[1, 2], [3, 4]]
@@ -152,12 +162,15 @@ def test_parquet_of_several_types_and_row_groups() -> None:
         "flag": [i % 3 == 0 for i in range(n)],
         "label": list(range(n)),
         "count": np.arange(n, dtype=np.int64),
+        "target": [i / 4 for i in range(n)],
     }
     data = read_parquet(columns, row_group_size=7)
     assert data.values.dtype == torch.uint8
     assert data.values.tolist() == [[i % 3 == 0, i] for i in range(n)]
     assert data.labels is not None
     assert data.labels.tolist() == list(range(n))
+    assert data.targets is not None
+    assert data.targets.tolist() == [[i / 4] for i in range(n)]
     half = read_parquet(columns | {"half": np.full(n, 2, np.float16)})
     assert half.values.dtype == torch.float32
     assert half.values[3].tolist() == [1, 3, 2]

@@ -59,15 +59,20 @@ class Arrays:
         Names of the columns, for messages.
     parts
         As in `Data`.
+    targets
+        Shape (n_rows,) or (n_rows, n_targets), any type of number.
     """
 
     values: NDArray[Any]
     labels: NDArray[Any] | None = None
     columns: Sequence[str] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
+    targets: NDArray[Any] | None = None
 
 
-def from_array(values: Any, *, labels: Any = None, name: str = "array") -> Data:
+def from_array(
+    values: Any, *, labels: Any = None, targets: Any = None, name: str = "array"
+) -> Data:
     """Make `Data` of numbers in memory.
 
     Parameters
@@ -78,6 +83,8 @@ def from_array(values: Any, *, labels: Any = None, name: str = "array") -> Data:
         The memory is shared where that needs no conversion.
     labels
         Whole numbers, shape (n_rows,).
+    targets
+        Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
     name
         What messages call the data.
 
@@ -86,9 +93,14 @@ def from_array(values: Any, *, labels: Any = None, name: str = "array") -> Data:
     TypeError
         For anything but real numbers.
     ValueError
-        For other shapes, no rows or columns, NaN, infinity, or labels that do not fit.
+        For other shapes, no rows or columns, NaN, infinity, or labels or targets that do not fit.
     """
-    return to_data(Arrays(_array(values, name), None if labels is None else _array(labels)), name)
+    arrays = Arrays(
+        _array(values, name),
+        labels=None if labels is None else _array(labels),
+        targets=None if targets is None else _array(targets, "targets"),
+    )
+    return to_data(arrays, name)
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
@@ -108,6 +120,7 @@ def to_data(arrays: Arrays, name: str) -> Data:
         tensor,
         picture_encoding(tensor) if pictures else AsIs(),
         labels=None if arrays.labels is None else _labels(arrays.labels, len(values), name),
+        targets=None if arrays.targets is None else _targets(arrays.targets, len(values), name),
         image_shape=(values.shape[1], values.shape[2]) if pictures else None,
         parts=arrays.parts,
     )
@@ -214,6 +227,19 @@ def _labels(labels: NDArray[Any], n_rows: int, name: str) -> Tensor:
     if labels.dtype.kind not in "biuf" or not (np.isfinite(labels) & (labels % 1 == 0)).all():
         raise ValueError(f"the labels of {name} are not all whole numbers; number the classes")
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _targets(targets: NDArray[Any], n_rows: int, name: str) -> Tensor:
+    if targets.ndim not in (1, 2) or len(targets) != n_rows:
+        raise ValueError(
+            f"{name} has {n_rows} rows, but its targets have shape {targets.shape}; "
+            f"pass shape ({n_rows},) or ({n_rows}, n_targets)"
+        )
+    check_type(targets.dtype, f"the targets of {name}")
+    with np.errstate(over="ignore"):
+        columns = np.ascontiguousarray(targets.reshape(n_rows, -1), np.float32)
+    _check_finite(columns, f"the targets of {name}", None)
+    return _tensor(columns)
 
 
 def _check_finite(rows: NDArray[np.float32], name: str, columns: Sequence[str] | None) -> None:

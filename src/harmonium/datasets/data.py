@@ -54,12 +54,15 @@ class Data:
         (height, width) of rows that are pictures, height · width = n.
     parts
         Named ranges of rows that stand for themselves, such as train and test.
+    targets
+        Real numbers to be predicted of each row, float32, shape (n_rows, n_targets).
 
     Raises
     ------
     TypeError, ValueError
-        For values of another type or shape, labels of another length, parts outside the rows,
-        or values that the encoding cannot encode. NaN is looked for on loading, not here.
+        For values of another type or shape, labels or targets of another length, parts outside
+        the rows, or values that the encoding cannot encode. NaN is looked for on loading, not
+        here.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Data:
     labels: Tensor | None = None
     image_shape: tuple[int, int] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
+    targets: Tensor | None = None
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
@@ -88,6 +92,7 @@ class Data:
             )
         if labels is not None and labels.dtype != torch.int64:
             raise TypeError(f"labels of {self.name} are {labels.dtype}; pass torch.int64")
+        self._check_targets()
         if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
             height, width = self.image_shape
             raise ValueError(
@@ -101,6 +106,18 @@ class Data:
                     f"{len(values)} rows of {self.name}"
                 )
         object.__setattr__(self, "parts", dict(self.parts))
+
+    def _check_targets(self) -> None:
+        targets = self.targets
+        if targets is None:
+            return
+        if targets.ndim != 2 or len(targets) != len(self.values) or not targets.shape[1]:
+            raise ValueError(
+                f"{self.name} has {len(self.values)} rows, but targets of shape "
+                f"{tuple(targets.shape)}; pass shape ({len(self.values)}, n_targets)"
+            )
+        if targets.dtype != torch.float32:
+            raise TypeError(f"targets of {self.name} are {targets.dtype}; pass torch.float32")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -120,11 +137,12 @@ class Data:
         return self.values.device
 
     def to(self, device: torch.device | str) -> Data:
-        """Move values, labels and encoding to a device."""
+        """Move values, labels, targets and encoding to a device."""
         return dataclasses.replace(
             self,
             values=self.values.to(device),
             labels=None if self.labels is None else self.labels.to(device),
+            targets=None if self.targets is None else self.targets.to(device),
             encoding=self.encoding.to(device),
         )
 
@@ -315,7 +333,7 @@ class Data:
         last = torch.arange(n_train, len(self), device=held.device)
         into_last = held[held < n_train]
         out_of_last = last[~torch.isin(last, held)]
-        for tensor in (self.values, self.labels):
+        for tensor in (self.values, self.labels, self.targets):
             if tensor is not None:
                 moved = tensor[into_last]
                 tensor[into_last] = tensor[out_of_last]
@@ -336,9 +354,11 @@ class Data:
         return order[:n_held_out].sort().values
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
-        labels = None if self.labels is None else self.labels[rows]
+        labels, targets = (
+            None if tensor is None else tensor[rows] for tensor in (self.labels, self.targets)
+        )
         return dataclasses.replace(
-            self, name=name, values=self.values[rows], labels=labels, parts={}
+            self, name=name, values=self.values[rows], labels=labels, targets=targets, parts={}
         )
 
     def _replace(self, encoding: Encoding) -> Data:

@@ -87,18 +87,33 @@ class Minibatches:
 
     def batch(self, update: int, seed: int) -> Tensor:
         """The states that update number ``update`` learns from, shape (rows, n_columns)."""
-        return self.data.rows(
-            self._rows_of(update, seed), Stream(seed, Purpose.ENCODE, position=update)
-        )
+        return self._states(self.rows(update, seed), update, seed)
+
+    def batch_with(self, values: Tensor, update: int, seed: int) -> tuple[Tensor, Tensor]:
+        """The same states, and those of ``values`` that belong to them.
+
+        Parameters
+        ----------
+        values
+            One for each row of the data, such as its label, shape (n_rows, ...).
+        update, seed
+            As for `batch`.
+        """
+        rows = self.rows(update, seed)
+        return self._states(rows, update, seed), values.index_select(0, rows)
 
     def weights(self, update: int, seed: int) -> Tensor | None:
         """How much each row of that batch counts, float64, shape (rows,); None where all alike."""
-        return None if self._weights is None else self._weights[self._rows_of(update, seed)]
+        return None if self._weights is None else self._weights[self.rows(update, seed)]
 
-    def _rows_of(self, update: int, seed: int) -> Tensor:
+    def rows(self, update: int, seed: int) -> Tensor:
+        """The numbers of the rows that update number ``update`` learns from, int64."""
         epoch, number = divmod(update, len(self))
         start = number * self.batch_size
         return self._epoch_order(epoch, seed)[start : start + self.batch_size]
+
+    def _states(self, rows: Tensor, update: int, seed: int) -> Tensor:
+        return self.data.rows(rows, Stream(seed, Purpose.ENCODE, position=update))
 
     def _epoch_order(self, epoch: int, seed: int) -> Tensor:
         """The order of an epoch's rows; the last one asked for is kept."""

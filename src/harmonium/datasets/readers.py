@@ -28,6 +28,7 @@ FORMATS = ".npy, .npz, .csv, .tsv, .parquet, IDX (also .gz) and .pkl or .pkl.gz 
 
 _VALUES = ("data", "x", "X", "values")
 _LABELS = ("labels", "y")
+_TARGETS = "targets"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
@@ -108,13 +109,15 @@ def _read_npz(path: Path) -> Arrays:
 
         labels = next((key for key in _LABELS if key in shapes), None)
         return Arrays(
-            array(_values_key(shapes, path.name)), None if labels is None else array(labels)
+            array(_values_key(shapes, path.name)),
+            None if labels is None else array(labels),
+            targets=array(_TARGETS) if _TARGETS in shapes else None,
         )
 
 
 def _values_key(shapes: dict[str, tuple[int, ...]], name: str) -> str:
     named = [key for key in _VALUES if key in shapes]
-    tables = [key for key, shape in shapes.items() if len(shape) in (2, 3)]
+    tables = [key for key, shape in shapes.items() if len(shape) in (2, 3) and key != _TARGETS]
     if named:
         return named[0]
     if len(tables) == 1:
@@ -122,7 +125,7 @@ def _values_key(shapes: dict[str, tuple[int, ...]], name: str) -> str:
     listed = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "no arrays"
     raise ValueError(
         f"{name} holds {listed}; name the array of rows one of {', '.join(_VALUES)}, "
-        "and that of labels labels or y"
+        "that of labels labels or y, and that of targets targets"
     )
 
 

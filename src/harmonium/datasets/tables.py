@@ -1,7 +1,7 @@
 """Readers of tables: text with separated columns, and Parquet.
 
-Both fill one array that is made beforehand. A column named ``label`` or ``labels``
-becomes the labels; all other columns must be numbers.
+Both fill one array that is made beforehand. A column named ``label`` or ``labels`` becomes the
+labels, columns named ``target`` or ``target_...`` the targets; all columns must be numbers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,21 @@ from numpy.typing import NDArray
 from harmonium.datasets.arrays import Arrays, as_bytes
 
 _LABELS = ("label", "labels")
+_TARGET = "target"
 _BLOCK_CELLS = 1 << 17
 
 
 def _label_column(columns: Sequence[str]) -> int | None:
     names = [name.lower() for name in columns]
     return next((names.index(name) for name in _LABELS if name in names), None)
+
+
+def _target_columns(columns: Sequence[str]) -> list[int]:
+    return [
+        number
+        for number, name in enumerate(columns)
+        if name.lower() in (_TARGET, f"{_TARGET}s") or name.lower().startswith(f"{_TARGET}_")
+    ]
 
 
 # Text
@@ -56,20 +65,24 @@ def read_csv(path: Path) -> Arrays:
     if not n_rows:
         raise ValueError(f"{path.name} is empty: it holds a header and no rows of numbers")
     label = _label_column(layout.header or ())
-    kept = [column for column in range(layout.n_columns) if column != label]
+    wanted = _target_columns(layout.header or ())
+    kept = [n for n in range(layout.n_columns) if n != label and n not in wanted]
     values = np.empty((n_rows, len(kept)), np.float32)
     labels = None if label is None else np.empty(n_rows)
+    targets = np.empty((n_rows, len(wanted))) if wanted else None
     lines = islice(_lines(path), n_lines - n_rows, None)
     step = max(1, _BLOCK_CELLS // layout.n_columns)
     for start in range(0, n_rows, step):
         block = _parse(list(islice(lines, step)), start, layout)
         rows = slice(start, start + len(block))
         with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
-            values[rows] = block if label is None else block[:, kept]
+            values[rows] = block if len(kept) == block.shape[1] else block[:, kept]
         if labels is not None:
             labels[rows] = block[:, label]
+        if targets is not None:
+            targets[rows] = block[:, wanted]
     columns = layout.header and [layout.header[column] for column in kept]
-    return Arrays(as_bytes(values), labels, columns)
+    return Arrays(as_bytes(values), labels, columns, targets=targets)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -177,10 +190,11 @@ def _read_parquet_file(file: Any, name: str) -> Arrays:
             "or number their categories"
         )
     names = [field.name for field in columns]
-    label = _label_column(names)
-    kept = [column for column in range(len(names)) if column != label]
+    label, wanted = _label_column(names), _target_columns(names)
+    kept = [n for n in range(len(names)) if n != label and n not in wanted]
     values = np.empty((file.metadata.num_rows, len(kept)), np.float32)
     labels = None if label is None else np.empty(len(values))
+    targets = np.empty((len(values), len(wanted))) if wanted else None
     # Column by column: pyarrow's batches of rows take several times the memory of a row group.
     start = 0
     for group in range(file.num_row_groups):
@@ -190,9 +204,15 @@ def _read_parquet_file(file: Any, name: str) -> Arrays:
                 values[rows, target] = _numbers(file, group, names[column])
         if labels is not None and label is not None:
             labels[rows] = _numbers(file, group, names[label])
+        for target, column in enumerate(wanted):
+            assert targets is not None
+            targets[rows, target] = _numbers(file, group, names[column])
         start = rows.stop
     return Arrays(
-        as_bytes(values) if all(whole) else values, labels, [names[column] for column in kept]
+        as_bytes(values) if all(whole[column] for column in kept) else values,
+        labels,
+        [names[column] for column in kept],
+        targets=targets,
     )
 
 
