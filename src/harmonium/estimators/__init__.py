@@ -1,0 +1,9 @@
+"""Estimators for scikit-learn: the library's models behind `fit`, `transform` and `predict`.
+
+They hold the same models as the rest of harmonium, as ``model_``. This is the one place that
+imports scikit-learn's base classes and speaks NumPy.
+"""
+
+from harmonium.estimators.bernoulli_rbm import BernoulliRBM
+
+__all__ = ["BernoulliRBM"]

@@ -1,0 +1,479 @@
+"""What the estimators of one RBM share: its training, its attributes, and what it computes."""
+
+from __future__ import annotations
+
+import copy
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults, sampling, training
+from harmonium.datasets import Minibatches
+from harmonium.estimators.base import (
+    Estimator,
+    check_choice,
+    check_integers,
+    check_numbers,
+    float_type,
+    seed_of,
+    to_numpy,
+    weights_of,
+    with_weight,
+)
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import SamplingSchedule, start_at, start_random
+from harmonium.training import TrainingState
+from harmonium.units import Units
+
+_MONITORED_ROWS = 500
+
+
+class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+    """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
+
+    n_components: int
+    learning_rate: float
+    batch_size: int
+    n_iter: int
+    verbose: int
+    n_chains: Any
+    sampler: Any
+    gradient: Any
+    penalties: Any
+    momentum: float
+    schedule: str
+    average_decay: float | None
+    weight_std: float
+
+    model_: RBM
+    _training: TrainingState
+    _stream: Stream
+    _scaling: Scaling | None
+
+    # What the kinds of visible units differ in
+
+    @abstractmethod
+    def _make_units(self, n_features: int) -> Units:
+        """The visible layer, not yet trained."""
+
+    @abstractmethod
+    def _make_scaling(self, X: Any, weights: NDArray[np.float64] | None) -> Scaling | None:
+        """How values become states, from the rows that training begins with."""
+
+    @abstractmethod
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        """Refuse values that are no states of the visible units."""
+
+    @abstractmethod
+    def _score_rows(self, states: Tensor) -> Tensor:
+        """Score of each row of states, shape (rows,)."""
+
+    # Training
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from X anew.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts: one of weight 2 as much as two rows of weight 1, in the
+            gradient as in what training starts from. Every row still comes once an epoch, so that
+            only ratios matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X = self._checked_X(X, reset=True)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        rows, state = self._begun(X, weights)
+        batches = Minibatches(
+            rows, min(self.batch_size, len(rows)), None if weights is None else rows.weights
+        )
+        if self.schedule == "linear" and self.n_iter:
+            n_updates = self.n_iter * len(batches)
+            state.schedule = training.linear_to_zero(state.optimizer, n_updates)
+        if self.verbose:
+            self._train_aloud(state, batches)
+        else:
+            for _ in training.updates(state, batches, self.n_iter):
+                pass
+        state.schedule = None
+        self._remember(state, rows.scaling)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of the parameters from all rows of X, as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The
+        first call begins a model from its rows, unless the estimator is fitted: then the update
+        goes on from there, with the chains where they are.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "_training")
+        X = self._checked_X(X, reset=begins)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        if begins:
+            rows, state = self._begun(X, weights)
+        else:
+            state = self._training
+            rows = self._rows(X, self.model_.weights, self._scaling)
+            self._check_features(X, self._scaling)
+            for group in state.optimizer.param_groups:
+                group["lr"] = float(self.learning_rate)
+        everything = torch.arange(len(rows), device=rows.device)
+        training.update(
+            state, rows.rows(everything), weights=None if weights is None else torch.tensor(weights)
+        )
+        training.settle(state)
+        if begins:
+            self._remember(state, rows.scaling)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_integers(self, n_components=1, batch_size=1, n_iter=0)
+        check_numbers(self, learning_rate=0.0, momentum=0.0, weight_std=0.0)
+        check_choice(self, "schedule", ("constant", "linear"))
+        if self.n_chains is not None and self.n_chains != "batch_size":
+            if isinstance(self.n_chains, str):
+                raise ValueError(
+                    f"n_chains is {self.n_chains!r}; pass 'batch_size', an integer, or None for "
+                    "contrastive divergence"
+                )
+            check_integers(self, n_chains=1)
+
+    def _begun(
+        self, X: Any, weights: NDArray[np.float64] | None
+    ) -> tuple[ArrayRows, TrainingState]:
+        """The rows, and a training that has not made an update."""
+        device, dtype = self._checked_device(), self._checked_dtype()
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        rows = ArrayRows(X, scaling, dtype=dtype, device=device, weights=weights)
+        seed = seed_of(self.random_state)
+        rbm = RBM(self._make_units(rows.n_columns), self._hidden_units()).to(device, dtype)
+        rbm.init_from_data_(rows, seed, self.weight_std)
+        state = TrainingState.create(
+            rbm,
+            # objects that training fills in or that are drawn from: copies, as sklearn's own are
+            sampler=copy.deepcopy(self.sampler),
+            n_chains=self.batch_size if self.n_chains == "batch_size" else self.n_chains,
+            learning_rate=float(self.learning_rate),
+            momentum=float(self.momentum),
+            gradient=copy.deepcopy(self.gradient),
+            penalties=copy.deepcopy(self.penalties),
+            average_decay=self.average_decay,
+            seed=seed,
+        )
+        return rows, state
+
+    def _hidden_units(self) -> Units:
+        from harmonium.units import Binary
+
+        return Binary(int(self.n_components))
+
+    def _remember(self, state: TrainingState, scaling: Scaling | None) -> None:
+        self._training = state
+        self.model_ = state.model
+        self._scaling = scaling
+        self._stream = Stream(state.seed, Purpose.SAMPLE)
+        self._n_features_out = int(self.n_components)
+
+    def _train_aloud(self, state: TrainingState, batches: Minibatches) -> None:
+        """Say after each epoch how well some of the rows are modelled."""
+        from harmonium.monitor import Monitor
+
+        monitor = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
+        every = len(batches)
+        began = time.perf_counter()
+        for row in training.run(state, batches, self.n_iter, every=every, monitor=monitor):
+            now = time.perf_counter()
+            if "pseudo_log_likelihood" in row:
+                measured = f"pseudo-likelihood = {row['pseudo_log_likelihood']:.2f}"
+            else:
+                measured = f"reconstruction error = {row['reconstruction_error']:.2f}"
+            iteration = state.update // every
+            print(
+                f"[{type(self).__name__}] Iteration {iteration}, {measured}, "
+                f"time = {now - began:.2f}s"
+            )
+            began = now
+
+    # What is learnt, by scikit-learn's names
+
+    @property
+    def components_(self) -> NDArray[Any]:
+        """Weights, shape (n_components, n_features); shares the model's memory on the CPU."""
+        return to_numpy(self._parameter("components_", "weights")).T
+
+    @components_.setter
+    def components_(self, value: Any) -> None:
+        self._set_parameter("weights", np.asarray(value).T)
+
+    @property
+    def intercept_hidden_(self) -> NDArray[Any]:
+        """Biases of the hidden units, shape (n_components,); shares memory as `components_`."""
+        return to_numpy(self._parameter("intercept_hidden_", "hidden.bias"))
+
+    @intercept_hidden_.setter
+    def intercept_hidden_(self, value: Any) -> None:
+        self._set_parameter("hidden.bias", value)
+
+    @property
+    def intercept_visible_(self) -> NDArray[Any]:
+        """Biases of the visible units, shape (n_features,); shares memory as `components_`."""
+        return to_numpy(self._parameter("intercept_visible_", "visible.bias"))
+
+    @intercept_visible_.setter
+    def intercept_visible_(self, value: Any) -> None:
+        self._set_parameter("visible.bias", value)
+
+    @property
+    def h_samples_(self) -> NDArray[Any]:
+        """Hidden states of the persistent chains, shape (n_chains, n_components)."""
+        chains = self._training.chains if hasattr(self, "_training") else None
+        if chains is None:
+            raise AttributeError(
+                f"this {type(self).__name__} has no h_samples_: it is not fitted, or has no "
+                "persistent chains"
+            )
+        return to_numpy(chains.hidden)
+
+    def _parameter(self, attribute: str, name: str) -> Tensor:
+        # hasattr has to say no before fitting, and getattr as an AttributeError
+        if "model_" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} is not fitted and has no {attribute}")
+        return self.model_.get_parameter(name)
+
+    @torch.no_grad()
+    def _set_parameter(self, name: str, value: Any) -> None:
+        check_is_fitted(self)
+        parameter = self.model_.get_parameter(name)
+        new = torch.tensor(np.asarray(value)).to(parameter)
+        if new.shape != parameter.shape:
+            raise ValueError(
+                f"an array with the shape of the model's {name} transposed was expected, "
+                f"{tuple(parameter.T.shape) if new.ndim == 2 else tuple(parameter.shape)}, but "
+                f"{np.shape(value)} came"
+            )
+        for model in (self.model_, self._training.rbm):
+            model.get_parameter(name).copy_(new)
+
+    # What a fitted model computes
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Probabilities of the hidden units given X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, n_components)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(
+            rows.blocks(), self.model_.mean_h_from_v, (len(rows), self.model_.hidden.n), X
+        )
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Mean of the features given hidden states or their probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            As `transform` returns them.
+
+        Returns
+        -------
+        v : ndarray of shape (n_samples, n_features)
+            Float64 where X is, else float32.
+        """
+        check_is_fitted(self)
+        X = check_hidden(X, self.model_.hidden.n)
+        rows = self._rows(X, self.model_.weights, None)
+        shape = (len(rows), self.model_.visible.n)
+        return self._by_block(rows.blocks(), lambda h: self._values(self._means(h)), shape, X)
+
+    def _means(self, h: Tensor) -> Tensor:
+        return self.model_.mean_v_from_h(h)
+
+    def gibbs(self, v: Any) -> NDArray[Any]:
+        """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.
+
+        Each call draws anew.
+
+        Parameters
+        ----------
+        v : array-like of shape (n_samples, n_features)
+            Where to start.
+
+        Returns
+        -------
+        v_new : ndarray of shape (n_samples, n_features)
+            Float64 where ``v`` is, else float32.
+        """
+        v, rows = self._fitted_rows(v)
+        model = self.model_
+
+        @torch.no_grad()
+        def step(states: Tensor) -> Tensor:
+            chains = start_at(model, states, self._stream)
+            return self._values(model.sample_v_from_h(chains.hidden, self._stream))
+
+        return self._by_block(rows.blocks(), step, (len(rows), model.visible.n), v)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> NDArray[Any]:
+        """Draw rows from the model, each by a chain of its own that starts at noise.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows.
+        n_sweeps : int, default=1000
+            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+        random_state : int, RandomState instance or None, default=None
+            None goes on with the estimator's own random numbers, so that each call draws anew.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values as those that were learnt from, in the type of the model.
+        """
+        check_is_fitted(self)
+        stream = self._stream
+        if random_state is not None:
+            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+        chains = start_random(self.model_, n_samples, stream)
+        schedule = SamplingSchedule(n_sweeps, 1, 1)
+        for _ in sampling.sample(self.model_, chains, schedule, stream):
+            pass
+        return to_numpy(self._values(chains.visible), to_numpy(self.model_.weights[:0]).dtype)
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Score of each row; the higher, the better. See the class for what it measures.
+
+        The same rows have the same scores: nothing is drawn.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows.blocks(), self._score_rows, (len(rows),), X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+
+        Returns
+        -------
+        score : float
+            What grid searches make as large as they can.
+        """
+        scores = self.score_samples(X)
+        return float(
+            np.average(scores.astype(np.float64), weights=weights_of(sample_weight, len(scores)))
+        )
+
+    def _free_energy(self, v: Any) -> NDArray[Any]:
+        """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
+        v, rows = self._fitted_rows(v)
+        return self._by_block(rows.blocks(), self.model_.free_energy, (len(rows),), v)
+
+    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
+        check_is_fitted(self)
+        X = self._checked_X(X, reset=False)
+        self._check_features(X, self._scaling)
+        return X, self._rows(X, self.model_.weights, self._scaling)
+
+    def _values(self, states: Tensor) -> Tensor:
+        return states if self._scaling is None else self._scaling.decode(states)
+
+    @torch.no_grad()
+    def _by_block(
+        self,
+        blocks: Iterator[Tensor],
+        compute: Callable[[Tensor], Tensor],
+        shape: tuple[int, ...],
+        like: Any,
+    ) -> NDArray[Any]:
+        """Fill an array block by block, so that nothing else is as large as the result."""
+        result = np.empty(shape, float_type(like))
+        start = 0
+        for block in blocks:
+            result[start : start + len(block)] = to_numpy(compute(block))
+            start += len(block)
+        return result
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
+    """Hidden states or means as an array of the right width."""
+    from sklearn.utils.validation import check_array
+
+    X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
+    if X.shape[1] != n_columns:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but there are {n_columns} hidden units; pass what "
+            "transform returned"
+        )
+    return np.asarray(X)

@@ -1,0 +1,166 @@
+"""Rows of NumPy arrays and sparse matrices, which become states of units a batch at a time.
+
+Nothing is converted as a whole: a dense array is shared, a sparse matrix stays sparse, and only
+the rows that are asked for become floating-point states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from harmonium.rng import Stream
+
+_BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """A linear map of each feature to the states of a unit, ``(value - shift) / scale``.
+
+    Parameters
+    ----------
+    shift, scale
+        Float64, shape (n_features,); every scale is above zero.
+    clip
+        Whether states are held between 0 and 1.
+    """
+
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    clip: bool = False
+
+    @classmethod
+    def of_range(cls, low: NDArray[np.float64], high: NDArray[np.float64]) -> Scaling:
+        """From ``low`` ... ``high`` to 0 ... 1; a constant feature gets the state 0."""
+        return cls(low, np.where(high > low, high - low, 1.0), clip=True)
+
+    @classmethod
+    def of_moments(cls, mean: NDArray[np.float64], var: NDArray[np.float64]) -> Scaling:
+        """To mean 0 and variance 1; a constant feature gets the state 0."""
+        # what rounding leaves of the variance of a constant is no variance
+        noise = (16 * np.finfo(np.float64).eps * np.abs(mean)) ** 2
+        return cls(mean, np.where(var > noise, np.sqrt(var), 1.0))
+
+    def encode(self, values: Tensor) -> Tensor:
+        """States of values, float64, shape (rows, n_features)."""
+        shift, scale = (torch.from_numpy(x).to(values.device) for x in (self.shift, self.scale))
+        states = values.double().sub(shift).div_(scale)
+        return states.clamp_(0, 1) if self.clip else states
+
+    def decode(self, states: Tensor) -> Tensor:
+        """Values of states, or of means of states."""
+        shift, scale = (torch.from_numpy(x).to(states.device) for x in (self.shift, self.scale))
+        return states.double() * scale + shift
+
+
+class ArrayRows:
+    """Rows as training takes them (`harmonium.datasets.Rows`).
+
+    Parameters
+    ----------
+    X
+        Dense array or CSR matrix of numbers, shape (n_rows, n_features), as scikit-learn has
+        checked it.
+    scaling
+        How values become states; None takes them as they are.
+    dtype, device
+        Of the states.
+    weights
+        How much each row counts in `moments`, float64, shape (n_rows,); None counts all alike.
+    """
+
+    name = "X"
+
+    def __init__(
+        self,
+        X: Any,
+        scaling: Scaling | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.scaling = scaling
+        self.weights = None if weights is None else torch.from_numpy(weights)
+        self._n_rows, self._n_features = X.shape
+        self._sparse = X if sparse.issparse(X) else None
+        self._dense = None if sparse.issparse(X) else as_tensor(X).to(self.device)
+
+    def __len__(self) -> int:
+        return int(self._n_rows)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the states: one a feature."""
+        return int(self._n_features)
+
+    def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
+        """States of some rows, shape (len(index), n_columns), new memory; nothing is drawn."""
+        if self._dense is not None:
+            return self._states(self._dense.index_select(0, index))
+        assert self._sparse is not None
+        return self._states(self._from_sparse(self._sparse[index.cpu().numpy()]))
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[Tensor]:
+        """States of all rows in order, ``size`` rows at a time; to be read only."""
+        for start in range(0, len(self), size):
+            place = slice(start, start + size)
+            if self._dense is not None:
+                yield self._states(self._dense[place])
+            else:
+                assert self._sparse is not None
+                yield self._states(self._from_sparse(self._sparse[place]))
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, weighted, float64, shape (n_columns,) each."""
+        return weighted_moments(self.blocks(), self.weights)
+
+    def _states(self, values: Tensor) -> Tensor:
+        if self.scaling is not None:
+            values = self.scaling.encode(values)
+        return values.to(self.dtype)
+
+    def _from_sparse(self, rows: Any) -> Tensor:
+        return torch.from_numpy(rows.toarray()).to(self.device)
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """The array's memory where torch can take it, else a copy."""
+    array = np.ascontiguousarray(array)
+    # torch has no read-only tensors
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def weighted_moments(blocks: Iterator[Tensor], weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the columns of rows that come in blocks, float64.
+
+    The variance is that of these rows, divided by the sum of their weights.
+    """
+    first: Tensor | None = None
+    start, total = 0, 0.0
+    for block in blocks:
+        rows = block.double()
+        if first is None:  # differences to it: no cancellation, and exactly 0 for a constant
+            first = rows[0].clone()
+            sums, squares = torch.zeros_like(first), torch.zeros_like(first)
+        w = rows.new_ones(len(rows))
+        if weights is not None:
+            w = weights[start : start + len(rows)].to(rows)
+        start += len(rows)
+        difference = rows - first
+        total += w.sum().item()
+        sums += w @ difference
+        squares += w @ difference.square_()
+    assert first is not None
+    mean = sums / total
+    return first + mean, (squares / total - mean.square()).clamp_min_(0.0)

@@ -1,0 +1,34 @@
+"""scikit-learn's own checks of estimators, none of them skipped or expected to fail."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from harmonium.estimators import BernoulliRBM
+
+# float64, because rows that are repeated and rows that have weights must give the same to seven
+# digits; batches as large as the data, because only then the rows' order does not matter.
+EXACT: dict[str, Any] = {"batch_size": 200, "n_iter": 2, "dtype": "float64"}
+
+ESTIMATORS = [
+    BernoulliRBM(n_components=3, scale=True, **EXACT),
+]
+
+
+@pytest.fixture(autouse=True)
+def _array_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it scikit-learn skips its check of array API dispatch."""
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_is_content(estimator: Any, check: Callable[[Any], None]) -> None:
+    try:
+        check(estimator)
+    except unittest.SkipTest as skipped:  # what a check needs, such as pandas, is not installed
+        pytest.fail(f"a check was skipped: {skipped}")
