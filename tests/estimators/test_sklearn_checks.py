@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from harmonium.estimators import BernoulliRBM
+from harmonium.estimators import BernoulliRBM, GaussianRBM
 
 # float64, because rows that are repeated and rows that have weights must give the same to seven
 # digits; batches as large as the data, because only then the rows' order does not matter.
@@ -17,6 +17,7 @@ EXACT: dict[str, Any] = {"batch_size": 200, "n_iter": 2, "dtype": "float64"}
 
 ESTIMATORS = [
     BernoulliRBM(n_components=3, scale=True, **EXACT),
+    GaussianRBM(n_components=3, learn_precision=True, **EXACT),
 ]
 
 

@@ -5,5 +5,6 @@ imports scikit-learn's base classes and speaks NumPy.
 """
 
 from harmonium.estimators.bernoulli_rbm import BernoulliRBM
+from harmonium.estimators.gaussian_rbm import GaussianRBM
 
-__all__ = ["BernoulliRBM"]
+__all__ = ["BernoulliRBM", "GaussianRBM"]

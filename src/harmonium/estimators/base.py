@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
@@ -61,7 +60,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         here = device if device.type != "cuda" or torch.cuda.is_available() else "cpu"
         # part of a pickle, which has been trusted already
         held = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
-        vars(self).update(held)
+        self.__dict__.update(held)
 
     def _checked_device(self) -> torch.device:
         try:
@@ -93,12 +92,13 @@ def seed_of(random_state: Any) -> int:
     None draws from NumPy's global one, as everywhere in scikit-learn.
     """
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
-        if not 0 <= random_state < 2**32:
+        seed = int(random_state)
+        if not 0 <= seed < 2**32:
             raise ValueError(
-                f"random_state is {random_state}; pass an integer from 0 to 4294967295, a "
+                f"random_state is {seed}; pass an integer from 0 to 4294967295, a "
                 "numpy.random.RandomState or None"
             )
-        return int(random_state)
+        return seed
     return int(check_random_state(random_state).randint(2**32, dtype=np.uint64))
 
 
@@ -167,11 +167,10 @@ def float_type(X: Any) -> np.dtype[Any]:
 
 def extremes(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Least and largest value of each feature, float64, shape (n_features,) each."""
-    if sparse.issparse(X):
-        low, high = (np.asarray(ends.todense()).ravel() for ends in (X.min(0), X.max(0)))
-    else:
-        low, high = X.min(0), X.max(0)
-    return low.astype(np.float64), high.astype(np.float64)
+    ends = [X.min(0), X.max(0)]
+    if not isinstance(X, np.ndarray):
+        ends = [np.asarray(end.todense()).ravel() for end in ends]
+    return ends[0].astype(np.float64), ends[1].astype(np.float64)
 
 
 def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:

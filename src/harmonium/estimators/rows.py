@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from harmonium.rng import Stream
@@ -93,8 +92,9 @@ class ArrayRows:
         self.scaling = scaling
         self.weights = None if weights is None else torch.from_numpy(weights)
         self._n_rows, self._n_features = X.shape
-        self._sparse = X if sparse.issparse(X) else None
-        self._dense = None if sparse.issparse(X) else as_tensor(X).to(self.device)
+        is_dense = isinstance(X, np.ndarray)
+        self._dense = as_tensor(X).to(self.device) if is_dense else None
+        self._sparse = None if is_dense else X
 
     def __len__(self) -> int:
         return int(self._n_rows)
