@@ -18,7 +18,7 @@ def straight(base: oracle.Model, model: oracle.Model, beta: float) -> oracle.Mod
     def layer(a: oracle.Layer, b: oracle.Layer) -> oracle.Layer:
         return oracle.Layer(
             (1 - beta) * a.bias + beta * b.bias,
-            a.unit_states,
+            a.tables,
             None
             if a.precision is None or b.precision is None
             else (1 - beta) * a.precision + beta * b.precision,
@@ -58,7 +58,7 @@ def pair_p_values(
     Only where they are discrete.
     """
     assert chains.replicas is not None
-    if visible.unit_states is None:
+    if not visible.is_discrete:
         return []
     states = visible.points()[0]
     index = [oracle.state_index(array(v), states) for v in chains.replicas.by_level[0]]

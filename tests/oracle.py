@@ -6,9 +6,8 @@ a continuum) and their energies; everything else is a sum over that list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +27,22 @@ class Layer:
     """Units with energy ``precision x^2 / 2 - bias x``, over given states or the real line."""
 
     bias: Array
-    unit_states: Array | None  # (n_states, width); None for the real line
+    tables: tuple[Array | None, ...]  # of each unit: (n_states, width), or None for the real line
     precision: Array | None = None  # of each column; None for 0
 
     @property
-    def width(self) -> int:
-        return 1 if self.unit_states is None else self.unit_states.shape[1]
+    def n(self) -> int:
+        return len(self.tables)
 
     @property
-    def n(self) -> int:
-        return len(self.bias) // self.width
+    def is_discrete(self) -> bool:
+        return all(table is not None for table in self.tables)
+
+    @property
+    def columns(self) -> list[slice]:
+        """Of each unit."""
+        ends = np.cumsum([1 if table is None else table.shape[1] for table in self.tables])
+        return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
     @property
     def curvature(self) -> Array:
@@ -46,26 +51,31 @@ class Layer:
 
     def unit(self, i: int) -> Layer:
         """Unit i as a layer of its own."""
-        columns = slice(i * self.width, (i + 1) * self.width)
+        columns = self.columns[i]
         precision = None if self.precision is None else self.precision[columns]
-        return Layer(self.bias[columns], self.unit_states, precision)
+        return Layer(self.bias[columns], self.tables[i : i + 1], precision)
 
     def energy(self, x: Array) -> Array:
         return (0.5 * self.curvature * x * x - self.bias * x).sum(-1)
 
     def points(self) -> tuple[Array, float]:
         """States to sum over, (n_points, columns), and the log of the volume of each."""
-        if self.unit_states is None:
-            line = np.arange(-_GRID_END, _GRID_END + _GRID_STEP / 2, _GRID_STEP)
-            return np.array(list(product(line, repeat=self.n))), self.n * np.log(_GRID_STEP)
-        return np.array([np.concatenate(x) for x in product(self.unit_states, repeat=self.n)]), 0.0
+        line = np.arange(-_GRID_END, _GRID_END + _GRID_STEP / 2, _GRID_STEP)[:, None]
+        tables = [line if table is None else table for table in self.tables]
+        n_lines = sum(table is None for table in self.tables)
+        return all_combinations(tables), n_lines * float(np.log(_GRID_STEP))
 
     def some_states(self, n: int = 12) -> Array:
         """Some states of moderate size, at most ``n``."""
-        if self.unit_states is None:
-            return np.random.default_rng(0).uniform(-2, 2, (n, len(self.bias)))
-        x = self.points()[0]
-        return x[:: -(-len(x) // n)]
+        if self.is_discrete:
+            x = self.points()[0]
+            return x[:: -(-len(x) // n)]
+        generator = np.random.default_rng(0)
+        x = generator.uniform(-2, 2, (n, len(self.bias)))
+        for table, columns in zip(self.tables, self.columns, strict=True):
+            if table is not None:
+                x[:, columns] = table[generator.integers(len(table), size=n)]
+        return x
 
     def log_weights(self, inputs: Array) -> tuple[Array, Array]:
         """Points, and minus their energies under inputs with the volumes in, (..., n_points)."""
@@ -101,24 +111,43 @@ class Layer:
 
     def by_unit(self, inputs: Array) -> Iterator[tuple[Layer, Array]]:
         """Each unit, and what it receives: the energy is a sum over units, none hears another."""
-        for i in range(self.n):
-            yield self.unit(i), inputs[..., i * self.width : (i + 1) * self.width]
+        for i, columns in enumerate(self.columns):
+            yield self.unit(i), inputs[..., columns]
+
+
+def all_combinations(tables: Sequence[Array]) -> Array:
+    """Rows of one row of each table, the last table's changing fastest."""
+    n = int(np.prod([len(table) for table in tables]))
+    places = np.indices([len(table) for table in tables]).reshape(len(tables), n)
+    rows = [table[place] for table, place in zip(tables, places, strict=True)]
+    return np.concatenate([np.empty((n, 0)), *rows], axis=1)
 
 
 def binary(bias: Array) -> Layer:
-    return Layer(bias, np.array([[0.0], [1.0]]))
+    return Layer(bias, (np.array([[0.0], [1.0]]),) * len(bias))
 
 
 def spin(bias: Array) -> Layer:
-    return Layer(bias, np.array([[-1.0], [1.0]]))
+    return Layer(bias, (np.array([[-1.0], [1.0]]),) * len(bias))
 
 
 def categorical(bias: Array, n_categories: int) -> Layer:
-    return Layer(bias, np.eye(n_categories))
+    return Layer(bias, (np.eye(n_categories),) * (len(bias) // n_categories))
 
 
 def gaussian(bias: Array, log_precision: Array) -> Layer:
-    return Layer(bias, None, np.exp(log_precision))
+    return Layer(bias, (None,) * len(bias), np.exp(log_precision))
+
+
+def side_by_side(*layers: Layer) -> Layer:
+    """One layer of the units of several."""
+    return Layer(
+        np.concatenate([layer.bias for layer in layers]),
+        tuple(table for layer in layers for table in layer.tables),
+        None
+        if all(layer.precision is None for layer in layers)
+        else np.concatenate([layer.curvature for layer in layers]),
+    )
 
 
 @dataclass(frozen=True)
@@ -161,12 +190,12 @@ class Joint:
         a[:n_visible, n_visible:] = -model.weights
         a[n_visible:, :n_visible] = -model.weights.T
         b = np.concatenate([layer.bias for layer in layers])
-        self.is_gaussian = np.repeat(
-            [layer.unit_states is None for layer in layers], [len(x.bias) for x in layers]
+        tables = [table for layer in layers for table in layer.tables]
+        self.is_gaussian = np.concatenate(
+            [[True] if table is None else [False] * table.shape[1] for table in tables]
         )
         g, d = self.is_gaussian, ~self.is_gaussian
-        discrete = [layer.points()[0] for layer in layers if layer.unit_states is not None]
-        self.states = np.array([np.concatenate([[], *x]) for x in product(*discrete)])
+        self.states = all_combinations([table for table in tables if table is not None])
         slope = b[g] - self.states @ a[np.ix_(d, g)]
         self.factor = np.linalg.cholesky(a[np.ix_(g, g)])  # fails where there is no such model
         self.means = slope @ np.linalg.inv(a[np.ix_(g, g)])

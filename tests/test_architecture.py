@@ -35,6 +35,7 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
+    "deep",
     "report",
     "benchmark",
     "cli",

@@ -16,7 +16,7 @@ import oracle
 from harmonium import RBM, Purpose, SamplingSchedule, Stream, diagnostics
 from harmonium.diagnostics import autocorrelation, r_hat
 from harmonium.sampling import ChainState
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, random_rbm
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, columns_by_unit, random_rbm
 
 Array = NDArray[np.float64]
 
@@ -225,7 +225,7 @@ def transition_matrix(model: oracle.Model) -> tuple[Array, Array, Array]:
     return v, joint.sum(1), h_given_v @ v_given_h.T
 
 
-DISCRETE = [unit_type for unit_type in UNIT_TYPES if unit_type.make(1).states is not None]
+DISCRETE = [unit_type for unit_type in UNIT_TYPES if unit_type.make(1).is_discrete]
 
 
 @pytest.mark.parametrize("hidden", DISCRETE, ids=str)
@@ -268,9 +268,13 @@ def observables(rbm: RBM, v: Tensor) -> tuple[list[str], list[Array]]:
     """What `Recording.series` is of, from the definitions."""
     names = ["energy", "visible magnetisation", "hidden magnetisation"]
     with torch.no_grad():
-        mean_hidden = rbm.mean_h_from_v(v)[:, :: rbm.hidden.width].mean(1)
+        first_v, first_h = (
+            [columns.start for columns in columns_by_unit(units)]
+            for units in (rbm.visible, rbm.hidden)
+        )
+        mean_hidden = rbm.mean_h_from_v(v)[:, first_h].mean(1)
         left = torch.linalg.svd(rbm.weights, full_matrices=False)[0]
-        values = [rbm.free_energy(v), v[:, :: rbm.visible.width].mean(1), mean_hidden]
+        values = [rbm.free_energy(v), v[:, first_v].mean(1), mean_hidden]
         values += list((v @ left).T)
     names += [f"direction {i + 1}" for i in range(left.shape[1])]
     return names, [value.numpy() for value in values]

@@ -31,6 +31,10 @@ def data(visible: str, n: int = 40, seed: int = 0, columns: int = 5) -> Data:
             return Data("rows", values, Threshold(0.5, low_state=-1.0))
         case "categorical":
             return Data("rows", (3 * values).to(torch.uint8), OneHot(3))
+        case "mixed":
+            units = BY_NAME["mixed"].make(columns)
+            nothing = torch.zeros(n, units.n_columns)
+            return Data("rows", units.sample(nothing, Stream(seed, Purpose.SAMPLE)))
     return Data("rows", values)
 
 
@@ -51,9 +55,9 @@ def test_a_look_is_one_flat_row_of_finite_numbers(
     chains = start_random(rbm, 30, Stream(71, Purpose.CHAINS)) if persistent else None
     row = monitor(rbm, chains, update=7)
     expected = set(COMMON)
-    if rbm.visible.states is not None:
+    if rbm.visible.is_discrete:
         expected |= PSEUDO | {"visible_flip_rate"}
-    if rbm.hidden.states is not None:
+    if rbm.hidden.is_discrete:
         expected |= ACTIVITY | {"hidden_flip_rate"}
     assert row.keys() == expected
     assert all(isinstance(value, float) and math.isfinite(value) for value in row.values())

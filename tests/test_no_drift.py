@@ -26,7 +26,7 @@ from unit_types import BY_NAME, random_rbm
 N_CHAINS = 40_000
 LEAST_P = 1e-6
 
-DISCRETE = ("binary", "spin", "categorical")
+DISCRETE = ("binary", "spin", "categorical", "mixed")
 TYPES = (*DISCRETE, "gaussian")
 PAIRS = list(product(TYPES, TYPES))
 

@@ -54,7 +54,7 @@ def twin_of(rbm: RBM, model: oracle.Model, base: RBM) -> oracle.Model:
 
     def layer(units: torch.nn.Module, like: oracle.Layer) -> oracle.Layer:
         precision = None if like.precision is None else array(units.precision)
-        return oracle.Layer(array(units.bias), like.unit_states, precision)
+        return oracle.Layer(array(units.bias), like.tables, precision)
 
     return oracle.Model(
         layer(base.visible, model.visible), layer(base.hidden, model.hidden), 0 * model.weights

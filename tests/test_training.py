@@ -580,7 +580,7 @@ def test_nan_stops_the_update_and_leaves_the_parameters(
     rbm = RBM(visible.make(3), Binary(2))
     randomise_(rbm, seed=82)
     state = TrainingState.create(rbm, gradient=gradient(), average_decay=0.9)
-    v = torch.full((4, rbm.visible.n_columns), 1 / visible.make(3).width)
+    v = rbm.visible.mean(torch.zeros(4, rbm.visible.n_columns)).detach()
     for _ in range(3):
         training.update(state, v)
     before, average = parameters(rbm), parameters(state.model)

@@ -16,7 +16,7 @@ import torch
 
 import oracle
 from harmonium import RBM
-from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,69 @@ class UnitType:
         return self.oracle(**{name: array(p) for name, p in units.named_parameters()})
 
 
+@dataclass(frozen=True)
+class MixedUnits:
+    """Units of several kinds, dealt in turn, and what these are in the oracle."""
+
+    kinds: tuple[tuple[Callable[[int], Units], int, Callable[..., oracle.Layer]], ...]
+
+    def counts(self, n: int) -> list[int]:
+        """Units of each kind among n."""
+        return [len(range(kind, n, len(self.kinds))) for kind in range(len(self.kinds))]
+
+    def make(self, n: int) -> Units:
+        kinds = zip(self.kinds, self.counts(n), strict=True)
+        parts = [make(count) for (make, _, _), count in kinds if count]
+        return Mixed(*(parts or [self.kinds[0][0](n)]))
+
+    def twin(self, bias: oracle.Array, **parameters: oracle.Array) -> oracle.Layer:
+        widths = [width for _, width, _ in self.kinds]
+        sizes = (np.multiply(self.counts(n), widths) for n in range(1, len(bias) + 1))
+        n_columns = next(size for size in sizes if size.sum() == len(bias))
+        layers = []
+        for place, of_kind in enumerate(np.split(bias, n_columns.cumsum()[:-1])):
+            if len(of_kind):
+                own = {
+                    name.removeprefix(f"{place}."): value
+                    for name, value in parameters.items()
+                    if name.startswith(f"{place}.")
+                }
+                layers.append(self.kinds[place][2](of_kind, **own))
+        return oracle.side_by_side(*layers)
+
+
+THREE = partial(Categorical, n_categories=3)
+THREE_IN_ORACLE = partial(oracle.categorical, n_categories=3)
+MIXED = MixedUnits(
+    ((Binary, 1, oracle.binary), (THREE, 3, THREE_IN_ORACLE), (Spin, 1, oracle.spin))
+)
+MIXED_WITH_GAUSSIAN = MixedUnits(
+    (
+        (partial(Gaussian, learn_precision=True), 1, oracle.gaussian),
+        (THREE, 3, THREE_IN_ORACLE),
+        (Binary, 1, oracle.binary),
+    )
+)
+
 UNIT_TYPES = (
     UnitType("binary", Binary, oracle.binary),
     UnitType("spin", Spin, oracle.spin),
     UnitType("gaussian", Gaussian, oracle.gaussian),
     UnitType("gaussian-learned", partial(Gaussian, learn_precision=True), oracle.gaussian),
-    UnitType(
-        "categorical",
-        partial(Categorical, n_categories=3),
-        partial(oracle.categorical, n_categories=3),
-    ),
+    UnitType("categorical", THREE, THREE_IN_ORACLE),
+    UnitType("mixed", MIXED.make, MIXED.twin),
 )
-BY_NAME = {unit_type.name: unit_type for unit_type in UNIT_TYPES}
+# Discrete and continuous at once: such layers are in no list that tests take one or the other from.
+PARTLY_GAUSSIAN = UnitType("partly-gaussian", MIXED_WITH_GAUSSIAN.make, MIXED_WITH_GAUSSIAN.twin)
+BY_NAME = {unit_type.name: unit_type for unit_type in (*UNIT_TYPES, PARTLY_GAUSSIAN)}
 
-every_unit_type = pytest.mark.parametrize("unit_type", UNIT_TYPES, ids=str)
+every_unit_type = pytest.mark.parametrize("unit_type", BY_NAME.values(), ids=str)
+
+
+def columns_by_unit(units: Units) -> list[slice]:
+    """Columns of each unit, in order."""
+    widths = [group.width for _, group in units.groups for _ in range(group.n)]
+    return [slice(end - width, end) for end, width in zip(np.cumsum(widths), widths, strict=True)]
 
 
 def array(tensor: torch.Tensor) -> oracle.Array:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         TrajectoryTempering,
     )
     from harmonium.training import TrainingState
-    from harmonium.units import Binary, Categorical, Gaussian, Spin
+    from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin
 
 __version__ = "0.1.0"
 
@@ -53,6 +53,7 @@ __all__ = [
     "LogLikelihood",
     "LogZ",
     "Minibatches",
+    "Mixed",
     "Monitor",
     "Penalties",
     "PlainGradient",
@@ -89,6 +90,7 @@ _HOME = {
     "LogLikelihood": "likelihood",
     "LogZ": "likelihood",
     "Minibatches": "datasets",
+    "Mixed": "units",
     "Monitor": "monitor",
     "Penalties": "gradient",
     "PlainGradient": "gradient",

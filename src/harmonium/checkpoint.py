@@ -22,7 +22,7 @@ from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.serialization import read, serialize
 from harmonium.training import TrainingState, settle
-from harmonium.units import UNIT_TYPES, Units
+from harmonium.units import from_config, to_config
 
 _PAIRS = "key-value pairs"
 
@@ -264,7 +264,7 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
 def rbm_config(rbm: RBM) -> dict[str, Any]:
     """Unit types and sizes of an RBM, as a file keeps them."""
     return {
-        layer: {"type": _name_in(UNIT_TYPES, units), **units.config()}
+        layer: to_config(units)
         for layer, units in (("visible", rbm.visible), ("hidden", rbm.hidden))
     }
 
@@ -277,17 +277,13 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
     ValueError
         If they do not fit, or a unit type is not known.
     """
-    visible, hidden = (_make_units(config[layer]) for layer in ("visible", "hidden"))
+    visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     try:
         rbm.load_state_dict(dict(tensors))
     except RuntimeError as error:
         raise ValueError(f"the file's layers do not fit its tensors: {error}") from error
     return rbm
-
-
-def _make_units(config: Mapping[str, Any]) -> Units:
-    return _make(UNIT_TYPES, config)
 
 
 def _make(

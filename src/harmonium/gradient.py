@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
-from harmonium.units import Binary, Gaussian
+from harmonium.units import Binary, Gaussian, Units
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,8 @@ class CenteredGradient(Gradient):
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         # centring passes on what is not finite, from visible biases to weights to hidden biases
         own = [rbm.hidden.bias]
-        own += [x.log_precision for x in (rbm.visible, rbm.hidden) if type(x) is Gaussian]
+        for layer in (rbm.visible, rbm.hidden):
+            own += [units.log_precision for units in _gaussians(layer)]
         return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
@@ -249,11 +250,11 @@ class Penalties:
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             _grad(rbm.hidden.bias).add_(pull)
             _grad(rbm.weights).addr_(visible["bias"], pull)
-        units = rbm.visible
-        if type(units) is Gaussian and units.log_precision.requires_grad:
-            half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-            by_log_precision = _grad(units.log_precision)
-            by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
+        for units in _gaussians(rbm.visible):
+            if units.log_precision.requires_grad:
+                half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
+                by_log_precision = _grad(units.log_precision)
+                by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
@@ -323,6 +324,11 @@ def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: 
             if name != "bias" or biases:
                 grad = _grad(layer.get_parameter(name))
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
+
+
+def _gaussians(layer: Units) -> list[Gaussian]:
+    """The Gaussian units of a layer, alone or among others."""
+    return [units for _, units in layer.groups if isinstance(units, Gaussian)]
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:

@@ -17,6 +17,9 @@ from harmonium.sampling import ChainState, start_at
 _FLIP_CHAINS = 100
 _UNITS_PER_ROW = 8
 
+# Of one look: layers of several kinds of units take a draw for each kind.
+_MOST_DRAWS = 64
+
 
 class Monitor:
     """Looks at a model on fixed rows of the training data and of held-out data.
@@ -87,10 +90,10 @@ class Monitor:
         """
         row: dict[str, float] = {}
         free_energy = {}
-        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=8 * update)
+        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=_MOST_DRAWS * update)
         for prefix, rows in self._rows.items():
             v = rows.to(rbm.weights.dtype)
-            if rbm.visible.states is not None:
+            if rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
                 estimate = pseudo_log_likelihood(rbm, v, stream, n_units).double()
                 row[f"{prefix}pseudo_log_likelihood"] = estimate.mean().item()

@@ -389,13 +389,13 @@ def _write_checked_gradient(
 
 def _can_be_recorded(state: TrainingState) -> bool:
     """Whether all that takes part is ours: other code may look at numbers, or keep count."""
-    units = UNIT_TYPES.values()
+    layers = (state.rbm.visible, state.rbm.hidden)
+    units = [kind for layer in layers for kind in (type(layer), *(of for of, _, _ in layer.kinds))]
     return (
         type(state.sampler) is Gibbs
         and type(state.gradient) in (PlainGradient, CenteredGradient)
         and type(state.penalties) is Penalties
-        and type(state.rbm.visible) in units
-        and type(state.rbm.hidden) in units
+        and all(kind in UNIT_TYPES.values() for kind in units)
     )
 
 

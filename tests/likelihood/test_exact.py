@@ -22,7 +22,15 @@ from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm, randomise_
 
 # Of either layer: small enough that the oracle can sum over both, grids where there are no states.
-SIZES = {"binary": 4, "spin": 4, "categorical": 3, "gaussian": 2, "gaussian-learned": 2}
+SIZES = {
+    "binary": 4,
+    "spin": 4,
+    "categorical": 3,
+    "gaussian": 2,
+    "gaussian-learned": 2,
+    "mixed": 3,
+    "partly-gaussian": 2,
+}
 PAIRS = [pytest.param(v, h, id=f"{v}-{h}") for v, h in product(UNIT_TYPES, UNIT_TYPES)]
 
 

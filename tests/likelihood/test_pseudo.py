@@ -14,7 +14,7 @@ from harmonium.likelihood import exact_pseudo_log_likelihood, pseudo, pseudo_log
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm
 
-DISCRETE = [BY_NAME[name] for name in ("binary", "spin", "categorical")]
+DISCRETE = [BY_NAME[name] for name in ("binary", "spin", "categorical", "mixed")]
 # the oracle sums over grids of hidden states
 N_HIDDEN = {"gaussian": 1, "gaussian-learned": 1}
 
@@ -29,12 +29,11 @@ def model_and_states(visible: UnitType, hidden: UnitType) -> tuple[RBM, oracle.M
 def conditionals(model: oracle.Model, v: oracle.Array) -> oracle.Array:
     """Log of p(v_i | the other units) of each row and unit, by trying all the unit's states."""
     layer = model.visible
-    assert layer.unit_states is not None
     found = []
-    for i in range(layer.n):
-        columns = slice(i * layer.width, (i + 1) * layer.width)
+    for table, columns in zip(layer.tables, layer.columns, strict=True):
         alternatives = []
-        for state in layer.unit_states:
+        assert table is not None
+        for state in table:
             other = v.copy()
             other[:, columns] = state
             alternatives.append(-model.free_energy(other))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 import oracle
 from harmonium.rng import Purpose, Stream
 from harmonium.units import UNIT_TYPES as PUBLIC_UNIT_TYPES
-from harmonium.units import Units
+from harmonium.units import Units, from_config, to_config
 from unit_types import UNIT_TYPES, UnitType, array, every_unit_type
 
 N = 2
@@ -86,19 +88,22 @@ def test_no_state_is_more_probable_than_the_mode(unit_type: UnitType) -> None:
     mode = array(units.mode(inputs))
     log_p = (array(inputs) * mode).sum(-1) - twin.energy(mode)
     assert (log_p >= twin.highest_log_weight(array(inputs)) - 1e-12).all()
-    if units.states is not None:
+    if units.is_discrete:
         oracle.state_index(mode, twin.points()[0])  # refuses what is no state
 
 
 @every_unit_type
 def test_states_are_all_states_of_a_unit(unit_type: UnitType) -> None:
     units = unit_type.random(N, seed=1)
-    states, expected = units.states, unit_type.twin(units).unit_states
-    if expected is None:
-        assert states is None
-    else:
-        assert states is not None and states.dtype == units.bias.dtype
-        assert sorted(states.tolist()) == sorted(expected.tolist())
+    tables = [group.states for _, group in units.groups for _ in range(group.n)]
+    expected = unit_type.twin(units).tables
+    assert units.is_discrete is all(table is not None for table in expected)
+    for states, in_oracle in zip(tables, expected, strict=True):
+        if in_oracle is None:
+            assert states is None
+        else:
+            assert states is not None and states.dtype == units.bias.dtype
+            assert sorted(states.tolist()) == sorted(in_oracle.tolist())
 
 
 @every_unit_type
@@ -112,7 +117,7 @@ def test_samples_have_the_moments_of_the_distribution(
     n_rows = 20_000
     x = array(units.sample(inputs.expand(n_rows, -1), stream()))
     points = twin.points()[0]
-    if units.states is not None:
+    if units.is_discrete:
         oracle.state_index(x, points)
     mean = twin.moments(array(inputs))[0]
     z = norm.isf(1e-6 / 2 / (mean.size + mean.size**2))  # all of them pass but once in a million
@@ -249,7 +254,7 @@ def test_check_refuses_what_is_no_number(unit_type: UnitType, value: float) -> N
 
 @every_unit_type
 def test_moments_of_the_data_are_those_without_inputs(unit_type: UnitType) -> None:
-    nothing = torch.zeros(N * unit_type.make(1).width, dtype=torch.float64)
+    nothing = torch.zeros(unit_type.make(N).n_columns, dtype=torch.float64)
     teacher, units = unit_type.random(N, seed=7), unit_type.random(N, seed=8)
     with torch.no_grad():
         mean, var = teacher.mean(nothing), teacher.var(nothing)
@@ -274,10 +279,12 @@ def test_constant_columns_give_finite_parameters(unit_type: UnitType, dtype: tor
 @every_unit_type
 def test_config_makes_another_layer_like_it(unit_type: UnitType) -> None:
     units = unit_type.make(N)
-    other = type(units)(**units.config())
+    other = from_config(json.loads(json.dumps(to_config(units))))
+    assert type(other) is type(units)
     assert other.config() == units.config()
     assert repr(other) == repr(units)
-    assert other.n_columns == units.n_columns == units.n * units.width
+    assert other.kinds == units.kinds
+    assert other.n_columns == units.n_columns == sum(n for _, _, n in units.kinds)
     for (name, p), (other_name, q) in zip(
         units.named_parameters(), other.named_parameters(), strict=True
     ):

@@ -7,18 +7,25 @@ what it needs when it runs.
 from __future__ import annotations
 
 import errno
-import inspect
 import io
 import sys
-from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from harmonium import defaults
-from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
+from harmonium.cli.options import TrainingOptions, WatchingOptions
+from harmonium.cli.parameters import (
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    ThreadsOption,
+    given,
+    parameters_of,
+    set_threads,
+    with_parameters,
+)
 
 app = typer.Typer(
     name="harmonium",
@@ -31,17 +38,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="Named data sets.")
 app.add_typer(data_app, name="data")
 
-_Command = TypeVar("_Command", bound=Callable[..., None])
-
 # typer brings its own click or uses the package, by version; this is the base of both's errors
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
-ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads.", min=1, show_default="one a core")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -61,66 +59,8 @@ def _top(
         print(context.get_help())
 
 
-def _parameters(
-    table: type, *, leave_out: tuple[str, ...] = (), of_the_run: bool = False
-) -> list[inspect.Parameter]:
-    """One parameter for every field of a table of options.
-
-    With ``of_the_run`` they are those of a run that has been begun, and None where not repeated.
-    """
-    hints = get_type_hints(table)
-    parameters = []
-    for option in fields(table):
-        if option.name in leave_out:
-            continue
-        hint, default, details = hints[option.name], option.default, dict(option.metadata)
-        switch = hint in (bool, bool | None)
-        if of_the_run:
-            hint, default, details["show_default"] = hint | None, None, "as the run was begun"
-            details["hidden"] = table is TrainingOptions
-        if "metavar" in details:
-            kind: Any = typer.Argument(**details)
-        else:
-            name = flag(option.name)
-            kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)
-        parameters.append(
-            inspect.Parameter(
-                option.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=default,
-                annotation=Annotated[hint, kind],
-            )
-        )
-    return parameters
-
-
-def _with(parameters: list[inspect.Parameter]) -> Callable[[_Command], _Command]:
-    """Show typer these parameters in place of a command's ``**options``."""
-
-    def replace(command: _Command) -> _Command:
-        own = [
-            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for p in inspect.signature(command, eval_str=True).parameters.values()
-            if p.kind is not inspect.Parameter.VAR_KEYWORD
-        ]
-        signature = inspect.Signature([*own, *parameters])
-        command.__signature__ = signature  # type: ignore[attr-defined]
-        command.__annotations__ = {
-            name: parameter.annotation for name, parameter in signature.parameters.items()
-        }
-        return command
-
-    return replace
-
-
-def _given(table: type, options: dict[str, Any]) -> dict[str, Any]:
-    """Those options that are of this table."""
-    names = {option.name for option in fields(table)}
-    return {name: value for name, value in options.items() if name in names}
-
-
 @app.command()
-@_with([*_parameters(TrainingOptions), *_parameters(WatchingOptions)])
+@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions)])
 def train(
     out: Annotated[
         Path | None,
@@ -136,19 +76,19 @@ def train(
 
     Without DATA it learns the bundled 8 x 8 digits. Ctrl-C keeps a checkpoint to go on from.
     """
-    chosen = TrainingOptions(**_given(TrainingOptions, options))
-    watching = WatchingOptions(**_given(WatchingOptions, options))
-    _set_threads(threads)
+    chosen = TrainingOptions(**given(TrainingOptions, options))
+    watching = WatchingOptions(**given(WatchingOptions, options))
+    set_threads(threads)
     from harmonium.cli import training
 
     raise typer.Exit(training.train(chosen, watching, out, overwrite, device, as_json))
 
 
 @app.command()
-@_with(
+@with_parameters(
     [
-        *_parameters(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
-        *_parameters(WatchingOptions, of_the_run=True),
+        *parameters_of(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
+        *parameters_of(WatchingOptions, of_the_run=True),
     ]
 )
 def resume(
@@ -171,13 +111,13 @@ def resume(
     """
     from harmonium.cli import training
 
-    given = {name: value for name, value in options.items() if value is not None}
+    repeated = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(
         training.resume(
             run,
             epochs,
-            repeated=_given(TrainingOptions, given),
-            watching=_given(WatchingOptions, given),
+            repeated=given(TrainingOptions, repeated),
+            watching=given(WatchingOptions, repeated),
             device=device,
             threads=threads,
             as_json=as_json,
@@ -239,7 +179,7 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import use
     from harmonium.cli.chains import ChainOptions
     from harmonium.sampling import SamplingSchedule
@@ -274,7 +214,7 @@ def reconstruct(
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct rows: the mean visible units given the mean hidden ones."""
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import use
 
     use.reconstruct(run, source=data, out=out, device=device, as_json=as_json)
@@ -315,7 +255,7 @@ def evaluate(
 
     Exact where one layer is small. The result is kept in RUN/likelihood.json.
     """
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import judge
 
     judge.run(
@@ -351,7 +291,7 @@ def diagnose(
     Measures how fast chains mix and whether they agree, how their moments differ from the data's,
     idle hidden units, and overfitting. A former diagnosis is replaced.
     """
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import diagnosing
 
     diagnosing.run(run, n_sweeps=sweeps, n_chains=chains, seed=seed, device=device, as_json=as_json)
@@ -365,7 +305,7 @@ def plot(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a run's pictures anew."""
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import show
 
     show.plot(run, device, as_json)
@@ -425,7 +365,7 @@ def benchmark(
 
     Takes a few minutes and says how many before it begins. MNIST is used if it has been fetched.
     """
-    _set_threads(threads)
+    set_threads(threads)
     from harmonium.cli import measure
 
     measure.run(
@@ -460,13 +400,6 @@ def data_fetch(
 
     with download_progress() as progress:
         print(datasets.fetch(name, progress=progress))
-
-
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def draw_all(
 
 def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:
     """(height, width) where a row of visible states is a picture, one unit a pixel."""
-    return image_shape if rbm.visible.width == 1 else None
+    return image_shape if rbm.visible.n == rbm.visible.n_columns else None
 
 
 def save_samples(

@@ -204,7 +204,7 @@ def reconstruct(
         encoding,
         figures.picture_shape(rbm, trained.image_shape),
     )
-    unit = "squared error" if rbm.visible.states is None else "cross-entropy, nats"
+    unit = "cross-entropy, nats" if rbm.visible.is_discrete else "squared error"
     reporter = choose_reporter(as_json)
     reporter.say(
         f"{len(data):,} rows of {data.name}: mean reconstruction error {error.mean():.3f} ({unit})"

@@ -27,17 +27,19 @@ def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]
     """Share of units of each discrete layer that one Gibbs sweep changes; the chains stay."""
     after, _ = Gibbs(sweeps=1)(rbm, chains.clone(), stream)
     return {
-        name: (before.unflatten(-1, (units.n, -1)) != moved.unflatten(-1, (units.n, -1)))
-        .any(-1)
-        .double()
-        .mean()
-        .item()
-        for name, units, before, moved in (
+        name: _by_unit(layer, before != moved).double().mean().item()
+        for name, layer, before, moved in (
             ("visible", rbm.visible, chains.visible, after.visible),
             ("hidden", rbm.hidden, chains.hidden, after.hidden),
         )
-        if units.states is not None
+        if layer.is_discrete
     }
+
+
+def _by_unit(layer: Units, changed: Tensor) -> Tensor:
+    """Whether any column of a unit has changed, shape (..., n)."""
+    groups = [changed[..., columns].unflatten(-1, (units.n, -1)) for columns, units in layer.groups]
+    return torch.cat([group.any(-1) for group in groups], -1)
 
 
 def start_apart(rbm: RBM, rows: Tensor, n_chains: int, stream: Stream) -> ChainState:
@@ -141,9 +143,10 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
     )
 
 
-def _magnetisation(units: Units, x: Tensor) -> Tensor:
+def _magnetisation(layer: Units, x: Tensor) -> Tensor:
     """Mean state over the units; of categories, the share of units in the first one."""
-    return x[..., :: units.width].mean(-1)
+    first = [x[..., columns][..., :: units.width] for columns, units in layer.groups]
+    return torch.cat(first, -1).mean(-1)
 
 
 @dataclass(frozen=True)

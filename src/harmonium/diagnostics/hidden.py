@@ -21,10 +21,13 @@ _BLOCK = 1000
 @torch.no_grad()
 def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
     """Mean activity of each hidden column over the rows, from 0 to 1; None if unbounded."""
-    if rbm.hidden.states is None:
+    if not rbm.hidden.is_discrete:
         return None
     mean = rbm.mean_h_from_v(v).mean(0)
-    return (mean + 1) / 2 if isinstance(rbm.hidden, Spin) else mean
+    for columns, units in rbm.hidden.groups:
+        if isinstance(units, Spin):
+            mean[columns] = (mean[columns] + 1) / 2
+    return mean
 
 
 @dataclass(frozen=True)

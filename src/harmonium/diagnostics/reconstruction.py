@@ -14,10 +14,19 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
 
     The reconstruction is the mean of the visible units given the mean hidden ones: nothing is
     drawn. Cross-entropy in nats where visible units are discrete, the squared error summed over
-    columns where they are continuous.
+    columns where they are continuous; both together where some are and some are not.
     """
+    visible = rbm.visible
     inputs = rbm.inputs_v_from_h(rbm.mean_h_from_v(v))
-    if rbm.visible.states is None:
-        return (rbm.visible.mean(inputs) - v).square().sum(-1)
     # minus log p(v | h), which is linear in v and so holds for probabilities in place of states
-    return rbm.visible.energy(v) - (v * inputs).sum(-1) + rbm.visible.cgf(inputs).sum(-1)
+    by_column, by_unit = v * (inputs + visible.bias), visible.cgf(inputs)
+    error, first = v.new_zeros(v.shape[:-1]), 0
+    for columns, units in visible.groups:
+        if units.states is None:
+            mean = visible.mean(inputs)[..., columns]
+            error = error + (mean - v[..., columns]).square().sum(-1)
+        else:
+            own = by_unit[..., first : first + units.n].sum(-1)
+            error = error + own - by_column[..., columns].sum(-1)
+        first += units.n
+    return error

@@ -42,7 +42,7 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
     rbm.visible.check_width(v, "visible")
     rbm.visible.check(v, "visible")
-    if rbm.visible.states is None:
+    if not rbm.visible.is_discrete:
         return
     n_between = sum(_between_states(rbm.visible, rows) for rows in v.split(_ROWS_AT_ONCE))
     if n_between:
@@ -53,16 +53,19 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
 
 
-def _between_states(units: Units, v: Tensor) -> int:
+def _between_states(layer: Units, v: Tensor) -> int:
     """How many discrete units are in none of their states."""
-    assert units.states is not None
-    v = v.to(units.states)
-    nearest = units.states[nearest_states(units, v)].flatten(-2)
-    return int((v != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+    n = 0
+    for columns, units in layer.groups:
+        assert units.states is not None
+        own = v[:, columns].to(units.states)
+        nearest = units.states[nearest_states(units, own)].flatten(-2)
+        n += int((own != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+    return n
 
 
 def nearest_states(units: Units, x: Tensor) -> Tensor:
-    """Number of the state that is nearest to each discrete unit's, shape (..., n)."""
+    """Number of the state that is nearest to each unit's, shape (..., n), of one discrete kind."""
     assert units.states is not None
     states = units.states.to(x)
     if units.width == 1 and len(states) == 2:

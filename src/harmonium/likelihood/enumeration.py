@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -28,7 +30,18 @@ _LARGEST_EXPONENT = 650.0
 
 def n_states(units: Units) -> int | None:
     """How many states a layer has; None if there is a continuum."""
-    return None if units.states is None else len(units.states) ** units.n
+    tables = _tables(units)
+    return None if tables is None else math.prod(map(len, tables))
+
+
+def _tables(layer: Units) -> list[Tensor] | None:
+    """The states of each unit, shape (n_states, width); None if there is a continuum."""
+    tables: list[Tensor] = []
+    for _, units in layer.groups:
+        if units.states is None:
+            return None
+        tables += [units.states] * units.n
+    return tables
 
 
 class Enumeration:
@@ -56,13 +69,15 @@ class Enumeration:
         smaller = min(counts, key=counts.__getitem__)
         self.of_visible = smaller == "visible"
         units = layers[smaller]
-        assert units.states is not None
+        tables = _tables(units)
+        assert tables is not None
         self._n = counts[smaller]
-        self._states = units.states
+        self._tables = tables
         if self._n > MAX_STATES:
+            sizes = [f"{len(of.states)}^{of.n}" for _, of in units.groups if of.states is not None]
             raise ValueError(
-                f"the {smaller} layer, which is the smaller one, has {len(self._states)}^{units.n} "
-                f"states (about 10^{units.n * math.log10(len(self._states)):.0f}), and up to "
+                f"the {smaller} layer, which is the smaller one, has {' * '.join(sizes)} "
+                f"states (about 10^{math.log10(self._n):.0f}), and up to "
                 f"{MAX_STATES:,} can be enumerated; estimate log Z by "
                 "likelihood.annealed_importance_sampling"
             )
@@ -80,15 +95,18 @@ class Enumeration:
         """States, what the other layer receives, and log of their weights with that summed out."""
         size = max(1, _NUMBERS_AT_ONCE // self.weights.shape[1])
         for start in range(0, self._n, size):
-            x = self._numbered(start, min(start + size, self._n), self._enumerated.n)
+            x = self._numbered(start, min(start + size, self._n), self._tables)
             inputs = x @ self.weights
             yield x, inputs, self.summed.cgf(inputs).sum(-1) - self._enumerated.energy(x)
 
-    def _numbered(self, start: int, stop: int, n_units: int) -> Tensor:
-        """A range of the states of so many units, the first unit's changing fastest."""
-        device, q = self.weights.device, len(self._states)
-        number = torch.arange(start, stop, device=device).unsqueeze(1)
-        return self._states[number // q ** torch.arange(n_units, device=device) % q].flatten(1)
+    def _numbered(self, start: int, stop: int, tables: Sequence[Tensor]) -> Tensor:
+        """A range of the states of the units with these tables, the first's changing fastest."""
+        number = torch.arange(start, stop, device=self.weights.device)
+        columns = [self.weights.new_empty(len(number), 0)]
+        for states in tables:
+            columns.append(states[number % len(states)])
+            number = number // len(states)
+        return torch.cat(columns, 1)
 
     def _log_weights(self) -> Iterator[Tensor]:
         """Logs of the weights of all states, in blocks, in the fastest way."""
@@ -102,7 +120,8 @@ class Enumeration:
         if type(self.summed) not in _GAPS:
             return 0
         gap = _GAPS[type(self.summed)]
-        largest = self._states.abs().max() * self.weights.abs().sum(0) + self.summed.bias.abs()
+        highest = max(states.abs().max().item() for states in self._tables)
+        largest = highest * self.weights.abs().sum(0) + self.summed.bias.abs()
         return int(_LARGEST_EXPONENT / (gap * largest.max().item() + 1))
 
     def _by_products(self, factors: int) -> Iterator[Tensor]:
@@ -111,18 +130,19 @@ class Enumeration:
         The first units' inputs are exponentiated once, the others' once a set of states that
         share them; then log(1 + exp) of two-valued units is the log of a product of sums.
         """
-        gap, q, bias = _GAPS[type(self.summed)], len(self._states), self.summed.bias
-        n, width = self._enumerated.n, self._enumerated.width
-        n_first = min(n, int(math.log(_SHARING, q) + 1e-9))
-        first = self._numbered(0, q**n_first, n_first)
-        column = n_first * width
+        gap, bias = _GAPS[type(self.summed)], self.summed.bias
+        counts = list(accumulate(map(len, self._tables), mul))
+        n_first = sum(count <= _SHARING for count in counts)
+        first_tables, other_tables = self._tables[:n_first], self._tables[n_first:]
+        first = self._numbered(0, math.prod(map(len, first_tables)), first_tables)
+        column = first.shape[1]
         of_first = (gap * (first @ self.weights[:column])).exp()
         # log(exp(x) + exp(-x)) = log(1 + exp(2 x)) - x
         linear, offset = (1 - gap) * self.weights.sum(1), (1 - gap) * bias.sum()
         buffer = torch.empty_like(of_first)
-        n_sets = self._n // q**n_first
+        n_sets = self._n // len(first)
         for start in range(0, n_sets, _SETS):
-            rest = self._numbered(start, min(start + _SETS, n_sets), n - n_first)
+            rest = self._numbered(start, min(start + _SETS, n_sets), other_tables)
             of_rest = (gap * (rest @ self.weights[column:] + bias)).exp()
             for others, of_others in zip(rest, of_rest, strict=True):
                 x = torch.cat([first, others.expand(len(first), -1)], 1)

@@ -17,7 +17,7 @@ from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.rbm import RBM
-from harmonium.units import Gaussian
+from harmonium.units import Gaussian, Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +148,46 @@ def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
 
 @torch.no_grad()
 def check_normalisable(rbm: RBM) -> None:
-    """Refuse two Gaussian layers whose joint precision is not positive definite.
+    """Refuse Gaussian units in both layers whose joint precision is not positive definite.
 
     Raises
     ------
     ValueError
         Says so; every other pair of layers can be normalised.
     """
-    if _are_gaussian(rbm):
-        _JointNormal(_in_float64(rbm))
+    if rbm.visible.is_discrete or rbm.hidden.is_discrete:
+        return
+    model = _in_float64(rbm)
+    v, h = (_gaussian_columns(layer) for layer in (model.visible, model.hidden))
+    assert model.visible.precision is not None and model.hidden.precision is not None
+    precision = torch.cat([model.visible.precision[v], model.hidden.precision[h]])
+    _factorised(precision, model.weights[v][:, h])
+
+
+def _gaussian_columns(layer: Units) -> Tensor:
+    """Numbers of the columns with a continuum of states."""
+    is_gaussian = torch.zeros_like(layer.bias, dtype=torch.bool)
+    for columns, units in layer.groups:
+        is_gaussian[columns] = units.states is None
+    return is_gaussian.nonzero()[:, 0]
+
+
+def _factorised(precision: Tensor, weights: Tensor) -> Tensor:
+    """Cholesky factor of the joint precision of Gaussian units of both layers."""
+    n = len(weights)
+    a = torch.diag(precision)
+    a[:n, n:] = -weights
+    a[n:, :n] = -weights.T
+    factor: Tensor
+    factor, info = torch.linalg.cholesky_ex(a)
+    if int(info):
+        lowest = torch.linalg.eigvalsh(a)[0].item()
+        raise ValueError(
+            "this model cannot be normalised: the joint precision of the Gaussian units of its two "
+            f"layers is not positive definite (its lowest eigenvalue is {lowest:.3g}), so that the "
+            "energy has no minimum; make the weights smaller or the precisions larger"
+        )
+    return factor
 
 
 def _in_float64(rbm: RBM) -> RBM:
@@ -206,18 +237,8 @@ class _JointNormal:
         assert isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
         self._rbm, self._n_visible = rbm, rbm.visible.n
         self._precision = torch.cat([rbm.visible.precision, rbm.hidden.precision])
-        a = torch.diag(self._precision)
-        a[: self._n_visible, self._n_visible :] = -rbm.weights
-        a[self._n_visible :, : self._n_visible] = -rbm.weights.T
+        self._factor = _factorised(self._precision, rbm.weights)
         b = torch.cat([rbm.visible.bias, rbm.hidden.bias])
-        self._factor, info = torch.linalg.cholesky_ex(a)
-        if int(info):
-            lowest = torch.linalg.eigvalsh(a)[0].item()
-            raise ValueError(
-                "this model cannot be normalised: the joint precision of its two Gaussian layers "
-                f"is not positive definite (its lowest eigenvalue is {lowest:.3g}), so that the "
-                "energy has no minimum; make the weights smaller or the precisions larger"
-            )
         self._mean = torch.cholesky_solve(b.unsqueeze(1), self._factor)[:, 0]
         log_det = 2 * self._factor.diagonal().log().sum()
         value = 0.5 * (b @ self._mean - log_det + len(b) * math.log(2 * math.pi))

@@ -67,7 +67,13 @@ class AnnealingPath:
         for model in (self.base, self.target):
             check_finite(model)
             check_normalisable(model)
-        if _kinds(self.base) != _kinds(self.target):
+        if any(
+            a.kinds != b.kinds
+            for a, b in (
+                (self.base.visible, self.target.visible),
+                (self.base.hidden, self.target.hidden),
+            )
+        ):
             raise ValueError(
                 f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
                 "same unit types and sizes, such as `base_rates` makes"
@@ -158,8 +164,9 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
         If data have no rows, the wrong width, or are no states of the visible units.
     """
     base = copy.deepcopy(rbm).requires_grad_(False)
-    if isinstance(base.visible, Gaussian):
-        base.visible.log_precision.requires_grad_(True)
+    for _, units in base.visible.groups:
+        if isinstance(units, Gaussian):
+            units.log_precision.requires_grad_(True)
     return base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
 
 
@@ -212,10 +219,6 @@ def anneal_(
         yield step
 
 
-def _kinds(rbm: RBM) -> list[tuple[type[Units], int, int]]:
-    return [(type(units), units.n, units.width) for units in (rbm.visible, rbm.hidden)]
-
-
 def _weigh_and_draw_(
     inputs: Tensor,
     before: tuple[Units, float],
@@ -241,7 +244,7 @@ class _Between:
     def __init__(self, base: Units, target: Units) -> None:
         self.units = copy.deepcopy(target)
         self._ends = [
-            (name, now, a, b)
+            (name.rpartition(".")[2], now, a, b)
             for (name, now), a, b in zip(
                 self.units.named_parameters(), base.parameters(), target.parameters(), strict=True
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -49,7 +51,7 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     .. [1] J. Besag (1975), "Statistical analysis of non-lattice data", The Statistician 24.
     """
     visible = rbm.visible
-    v, nearest, states = _as_states(rbm, v)
+    _as_states(rbm, v[:0])
     if not 1 <= units_per_row <= visible.n:
         raise ValueError(
             f"units_per_row is {units_per_row}; pass 1 to {visible.n}, the number of visible units"
@@ -58,27 +60,35 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     steps = torch.arange(units_per_row, device=v.device)
     units = ((first.unsqueeze(1) + steps) / units_per_row * visible.n).long()
     units = units.clamp_max(visible.n - 1)
-    at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * visible.width * rbm.hidden.n_columns))
-    blocks = zip(v.split(at_once), nearest.split(at_once), units.split(at_once), strict=True)
-    total = torch.cat([_of_units(rbm, states, *block) for block in blocks])
+    widest = max(of.width for _, of in visible.groups)
+    at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * widest * rbm.hidden.n_columns))
+    blocks = zip(v.split(at_once), units.split(at_once), strict=True)
+    total = torch.cat([_of_units(rbm, *block) for block in blocks])
     return total * (visible.n / units_per_row)
 
 
-def _of_units(rbm: RBM, states: Tensor, v: Tensor, nearest: Tensor, units: Tensor) -> Tensor:
+def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
     """Sum of log p(v_i | the rest) over some units i of each row, shape (rows,)."""
-    visible = rbm.visible
+    v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
-    log_rest = rbm.hidden.cgf(inputs).sum(-1, keepdim=True)
-    columns = units.unsqueeze(2) * visible.width + torch.arange(visible.width, device=v.device)
-    weights, bias = rbm.weights[columns], visible.bias[columns]
-    now = nearest.gather(1, units)
-    log_ratios = [log_rest.new_zeros(units.shape)]
-    for turn in range(1, len(states)):
-        change = states[(now + turn) % len(states)] - states[now]
-        shifted = torch.einsum("ruc,ruch->ruh", change, weights).add_(inputs.unsqueeze(1))
-        changed = rbm.hidden.cgf(shifted).sum(-1)
-        log_ratios.append((change * bias).sum(-1) + changed - log_rest)
-    return -torch.stack(log_ratios).logsumexp(0).sum(-1)
+    log_rest = rbm.hidden.cgf(inputs).sum(-1)
+    total = torch.zeros_like(log_rest)
+    for group in groups:
+        states = group.states
+        own = units - group.first_unit
+        row, place = ((own >= 0) & (own < group.nearest.shape[1])).nonzero(as_tuple=True)
+        unit = own[row, place]
+        columns = group.columns[unit]
+        weights, bias = rbm.weights[columns], rbm.visible.bias[columns]
+        now = group.nearest[row, unit]
+        log_ratios = [log_rest.new_zeros(len(row))]
+        for turn in range(1, len(states)):
+            change = states[(now + turn) % len(states)] - states[now]
+            shifted = torch.einsum("pc,pch->ph", change, weights).add_(inputs[row])
+            changed = rbm.hidden.cgf(shifted).sum(-1)
+            log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
+        total.index_add_(0, row, torch.stack(log_ratios).logsumexp(0), alpha=-1)
+    return total
 
 
 @torch.no_grad()
@@ -107,34 +117,62 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
 
 def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
     """Of a block of rows, whose inputs stay in the cache."""
-    visible = rbm.visible
-    v, nearest, states = _as_states(rbm, v)
+    v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = rbm.hidden.cgf(inputs).sum(-1)
     total = torch.zeros_like(log_rest)
-    for unit in range(visible.n):
-        columns = slice(unit * visible.width, (unit + 1) * visible.width)
-        weights, bias = rbm.weights[columns], visible.bias[columns]
-        now = states[nearest[:, unit]]
-        log_ratios = [torch.zeros_like(total)]
-        for turn in range(1, len(states)):
-            change = states[(nearest[:, unit] + turn) % len(states)] - now
-            changed = rbm.hidden.cgf(torch.addmm(inputs, change, weights)).sum(-1)
-            log_ratios.append(change @ bias + changed - log_rest)
-        total -= torch.stack(log_ratios).logsumexp(0)
+    for group in groups:
+        states = group.states
+        for columns, nearest in zip(group.columns, group.nearest.T, strict=True):
+            here = slice(int(columns[0]), int(columns[-1]) + 1)
+            weights, bias = rbm.weights[here], rbm.visible.bias[here]
+            now = states[nearest]
+            log_ratios = [torch.zeros_like(total)]
+            for turn in range(1, len(states)):
+                change = states[(nearest + turn) % len(states)] - now
+                changed = rbm.hidden.cgf(torch.addmm(inputs, change, weights)).sum(-1)
+                log_ratios.append(change @ bias + changed - log_rest)
+            total -= torch.stack(log_ratios).logsumexp(0)
     return total
 
 
-def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows rounded to states, which state each unit is in, and all states of a unit."""
-    visible = rbm.visible
-    states = visible.states
-    if states is None:
-        raise ValueError(
-            f"the pseudo-likelihood sums over the states of a visible unit, and "
-            f"{type(visible).__name__} units have a continuum of them; look at the "
-            "reconstruction error instead"
-        )
-    visible.check_width(v, "visible")
-    nearest = nearest_states(visible, v)
-    return states[nearest].flatten(1), nearest, states
+@dataclass(frozen=True)
+class _Group:
+    """Units of one kind.
+
+    Attributes
+    ----------
+    first_unit
+        Number of the first of them in the layer.
+    columns
+        Of each unit, shape (n, width).
+    states
+        Of one unit, shape (n_states, width).
+    nearest
+        Which state each is in, or nearest to, shape (rows, n).
+    """
+
+    first_unit: int
+    columns: Tensor
+    states: Tensor
+    nearest: Tensor
+
+
+def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
+    """Rows rounded to states, and the units of each kind."""
+    rbm.visible.check_width(v, "visible")
+    groups, rounded, first_unit = [], [], 0
+    for columns, units in rbm.visible.groups:
+        if units.states is None:
+            raise ValueError(
+                f"the pseudo-likelihood sums over the states of a visible unit, and "
+                f"{type(units).__name__} units have a continuum of them; look at the "
+                "reconstruction error instead"
+            )
+        states = units.states
+        nearest = nearest_states(units, v[:, columns])
+        numbers = torch.arange(columns.start, columns.stop, device=v.device)
+        groups.append(_Group(first_unit, numbers.view(units.n, units.width), states, nearest))
+        rounded.append(states[nearest].flatten(1))
+        first_unit += units.n
+    return torch.cat(rounded, 1), groups

@@ -47,12 +47,13 @@ class Clamp:
                     f"{name} has shape {tuple(held.shape)}, but there are {len(chains)} chains; "
                     f"pass shape ({held.shape[-1]},) or ({len(chains)}, {held.shape[-1]})"
                 )
-        by_unit = self.mask.reshape(-1, rbm.visible.n, rbm.visible.width)
-        if (by_unit.any(-1) != by_unit.all(-1)).any():
-            raise ValueError(
-                f"mask holds some of the {rbm.visible.width} columns of a unit and leaves others "
-                "free; hold all columns of a unit, or none"
-            )
+        for columns, units in rbm.visible.groups:
+            by_unit = self.mask[..., columns].reshape(-1, units.n, units.width)
+            if (by_unit.any(-1) != by_unit.all(-1)).any():
+                raise ValueError(
+                    f"mask holds some of the {units.width} columns of a unit and leaves others "
+                    "free; hold all columns of a unit, or none"
+                )
         held_states = torch.where(self.mask, self.values, chains.visible)
         rbm.visible.check(held_states, "visible rows with the values to hold")
 

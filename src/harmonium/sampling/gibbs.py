@@ -64,7 +64,8 @@ class Gibbs(Sampler):
                 rbm.hidden.sample_(kernels.product(v, weights, out=h), stream)
         if ends:
             info = SweepInfo(rbm.observe_h_from_v(v))
-            stream.take()  # chains that go on draw here, and both see the same bits
+            for _ in rbm.hidden.groups:
+                stream.take()  # chains that go on draw here, and both see the same bits
         else:
             info = SweepInfo(rbm.observe_h_from_v(v, h, stream))
         return chains, info

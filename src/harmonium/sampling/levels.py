@@ -54,7 +54,8 @@ class Levels:
             self._scale = None
             self._offset, self._slope = bias.unsqueeze(1), factor[:, None, None]
         else:
-            scale = precision.rsqrt()
+            # among units of several kinds, some have no precision, and none to scale by
+            scale = torch.where(precision == 0, 1, precision).rsqrt()
             self._scale = scale.unsqueeze(1)
             self._offset = (bias * scale).unsqueeze(1)
             self._slope = (factor.unsqueeze(1) * scale).unsqueeze(1)
@@ -161,7 +162,7 @@ class TemperaturePath:
             ("visible", self.visible, rbm.visible),
             ("hidden", self.hidden, rbm.hidden),
         ):
-            if type(own) is not type(of_model) or own.bias.shape != of_model.bias.shape:
+            if own.kinds != of_model.kinds:
                 raise ValueError(
                     f"the base's {layer} units are {own!r}, but the model's are {of_model!r}; "
                     "pass independent units of the same type and number"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,8 @@ class Units(nn.Module, ABC):
     ----------
     n
         Number of units.
-    width
-        Columns that one unit's state takes.
+    n_columns
+        Columns of one row of states; by default one a unit.
 
     Attributes
     ----------
@@ -34,24 +35,50 @@ class Units(nn.Module, ABC):
     """
 
     bias: nn.Parameter
+    _groups: tuple[tuple[slice, Units], ...] | None = None
 
-    def __init__(self, n: int, width: int = 1) -> None:
+    def __init__(self, n: int, n_columns: int | None = None) -> None:
         super().__init__()
         if n < 1:
             raise ValueError(f"a layer of {n} units was asked for; pass 1 or more")
         self.n = n
-        self.width = width
-        self.bias = nn.Parameter(torch.zeros(n * width))
+        self.n_columns = n if n_columns is None else n_columns
+        self.bias = nn.Parameter(torch.zeros(self.n_columns))
 
     @property
-    def n_columns(self) -> int:
-        """Columns of one row of states."""
-        return self.n * self.width
+    def groups(self) -> tuple[tuple[slice, Units], ...]:
+        """Columns and units of each kind, in order: one group, but for layers of several kinds.
+
+        A group says what its units are and how many. The bias is the layer's, ``bias[columns]``,
+        and not the group's. A draw takes one position of the stream for each group.
+        """
+        return self._groups or ((slice(0, self.n_columns), self),)
+
+    @property
+    def kinds(self) -> tuple[tuple[type[Units], int, int], ...]:
+        """Type, number and columns of each group: layers of the same kinds can be interpolated."""
+        return tuple((type(units), units.n, units.n_columns) for _, units in self.groups)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether no unit has a continuum of states."""
+        return all(units.states is not None for _, units in self.groups)
+
+    @property
+    def width(self) -> int:
+        """Columns of one unit's state, where all units are of one kind."""
+        if len(self.groups) > 1:
+            raise TypeError(f"the units of {self!r} are of several kinds; take its `groups`")
+        return self.n_columns // self.n
 
     @property
     @abstractmethod
     def states(self) -> Tensor | None:
-        """All states of one unit, shape (n_states, width); None if there is a continuum."""
+        """All states of one unit, shape (n_states, width).
+
+        None if there is a continuum of them, and where units are of several kinds: those of each
+        kind belong to its group.
+        """
 
     @property
     @abstractmethod
@@ -126,8 +153,11 @@ class Units(nn.Module, ABC):
         """
 
     @abstractmethod
-    def config(self) -> dict[str, int | float | bool]:
-        """The arguments that make another layer like this one, without its parameters."""
+    def config(self) -> dict[str, Any]:
+        """What makes another layer like this one, without its parameters, as JSON can hold it.
+
+        The arguments by name; for layers of several kinds see `harmonium.units.from_config`.
+        """
 
     def check_width(self, x: Tensor, layer: str) -> None:
         """Refuse rows of the wrong width; ``layer`` is "visible" or "hidden"."""
@@ -135,7 +165,8 @@ class Units(nn.Module, ABC):
             came = f"{x.shape[-1]} columns" if x.dim() else "no columns"
             raise ValueError(
                 f"{layer} has {came}, but this RBM has {self.n_columns} {layer} "
-                f"{'units' if self.width == 1 else 'columns'}; pass shape (n, {self.n_columns})"
+                f"{'units' if self.n_columns == self.n else 'columns'}; "
+                f"pass shape (n, {self.n_columns})"
             )
 
     def extra_repr(self) -> str:

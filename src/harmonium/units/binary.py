@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -81,5 +83,5 @@ class Binary(Units):
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
         self.bias.copy_(torch.logit(mean, eps=_RAREST))
 
-    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+    def config(self) -> dict[str, Any]:  # noqa: D102
         return {"n": self.n}

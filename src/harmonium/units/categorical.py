@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -31,7 +33,7 @@ class Categorical(Units):
     def __init__(self, n: int, n_categories: int) -> None:
         if n_categories < 2:
             raise ValueError(f"n_categories is {n_categories}; a unit needs 2 or more")
-        super().__init__(n, n_categories)
+        super().__init__(n, n * n_categories)
         self.n_categories = n_categories
 
     @property
@@ -82,7 +84,7 @@ class Categorical(Units):
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
         self.bias.copy_(self._by_unit(mean).clamp_min(_RAREST).log().flatten())
 
-    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+    def config(self) -> dict[str, Any]:  # noqa: D102
         return {"n": self.n, "n_categories": self.n_categories}
 
     def _by_unit(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ class Gaussian(Units):
             self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
         self.bias.copy_(self.precision * mean)
 
-    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+    def config(self) -> dict[str, Any]:  # noqa: D102
         return {
             "n": self.n,
             "precision": self._start,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -81,5 +83,5 @@ class Spin(Units):
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
         self.bias.copy_(torch.atanh(mean.clamp(-_LARGEST_MEAN, _LARGEST_MEAN)))
 
-    def config(self) -> dict[str, int | float | bool]:  # noqa: D102
+    def config(self) -> dict[str, Any]:  # noqa: D102
         return {"n": self.n}

@@ -1,0 +1,91 @@
+"""What commands share: arguments of theirs, and parameters made from tables of options.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from harmonium.cli.options import TrainingOptions, flag
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="CPU threads.", min=1, show_default="one a core")
+]
+
+
+def parameters_of(
+    table: type, *, leave_out: tuple[str, ...] = (), of_the_run: bool = False
+) -> list[inspect.Parameter]:
+    """One parameter for every field of a table of options.
+
+    With ``of_the_run`` they are those of a run that has been begun, and None where not repeated.
+    """
+    hints = get_type_hints(table)
+    parameters = []
+    for option in fields(table):
+        if option.name in leave_out:
+            continue
+        hint, default, details = hints[option.name], option.default, dict(option.metadata)
+        switch = hint in (bool, bool | None)
+        if of_the_run:
+            hint, default, details["show_default"] = hint | None, None, "as the run was begun"
+            details["hidden"] = table is TrainingOptions
+        if "metavar" in details:
+            kind: Any = typer.Argument(**details)
+        else:
+            name = flag(option.name)
+            kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)
+        parameters.append(
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[hint, kind],
+            )
+        )
+    return parameters
+
+
+def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], Command]:
+    """Show typer these parameters in place of a command's ``**options``."""
+
+    def replace(command: Command) -> Command:
+        own = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(command, eval_str=True).parameters.values()
+            if p.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        signature = inspect.Signature([*own, *parameters])
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        command.__annotations__ = {
+            name: parameter.annotation for name, parameter in signature.parameters.items()
+        }
+        return command
+
+    return replace
+
+
+def given(table: type, options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that are of this table."""
+    names = {option.name for option in fields(table)}
+    return {name: value for name, value in options.items() if name in names}
+
+
+def set_threads(threads: int | None) -> None:
+    """Compute on so many CPU threads; None leaves their number as it is."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

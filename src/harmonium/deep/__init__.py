@@ -1,0 +1,40 @@
+"""Deep models stacked from RBMs.
+
+A `DBN` is trained layer by layer and dreams. A network makes something else of a stack: a
+`Classifier` or a `Regressor` shares its layers, an `Autoencoder` copies them; `finetuning` trains
+all three.
+"""
+
+from harmonium.deep import finetuning
+from harmonium.deep.autoencoder import Autoencoder
+from harmonium.deep.dbn import DBN, Dream, check_stack
+from harmonium.deep.features import drawn_features, features, mean_features
+from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
+from harmonium.deep.finetuning import FinetuningState, Patience
+from harmonium.deep.layers import Dropout, init_randomly_
+from harmonium.deep.network import Classifier, Network, Regressor
+from harmonium.deep.pretraining import LayerOptions, PretrainingState
+
+__all__ = [
+    "DBN",
+    "Autoencoder",
+    "Classifier",
+    "Dream",
+    "Dropout",
+    "FinetuningState",
+    "LayerOptions",
+    "Network",
+    "Patience",
+    "PretrainingState",
+    "Regressor",
+    "check_stack",
+    "drawn_features",
+    "features",
+    "finetuning",
+    "init_randomly_",
+    "load_dbn",
+    "load_pretraining",
+    "mean_features",
+    "save_dbn",
+    "save_pretraining",
+]

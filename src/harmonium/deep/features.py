@@ -1,0 +1,88 @@
+"""What a trained RBM hands on: the features of its data, as the data of the layer above."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from harmonium.datasets import Data, Scaled, Stochastic
+from harmonium.rbm import RBM
+from harmonium.units import Binary, Spin, Units
+
+_BLOCK = 1000  # rows sent up at a time: 8 MB where a layer has 2,000 units
+
+
+@torch.no_grad()
+def mean_features(rbm: RBM, data: Data) -> Data:
+    """The mean hidden units of each row, computed once, a block of rows at a time.
+
+    Beyond the features themselves, float32 of shape (rows, hidden.n_columns), memory is bounded.
+    Labels and device stay those of the data. Where the encoding of the data draws states, their
+    means go up, so that nothing here is random.
+
+    Parameters
+    ----------
+    rbm
+        Its visible units see the data.
+    data
+        Rows whose states are visible states.
+
+    Raises
+    ------
+    ValueError
+        If the data have another number of columns than the visible units.
+    """
+    values = torch.empty(
+        (len(data), rbm.hidden.n_columns), dtype=torch.float32, device=data.values.device
+    )
+    for rows, features in zip(data.values.split(_BLOCK), values.split(_BLOCK), strict=True):
+        v = _mean_states(data, rows).to(rbm.weights.dtype)
+        features.copy_(rbm.mean_h_from_v(v))
+    return Data(f"{data.name}, {rbm.hidden.n} features", values, labels=data.labels)
+
+
+def drawn_features(rbm: RBM, data: Data) -> Data:
+    """States of two-valued hidden units, drawn anew in each epoch from their means.
+
+    The means are those of `mean_features`; their encoding makes states of them.
+
+    Raises
+    ------
+    ValueError
+        If the hidden units have other states than two, or the data do not fit.
+    """
+    encoding = _drawing(rbm.hidden)
+    if encoding is None:
+        raise ValueError(
+            f"features of {type(rbm.hidden).__name__} units cannot be drawn from their means; "
+            "take mean_features"
+        )
+    return dataclasses.replace(mean_features(rbm, data), encoding=encoding)
+
+
+def features(rbm: RBM, data: Data) -> Data:
+    """`drawn_features` of two-valued hidden units, `mean_features` of all others.
+
+    Draws keep what a unit tells the layer above to the one bit that it has in the model.
+    """
+    return (mean_features if _drawing(rbm.hidden) is None else drawn_features)(rbm, data)
+
+
+def _drawing(units: Units) -> Stochastic | None:
+    """The encoding that draws the states of units from their means; None where there is none."""
+    if type(units) is Binary:
+        return Stochastic(0.0, 1.0)
+    if type(units) is Spin:
+        return Stochastic(-1.0, 1.0, low_state=-1.0)
+    return None
+
+
+def _mean_states(data: Data, values: Tensor) -> Tensor:
+    """The states of stored rows, or their means where they are drawn."""
+    encoding = data.encoding
+    if not isinstance(encoding, Stochastic):
+        return encoding.encode(values)
+    shares = Scaled(encoding.low, encoding.high).encode(values)
+    return shares.mul_(1 - encoding.low_state).add_(encoding.low_state)

@@ -1,0 +1,176 @@
+"""Layers of a network that are those of a stack of RBMs: units, the weights below them, dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from harmonium import defaults, kernels
+from harmonium.deep.dbn import check_stack
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+
+Drop = Callable[[Tensor, int], Tensor]
+"""Sets some of a layer's states to zero; the rows' own layer is number 0."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Shares of states that are set to zero while a network learns (Hinton et al., 2012).
+
+    What stays is divided by its share, so that means are as without dropout, and nothing has to
+    be rescaled afterwards.
+
+    Parameters
+    ----------
+    inputs
+        Of the columns of the rows.
+    hidden
+        Of the units of each hidden layer.
+
+    Raises
+    ------
+    ValueError
+        For a share below 0, or of 1 and more.
+    """
+
+    inputs: float = 0.0
+    hidden: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, share in (("inputs", self.inputs), ("hidden", self.hidden)):
+            if not 0 <= share < 1:
+                raise ValueError(
+                    f"dropout of {name} is {share}; pass a share from 0 to below 1, such as 0.5"
+                )
+
+    def draws(self, stream: Stream) -> Drop | None:
+        """What draws masks from ``stream``, one draw for each layer that has any; None for none."""
+        return partial(self._drop, stream) if self.inputs or self.hidden else None
+
+    def _drop(self, stream: Stream, x: Tensor, layer: int) -> Tensor:
+        share = self.hidden if layer else self.inputs
+        if not share:
+            return x
+        shape = (x.shape[0], x.shape[1])
+        mask = kernels.uniform(shape, stream, device=x.device, dtype=x.dtype)
+        # a comparison into floating-point memory gives 0 and 1
+        return x * mask.lt_(1 - share).div_(1 - share)
+
+
+@final
+class Layer(nn.Module):
+    """Weights and the units above them.
+
+    Parameters
+    ----------
+    weights
+        Shape (n_columns below, units.n_columns).
+    units
+        Of any type.
+    """
+
+    def __init__(self, weights: nn.Parameter, units: Units) -> None:
+        super().__init__()
+        self.weights = weights
+        self.units = units
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """What the units receive, without their bias: ``x weights``."""
+        return x @ self.weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean of the units given the layer below."""
+        return self.units.mean(self.inputs(x))
+
+    @torch.no_grad()
+    def to_linear(self) -> nn.Linear:
+        """A copy as ``torch.nn.Linear``: inputs with the bias, divided by a precision."""
+        units, weights = self.units, self.weights
+        below, above = weights.shape
+        linear = nn.Linear(below, above, device=weights.device, dtype=weights.dtype)
+        scale = units.precision if isinstance(units, Gaussian) else 1.0
+        linear.weight.copy_((weights / scale).T)
+        linear.bias.copy_(units.bias / scale)
+        return linear
+
+    def to_modules(self) -> list[nn.Module]:
+        """Copies as modules of ``torch.nn`` that do the same.
+
+        Raises
+        ------
+        ValueError
+            For units that none of these modules is the mean of.
+        """
+        units = self.units
+        match units:
+            case Binary():
+                return [self.to_linear(), nn.Sigmoid()]
+            case Spin():
+                return [self.to_linear(), nn.Tanh()]
+            case Gaussian():
+                return [self.to_linear()]
+            case Categorical():
+                by_unit = nn.Unflatten(-1, (units.n, units.n_categories))
+                return [self.to_linear(), by_unit, nn.Softmax(-1), nn.Flatten(-2)]
+        raise ValueError(
+            f"{type(units).__name__} units are no module of torch.nn; use the network itself"
+        )
+
+
+@torch.no_grad()
+def init_randomly_(rbms: Sequence[RBM], seed: int = defaults.SEED) -> None:
+    """Give a stack weights that a network can be trained from without pretraining; no biases.
+
+    Uniform between ±sqrt(6 / (n_columns below + above)), and four times as wide below binary
+    units, whose mean rises by a quarter where its input rises by one (Glorot and Bengio, 2010,
+    equation 16).
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit together.
+    """
+    check_stack(rbms)
+    for number, rbm in enumerate(rbms):
+        rows, columns = rbm.weights.shape
+        bound = (6 / (rows + columns)) ** 0.5 * (4 if isinstance(rbm.hidden, Binary) else 1)
+        like = rbm.weights
+        drawn = kernels.uniform(
+            (rows, columns), Stream(seed, Purpose.INIT, rank=number), dtype=like.dtype
+        )
+        like.copy_(drawn.mul_(2 * bound).sub_(bound))
+        rbm.hidden.bias.zero_()
+
+
+def with_outputs(
+    rbms: Sequence[RBM], visible: Units | None, top: Units
+) -> tuple[Units, Iterator[Layer]]:
+    """What the rows are, and the stack's own layers below outputs whose weights are zero."""
+    check_stack(rbms)
+    if rbms:
+        if visible is not None:
+            raise ValueError("the stack says what the rows are; leave visible out")
+        like, below, visible = rbms[-1].weights, rbms[-1].hidden.n_columns, rbms[0].visible
+    elif visible is not None:
+        like, below = visible.bias, visible.n_columns
+    else:
+        raise ValueError(
+            "the stack is empty, so that nothing says what the rows are; pass visible, such as "
+            "Gaussian(n_columns) for any finite numbers"
+        )
+    # few columns: products take half the time if each output's weights lie side by side in memory
+    weights = nn.Parameter(like.new_zeros(top.n_columns, below).T)
+    outputs = Layer(weights, top.to(like.device, like.dtype))
+    return visible, iter([*(Layer(rbm.weights, rbm.hidden) for rbm in rbms), outputs])
+
+
+def to_modules(layers: Iterable[Layer]) -> Iterator[nn.Module]:
+    """Copies of layers as modules of ``torch.nn`` that do the same."""
+    return (module for layer in layers for module in layer.to_modules())

@@ -1,0 +1,318 @@
+"""Greedy pretraining: one RBM after the other, each on the features of the one below it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from harmonium import defaults, training
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep.dbn import DBN
+from harmonium.deep.features import features
+from harmonium.gradient import Gradient, Penalties
+from harmonium.rbm import RBM
+from harmonium.sampling import Sampler
+from harmonium.training import Row, TrainingState
+
+# Seeds of layers are so far apart that no user counts from one to the other.
+_SEED_STEP = 2**32
+_SEEDS = 2**64
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """How one layer is trained; what is not named here is as in `TrainingState.create`.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the rows.
+    batch_size
+        Rows a minibatch.
+    weight_std
+        Standard deviation of the weights at the start.
+    n_chains
+        Persistent chains; None for CD.
+    sampler
+        Moves the chains; one Gibbs sweep an update by default.
+    learning_rate, momentum
+        Of plain stochastic gradient descent.
+    optimizer
+        Makes another optimiser over the parameters that it gets.
+    schedule
+        Makes a schedule of the optimiser and the number of updates, such as
+        `training.linear_to_zero`.
+    gradient, penalties
+        Copied for the layer.
+    average_decay
+        Decay of the moving average of the parameters, which then become the layer's.
+    features
+        Makes the data of the layer *above*: `features`, `mean_features` or `drawn_features`.
+    """
+
+    epochs: int
+    batch_size: int = defaults.BATCH_SIZE
+    weight_std: float = defaults.WEIGHT_STD
+    n_chains: int | None = defaults.N_CHAINS
+    sampler: Sampler | None = None
+    learning_rate: float = defaults.LEARNING_RATE
+    momentum: float = defaults.MOMENTUM
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None
+    schedule: Callable[[Optimizer, int], LRScheduler] | None = None
+    gradient: Gradient | None = None
+    penalties: Penalties | None = None
+    average_decay: float | None = defaults.AVERAGE_DECAY
+    features: Callable[[RBM, Data], Data] = features
+
+    def __post_init__(self) -> None:
+        """Refuse a training of nothing; the rest is checked where it is used."""
+        if self.epochs < 1:
+            raise ValueError(f"epochs is {self.epochs}; pass 1 or more")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; pass 1 or more")
+
+    def begin(self, rbm: RBM, seed: int, n_batches: int) -> TrainingState:
+        """The state before a layer's first update; its epochs have so many minibatches."""
+        optimizer = self.optimizer and self.optimizer(
+            [parameter for parameter in rbm.parameters() if parameter.requires_grad]
+        )
+        return TrainingState.create(
+            rbm,
+            sampler=self.sampler,
+            n_chains=self.n_chains,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            optimizer=optimizer,
+            schedule=self.make_schedule(n_batches),
+            gradient=copy.deepcopy(self.gradient),
+            penalties=copy.deepcopy(self.penalties),
+            average_decay=self.average_decay,
+            seed=seed,
+        )
+
+    def make_schedule(self, n_batches: int) -> Callable[[Optimizer], LRScheduler] | None:
+        """What makes the schedule of an optimiser, as `TrainingState.create` takes it."""
+        schedule, n_updates = self.schedule, self.epochs * n_batches
+        return None if schedule is None else lambda optimizer: schedule(optimizer, n_updates)
+
+
+@dataclass
+class PretrainingState:
+    """Everything that a pretraining is: saving it and going on changes no bit.
+
+    Attributes
+    ----------
+    dbn
+        The network. Layers below ``layer`` are finished, layers above it not begun.
+    options
+        Of each layer.
+    seed
+        Of everything that is random.
+    layer
+        Which layer is being trained, from 0; ``len(dbn)`` when all are finished.
+    training
+        The state of that layer's training; None before it has begun.
+    n_batches
+        Minibatches that an epoch of that layer has, once it has begun.
+
+    The data of the layer are made where they are missing (`data`), and no part of a checkpoint.
+    """
+
+    dbn: DBN
+    options: tuple[LayerOptions, ...]
+    seed: int
+    layer: int = 0
+    training: TrainingState | None = None
+    n_batches: int = 0
+    _features: tuple[int, Data, Data | None] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def create(
+        cls,
+        dbn: DBN,
+        options: LayerOptions | Sequence[LayerOptions],
+        seed: int = defaults.SEED,
+    ) -> PretrainingState:
+        """Begin a pretraining.
+
+        Parameters
+        ----------
+        dbn
+            A tied network (`DBN.of`); all its parameters are drawn or learned anew.
+        options
+            Of all layers, or one for each.
+        seed
+            Of everything that is random; that of the first layer, too, so that it learns what an
+            RBM of its own would.
+
+        Raises
+        ------
+        ValueError
+            If there is another number of options than of layers, if an option of any layer is
+            out of its range, or if the network is untied.
+        """
+        each = of_each_layer(options, dbn)
+        for rbm, of_layer in zip(dbn.stack, each, strict=True):
+            # in hours it would be too late to hear that the last layer cannot be trained so
+            of_layer.begin(copy.deepcopy(rbm), seed, n_batches=1)
+        return cls(dbn, each, seed)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all layers are trained."""
+        return self.layer == len(self.dbn)
+
+    def data(self, data: Data, held_out: Data | None = None) -> tuple[Data, Data | None]:
+        """The data of the layer that is being trained: features of these rows, once a layer."""
+        if self._features is None or self._features[0] != self.layer:
+            known = self._features
+            first = 0
+            if known is not None and known[0] < self.layer:
+                first, data, held_out = known
+            for rbm, options in zip(
+                self.dbn.stack[first : self.layer], self.options[first:], strict=False
+            ):
+                data = options.features(rbm, data)
+                held_out = None if held_out is None else options.features(rbm, held_out)
+            self._features = (self.layer, data, held_out)
+        _, data, held_out = self._features
+        return data, held_out
+
+    def begin_layer(self, batches: Minibatches) -> TrainingState:
+        """The training of this layer on its own data; draws its weights if it had not begun."""
+        if self.training is None:
+            rbm, options = self.dbn.stack[self.layer], self.options[self.layer]
+            seed = seed_of_layer(self.seed, self.layer)
+            rbm.init_from_data_(batches.data, seed, options.weight_std)
+            self.n_batches = len(batches)
+            self.training = options.begin(rbm, seed, self.n_batches)
+        return self.training
+
+    @torch.no_grad()
+    def finish_layer(self) -> None:
+        """Keep what the layer has learned, and go on to the next."""
+        assert self.training is not None
+        training.settle(self.training)
+        rbm = self.dbn.stack[self.layer]
+        rbm.load_state_dict(self.training.model.state_dict())
+        rbm.zero_grad()
+        self.layer, self.training = self.layer + 1, None
+
+
+def of_each_layer(
+    options: LayerOptions | Sequence[LayerOptions], dbn: DBN
+) -> tuple[LayerOptions, ...]:
+    """One record of options for each layer of a network that can be pretrained.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of options than of layers, or the network is untied.
+    """
+    if dbn.is_untied:
+        raise ValueError(
+            "the network is untied: its ways up and down have weights of their own, and greedy "
+            "pretraining would change only one of them; pass a tied network, such as DBN.of(...)"
+        )
+    each = (options,) * len(dbn) if isinstance(options, LayerOptions) else tuple(options)
+    if len(each) != len(dbn):
+        raise ValueError(
+            f"there are options for {len(each)} layers, but the network has {len(dbn)}; pass one "
+            "LayerOptions for all layers, or one for each"
+        )
+    return each
+
+
+def seed_of_layer(seed: int, layer: int) -> int:
+    """The seed of a layer, from 0: layers share no random numbers, nor do runs of other seeds."""
+    return (seed + layer * _SEED_STEP) % _SEEDS
+
+
+def updates(
+    state: PretrainingState, data: Data, held_out: Data | None = None
+) -> Iterator[TrainingState]:
+    """Train the layers, one after the other, and yield the layer's state after every update.
+
+    ``state.layer`` says which layer it is. A state can be saved between any two of them.
+
+    Parameters
+    ----------
+    state
+        Trained in place; one that stopped goes on from there.
+    data
+        What the first layer learns from.
+    held_out
+        Rows whose features are made, too (`PretrainingState.data`).
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the network or its options.
+    """
+    _check(state, data)
+    while not state.is_finished:
+        rows, _ = state.data(data, held_out)
+        options = state.options[state.layer]
+        batches = Minibatches(rows, options.batch_size)
+        layer = state.begin_layer(batches)
+        for _ in training.updates(layer, batches, options.epochs):
+            yield layer
+        state.finish_layer()
+
+
+def run(
+    state: PretrainingState,
+    data: Data,
+    every: int | None = None,
+    held_out: Data | None = None,
+) -> Iterator[Row]:
+    """Train the layers, one after the other, and yield a row of numbers every so many updates.
+
+    Parameters
+    ----------
+    state
+        Trained in place; one that stopped goes on from there.
+    data
+        What the first layer learns from.
+    every
+        Updates from one row to the next; by default whole epochs, as in `training.run`.
+    held_out
+        Rows to look at beside the training rows, in every layer.
+
+    Yields
+    ------
+    dict
+        A row of `training.run`, and ``layer``, counted from 1.
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the network or its options.
+    """
+    _check(state, data)
+    while not state.is_finished:
+        rows, watched = state.data(data, held_out)
+        options = state.options[state.layer]
+        batches = Minibatches(rows, options.batch_size)
+        layer = state.begin_layer(batches)
+        for row in training.run(layer, batches, options.epochs, every, watched):
+            yield {"layer": state.layer + 1, **row}
+        state.finish_layer()
+
+
+def _check(state: PretrainingState, data: Data) -> None:
+    """Refuse data that the first layer cannot see, before anything is trained."""
+    visible = state.dbn.visible
+    if data.n_columns != visible.n_columns:
+        raise ValueError(
+            f"{data.name} has {data.n_columns} columns, but the network has {visible.n_columns} "
+            "visible columns; pass data or a network of the other's width"
+        )
+    for options in state.options:
+        Minibatches(data, options.batch_size)

@@ -1,0 +1,159 @@
+"""Mixed layers: units of several types side by side."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harmonium.autograd import without_autograd
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+
+
+class Mixed(Units):
+    """Units of several types in one layer, such as pixels beside a label.
+
+    The columns of a row are those of the first units, then those of the second, and so on:
+    ``Mixed(Binary(784), Categorical(1, 10))`` has 794. Energies add up, and the units are
+    independent given their inputs, whatever their types.
+
+    The layer has one ``bias`` for all its columns. What else units have, such as the
+    ``log_precision`` of `Gaussian`, stays with them, and is named by their place:
+    ``1.log_precision`` belongs to the second ones.
+
+    Parameters
+    ----------
+    *units
+        One or more layers, which are copied with their parameters. None of them may be mixed
+        itself: its units can be named one after the other.
+    """
+
+    _groups: tuple[tuple[slice, Units], ...]
+
+    def __init__(self, *units: Units) -> None:
+        if not units:
+            raise ValueError("a mixed layer of no units was asked for; pass 1 or more")
+        for given in units:
+            if not isinstance(given, Units):
+                raise TypeError(f"{given!r} came in place of units; pass layers such as Binary(3)")
+            if isinstance(given, Mixed):
+                raise ValueError(
+                    f"{given!r} is mixed already; pass its units one after the other, as in "
+                    "Mixed(Binary(3), Spin(2), Gaussian(1))"
+                )
+        super().__init__(sum(part.n for part in units), sum(part.n_columns for part in units))
+        self.bias = nn.Parameter(torch.cat([part.bias.detach() for part in units]))
+        groups = []
+        start = 0
+        for place, given in enumerate(units):
+            part = copy.deepcopy(given)
+            # inputs are added to a bias: given this layer's bias as well, units need none of
+            # their own, and there is one parameter that every gradient knows
+            del part.bias
+            part.register_buffer("bias", torch.zeros_like(given.bias.detach()), persistent=False)
+            self.add_module(str(place), part)
+            groups.append((slice(start, start + part.n_columns), part))
+            start += part.n_columns
+        self._groups = tuple(groups)
+
+    def __repr__(self) -> str:
+        return f"Mixed({', '.join(repr(part) for _, part in self._groups)})"
+
+    @property
+    def states(self) -> None:  # noqa: D102
+        return None
+
+    @property
+    def precision(self) -> Tensor | None:  # noqa: D102
+        # zero where there is none: no term of the energy
+        precisions = [part.precision for _, part in self._groups]
+        if all(precision is None for precision in precisions):
+            return None
+        return torch.cat(
+            [
+                part.bias if precision is None else precision
+                for (_, part), precision in zip(self._groups, precisions, strict=True)
+            ]
+        )
+
+    @torch.no_grad()
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
+        for columns, part in self._groups:
+            part.set_natural_(part.bias, None if precision is None else precision[columns])
+        self.bias.copy_(bias)
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        energy = -(x @ self.bias)
+        for columns, part in self._groups:
+            if part.precision is not None:
+                energy = energy + part.energy(x[..., columns])
+        return energy
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._side_by_side(lambda part, own: part.cgf(own), inputs)
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._side_by_side(lambda part, own: part.mean(own), inputs)
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._side_by_side(lambda part, own: part.var(own), inputs)
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return self._side_by_side(lambda part, own: part.mode(own), inputs)
+
+    @without_autograd
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        for columns, part, own in self._parts(inputs):
+            inputs[:, columns] = part.sample_(own, stream)
+        return inputs
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        statistics = {"bias": x}
+        for place, (columns, part) in enumerate(self._groups):
+            own = part.statistics(x[..., columns])
+            statistics |= {f"{place}.{name}": own[name] for name in own if name != "bias"}
+        return statistics
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        means: list[Tensor] = []
+        statistics: dict[str, Tensor] = {}
+        for place, (_, part, received) in enumerate(self._parts(inputs)):
+            own = part.mean_statistics(received)
+            means.append(own["bias"])
+            statistics |= {f"{place}.{name}": own[name] for name in own if name != "bias"}
+        return {"bias": torch.cat(means, -1), **statistics}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        remedy = "remove or fill in the missing values first"
+        refuse(x, ~torch.isfinite(x), name, "finite", remedy)
+        for columns, part in self._groups:
+            of_part = f"{name}, columns {columns.start} to {columns.stop - 1}"
+            part.check(x[..., columns], of_part)
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        for columns, part in self._groups:
+            part.init_from_moments_(mean[columns], var[columns])
+            self.bias[columns] = part.bias
+            part.bias.zero_()
+
+    def config(self) -> dict[str, Any]:  # noqa: D102
+        parts = [{"type": type(part).__name__, **part.config()} for _, part in self._groups]
+        return {"units": parts}
+
+    def _parts(self, inputs: Tensor) -> Iterator[tuple[slice, Units, Tensor]]:
+        """Columns, units, and what they receive with their bias in it, in memory of its own."""
+        if inputs.shape[-1] != self.n_columns:
+            raise ValueError(
+                f"inputs have {inputs.shape[-1]} columns, but these units have {self.n_columns}; "
+                "pass one for each column"
+            )
+        for columns, part in self._groups:
+            yield columns, part, inputs[..., columns] + self.bias[columns]
+
+    def _side_by_side(self, method: Callable[[Units, Tensor], Tensor], inputs: Tensor) -> Tensor:
+        return torch.cat([method(part, own) for _, part, own in self._parts(inputs)], -1)
