@@ -238,7 +238,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     @components_.setter
     def components_(self, value: Any) -> None:
-        self._set_parameter("weights", np.asarray(value).T)
+        self._set_parameter("components_", "weights", value)
 
     @property
     def intercept_hidden_(self) -> NDArray[Any]:
@@ -247,7 +247,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     @intercept_hidden_.setter
     def intercept_hidden_(self, value: Any) -> None:
-        self._set_parameter("hidden.bias", value)
+        self._set_parameter("intercept_hidden_", "hidden.bias", value)
 
     @property
     def intercept_visible_(self) -> NDArray[Any]:
@@ -256,7 +256,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     @intercept_visible_.setter
     def intercept_visible_(self, value: Any) -> None:
-        self._set_parameter("visible.bias", value)
+        self._set_parameter("intercept_visible_", "visible.bias", value)
 
     @property
     def h_samples_(self) -> NDArray[Any]:
@@ -276,18 +276,14 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         return self.model_.get_parameter(name)
 
     @torch.no_grad()
-    def _set_parameter(self, name: str, value: Any) -> None:
+    def _set_parameter(self, attribute: str, name: str, value: Any) -> None:
         check_is_fitted(self)
-        parameter = self.model_.get_parameter(name)
-        new = torch.tensor(np.asarray(value)).to(parameter)
-        if new.shape != parameter.shape:
-            raise ValueError(
-                f"an array with the shape of the model's {name} transposed was expected, "
-                f"{tuple(parameter.T.shape) if new.ndim == 2 else tuple(parameter.shape)}, but "
-                f"{np.shape(value)} came"
-            )
+        new, shape = np.asarray(value), getattr(self, attribute).shape
+        if new.shape != shape:
+            raise ValueError(f"{attribute} has shape {new.shape}; pass shape {shape}")
         for model in (self.model_, self._training.rbm):
-            model.get_parameter(name).copy_(new)
+            # of a vector the transpose is itself
+            model.get_parameter(name).copy_(torch.tensor(new.T))
 
     # What a fitted model computes
 
