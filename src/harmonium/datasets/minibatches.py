@@ -31,6 +31,9 @@ class Rows(Protocol):
     def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
         """States of some rows, shape (len(index), n_columns), new memory."""
 
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, float64; rows count by weight."""
+
 
 class Minibatches:
     """Every row once an epoch, in a new random order each epoch.
@@ -105,6 +108,10 @@ class Minibatches:
     def weights(self, update: int, seed: int) -> Tensor | None:
         """How much each row of that batch counts, float64, shape (rows,); None where all alike."""
         return None if self._weights is None else self._weights[self.rows(update, seed)]
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, float64, in which rows count by their weight."""
+        return self.data.moments(self._weights)
 
     def rows(self, update: int, seed: int) -> Tensor:
         """The numbers of the rows that update number ``update`` learns from, int64."""

@@ -128,12 +128,16 @@ def weights_of(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
     return weights
 
 
-def with_weight(weights: NDArray[np.float64] | None, *arrays: Any) -> tuple[Any, ...]:
+def with_weight(
+    weights: NDArray[np.float64] | None, *arrays: Any
+) -> tuple[Tensor | None, *tuple[Any, ...]]:
     """The weights and arrays without the rows of weight zero, which are as if not there."""
-    if weights is None or weights.all():
-        return (weights, *arrays)
+    if weights is None:
+        return (None, *arrays)
     kept = np.flatnonzero(weights)
-    return (weights[kept], *(array[kept] for array in arrays))
+    if len(kept) < len(weights):
+        weights, arrays = weights[kept], tuple(array[kept] for array in arrays)
+    return (torch.tensor(weights), *arrays)
 
 
 def check_integers(estimator: Any, **least: int) -> None:
@@ -163,14 +167,6 @@ def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:
 def float_type(X: Any) -> np.dtype[Any]:
     """Type of what is returned for X: its own where that is floating point, else float32."""
     return np.dtype(X.dtype if X.dtype.kind == "f" else np.float32)
-
-
-def extremes(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and largest value of each feature, float64, shape (n_features,) each."""
-    ends = [X.min(0), X.max(0)]
-    if not isinstance(X, np.ndarray):
-        ends = [np.asarray(end.todense()).ravel() for end in ends]
-    return ends[0].astype(np.float64), ends[1].astype(np.float64)
 
 
 def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:

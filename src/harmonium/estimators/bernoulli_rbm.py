@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.estimators.base import extremes
 from harmonium.estimators.rbm import RBMEstimator
 from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
@@ -151,8 +149,8 @@ class BernoulliRBM(RBMEstimator):
     def _make_units(self, n_features: int) -> Units:
         return Binary(n_features)
 
-    def _make_scaling(self, X: Any, weights: NDArray[np.float64] | None) -> Scaling | None:
-        return Scaling.of_range(*extremes(X)) if self.scale else None
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        return Scaling.of_range(X) if self.scale else None
 
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
         if scaling is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.rbm import RBMEstimator
-from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
 from harmonium.units import Gaussian, Units
@@ -164,11 +164,8 @@ class GaussianRBM(RBMEstimator):
     def _make_units(self, n_features: int) -> Units:
         return Gaussian(n_features, learn_precision=bool(self.learn_precision))
 
-    def _make_scaling(self, X: Any, weights: NDArray[np.float64] | None) -> Scaling | None:
-        if not self.standardize:
-            return None
-        mean, var = ArrayRows(X, weights=weights, dtype=torch.float64).moments()
-        return Scaling.of_moments(mean.numpy(), var.numpy())
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        return Scaling.of_moments(X, weights) if self.standardize else None
 
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
         """Any finite number is a state."""

@@ -67,7 +67,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         """The visible layer, not yet trained."""
 
     @abstractmethod
-    def _make_scaling(self, X: Any, weights: NDArray[np.float64] | None) -> Scaling | None:
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
         """How values become states, from the rows that training begins with."""
 
     @abstractmethod
@@ -103,9 +103,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self._check_parameters()
         weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
         rows, state = self._begun(X, weights)
-        batches = Minibatches(
-            rows, min(self.batch_size, len(rows)), None if weights is None else rows.weights
-        )
+        batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
         if self.schedule == "linear" and self.n_iter:
             n_updates = self.n_iter * len(batches)
             state.schedule = training.linear_to_zero(state.optimizer, n_updates)
@@ -152,9 +150,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             for group in state.optimizer.param_groups:
                 group["lr"] = float(self.learning_rate)
         everything = torch.arange(len(rows), device=rows.device)
-        training.update(
-            state, rows.rows(everything), weights=None if weights is None else torch.tensor(weights)
-        )
+        training.update(state, rows.rows(everything), weights=weights)
         training.settle(state)
         if begins:
             self._remember(state, rows.scaling)
@@ -172,17 +168,15 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
                 )
             check_integers(self, n_chains=1)
 
-    def _begun(
-        self, X: Any, weights: NDArray[np.float64] | None
-    ) -> tuple[ArrayRows, TrainingState]:
+    def _begun(self, X: Any, weights: Tensor | None) -> tuple[ArrayRows, TrainingState]:
         """The rows, and a training that has not made an update."""
         device, dtype = self._checked_device(), self._checked_dtype()
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
-        rows = ArrayRows(X, scaling, dtype=dtype, device=device, weights=weights)
+        rows = ArrayRows(X, scaling, dtype=dtype, device=device)
         seed = seed_of(self.random_state)
         rbm = RBM(self._make_units(rows.n_columns), self._hidden_units()).to(device, dtype)
-        rbm.init_from_data_(rows, seed, self.weight_std)
+        rbm.init_from_data_(Minibatches(rows, len(rows), weights), seed, self.weight_std)
         state = TrainingState.create(
             rbm,
             # objects that training fills in or that are drawn from: copies, as sklearn's own are

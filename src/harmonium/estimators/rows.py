@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.datasets.data import moments
 from harmonium.rng import Stream
 
 _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
@@ -37,13 +38,18 @@ class Scaling:
     clip: bool = False
 
     @classmethod
-    def of_range(cls, low: NDArray[np.float64], high: NDArray[np.float64]) -> Scaling:
-        """From ``low`` ... ``high`` to 0 ... 1; a constant feature gets the state 0."""
+    def of_range(cls, X: Any) -> Scaling:
+        """The range of each feature to 0 ... 1; a constant gets the state 0."""
+        ends = [X.min(0), X.max(0)]
+        if not isinstance(X, np.ndarray):
+            ends = [np.asarray(end.todense()).ravel() for end in ends]
+        low, high = (end.astype(np.float64) for end in ends)
         return cls(low, np.where(high > low, high - low, 1.0), clip=True)
 
     @classmethod
-    def of_moments(cls, mean: NDArray[np.float64], var: NDArray[np.float64]) -> Scaling:
-        """To mean 0 and variance 1; a constant feature gets the state 0."""
+    def of_moments(cls, X: Any, weights: Tensor | None = None) -> Scaling:
+        """To mean 0 and variance 1 in rows that count by weight; a constant gets the state 0."""
+        mean, var = (x.numpy() for x in ArrayRows(X, dtype=torch.float64).moments(weights))
         # what rounding leaves of the variance of a constant is no variance
         noise = (16 * np.finfo(np.float64).eps * np.abs(mean)) ** 2
         return cls(mean, np.where(var > noise, np.sqrt(var), 1.0))
@@ -72,8 +78,6 @@ class ArrayRows:
         How values become states; None takes them as they are.
     dtype, device
         Of the states.
-    weights
-        How much each row counts in `moments`, float64, shape (n_rows,); None counts all alike.
     """
 
     name = "X"
@@ -85,12 +89,10 @@ class ArrayRows:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
         self.scaling = scaling
-        self.weights = None if weights is None else torch.from_numpy(weights)
         self._n_rows, self._n_features = X.shape
         is_dense = isinstance(X, np.ndarray)
         self._dense = as_tensor(X).to(self.device) if is_dense else None
@@ -121,9 +123,9 @@ class ArrayRows:
                 assert self._sparse is not None
                 yield self._states(self._from_sparse(self._sparse[place]))
 
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every column, weighted, float64, shape (n_columns,) each."""
-        return weighted_moments(self.blocks(), self.weights)
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, float64; rows count by weight."""
+        return moments(self.blocks(), weights)
 
     def _states(self, values: Tensor) -> Tensor:
         if self.scaling is not None:
@@ -139,28 +141,3 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
     array = np.ascontiguousarray(array)
     # torch has no read-only tensors
     return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def weighted_moments(blocks: Iterator[Tensor], weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the columns of rows that come in blocks, float64.
-
-    The variance is that of these rows, divided by the sum of their weights.
-    """
-    first: Tensor | None = None
-    start, total = 0, 0.0
-    for block in blocks:
-        rows = block.double()
-        if first is None:  # differences to it: no cancellation, and exactly 0 for a constant
-            first = rows[0].clone()
-            sums, squares = torch.zeros_like(first), torch.zeros_like(first)
-        w = rows.new_ones(len(rows))
-        if weights is not None:
-            w = weights[start : start + len(rows)].to(rows)
-        start += len(rows)
-        difference = rows - first
-        total += w.sum().item()
-        sums += w @ difference
-        squares += w @ difference.square_()
-    assert first is not None
-    mean = sums / total
-    return first + mean, (squares / total - mean.square()).clamp_min_(0.0)
