@@ -32,6 +32,7 @@ ORDER = (
     "graphs",
     "training",
     "serialization",
+    "optimization",
     "checkpoint",
     "plots",
     "runs",

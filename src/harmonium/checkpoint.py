@@ -13,18 +13,17 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LinearLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
+from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
-from harmonium.serialization import read, serialize
+from harmonium.serialization import lookup, read, serialize
 from harmonium.training import TrainingState, settle
 from harmonium.units import from_config, to_config
-
-_PAIRS = "key-value pairs"
 
 _SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
 _GRADIENTS: dict[str, type[Gradient]] = {
@@ -32,13 +31,6 @@ _GRADIENTS: dict[str, type[Gradient]] = {
     "PlainGradient": PlainGradient,
 }
 
-
-_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    name: optimizer
-    for name, optimizer in vars(torch.optim).items()
-    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
-    if optimizer is not Optimizer
-}
 
 _T = TypeVar("_T")
 
@@ -94,30 +86,11 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
     tensors |= {f"penalties.{name}": tensor for name, tensor in state.penalties.state().items()}
-    names: dict[Tensor, str] = {parameter: name for name, parameter in state.rbm.named_parameters()}
-    numbers: dict[str, dict[str, Any]] = {}
-    for parameter, values in state.optimizer.state.items():
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{names[parameter]}.{key}"] = value
-            else:
-                numbers.setdefault(names[parameter], {})[key] = value
+    of_optimizer, optimization = describe_optimizer(state.rbm, state.optimizer, state.schedule)
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in of_optimizer.items()}
     config = {
         "rbm": rbm_config(state.rbm),
-        "optimizer": {
-            "type": type(state.optimizer).__name__,
-            "groups": [
-                group | {"params": [names[parameter] for parameter in group["params"]]}
-                for group in state.optimizer.param_groups
-            ],
-            "numbers": numbers,
-        },
-        "schedule": None
-        if state.schedule is None
-        else {
-            "type": type(state.schedule).__name__,
-            "state": _with_text_keys(state.schedule.state_dict()),
-        },
+        **optimization,
         "sampler": {"type": _name_in(_SAMPLERS, state.sampler), **state.sampler.config()},
         "gradient": {"type": _name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
         "penalties": _plain_fields(state.penalties),
@@ -180,7 +153,9 @@ def restore(
     """
     rbm = make_rbm(config["rbm"], below("rbm.", tensors)).to(device)
     # an optimiser moves its tensors itself, and keeps some on the CPU
-    trained = _make_optimizer(rbm, config["optimizer"], below("optimizer.", tensors), optimizer)
+    trained, scheduler = restore_optimizer(
+        rbm, below("optimizer.", tensors), config, optimizer, schedule
+    )
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
     average = below("average.", tensors)
     chains = below("chains.", tensors)
@@ -193,7 +168,7 @@ def restore(
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
         stream=Stream(**config["stream"] | {"purpose": Purpose(config["stream"]["purpose"])}),
         seed=config["seed"],
-        schedule=_make_schedule(trained, config["schedule"], schedule),
+        schedule=scheduler,
         average=make_rbm(config["rbm"], average).to(device) if average else None,
         average_decay=config["average_decay"],
         update=config["update"],
@@ -293,17 +268,11 @@ def _make(
 ) -> _T:
     """An instance of a named type, from a table of types that are known."""
     arguments = {**config, **(tensors or {})}
-    make = _lookup(types, arguments.pop("type"))
+    make = lookup(types, arguments.pop("type"))
     try:
         return make(**arguments)
     except TypeError as error:
         raise ValueError(f"the file's arguments do not fit: {error}") from error
-
-
-def _lookup(types: Mapping[str, _T], name: str) -> _T:
-    if name not in types:
-        raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
-    return types[name]
 
 
 def _name_in(types: Mapping[str, type[object]], value: object) -> str:
@@ -312,73 +281,3 @@ def _name_in(types: Mapping[str, type[object]], value: object) -> str:
     if types.get(name) is not type(value):
         raise TypeError(f"a file cannot keep a {name}; known are {', '.join(sorted(types))}")
     return name
-
-
-def _make_optimizer(
-    rbm: RBM,
-    config: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    make: Callable[[list[nn.Parameter]], Optimizer] | None,
-) -> Optimizer:
-    named = dict(rbm.named_parameters())
-    names = [name for group in config["groups"] for name in group["params"]]
-    if make is None:
-        grouped = [
-            {"params": [named[name] for name in group["params"]]} for group in config["groups"]
-        ]
-        optimizer = _lookup(_OPTIMIZERS, config["type"])(grouped)
-    else:
-        optimizer = make([named[name] for name in names])
-    values: dict[str, dict[str, Any]] = {name: dict(of) for name, of in config["numbers"].items()}
-    for path, tensor in tensors.items():
-        name, _, key = path.rpartition(".")
-        values.setdefault(name, {})[key] = tensor
-    # torch's own form numbers the parameters through all groups
-    number = {name: index for index, name in enumerate(names)}
-    groups = [
-        group | {"params": [number[name] for name in group["params"]]} for group in config["groups"]
-    ]
-    state = {number[name]: of for name, of in values.items()}
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return optimizer
-
-
-def _make_schedule(
-    optimizer: Optimizer,
-    config: Mapping[str, Any] | None,
-    make: Callable[[Optimizer], LRScheduler] | None,
-) -> LRScheduler | None:
-    if config is None:
-        return None
-    if make is None and config["type"] != LinearLR.__name__:
-        raise ValueError(
-            f"the checkpoint's learning-rate schedule is a {config['type']}; pass "
-            "schedule=lambda optimizer: ... that makes it"
-        )
-    before = [dict(group) for group in optimizer.param_groups]
-    schedule = make(optimizer) if make else LinearLR(optimizer)
-    schedule.load_state_dict(_with_own_keys(config["state"]))
-    # making a scheduler takes its first step, and some set momentum and more besides the rate
-    for group, was in zip(optimizer.param_groups, before, strict=True):
-        group.update(was)
-    return schedule
-
-
-def _with_text_keys(value: Any) -> Any:
-    """The same for JSON, whose keys are text: mappings with other keys (milestones) as pairs."""
-    if isinstance(value, Mapping):
-        pairs = [(key, _with_text_keys(item)) for key, item in value.items()]
-        return dict(pairs) if all(isinstance(key, str) for key in value) else {_PAIRS: pairs}
-    if isinstance(value, list | tuple):
-        return [_with_text_keys(item) for item in value]
-    return value
-
-
-def _with_own_keys(value: Any) -> Any:
-    """What `_with_text_keys` was given."""
-    if isinstance(value, Mapping):
-        pairs = value[_PAIRS] if _PAIRS in value else value.items()
-        return {key: _with_own_keys(item) for key, item in pairs}
-    if isinstance(value, list):
-        return [_with_own_keys(item) for item in value]
-    return value

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+
+_T = TypeVar("_T")
 
 FORMAT = 1
 """Version of all kinds of files; a newer one is refused, an older one is read."""
@@ -109,3 +111,16 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
         sha256.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha256.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha256.hexdigest()
+
+
+def lookup(types: Mapping[str, _T], name: str) -> _T:
+    """What a file's name of a type stands for, from a table of those that are known.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if name not in types:
+        raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
+    return types[name]

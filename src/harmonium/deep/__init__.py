@@ -13,6 +13,12 @@ from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pret
 from harmonium.deep.finetuning import FinetuningState, Patience
 from harmonium.deep.layers import Dropout, init_randomly_
 from harmonium.deep.network import Classifier, Network, Regressor
+from harmonium.deep.network_files import (
+    load_finetuning,
+    load_network,
+    save_finetuning,
+    save_network,
+)
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
 
 __all__ = [
@@ -33,8 +39,12 @@ __all__ = [
     "finetuning",
     "init_randomly_",
     "load_dbn",
+    "load_finetuning",
+    "load_network",
     "load_pretraining",
     "mean_features",
     "save_dbn",
+    "save_finetuning",
+    "save_network",
     "save_pretraining",
 ]

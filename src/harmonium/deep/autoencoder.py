@@ -13,6 +13,7 @@ from harmonium.datasets import Data
 from harmonium.deep.dbn import check_stack
 from harmonium.deep.layers import Layer, to_modules
 from harmonium.deep.network import Network
+from harmonium.diagnostics import error_given_inputs
 from harmonium.rbm import RBM
 from harmonium.units import Units
 
@@ -97,16 +98,12 @@ class Autoencoder(Network):
         """None: the rows are their own targets."""
 
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """How far rows are from their reconstructions.
+        """How far rows are from their reconstructions, by `diagnostics.error_given_inputs`.
 
         Cross-entropy in nats where visible units are discrete (grey values count as
         probabilities), the squared error summed over columns where they are continuous.
         """
-        units = self.last.units
-        if units.states is None:
-            return (units.mean(inputs) - targets).square().sum(-1)
-        # minus log p(v | the layer below): linear in v, so that it holds for probabilities too
-        return units.energy(targets) - (targets * inputs).sum(-1) + units.cgf(inputs).sum(-1)
+        return error_given_inputs(self.last.units, inputs, targets)
 
     def scores(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """``loss``, and ``squared_error`` summed over columns: that of an image."""

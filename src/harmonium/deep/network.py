@@ -139,8 +139,13 @@ class Network(nn.Module, ABC):
                 f"{data.name} has {data.n_columns} columns, but this network takes {n}; pass rows "
                 f"of the same {n} columns"
             )
-        for block in _blocks(data):
-            self.visible.check(block, data.name)
+        try:
+            for block in _blocks(data):
+                self.visible.check(block, data.name)
+        except ValueError:
+            # all rows at once, so that the message counts them all and names the right row
+            self.visible.check(torch.cat(list(_blocks(data))), data.name)
+            raise
 
     @torch.no_grad()
     def outputs(self, data: Data) -> Tensor:

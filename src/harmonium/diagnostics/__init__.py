@@ -33,7 +33,7 @@ from harmonium.diagnostics.moments import (
     moments,
 )
 from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
-from harmonium.diagnostics.reconstruction import reconstruction_error
+from harmonium.diagnostics.reconstruction import error_given_inputs, reconstruction_error
 from harmonium.diagnostics.weights import Spectrum, spectrum, update_ratio
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "dead_share",
     "diagnose",
     "duplicates",
+    "error_given_inputs",
     "flip_rates",
     "free_energy_gap",
     "hidden_activity",

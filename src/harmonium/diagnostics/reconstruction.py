@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM
+from harmonium.units import Units
 
 
 @torch.no_grad()
@@ -13,20 +14,27 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
     """How far each row is from its own reconstruction, shape (rows,).
 
     The reconstruction is the mean of the visible units given the mean hidden ones: nothing is
-    drawn. Cross-entropy in nats where visible units are discrete, the squared error summed over
-    columns where they are continuous; both together where some are and some are not.
+    drawn. The error is that of `error_given_inputs`.
     """
-    visible = rbm.visible
-    inputs = rbm.inputs_v_from_h(rbm.mean_h_from_v(v))
-    # minus log p(v | h), which is linear in v and so holds for probabilities in place of states
-    by_column, by_unit = v * (inputs + visible.bias), visible.cgf(inputs)
-    error, first = v.new_zeros(v.shape[:-1]), 0
-    for columns, units in visible.groups:
-        if units.states is None:
-            mean = visible.mean(inputs)[..., columns]
-            error = error + (mean - v[..., columns]).square().sum(-1)
+    return error_given_inputs(rbm.visible, rbm.inputs_v_from_h(rbm.mean_h_from_v(v)), v)
+
+
+def error_given_inputs(units: Units, inputs: Tensor, x: Tensor) -> Tensor:
+    """How far rows of states are from the means of units under inputs, shape (rows,).
+
+    Cross-entropy in nats where units are discrete, the squared error summed over columns where
+    they are continuous; both together where some are and some are not.
+    """
+    # minus log p(x | inputs), which is linear in x and so holds for probabilities in place of
+    # states
+    by_column, by_unit = x * (inputs + units.bias), units.cgf(inputs)
+    error, first = x.new_zeros(x.shape[:-1]), 0
+    for columns, part in units.groups:
+        if part.states is None:
+            mean = units.mean(inputs)[..., columns]
+            error = error + (mean - x[..., columns]).square().sum(-1)
         else:
-            own = by_unit[..., first : first + units.n].sum(-1)
+            own = by_unit[..., first : first + part.n].sum(-1)
             error = error + own - by_column[..., columns].sum(-1)
-        first += units.n
+        first += part.n
     return error

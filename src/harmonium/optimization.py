@@ -1,0 +1,157 @@
+"""Optimisers and schedules in files: what they are, and what they have gathered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler
+
+from harmonium.serialization import lookup
+
+_PAIRS = "key-value pairs"
+
+_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    name: optimizer
+    for name, optimizer in vars(torch.optim).items()
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+    if optimizer is not Optimizer
+}
+
+
+def describe_optimizer(
+    module: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser over a module's parameters, and its schedule, as tensors and what JSON can hold.
+
+    `restore_optimizer` makes them again.
+    """
+    tensors: dict[str, Tensor] = {}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{names[parameter]}.{key}"] = value
+            else:
+                numbers.setdefault(names[parameter], {})[key] = value
+    config = {
+        "optimizer": {
+            "type": type(optimizer).__name__,
+            "groups": [
+                group | {"params": [names[parameter] for parameter in group["params"]]}
+                for group in optimizer.param_groups
+            ],
+            "numbers": numbers,
+        },
+        "schedule": None
+        if schedule is None
+        else {
+            "type": type(schedule).__name__,
+            "state": _with_text_keys(schedule.state_dict()),
+        },
+    }
+    return tensors, config
+
+
+def restore_optimizer(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
+    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+) -> tuple[Optimizer, LRScheduler | None]:
+    """The optimiser and the schedule that `describe_optimizer` took apart.
+
+    Parameters
+    ----------
+    module
+        Whose parameters are optimised, with the names that they had.
+    tensors, config
+        What `describe_optimizer` returned; the configuration may hold more.
+    optimizer, schedule
+        Make them where they are none that is known: `torch.optim`'s optimisers, and `LinearLR`.
+
+    Raises
+    ------
+    ValueError
+        If one is not known and nothing came that makes it.
+    """
+    trained = _make_optimizer(module, config["optimizer"], tensors, optimizer)
+    return trained, _make_schedule(trained, config["schedule"], schedule)
+
+
+def _make_optimizer(
+    module: nn.Module,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    make: Callable[[list[nn.Parameter]], Optimizer] | None,
+) -> Optimizer:
+    named = dict(module.named_parameters())
+    names = [name for group in config["groups"] for name in group["params"]]
+    if make is None:
+        grouped = [
+            {"params": [named[name] for name in group["params"]]} for group in config["groups"]
+        ]
+        optimizer = lookup(_OPTIMIZERS, config["type"])(grouped)
+    else:
+        optimizer = make([named[name] for name in names])
+    values: dict[str, dict[str, Any]] = {name: dict(of) for name, of in config["numbers"].items()}
+    for path, tensor in tensors.items():
+        name, _, key = path.rpartition(".")
+        if tensor.shape == named[name].shape:
+            # laid out in memory as the parameter, because fused optimisers walk through both
+            tensor = torch.empty_like(named[name], dtype=tensor.dtype).copy_(tensor)
+        values.setdefault(name, {})[key] = tensor
+    # torch's own form numbers the parameters through all groups
+    number = {name: index for index, name in enumerate(names)}
+    groups = [
+        group | {"params": [number[name] for name in group["params"]]} for group in config["groups"]
+    ]
+    state = {number[name]: of for name, of in values.items()}
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return optimizer
+
+
+def _make_schedule(
+    optimizer: Optimizer,
+    config: Mapping[str, Any] | None,
+    make: Callable[[Optimizer], LRScheduler] | None,
+) -> LRScheduler | None:
+    if config is None:
+        return None
+    if make is None and config["type"] != LinearLR.__name__:
+        raise ValueError(
+            f"the checkpoint's learning-rate schedule is a {config['type']}; pass "
+            "schedule=lambda optimizer: ... that makes it"
+        )
+    before = [dict(group) for group in optimizer.param_groups]
+    schedule = make(optimizer) if make else LinearLR(optimizer)
+    schedule.load_state_dict(_with_own_keys(config["state"]))
+    # making a scheduler takes its first step, and some set momentum and more besides the rate
+    for group, was in zip(optimizer.param_groups, before, strict=True):
+        group.update(was)
+    return schedule
+
+
+def _with_text_keys(value: Any) -> Any:
+    """The same for JSON, whose keys are text: mappings with other keys (milestones) as pairs."""
+    if isinstance(value, Mapping):
+        pairs = [(key, _with_text_keys(item)) for key, item in value.items()]
+        return dict(pairs) if all(isinstance(key, str) for key in value) else {_PAIRS: pairs}
+    if isinstance(value, list | tuple):
+        return [_with_text_keys(item) for item in value]
+    return value
+
+
+def _with_own_keys(value: Any) -> Any:
+    """What `_with_text_keys` was given."""
+    if isinstance(value, Mapping):
+        pairs = value[_PAIRS] if _PAIRS in value else value.items()
+        return {key: _with_own_keys(item) for key, item in pairs}
+    if isinstance(value, list):
+        return [_with_own_keys(item) for item in value]
+    return value
