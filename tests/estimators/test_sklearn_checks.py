@@ -9,15 +9,25 @@ from typing import Any
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from harmonium.estimators import BernoulliRBM, GaussianRBM
+from harmonium.estimators import BernoulliRBM, DBNClassifier, DBNTransformer, GaussianRBM
 
 # float64, because rows that are repeated and rows that have weights must give the same to seven
 # digits; batches as large as the data, because only then the rows' order does not matter.
 EXACT: dict[str, Any] = {"batch_size": 200, "n_iter": 2, "dtype": "float64"}
+DEEP: dict[str, Any] = {
+    "pretraining_epochs": 2,
+    "pretraining_batch_size": 200,
+    "features": "mean",
+    "dtype": "float64",
+}
 
 ESTIMATORS = [
     BernoulliRBM(n_components=3, scale=True, **EXACT),
     GaussianRBM(n_components=3, learn_precision=True, **EXACT),
+    DBNTransformer(layers=(4, 3), visible="gaussian", **DEEP),
+    DBNClassifier(
+        layers=(4,), scale=True, epochs=60, learning_rate=1.0, momentum=0.9, batch_size=200, **DEEP
+    ),
 ]
 
 

@@ -5,6 +5,8 @@ imports scikit-learn's base classes and speaks NumPy.
 """
 
 from harmonium.estimators.bernoulli_rbm import BernoulliRBM
+from harmonium.estimators.dbn_classifier import DBNClassifier
+from harmonium.estimators.dbn_transformer import DBNTransformer
 from harmonium.estimators.gaussian_rbm import GaussianRBM
 
-__all__ = ["BernoulliRBM", "GaussianRBM"]
+__all__ = ["BernoulliRBM", "DBNClassifier", "DBNTransformer", "GaussianRBM"]

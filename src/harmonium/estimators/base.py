@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from abc import ABC
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from harmonium.deep import FinetuningState, finetuning
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.training import TrainingState, settle
 
@@ -34,19 +35,20 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     gets them on ``device`` if there is one, else on the CPU.
     """
 
-    _HELD = ("model_", "_training")
+    _HELD: tuple[str, ...] = ("model_", "_training")
 
     device: str | torch.device
     dtype: Any
     random_state: Any
 
+    _scaling: Scaling | None
+
     def __getstate__(self) -> dict[str, Any]:
         """Everything, with models and training as bytes that any machine can read."""
         state = dict(super().__getstate__())
         held = {name: state.pop(name) for name in self._HELD if name in state}
-        if isinstance(training := held.get("_training"), TrainingState):
-            settle(training)
-            held["_training"] = dataclasses.replace(training, ahead=None)
+        if "_training" in held:
+            held["_training"] = _portable(held["_training"])
         content = io.BytesIO()
         torch.save(held, content)
         return state | {"_held": content.getvalue()}
@@ -61,6 +63,22 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         # part of a pickle, which has been trusted already
         held = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
         self.__dict__.update(held)
+
+    # What estimators differ in
+
+    @abstractmethod
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        """How values become states, from the rows that training begins with."""
+
+    @abstractmethod
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        """Refuse values that are no states of the visible units."""
+
+    @abstractmethod
+    def _weights(self) -> Tensor:
+        """Some weights of the fitted model: of its type, on its device."""
+
+    # Parameters and features in
 
     def _checked_device(self) -> torch.device:
         try:
@@ -82,8 +100,74 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """Features as a dense array or CSR matrix of numbers, by scikit-learn's own checks."""
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES)
 
-    def _rows(self, X: Any, like: Tensor, scaling: Scaling | None) -> ArrayRows:
+    def _checked_X_y(self, X: Any, y: Any, *, reset: bool, **options: Any) -> Any:
+        """The same, and as many targets."""
+        return validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
+        )
+
+    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
+        """Checked features, and the states that they are to the fitted model."""
+        check_is_fitted(self)
+        X = self._checked_X(X, reset=False)
+        self._check_features(X, self._scaling)
+        return X, self._rows(X, self._scaling)
+
+    def _rows(self, X: Any, scaling: Scaling | None) -> ArrayRows:
+        like = self._weights()
         return ArrayRows(X, scaling, dtype=like.dtype, device=like.device)
+
+    # Values out
+
+    def _values(self, states: Tensor) -> Tensor:
+        return states if self._scaling is None else self._scaling.decode(states)
+
+    @torch.no_grad()
+    def _by_block(
+        self,
+        rows: ArrayRows,
+        compute: Callable[[Tensor], Tensor],
+        width: int | None,
+        like: Any,
+    ) -> NDArray[Any]:
+        """Compute block by block into an array, so that nothing else is as large as that.
+
+        Parameters
+        ----------
+        rows
+            Where the blocks come from.
+        compute
+            What to make of a block.
+        width
+            Columns of the result; None for one number a row.
+        like
+            The features as they came: the result is of their type.
+        """
+        shape = (len(rows),) if width is None else (len(rows), width)
+        result = np.empty(shape, float_type(like))
+        start = 0
+        for block in rows.blocks():
+            result[start : start + len(block)] = to_numpy(compute(block))
+            start += len(block)
+        return result
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _portable(state: Any) -> Any:
+    """States of training without what belongs to a device."""
+    if isinstance(state, tuple):
+        return tuple(_portable(each) for each in state)
+    if isinstance(state, TrainingState):
+        settle(state)
+        return dataclasses.replace(state, ahead=None)
+    if isinstance(state, FinetuningState):
+        finetuning.settle(state)
+        return dataclasses.replace(state, check=None)
+    return state
 
 
 def seed_of(random_state: Any) -> int:
@@ -143,9 +227,13 @@ def with_weight(
 def check_integers(estimator: Any, **least: int) -> None:
     """Refuse parameters that are not integers, or below their least value."""
     for name, bound in least.items():
-        value = getattr(estimator, name)
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < bound:
-            raise ValueError(f"{name} is {value!r}; pass an integer, {bound} or more")
+        check_integer(name, getattr(estimator, name), bound)
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Refuse a value that is not an integer, or below the least one."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+        raise ValueError(f"{name} is {value!r}; pass an integer, {least} or more")
 
 
 def check_numbers(estimator: Any, **least: float) -> None:
@@ -173,3 +261,20 @@ def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
     """The same numbers as an array, which shares a CPU tensor's memory if the type stays."""
     array = tensor.detach().cpu().numpy()
     return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def weighted_mean(scores: NDArray[Any], sample_weight: Any) -> float:
+    """Mean score of rows that count by weight, in float64."""
+    weights = weights_of(sample_weight, len(scores))
+    return float(np.average(scores.astype(np.float64), weights=weights))
+
+
+def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
+    """Hidden states or means as an array of numbers, of the right width."""
+    X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
+    if X.shape[1] != n_columns:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but there are {n_columns} hidden units; pass what "
+            "transform returned"
+        )
+    return np.asarray(X)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harmonium import defaults
 from harmonium.estimators.rbm import RBMEstimator
-from harmonium.estimators.rows import Scaling
+from harmonium.estimators.rows import Scaling, check_unit_range
 from harmonium.gradient import Gradient, Penalties
 from harmonium.likelihood import exact_pseudo_log_likelihood
 from harmonium.sampling import Sampler
 from harmonium.units import Binary, Units
-
-# Roundings by which scalers to 0 ... 1 leave that range
-_ROUNDING = 4
 
 
 class BernoulliRBM(RBMEstimator):
@@ -27,8 +23,7 @@ class BernoulliRBM(RBMEstimator):
     mean the same, with these differences.
 
     - Rows are shuffled in each epoch, weights and biases follow the centred gradient, and visible
-      biases start at the data's base rates. scikit-learn does none of that; the same
-      ``learning_rate`` learns as fast or faster.
+      biases start at the data's base rates. scikit-learn does none of that.
     - The model is float32 unless ``dtype`` says otherwise. What `transform` returns still has the
       type of X, if that is floating point.
     - `score_samples` is the whole pseudo-log-likelihood and draws nothing; scikit-learn's is that
@@ -158,20 +153,3 @@ class BernoulliRBM(RBMEstimator):
 
     def _score_rows(self, states: Tensor) -> Tensor:
         return exact_pseudo_log_likelihood(self.model_, states)
-
-
-def check_unit_range(X: Any, remedy: str) -> None:
-    """Refuse features that are no probabilities of binary units.
-
-    Raises
-    ------
-    ValueError
-        Says what the range is; ``remedy`` is the option that helps.
-    """
-    low, high = (float(end) for end in (X.min(), X.max()))
-    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
-    if low < -rounding or high > 1 + rounding:
-        raise ValueError(
-            f"X has values from {low:g} to {high:g}, but binary units take values from 0 to 1; "
-            f"pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian units"
-        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -20,11 +19,12 @@ from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
     check_choice,
+    check_hidden,
     check_integers,
     check_numbers,
-    float_type,
     seed_of,
     to_numpy,
+    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -58,21 +58,12 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
     model_: RBM
     _training: TrainingState
     _stream: Stream
-    _scaling: Scaling | None
 
     # What the kinds of visible units differ in
 
     @abstractmethod
     def _make_units(self, n_features: int) -> Units:
         """The visible layer, not yet trained."""
-
-    @abstractmethod
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        """How values become states, from the rows that training begins with."""
-
-    @abstractmethod
-    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
-        """Refuse values that are no states of the visible units."""
 
     @abstractmethod
     def _score_rows(self, states: Tensor) -> Tensor:
@@ -145,7 +136,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             rows, state = self._begun(X, weights)
         else:
             state = self._training
-            rows = self._rows(X, self.model_.weights, self._scaling)
+            rows = self._rows(X, self._scaling)
             self._check_features(X, self._scaling)
             for group in state.optimizer.param_groups:
                 group["lr"] = float(self.learning_rate)
@@ -295,9 +286,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             Float64 where X is, else float32.
         """
         X, rows = self._fitted_rows(X)
-        return self._by_block(
-            rows.blocks(), self.model_.mean_h_from_v, (len(rows), self.model_.hidden.n), X
-        )
+        return self._by_block(rows, self.model_.mean_h_from_v, self.model_.hidden.n, X)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Mean of the features given hidden states or their probabilities.
@@ -314,12 +303,13 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         """
         check_is_fitted(self)
         X = check_hidden(X, self.model_.hidden.n)
-        rows = self._rows(X, self.model_.weights, None)
-        shape = (len(rows), self.model_.visible.n)
-        return self._by_block(rows.blocks(), lambda h: self._values(self._means(h)), shape, X)
-
-    def _means(self, h: Tensor) -> Tensor:
-        return self.model_.mean_v_from_h(h)
+        model = self.model_
+        return self._by_block(
+            self._rows(X, None),
+            lambda h: self._values(model.mean_v_from_h(h)),
+            model.visible.n,
+            X,
+        )
 
     def gibbs(self, v: Any) -> NDArray[Any]:
         """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.
@@ -344,7 +334,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             chains = start_at(model, states, self._stream)
             return self._values(model.sample_v_from_h(chains.hidden, self._stream))
 
-        return self._by_block(rows.blocks(), step, (len(rows), model.visible.n), v)
+        return self._by_block(rows, step, model.visible.n, v)
 
     def sample(
         self,
@@ -395,7 +385,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             Float64 where X is, else float32.
         """
         X, rows = self._fitted_rows(X)
-        return self._by_block(rows.blocks(), self._score_rows, (len(rows),), X)
+        return self._by_block(rows, self._score_rows, None, X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean of `score_samples`.
@@ -414,56 +404,17 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         score : float
             What grid searches make as large as they can.
         """
-        scores = self.score_samples(X)
-        return float(
-            np.average(scores.astype(np.float64), weights=weights_of(sample_weight, len(scores)))
-        )
+        return weighted_mean(self.score_samples(X), sample_weight)
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
         v, rows = self._fitted_rows(v)
-        return self._by_block(rows.blocks(), self.model_.free_energy, (len(rows),), v)
+        return self._by_block(rows, self.model_.free_energy, None, v)
 
-    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
-        check_is_fitted(self)
-        X = self._checked_X(X, reset=False)
-        self._check_features(X, self._scaling)
-        return X, self._rows(X, self.model_.weights, self._scaling)
-
-    def _values(self, states: Tensor) -> Tensor:
-        return states if self._scaling is None else self._scaling.decode(states)
-
-    @torch.no_grad()
-    def _by_block(
-        self,
-        blocks: Iterator[Tensor],
-        compute: Callable[[Tensor], Tensor],
-        shape: tuple[int, ...],
-        like: Any,
-    ) -> NDArray[Any]:
-        """Fill an array block by block, so that nothing else is as large as the result."""
-        result = np.empty(shape, float_type(like))
-        start = 0
-        for block in blocks:
-            result[start : start + len(block)] = to_numpy(compute(block))
-            start += len(block)
-        return result
+    def _weights(self) -> Tensor:
+        return self.model_.weights
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
-    """Hidden states or means as an array of the right width."""
-    from sklearn.utils.validation import check_array
-
-    X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
-    if X.shape[1] != n_columns:
-        raise ValueError(
-            f"X has {X.shape[1]} columns, but there are {n_columns} hidden units; pass what "
-            "transform returned"
-        )
-    return np.asarray(X)

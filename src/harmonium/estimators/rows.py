@@ -18,6 +18,9 @@ from torch import Tensor
 from harmonium.datasets.data import moments
 from harmonium.rng import Stream
 
+# Roundings by which scalers to 0 ... 1 leave that range
+_ROUNDING = 4
+
 _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
 
 
@@ -141,3 +144,20 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
     array = np.ascontiguousarray(array)
     # torch has no read-only tensors
     return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def check_unit_range(X: Any, remedy: str) -> None:
+    """Refuse features that are no probabilities of binary units.
+
+    Raises
+    ------
+    ValueError
+        Says what the range is; ``remedy`` is the option that helps.
+    """
+    low, high = (float(end) for end in (X.min(), X.max()))
+    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
+    if low < -rounding or high > 1 + rounding:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, but binary units take values from 0 to 1; "
+            f"pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian units"
+        )
