@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from harmonium.estimators import BernoulliRBM, DBNClassifier, DBNTransformer, GaussianRBM
+from harmonium.estimators import (
+    AutoencoderTransformer,
+    BernoulliRBM,
+    DBNClassifier,
+    DBNRegressor,
+    DBNTransformer,
+    GaussianRBM,
+)
 
 # float64, because rows that are repeated and rows that have weights must give the same to seven
 # digits; batches as large as the data, because only then the rows' order does not matter.
@@ -20,14 +27,15 @@ DEEP: dict[str, Any] = {
     "features": "mean",
     "dtype": "float64",
 }
+FINE: dict[str, Any] = DEEP | {"layers": (4,), "batch_size": 200, "momentum": 0.9}
 
 ESTIMATORS = [
     BernoulliRBM(n_components=3, scale=True, **EXACT),
     GaussianRBM(n_components=3, learn_precision=True, **EXACT),
     DBNTransformer(layers=(4, 3), visible="gaussian", **DEEP),
-    DBNClassifier(
-        layers=(4,), scale=True, epochs=60, learning_rate=1.0, momentum=0.9, batch_size=200, **DEEP
-    ),
+    DBNClassifier(scale=True, epochs=60, learning_rate=1.0, **FINE),
+    DBNRegressor(visible="gaussian", epochs=60, learning_rate=0.2, **FINE),
+    AutoencoderTransformer(visible="gaussian", epochs=3, **FINE),
 ]
 
 

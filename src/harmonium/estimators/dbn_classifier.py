@@ -162,7 +162,8 @@ penalties, features, weight_std
         self._check_features(X, scaling)
         if begins:
             self._classes = range(len(known))
-            self._begin_untrained(self._data(X[:1], scaling, self._checked_device()), scaling)
+            data = self._data(X[:1], scaling, self._checked_device())
+            self._begin_untrained(data, scaling, None)
             self.classes_ = known
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, torch.from_numpy(numbers).to(v.device), weights)

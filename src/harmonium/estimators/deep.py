@@ -32,6 +32,9 @@ _LINEAR_RATE = 0.001
 class DeepEstimator(Estimator):
     """A stack of RBMs on features that are binary, or real and standardised inside."""
 
+    codes: str = "binary"
+    """What the top hidden units are; an estimator that lets users choose has a parameter."""
+
     layers: Any
     visible: str
     scale: bool
@@ -111,7 +114,10 @@ class DeepEstimator(Estimator):
         return dbn.to(self._checked_device(), self._checked_dtype())
 
     def _hidden_units(self) -> list[Units]:
-        return [Binary(int(width)) for width in self._widths()]
+        units: list[Units] = [Binary(int(width)) for width in self._widths()]
+        if self.codes == "linear":
+            units[-1] = Gaussian(units[-1].n)
+        return units
 
     def _layer_options(self, dbn: DBN, n_rows: int) -> list[LayerOptions]:
         names = (

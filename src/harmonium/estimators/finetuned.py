@@ -173,13 +173,13 @@ class FinetunedEstimator(DeepEstimator):
         self.model_, self.network_, self._training = dbn, network, state
         self._scaling = scaling
 
-    def _begin_untrained(self, data: Data, scaling: Scaling | None) -> None:
+    def _begin_untrained(self, data: Data, scaling: Scaling | None, weights: Tensor | None) -> None:
         """A network of random weights, from rows that say what it is to look like."""
         seed = seed_of(self.random_state)
         dbn = self._make_dbn(data.n_columns) if self._widths() else None
         if dbn is not None:
             init_randomly_(dbn.stack, seed)
-        network = self._make_network(dbn, data, None)
+        network = self._make_network(dbn, data, weights)
         self._keep(dbn, network, self._begin(network, seed), scaling)
 
     def _weights(self) -> Tensor:
