@@ -24,6 +24,7 @@ ORDER = (
     "units",
     "rbm",
     "gradient",
+    "classification",
     "sampling",
     "datasets",
     "likelihood",
@@ -40,6 +41,7 @@ ORDER = (
     "report",
     "estimators",
     "benchmark",
+    "deep",
     "cli",
 )
 DOORS = ("__init__", "__main__")

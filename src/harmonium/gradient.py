@@ -30,10 +30,13 @@ class Phase:
         Statistics of the visible states by parameter name, each of shape (rows, ...).
     hidden
         Expected statistics of the hidden units given those visible states.
+    unweighed
+        What `weigh` made this of: another phase, and the weights of its rows. None elsewhere.
     """
 
     visible: dict[str, Tensor]
     hidden: dict[str, Tensor]
+    unweighed: tuple[Phase, Tensor] | None = field(default=None, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -58,8 +61,8 @@ class Phase:
 def weigh(phase: Phase, weights: Tensor) -> Phase:
     """The phase of rows that do not all count alike: its means are weighted means of this one.
 
-    That holds for the statistics of both layers and for their products, and products and sums of
-    rows are all that a gradient makes of a phase. Visible rows are multiplied by their weight; one
+    That holds for the statistics of both layers and for their products. What else a gradient makes
+    of rows, it has to make of `Phase.unweighed`. Visible rows are multiplied by their weight; one
     more row, whose visible statistics are zero, brings the means of the hidden units right.
 
     Parameters
@@ -77,11 +80,16 @@ def weigh(phase: Phase, weights: Tensor) -> Phase:
     for name, x in phase.hidden.items():
         rest = share @ x - x.sum(0)
         hidden[name] = torch.cat([x, rest.unsqueeze(0)])
-    return Phase(visible, hidden)
+    return Phase(visible, hidden, (phase, weights))
 
 
 class Gradient(ABC):
     """A way from the two phases to a gradient."""
+
+    @property
+    @abstractmethod
+    def uses_chains(self) -> bool:
+        """Whether the chains' phase is read; where it is not, training moves no chains."""
 
     @abstractmethod
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:
@@ -103,6 +111,10 @@ class Gradient(ABC):
 @dataclass
 class PlainGradient(Gradient):
     """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
+
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
 
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
@@ -145,6 +157,10 @@ class CenteredGradient(Gradient):
         """Refuse a rate that is no average."""
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
+
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
 
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102

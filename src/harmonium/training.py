@@ -35,6 +35,9 @@ from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
 
+Look = Callable[[RBM, ChainState | None, int], Row]
+"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
 
@@ -331,13 +334,14 @@ def _write_gradient(
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(visible.statistics(batch), observed)
-    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
-        data = weigh(data, weights)
         if state.chains is None:  # a chain counts as the row that it started at
             fantasies = weigh(fantasies, weights)
+        data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
@@ -457,9 +461,7 @@ class Watch:
         Number of the run's last update, which gets a row whatever ``every`` is.
     """
 
-    def __init__(
-        self, monitor: Monitor | None, every: int, batches: Minibatches, last: int
-    ) -> None:
+    def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
         if every < 1:
             raise ValueError(f"every is {every}; pass 1 or more updates")
         self._monitor = monitor
@@ -541,7 +543,7 @@ def run(
     epochs: int,
     every: int | None = None,
     held_out: Rows | None = None,
-    monitor: Monitor | None = None,
+    monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers every so many updates.
 

@@ -5,7 +5,7 @@ A `DBN` is trained layer by layer and dreams. A network makes something else of 
 all three.
 """
 
-from harmonium.deep import finetuning
+from harmonium.deep import classification_rbm, finetuning
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import drawn_features, features, mean_features
@@ -34,6 +34,7 @@ __all__ = [
     "PretrainingState",
     "Regressor",
     "check_stack",
+    "classification_rbm",
     "drawn_features",
     "features",
     "finetuning",
