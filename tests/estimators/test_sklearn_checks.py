@@ -16,11 +16,13 @@ from harmonium.estimators import (
     DBNRegressor,
     DBNTransformer,
     GaussianRBM,
+    RBMClassifier,
 )
 
 # float64, because rows that are repeated and rows that have weights must give the same to seven
 # digits; batches as large as the data, because only then the rows' order does not matter.
 EXACT: dict[str, Any] = {"batch_size": 200, "n_iter": 2, "dtype": "float64"}
+LONGER: dict[str, Any] = EXACT | {"n_iter": 40}
 DEEP: dict[str, Any] = {
     "pretraining_epochs": 2,
     "pretraining_batch_size": 200,
@@ -32,6 +34,9 @@ FINE: dict[str, Any] = DEEP | {"layers": (4,), "batch_size": 200, "momentum": 0.
 ESTIMATORS = [
     BernoulliRBM(n_components=3, scale=True, **EXACT),
     GaussianRBM(n_components=3, learn_precision=True, **EXACT),
+    RBMClassifier(
+        n_components=4, scale=True, learning_rate=1.0, momentum=0.9, **EXACT | {"n_iter": 40}
+    ),
     DBNTransformer(layers=(4, 3), visible="gaussian", **DEEP),
     DBNClassifier(scale=True, epochs=60, learning_rate=1.0, **FINE),
     DBNRegressor(visible="gaussian", epochs=60, learning_rate=0.2, **FINE),

@@ -10,6 +10,7 @@ from harmonium.estimators.dbn_classifier import DBNClassifier
 from harmonium.estimators.dbn_regressor import DBNRegressor
 from harmonium.estimators.dbn_transformer import DBNTransformer
 from harmonium.estimators.gaussian_rbm import GaussianRBM
+from harmonium.estimators.rbm_classifier import RBMClassifier
 
 __all__ = [
     "AutoencoderTransformer",
@@ -18,4 +19,5 @@ __all__ = [
     "DBNRegressor",
     "DBNTransformer",
     "GaussianRBM",
+    "RBMClassifier",
 ]

@@ -16,7 +16,7 @@ from harmonium.datasets import Data
 from harmonium.deep import DBN, Classifier, Network
 from harmonium.estimators.base import seed_of, weights_of, with_weight
 from harmonium.estimators.finetuned import FinetunedEstimator
-from harmonium.estimators.labels import check_classes, numbers_of
+from harmonium.estimators.labels import all_classes, check_classes, numbers_of
 from harmonium.units import Gaussian
 
 
@@ -147,16 +147,7 @@ penalties, features, weight_std
         X, y = self._checked_X_y(X, y, reset=begins)
         self._check_parameters()
         weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
-        if begins and classes is None:
-            raise ValueError(
-                "classes is missing; pass all of them in the first call to partial_fit"
-            )
-        known = self.classes_ if not begins else check_classes(np.unique(classes))[0]
-        if not begins and classes is not None and not np.array_equal(np.unique(classes), known):
-            raise ValueError(
-                f"classes is {np.unique(classes)}, but this classifier learns {known}; leave "
-                "classes out, or pass the same"
-            )
+        known = all_classes(classes, None if begins else self.classes_)
         numbers = numbers_of(y, known)
         scaling = self._make_scaling(X, weights) if begins else self._scaling
         self._check_features(X, scaling)

@@ -45,3 +45,23 @@ def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"classes {classes.tolist()}; pass all classes when learning begins"
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def all_classes(classes: Any, known: NDArray[Any] | None) -> NDArray[Any]:
+    """The classes that `partial_fit` is to tell apart: all in its first call, the same ever after.
+
+    Raises
+    ------
+    ValueError
+        If they are missing at first, or other ones than those that are known.
+    """
+    if known is None:
+        if classes is None:
+            raise ValueError("classes is missing; the first call to partial_fit needs all of them")
+        return check_classes(np.unique(classes))[0]
+    if classes is not None and not np.array_equal(np.unique(classes), known):
+        raise ValueError(
+            f"classes is {np.unique(classes).tolist()}, but this classifier learns "
+            f"{known.tolist()}; leave classes out, or pass the same"
+        )
+    return known

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -18,16 +16,14 @@ from harmonium import defaults, sampling, training
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
-    check_choice,
     check_hidden,
-    check_integers,
-    check_numbers,
     seed_of,
     to_numpy,
     weighted_mean,
     weights_of,
     with_weight,
 )
+from harmonium.estimators.rbm_training import begin, check_training, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -95,15 +91,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
         rows, state = self._begun(X, weights)
         batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
-        if self.schedule == "linear" and self.n_iter:
-            n_updates = self.n_iter * len(batches)
-            state.schedule = training.linear_to_zero(state.optimizer, n_updates)
-        if self.verbose:
-            self._train_aloud(state, batches)
-        else:
-            for _ in training.updates(state, batches, self.n_iter):
-                pass
-        state.schedule = None
+        train(self, state, batches)
         self._remember(state, rows.scaling)
         return self
 
@@ -138,8 +126,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             state = self._training
             rows = self._rows(X, self._scaling)
             self._check_features(X, self._scaling)
-            for group in state.optimizer.param_groups:
-                group["lr"] = float(self.learning_rate)
+            set_rate(state.optimizer, self.learning_rate)
         everything = torch.arange(len(rows), device=rows.device)
         training.update(state, rows.rows(everything), weights=weights)
         training.settle(state)
@@ -148,16 +135,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         return self
 
     def _check_parameters(self) -> None:
-        check_integers(self, n_components=1, batch_size=1, n_iter=0)
-        check_numbers(self, learning_rate=0.0, momentum=0.0, weight_std=0.0)
-        check_choice(self, "schedule", ("constant", "linear"))
-        if self.n_chains is not None and self.n_chains != "batch_size":
-            if isinstance(self.n_chains, str):
-                raise ValueError(
-                    f"n_chains is {self.n_chains!r}; pass 'batch_size', an integer, or None for "
-                    "contrastive divergence"
-                )
-            check_integers(self, n_chains=1)
+        check_training(self)
 
     def _begun(self, X: Any, weights: Tensor | None) -> tuple[ArrayRows, TrainingState]:
         """The rows, and a training that has not made an update."""
@@ -165,27 +143,8 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
         rows = ArrayRows(X, scaling, dtype=dtype, device=device)
-        seed = seed_of(self.random_state)
-        rbm = RBM(self._make_units(rows.n_columns), self._hidden_units()).to(device, dtype)
-        rbm.init_from_data_(Minibatches(rows, len(rows), weights), seed, self.weight_std)
-        state = TrainingState.create(
-            rbm,
-            # objects that training fills in or that are drawn from: copies, as sklearn's own are
-            sampler=copy.deepcopy(self.sampler),
-            n_chains=self.batch_size if self.n_chains == "batch_size" else self.n_chains,
-            learning_rate=float(self.learning_rate),
-            momentum=float(self.momentum),
-            gradient=copy.deepcopy(self.gradient),
-            penalties=copy.deepcopy(self.penalties),
-            average_decay=self.average_decay,
-            seed=seed,
-        )
-        return rows, state
-
-    def _hidden_units(self) -> Units:
-        from harmonium.units import Binary
-
-        return Binary(int(self.n_components))
+        visible, seed = self._make_units(rows.n_columns), seed_of(self.random_state)
+        return rows, begin(self, visible, rows, weights, self.gradient, seed)
 
     def _remember(self, state: TrainingState, scaling: Scaling | None) -> None:
         self._training = state
@@ -193,26 +152,6 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self._scaling = scaling
         self._stream = Stream(state.seed, Purpose.SAMPLE)
         self._n_features_out = int(self.n_components)
-
-    def _train_aloud(self, state: TrainingState, batches: Minibatches) -> None:
-        """Say after each epoch how well some of the rows are modelled."""
-        from harmonium.monitor import Monitor
-
-        monitor = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
-        every = len(batches)
-        began = time.perf_counter()
-        for row in training.run(state, batches, self.n_iter, every=every, monitor=monitor):
-            now = time.perf_counter()
-            if "pseudo_log_likelihood" in row:
-                measured = f"pseudo-likelihood = {row['pseudo_log_likelihood']:.2f}"
-            else:
-                measured = f"reconstruction error = {row['reconstruction_error']:.2f}"
-            iteration = state.update // every
-            print(
-                f"[{type(self).__name__}] Iteration {iteration}, {measured}, "
-                f"time = {now - began:.2f}s"
-            )
-            began = now
 
     # What is learnt, by scikit-learn's names
 

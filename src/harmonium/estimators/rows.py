@@ -81,6 +81,8 @@ class ArrayRows:
         How values become states; None takes them as they are.
     dtype, device
         Of the states.
+    labels
+        Class of each row and number of classes, where states end with the class, one-hot.
     """
 
     name = "X"
@@ -92,11 +94,14 @@ class ArrayRows:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        labels: tuple[Tensor, int] | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
         self.scaling = scaling
         self._n_rows, self._n_features = X.shape
+        self._labels = None if labels is None else labels[0]
+        self._n_classes = 0 if labels is None else labels[1]
         is_dense = isinstance(X, np.ndarray)
         self._dense = as_tensor(X).to(self.device) if is_dense else None
         self._sparse = None if is_dense else X
@@ -106,37 +111,41 @@ class ArrayRows:
 
     @property
     def n_columns(self) -> int:
-        """Columns of the states: one a feature."""
-        return int(self._n_features)
+        """Columns of the states: one a feature, and one a class."""
+        return int(self._n_features) + self._n_classes
 
     def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
         """States of some rows, shape (len(index), n_columns), new memory; nothing is drawn."""
         if self._dense is not None:
-            return self._states(self._dense.index_select(0, index))
-        assert self._sparse is not None
-        return self._states(self._from_sparse(self._sparse[index.cpu().numpy()]))
+            values = self._dense.index_select(0, index)
+        else:
+            values = self._from_sparse(index.cpu().numpy())
+        return self._states(values, index)
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Tensor]:
         """States of all rows in order, ``size`` rows at a time; to be read only."""
         for start in range(0, len(self), size):
             place = slice(start, start + size)
-            if self._dense is not None:
-                yield self._states(self._dense[place])
-            else:
-                assert self._sparse is not None
-                yield self._states(self._from_sparse(self._sparse[place]))
+            dense = self._dense
+            yield self._states(self._from_sparse(place) if dense is None else dense[place], place)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of every column, float64; rows count by weight."""
         return moments(self.blocks(), weights)
 
-    def _states(self, values: Tensor) -> Tensor:
+    def _states(self, values: Tensor, place: Tensor | slice) -> Tensor:
         if self.scaling is not None:
             values = self.scaling.encode(values)
-        return values.to(self.dtype)
+        values = values.to(self.dtype)
+        if self._labels is None:
+            return values
+        classes = values.new_zeros(len(values), self._n_classes)
+        classes.scatter_(1, self._labels.to(self.device)[place].unsqueeze(1), 1.0)
+        return torch.cat([values, classes], 1)
 
-    def _from_sparse(self, rows: Any) -> Tensor:
-        return torch.from_numpy(rows.toarray()).to(self.device)
+    def _from_sparse(self, place: Any) -> Tensor:
+        assert self._sparse is not None
+        return torch.from_numpy(self._sparse[place].toarray()).to(self.device)
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
