@@ -82,7 +82,9 @@ def classify(rbm: RBM, x: Tensor) -> Tensor:
 
 
 @without_autograd
-def add_discriminative_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> None:
+def add_discriminative_gradient_(
+    rbm: RBM, v: Tensor, scale: float = 1.0, weights: Tensor | None = None
+) -> None:
     """Add ``scale`` times the gradient of minus the mean of log p(class | x) to ``.grad``.
 
     Parameters
@@ -93,6 +95,8 @@ def add_discriminative_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> Non
         Rows (x, class), the class one-hot, shape (rows, visible.n_columns).
     scale
         Of what is added.
+    weights
+        How much each row counts in the mean, shape (rows,); None counts all alike.
 
     Raises
     ------
@@ -105,12 +109,16 @@ def add_discriminative_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> Non
     hidden, of_class = rbm.hidden, rbm.weights[columns]
     inputs = _inputs(rbm, x)
     # of class y in row i: the derivative by that class's score
-    residual = (_scores(rbm, inputs).softmax(1) - target).mul_(scale / len(v))
+    residual = (_scores(rbm, inputs).softmax(1) - target).mul_(scale)
+    if weights is None:
+        residual.div_(len(v))
+    else:
+        residual.mul_((weights / weights.sum()).to(residual).unsqueeze(1))
     by_weights = _grad(rbm.weights)
     by_inputs = torch.zeros_like(inputs)
-    for y, weights in enumerate(of_class):
+    for y, of_y in enumerate(of_class):
         weigh = residual[:, y]
-        for name, mean in hidden.mean_statistics(inputs + weights).items():
+        for name, mean in hidden.mean_statistics(inputs + of_y).items():
             if name == "bias":
                 by_weights[columns.start + y].addmv_(mean.T, weigh)
                 by_inputs.addcmul_(mean, weigh.unsqueeze(1))
@@ -163,7 +171,8 @@ class HybridGradient(Gradient):
         self.visible_offset.lerp_(visible, self.rate)
         self.hidden_offset.lerp_(hidden, self.rate)
         PlainGradient().write_(rbm, data, chains, scale * self.generative_weight)
-        add_discriminative_gradient_(rbm, data.visible["bias"], scale)
+        rows, weights = data.unweighed or (data, None)
+        add_discriminative_gradient_(rbm, rows.visible["bias"], scale, weights)
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:

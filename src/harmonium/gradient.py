@@ -30,10 +30,13 @@ class Phase:
         Statistics of the visible states by parameter name, each of shape (rows, ...).
     hidden
         Expected statistics of the hidden units given those visible states.
+    unweighed
+        What `weigh` made this of: another phase, and the weights of its rows. None elsewhere.
     """
 
     visible: dict[str, Tensor]
     hidden: dict[str, Tensor]
+    unweighed: tuple[Phase, Tensor] | None = field(default=None, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -53,6 +56,31 @@ class Phase:
             for layer in (self.visible, self.hidden)
         )
         return visible, hidden
+
+
+def weigh(phase: Phase, weights: Tensor) -> Phase:
+    """The phase of rows that do not all count alike: its means are weighted means of this one.
+
+    That holds for the statistics of both layers and for their products. What else a gradient makes
+    of rows, it has to make of `Phase.unweighed`. Visible rows are multiplied by their weight; one
+    more row, whose visible statistics are zero, brings the means of the hidden units right.
+
+    Parameters
+    ----------
+    phase
+        Statistics of rows.
+    weights
+        Weight of each row, shape (rows,), at least one of them above zero; only ratios matter.
+    """
+    n = phase.n_rows + 1
+    share = n * weights / weights.sum()
+    visible, hidden = {}, {}
+    for name, x in phase.visible.items():
+        visible[name] = torch.cat([share.unsqueeze(1) * x, torch.zeros_like(x[:1])])
+    for name, x in phase.hidden.items():
+        rest = share @ x - x.sum(0)
+        hidden[name] = torch.cat([x, rest.unsqueeze(0)])
+    return Phase(visible, hidden, (phase, weights))
 
 
 class Gradient(ABC):

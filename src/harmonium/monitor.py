@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, diagnostics, kernels
-from harmonium.datasets import Data
+from harmonium.datasets import Rows
 from harmonium.likelihood import (
     Population,
     can_be_enumerated,
@@ -76,8 +76,8 @@ class Monitor:
 
     def __init__(
         self,
-        train: Data,
-        held_out: Data | None = None,
+        train: Rows,
+        held_out: Rows | None = None,
         n_rows: int = defaults.MONITOR_ROWS,
         seed: int = defaults.SEED,
         following: Following | None = None,
@@ -97,7 +97,7 @@ class Monitor:
             if data is not None and len(data):
                 chosen = kernels.permutation(
                     len(data), Stream(seed, Purpose.MONITOR, position=position)
-                )[:n_rows].to(data.values.device)
+                )[:n_rows].to(data.device)
                 encoding = Stream(seed, Purpose.ENCODE, rank=1, position=position)
                 self._rows[prefix] = data.rows(chosen, encoding)
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics
 from harmonium.autograd import without_autograd
-from harmonium.datasets import Data, Minibatches
+from harmonium.datasets import Minibatches, Rows
 from harmonium.gradient import (
     CenteredGradient,
     Gradient,
@@ -24,6 +24,7 @@ from harmonium.gradient import (
     Penalties,
     Phase,
     PlainGradient,
+    weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.monitor import Following, Monitor, Population
@@ -252,7 +253,12 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
 
 
 @without_autograd
-def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -> None:
+def update(
+    state: TrainingState,
+    batch: Tensor,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
     """Learn from one minibatch.
 
     Parameters
@@ -264,9 +270,16 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     batch_size
         Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
         has the same weight; None takes this batch for a full one.
+    weights
+        How much each row counts, shape (rows,): a row of weight 2 as much as two rows. The
+        gradient is that of the weighted mean; with ``batch_size`` it counts in proportion to the
+        sum of the weights, in place of the number of rows. None counts every row once.
 
     Raises
     ------
+    ValueError
+        If the batch has another width than the visible layer, or the weights are not one a row,
+        or are negative or not finite, or all zero.
     FloatingPointError
         If the gradient is not finite, naming the update (the first is 1, as in the rows of
         `run`); the parameters are then as they were before it. On CUDA, where waiting for the
@@ -274,14 +287,18 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     """
     batch = batch.to(state.rbm.weights.dtype)
     state.rbm.visible.check_width(batch, "visible")
-    scale = batch.shape[0] / batch_size if batch_size else 1.0
+    n_rows = float(batch.shape[0])
+    if weights is not None:
+        weights = weights.to(batch)
+        n_rows = _total_weight(weights, batch)
+    scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        _write_gradient(state, scale, batch, state.stream)
+        _write_gradient(state, scale, weights, batch, state.stream)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale)
-        if scale == 1 and _can_be_recorded(state):
+        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
+        if scale == 1 and weights is None and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -300,7 +317,19 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
         settle(state)
 
 
-def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: Stream) -> None:
+def _total_weight(weights: Tensor, batch: Tensor) -> float:
+    total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
+    if weights.shape != batch.shape[:1] or not (math.isfinite(total) and total > 0 and least >= 0):
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}, the least {least:g} and a sum of "
+            f"{total:g}; pass shape ({len(batch)},), none below 0 and one above it"
+        )
+    return float(total)
+
+
+def _write_gradient(
+    state: TrainingState, scale: float, weights: Tensor | None, batch: Tensor, stream: Stream
+) -> None:
     """All of an update that comes before the optimiser's step; on CUDA it is recorded.
 
     So it works in place on the state's tensors, and reads none of their values.
@@ -318,6 +347,10 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
     if state.gradient.uses_chains:
         chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    if weights is not None:
+        if state.chains is None:  # a chain counts as the row that it started at
+            fantasies = weigh(fantasies, weights)
+        data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
@@ -356,9 +389,14 @@ def _ahead(state: TrainingState) -> Ahead | None:
 
 
 def _write_checked_gradient(
-    state: TrainingState, check: GradientCheck, scale: float, batch: Tensor, stream: Stream
+    state: TrainingState,
+    check: GradientCheck,
+    scale: float,
+    weights: Tensor | None,
+    batch: Tensor,
+    stream: Stream,
 ) -> None:
-    _write_gradient(state, scale, batch, stream)
+    _write_gradient(state, scale, weights, batch, stream)
     check()
 
 
@@ -410,7 +448,8 @@ def settle(state: TrainingState) -> None:
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
     """Train until ``epochs`` epochs have been seen in all, yielding after every update."""
     for number in range(state.update, epochs * len(batches)):
-        update(state, batches.batch(number, state.seed), batches.batch_size)
+        batch, weights = batches.batch(number, state.seed), batches.weights(number, state.seed)
+        update(state, batch, batches.batch_size, weights)
         if state.update % len(batches) == 0:
             settle(state)
         yield state.update
@@ -498,7 +537,7 @@ def default_every(batches: Minibatches) -> int:
 def default_monitor(
     state: TrainingState,
     batches: Minibatches,
-    held_out: Data | None,
+    held_out: Rows | None,
     every: int,
     n_updates: int,
 ) -> Monitor:
@@ -540,7 +579,7 @@ def run(
     batches: Minibatches,
     epochs: int,
     every: int | None = None,
-    held_out: Data | None = None,
+    held_out: Rows | None = None,
     monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers every so many updates.

@@ -25,7 +25,7 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
-from harmonium.datasets.minibatches import Minibatches
+from harmonium.datasets.minibatches import Minibatches, Rows
 
 __all__ = [
     "FORMATS",
@@ -36,6 +36,7 @@ __all__ = [
     "Minibatches",
     "OneHot",
     "Progress",
+    "Rows",
     "Scaled",
     "Standardized",
     "Stochastic",

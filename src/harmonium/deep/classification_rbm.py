@@ -203,14 +203,16 @@ def train(
         all training rows are of one class.
     """
     class_columns(state.rbm)
-    _check_labelled(batches.data, state.rbm)
-    labels = batches.data.values[:, -1]
+    data = batches.data
+    assert isinstance(data, Data), "labels are kept in Data"
+    _check_labelled(data, state.rbm)
+    labels = data.values[:, -1]
     if bool((labels == labels[0]).all()):
         raise ValueError(
-            f"all {len(labels)} rows of {batches.data.name} are of class {int(labels[0])}; to tell "
+            f"all {len(labels)} rows of {data.name} are of class {int(labels[0])}; to tell "
             "classes apart takes rows of two or more"
         )
-    monitor = ErrorMonitor(batches.data, held_out, state.seed)
+    monitor = ErrorMonitor(data, held_out, state.seed)
     return _train(state, batches, epochs, monitor, stopping)
 
 
