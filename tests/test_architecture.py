@@ -24,6 +24,7 @@ ORDER = (
     "units",
     "rbm",
     "gradient",
+    "classification",
     "sampling",
     "datasets",
     "likelihood",
@@ -35,9 +36,9 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
-    "deep",
     "report",
     "benchmark",
+    "deep",
     "cli",
 )
 DOORS = ("__init__", "__main__")

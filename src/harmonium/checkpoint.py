@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
+from harmonium.classification import HybridGradient
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
@@ -29,6 +30,7 @@ _PAIRS = "key-value pairs"
 _SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
 _GRADIENTS: dict[str, type[Gradient]] = {
     "CenteredGradient": CenteredGradient,
+    "HybridGradient": HybridGradient,
     "PlainGradient": PlainGradient,
 }
 
@@ -61,7 +63,12 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
     return make_rbm(config["rbm"], tensors).to(device)
 
 
-def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+def save(
+    state: TrainingState,
+    path: str | Path,
+    extra: Mapping[str, Any] | None = None,
+    models: Mapping[str, RBM] | None = None,
+) -> None:
     """Write a checkpoint, from which a run goes on as if it had never stopped.
 
     The file is written whole or not at all; one that exists is replaced, at once.
@@ -74,14 +81,26 @@ def save(state: TrainingState, path: str | Path, extra: Mapping[str, Any] | None
         The file.
     extra
         What else should be kept, as JSON can hold it (`read_extra`).
+    models
+        Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    write_whole(Path(path), dumps(state, extra))
+    write_whole(Path(path), dumps(state, extra, models))
 
 
-def dumps(state: TrainingState, extra: Mapping[str, Any] | None = None) -> bytes:
+def dumps(
+    state: TrainingState,
+    extra: Mapping[str, Any] | None = None,
+    models: Mapping[str, RBM] | None = None,
+) -> bytes:
     """The content of the checkpoint that `save` writes."""
     tensors, config = describe(state)
-    return serialize("checkpoint", tensors, config | {"extra": dict(extra or {})})
+    config["extra"] = dict(extra or {})
+    for name, model in (models or {}).items():
+        # a file keeps no tensor under two names, and a model may be one of the run's own
+        own = tensors_of(model, f"models.{name}.")
+        tensors |= {path: tensor.clone() for path, tensor in own.items()}
+        config.setdefault("models", {})[name] = rbm_config(model)
+    return serialize("checkpoint", tensors, config)
 
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -203,6 +222,15 @@ def restore(
 def read_extra(path: str | Path) -> dict[str, Any]:
     """What was kept beside the run in a checkpoint (`save`'s ``extra``)."""
     return dict(read(Path(path), "checkpoint")[1]["extra"])
+
+
+def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict[str, RBM]:
+    """The models that were kept beside the run in a checkpoint (`save`'s ``models``), by name."""
+    tensors, config = read(Path(path), "checkpoint")
+    return {
+        name: make_rbm(of_model, below(f"models.{name}.", tensors)).to(device)
+        for name, of_model in config.get("models", {}).items()
+    }
 
 
 def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:

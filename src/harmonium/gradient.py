@@ -58,6 +58,11 @@ class Phase:
 class Gradient(ABC):
     """A way from the two phases to a gradient."""
 
+    @property
+    @abstractmethod
+    def uses_chains(self) -> bool:
+        """Whether the chains' phase is read; where it is not, training moves no chains."""
+
     @abstractmethod
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:
         """Write ``scale`` times the gradient of the loss into the parameters' ``.grad``.
@@ -78,6 +83,10 @@ class Gradient(ABC):
 @dataclass
 class PlainGradient(Gradient):
     """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
+
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
 
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
@@ -120,6 +129,10 @@ class CenteredGradient(Gradient):
         """Refuse a rate that is no average."""
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
+
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
 
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102

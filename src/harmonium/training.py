@@ -34,6 +34,9 @@ from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
 
+Look = Callable[[RBM, ChainState | None, int], Row]
+"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
 
@@ -302,9 +305,10 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(visible.statistics(batch), observed)
-    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
@@ -418,9 +422,7 @@ class Watch:
         Number of the run's last update, which gets a row whatever ``every`` is.
     """
 
-    def __init__(
-        self, monitor: Monitor | None, every: int, batches: Minibatches, last: int
-    ) -> None:
+    def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
         if every < 1:
             raise ValueError(f"every is {every}; pass 1 or more updates")
         self._monitor = monitor
@@ -502,7 +504,7 @@ def run(
     epochs: int,
     every: int | None = None,
     held_out: Data | None = None,
-    monitor: Monitor | None = None,
+    monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers every so many updates.
 

@@ -18,6 +18,7 @@ from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
+    Labelled,
     OneHot,
     Scaled,
     Standardized,
@@ -31,6 +32,7 @@ __all__ = [
     "AsIs",
     "Data",
     "Encoding",
+    "Labelled",
     "Minibatches",
     "OneHot",
     "Progress",

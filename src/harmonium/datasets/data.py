@@ -22,6 +22,7 @@ from harmonium import defaults
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
+    Labelled,
     OneHot,
     Scaled,
     Standardized,
@@ -153,6 +154,13 @@ class Data:
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments()
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
+        if isinstance(encoding, Labelled):
+            mean, var = dataclasses.replace(
+                self, values=self.values[:, :-1], encoding=encoding.columns
+            ).moments()
+            labels = self.values[:, -1].long()
+            share = labels.bincount(minlength=encoding.n_classes).double() / len(self)
+            return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
         # Sums of differences to the first row: no cancellation, and exactly 0 for a constant.
         first = encoding.encode(self.values[:1]).double()
         sums, squares = torch.zeros_like(first[0]), torch.zeros_like(first[0])
@@ -240,6 +248,53 @@ class Data:
         return dataclasses.replace(
             self, image_shape=(height, width), encoding=picture_encoding(self.values)
         )
+
+    def join_labels(self, n_classes: int | None = None) -> Data:
+        """Rows that end with their label, one-hot: what a model of both learns from.
+
+        The states are those of a layer ``Mixed(units, Categorical(1, n_classes))``. The values are
+        copied, and are no pictures any more.
+
+        Parameters
+        ----------
+        n_classes
+            Classes in all; by default as many as the largest label needs.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels, if one is negative or beyond the classes, or if all of them
+            are the same and ``n_classes`` does not say that there are others.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"{self.name} has no labels; pass them with the values, as "
+                "Data(name, values, labels=labels)"
+            )
+        least, most = (int(bound) for bound in self.labels.aminmax())
+        if least < 0:
+            raise ValueError(
+                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
+                f"{least}); number the classes from 0"
+            )
+        if n_classes is None:
+            if least == most:
+                raise ValueError(
+                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
+                    "takes rows of two or more"
+                )
+            n_classes = most + 1
+        if most >= n_classes:
+            raise ValueError(
+                f"labels of {self.name} go up to {most}, but n_classes is {n_classes}; pass "
+                f"{most + 1} or more"
+            )
+        values = self.values
+        if values.dtype == torch.uint8 and most > 255:
+            values = values.to(torch.float32)
+        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        encoding = Labelled(self.encoding, n_classes)
+        return dataclasses.replace(self, values=values, encoding=encoding, image_shape=None)
 
     # Parts
 

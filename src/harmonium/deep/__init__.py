@@ -1,9 +1,9 @@
-"""Deep models stacked from RBMs."""
+"""What is built from RBMs: deep networks, and classifiers."""
 
+from harmonium.deep import classification_rbm
 from harmonium.deep.bound import VariationalBound, variational_bound
 from harmonium.deep.dbn import DBN, Dream
 from harmonium.deep.features import (
-    beside_labels,
     check_labels,
     drawn_features,
     features,
@@ -18,8 +18,8 @@ __all__ = [
     "LayerOptions",
     "PretrainingState",
     "VariationalBound",
-    "beside_labels",
     "check_labels",
+    "classification_rbm",
     "drawn_features",
     "features",
     "load_dbn",

@@ -18,15 +18,20 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
     """
     visible = rbm.visible
     inputs = rbm.inputs_v_from_h(rbm.mean_h_from_v(v))
-    # minus log p(v | h), which is linear in v and so holds for probabilities in place of states
-    by_column, by_unit = v * (inputs + visible.bias), visible.cgf(inputs)
+    if visible.is_discrete:
+        # minus log p(v | h), which is linear in v and so holds for probabilities in place of states
+        return visible.energy(v) - (v * inputs).sum(-1) + visible.cgf(inputs).sum(-1)
+    linear, cgf, difference = (
+        v * (inputs + visible.bias),
+        visible.cgf(inputs),
+        visible.mean(inputs) - v,
+    )
     error, first = v.new_zeros(v.shape[:-1]), 0
     for columns, units in visible.groups:
         if units.states is None:
-            mean = visible.mean(inputs)[..., columns]
-            error = error + (mean - v[..., columns]).square().sum(-1)
+            error = error + difference[..., columns].square().sum(-1)
         else:
-            own = by_unit[..., first : first + units.n].sum(-1)
-            error = error + own - by_column[..., columns].sum(-1)
+            own = slice(first, first + units.n)
+            error = error + cgf[..., own].sum(-1) - linear[..., columns].sum(-1)
         first += units.n
     return error
