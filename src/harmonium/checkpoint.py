@@ -88,13 +88,13 @@ def dumps(
 ) -> bytes:
     """The content of the checkpoint that `save` writes."""
     tensors, config = describe(state)
+    config["extra"] = dict(extra or {})
     for name, model in (models or {}).items():
         # a file keeps no tensor under two names, and a model may be one of the run's own
         own = tensors_of(model, f"models.{name}.")
         tensors |= {path: tensor.clone() for path, tensor in own.items()}
-    if models:
-        config["models"] = {name: rbm_config(model) for name, model in models.items()}
-    return serialize("checkpoint", tensors, config | {"extra": dict(extra or {})})
+        config.setdefault("models", {})[name] = rbm_config(model)
+    return serialize("checkpoint", tensors, config)
 
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:

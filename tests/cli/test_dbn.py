@@ -147,17 +147,17 @@ def test_layers_have_values_of_their_own() -> None:
 
 
 def test_layers_of_any_units_stand_on_each_other() -> None:
-    units = ("--hidden-units", "spin,categorical,gaussian,binary", "--layers", "8,4,5,3")
-    ran("dbn", "train", *QUICK[2:], *units, "--hidden-categories", "none,3,none,none",
+    units = ("--hidden-units", "categorical,gaussian,spin,binary", "--layers", "8,4,5,3")
+    ran("dbn", "train", *QUICK[2:], *units, "--labels", "--hidden-categories", "3,none,none,none",
         *("--epochs", "1", "--learning-rate", "0.01", "--out", "run"))  # fmt: skip
     dbn = load_dbn("run/dbn.safetensors")
     kinds = [type(rbm.hidden).__name__ for rbm in dbn.stack]
-    assert kinds == ["Spin", "Categorical", "Gaussian", "Binary"]
+    assert kinds == ["Categorical", "Gaussian", "Spin", "Binary"]
     encodings = [
         json.loads(Path(f"run/layers/{n}/config.json").read_text())["data"]["encoding"]["kind"]
         for n in range(1, 5)
     ]
-    assert encodings == ["Threshold", "Stochastic", "AsIs", "AsIs"]
+    assert encodings == ["Threshold", "AsIs", "AsIs", "Labelled"]
     ran("dbn", "sample", "run", "--chains", "2", "--samples", "1", "--warmup", "1")
     assert "of 16 updates" not in ran("info", "run").out
 
@@ -367,10 +367,6 @@ def test_dreams_of_classes_are_of_them(network: Path) -> None:
             "--features draws draws states of two values, and --hidden-units is gaussian",
         ),
         ("--layers 8,6 --batch-size 100,2000", "--batch-size is 2000, but digits:train+validation"),
-        (
-            "--layers 8,6 --hidden-units spin,binary --labels --epochs 1",
-            "--labels cannot stand beside drawn spins; take --features means",
-        ),
     ],
 )
 def test_options_that_fit_no_layer_are_refused(

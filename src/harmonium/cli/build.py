@@ -13,7 +13,7 @@ import torch
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import Data, Minibatches, OneHot, Scaled
-from harmonium.deep import beside_labels, drawn_features, features, mean_features
+from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -176,7 +176,7 @@ def hand_on(
 
     def hidden(data: Data) -> Data:
         handed = (make or features)(rbm, data)
-        return handed if options.n_classes is None else beside_labels(handed, options.n_classes)
+        return handed if options.n_classes is None else handed.join_labels(options.n_classes)
 
     return hidden(train), None if held_out is None else hidden(held_out)
 

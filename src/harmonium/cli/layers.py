@@ -70,12 +70,7 @@ class NetworkOptions:
                 f"--labels puts label units beside the hidden units below the top layer, and "
                 f"--layers is {self.layers}; pass two layers or more"
             )
-        layers = self.by_layer()
-        if self.labels and layers[-1].visible == "spin" and self.features != "means":
-            raise ValueError(
-                "--labels cannot stand beside drawn spins; take --features means, or binary units "
-                "below the top layer"
-            )
+        self.by_layer()
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.bound import VariationalBound, variational_bound
 from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import (
-    beside_labels,
     check_labels,
     drawn_features,
     features,
@@ -42,7 +41,6 @@ __all__ = [
     "PretrainingState",
     "Regressor",
     "VariationalBound",
-    "beside_labels",
     "check_labels",
     "check_stack",
     "classification_rbm",

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium import defaults, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.dbn import DBN
-from harmonium.deep.features import beside_labels, check_labels, features
+from harmonium.deep.features import check_labels, features
 from harmonium.gradient import Gradient, Penalties
 from harmonium.rbm import RBM
 from harmonium.sampling import Sampler
@@ -181,8 +181,8 @@ class PretrainingState:
                 data = options.features(rbm, data)
                 held_out = None if held_out is None else options.features(rbm, held_out)
             if self.dbn.n_classes is not None and self.layer == len(self.dbn) - 1:
-                data = beside_labels(data, self.dbn.n_classes)
-                held_out = None if held_out is None else beside_labels(held_out, self.dbn.n_classes)
+                data = data.join_labels(self.dbn.n_classes)
+                held_out = None if held_out is None else held_out.join_labels(self.dbn.n_classes)
             self._features = (self.layer, data, held_out)
         _, data, held_out = self._features
         return data, held_out
