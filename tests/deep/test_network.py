@@ -274,7 +274,7 @@ def test_a_stack_whose_units_do_not_fit_is_refused(layers: tuple, message: str) 
 
 def test_a_stack_with_label_units_is_refused() -> None:
     rbms = [RBM(Binary(4), Binary(3)), RBM(Mixed(Binary(3), Categorical(1, 2)), Binary(2))]
-    message = r"the top RBM of the stack has label units .*; pass the RBMs below it"
+    message = r"the top RBM of the stack has label units .*; pass without_labels"
     for make in (lambda: Classifier(rbms, [0, 1]), lambda: Autoencoder(rbms)):
         with pytest.raises(ValueError, match=message):
             make()
