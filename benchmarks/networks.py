@@ -26,8 +26,14 @@ from harmonium import (
     datasets,
     training,
 )
-from harmonium.deep import Autoencoder, Classifier, FinetuningState, Patience, finetuning
-from harmonium.deep import mean_features
+from harmonium.deep import (
+    Autoencoder,
+    Classifier,
+    FinetuningState,
+    Patience,
+    finetuning,
+    mean_features,
+)
 
 CODES = (1000, 500, 250, 30)
 
