@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import RBM, Binary, CenteredGradient, Gaussian, Penalties, PlainGradient, Spin
-from harmonium.gradient import Gradient
+from harmonium.gradient import Gradient, weigh
 from phases import (
     log_likelihood,
     one_thread,  # noqa: F401
@@ -381,3 +381,32 @@ def test_a_sparsity_target_needs_binary_hidden_units(hidden: Spin | Gaussian) ->
     with pytest.raises(ValueError, match=f"needs binary hidden units, .* {type(hidden).__name__}"):
         penalties.check(RBM(Binary(2), hidden))
     penalties.check(RBM(Binary(2), Binary(3)))
+
+
+# Rows that do not all count alike
+
+
+@on_every_pair
+@pytest.mark.parametrize("make", [PlainGradient, CenteredGradient])
+def test_a_row_of_weight_two_counts_like_two_rows(
+    visible: UnitType, hidden: UnitType, make: Callable[[], Gradient]
+) -> None:
+    rbm, _ = random_rbm(visible, hidden, seed=31)
+    data, chains = rows(4, rbm, 32), rows(3, rbm, 33)
+    weights = torch.tensor([2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+    repeated = data.repeat_interleave(weights.long(), 0)
+    came, expected = make(), make()
+    for _ in range(2):  # offsets begin at the first and follow at the second
+        expected.write_(rbm, phase(rbm, repeated), phase(rbm, chains), 0.7)
+        of_repeated = gradients(rbm)
+        came.write_(rbm, weigh(phase(rbm, data), weights), phase(rbm, chains), 0.7)
+        assert_same(gradients(rbm), of_repeated)
+        data, repeated = data + 0.1, repeated + 0.1
+    assert_same(came.state(), expected.state())
+    # only ratios matter, and counting all alike is another gradient
+    came.write_(rbm, weigh(phase(rbm, data), 5 * weights), phase(rbm, chains), 0.7)
+    expected.write_(rbm, phase(rbm, repeated), phase(rbm, chains), 0.7)
+    assert_same(came.state(), expected.state())
+    even = make()
+    even.write_(rbm, phase(rbm, data), phase(rbm, chains), 0.7)
+    assert not torch.allclose(gradients(rbm)["weights"], of_repeated["weights"])

@@ -84,3 +84,22 @@ def test_batches_that_are_empty_or_larger_than_the_data_are_refused(batch_size: 
 
 def test_the_default_size_is_the_common_one() -> None:
     assert Minibatches(numbered(1000)).batch_size == defaults.BATCH_SIZE
+
+
+def test_weights_come_with_their_rows_and_have_a_mean_of_one() -> None:
+    weights = torch.tensor([3.0, 1.0, 1.0, 5.0, 2.0])
+    batches = Minibatches(numbered(5), 2, weights)
+    for update in range(6):
+        rows = batches.batch(update, seed=6).flatten().long()
+        came = batches.weights(update, seed=6)
+        assert came is not None
+        torch.testing.assert_close(came, weights[rows].double() / 2.4, rtol=1e-15, atol=0)
+    assert Minibatches(numbered(5), 2).weights(0, seed=6) is None
+
+
+@pytest.mark.parametrize(
+    "weights", [[1.0, 2.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, float("nan"), 1.0]]
+)
+def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"weights have shape \(\d,\), or are not all above 0"):
+        Minibatches(numbered(3), 2, torch.tensor(weights))

@@ -529,7 +529,7 @@ BAD_CALLS = {
     "rows without metrics": (
         lambda: plots.learning_curves([{"update": 1, "seconds": 2.0}]),
         "no row has a metric that is drawn; the first row has seconds, update, and drawn are "
-        "pseudo_log_likelihood, held_out_pseudo_log_likelihood",
+        "log_likelihood, held_out_log_likelihood, pseudo_log_likelihood",
     ),
     "a row with NaN": (
         lambda: plots.learning_curves(
@@ -578,6 +578,35 @@ def test_drawing_leaves_the_settings_of_this_process_alone() -> None:
     before = dict(matplotlib.rcParams)
     drawn(plots.samples(np.zeros((2, 3, 4)), (2, 2)))
     assert dict(matplotlib.rcParams) == before
+
+
+# ---- likelihoods over time ----
+
+
+def test_bounds_over_time_are_bands_with_their_names() -> None:
+    curves = {"ours": [(60.0, -80.0, -79.0), (300.0, -70.0, -69.5)], "theirs": [(60.0, -95, -90)]}
+    ax = plots.likelihoods_over_time(curves, highlight="ours", title="Nats")
+    lower, upper, other, _ = ax.get_lines()
+    assert list(lower.get_ydata()) == [-80, -70] and list(upper.get_ydata()) == [-79, -69.5]
+    assert lower.get_color() == upper.get_color() != other.get_color()
+    assert [text.get_text() for text in ax.texts] == ["ours", "theirs"]
+    assert ax.get_title(loc="left") == "Nats"
+    assert len(ax.collections) == 2
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ({}, "no points to draw"),
+        ({"ours": []}, "no points to draw"),
+        ({"ours": [(1.0, np.nan, 2.0)]}, "ours has the point"),
+    ],
+)
+def test_bounds_that_cannot_be_drawn(
+    curves: dict[str, list[tuple[float, float, float]]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        plots.likelihoods_over_time(curves)
 
 
 # ---- speeds ----

@@ -193,6 +193,65 @@ def test_every_row_of_an_epoch_has_the_same_weight(
         torch.testing.assert_close(total, g * n / batch_size, rtol=1e-12, atol=1e-13)
 
 
+# Rows that do not all count alike
+
+
+@pytest.mark.parametrize("gradient", [PlainGradient, CenteredGradient])
+def test_a_row_of_weight_two_is_learnt_from_like_two_rows(
+    gradient: type[PlainGradient | CenteredGradient],
+) -> None:
+    weights = torch.tensor([2.0, 1.0, 0.0, 3.0, 1.0])
+    rows = batch()
+    repeated = rows.repeat_interleave(weights.long(), 0)
+    a, b = (
+        TrainingState.create(model().double(), n_chains=3, gradient=gradient()) for _ in range(2)
+    )
+    for _ in range(4):
+        training.update(a, rows, 10, weights)
+        training.update(b, repeated, 10)
+    for p, q in zip(a.rbm.parameters(), b.rbm.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-13, atol=1e-14)
+    assert not torch.allclose(a.rbm.weights, model().double().weights)
+
+
+def test_chains_of_cd_count_as_the_rows_that_they_started_at() -> None:
+    rows = batch()
+    a, b = (TrainingState.create(model().double(), n_chains=None) for _ in range(2))
+    training.update(a, rows, weights=torch.tensor([1.0, 0, 0, 0, 0]))
+    training.update(b, rows[:1])  # a row's numbers do not depend on the rows below it
+    for p, q in zip(a.rbm.parameters(), b.rbm.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-13, atol=1e-14)
+
+
+def test_a_batch_counts_in_proportion_to_its_weight() -> None:
+    moved = []
+    for weights in (torch.ones(5), torch.full((5,), 3.0)):
+        state = TrainingState.create(model().double(), n_chains=3)
+        training.update(state, batch(), 5, weights)
+        moved.append(state.rbm.weights - model().double().weights)
+    torch.testing.assert_close(moved[1], 3 * moved[0], rtol=1e-10, atol=1e-15)
+
+
+def test_an_epoch_of_equal_weights_is_an_epoch_without() -> None:
+    a, b = (TrainingState.create(model().double(), n_chains=3) for _ in range(2))
+    for state, weights in ((a, torch.full((30,), 7.0)), (b, None)):
+        for _ in training.updates(state, Minibatches(data(), 8, weights), 2):
+            pass
+    for p, q in zip(a.rbm.parameters(), b.rbm.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "weights", [[1.0, 1.0], [0.0] * 5, [1.0, 1, 1, 1, -1], [1.0, 1, 1, 1, float("inf")]]
+)
+def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
+    state = TrainingState.create(model(), n_chains=3)
+    with pytest.raises(ValueError, match=r"weights have shape \(\d,\), the least"):
+        training.update(state, batch(), weights=torch.tensor(weights))
+    assert state.update == 0
+    assert_same_bits(state.rbm, model())
+
+
 # Optimisers and schedules
 
 OPTIMIZERS: dict[str, Callable[[list[Tensor]], Optimizer]] = {

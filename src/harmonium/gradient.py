@@ -30,10 +30,13 @@ class Phase:
         Statistics of the visible states by parameter name, each of shape (rows, ...).
     hidden
         Expected statistics of the hidden units given those visible states.
+    unweighed
+        What `weigh` made this of: another phase, and the weights of its rows. None elsewhere.
     """
 
     visible: dict[str, Tensor]
     hidden: dict[str, Tensor]
+    unweighed: tuple[Phase, Tensor] | None = field(default=None, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -55,8 +58,38 @@ class Phase:
         return visible, hidden
 
 
+def weigh(phase: Phase, weights: Tensor) -> Phase:
+    """The phase of rows that do not all count alike: its means are weighted means of this one.
+
+    That holds for the statistics of both layers and for their products. What else a gradient makes
+    of rows, it has to make of `Phase.unweighed`. Visible rows are multiplied by their weight; one
+    more row, whose visible statistics are zero, brings the means of the hidden units right.
+
+    Parameters
+    ----------
+    phase
+        Statistics of rows.
+    weights
+        Weight of each row, shape (rows,), at least one of them above zero; only ratios matter.
+    """
+    n = phase.n_rows + 1
+    share = n * weights / weights.sum()
+    visible, hidden = {}, {}
+    for name, x in phase.visible.items():
+        visible[name] = torch.cat([share.unsqueeze(1) * x, torch.zeros_like(x[:1])])
+    for name, x in phase.hidden.items():
+        rest = share @ x - x.sum(0)
+        hidden[name] = torch.cat([x, rest.unsqueeze(0)])
+    return Phase(visible, hidden, (phase, weights))
+
+
 class Gradient(ABC):
     """A way from the two phases to a gradient."""
+
+    @property
+    @abstractmethod
+    def uses_chains(self) -> bool:
+        """Whether the chains' phase is read; where it is not, training moves no chains."""
 
     @abstractmethod
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:
@@ -79,10 +112,14 @@ class Gradient(ABC):
 class PlainGradient(Gradient):
     """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
 
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
+
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         _write_means(rbm, data, chains, scale, biases=True)
-        kernels.moments_(_grad(rbm.weights), data.pair, chains.pair, scale)
+        kernels.moments_(grad_buffer(rbm.weights), data.pair, chains.pair, scale)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         return [p.grad for p in rbm.parameters() if p.grad is not None]
@@ -121,6 +158,10 @@ class CenteredGradient(Gradient):
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
 
+    @property
+    def uses_chains(self) -> bool:  # noqa: D102
+        return True
+
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         if self.visible_offset is None or self.hidden_offset is None:
@@ -131,10 +172,10 @@ class CenteredGradient(Gradient):
             _write_means(rbm, data, chains, scale, biases=False)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
         kernels.centred_gradient_(
-            _grad(rbm.weights),
+            grad_buffer(rbm.weights),
             data.pair,
             chains.pair,
-            (_grad(rbm.visible.bias), _grad(rbm.hidden.bias)),
+            (grad_buffer(rbm.visible.bias), grad_buffer(rbm.hidden.bias)),
             (self.visible_offset, self.hidden_offset),
             self.rate,
             scale,
@@ -216,19 +257,19 @@ class Penalties:
     def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
         """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
         if self.l2:
-            _grad(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
+            grad_buffer(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
         if self.l1:
-            _grad(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
+            grad_buffer(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
         if self.sparsity_target is not None:
             visible, hidden = data.means
             self.activity = _follow(self.activity, hidden["bias"], self.sparsity_rate)
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
-            _grad(rbm.hidden.bias).add_(pull)
-            _grad(rbm.weights).addr_(visible["bias"], pull)
+            grad_buffer(rbm.hidden.bias).add_(pull)
+            grad_buffer(rbm.weights).addr_(visible["bias"], pull)
         for units in _gaussians(rbm.visible):
             if units.log_precision.requires_grad:
                 half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-                by_log_precision = _grad(units.log_precision)
+                by_log_precision = grad_buffer(units.log_precision)
                 by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
@@ -291,26 +332,26 @@ class GradientCheck:
         return n_bad
 
 
+def grad_buffer(parameter: nn.Parameter) -> Tensor:
+    """The parameter's ``.grad``, made of zeros at first use and kept."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
 def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: bool) -> None:
     """The plain gradient by the units' own parameters: means of the chains minus the data's."""
     phases = (data.visible, chains.visible), (data.hidden, chains.hidden)
     for layer, (of_data, of_chains) in zip((rbm.visible, rbm.hidden), phases, strict=True):
         for name, statistic in of_data.items():
             if name != "bias" or biases:
-                grad = _grad(layer.get_parameter(name))
+                grad = grad_buffer(layer.get_parameter(name))
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
 def _gaussians(layer: Units) -> list[Gaussian]:
     """The Gaussian units of a layer, alone or among others."""
     return [units for _, units in layer.groups if isinstance(units, Gaussian)]
-
-
-def _grad(parameter: nn.Parameter) -> Tensor:
-    """The parameter's gradient buffer, made at first use and kept."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
 
 
 def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:

@@ -16,7 +16,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from harmonium.files import write_whole
+from harmonium.files import write_json, write_whole
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
@@ -261,8 +261,7 @@ class RunDirectory:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration."""
-        text = json.dumps({"format": FORMAT, **config}, indent=2, allow_nan=False)
-        write_whole(self.config_path, (text + "\n").encode())
+        write_json(self.config_path, {"format": FORMAT, **config})
 
     def append_row(self, row: Mapping[str, float]) -> None:
         """Add one row of numbers."""

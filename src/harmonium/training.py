@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults, diagnostics
 from harmonium.autograd import without_autograd
-from harmonium.datasets import Data, Minibatches
+from harmonium.datasets import Minibatches, Rows
 from harmonium.gradient import (
     CenteredGradient,
     Gradient,
@@ -24,9 +24,10 @@ from harmonium.gradient import (
     Penalties,
     Phase,
     PlainGradient,
+    weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
-from harmonium.monitor import Monitor
+from harmonium.monitor import Following, Monitor, Population
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
@@ -34,8 +35,16 @@ from harmonium.units import UNIT_TYPES
 
 Row = dict[str, float]
 
+Look = Callable[[RBM, ChainState | None, int], Row]
+"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
+
+# Of a run, for following log Z: as much for reaching the model at the first look as for going on.
+_FOLLOWING_SHARE = 0.03
+_PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
+_FEWEST_TEMPERATURES = 100
 
 # On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
 _SETTLE_EVERY = 1_000
@@ -76,6 +85,9 @@ class TrainingState:
         Exponential moving average of the parameters, as a model of its own, and its decay.
     update
         Updates made so far.
+    population
+        Follows the model and knows its log Z, once somebody has looked at that (`Monitor`); it
+        draws from random numbers of its own, and takes no part in learning.
     ahead
         On CUDA, what spares the host waiting for the device; made by the first update there, and
         no part of a checkpoint.
@@ -93,6 +105,7 @@ class TrainingState:
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
+    population: Population | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -240,7 +253,12 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
 
 
 @without_autograd
-def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -> None:
+def update(
+    state: TrainingState,
+    batch: Tensor,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
     """Learn from one minibatch.
 
     Parameters
@@ -252,9 +270,16 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     batch_size
         Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
         has the same weight; None takes this batch for a full one.
+    weights
+        How much each row counts, shape (rows,): a row of weight 2 as much as two rows. The
+        gradient is that of the weighted mean; with ``batch_size`` it counts in proportion to the
+        sum of the weights, in place of the number of rows. None counts every row once.
 
     Raises
     ------
+    ValueError
+        If the batch has another width than the visible layer, or the weights are not one a row,
+        or are negative or not finite, or all zero.
     FloatingPointError
         If the gradient is not finite, naming the update (the first is 1, as in the rows of
         `run`); the parameters are then as they were before it. On CUDA, where waiting for the
@@ -262,14 +287,18 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
     """
     batch = batch.to(state.rbm.weights.dtype)
     state.rbm.visible.check_width(batch, "visible")
-    scale = batch.shape[0] / batch_size if batch_size else 1.0
+    n_rows = float(batch.shape[0])
+    if weights is not None:
+        weights = weights.to(batch)
+        n_rows = _total_weight(weights, batch)
+    scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        _write_gradient(state, scale, batch, state.stream)
+        _write_gradient(state, scale, weights, batch, state.stream)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale)
-        if scale == 1 and _can_be_recorded(state):
+        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
+        if scale == 1 and weights is None and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -288,7 +317,19 @@ def update(state: TrainingState, batch: Tensor, batch_size: int | None = None) -
         settle(state)
 
 
-def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: Stream) -> None:
+def _total_weight(weights: Tensor, batch: Tensor) -> float:
+    total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
+    if weights.shape != batch.shape[:1] or not (math.isfinite(total) and total > 0 and least >= 0):
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}, the least {least:g} and a sum of "
+            f"{total:g}; pass shape ({len(batch)},), none below 0 and one above it"
+        )
+    return float(total)
+
+
+def _write_gradient(
+    state: TrainingState, scale: float, weights: Tensor | None, batch: Tensor, stream: Stream
+) -> None:
     """All of an update that comes before the optimiser's step; on CUDA it is recorded.
 
     So it works in place on the state's tensors, and reads none of their values.
@@ -302,9 +343,14 @@ def _write_gradient(state: TrainingState, scale: float, batch: Tensor, stream: S
         observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
     else:
         observed = rbm.observe_h_from_v(batch)
-    data = Phase(visible.statistics(batch), observed)
-    chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
-    fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    if weights is not None:
+        if state.chains is None:  # a chain counts as the row that it started at
+            fantasies = weigh(fantasies, weights)
+        data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale)
     state.penalties.add_(rbm, data, scale)
 
@@ -343,9 +389,14 @@ def _ahead(state: TrainingState) -> Ahead | None:
 
 
 def _write_checked_gradient(
-    state: TrainingState, check: GradientCheck, scale: float, batch: Tensor, stream: Stream
+    state: TrainingState,
+    check: GradientCheck,
+    scale: float,
+    weights: Tensor | None,
+    batch: Tensor,
+    stream: Stream,
 ) -> None:
-    _write_gradient(state, scale, batch, stream)
+    _write_gradient(state, scale, weights, batch, stream)
     check()
 
 
@@ -397,7 +448,8 @@ def settle(state: TrainingState) -> None:
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
     """Train until ``epochs`` epochs have been seen in all, yielding after every update."""
     for number in range(state.update, epochs * len(batches)):
-        update(state, batches.batch(number, state.seed), batches.batch_size)
+        batch, weights = batches.batch(number, state.seed), batches.weights(number, state.seed)
+        update(state, batch, batches.batch_size, weights)
         if state.update % len(batches) == 0:
             settle(state)
         yield state.update
@@ -418,9 +470,7 @@ class Watch:
         Number of the run's last update, which gets a row whatever ``every`` is.
     """
 
-    def __init__(
-        self, monitor: Monitor | None, every: int, batches: Minibatches, last: int
-    ) -> None:
+    def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
         if every < 1:
             raise ValueError(f"every is {every}; pass 1 or more updates")
         self._monitor = monitor
@@ -459,6 +509,11 @@ class Watch:
         }
         if self._monitor is not None:
             row |= self._monitor(state.model, state.chains, state.update)
+        if isinstance(self._monitor, Monitor):
+            likelihoods, state.population = self._monitor.log_likelihood(
+                state.model, state.population
+            )
+            row |= likelihoods
         if self._weights is not None:
             ratio = diagnostics.update_ratio(self._weights, state.rbm.weights)
             if math.isfinite(ratio):
@@ -480,20 +535,43 @@ def default_every(batches: Minibatches) -> int:
 
 
 def default_monitor(
-    state: TrainingState, batches: Minibatches, held_out: Data | None, every: int
+    state: TrainingState,
+    batches: Minibatches,
+    held_out: Rows | None,
+    every: int,
+    n_updates: int,
 ) -> Monitor:
-    """Looks at so many rows that a look every so often costs a few per cent of the training.
+    """Looks at so much that it costs a few per cent of the training.
 
     Counted in rows times matrix products: an update makes two for each row of the minibatch and
     two a sweep and one more for each chain; a look about twenty for each row, both of training
-    and of held-out data.
+    and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
+    steps are affordable, and its standard error says so.
+
+    Parameters
+    ----------
+    state, batches, held_out
+        What is trained, on what, and what is looked at beside.
+    every
+        Updates from one look to the next.
+    n_updates
+        Updates of the whole run.
     """
     n_chains = batches.batch_size if state.chains is None else len(state.chains)
     sweeps = state.sampler.config().get("sweeps", 1)
     per_update = 2 * batches.batch_size + (2 * sweeps + 1) * n_chains
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
     n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
-    return Monitor(batches.data, held_out, n_rows, state.seed)
+    per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
+    n_temperatures = int(per_particle * n_updates / _PRODUCTS_PER_TEMPERATURE)
+    n_steps = int(per_particle * every / _PRODUCTS_PER_STEP)
+    following = Following(
+        n_temperatures=min(
+            max(n_temperatures, _FEWEST_TEMPERATURES), defaults.PARTICLE_TEMPERATURES
+        ),
+        n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
+    )
+    return Monitor(batches.data, held_out, n_rows, state.seed, following)
 
 
 def run(
@@ -501,8 +579,8 @@ def run(
     batches: Minibatches,
     epochs: int,
     every: int | None = None,
-    held_out: Data | None = None,
-    monitor: Monitor | None = None,
+    held_out: Rows | None = None,
+    monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers every so many updates.
 
@@ -527,14 +605,14 @@ def run(
     Yields
     ------
     dict
-        ``update``, ``epoch``, ``learning_rate``, what `Monitor` returns, ``update_ratio``
-        (`diagnostics.update_ratio`), ``rows_per_second`` and ``sweeps_per_second`` (chains times
-        sweeps); for tempered chains also `Replicas.row`.
+        ``update``, ``epoch``, ``learning_rate``, what `Monitor` and `Monitor.log_likelihood`
+        return, ``update_ratio`` (`diagnostics.update_ratio`), ``rows_per_second`` and
+        ``sweeps_per_second`` (chains times sweeps); for tempered chains also `Replicas.row`.
     """
     if every is None:
         every = default_every(batches)
     if monitor is None:
-        monitor = default_monitor(state, batches, held_out, every)
+        monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
     watch = Watch(monitor, every, batches, last=epochs * len(batches))
     watch(state)
     for _ in updates(state, batches, epochs):

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from harmonium.datasets import AsIs, Data, OneHot, Scaled, Standardized, Stochastic, Threshold
+from harmonium.datasets import (
+    AsIs,
+    Data,
+    Encoding,
+    OneHot,
+    Scaled,
+    Standardized,
+    Stochastic,
+    Threshold,
+)
 from harmonium.rng import Purpose, Stream
 
 FLOATS = arrays(
@@ -328,3 +337,57 @@ def test_impossible_data_are_refused(
 ) -> None:
     with pytest.raises(kind, match=message):
         Data("bad", **({"values": torch.zeros(2, 3)} | arguments))  # type: ignore[arg-type]
+
+
+# Rows that end with their label
+
+
+def with_labels(labels: list[int], dtype: torch.dtype = torch.uint8) -> Data:
+    values = torch.arange(2 * len(labels)).reshape(-1, 2).to(dtype)
+    return Data("rows", values, Scaled(0, 10), torch.tensor(labels), image_shape=(1, 2))
+
+
+def test_joined_labels_are_one_hot_columns_behind_the_states() -> None:
+    data = with_labels([2, 0, 1])
+    joined = data.join_labels()
+    v = joined.rows(torch.tensor([0, 2]))
+    expected = torch.cat([data.rows(torch.tensor([0, 2])), torch.eye(3)[[2, 1]]], 1)
+    assert torch.equal(v, expected) and v.dtype == torch.float32
+    assert joined.n_columns == 5 and joined.image_shape is None
+    assert joined.values.dtype == torch.uint8
+    assert torch.equal(joined.encoding.decode(v)[:, 2], torch.tensor([2.0, 1.0]))
+    assert torch.equal(joined.encoding.decode(v)[:, :2], data.values[[0, 2]].float())
+    assert data.join_labels(7).n_columns == 9
+    assert joined.fingerprint() != data.join_labels(7).fingerprint()
+
+
+def test_more_classes_than_a_byte_holds() -> None:
+    joined = with_labels([0, 300]).join_labels()
+    assert joined.values.dtype == torch.float32
+    assert joined.rows(torch.tensor([1]))[0, 2:].argmax() == 300
+
+
+@pytest.mark.parametrize("encoding", [Scaled(0, 10), Stochastic(0, 10), Threshold(4)], ids=repr)
+def test_moments_of_joined_labels(encoding: Encoding) -> None:
+    data = with_labels([1, 0, 1, 3]).with_encoding(encoding)
+    mean, var = data.join_labels().moments()
+    of_values = data.moments()
+    share = torch.tensor([0.25, 0.5, 0.0, 0.25]).double()
+    torch.testing.assert_close(mean, torch.cat([of_values[0], share]))
+    torch.testing.assert_close(var, torch.cat([of_values[1], share * (1 - share)]))
+
+
+def test_labels_that_cannot_be_joined_are_refused() -> None:
+    for labels, n_classes, message in (
+        ([0, -2, -1], None, "2 labels of rows are negative (the least is -2); number the classes"),
+        ([3, 3], None, "all 2 labels of rows are 3; to tell classes apart takes rows of two or mo"),
+        ([0, 4], 3, "labels of rows go up to 4, but n_classes is 3; pass 5 or more"),
+    ):
+        with pytest.raises(ValueError) as refusal:
+            with_labels(labels).join_labels(n_classes)
+        assert str(refusal.value).startswith(message)
+    with pytest.raises(ValueError, match=r"^rows has no labels; pass them with the values, as Dat"):
+        Data("rows", torch.zeros(2, 2)).join_labels()
+    assert with_labels([3, 3]).join_labels(5).n_columns == 7
+    with pytest.raises(ValueError, match="has a class already"):
+        with_labels([0, 1]).join_labels().join_labels()

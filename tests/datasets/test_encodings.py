@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from harmonium.datasets import AsIs, Encoding, OneHot, Scaled, Standardized, Stochastic, Threshold
+from harmonium.datasets import (
+    AsIs,
+    Encoding,
+    Labelled,
+    OneHot,
+    Scaled,
+    Standardized,
+    Stochastic,
+    Threshold,
+)
 from harmonium.rng import Purpose, Stream
 
 BYTES = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=20)).map(torch.from_numpy)
@@ -24,6 +33,7 @@ EVERY = [
     Stochastic(0, 255, low_state=-1),
     Standardized(torch.tensor([1.0, 0.1, -3.0]), torch.tensor([0.0, 2.0, 1 / 3])),
     OneHot(256),
+    Labelled(Scaled(0, 255), 256),
 ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -23,15 +21,10 @@ from harmonium import (
     Spin,
     Stream,
 )
-from harmonium.datasets import Stochastic
 from harmonium.deep import (
     DBN,
     LayerOptions,
     PretrainingState,
-    beside_labels,
-    drawn_features,
-    features,
-    mean_features,
     pretraining,
 )
 from harmonium.sampling import SamplingSchedule, start_random
@@ -186,15 +179,17 @@ def test_down_from_the_top_leads_past_the_labels() -> None:
 # learning
 
 
-@pytest.mark.parametrize("make", [mean_features, drawn_features])
-def test_labels_stand_beside_features(make: Callable[[RBM, Data], Data]) -> None:
-    rbm = RBM(Binary(6), Binary(4)).init_from_data_(LABELLED, seed=1, weight_std=0.5)
-    data = make(rbm, LABELLED)
-    both = beside_labels(data, N_CLASSES)
-    assert torch.equal(both.values[:, :4], data.values)
-    assert torch.equal(both.values[:, 4:].argmax(1), CLASSES)
-    index = torch.arange(60)
-    states = both.rows(index, Stream(1, Purpose.ENCODE))
+@pytest.mark.parametrize("units", [Binary, Spin])
+def test_the_top_layer_learns_from_features_beside_labels(units: type[Binary | Spin]) -> None:
+    dbn = DBN.of(Binary(6), units(4), Binary(3), n_classes=N_CLASSES)
+    state = PretrainingState.create(dbn, QUICK)
+    for _ in pretraining.updates(state, LABELLED):
+        if state.layer == 1:
+            break
+    data, _ = state.data(LABELLED)
+    states = data.rows(torch.arange(60), Stream(1, Purpose.ENCODE))
+    dbn.top.visible.check(states, "states")
+    assert set(states[:, :4].unique().tolist()) == {-1.0 if units is Spin else 0.0, 1.0}
     # what is certain is never drawn otherwise
     assert torch.equal(states[:, 4:], torch.eye(3)[CLASSES])
 
@@ -244,15 +239,6 @@ def test_labels_that_are_missing_or_wrong_are_refused_before_anything_is_trained
     with pytest.raises(ValueError, match=said):
         finish(dbn, *((LABELLED, rows) if watched else (rows,)))
     assert not dbn.stack[0].weights.any()
-
-
-def test_spins_are_not_drawn_beside_labels() -> None:
-    data = Data("spins", ROWS * 2 - 1, Stochastic(-1, 1, low_state=-1), labels=CLASSES)
-    with pytest.raises(ValueError, match="spins are spins that are drawn, and labels beside them"):
-        beside_labels(data, N_CLASSES)
-    rbm = RBM(Binary(6), Spin(4)).init_from_data_(LABELLED, seed=1)
-    assert beside_labels(mean_features(rbm, LABELLED), N_CLASSES).n_columns == 7
-    assert features(rbm, LABELLED).encoding.n_columns(4) == 4
 
 
 def test_what_needs_label_units_is_refused_without_them() -> None:

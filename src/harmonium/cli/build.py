@@ -13,7 +13,7 @@ import torch
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import Data, Minibatches, OneHot, Scaled
-from harmonium.deep import beside_labels, drawn_features, features, mean_features
+from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -62,14 +62,37 @@ def load_data(
     Raises
     ------
     OSError, ValueError
-        If the data cannot be found or read, or cannot be encoded.
+        If the data cannot be found or read, or cannot be encoded, or have no such parts.
     """
     if is_run(options.data):
         return _load_features(options, progress)
+    return split_data(options, read_data(options, progress))
+
+
+def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.quiet) -> Data:
+    """All rows, encoded as far as that needs no statistics of the training rows.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the data cannot be found or read, or cannot be encoded.
+    """
     data = datasets.load(options.data, progress=progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width)
-    data = encode(data, options)
+    return encode(data, options)
+
+
+def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows of what `read_data` returns, in the same memory.
+
+    Rows without parts of their own change their order.
+
+    Raises
+    ------
+    ValueError
+        If the data have no such parts, or cannot be split or encoded.
+    """
     held_out: Data | None
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
@@ -153,7 +176,7 @@ def hand_on(
 
     def hidden(data: Data) -> Data:
         handed = (make or features)(rbm, data)
-        return handed if options.n_classes is None else beside_labels(handed, options.n_classes)
+        return handed if options.n_classes is None else handed.join_labels(options.n_classes)
 
     return hidden(train), None if held_out is None else hidden(held_out)
 
@@ -360,8 +383,10 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     falls = options.schedule == "linear" and options.optimizer == "sgd"
     high = falls and "gaussian" not in (options.visible, options.hidden_units)
     rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
-    grows = options.method == "pcd" and options.sampler == "gibbs"
-    sweeps = max(options.sweeps, defaults.FINAL_SWEEPS) if grows else options.sweeps
+    final_sweeps = options.final_sweeps
+    if final_sweeps is None and options.sampler == "gibbs":
+        least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
+        final_sweeps = max(options.sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
     # few rows that are seen too often are learnt by heart
     epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
@@ -370,9 +395,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         batch_size=batches.batch_size,
         chains=options.chains or chains,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
-        final_sweeps=sweeps
-        if options.final_sweeps is None and options.sampler == "gibbs"
-        else options.final_sweeps,
+        final_sweeps=final_sweeps,
         epochs=options.epochs or epochs,
     )
 

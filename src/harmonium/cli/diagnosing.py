@@ -32,7 +32,7 @@ from harmonium.diagnostics import (
     diagnose,
     spectrum,
 )
-from harmonium.files import write_whole
+from harmonium.files import write_json, write_whole
 from harmonium.report import Note, Picture, Table
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import DIAGNOSIS_MARK
@@ -102,10 +102,7 @@ def run(
         tables,
         list(_pictures(trained, diagnosis, spectra, some)),
     )
-    write_whole(
-        trained.run.diagnosis_path,
-        (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(),
-    )
+    write_json(trained.run.diagnosis_path, content)
     write_whole(trained.run.report_path, page.encode())
     for table in tables:
         for line in _lines(table):
@@ -144,7 +141,7 @@ def _bounds(trained: Trained) -> dict[str, tuple[float, float]]:
     A file that holds something else is none of this command's business.
     """
     try:
-        content = json.loads((trained.run.path / "likelihood.json").read_text(encoding="utf-8"))
+        content = json.loads(trained.run.likelihood_path.read_text(encoding="utf-8"))
         results = content["results"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -124,7 +124,7 @@ def _take_up(
 ) -> Begun:
     """A layer's training as its newest checkpoint has it."""
     state = build.load_checkpoint(run, train_data.values.device)
-    return Begun(options, build.make_batches(options, train_data), held_out, state)
+    return Begun(options, build.make_batches(options, train_data), train_data, held_out, state)
 
 
 def _go_on(
@@ -136,7 +136,7 @@ def _go_on(
 ) -> int:
     """Train from the layer that was begun last to the top; returns the exit code."""
     resume_it = f"harmonium resume {quote(str(network.run.path))}"
-    shown = network_figures.Shown.of(begun.batches.data, begun.held_out, layers[0].seed)
+    shown = network_figures.Shown.of(begun.data, begun.held_out, layers[0].seed)
     try:
         for number, options in enumerate(layers, start=1):
             run, is_last_begun = network.layer(number), number >= len(network.layers())
@@ -159,7 +159,7 @@ def _go_on(
         chains = begun.state.chains
         pictures = list(
             network_figures.draw(
-                network, dbn.to(begun.batches.data.values.device), chains, shown, layers[0].seed
+                network, dbn.to(begun.data.values.device), chains, shown, layers[0].seed
             )
         )
     reporter = choose_reporter(as_json)
@@ -186,7 +186,7 @@ def _next(
     """The training of a layer, begun if it was not, on the hidden units of the one below it."""
     run, below = network.layer(number), network.layer(number - 1)
     in_folder, options = options.data, dataclasses.replace(options, data=str(below.path))
-    train_data, held_out = build.hand_on(below, options, lower.batches.data, lower.held_out)
+    train_data, held_out = build.hand_on(below, options, lower.data, lower.held_out)
     if run.config_path.is_file():
         if is_last_begun:
             build.refuse_other_data(run, train_data, held_out)

@@ -270,6 +270,9 @@ class WatchingOptions:
     checkpoint_every: float = _option(
         defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"
     )
+    log_likelihood: bool = _option(
+        True, "Follow log Z, for log-likelihoods in nats.", panel="Watching"
+    )
     figures: bool = _option(True, "Draw pictures.", panel="Watching")
     tensorboard: bool | None = _option(
         None, "Write TensorBoard event files.", panel="Watching", shown="if it is installed"

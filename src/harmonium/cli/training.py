@@ -24,6 +24,7 @@ from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
+    LABELS,
     Reporter,
     choose_reporter,
     download_progress,
@@ -60,6 +61,7 @@ class Begun:
 
     options: TrainingOptions
     batches: Minibatches
+    data: Data
     held_out: Data | None
     state: TrainingState
 
@@ -69,11 +71,12 @@ class Begun:
         batches = build.make_batches(options, train_data)
         options = build.complete(options, batches)
         rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
-        return cls(options, batches, held_out, build.make_state(options, rbm, batches))
+        state = build.make_state(options, rbm, batches)
+        return cls(options, batches, train_data, held_out, state)
 
     def config(self, watching: WatchingOptions) -> dict[str, Any]:
         """Everything that defines the run."""
-        data, held_out = self.batches.data, self.held_out
+        data, held_out = self.data, self.held_out
         fingerprint, of_held_out = build.fingerprints(self.options, data, held_out)
         return {
             **surroundings(data.values.device),
@@ -144,7 +147,7 @@ def resume(
         # the rate falls to zero at the new end, and takes up where that schedule would be now
         state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
     run.drop_rows_after(state.update)
-    return go_on(run, Begun(options, batches, held_out, state), watch, as_json)
+    return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
 def load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
@@ -216,16 +219,19 @@ def go_on(
     whole: Whole | None = None,
 ) -> int:
     """Train to the end, or until somebody stops it; returns the exit code."""
-    options, batches, held_out, state = begun.options, begun.batches, begun.held_out, begun.state
+    options, batches, state = begun.options, begun.batches, begun.state
+    train_data, held_out = begun.data, begun.held_out
     assert options.epochs is not None
     resumed = run.path if whole is None else whole.path
     of_layer = {} if whole is None else {"layer": whole.layer}
     total = options.epochs * len(batches)
     late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
-    monitor = training.default_monitor(state, batches, held_out, every)
+    monitor = training.default_monitor(state, batches, held_out, every, total)
+    if not watching.log_likelihood:
+        monitor.following = None
     watch = training.Watch(monitor, every, batches, last=total)
-    image_shape = figures.picture_shape(state.rbm, batches.data.image_shape)
+    image_shape = figures.picture_shape(state.rbm, train_data.image_shape)
     began = saved = time.monotonic()
     with (
         choose_reporter(as_json, total, state.update) as reporter,
@@ -234,7 +240,7 @@ def go_on(
         ) as event_files,
         stop_requests(resumed) as stop,
     ):
-        _introduce(reporter, str(whole or run.path), state, batches.data, held_out, options.epochs)
+        _introduce(reporter, str(whole or run.path), state, train_data, held_out, options.epochs)
         if state.update == total and whole is None:
             reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
         try:
@@ -273,7 +279,7 @@ def go_on(
     checkpoint.save_model(state.model, run.model_path)
     pictures = []
     if watching.figures:
-        shown = batches.data if held_out is None else held_out
+        shown = train_data if held_out is None else held_out
         pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)
@@ -311,13 +317,14 @@ def _last_row(run: RunDirectory) -> dict[str, float]:
 
 def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
     last = _last_row(run)
-    if "pseudo_log_likelihood" in last:
-        name, key = "pseudo-log-likelihood", "pseudo_log_likelihood"
-    else:
-        name, key = "reconstruction error", "reconstruction_error"
-    if key in last:
+    key = next((key for key in LABELS if key in last), None)
+    if key is not None:
         held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
-        reporter.say(f"{name} {last[key]:.2f} on training rows{held}; trained for {seconds:.0f} s")
+        unit = " nats" if "likelihood" in key else ""
+        reporter.say(
+            f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{held}; trained for "
+            f"{seconds:.0f} s"
+        )
 
 
 def _say_what_next(

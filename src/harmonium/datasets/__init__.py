@@ -18,22 +18,25 @@ from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
+    Labelled,
     OneHot,
     Scaled,
     Standardized,
     Stochastic,
     Threshold,
 )
-from harmonium.datasets.minibatches import Minibatches
+from harmonium.datasets.minibatches import Minibatches, Rows
 
 __all__ = [
     "FORMATS",
     "AsIs",
     "Data",
     "Encoding",
+    "Labelled",
     "Minibatches",
     "OneHot",
     "Progress",
+    "Rows",
     "Scaled",
     "Standardized",
     "Stochastic",

@@ -11,9 +11,9 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from harmonium import defaults
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
+    Labelled,
     OneHot,
     Scaled,
     Standardized,
@@ -131,6 +132,11 @@ class Data:
         """Number of columns of the states, which is the number of visible states needed."""
         return self.encoding.n_columns(self.values.shape[1])
 
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values.device
+
     def to(self, device: torch.device | str) -> Data:
         """Move values, labels, targets and encoding to a device."""
         return dataclasses.replace(
@@ -160,27 +166,31 @@ class Data:
         for block in self.values.split(size):
             yield self.encoding.encode(block, stream)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of every column of the states, float64, shape (n_columns,) each.
 
         The variance is that of these rows (divided by their number). For stochastic
         binarisation the moments are those over all draws, so that no stream is needed.
+
+        Parameters
+        ----------
+        weights
+            How much each row counts, shape (n_rows,); None counts every row alike.
         """
         encoding = self.encoding
         if isinstance(encoding, Stochastic):
-            mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments()
+            mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
-        # Sums of differences to the first row: no cancellation, and exactly 0 for a constant.
-        first = encoding.encode(self.values[:1]).double()
-        sums, squares = torch.zeros_like(first[0]), torch.zeros_like(first[0])
-        for block in self.blocks():
-            difference = block.double() - first
-            sums += difference.sum(0)
-            squares += difference.square_().sum(0)
-        mean_difference = sums / len(self)
-        variance = squares / len(self) - mean_difference.square()
-        return first[0] + mean_difference, variance.clamp_min_(0.0)
+        if isinstance(encoding, Labelled):
+            mean, var = dataclasses.replace(
+                self, values=self.values[:, :-1], encoding=encoding.columns
+            ).moments(weights)
+            labels = self.values[:, -1].long()
+            counted = labels.bincount(weights, minlength=encoding.n_classes).double()
+            share = counted / counted.sum()
+            return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
+        return moments(self.blocks(), weights)
 
     def fingerprint(self) -> str:
         """SHA-256 over type, shape, values and encoding, hexadecimal: what a model learns from."""
@@ -258,6 +268,53 @@ class Data:
         return dataclasses.replace(
             self, image_shape=(height, width), encoding=picture_encoding(self.values)
         )
+
+    def join_labels(self, n_classes: int | None = None) -> Data:
+        """Rows that end with their label, one-hot: what a model of both learns from.
+
+        The states are those of a layer ``Mixed(units, Categorical(1, n_classes))``. The values are
+        copied, and are no pictures any more.
+
+        Parameters
+        ----------
+        n_classes
+            Classes in all; by default as many as the largest label needs.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels, if one is negative or beyond the classes, or if all of them
+            are the same and ``n_classes`` does not say that there are others.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"{self.name} has no labels; pass them with the values, as "
+                "Data(name, values, labels=labels)"
+            )
+        least, most = (int(bound) for bound in self.labels.aminmax())
+        if least < 0:
+            raise ValueError(
+                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
+                f"{least}); number the classes from 0"
+            )
+        if n_classes is None:
+            if least == most:
+                raise ValueError(
+                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
+                    "takes rows of two or more"
+                )
+            n_classes = most + 1
+        if most >= n_classes:
+            raise ValueError(
+                f"labels of {self.name} go up to {most}, but n_classes is {n_classes}; pass "
+                f"{most + 1} or more"
+            )
+        values = self.values
+        if values.dtype == torch.uint8 and most > 255:
+            values = values.to(torch.float32)
+        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        encoding = Labelled(self.encoding, n_classes)
+        return dataclasses.replace(self, values=values, encoding=encoding, image_shape=None)
 
     # Parts
 
@@ -370,3 +427,33 @@ class Data:
 def picture_encoding(values: Tensor) -> Encoding:
     """Choose what pictures start with: grey values in bytes are scaled, all others left."""
     return Scaled(0.0, 255.0) if values.dtype == torch.uint8 and values.max() > 1 else AsIs()
+
+
+def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the columns of rows that come in blocks, float64.
+
+    Parameters
+    ----------
+    blocks
+        Tables of rows, at least one row in all.
+    weights
+        How much each row counts, shape (n_rows,); the variance is divided by their sum. None
+        counts every row alike.
+    """
+    following = iter(blocks)
+    beginning = next(following)
+    # Sums of differences to the first row: no cancellation, and exactly 0 for a constant.
+    first = beginning[0].double()
+    sums, squares = torch.zeros_like(first), torch.zeros_like(first)
+    n_rows, total = 0, 0.0
+    for block in chain([beginning], following):
+        difference = block.double() - first
+        share = None if weights is None else weights[n_rows : n_rows + len(block)].to(first)
+        n_rows += len(block)
+        total = n_rows if share is None else total + share.sum().item()
+        sums += difference.sum(0) if share is None else share @ difference
+        difference.square_()
+        squares += difference.sum(0) if share is None else share @ difference
+    mean_difference = sums / total
+    variance = squares / total - mean_difference.square()
+    return first + mean_difference, variance.clamp_min_(0.0)

@@ -51,7 +51,7 @@ class Encoding(ABC):
         """Move the encoding's own tensors, if it has any, to a device."""
         return type(self)(
             **{
-                name: value.to(device) if isinstance(value, Tensor) else value
+                name: value.to(device) if isinstance(value, Tensor | Encoding) else value
                 for name, value in _fields(self).items()
             }
         )
@@ -59,16 +59,21 @@ class Encoding(ABC):
     @final
     def to_config(self) -> dict[str, Any]:
         """Describe the encoding by what JSON can hold; `from_config` reads it back exactly."""
-        return {"kind": type(self).__name__} | {
-            name: value.tolist() if isinstance(value, Tensor) else value
-            for name, value in _fields(self).items()
-        }
+        config: dict[str, Any] = {"kind": type(self).__name__}
+        for name, value in _fields(self).items():
+            if isinstance(value, Encoding):
+                value = value.to_config()
+            config[name] = value.tolist() if isinstance(value, Tensor) else value
+        return config
 
     @staticmethod
     def from_config(config: dict[str, Any]) -> Encoding:
         """Make the encoding that `to_config` described."""
         kinds = {kind.__name__: kind for kind in Encoding.__subclasses__()}
-        arguments = dict(config)
+        arguments = {
+            name: Encoding.from_config(value) if isinstance(value, dict) else value
+            for name, value in config.items()
+        }
         kind = arguments.pop("kind", None)
         if kind not in kinds:
             raise ValueError(f"there is no encoding {kind!r}; the encodings are {', '.join(kinds)}")
@@ -330,6 +335,46 @@ class OneHot(Encoding):
                 f"the integers from 0 to {self.n_categories - 1}; pass such values, or a fitting "
                 "n_categories"
             )
+
+
+@final
+@dataclass(frozen=True)
+class Labelled(Encoding):
+    """The last value of a row is its class, which becomes one-hot; another encoding has the rest.
+
+    So a row of states is that of a layer ``Mixed(units, Categorical(1, n_classes))``.
+    """
+
+    columns: Encoding
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        if self.n_classes < 2:
+            raise ValueError(f"n_classes is {self.n_classes}; pass 2 or more")
+        if isinstance(self.columns, Labelled):
+            raise ValueError("the rest of a row has a class already; pass its own encoding")
+
+    def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
+        """Encode all values but the last, and set one state of the class."""
+        states = self.columns.encode(values[:, :-1], stream)
+        return torch.cat([states, OneHot(self.n_classes).encode(values[:, -1:])], 1)
+
+    def decode(self, states: Tensor) -> Tensor:
+        """Return the values and the most probable class, float32."""
+        columns, classes = states[..., : -self.n_classes], states[..., -self.n_classes :]
+        label = OneHot(self.n_classes).decode(classes)
+        return torch.cat([self.columns.decode(columns).to(states.dtype), label.to(states)], -1)
+
+    def n_columns(self, n: int) -> int:
+        """Those of the other encoding and one for each class."""
+        return self.columns.n_columns(n - 1) + self.n_classes
+
+    def check(self, values: Tensor) -> None:
+        """Refuse a last value that is no class, and what the other encoding refuses."""
+        if values.shape[1] < 2:
+            raise ValueError("the data have one column; pass values and, behind them, the class")
+        self.columns.check(values[:, :-1])
+        OneHot(self.n_classes).check(values[:, -1:])
 
 
 def _integral(values: Tensor) -> bool:

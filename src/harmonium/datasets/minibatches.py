@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
-from harmonium.datasets.data import Data
 from harmonium.rng import Purpose, Stream
+
+
+class Rows(Protocol):
+    """Rows that become states where they are asked for, as `Data` are."""
+
+    @property
+    def name(self) -> str:
+        """What messages call them."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where states come, and row numbers have to be."""
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the states."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
+        """States of some rows, shape (len(index), n_columns), new memory."""
+
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, float64; rows count by weight."""
 
 
 class Minibatches:
@@ -22,21 +48,40 @@ class Minibatches:
         The training rows.
     batch_size
         Rows a batch; the last of an epoch may be shorter.
+    weights
+        How much each row counts, shape (n_rows,), all above zero: a row of weight 2 as much as two
+        rows of weight 1. Every row still comes once an epoch, and only ratios matter, because a
+        mean row counts once. None counts every row alike.
 
     Raises
     ------
     ValueError
-        If a batch would be empty or larger than the data.
+        If a batch would be empty or larger than the data, or weights are not one a row, or not
+        all above zero and finite.
     """
 
-    def __init__(self, data: Data, batch_size: int = defaults.BATCH_SIZE) -> None:
+    def __init__(
+        self,
+        data: Rows,
+        batch_size: int = defaults.BATCH_SIZE,
+        weights: Tensor | None = None,
+    ) -> None:
         if not 1 <= batch_size <= len(data):
             raise ValueError(
                 f"batch_size is {batch_size}, but {data.name} has {len(data)} training rows; "
                 f"pass 1 to {len(data)}"
             )
+        if weights is not None:
+            weights = weights.detach().to(data.device, torch.float64)
+            if weights.shape != (len(data),) or not ((weights > 0) & weights.isfinite()).all():
+                raise ValueError(
+                    f"weights have shape {tuple(weights.shape)}, or are not all above 0 and "
+                    f"finite; pass shape ({len(data)},), and leave rows without weight out"
+                )
+            weights = weights / weights.mean()
         self.data = data
         self.batch_size = batch_size
+        self._weights = weights
         self._order: tuple[int, int, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -60,6 +105,14 @@ class Minibatches:
         rows = self.rows(update, seed)
         return self._states(rows, update, seed), values.index_select(0, rows)
 
+    def weights(self, update: int, seed: int) -> Tensor | None:
+        """How much each row of that batch counts, float64, shape (rows,); None where all alike."""
+        return None if self._weights is None else self._weights[self.rows(update, seed)]
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column, float64, in which rows count by their weight."""
+        return self.data.moments(self._weights)
+
     def rows(self, update: int, seed: int) -> Tensor:
         """The numbers of the rows that update number ``update`` learns from, int64."""
         epoch, number = divmod(update, len(self))
@@ -75,5 +128,5 @@ class Minibatches:
             order = kernels.permutation(
                 len(self.data), Stream(seed, Purpose.SHUFFLE, position=epoch)
             )
-            self._order = (epoch, seed, order.to(self.data.values.device))
+            self._order = (epoch, seed, order.to(self.data.device))
         return self._order[2]

@@ -5,11 +5,11 @@ A `DBN` is trained layer by layer and dreams. A network makes something else of 
 all three.
 """
 
-from harmonium.deep import finetuning
+from harmonium.deep import classification_rbm, finetuning
 from harmonium.deep.autoencoder import Autoencoder
+from harmonium.deep.bound import VariationalBound, variational_bound
 from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import (
-    beside_labels,
     check_labels,
     drawn_features,
     features,
@@ -40,9 +40,10 @@ __all__ = [
     "Patience",
     "PretrainingState",
     "Regressor",
-    "beside_labels",
+    "VariationalBound",
     "check_labels",
     "check_stack",
+    "classification_rbm",
     "drawn_features",
     "dumps_finetuning",
     "features",
@@ -57,5 +58,6 @@ __all__ = [
     "save_finetuning",
     "save_network",
     "save_pretraining",
+    "variational_bound",
     "without_labels",
 ]

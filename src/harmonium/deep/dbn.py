@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harmonium.classification import class_log_probabilities
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sample
@@ -183,11 +185,12 @@ class DBN(nn.Module):
         for rbm in self.recognition[: n - (labelled and n == len(self))]:
             v = rbm.mean_h_from_v(v)
         if labelled and n == len(self):
-            p, mean = self._log_p_of_classes(v).exp(), self.top.hidden.mean
-            h = torch.zeros_like(v[..., :1])
-            for k, inputs in enumerate(self._inputs_by_class(v)):
-                h = h + p[..., k, None] * mean(inputs)
-            return h
+            p = self._log_p_of_classes(v).exp()
+            by_class = (
+                p[..., k, None] * self.top.mean_h_from_v(self._with_class(v, k))
+                for k in range(p.shape[-1])
+            )
+            return functools.reduce(torch.add, by_class)
         return v
 
     def sample_up(self, v: Tensor, stream: Stream, n_layers: int | None = None) -> Tensor:
@@ -212,8 +215,7 @@ class DBN(nn.Module):
     def class_log_probabilities(self, v: Tensor) -> Tensor:
         """Log-probability of each class given the mean features of rows, nats.
 
-        Exact in the top RBM: its hidden units are summed out (Larochelle and Bengio, 2008,
-        equation 2).
+        Exact in the top RBM (`harmonium.classification.class_log_probabilities`).
 
         Parameters
         ----------
@@ -236,6 +238,21 @@ class DBN(nn.Module):
     def classify(self, v: Tensor) -> Tensor:
         """The most probable class of each row, int64, shape (...); else as its probabilities."""
         return self.class_log_probabilities(v).argmax(-1)
+
+    def free_energy_below_top(self, h: Tensor) -> Tensor:
+        """Minus the log of what the top RBM gives to states that it sees, nats, without log Z.
+
+        Its hidden units are summed out, and its label units are, too.
+
+        Parameters
+        ----------
+        h
+            Shape (..., n_features).
+        """
+        if self.n_classes is None:
+            return self.top.free_energy(h)
+        # of all classes together, from one of them and its share
+        return self.top.free_energy(self._with_class(h, 0)) + self._log_p_of_classes(h)[..., 0]
 
     def clamp_classes(self, classes: Tensor) -> Clamp:
         """What holds the label units of chains: dreams of chosen classes.
@@ -354,17 +371,16 @@ class DBN(nn.Module):
             )
         return self.n_classes
 
-    def _inputs_by_class(self, features: Tensor) -> Iterator[Tensor]:
-        """What the top hidden units receive with each class, shape (..., n_hidden)."""
-        of_features, of_classes = self.top.weights.tensor_split([self.n_features])
-        inputs = features @ of_features
-        return (inputs + of_class for of_class in of_classes)
+    def _with_class(self, features: Tensor, k: int) -> Tensor:
+        """States below the top RBM whose label units show class k."""
+        assert self.n_classes is not None
+        labels = features.new_zeros(*features.shape[:-1], self.n_classes)
+        labels[..., k] = 1
+        return torch.cat((features, labels), -1)
 
     def _log_p_of_classes(self, features: Tensor) -> Tensor:
-        cgf = self.top.hidden.cgf
-        scores = [cgf(inputs).sum(-1) for inputs in self._inputs_by_class(features)]
-        bias = self.top.visible.bias[self.n_features :]
-        return (torch.stack(scores, -1) + bias).log_softmax(-1)
+        rows = features.reshape(-1, self.n_features)
+        return class_log_probabilities(self.top, rows).reshape(*features.shape[:-1], -1)
 
     def _count(self, n_layers: int | None) -> int:
         if n_layers is None:

@@ -70,35 +70,6 @@ def features(rbm: RBM, data: Data) -> Data:
     return (mean_features if _drawing(rbm.hidden) is None else drawn_features)(rbm, data)
 
 
-def beside_labels(data: Data, n_classes: int) -> Data:
-    """Features with the labels of the rows in one-hot columns behind them, for a top RBM.
-
-    Parameters
-    ----------
-    data
-        Features, as `features` makes them, with labels.
-    n_classes
-        Classes.
-
-    Raises
-    ------
-    ValueError
-        If there are no labels or others than 0 ... n_classes - 1, or if the features are drawn
-        spins, between whose states 0 does not lie.
-    """
-    labels = check_labels(data, n_classes)
-    if isinstance(data.encoding, Stochastic) and data.encoding.low_state:
-        raise ValueError(
-            f"{data.name} are spins that are drawn, and labels beside them are 0 or 1; take "
-            "mean_features, or binary hidden units"
-        )
-    n_features = data.values.shape[1]
-    values = data.values.new_zeros(len(data), n_features + n_classes)
-    values[:, :n_features] = data.values
-    values[:, n_features:].scatter_(1, labels.unsqueeze(1), 1)
-    return dataclasses.replace(data, values=values)
-
-
 def check_labels(data: Data, n_classes: int) -> Tensor:
     """The labels of rows that belong to one of so many classes each.
 

@@ -291,6 +291,7 @@ def update(
     v: Tensor,
     targets: Tensor | None = None,
     batch_size: int | None = None,
+    weights: Tensor | None = None,
 ) -> None:
     """Learn from one minibatch.
 
@@ -305,6 +306,9 @@ def update(
     batch_size
         Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
         has the same weight; None takes this batch for a full one.
+    weights
+        How much each row counts, shape (rows,): one of weight 2 as much as two rows. None counts
+        every row once.
 
     Raises
     ------
@@ -317,8 +321,12 @@ def update(
     state.optimizer.zero_grad()
     with torch.enable_grad():
         inputs = network.inputs(v, state.dropout.draws(state.stream))
-        loss = network.losses(inputs, v if targets is None else targets).sum()
-        (loss / (batch_size or len(v))).backward()
+        losses = network.losses(inputs, v if targets is None else targets)
+        if weights is not None:
+            weights = weights.to(losses)
+            losses = weights * losses
+        loss = losses.sum()
+        (loss / (batch_size or (len(v) if weights is None else weights.sum()))).backward()
     if state.check is None and loss.is_cuda:
         state.check = GradientCheck(p for p in network.parameters() if p.requires_grad)
     if state.check is None:
@@ -388,15 +396,18 @@ def updates(state: FinetuningState, batches: Minibatches, epochs: int) -> Iterat
     ValueError
         Before the first update, for rows or targets that the network cannot learn from.
     """
-    state.network.check(batches.data)
-    targets = state.network.targets(batches.data)
+    data = batches.data
+    assert isinstance(data, Data), "fine-tuning learns from Data"
+    state.network.check(data)
+    targets = state.network.targets(data)
     while state.update < epochs * len(batches) and not state.is_over:
         number = state.update
+        weights = batches.weights(number, state.seed)
         if targets is None:
-            update(state, batches.batch(number, state.seed), None, batches.batch_size)
+            v, wanted = batches.batch(number, state.seed), None
         else:
             v, wanted = batches.batch_with(targets, number, state.seed)
-            update(state, v, wanted, batches.batch_size)
+        update(state, v, wanted, batches.batch_size, weights)
         if state.update % len(batches) == 0:
             settle(state)
         yield state.update

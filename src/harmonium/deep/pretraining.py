@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.dbn import DBN
-from harmonium.deep.features import beside_labels, check_labels, features
+from harmonium.deep.features import check_labels, features
 from harmonium.gradient import Gradient, Penalties
 from harmonium.rbm import RBM
 from harmonium.sampling import Sampler
@@ -181,8 +181,8 @@ class PretrainingState:
                 data = options.features(rbm, data)
                 held_out = None if held_out is None else options.features(rbm, held_out)
             if self.dbn.n_classes is not None and self.layer == len(self.dbn) - 1:
-                data = beside_labels(data, self.dbn.n_classes)
-                held_out = None if held_out is None else beside_labels(held_out, self.dbn.n_classes)
+                data = data.join_labels(self.dbn.n_classes)
+                held_out = None if held_out is None else held_out.join_labels(self.dbn.n_classes)
             self._features = (self.layer, data, held_out)
         _, data, held_out = self._features
         return data, held_out
@@ -192,7 +192,7 @@ class PretrainingState:
         if self.training is None:
             rbm, options = self.dbn.stack[self.layer], self.options[self.layer]
             seed = seed_of_layer(self.seed, self.layer)
-            rbm.init_from_data_(batches.data, seed, options.weight_std)
+            rbm.init_from_data_(batches, seed, options.weight_std)
             self.n_batches = len(batches)
             self.training = options.begin(rbm, seed, self.n_batches)
         return self.training
@@ -238,7 +238,10 @@ def seed_of_layer(seed: int, layer: int) -> int:
 
 
 def updates(
-    state: PretrainingState, data: Data, held_out: Data | None = None
+    state: PretrainingState,
+    data: Data,
+    held_out: Data | None = None,
+    weights: Tensor | None = None,
 ) -> Iterator[TrainingState]:
     """Train the layers, one after the other, and yield the layer's state after every update.
 
@@ -252,6 +255,8 @@ def updates(
         What the first layer learns from.
     held_out
         Rows whose features are made, too (`PretrainingState.data`).
+    weights
+        How much each row counts, shape (n_rows,), as for `Minibatches`.
 
     Raises
     ------
@@ -262,7 +267,7 @@ def updates(
     while not state.is_finished:
         rows, _ = state.data(data, held_out)
         options = state.options[state.layer]
-        batches = Minibatches(rows, options.batch_size)
+        batches = Minibatches(rows, options.batch_size, weights)
         layer = state.begin_layer(batches)
         for _ in training.updates(layer, batches, options.epochs):
             yield layer
@@ -274,6 +279,7 @@ def run(
     data: Data,
     every: int | None = None,
     held_out: Data | None = None,
+    weights: Tensor | None = None,
 ) -> Iterator[Row]:
     """Train the layers, one after the other, and yield a row of numbers every so many updates.
 
@@ -287,6 +293,8 @@ def run(
         Updates from one row to the next; by default whole epochs, as in `training.run`.
     held_out
         Rows to look at beside the training rows, in every layer.
+    weights
+        How much each training row counts, shape (n_rows,), as for `Minibatches`.
 
     Yields
     ------
@@ -302,7 +310,7 @@ def run(
     while not state.is_finished:
         rows, watched = state.data(data, held_out)
         options = state.options[state.layer]
-        batches = Minibatches(rows, options.batch_size)
+        batches = Minibatches(rows, options.batch_size, weights)
         layer = state.begin_layer(batches)
         for row in training.run(layer, batches, options.epochs, every, watched):
             yield {"layer": state.layer + 1, **row}

@@ -59,6 +59,7 @@ class Mixed(Units):
             groups.append((slice(start, start + part.n_columns), part))
             start += part.n_columns
         self._groups = tuple(groups)
+        self._widths = [part.n_columns for part in units]
 
     def __repr__(self) -> str:
         return f"Mixed({', '.join(repr(part) for _, part in self._groups)})"
@@ -107,8 +108,8 @@ class Mixed(Units):
 
     @without_autograd
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
-        for columns, part, own in self._parts(inputs):
-            inputs[:, columns] = part.sample_(own, stream)
+        for part, received, own in self._parts(inputs):
+            received.copy_(part.sample_(own, stream))
         return inputs
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
@@ -121,8 +122,8 @@ class Mixed(Units):
     def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
         means: list[Tensor] = []
         statistics: dict[str, Tensor] = {}
-        for place, (_, part, received) in enumerate(self._parts(inputs)):
-            own = part.mean_statistics(received)
+        for place, (part, _, with_bias) in enumerate(self._parts(inputs)):
+            own = part.mean_statistics(with_bias)
             means.append(own["bias"])
             statistics |= {f"{place}.{name}": own[name] for name in own if name != "bias"}
         return {"bias": torch.cat(means, -1), **statistics}
@@ -145,15 +146,16 @@ class Mixed(Units):
         parts = [{"type": type(part).__name__, **part.config()} for _, part in self._groups]
         return {"units": parts}
 
-    def _parts(self, inputs: Tensor) -> Iterator[tuple[slice, Units, Tensor]]:
-        """Columns, units, and what they receive with their bias in it, in memory of its own."""
+    def _parts(self, inputs: Tensor) -> Iterator[tuple[Units, Tensor, Tensor]]:
+        """Units, a view of what they receive, and the same plus their bias, in new memory."""
         if inputs.shape[-1] != self.n_columns:
             raise ValueError(
                 f"inputs have {inputs.shape[-1]} columns, but these units have {self.n_columns}; "
                 "pass one for each column"
             )
-        for columns, part in self._groups:
-            yield columns, part, inputs[..., columns] + self.bias[columns]
+        views = zip(inputs.split(self._widths, -1), self.bias.split(self._widths), strict=True)
+        for (_, part), (received, bias) in zip(self._groups, views, strict=True):
+            yield part, received, received + bias
 
     def _side_by_side(self, method: Callable[[Units, Tensor], Tensor], inputs: Tensor) -> Tensor:
-        return torch.cat([method(part, own) for _, part, own in self._parts(inputs)], -1)
+        return torch.cat([method(part, own) for part, _, own in self._parts(inputs)], -1)

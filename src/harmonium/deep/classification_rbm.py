@@ -1,0 +1,279 @@
+"""Training classification RBMs: by held-out error, stopped early, with the best model kept.
+
+The model is an RBM over rows and their classes (`harmonium.classification`), trained by the one
+loop of `harmonium.training` with a `HybridGradient`, or with any other gradient generatively.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harmonium import checkpoint, defaults, kernels, training
+from harmonium.classification import class_columns, class_log_probabilities
+from harmonium.datasets import Data, Labelled, Minibatches
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState
+from harmonium.training import Row, TrainingState
+
+_BLOCK = 1000
+
+# What a checkpoint keeps of early stopping, beside the patience and the model.
+_NUMBERS = ("error", "log_loss", "epoch", "last_epoch")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well a model tells the classes of rows.
+
+    Attributes
+    ----------
+    error
+        Share of rows whose most probable class is another.
+    log_loss
+        Mean of minus log p(class | x), nats a row.
+    n_rows
+        Rows that were judged.
+    """
+
+    error: float
+    log_loss: float
+    n_rows: int
+
+    @property
+    def std_error(self) -> float:
+        """Standard error of ``error``, from the number of rows."""
+        return math.sqrt(self.error * (1 - self.error) / self.n_rows)
+
+
+@torch.no_grad()
+def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
+    """Classify rows whose classes are known, in bounded memory.
+
+    Parameters
+    ----------
+    rbm
+        With visible units ``Mixed(x_units, Categorical(1, n_classes))``.
+    data
+        Rows that end with their label (`Data.join_labels`).
+    seed
+        Of encodings that draw; the others leave it alone.
+
+    Raises
+    ------
+    ValueError
+        If the model has no class, or the rows are not of its width.
+    """
+    columns = class_columns(rbm)
+    _check_labelled(data, rbm)
+    stream = Stream(seed, Purpose.ENCODE, rank=1)
+    wrong, loss = 0, 0.0
+    for rows in data.blocks(_BLOCK, stream):
+        v = rows.to(rbm.weights)
+        label = v[:, columns].argmax(1, keepdim=True)
+        log_p = class_log_probabilities(rbm, v[:, : columns.start])
+        wrong += int((log_p.argmax(1, keepdim=True) != label).sum())
+        loss -= float(log_p.gather(1, label).sum(dtype=torch.float64))
+    return Judgement(wrong / len(data), loss / len(data), len(data))
+
+
+class ErrorMonitor:
+    """Looks at a classifier on held-out rows, and on as many rows of the training data.
+
+    Parameters
+    ----------
+    train, held_out
+        Rows that end with their label (`Data.join_labels`).
+    seed
+        Of encodings that draw.
+
+    Raises
+    ------
+    ValueError
+        If either has no label columns, or they are of different widths.
+    """
+
+    def __init__(self, train: Data, held_out: Data, seed: int = defaults.SEED) -> None:
+        for data in (train, held_out):
+            _check_labelled(data)
+        if held_out.n_columns != train.n_columns:
+            raise ValueError(
+                f"{held_out.name} has {held_out.n_columns} columns, but the training data "
+                f"{train.name} have {train.n_columns}; pass held-out rows of the same columns "
+                "and classes"
+            )
+        self._held_out, self._seed = held_out, seed
+        order = kernels.permutation(len(train), Stream(seed, Purpose.MONITOR))
+        chosen = order[: len(held_out)].to(train.values.device)
+        self._train = dataclasses.replace(train, values=train.values[chosen], labels=None, parts={})
+
+    def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
+        """``error`` and ``log_loss`` (nats a row), each also as ``held_out_...``."""
+        row: Row = {}
+        for prefix, data in (("", self._train), ("held_out_", self._held_out)):
+            found = judge(rbm, data, self._seed)
+            row |= {f"{prefix}error": found.error, f"{prefix}log_loss": found.log_loss}
+        return row
+
+
+@dataclass
+class EarlyStopping:
+    """Keeps the best model by held-out error, and says when it has not been beaten for long.
+
+    Where errors are equal, which happens with few held-out rows, the lower log loss is better.
+
+    Parameters
+    ----------
+    patience
+        Epochs without a better model after which training ends.
+
+    Attributes
+    ----------
+    model
+        A copy of the best model so far; None before the first look.
+    error, log_loss
+        Held-out, of that model.
+    epoch
+        Epochs it had seen.
+    last_epoch
+        Epochs that the newest model had seen.
+    """
+
+    patience: float
+    error: float = math.inf
+    log_loss: float = math.inf
+    epoch: float = 0.0
+    last_epoch: float = 0.0
+    model: RBM | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a patience that would end training before it began."""
+        if not self.patience > 0:
+            raise ValueError(f"patience is {self.patience}; pass a positive number of epochs")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether training should end."""
+        return self.last_epoch - self.epoch >= self.patience
+
+    def look(self, model: RBM, row: Row) -> None:
+        """Take note of a model and of its row of numbers, ``held_out_error`` among them."""
+        self.last_epoch = row["epoch"]
+        if (row["held_out_error"], row["held_out_log_loss"]) < (self.error, self.log_loss):
+            self.error, self.log_loss = row["held_out_error"], row["held_out_log_loss"]
+            self.epoch = row["epoch"]
+            self.model = copy.deepcopy(model)
+
+
+def train(
+    state: TrainingState,
+    batches: Minibatches,
+    epochs: int,
+    held_out: Data,
+    stopping: EarlyStopping,
+) -> Iterator[Row]:
+    """Train a classifier, and yield a row of numbers an epoch, until patience is at an end.
+
+    `training.run` with `ErrorMonitor` and `EarlyStopping`, whose ``model`` is the one to keep.
+
+    Parameters
+    ----------
+    state
+        Trained in place; one that has seen some epochs goes on from there.
+    batches
+        Rows that end with their label (`Data.join_labels`).
+    epochs
+        Most epochs in all, those that ``state`` has seen included.
+    held_out
+        Rows to judge by, which end with their label too.
+    stopping
+        Also goes on from where it was.
+
+    Raises
+    ------
+    ValueError
+        If the model has no class, if rows have no label columns or do not fit the model, or if
+        all training rows are of one class.
+    """
+    class_columns(state.rbm)
+    data = batches.data
+    assert isinstance(data, Data), "labels are kept in Data"
+    _check_labelled(data, state.rbm)
+    labels = data.values[:, -1]
+    if bool((labels == labels[0]).all()):
+        raise ValueError(
+            f"all {len(labels)} rows of {data.name} are of class {int(labels[0])}; to tell "
+            "classes apart takes rows of two or more"
+        )
+    monitor = ErrorMonitor(data, held_out, state.seed)
+    return _train(state, batches, epochs, monitor, stopping)
+
+
+def _train(
+    state: TrainingState,
+    batches: Minibatches,
+    epochs: int,
+    monitor: ErrorMonitor,
+    stopping: EarlyStopping,
+) -> Iterator[Row]:
+    """The part of `train` that waits to be asked for rows."""
+    if stopping.is_over and state.update:
+        return
+    for row in training.run(state, batches, epochs, every=len(batches), monitor=monitor):
+        stopping.look(state.model, row)
+        yield row
+        if stopping.is_over:
+            return
+
+
+def save(state: TrainingState, stopping: EarlyStopping, path: str | Path) -> None:
+    """Write a checkpoint with the best model, from which `load` and `train` go on bit for bit."""
+    numbers = {name: getattr(stopping, name) for name in _NUMBERS if stopping.model is not None}
+    models = {} if stopping.model is None else {"best": stopping.model}
+    extra = {"early_stopping": {"patience": stopping.patience, **numbers}}
+    checkpoint.save(state, path, extra, models)
+
+
+def load(
+    path: str | Path, *, device: torch.device | str = "cpu"
+) -> tuple[TrainingState, EarlyStopping]:
+    """Read what `save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is no checkpoint that `save` wrote.
+    """
+    state = checkpoint.load(path, device=device)
+    extra = checkpoint.read_extra(path)
+    if "early_stopping" not in extra:
+        raise ValueError(
+            f"{path} is a checkpoint of another training; load it with checkpoint.load"
+        )
+    best = checkpoint.read_models(path, device=device).get("best")
+    return state, EarlyStopping(**extra["early_stopping"], model=best)
+
+
+def _check_labelled(data: Data, rbm: RBM | None = None) -> None:
+    """Refuse rows without a label, and rows that do not fit a model."""
+    if not isinstance(data.encoding, Labelled):
+        raise ValueError(
+            f"the rows of {data.name} do not end with their label; pass data.join_labels()"
+        )
+    if rbm is None:
+        return
+    columns = class_columns(rbm)
+    n_classes = columns.stop - columns.start
+    if data.encoding.n_classes != n_classes:
+        raise ValueError(
+            f"{data.name} has {data.encoding.n_classes} classes, but this RBM has {n_classes}; "
+            f"pass data.join_labels(n_classes={n_classes})"
+        )
+    rbm.visible.check_width(torch.empty(0, data.n_columns), "visible")

@@ -1,0 +1,302 @@
+"""`AutoencoderTransformer`: codes of a deep autoencoder."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.datasets import Data
+from harmonium.deep import DBN, Autoencoder, Network
+from harmonium.estimators.base import (
+    check_choice,
+    check_hidden,
+    seed_of,
+    weighted_mean,
+    weights_of,
+    with_weight,
+)
+from harmonium.estimators.finetuned import FinetunedEstimator
+from harmonium.gradient import Gradient, Penalties
+from harmonium.sampling import Sampler
+
+
+class AutoencoderTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    FinetunedEstimator,
+):
+    """A deep autoencoder as a transformer: a stack of RBMs, unrolled and fine-tuned.
+
+    The stack is pretrained greedily, copied into an encoder and a decoder, and these are fine-tuned
+    on reconstruction (Hinton and Salakhutdinov, 2006).
+
+    Parameters
+    ----------
+    layers : sequence of int, default=(256, 64, 2)
+        Hidden units of each layer, from the features to the codes.
+    codes : {"linear", "binary"}, default="linear"
+        What the codes are: any numbers, of Gaussian units, or probabilities, of binary ones.
+    visible, scale, pretraining_batch_size, n_chains, sampler, gradient, penalties, features, \
+weight_std
+        As of `DBNTransformer`.
+    pretraining_rate : float, None or sequence, default=None
+        Learning rate; None is 0.1, 0.01 above Gaussian features, and 0.001 below linear codes.
+    pretraining_epochs : int or sequence of int, default=10
+        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
+    epochs, batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
+patience, validation_fraction
+        Of fine-tuning, as of `DBNClassifier`.
+    learning_rate : float, default=0.01
+        Of fine-tuning. The loss is a sum over features, so that many of them need a small one.
+    random_state, verbose, device, dtype
+        As of `DBNClassifier`.
+
+    Attributes
+    ----------
+    model_ : harmonium.deep.DBN
+        The stack as pretraining left it: of its weights the network has copies.
+    network_ : harmonium.deep.Autoencoder
+        Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are text.
+
+    Notes
+    -----
+    `score_samples` is minus the loss of fine-tuning: the cross-entropy of the reconstruction in
+    nats for binary features, else its squared error summed over standardised features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import AutoencoderTransformer
+    >>> X = np.random.RandomState(0).randint(2, size=(40, 6))
+    >>> AutoencoderTransformer(layers=(8, 2), random_state=0).fit(X).transform(X).shape
+    (40, 2)
+    """
+
+    network_: Autoencoder
+
+    def __init__(
+        self,
+        layers: Any = (256, 64, 2),
+        *,
+        codes: str = "linear",
+        visible: str = "binary",
+        scale: bool = False,
+        pretraining_epochs: Any = 10,
+        pretraining_rate: Any = None,
+        pretraining_batch_size: Any = 10,
+        n_chains: Any = "batch_size",
+        sampler: Sampler | None = None,
+        gradient: Gradient | None = None,
+        penalties: Penalties | None = None,
+        features: str = "drawn",
+        weight_std: float = defaults.WEIGHT_STD,
+        epochs: int = 30,
+        learning_rate: float = 0.01,
+        batch_size: int = 20,
+        momentum: float = defaults.MOMENTUM,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        dropout_features: float = 0.0,
+        max_norm: float | None = None,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        verbose: int = 0,
+        device: str | torch.device = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(
+            layers,
+            visible=visible,
+            scale=scale,
+            pretraining_epochs=pretraining_epochs,
+            pretraining_rate=pretraining_rate,
+            pretraining_batch_size=pretraining_batch_size,
+            n_chains=n_chains,
+            sampler=sampler,
+            gradient=gradient,
+            penalties=penalties,
+            features=features,
+            weight_std=weight_std,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            momentum=momentum,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            dropout=dropout,
+            dropout_features=dropout_features,
+            max_norm=max_norm,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            dtype=dtype,
+        )
+        self.codes = codes
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from X anew: pretraining, then fine-tuning on reconstruction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse rows become dense ones of bytes or float32.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
+            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X = self._checked_X(X, reset=True)
+        self._check_codes()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        data = self._data(X, scaling, self._checked_device())
+        dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
+        self._keep(dbn, network, state, scaling)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of fine-tuning, from all rows as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
+        call begins with random weights, unless the estimator is fitted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch. The first one scales the features, unless the estimator is fitted.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "network_")
+        X = self._checked_X(X, reset=begins)
+        self._check_codes()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        scaling = self._make_scaling(X, weights) if begins else self._scaling
+        self._check_features(X, scaling)
+        if begins:
+            data = self._data(X[:1], scaling, self._checked_device())
+            self._begin_untrained(data, scaling, None)
+        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
+        self._update(v, None, weights)
+        return self
+
+    def _check_codes(self) -> None:
+        self._check_parameters()
+        check_choice(self, "codes", ("linear", "binary"))
+        if not self._widths():
+            raise ValueError("layers is empty; pass numbers of hidden units, such as (100, 2)")
+
+    def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
+        assert dbn is not None
+        return Autoencoder(dbn.stack)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.network_.encoder[-1].units.n)
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Codes of rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, layers[-1])
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self.network_.encode, self._n_features_out, X)
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Features of codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, layers[-1])
+            Codes.
+
+        Returns
+        -------
+        v : ndarray of shape (n_samples, n_features)
+            Float64 where X is, else float32.
+        """
+        check_is_fitted(self)
+        X = check_hidden(X, self._n_features_out)
+        return self._by_block(
+            self._rows(X, None),
+            lambda codes: self._values(self.network_.decode(codes)),
+            self.n_features_in_,
+            X,
+        )
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Minus the loss of each row's reconstruction; the higher, the better.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        network = self.network_
+        return self._by_block(rows, lambda v: -network.losses(network.inputs(v), v), None, X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+
+        Returns
+        -------
+        score : float
+            What grid searches make as large as they can.
+        """
+        return weighted_mean(self.score_samples(X), sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,280 @@
+"""What all estimators share: checked input, seeds, devices, and pickles that travel."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor
+
+from harmonium.deep import FinetuningState, finetuning
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.training import TrainingState, settle
+
+# Bytes and booleans stay as small as they are, everything else becomes floating point.
+_KEPT_DTYPES = (np.float32, np.float64, np.uint8, np.bool_)
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
+    """An estimator that holds PyTorch models and speaks NumPy.
+
+    Attributes named in ``_HELD`` hold tensors. A pickle has them on the CPU, and whoever loads it
+    gets them on ``device`` if there is one, else on the CPU.
+    """
+
+    _HELD: tuple[str, ...] = ("model_", "_training")
+
+    device: str | torch.device
+    dtype: Any
+    random_state: Any
+
+    _scaling: Scaling | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, with models and training as bytes that any machine can read."""
+        state = dict(super().__getstate__())
+        held = {name: state.pop(name) for name in self._HELD if name in state}
+        if "_training" in held:
+            held["_training"] = _portable(held["_training"])
+        content = io.BytesIO()
+        torch.save(held, content)
+        return state | {"_held": content.getvalue()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What `__getstate__` gave."""
+        state = dict(state)
+        content = state.pop("_held")
+        super().__setstate__(state)
+        device = torch.device(self.device)
+        here = device if device.type != "cuda" or torch.cuda.is_available() else "cpu"
+        # part of a pickle, which has been trusted already
+        held = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
+        self.__dict__.update(held)
+
+    # What estimators differ in
+
+    @abstractmethod
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        """How values become states, from the rows that training begins with."""
+
+    @abstractmethod
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        """Refuse values that are no states of the visible units."""
+
+    @abstractmethod
+    def _weights(self) -> Tensor:
+        """Some weights of the fitted model: of its type, on its device."""
+
+    # Parameters and features in
+
+    def _checked_device(self) -> torch.device:
+        try:
+            return torch.empty(0, device=self.device).device
+        except (AssertionError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"device is {self.device!r}, which cannot be used here ({reason}); pass 'cpu', or "
+                "'cuda' where torch.cuda.is_available()"
+            ) from error
+
+    def _checked_dtype(self) -> torch.dtype:
+        name = str(self.dtype).removeprefix("torch.")
+        if name not in _DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}; pass 'float32' or 'float64'")
+        return _DTYPES[name]
+
+    def _checked_X(self, X: Any, *, reset: bool) -> Any:
+        """Features as a dense array or CSR matrix of numbers, by scikit-learn's own checks."""
+        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES)
+
+    def _checked_X_y(self, X: Any, y: Any, *, reset: bool, **options: Any) -> Any:
+        """The same, and as many targets."""
+        return validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
+        )
+
+    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
+        """Checked features, and the states that they are to the fitted model."""
+        check_is_fitted(self)
+        X = self._checked_X(X, reset=False)
+        self._check_features(X, self._scaling)
+        return X, self._rows(X, self._scaling)
+
+    def _rows(self, X: Any, scaling: Scaling | None) -> ArrayRows:
+        like = self._weights()
+        return ArrayRows(X, scaling, dtype=like.dtype, device=like.device)
+
+    # Values out
+
+    def _values(self, states: Tensor) -> Tensor:
+        return states if self._scaling is None else self._scaling.decode(states)
+
+    @torch.no_grad()
+    def _by_block(
+        self,
+        rows: ArrayRows,
+        compute: Callable[[Tensor], Tensor],
+        width: int | None,
+        like: Any,
+    ) -> NDArray[Any]:
+        """Compute block by block into an array, so that nothing else is as large as that.
+
+        Parameters
+        ----------
+        rows
+            Where the blocks come from.
+        compute
+            What to make of a block.
+        width
+            Columns of the result; None for one number a row.
+        like
+            The features as they came: the result is of their type.
+        """
+        shape = (len(rows),) if width is None else (len(rows), width)
+        result = np.empty(shape, float_type(like))
+        start = 0
+        for block in rows.blocks():
+            result[start : start + len(block)] = to_numpy(compute(block))
+            start += len(block)
+        return result
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _portable(state: Any) -> Any:
+    """States of training without what belongs to a device."""
+    if isinstance(state, tuple):
+        return tuple(_portable(each) for each in state)
+    if isinstance(state, TrainingState):
+        settle(state)
+        return dataclasses.replace(state, ahead=None)
+    if isinstance(state, FinetuningState):
+        finetuning.settle(state)
+        return dataclasses.replace(state, check=None)
+    return state
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed of harmonium's streams: an integer itself, else a draw from a `RandomState`.
+
+    None draws from NumPy's global one, as everywhere in scikit-learn.
+    """
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        seed = int(random_state)
+        if not 0 <= seed < 2**32:
+            raise ValueError(
+                f"random_state is {seed}; pass an integer from 0 to 4294967295, a "
+                "numpy.random.RandomState or None"
+            )
+        return seed
+    return int(check_random_state(random_state).randint(2**32, dtype=np.uint64))
+
+
+def weights_of(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
+    """Weights of rows, float64, shape (n_rows,); None where all rows count alike."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n_rows, sample_weight)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}, but X has {n_rows} rows; pass one weight a "
+            f"row, shape ({n_rows},)"
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        bad = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
+        raise ValueError(
+            f"sample_weight holds {weights[bad]:g} at row {bad}; pass finite weights, none of them "
+            "below 0"
+        )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight is zero for all rows, and nothing is left to learn from; pass weights "
+            "of which one at least is not zero"
+        )
+    return weights
+
+
+def with_weight(
+    weights: NDArray[np.float64] | None, *arrays: Any
+) -> tuple[Tensor | None, *tuple[Any, ...]]:
+    """The weights and arrays without the rows of weight zero, which are as if not there."""
+    if weights is None:
+        return (None, *arrays)
+    kept = np.flatnonzero(weights)
+    if len(kept) < len(weights):
+        weights, arrays = weights[kept], tuple(array[kept] for array in arrays)
+    return (torch.tensor(weights), *arrays)
+
+
+def check_integers(estimator: Any, **least: int) -> None:
+    """Refuse parameters that are not integers, or below their least value."""
+    for name, bound in least.items():
+        check_integer(name, getattr(estimator, name), bound)
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Refuse a value that is not an integer, or below the least one."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+        raise ValueError(f"{name} is {value!r}; pass an integer, {least} or more")
+
+
+def check_numbers(estimator: Any, **least: float) -> None:
+    """Refuse parameters that are not finite numbers, or below their least value."""
+    for name, bound in least.items():
+        value = getattr(estimator, name)
+        good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or float(value) < bound:
+            raise ValueError(f"{name} is {value!r}; pass a number, {bound:g} or more")
+
+
+def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:
+    """Refuse a parameter that is none of the choices."""
+    value = getattr(estimator, name)
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; pass {' or '.join(map(repr, choices))}")
+
+
+def float_type(X: Any) -> np.dtype[Any]:
+    """Type of what is returned for X: its own where that is floating point, else float32."""
+    return np.dtype(X.dtype if X.dtype.kind == "f" else np.float32)
+
+
+def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
+    """The same numbers as an array, which shares a CPU tensor's memory if the type stays."""
+    array = tensor.detach().cpu().numpy()
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def weighted_mean(scores: NDArray[Any], sample_weight: Any) -> float:
+    """Mean score of rows that count by weight, in float64."""
+    weights = weights_of(sample_weight, len(scores))
+    return float(np.average(scores.astype(np.float64), weights=weights))
+
+
+def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
+    """Hidden states or means as an array of numbers, of the right width."""
+    X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
+    if X.shape[1] != n_columns:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but there are {n_columns} hidden units; pass what "
+            "transform returned"
+        )
+    return np.asarray(X)

@@ -1,0 +1,215 @@
+"""`DBNClassifier`: a deep belief network with a softmax layer on top."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium.datasets import Data
+from harmonium.deep import DBN, Classifier, Network
+from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.finetuned import FinetunedEstimator
+from harmonium.estimators.labels import all_classes, check_classes, numbers_of
+from harmonium.units import Gaussian
+
+
+class DBNClassifier(ClassifierMixin, FinetunedEstimator):  # type: ignore[misc]
+    """Softmax classifier on a deep belief network: pretrained greedily, then fine-tuned as one.
+
+    Parameters
+    ----------
+    layers : sequence of int, default=(256, 64)
+        Hidden units of each layer, from the features upwards. Empty for multinomial logistic
+        regression.
+    visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
+penalties, features, weight_std
+        As of `DBNTransformer`.
+    pretraining_epochs : int or sequence of int, default=10
+        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
+    epochs : int, default=30
+        Passes over the rows in fine-tuning.
+    learning_rate : float, default=0.1
+        Of stochastic gradient descent in fine-tuning.
+    batch_size : int, default=20
+        Rows a minibatch in fine-tuning.
+    momentum : float, default=0.0
+        From 0 to below 1.
+    schedule : {"constant", "linear"}, default="constant"
+        Whether the learning rate of fine-tuning falls to zero over its epochs.
+    weight_decay : float, default=0.0
+        Pulls the weights towards zero.
+    dropout, dropout_features : float, default=0.0
+        Shares of hidden units and of features that are left out of each row at random.
+    max_norm : float, default=None
+        Largest length of the weights into one unit.
+    patience : int, default=None
+        Epochs without improvement on held-out rows after which fine-tuning stops; the best network
+        is kept. None goes on to the end and holds no rows out.
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out where there is patience.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes fits repeatable, and is the seed of everything random in them.
+    verbose : int, default=0
+        Above 0, lines that say how it goes.
+    device : str or torch.device, default="cpu"
+        Where the network lives and learns, such as "cuda".
+    dtype : {"float32", "float64"}, default="float32"
+        Of the network. Features of layers are kept in float32.
+
+    Attributes
+    ----------
+    model_ : harmonium.deep.DBN
+        The stack, fine-tuned. None where there are no layers.
+    network_ : harmonium.deep.Classifier
+        The network, which shares the stack's weights upwards; ``network_.to_sequential()`` is a
+        copy in plain ``torch.nn``.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, of any type.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import DBNClassifier
+    >>> X = np.random.RandomState(0).randint(2, size=(40, 6))
+    >>> y = np.where(X[:, 0] == 1, "one", "other")
+    >>> DBNClassifier(layers=(8,), random_state=0).fit(X, y).predict(X).shape
+    (40,)
+    """
+
+    network_: Classifier
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from X and y anew: pretraining, then fine-tuning.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse rows become dense ones of bytes or float32.
+        y : array-like of shape (n_samples,)
+            Class of each row, of any type that can be sorted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
+            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X, y = self._checked_X_y(X, y, reset=True)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        classes, numbers = check_classes(y)
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        data = self._data(X, scaling, self._checked_device())
+        data = dataclasses.replace(data, labels=torch.from_numpy(numbers).to(data.device))
+        self._classes = range(len(classes))
+        dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
+        self.classes_ = classes
+        self._keep(dbn, network, state, scaling)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of fine-tuning, from all rows as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
+        call begins with random weights, unless the estimator is fitted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch. The first one scales the features, unless the estimator is fitted.
+        y : array-like of shape (n_samples,)
+            Class of each row.
+        classes : array-like of shape (n_classes,), default=None
+            All classes there are, which the first call needs; later ones may leave it out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "network_")
+        X, y = self._checked_X_y(X, y, reset=begins)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        known = all_classes(classes, None if begins else self.classes_)
+        numbers = numbers_of(y, known)
+        scaling = self._make_scaling(X, weights) if begins else self._scaling
+        self._check_features(X, scaling)
+        if begins:
+            self._classes = range(len(known))
+            data = self._data(X[:1], scaling, self._checked_device())
+            self._begin_untrained(data, scaling, None)
+            self.classes_ = known
+        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
+        self._update(v, torch.from_numpy(numbers).to(v.device), weights)
+        return self
+
+    def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
+        if dbn is not None:
+            return Classifier(dbn.stack, self._classes)
+        visible = Gaussian(data.n_columns).to(data.device, self._checked_dtype())
+        return Classifier((), self._classes, visible)
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self.network_.probabilities, len(self.classes_), X)
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Log-probability of each class, nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self.network_.log_probabilities, len(self.classes_), X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of the type of ``classes_``.
+        """
+        check_is_fitted(self)
+        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])

@@ -1,0 +1,171 @@
+"""`DBNRegressor`: a deep belief network with a linear layer on top."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from torch import Tensor
+
+from harmonium.datasets import Data
+from harmonium.datasets.data import moments
+from harmonium.deep import DBN, Network, Regressor
+from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.finetuned import FinetunedEstimator
+from harmonium.units import Gaussian
+
+
+class DBNRegressor(RegressorMixin, FinetunedEstimator):  # type: ignore[misc]
+    """Linear regressor on a deep belief network: pretrained greedily, then fine-tuned as one.
+
+    Targets, one or more a row, are standardised inside by their moments in the training rows.
+
+    Parameters
+    ----------
+    layers : sequence of int, default=(256, 64)
+        Hidden units of each layer, from the features upwards. Empty for linear regression.
+    visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
+penalties, features, weight_std
+        As of `DBNTransformer`.
+    pretraining_epochs : int or sequence of int, default=10
+        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
+    epochs, learning_rate, batch_size, momentum, schedule, weight_decay, dropout, \
+dropout_features, max_norm, patience, validation_fraction
+        Of fine-tuning, as of `DBNClassifier`.
+    random_state, verbose, device, dtype
+        As of `DBNClassifier`.
+
+    Attributes
+    ----------
+    model_ : harmonium.deep.DBN
+        The stack, fine-tuned. None where there are no layers.
+    network_ : harmonium.deep.Regressor
+        The network, which shares the stack's weights upwards; ``network_.to_sequential()`` is a
+        copy in plain ``torch.nn``.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import DBNRegressor
+    >>> X = np.random.RandomState(0).rand(40, 6)
+    >>> DBNRegressor(layers=(8,), random_state=0).fit(X, X.sum(1)).predict(X).shape
+    (40,)
+    """
+
+    network_: Regressor
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from X and y anew: pretraining, then fine-tuning.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse rows become dense ones of bytes or float32.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            What is to be predicted of each row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
+            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X, y = self._checked_X_y(X, y, reset=True, multi_output=True, y_numeric=True)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        data = self._data(X, scaling, self._checked_device())
+        data = dataclasses.replace(data, targets=_as_table(y).float().to(data.device))
+        dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
+        self._one_target = y.ndim == 1
+        self._keep(dbn, network, state, scaling)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Make one update of fine-tuning, from all rows as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
+        call begins with random weights, unless the estimator is fitted, and scales the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch. The first one scales the features, unless the estimator is fitted.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            What is to be predicted of each row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "network_")
+        X, y = self._checked_X_y(X, y, reset=begins, multi_output=True, y_numeric=True)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        scaling = self._make_scaling(X, weights) if begins else self._scaling
+        self._check_features(X, scaling)
+        targets = _as_table(y)
+        if not begins and targets.shape[1] != len(self.network_.mean):
+            raise ValueError(
+                f"y has {targets.shape[1]} targets a row, but this regressor predicts "
+                f"{len(self.network_.mean)}; pass as many as it began with"
+            )
+        if begins:
+            data = self._data(X, scaling, self._checked_device())
+            data = dataclasses.replace(data, targets=targets.float().to(data.device))
+            self._begin_untrained(data, scaling, weights)
+            self._one_target = y.ndim == 1
+        network = self.network_
+        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
+        standard = (targets.to(network.mean) - network.mean) / network.std
+        self._update(v, standard, weights)
+        return self
+
+    def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
+        assert data.targets is not None
+        mean, var = moments([data.targets], weights)
+        if dbn is not None:
+            return Regressor(dbn.stack, mean, var.sqrt())
+        visible = Gaussian(data.n_columns).to(data.device, self._checked_dtype())
+        return Regressor((), mean, var.sqrt(), visible)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """What the targets of each row are expected to be.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            As many targets as were learnt; float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        predicted = self._by_block(rows, self.network_, len(self.network_.mean), X)
+        return predicted[:, 0] if self._one_target else predicted
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _as_table(y: NDArray[Any]) -> Tensor:
+    """Targets, float64, shape (n_rows, n_targets)."""
+    return torch.from_numpy(np.array(y.reshape(len(y), -1), dtype=np.float64))

@@ -1,0 +1,363 @@
+"""`DBNTransformer`: features learnt by a deep belief network."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults, training
+from harmonium.datasets import Minibatches
+from harmonium.deep import DBN
+from harmonium.deep.pretraining import seed_of_layer
+from harmonium.diagnostics.reconstruction import error_given_inputs
+from harmonium.estimators.base import (
+    check_hidden,
+    seed_of,
+    to_numpy,
+    weighted_mean,
+    weights_of,
+    with_weight,
+)
+from harmonium.estimators.deep import DeepEstimator
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.gradient import Gradient, Penalties
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import Sampler, SamplingSchedule, start_random
+from harmonium.training import TrainingState
+
+
+class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEstimator):  # type: ignore[misc]
+    """A deep belief network as a transformer: RBMs stacked by greedy pretraining.
+
+    Each RBM learns the features that the one below it makes (Hinton, Osindero and Teh, 2006).
+
+    Parameters
+    ----------
+    layers : sequence of int, default=(256, 64)
+        Hidden units of each layer, from the features upwards.
+    visible : {"binary", "gaussian"}, default="binary"
+        What the features are: probabilities from 0 to 1, or real numbers, which are standardised
+        inside by their moments in the training rows.
+    scale : bool, default=False
+        For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
+        and what is beyond it to the ends.
+    pretraining_epochs : int or sequence of int, default=10
+        Passes over the rows for each layer. This parameter and the next six are one value for all
+        layers, or a list or tuple with one for each.
+    pretraining_rate : float, None or sequence, default=None
+        Learning rate; None is 0.1, and 0.01 above Gaussian features.
+    pretraining_batch_size : int or sequence of int, default=10
+        Rows a minibatch.
+    n_chains : int, "batch_size", None or sequence, default="batch_size"
+        Persistent chains; None starts chains at the rows of each minibatch (CD).
+    sampler : harmonium.sampling.Sampler or sequence, default=None
+        Moves the chains; None is ``Gibbs(sweeps=1)``.
+    gradient : harmonium.gradient.Gradient or sequence, default=None
+        None is ``CenteredGradient()``.
+    penalties : harmonium.Penalties or sequence, default=None
+        Decay and sparsity; None has none.
+    features : {"drawn", "mean"}, default="drawn"
+        What a layer learns from: states of the layer below, drawn anew in each epoch, or their
+        means.
+    weight_std : float, default=0.01
+        Standard deviation of the weights at the start.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes fits repeatable, and is the seed of everything random in them.
+    verbose : int, default=0
+        Above 0, lines that say how well each layer learns.
+    device : str or torch.device, default="cpu"
+        Where the model lives and learns, such as "cuda".
+    dtype : {"float32", "float64"}, default="float32"
+        Of the model. Features of layers are kept in float32.
+
+    Attributes
+    ----------
+    model_ : harmonium.deep.DBN
+        The network itself, on which all of harmonium works.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are text.
+
+    Notes
+    -----
+    `score_samples` is minus the error of each row's reconstruction from its top features, which
+    come and go as means: cross-entropy in nats for binary features, else the squared error summed
+    over standardised features. It is no likelihood.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import DBNTransformer
+    >>> X = np.random.RandomState(0).randint(2, size=(30, 6))
+    >>> DBNTransformer(layers=(4, 3), random_state=0).fit(X).transform(X).shape
+    (30, 3)
+    """
+
+    model_: DBN
+    _stream: Stream
+    _training: tuple[TrainingState, ...]
+
+    def __init__(
+        self,
+        layers: Any = (256, 64),
+        *,
+        visible: str = "binary",
+        scale: bool = False,
+        pretraining_epochs: Any = 10,
+        pretraining_rate: Any = None,
+        pretraining_batch_size: Any = 10,
+        n_chains: Any = "batch_size",
+        sampler: Sampler | None = None,
+        gradient: Gradient | None = None,
+        penalties: Penalties | None = None,
+        features: str = "drawn",
+        weight_std: float = defaults.WEIGHT_STD,
+        random_state: Any = None,
+        verbose: int = 0,
+        device: str | torch.device = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self.layers = layers
+        self.visible = visible
+        self.scale = scale
+        self.pretraining_epochs = pretraining_epochs
+        self.pretraining_rate = pretraining_rate
+        self.pretraining_batch_size = pretraining_batch_size
+        self.n_chains = n_chains
+        self.sampler = sampler
+        self.gradient = gradient
+        self.penalties = penalties
+        self.features = features
+        self.weight_std = weight_std
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+        self.dtype = dtype
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from X anew, layer by layer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse rows become dense ones of bytes or float32.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts: one of weight 2 as much as two rows of weight 1. Only ratios
+            matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X = self._checked_X(X, reset=True)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        seed = seed_of(self.random_state)
+        dbn = self._make_dbn(X.shape[1])
+        self._pretrain(dbn, self._data(X, scaling, dbn.top.weights.device), weights, seed)
+        self.model_, self._scaling = dbn, scaling
+        self._training = self._begun(seed, X.shape[0])
+        self._stream = Stream(seed, Purpose.SAMPLE)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of each layer, from the lowest upwards, from all rows as one minibatch.
+
+        Each layer learns from the features that those below it have just made. So layers learn
+        side by side and not one after the other: what upper layers learn at first is soon outdated.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch. The first one scales the features, unless the estimator is fitted.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "_training")
+        X = self._checked_X(X, reset=begins)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        scaling = self._make_scaling(X, weights) if begins else self._scaling
+        self._check_features(X, scaling)
+        if begins:
+            self._begin_untrained(X, scaling, weights)
+        rows = self._rows(X, self._scaling)
+        v = torch.cat(list(rows.blocks()))
+        for rbm, state in zip(self.model_.stack, self._training, strict=True):
+            training.update(state, v, weights=weights)
+            training.settle(state)
+            v = rbm.hidden.mean(rbm.inputs_h_from_v(v)).detach()
+        return self
+
+    def _begin_untrained(self, X: Any, scaling: Scaling | None, weights: Tensor | None) -> None:
+        """Weights before any training, and visible biases of the first layer from its rows."""
+        seed = seed_of(self.random_state)
+        dbn = self._make_dbn(X.shape[1])
+        rows = ArrayRows(X, scaling, dtype=dbn.top.weights.dtype, device=dbn.top.weights.device)
+        for layer, rbm in enumerate(dbn.stack):
+            if layer == 0:
+                below: Any = Minibatches(rows, len(rows), weights)
+            else:
+                below = rbm.visible.mean(rbm.weights.new_zeros(1, rbm.visible.n_columns)).detach()
+            rbm.init_from_data_(below, seed_of_layer(seed, layer), float(self.weight_std))
+        self.model_, self._scaling = dbn, scaling
+        self._training = self._begun(seed, len(rows))
+        self._stream = Stream(seed, Purpose.SAMPLE)
+
+    def _begun(self, seed: int, n_rows: int) -> tuple[TrainingState, ...]:
+        """States from which `partial_fit` goes on."""
+        options = self._layer_options(self.model_, n_rows)
+        return tuple(
+            of_layer.begin(rbm, seed_of_layer(seed, layer), n_batches=1)
+            for layer, (rbm, of_layer) in enumerate(zip(self.model_.stack, options, strict=True))
+        )
+
+    def _check_parameters(self) -> None:
+        self._check_layers()
+        if not self._widths():
+            raise ValueError("layers is empty; pass numbers of hidden units, such as (100, 100)")
+        if 0 in self._of_each_layer("pretraining_epochs"):
+            raise ValueError("pretraining_epochs is 0, and nothing else is trained; pass 1 or more")
+
+    def _weights(self) -> Tensor:
+        return self.model_.top.weights
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.model_.top.hidden.n)
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Means of the top hidden units given X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, layers[-1])
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self.model_.mean_up, self._n_features_out, X)
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Mean of the features given means or states of the top hidden units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, layers[-1])
+            As `transform` returns them.
+
+        Returns
+        -------
+        v : ndarray of shape (n_samples, n_features)
+            Float64 where X is, else float32.
+        """
+        check_is_fitted(self)
+        X = check_hidden(X, self._n_features_out)
+        return self._by_block(
+            self._rows(X, None),
+            lambda h: self._values(self.model_.mean_down(h)),
+            self.n_features_in_,
+            X,
+        )
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> NDArray[Any]:
+        """Draw rows from the network: chains of the top RBM, and one draw downwards from each.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows, each from a chain of its own that starts at noise.
+        n_sweeps : int, default=1000
+            Sweeps of Gibbs sampling in the top RBM before a row is taken.
+        random_state : int, RandomState instance or None, default=None
+            None goes on with the estimator's own random numbers, so that each call draws anew.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values as those that were learnt from, in the type of the model.
+        """
+        check_is_fitted(self)
+        stream = self._stream
+        if random_state is not None:
+            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+        dbn = self.model_
+        chains = start_random(dbn.top, n_samples, stream)
+        (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)
+        return to_numpy(self._values(dream.visible), to_numpy(dbn.top.weights[:0]).dtype)
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Minus the reconstruction error of each row; the higher, the better.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self._score_rows, None, X)
+
+    def _score_rows(self, v: Tensor) -> Tensor:
+        dbn = self.model_
+        h = dbn.mean_up(v)
+        for rbm in reversed(dbn.stack[1:]):
+            h = rbm.mean_v_from_h(h)
+        return -error_given_inputs(dbn.visible, dbn.stack[0].inputs_v_from_h(h), v)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+
+        Returns
+        -------
+        score : float
+            What grid searches make as large as they can.
+        """
+        scores = self.score_samples(X)
+        return weighted_mean(scores, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

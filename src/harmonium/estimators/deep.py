@@ -1,0 +1,174 @@
+"""What the estimators of deep networks share: features in, and greedy pretraining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonium.datasets import Data
+from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
+from harmonium.estimators.base import (
+    Estimator,
+    check_choice,
+    check_integer,
+    check_numbers,
+)
+from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range
+from harmonium.units import Binary, Gaussian, Units
+
+_FEATURES = {"drawn": features, "mean": mean_features}
+
+_RATE = 0.1
+_GAUSSIAN_RATE = 0.01
+"""Gaussian states have no bounds: what suits binary units is too fast for them (Hinton, 2010)."""
+
+_LINEAR_RATE = 0.001
+"""For linear hidden units, as Hinton and Salakhutdinov (2006) took it."""
+
+
+class DeepEstimator(Estimator):
+    """A stack of RBMs on features that are binary, or real and standardised inside."""
+
+    codes: str = "binary"
+    """What the top hidden units are; an estimator that lets users choose has a parameter."""
+
+    layers: Any
+    visible: str
+    scale: bool
+    pretraining_epochs: Any
+    pretraining_rate: Any
+    pretraining_batch_size: Any
+    n_chains: Any
+    sampler: Any
+    gradient: Any
+    penalties: Any
+    features: str
+    weight_std: float
+    verbose: int
+
+    model_: Any
+
+    def _check_layers(self) -> None:
+        for width in self._widths():
+            check_integer("a width in layers", width, 1)
+        for epochs in self._of_each_layer("pretraining_epochs"):
+            check_integer("pretraining_epochs", epochs, 0)
+        for rows in self._of_each_layer("pretraining_batch_size"):
+            check_integer("pretraining_batch_size", rows, 1)
+        for chains in self._of_each_layer("n_chains"):
+            if chains is not None and chains != "batch_size":
+                check_integer("n_chains", chains, 1)
+        check_choice(self, "features", _FEATURES)
+        check_choice(self, "visible", ("binary", "gaussian"))
+        check_numbers(self, weight_std=0.0)
+
+    def _widths(self) -> list[Any]:
+        if isinstance(self.layers, str) or not isinstance(self.layers, list | tuple | np.ndarray):
+            raise ValueError(
+                f"layers is {self.layers!r}; pass the numbers of hidden units, such as (100, 100)"
+            )
+        return list(self.layers)
+
+    def _of_each_layer(self, name: str) -> list[Any]:
+        """A parameter that is one value for all layers, or a list or tuple with one for each."""
+        value, n = getattr(self, name), len(self._widths())
+        if not isinstance(value, list | tuple):
+            return [value] * n
+        if len(value) != n:
+            raise ValueError(
+                f"{name} has {len(value)} values, but there are {n} layers; pass one value for "
+                "all, or one for each"
+            )
+        return list(value)
+
+    # Features in
+
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        if self.visible == "gaussian":
+            return Scaling.of_moments(X, weights)
+        return Scaling.of_range(X) if self.scale else None
+
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        if scaling is None:
+            check_unit_range(X, "visible='gaussian' or scale=True")
+
+    def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
+        """All rows as the deep part of the library takes them: bytes, or float32 states."""
+        if scaling is None and isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.bool_):
+            return Data("X", torch.tensor(X.astype(np.uint8, copy=False)).to(device))
+        values = torch.empty(X.shape, dtype=torch.float32)
+        start = 0
+        for block in ArrayRows(X, scaling, dtype=torch.float32).blocks():
+            values[start : start + len(block)] = block
+            start += len(block)
+        return Data("X", values.to(device))
+
+    # Pretraining
+
+    def _make_dbn(self, n_features: int) -> DBN:
+        below: Units = Gaussian(n_features) if self.visible == "gaussian" else Binary(n_features)
+        dbn = DBN.of(below, *self._hidden_units())
+        return dbn.to(self._checked_device(), self._checked_dtype())
+
+    def _hidden_units(self) -> list[Units]:
+        units: list[Units] = [Binary(int(width)) for width in self._widths()]
+        if self.codes == "linear":
+            units[-1] = Gaussian(units[-1].n)
+        return units
+
+    def _layer_options(self, dbn: DBN, n_rows: int) -> list[LayerOptions]:
+        names = (
+            "pretraining_epochs",
+            "pretraining_rate",
+            "pretraining_batch_size",
+            "n_chains",
+            "sampler",
+            "gradient",
+            "penalties",
+        )
+        each = []
+        for rbm, epochs, rate, batch_size, n_chains, sampler, gradient, penalties in zip(
+            dbn.stack, *(self._of_each_layer(name) for name in names), strict=True
+        ):
+            each.append(
+                LayerOptions(
+                    max(1, int(epochs)),
+                    batch_size=min(int(batch_size), n_rows),
+                    weight_std=float(self.weight_std),
+                    n_chains=int(batch_size) if n_chains == "batch_size" else n_chains,
+                    sampler=sampler,
+                    learning_rate=_usual_rate(rbm.visible, rbm.hidden) if rate is None else rate,
+                    gradient=gradient,
+                    penalties=penalties,
+                    features=_FEATURES[self.features],
+                )
+            )
+        return each
+
+    def _pretrain(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
+        """Train the stack greedily, and say so if that is wanted."""
+        state = PretrainingState.create(dbn, self._layer_options(dbn, len(data)), seed)
+        if not self.verbose:
+            for _ in pretraining.updates(state, data, weights=weights):
+                pass
+            return
+        for row in pretraining.run(state, data, weights=weights):
+            measured = "pseudo_log_likelihood"
+            if measured not in row:
+                measured = "reconstruction_error"
+            self._say(
+                f"layer {row['layer']}, epoch {row['epoch']:g}, "
+                f"{measured.replace('_', '-')} = {row[measured]:.2f}"
+            )
+
+    def _say(self, what: str) -> None:
+        print(f"[{type(self).__name__}] {what}")
+
+
+def _usual_rate(visible: Units, hidden: Units) -> float:
+    if isinstance(hidden, Gaussian):
+        return _LINEAR_RATE
+    return _GAUSSIAN_RATE if isinstance(visible, Gaussian) else _RATE

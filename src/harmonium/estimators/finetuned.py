@@ -1,0 +1,206 @@
+"""What the estimators of fine-tuned networks share: pretraining, then learning by gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults, training
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
+from harmonium.deep.layers import init_randomly_
+from harmonium.estimators.base import check_choice, check_integers, check_numbers, seed_of
+from harmonium.estimators.deep import DeepEstimator
+from harmonium.estimators.rows import Scaling
+from harmonium.gradient import Gradient, Penalties
+from harmonium.sampling import Sampler
+
+
+class FinetunedEstimator(DeepEstimator):
+    """A stack that is pretrained, and then fine-tuned as a network with outputs."""
+
+    _HELD = ("model_", "network_", "_training")
+
+    network_: Network
+    _training: FinetuningState
+
+    def __init__(
+        self,
+        layers: Any = (256, 64),
+        *,
+        visible: str = "binary",
+        scale: bool = False,
+        pretraining_epochs: Any = 10,
+        pretraining_rate: Any = None,
+        pretraining_batch_size: Any = 10,
+        n_chains: Any = "batch_size",
+        sampler: Sampler | None = None,
+        gradient: Gradient | None = None,
+        penalties: Penalties | None = None,
+        features: str = "drawn",
+        weight_std: float = defaults.WEIGHT_STD,
+        epochs: int = 30,
+        learning_rate: float = defaults.FINETUNING_RATE,
+        batch_size: int = 20,
+        momentum: float = defaults.MOMENTUM,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        dropout_features: float = 0.0,
+        max_norm: float | None = None,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        verbose: int = 0,
+        device: str | torch.device = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self.layers = layers
+        self.visible = visible
+        self.scale = scale
+        self.pretraining_epochs = pretraining_epochs
+        self.pretraining_rate = pretraining_rate
+        self.pretraining_batch_size = pretraining_batch_size
+        self.n_chains = n_chains
+        self.sampler = sampler
+        self.gradient = gradient
+        self.penalties = penalties
+        self.features = features
+        self.weight_std = weight_std
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.momentum = momentum
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.dropout_features = dropout_features
+        self.max_norm = max_norm
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+        self.dtype = dtype
+
+    @abstractmethod
+    def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
+        """Outputs on the stack, for such rows; None where there are no hidden layers."""
+
+    def _check_parameters(self) -> None:
+        self._check_layers()
+        check_integers(self, epochs=0, batch_size=1)
+        check_numbers(self, learning_rate=0.0, momentum=0.0, weight_decay=0.0)
+        check_choice(self, "schedule", ("constant", "linear"))
+        if self.patience is not None:
+            check_integers(self, patience=1)
+
+    def _fit_network(
+        self, data: Data, weights: Tensor | None, seed: int
+    ) -> tuple[DBN | None, Network, FinetuningState]:
+        """Pretrain and fine-tune from the beginning."""
+        held_out = None
+        if self.patience is not None:
+            data, held_out, weights = _split(data, self.validation_fraction, weights, seed)
+        dbn = self._make_dbn(data.n_columns) if self._widths() else None
+        if dbn is not None:
+            self._pretrain_or_draw(dbn, data, weights, seed)
+        network = self._make_network(dbn, data, weights)
+        batches = Minibatches(data, min(self.batch_size, len(data)), weights)
+        state = self._begin(network, seed, batches)
+        self._finetune(state, batches, held_out)
+        state.take_best_()
+        state.schedule = state.patience = state.best = None
+        return dbn, network, state
+
+    def _pretrain_or_draw(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
+        """Pretrain all layers, or draw weights for training without it."""
+        epochs = self._of_each_layer("pretraining_epochs")
+        if any(epochs):
+            if not all(epochs):
+                raise ValueError(
+                    f"pretraining_epochs is {self.pretraining_epochs}; pass 0 for all layers, or "
+                    "for none"
+                )
+            self._pretrain(dbn, data, weights, seed)
+        else:
+            init_randomly_(dbn.stack, seed)
+
+    def _begin(
+        self, network: Network, seed: int, batches: Minibatches | None = None
+    ) -> FinetuningState:
+        def falling(optimizer: Any) -> Any:
+            assert batches is not None
+            return training.linear_to_zero(optimizer, max(1, self.epochs * len(batches)))
+
+        has_patience = self.patience is not None and batches is not None
+        return FinetuningState.create(
+            network,
+            learning_rate=float(self.learning_rate),
+            momentum=float(self.momentum),
+            weight_decay=float(self.weight_decay),
+            schedule=falling if self.schedule == "linear" and batches is not None else None,
+            dropout=Dropout(inputs=self.dropout_features, hidden=self.dropout),
+            max_norm=self.max_norm,
+            patience=Patience.of_epochs(self.patience, batches)
+            if has_patience and self.patience is not None and batches is not None
+            else None,
+            seed=seed,
+        )
+
+    def _finetune(
+        self, state: FinetuningState, batches: Minibatches, held_out: Data | None
+    ) -> None:
+        if not self.verbose and held_out is None:
+            for _ in finetuning.updates(state, batches, self.epochs):
+                pass
+            return
+        for row in finetuning.run(state, batches, self.epochs, held_out=held_out):
+            if self.verbose:
+                told = ", ".join(
+                    f"{name.replace('_', '-')} = {value:.4g}"
+                    for name, value in row.items()
+                    if "loss" in name or "error" in name
+                )
+                self._say(f"fine-tuning, epoch {row['epoch']:g}, {told}")
+
+    def _keep(
+        self, dbn: DBN | None, network: Network, state: FinetuningState, scaling: Scaling | None
+    ) -> None:
+        self.model_, self.network_, self._training = dbn, network, state
+        self._scaling = scaling
+
+    def _begin_untrained(self, data: Data, scaling: Scaling | None, weights: Tensor | None) -> None:
+        """A network of random weights, from rows that say what it is to look like."""
+        seed = seed_of(self.random_state)
+        dbn = self._make_dbn(data.n_columns) if self._widths() else None
+        if dbn is not None:
+            init_randomly_(dbn.stack, seed)
+        network = self._make_network(dbn, data, weights)
+        self._keep(dbn, network, self._begin(network, seed), scaling)
+
+    def _weights(self) -> Tensor:
+        return self.network_.last.weights
+
+    def _update(self, v: Tensor, targets: Tensor | None, weights: Tensor | None) -> None:
+        """One update of what is fitted already, from one minibatch."""
+        state = self._training
+        for group in state.optimizer.param_groups:
+            group["lr"] = float(self.learning_rate)
+        finetuning.update(state, v, targets, weights=weights)
+        finetuning.settle(state)
+
+
+def _split(
+    data: Data, held_out: float, weights: Tensor | None, seed: int
+) -> tuple[Data, Data, Tensor | None]:
+    """Rows to learn from, rows that tell when to stop, and the weights of the former."""
+    if weights is None:
+        return (*data.split_randomly(held_out, seed), None)
+    # the split takes its rows in order: numbers of rows go the same way as the rows themselves
+    numbered = Data("rows", torch.zeros(len(data), 1), labels=torch.arange(len(data)))
+    kept = numbered.split_randomly(held_out, seed)[0].labels
+    return (*data.split_randomly(held_out, seed), weights[kept])

@@ -1,0 +1,174 @@
+"""`GaussianRBM`: real-valued features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.diagnostics import reconstruction_error
+from harmonium.estimators.rbm import RBMEstimator
+from harmonium.estimators.rows import Scaling
+from harmonium.gradient import Gradient, Penalties
+from harmonium.sampling import Sampler
+from harmonium.units import Gaussian, Units
+
+_LEARNING_RATE = 0.01
+"""A tenth of that for binary units: a Gaussian unit's state has no bounds (Hinton, 2010)."""
+
+
+class GaussianRBM(RBMEstimator):
+    """RBM with Gaussian visible and binary hidden units, for real-valued features.
+
+    Features are standardised inside: the model sees each with mean 0 and variance 1 in the
+    training rows, and `inverse_transform` and `sample` go back to the features' own units.
+
+    Parameters
+    ----------
+    n_components : int, default=256
+        Hidden units.
+    learning_rate : float, default=0.01
+        Of plain stochastic gradient descent. Gaussian units need a smaller one than binary units.
+    batch_size : int, default=10
+        Rows a minibatch. 100 is several times as fast an epoch.
+    n_iter : int, default=10
+        Epochs.
+    verbose : int, default=0
+        Above 0, a line after each epoch with the reconstruction error of some rows.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes fits repeatable, and is the seed of everything random in them.
+    standardize : bool, default=True
+        Whether features are standardised by their moments in the training rows (`partial_fit`:
+        in the rows of its first call). Without it they are taken as they are.
+    learn_precision : bool, default=False
+        Whether the precision of each feature's noise is learnt, from that of the training rows;
+        else it is 1. What is learnt says how much of a feature the hidden units do not explain.
+    n_chains : int, "batch_size" or None, default="batch_size"
+        Persistent chains; None starts chains at the rows of each minibatch (CD).
+    sampler : harmonium.sampling.Sampler, default=None
+        Moves the chains; None is ``Gibbs(sweeps=1)``.
+    gradient : harmonium.gradient.Gradient, default=None
+        None is ``CenteredGradient()``.
+    penalties : harmonium.Penalties, default=None
+        Decay and sparsity; None has none.
+    momentum : float, default=0.0
+        From 0 to below 1.
+    schedule : {"constant", "linear"}, default="constant"
+        Whether `fit` lets the learning rate fall to zero over its epochs.
+    average_decay : float, default=None
+        Decay per update of a moving average of the parameters, which is then the model.
+    weight_std : float, default=0.01
+        Standard deviation of the weights at the start.
+    device : str or torch.device, default="cpu"
+        Where the model lives and learns, such as "cuda".
+    dtype : {"float32", "float64"}, default="float32"
+        Of the model.
+
+    Attributes
+    ----------
+    model_ : harmonium.RBM
+        The model itself, of standardised features.
+    components_, intercept_hidden_, intercept_visible_, h_samples_
+        As of `BernoulliRBM`, for standardised features.
+    mean_, scale_ : ndarray of shape (n_features,)
+        What is subtracted from features, and what they are then divided by.
+    precision_ : ndarray of shape (n_features,)
+        Inverse variance of each standardised feature's noise.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    Notes
+    -----
+    `score_samples` is minus the squared error of each row's reconstruction from its hidden
+    probabilities, summed over standardised features. It is no likelihood, and more hidden units
+    nearly always raise it. For a likelihood there is `harmonium.likelihood`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import GaussianRBM
+    >>> X = np.random.RandomState(0).normal(20, 5, size=(30, 4))
+    >>> GaussianRBM(n_components=2).fit(X).transform(X).shape
+    (30, 2)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 256,
+        *,
+        learning_rate: float = _LEARNING_RATE,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        verbose: int = 0,
+        random_state: Any = None,
+        standardize: bool = True,
+        learn_precision: bool = False,
+        n_chains: Any = "batch_size",
+        sampler: Sampler | None = None,
+        gradient: Gradient | None = None,
+        penalties: Penalties | None = None,
+        momentum: float = defaults.MOMENTUM,
+        schedule: str = "constant",
+        average_decay: float | None = defaults.AVERAGE_DECAY,
+        weight_std: float = defaults.WEIGHT_STD,
+        device: str | torch.device = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self.n_components = n_components
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.verbose = verbose
+        self.random_state = random_state
+        self.standardize = standardize
+        self.learn_precision = learn_precision
+        self.n_chains = n_chains
+        self.sampler = sampler
+        self.gradient = gradient
+        self.penalties = penalties
+        self.momentum = momentum
+        self.schedule = schedule
+        self.average_decay = average_decay
+        self.weight_std = weight_std
+        self.device = device
+        self.dtype = dtype
+
+    @property
+    def mean_(self) -> NDArray[np.float64]:
+        """What is subtracted from features, shape (n_features,)."""
+        return self._of_scaling("mean_").shift
+
+    @property
+    def scale_(self) -> NDArray[np.float64]:
+        """What features are divided by, shape (n_features,)."""
+        return self._of_scaling("scale_").scale
+
+    @property
+    def precision_(self) -> NDArray[Any]:
+        """Inverse variance of each standardised feature's noise, shape (n_features,)."""
+        logarithm = self._parameter("precision_", "visible.log_precision")
+        return np.asarray(logarithm.detach().exp().cpu().numpy())
+
+    def _of_scaling(self, attribute: str) -> Scaling:
+        if getattr(self, "_scaling", None) is None:
+            raise AttributeError(
+                f"this GaussianRBM has no {attribute}: it is not fitted, or does not standardise"
+            )
+        assert self._scaling is not None
+        return self._scaling
+
+    def _make_units(self, n_features: int) -> Units:
+        return Gaussian(n_features, learn_precision=bool(self.learn_precision))
+
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        return Scaling.of_moments(X, weights) if self.standardize else None
+
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        """Any finite number is a state."""
+
+    def _score_rows(self, states: Tensor) -> Tensor:
+        return -reconstruction_error(self.model_, states)

@@ -1,0 +1,67 @@
+"""Labels of any type, and their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
+
+_SHOWN = 5
+
+
+def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The classes there are, sorted, and the number of each label among them.
+
+    Raises
+    ------
+    ValueError
+        If labels are no classes, such as real numbers, or there is one class alone.
+    """
+    check_classification_targets(y)
+    classes, numbers = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds one class alone, {classes.tolist()[0]!r}; a classifier needs rows of two or "
+            "more classes"
+        )
+    return classes, numbers.astype(np.int64)
+
+
+def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """The number of each label among the classes.
+
+    Raises
+    ------
+    ValueError
+        If there are labels that are none of the classes.
+    """
+    unseen = np.setdiff1d(y, classes)
+    if len(unseen):
+        more = ", ..." if len(unseen) > _SHOWN else ""
+        raise ValueError(
+            f"y holds {', '.join(map(repr, unseen[:_SHOWN].tolist()))}{more}, which is none of the "
+            f"classes {classes.tolist()}; pass all classes when learning begins"
+        )
+    return np.searchsorted(classes, y).astype(np.int64)
+
+
+def all_classes(classes: Any, known: NDArray[Any] | None) -> NDArray[Any]:
+    """The classes that `partial_fit` is to tell apart: all in its first call, the same ever after.
+
+    Raises
+    ------
+    ValueError
+        If they are missing at first, or other ones than those that are known.
+    """
+    if known is None:
+        if classes is None:
+            raise ValueError("classes is missing; the first call to partial_fit needs all of them")
+        return check_classes(np.unique(classes))[0]
+    if classes is not None and not np.array_equal(np.unique(classes), known):
+        raise ValueError(
+            f"classes is {np.unique(classes).tolist()}, but this classifier learns "
+            f"{known.tolist()}; leave classes out, or pass the same"
+        )
+    return known

@@ -1,0 +1,359 @@
+"""What the estimators of one RBM share: its training, its attributes, and what it computes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults, sampling, training
+from harmonium.datasets import Minibatches
+from harmonium.estimators.base import (
+    Estimator,
+    check_hidden,
+    seed_of,
+    to_numpy,
+    weighted_mean,
+    weights_of,
+    with_weight,
+)
+from harmonium.estimators.rbm_training import begin, check_training, set_rate, train
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import SamplingSchedule, start_at, start_random
+from harmonium.training import TrainingState
+from harmonium.units import Units
+
+_MONITORED_ROWS = 500
+
+
+class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+    """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
+
+    n_components: int
+    learning_rate: float
+    batch_size: int
+    n_iter: int
+    verbose: int
+    n_chains: Any
+    sampler: Any
+    gradient: Any
+    penalties: Any
+    momentum: float
+    schedule: str
+    average_decay: float | None
+    weight_std: float
+
+    model_: RBM
+    _training: TrainingState
+    _stream: Stream
+
+    # What the kinds of visible units differ in
+
+    @abstractmethod
+    def _make_units(self, n_features: int) -> Units:
+        """The visible layer, not yet trained."""
+
+    @abstractmethod
+    def _score_rows(self, states: Tensor) -> Tensor:
+        """Score of each row of states, shape (rows,)."""
+
+    # Training
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from X anew.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts: one of weight 2 as much as two rows of weight 1, in the
+            gradient as in what training starts from. Every row still comes once an epoch, so that
+            only ratios matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X = self._checked_X(X, reset=True)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        rows, state = self._begun(X, weights)
+        batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
+        train(self, state, batches)
+        self._remember(state, rows.scaling)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of the parameters from all rows of X, as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The
+        first call begins a model from its rows, unless the estimator is fitted: then the update
+        goes on from there, with the chains where they are.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "_training")
+        X = self._checked_X(X, reset=begins)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        if begins:
+            rows, state = self._begun(X, weights)
+        else:
+            state = self._training
+            rows = self._rows(X, self._scaling)
+            self._check_features(X, self._scaling)
+            set_rate(state.optimizer, self.learning_rate)
+        everything = torch.arange(len(rows), device=rows.device)
+        training.update(state, rows.rows(everything), weights=weights)
+        training.settle(state)
+        if begins:
+            self._remember(state, rows.scaling)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_training(self)
+
+    def _begun(self, X: Any, weights: Tensor | None) -> tuple[ArrayRows, TrainingState]:
+        """The rows, and a training that has not made an update."""
+        device, dtype = self._checked_device(), self._checked_dtype()
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        rows = ArrayRows(X, scaling, dtype=dtype, device=device)
+        visible, seed = self._make_units(rows.n_columns), seed_of(self.random_state)
+        return rows, begin(self, visible, rows, weights, self.gradient, seed)
+
+    def _remember(self, state: TrainingState, scaling: Scaling | None) -> None:
+        self._training = state
+        self.model_ = state.model
+        self._scaling = scaling
+        self._stream = Stream(state.seed, Purpose.SAMPLE)
+        self._n_features_out = int(self.n_components)
+
+    # What is learnt, by scikit-learn's names
+
+    @property
+    def components_(self) -> NDArray[Any]:
+        """Weights, shape (n_components, n_features); shares the model's memory on the CPU."""
+        return to_numpy(self._parameter("components_", "weights")).T
+
+    @components_.setter
+    def components_(self, value: Any) -> None:
+        self._set_parameter("components_", "weights", value)
+
+    @property
+    def intercept_hidden_(self) -> NDArray[Any]:
+        """Biases of the hidden units, shape (n_components,); shares memory as `components_`."""
+        return to_numpy(self._parameter("intercept_hidden_", "hidden.bias"))
+
+    @intercept_hidden_.setter
+    def intercept_hidden_(self, value: Any) -> None:
+        self._set_parameter("intercept_hidden_", "hidden.bias", value)
+
+    @property
+    def intercept_visible_(self) -> NDArray[Any]:
+        """Biases of the visible units, shape (n_features,); shares memory as `components_`."""
+        return to_numpy(self._parameter("intercept_visible_", "visible.bias"))
+
+    @intercept_visible_.setter
+    def intercept_visible_(self, value: Any) -> None:
+        self._set_parameter("intercept_visible_", "visible.bias", value)
+
+    @property
+    def h_samples_(self) -> NDArray[Any]:
+        """Hidden states of the persistent chains, shape (n_chains, n_components)."""
+        chains = self._training.chains if hasattr(self, "_training") else None
+        if chains is None:
+            raise AttributeError(
+                f"this {type(self).__name__} has no h_samples_: it is not fitted, or has no "
+                "persistent chains"
+            )
+        return to_numpy(chains.hidden)
+
+    def _parameter(self, attribute: str, name: str) -> Tensor:
+        # hasattr has to say no before fitting, and getattr as an AttributeError
+        if "model_" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} is not fitted and has no {attribute}")
+        return self.model_.get_parameter(name)
+
+    @torch.no_grad()
+    def _set_parameter(self, attribute: str, name: str, value: Any) -> None:
+        check_is_fitted(self)
+        new, shape = np.asarray(value), getattr(self, attribute).shape
+        if new.shape != shape:
+            raise ValueError(f"{attribute} has shape {new.shape}; pass shape {shape}")
+        for model in (self.model_, self._training.rbm):
+            # of a vector the transpose is itself
+            model.get_parameter(name).copy_(torch.tensor(new.T))
+
+    # What a fitted model computes
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Probabilities of the hidden units given X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, n_components)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self.model_.mean_h_from_v, self.model_.hidden.n, X)
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Mean of the features given hidden states or their probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            As `transform` returns them.
+
+        Returns
+        -------
+        v : ndarray of shape (n_samples, n_features)
+            Float64 where X is, else float32.
+        """
+        check_is_fitted(self)
+        X = check_hidden(X, self.model_.hidden.n)
+        model = self.model_
+        return self._by_block(
+            self._rows(X, None),
+            lambda h: self._values(model.mean_v_from_h(h)),
+            model.visible.n,
+            X,
+        )
+
+    def gibbs(self, v: Any) -> NDArray[Any]:
+        """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.
+
+        Each call draws anew.
+
+        Parameters
+        ----------
+        v : array-like of shape (n_samples, n_features)
+            Where to start.
+
+        Returns
+        -------
+        v_new : ndarray of shape (n_samples, n_features)
+            Float64 where ``v`` is, else float32.
+        """
+        v, rows = self._fitted_rows(v)
+        model = self.model_
+
+        @torch.no_grad()
+        def step(states: Tensor) -> Tensor:
+            chains = start_at(model, states, self._stream)
+            return self._values(model.sample_v_from_h(chains.hidden, self._stream))
+
+        return self._by_block(rows, step, model.visible.n, v)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> NDArray[Any]:
+        """Draw rows from the model, each by a chain of its own that starts at noise.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows.
+        n_sweeps : int, default=1000
+            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+        random_state : int, RandomState instance or None, default=None
+            None goes on with the estimator's own random numbers, so that each call draws anew.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values as those that were learnt from, in the type of the model.
+        """
+        check_is_fitted(self)
+        stream = self._stream
+        if random_state is not None:
+            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+        chains = start_random(self.model_, n_samples, stream)
+        schedule = SamplingSchedule(n_sweeps, 1, 1)
+        for _ in sampling.sample(self.model_, chains, schedule, stream):
+            pass
+        return to_numpy(self._values(chains.visible), to_numpy(self.model_.weights[:0]).dtype)
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Score of each row; the higher, the better. See the class for what it measures.
+
+        The same rows have the same scores: nothing is drawn.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self._score_rows, None, X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+
+        Returns
+        -------
+        score : float
+            What grid searches make as large as they can.
+        """
+        return weighted_mean(self.score_samples(X), sample_weight)
+
+    def _free_energy(self, v: Any) -> NDArray[Any]:
+        """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
+        v, rows = self._fitted_rows(v)
+        return self._by_block(rows, self.model_.free_energy, None, v)
+
+    def _weights(self) -> Tensor:
+        return self.model_.weights
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,412 @@
+"""`RBMClassifier`: one RBM over features and classes."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults, training
+from harmonium.classification import HybridGradient, class_log_probabilities
+from harmonium.datasets import Minibatches
+from harmonium.deep.classification_rbm import EarlyStopping
+from harmonium.estimators.base import (
+    Estimator,
+    check_choice,
+    check_integers,
+    check_numbers,
+    seed_of,
+    weights_of,
+    with_weight,
+)
+from harmonium.estimators.labels import all_classes, check_classes, numbers_of
+from harmonium.estimators.rbm_training import (
+    begin,
+    check_training,
+    set_rate,
+    set_schedule,
+    told,
+    train,
+)
+from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range
+from harmonium.gradient import Gradient, Penalties
+from harmonium.kernels import permutation
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState, Sampler
+from harmonium.training import Row, TrainingState
+from harmonium.units import Binary, Categorical, Gaussian, Mixed
+
+
+class RBMClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
+    """Classification RBM: an RBM over features and their class, with the exact p(class | X).
+
+    It learns p(class | X) and, with a small weight, p(X, class), which regularises it (Larochelle
+    and Bengio, 2008).
+
+    Parameters
+    ----------
+    n_components : int, default=256
+        Hidden units.
+    generative_weight : float or None, default=0.01
+        Weight of the generative part. 0 is discriminative training, without chains; None is
+        generative training alone.
+    learning_rate : float, default=0.05
+        Of plain stochastic gradient descent.
+    batch_size : int, default=20
+        Rows a minibatch.
+    n_iter : int, default=30
+        Epochs.
+    visible : {"binary", "gaussian"}, default="binary"
+        What the features are: probabilities from 0 to 1, or real numbers, which are standardised
+        inside by their moments in the training rows.
+    scale : bool, default=False
+        For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
+        and what is beyond it to the ends.
+    n_chains : int, "batch_size" or None, default="batch_size"
+        Persistent chains of the generative part; None starts chains at the rows of each
+        minibatch (CD).
+    sampler : harmonium.sampling.Sampler, default=None
+        Moves the chains; None is ``Gibbs(sweeps=1)``.
+    penalties : harmonium.Penalties, default=None
+        Decay and sparsity; None has none.
+    momentum : float, default=0.0
+        From 0 to below 1.
+    schedule : {"constant", "linear"}, default="constant"
+        Whether `fit` lets the learning rate fall to zero over its epochs.
+    average_decay : float, default=None
+        Decay per update of a moving average of the parameters, which is then the model.
+    weight_std : float, default=0.01
+        Standard deviation of the weights at the start.
+    patience : int, default=None
+        Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
+        kept. None goes on to the end and holds no rows out.
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out where there is patience.
+    verbose : int, default=0
+        Above 0, a line after each epoch.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes fits repeatable, and is the seed of everything random in them.
+    device : str or torch.device, default="cpu"
+        Where the model lives and learns, such as "cuda".
+    dtype : {"float32", "float64"}, default="float32"
+        Of the model.
+
+    Attributes
+    ----------
+    model_ : harmonium.RBM
+        The model itself; its visible layer is mixed, of the features and of the class.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, of any type.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from harmonium.estimators import RBMClassifier
+    >>> X = np.random.RandomState(0).randint(2, size=(40, 6))
+    >>> y = np.where(X[:, 0] == 1, "one", "other")
+    >>> RBMClassifier(n_components=8, random_state=0).fit(X, y).predict(X).shape
+    (40,)
+    """
+
+    model_: RBM
+    _training: TrainingState
+
+    def __init__(
+        self,
+        n_components: int = 256,
+        *,
+        generative_weight: float | None = defaults.GENERATIVE_WEIGHT,
+        learning_rate: float = 0.05,
+        batch_size: int = 20,
+        n_iter: int = 30,
+        visible: str = "binary",
+        scale: bool = False,
+        n_chains: Any = "batch_size",
+        sampler: Sampler | None = None,
+        penalties: Penalties | None = None,
+        momentum: float = defaults.MOMENTUM,
+        schedule: str = "constant",
+        average_decay: float | None = defaults.AVERAGE_DECAY,
+        weight_std: float = defaults.WEIGHT_STD,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        verbose: int = 0,
+        random_state: Any = None,
+        device: str | torch.device = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self.n_components = n_components
+        self.generative_weight = generative_weight
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.visible = visible
+        self.scale = scale
+        self.n_chains = n_chains
+        self.sampler = sampler
+        self.penalties = penalties
+        self.momentum = momentum
+        self.schedule = schedule
+        self.average_decay = average_decay
+        self.weight_std = weight_std
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.verbose = verbose
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from X and y anew.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,)
+            Class of each row, of any type that can be sorted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts: one of weight 2 as much as two rows of weight 1. Only ratios
+            matter; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X, y = self._checked_X_y(X, y, reset=True)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        classes, numbers = check_classes(y)
+        seed = seed_of(self.random_state)
+        held_out = None
+        if self.patience is not None:
+            kept, held = self._split(len(numbers), seed)
+            held_out = (X[held], numbers[held])
+            X, numbers = X[kept], numbers[kept]
+            weights = None if weights is None else weights[kept]
+        scaling = self._make_scaling(X, weights)
+        self._check_features(X, scaling)
+        state, rows = self._begun(X, numbers, len(classes), scaling, weights, seed)
+        batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
+        model: RBM | None = None
+        if held_out is None:
+            train(self, state, batches)
+        else:
+            self._check_features(held_out[0], scaling)
+            judged = self._labelled(held_out[0], held_out[1], len(classes), scaling)
+            model = self._train_patiently(state, batches, judged)
+        self._remember(state, scaling, classes)
+        if model is not None:
+            self._take_best(model)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Make one update of the parameters from all rows, as one minibatch.
+
+        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
+        call begins a model from its rows, unless the estimator is fitted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A minibatch.
+        y : array-like of shape (n_samples,)
+            Class of each row.
+        classes : array-like of shape (n_classes,), default=None
+            All classes there are, which the first call needs; later ones may leave it out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts within this minibatch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        begins = not hasattr(self, "_training")
+        X, y = self._checked_X_y(X, y, reset=begins)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        known = all_classes(classes, None if begins else self.classes_)
+        numbers = numbers_of(y, known)
+        scaling = self._make_scaling(X, weights) if begins else self._scaling
+        self._check_features(X, scaling)
+        if begins:
+            seed = seed_of(self.random_state)
+            state, rows = self._begun(X, numbers, len(known), scaling, weights, seed)
+        else:
+            state, rows = self._training, self._labelled(X, numbers, len(known), scaling)
+            set_rate(state.optimizer, self.learning_rate)
+        training.update(state, torch.cat(list(rows.blocks())), weights=weights)
+        training.settle(state)
+        if begins:
+            self._remember(state, scaling, known)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_training(self)
+        check_choice(self, "visible", ("binary", "gaussian"))
+        if self.generative_weight is not None:
+            check_numbers(self, generative_weight=0.0)
+        if self.patience is not None:
+            check_integers(self, patience=1)
+            if not 0 < self.validation_fraction < 1:
+                raise ValueError(
+                    f"validation_fraction is {self.validation_fraction}; pass a share of the rows "
+                    "between 0 and 1"
+                )
+
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        if self.visible == "gaussian":
+            return Scaling.of_moments(X, weights)
+        return Scaling.of_range(X) if self.scale else None
+
+    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
+        if scaling is None:
+            check_unit_range(X, "visible='gaussian' or scale=True")
+
+    def _weights(self) -> Tensor:
+        return self.model_.weights
+
+    def _labelled(
+        self, X: Any, numbers: NDArray[np.int64], n_classes: int, scaling: Scaling | None
+    ) -> ArrayRows:
+        return ArrayRows(
+            X,
+            scaling,
+            dtype=self._checked_dtype(),
+            device=self._checked_device(),
+            labels=(torch.from_numpy(numbers), n_classes),
+        )
+
+    def _begun(
+        self,
+        X: Any,
+        numbers: NDArray[np.int64],
+        n_classes: int,
+        scaling: Scaling | None,
+        weights: Tensor | None,
+        seed: int,
+    ) -> tuple[TrainingState, ArrayRows]:
+        rows = self._labelled(X, numbers, n_classes, scaling)
+        features = (Gaussian if self.visible == "gaussian" else Binary)(X.shape[1])
+        gradient: Gradient | None = None
+        if self.generative_weight is not None:
+            gradient = HybridGradient(float(self.generative_weight))
+        visible = Mixed(features, Categorical(1, n_classes))
+        return begin(self, visible, rows, weights, gradient, seed), rows
+
+    def _remember(
+        self, state: TrainingState, scaling: Scaling | None, classes: NDArray[Any]
+    ) -> None:
+        self._training, self.model_ = state, state.model
+        self._scaling = scaling
+        self.classes_ = classes
+
+    # Early stopping
+
+    def _split(self, n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the rows to learn from, and of those held out."""
+        n_held_out = min(max(1, round(self.validation_fraction * n_rows)), n_rows - 1)
+        order = permutation(n_rows, Stream(seed, Purpose.SPLIT)).numpy()
+        return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
+    def _train_patiently(
+        self, state: TrainingState, batches: Minibatches, held_out: ArrayRows
+    ) -> RBM | None:
+        assert self.patience is not None
+        stopping = EarlyStopping(self.patience)
+        set_schedule(self, state, batches)
+        look = _HeldOut(held_out)
+        rows = training.run(state, batches, self.n_iter, every=len(batches), monitor=look)
+        for row in told(self, rows) if self.verbose else rows:
+            stopping.look(state.model, row)
+            if stopping.is_over:
+                break
+        state.schedule = None
+        return stopping.model
+
+    @torch.no_grad()
+    def _take_best(self, best: RBM) -> None:
+        for model in (self.model_, self._training.rbm):
+            for parameter, kept in zip(model.parameters(), best.parameters(), strict=True):
+                parameter.copy_(kept)
+
+    # What a fitted model computes
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Log-probability of each class, exactly, nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(
+            rows, lambda x: class_log_probabilities(self.model_, x), len(self.classes_), X
+        )
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Probability of each class, exactly.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of the type of ``classes_``.
+        """
+        check_is_fitted(self)
+        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
+
+
+class _HeldOut:
+    """Judges a model by rows that are not trained on."""
+
+    def __init__(self, rows: ArrayRows) -> None:
+        self._blocks = list(rows.blocks())
+
+    def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
+        wrong, loss, n_rows = 0, 0.0, 0
+        for v in self._blocks:
+            n_classes = rbm.visible.groups[-1][1].n_columns
+            target = v[:, -n_classes:].argmax(1, keepdim=True)
+            log_p = class_log_probabilities(rbm, v[:, :-n_classes])
+            wrong += int((log_p.argmax(1, keepdim=True) != target).sum())
+            loss -= log_p.gather(1, target).sum().item()
+            n_rows += len(v)
+        return {"held_out_error": wrong / n_rows, "held_out_log_loss": loss / n_rows}
