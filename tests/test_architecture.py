@@ -37,10 +37,10 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
+    "deep",
     "report",
     "estimators",
     "benchmark",
-    "deep",
     "cli",
 )
 DOORS = ("__init__", "__main__")

@@ -14,8 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cli.commands import Done, harmonium, start
-from cli.test_stopping import wait_for
+from cli.commands import Done, harmonium
 from harmonium import datasets, defaults
 from harmonium.deep import (
     Classifier,
@@ -27,9 +26,9 @@ from harmonium.deep import (
 )
 from harmonium.runs import RunDirectory
 
-TRAIN = ("--layers", "12,9", "--threads", "1", "--no-figures", "--no-tensorboard")
+TRAIN = ("--layers", "24,9", "--threads", "1", "--no-figures", "--no-tensorboard")
 QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard")
-TUNE = (*QUICK, "--batch-size", "50", "--optimizer", "adam", "--learning-rate", "0.01")
+TUNE = (*QUICK, "--batch-size", "50", "--optimizer", "adam", "--learning-rate", "0.02")
 
 Refused = Callable[..., str]
 
@@ -44,7 +43,7 @@ def ran(*arguments: str | Path) -> Done:
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stack of two layers, with a classifier and an autoencoder in it; to be read only."""
     path = tmp_path_factory.mktemp("stacks") / "digits"
-    ran("dbn", "train", "digits", *TRAIN, "--epochs", "2", "--out", path)
+    ran("dbn", "train", "digits", *TRAIN, "--epochs", "40", "--out", path)
     ran("dbn", "finetune", path, *TUNE, "--epochs", "6")
     ran("dbn", "finetune", path, *TUNE, "--epochs", "4", "--kind", "autoencoder")
     return path
@@ -64,6 +63,11 @@ def table(path: Path) -> tuple[list[str], np.ndarray]:
 def evaluation(run: Path) -> dict[str, float]:
     found: dict[str, float] = json.loads((run / "evaluation.json").read_text())
     return found
+
+
+def assert_is_a_picture(path: Path) -> None:
+    with Image.open(path) as picture:
+        assert min(picture.size) > 200
 
 
 # Runs
@@ -110,26 +114,34 @@ def test_a_stack_that_was_not_pretrained_starts_from_random_weights(run: Path) -
     done = ran("dbn", "finetune", run, *TUNE, *out, "by-wish", "--from-scratch")
     assert "It starts from random weights\n" in done.out
     networks = [load_network(Path(name) / "network.safetensors") for name in ("by-need", "by-wish")]
-    assert [layer.weights.shape for layer in networks[0].all_layers] == [(64, 12), (12, 9), (9, 10)]
+    assert [layer.weights.shape for layer in networks[0].all_layers] == [(64, 24), (24, 9), (9, 10)]
     for a, b in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.equal(a, b)
     assert networks[0].all_layers[0].weights.std() > 0.3  # far wider than before pretraining
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(run: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_bit_for_bit(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ["dbn", "finetune", str(run), *TUNE, "--dropout-hidden", "0.3", "--every", "7"]
-    ran(*options, "--epochs", "30", "--out", "whole")
-    stopped = RunDirectory(tmp_path / "stopped")
-    process = start([*options, "--epochs", "30", "--out", str(stopped.path)], tmp_path / "said")
-    wait_for(process, lambda: stopped.metrics_path.exists() and len(stopped.rows()) > 3)
-    assert process.pid is not None
-    import os
+    whole, stopped = (RunDirectory(tmp_path / name) for name in ("whole", "stopped"))
+    ran(*options, "--epochs", "10", "--out", str(whole.path))
+    append = RunDirectory.append_row
 
-    os.kill(process.pid, signal.SIGINT)
-    process.join(60)
-    assert process.exitcode in (130, 0)
+    def interrupt(own: RunDirectory, row: dict[str, float]) -> None:
+        append(own, row)
+        if len(own.rows()) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "append_row", interrupt)
+        done = harmonium(*options, "--epochs", "10", "--out", str(stopped.path))
+    assert done.code == 128 + signal.SIGINT
+    assert (
+        f"stopped after update 35 of 260; go on with: harmonium resume {stopped.path}" in done.out
+    )
+    assert not stopped.network_path.exists()
     ran("resume", stopped.path)
-    whole = RunDirectory(tmp_path / "whole")
     assert stopped.network_path.read_bytes() == whole.network_path.read_bytes()
     assert evaluation(stopped.path) == evaluation(whole.path)
 
@@ -144,7 +156,7 @@ def test_more_epochs_let_the_rate_fall_to_zero_at_the_new_end(run: Path) -> None
     tuned = RunDirectory(run / "classifier")
     assert [row["epoch"] for row in tuned.rows()] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert tuned.rows()[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
-    assert tuned.rows()[-2]["learning_rate"] == pytest.approx(0.01 / 8)
+    assert tuned.rows()[-2]["learning_rate"] == pytest.approx(0.02 / 8)
     assert tuned.config()["options"]["epochs"] == 8
 
 
@@ -188,7 +200,7 @@ def test_pictures_and_numbers_of_a_run(run: Path) -> None:
         pictures = list(Path(kind, "figures").glob("*.png"))
         assert {path.stem for path in pictures} == names
         for path in pictures:
-            assert min(Image.open(path).size) > 200
+            assert_is_a_picture(path)
 
 
 def test_info_says_what_a_run_is(run: Path) -> None:
@@ -270,7 +282,7 @@ def test_codes_and_rows_of_codes(run: Path) -> None:
     with np.load("rows.npz") as arrays:
         np.testing.assert_allclose(arrays["rows"], network.outputs(digits).numpy(), atol=1e-5)
     for path in (run / "autoencoder" / "codes.png", Path("rows.png")):
-        assert min(Image.open(path).size) > 200
+        assert_is_a_picture(path)
 
 
 def test_a_stack_that_was_not_fine_tuned_is_unrolled_as_it_is(run: Path) -> None:

@@ -14,7 +14,15 @@ from torch import nn
 from deep.networks import N_COLUMNS, binary_stack, labelled, stack
 from harmonium import RBM, Binary, Categorical, Data, Gaussian, Purpose, Spin, Stream
 from harmonium.datasets import Scaled
-from harmonium.deep import Autoencoder, Classifier, Dropout, Network, Regressor, init_randomly_
+from harmonium.deep import (
+    Autoencoder,
+    Classifier,
+    Dropout,
+    Network,
+    Regressor,
+    init_randomly_,
+    without_labels,
+)
 from harmonium.units import Mixed
 from unit_types import UNIT_TYPES, UnitType, array, randomise_
 
@@ -266,10 +274,30 @@ def test_a_stack_whose_units_do_not_fit_is_refused(layers: tuple, message: str) 
 
 def test_a_stack_with_label_units_is_refused() -> None:
     rbms = [RBM(Binary(4), Binary(3)), RBM(Mixed(Binary(3), Categorical(1, 2)), Binary(2))]
-    message = r"the top RBM of the stack has label units .*; pass the RBMs below it"
+    message = r"the top RBM of the stack has label units .*; pass without_labels"
     for make in (lambda: Classifier(rbms, [0, 1]), lambda: Autoencoder(rbms)):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_a_stack_without_its_label_units_can_be_read_upwards() -> None:
+    lower, top = binary_stack(4, 3)[0], RBM(Mixed(Binary(3), Categorical(1, 2)), Binary(2))
+    randomise_(top, 5)
+    bottom, bare = without_labels([lower, top])
+    assert bottom is lower
+    assert torch.equal(bare.weights, top.weights[:3])
+    assert torch.equal(bare.visible.bias, top.visible.bias[:3])
+    h = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
+    nobody_says = torch.cat([h, torch.zeros(5, 2)], 1)
+    torch.testing.assert_close(bare.mean_h_from_v(h), top.mean_h_from_v(nobody_says))
+    network = Classifier([bottom, bare], [0, 1])
+    assert network(torch.zeros(2, 4)).shape == (2, 2)
+    with torch.no_grad():
+        bare.weights.zero_()
+    assert top.weights.count_nonzero() > 0
+    plain = binary_stack(4, 3, 2)
+    assert without_labels(plain) == plain
+    assert without_labels([top]) == [top]  # its labels are rows
 
 
 def test_rows_that_nobody_describes_are_refused() -> None:
