@@ -389,7 +389,13 @@ def test_layers_out_of_range_are_refused(make: Any, options: dict[str, Any], mes
         ({"pretraining_epochs": (0, 1)}, "pass 0 for all layers, or for none"),
     ],
 )
-def test_fine_tuning_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:
+def test_fine_tuning_out_of_range_is_refused_before_hours_of_pretraining(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pretrain(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("it was begun")
+
+    monkeypatch.setattr(pretraining, "updates", pretrain)
     for make in (DBNClassifier, DBNRegressor, AutoencoderTransformer):
         with pytest.raises(ValueError, match=message):
             small(make, **options).fit(*rows())
