@@ -85,8 +85,10 @@ def train_a_little(case: Case) -> float:
     data, held_out = data.split_randomly_()
     batches = Minibatches(data, min(case.batch, len(data)))
     state = begin(case, data)
-    monitor = training.default_monitor(state, batches, held_out, training.default_every(batches))
+    every = training.default_every(batches)
+    monitor = training.default_monitor(state, batches, held_out, every, UPDATES_FOR_MEMORY)
     monitor(state.model, state.chains, 0)
+    monitor.log_likelihood(state.model, None)
     for done in training.updates(state, batches, epochs=UPDATES_FOR_MEMORY):
         if done == UPDATES_FOR_MEMORY:
             break

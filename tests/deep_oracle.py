@@ -50,3 +50,25 @@ def p_down(models: Sequence[oracle.Model], h: Array) -> Array:
         downwards = log_conditional(model.visible, states @ model.weights.T)
         p = logsumexp(p[:, None] + downwards, axis=0)
     return np.exp(p)
+
+
+def bound(models: Sequence[oracle.Model], v: Array, upwards: Sequence[oracle.Model]) -> float:
+    """The variational bound of log p(v) with draws upwards, by summing over all hidden states."""
+    *lower, top = models
+    states = top.visible.points()[0]
+    log_top = -top.free_energy(states)
+    log_top = log_top - logsumexp(log_top)
+    value, p = 0.0, np.ones(1)
+    below = v[None]  # states of the layer below, and their probabilities under q
+    for model, up in zip(lower, upwards, strict=True):
+        h = model.hidden.points()[0]
+        log_q = log_conditional(up.hidden, below @ up.weights)  # (n_below, n_h)
+        every = oracle_log_p(model.visible, below, h @ model.weights.T)  # (n_below, n_h)
+        value += (p[:, None] * np.exp(log_q) * (every - log_q)).sum()
+        below, p = h, p @ np.exp(log_q)
+    return float(value + p @ log_top)
+
+
+def oracle_log_p(layer: oracle.Layer, x: Array, inputs: Array) -> Array:
+    """Log-probability of each row of states under each row of inputs, (n_x, n_inputs)."""
+    return x @ inputs.T - layer.energy(x)[:, None] - layer.log_normaliser(inputs)[None]

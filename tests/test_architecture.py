@@ -37,7 +37,6 @@ ORDER = (
     "checkpoint",
     "plots",
     "runs",
-    "deep",
     "report",
     "estimators",
     "benchmark",

@@ -322,7 +322,7 @@ def test_model_and_checkpoint_are_told_apart() -> None:
 def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     for metadata in (None, {"format": "pt"}):
-        path.write_bytes(checkpoint.serialize({"weights": torch.zeros(2)}, metadata))
+        path.write_bytes(to_bytes({"weights": torch.zeros(2)}, metadata))
         with pytest.raises(
             ValueError, match=r"holds (pt|an unknown format), not a harmonium model"
         ):

@@ -21,7 +21,7 @@ from harmonium.classification import (
     classify,
     n_classes,
 )
-from harmonium.gradient import CenteredGradient, Phase
+from harmonium.gradient import CenteredGradient
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import Gibbs
 from harmonium.training import TrainingState
@@ -327,14 +327,6 @@ def test_labels_that_are_probabilities_are_learnt_as_such() -> None:
         found.append(gradients(rbm))
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value)
-
-
-def test_phases_of_other_layers_are_never_needed() -> None:
-    """A discriminative update reads the data's phase alone."""
-    rbm = binary_classifier()
-    data = phase(rbm, rows(rbm))
-    HybridGradient(0.0).write_(rbm, data, Phase(data.visible, data.hidden))
-    assert rbm.weights.grad is not None and rbm.weights.grad.isfinite().all()
 
 
 def test_gaussian_hidden_units_learn_their_precision_from_classes() -> None:

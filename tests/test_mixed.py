@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from harmonium.sampling import (
     start_random,
 )
 from harmonium.training import TrainingState
-from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin
 from ladders import exact_replicas, p_values, straight
 from phases import one_thread, phase  # noqa: F401
 from test_no_drift import LEAST_P, drift_p_value
@@ -403,13 +402,3 @@ def test_chains_states_are_tables() -> None:
     chains.check(rbm)
     with pytest.raises(ValueError, match=r"^visible has 4 columns, but this RBM has 5 visible col"):
         ChainState(chains.visible[:, :4], chains.hidden).check(rbm)
-
-
-def every_part(units: Units) -> list[type[Units]]:
-    return [kind for kind, _, _ in units.kinds]
-
-
-def test_the_test_types_are_of_several_kinds() -> None:
-    for name in ("mixed", PARTLY):
-        kinds = every_part(BY_NAME[name].make(3))
-        assert len(kinds) == 3 and all(a is not b for a, b in pairwise(kinds))

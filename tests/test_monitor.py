@@ -9,7 +9,13 @@ import torch
 
 from harmonium import RBM, Binary, Gaussian, Monitor, Purpose, Stream, diagnostics
 from harmonium.datasets import Data, OneHot, Stochastic, Threshold
-from harmonium.likelihood import pseudo_log_likelihood
+from harmonium.likelihood import (
+    exact_log_likelihood,
+    exact_log_z,
+    log_likelihood,
+    pseudo_log_likelihood,
+)
+from harmonium.monitor import Following
 from harmonium.sampling import start_random
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, randomise_
 
@@ -167,3 +173,73 @@ def test_bad_arguments_are_refused() -> None:
         Monitor(data("binary"), n_rows=0)
     with pytest.raises(ValueError, match=r"rows has 6 columns, but the training data rows have 5"):
         Monitor(data("binary"), data("binary", columns=6))
+
+
+# The log-likelihood
+
+
+FOLLOWING = Following(n_particles=50, n_temperatures=20, n_steps=3)
+LIKELIHOODS = {f"{key}{end}" for key in ("log_z", "log_likelihood") for end in ("", "_std_error")}
+HELD_OUT_LIKELIHOODS = {"held_out_log_likelihood", "held_out_log_likelihood_std_error"}
+
+
+def test_small_models_have_exact_log_likelihoods() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"])
+    train, held_out = data("binary"), data("binary", 9, 1)
+    row, population = Monitor(train, held_out, following=FOLLOWING).log_likelihood(rbm, None)
+    assert population is None
+    assert row.keys() == LIKELIHOODS | HELD_OUT_LIKELIHOODS
+    assert row["log_z"] == pytest.approx(exact_log_z(rbm).value) and row["log_z_std_error"] == 0
+    for prefix, rows in (("", train), ("held_out_", held_out)):
+        exact = exact_log_likelihood(rbm, rows.rows(torch.arange(len(rows))))
+        assert row[f"{prefix}log_likelihood"] == pytest.approx(exact.mean().item(), rel=1e-5)
+        error = exact.std().item() / math.sqrt(len(rows))
+        assert row[f"{prefix}log_likelihood_std_error"] == pytest.approx(error, rel=1e-5)
+
+
+def test_larger_models_are_followed() -> None:
+    rbm = RBM(Binary(20), Binary(16)).requires_grad_(False)
+    train = data("binary", n=100, columns=20)
+    monitor = Monitor(train, following=FOLLOWING)
+    population = None
+    for look in range(3):
+        randomise_(rbm, seed=1, scale=0.1 * look)
+        row, population = monitor.log_likelihood(rbm, population)
+        assert population is not None
+        assert row.keys() == LIKELIHOODS
+        assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
+        of_rows = log_likelihood(rbm, train.rows(torch.arange(100)), population.log_z)
+        assert row["log_likelihood"] == pytest.approx(of_rows.mean().item())
+        both = math.hypot(of_rows.std().item() / 10, row["log_z_std_error"])
+        assert row["log_likelihood_std_error"] == pytest.approx(both)
+
+
+def test_nobody_follows_who_was_not_asked_to() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"])
+    assert Monitor(data("binary")).log_likelihood(rbm, None) == ({}, None)
+
+
+def test_grey_values_have_no_likelihood() -> None:
+    rbm = model(BY_NAME["binary"], BY_NAME["binary"])
+    grey = Data("rows", torch.rand(9, 5))
+    assert Monitor(grey, following=FOLLOWING).log_likelihood(rbm, None) == ({}, None)
+
+
+def test_a_model_that_cannot_be_normalised_has_no_likelihood_for_now() -> None:
+    rbm = RBM(Gaussian(5), Gaussian(4)).requires_grad_(False)
+    monitor = Monitor(data("gaussian"), following=FOLLOWING)
+    assert monitor.log_likelihood(rbm, None)[0].keys() == LIKELIHOODS
+    rbm.weights.fill_(1.0)
+    assert monitor.log_likelihood(rbm, None) == ({}, None)
+
+
+def test_a_population_that_lost_its_model_begins_anew() -> None:
+    rbm = RBM(Gaussian(20), Binary(16)).requires_grad_(False)
+    monitor = Monitor(data("gaussian", columns=20), following=FOLLOWING)
+    row, population = monitor.log_likelihood(rbm, None)
+    assert population is not None
+    rbm.weights.fill_(1e30)
+    assert monitor.log_likelihood(rbm, population) == ({}, None)
+    rbm.weights.fill_(0.0)
+    again, _ = monitor.log_likelihood(rbm, None)
+    assert again == row

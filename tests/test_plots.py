@@ -529,7 +529,7 @@ BAD_CALLS = {
     "rows without metrics": (
         lambda: plots.learning_curves([{"update": 1, "seconds": 2.0}]),
         "no row has a metric that is drawn; the first row has seconds, update, and drawn are "
-        "pseudo_log_likelihood, held_out_pseudo_log_likelihood",
+        "log_likelihood, held_out_log_likelihood, pseudo_log_likelihood",
     ),
     "a row with NaN": (
         lambda: plots.learning_curves(
@@ -580,6 +580,35 @@ def test_drawing_leaves_the_settings_of_this_process_alone() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+# ---- likelihoods over time ----
+
+
+def test_bounds_over_time_are_bands_with_their_names() -> None:
+    curves = {"ours": [(60.0, -80.0, -79.0), (300.0, -70.0, -69.5)], "theirs": [(60.0, -95, -90)]}
+    ax = plots.likelihoods_over_time(curves, highlight="ours", title="Nats")
+    lower, upper, other, _ = ax.get_lines()
+    assert list(lower.get_ydata()) == [-80, -70] and list(upper.get_ydata()) == [-79, -69.5]
+    assert lower.get_color() == upper.get_color() != other.get_color()
+    assert [text.get_text() for text in ax.texts] == ["ours", "theirs"]
+    assert ax.get_title(loc="left") == "Nats"
+    assert len(ax.collections) == 2
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ({}, "no points to draw"),
+        ({"ours": []}, "no points to draw"),
+        ({"ours": [(1.0, np.nan, 2.0)]}, "ours has the point"),
+    ],
+)
+def test_bounds_that_cannot_be_drawn(
+    curves: dict[str, list[tuple[float, float, float]]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        plots.likelihoods_over_time(curves)
+
+
 # ---- speeds ----
 
 
@@ -612,3 +641,92 @@ def test_speeds_names_every_bar_and_colours_one() -> None:
 def test_speeds_that_cannot_be_drawn(groups: dict[str, dict[str, float]], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         plots.speeds(groups)
+
+
+# ---- predictions ----
+
+
+def test_a_confusion_matrix_shows_counts_and_colours_shares() -> None:
+    counts = np.array([[90, 10, 0], [0, 5, 0], [1, 0, 0]])
+    ax = plots.confusion_matrix(counts, ["a", "b", "c"])
+    texts = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in ax.texts}
+    written = {place: text for place, text in texts.items() if text.isdecimal()}
+    assert written == {(0, 0): "90", (0, 1): "10", (1, 1): "5", (2, 0): "1"}
+    shares = counts / counts.sum(1, keepdims=True)
+    np.testing.assert_allclose(picture(ax) ** 2, shares, atol=1e-12)
+    assert ax.get_title(loc="left") == "11 of 106 rows wrong (10.38%)"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
+    drawn(ax)
+
+
+def test_a_confusion_matrix_of_many_classes_and_of_no_rows() -> None:
+    many = plots.confusion_matrix(np.eye(50), range(50))
+    assert not [text for text in many.texts if text.get_text().isdecimal()]
+    drawn(many)
+    drawn(plots.confusion_matrix(np.zeros((2, 2)), [0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes", "message"),
+    [
+        (np.zeros((2, 3)), "ab", r"counts has shape \(2, 3\)"),
+        (np.full((2, 2), -1), "ab", "a least value of -1; pass counts of 0 and more"),
+        (np.eye(2), "abc", "classes are 3 names, but counts has 2 classes"),
+        (np.full((2, 2), np.nan), "ab", "counts holds NaN"),
+    ],
+)
+def test_counts_that_are_none_are_refused(counts: object, classes: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plots.confusion_matrix(counts, classes)  # type: ignore[arg-type]
+
+
+def test_mistakes_stand_above_their_captions() -> None:
+    images = rng().random((5, 24))
+    captions = [f"{i}, not 9" for i in range(5)]
+    ax = plots.mistakes(images, captions, (6, 4), n_columns=3, limits=(0, 1))
+    shown = picture(ax)
+    for i, caption in enumerate(captions):
+        top, left = (i // 3) * 8, (i % 3) * 5
+        np.testing.assert_allclose(shown[top : top + 6, left : left + 4].ravel(), images[i])
+        (text,) = [text for text in ax.texts if text.get_text() == caption]
+        x, y = text.get_position()
+        assert left <= x <= left + 4
+        assert top + 6 <= y + 0.5 <= top + 8
+    drawn(ax)
+    with pytest.raises(ValueError, match="captions are 4, but there are 5 images; pass one each"):
+        plots.mistakes(images, captions[:4], (6, 4))
+    with pytest.raises(ValueError, match=r"image_shape \(5, 5\) makes 25 pixels"):
+        plots.mistakes(images, captions, (5, 5))
+
+
+@pytest.mark.parametrize("n_classes", [2, 10, 15, 40])
+def test_codes_have_the_colours_of_their_classes(n_classes: int) -> None:
+    points, labels = rng().normal(size=(80, 2)), np.arange(80) % n_classes
+    ax = plots.codes(points, labels)
+    cloud = ax.collections[0]
+    np.testing.assert_allclose(cloud.get_offsets(), points)
+    colours = cloud.get_facecolors()
+    assert len(np.unique(colours, axis=0)) == n_classes
+    assert all(np.ptp(colours[labels == k], axis=0).max() == 0 for k in range(n_classes))
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [str(k) for k in range(n_classes)]
+    drawn(ax)
+    drawn(plots.codes(points))
+
+
+def test_codes_that_cannot_be_drawn_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"points has shape \(4, 3\); pass two columns"):
+        plots.codes(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="labels are 3, but there are 4 points; pass one each"):
+        plots.codes(np.zeros((4, 2)), [0, 1, 2])
+
+
+def test_learning_curves_of_fine_tuning() -> None:
+    rows = [
+        {"update": u, "loss": 1 / u, "held_out_loss": 2 / u, "held_out_error": 0.1} for u in (1, 2)
+    ]
+    figure = plots.learning_curves(rows)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["Rows of another class", "Loss"]
+    drawn(figure)

@@ -34,6 +34,7 @@ from harmonium import (
     training,
 )
 from harmonium.datasets import Data, Minibatches, OneHot, Stochastic, Threshold
+from harmonium.monitor import Following, Monitor
 from harmonium.units import Units
 
 EPOCHS = 4
@@ -255,6 +256,31 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_path: Pa
     for _ in case.updates(state):
         pass
     assert checkpoint.dumps(state) == whole
+
+
+def test_what_follows_log_z_goes_on(tmp_path: Path) -> None:
+    """Bit for bit, so that a resumed run reports what it would have reported anyway."""
+    rows = (torch.rand(40, 20, generator=torch.Generator().manual_seed(3)) < 0.4).float()
+    batches = Minibatches(Data("rows", rows), 8)
+    monitor = Monitor(batches.data, following=Following(20, 30, 2))
+
+    def look(state: TrainingState) -> dict[str, float]:
+        row, state.population = monitor.log_likelihood(state.model, state.population)
+        return row
+
+    def go_on(state: TrainingState, epochs: int) -> dict[str, float]:
+        for _ in training.updates(state, batches, epochs):
+            pass
+        return look(state)
+
+    rbm = RBM(Binary(20), Binary(16)).init_from_data_(batches.data, 1)
+    state = TrainingState.create(rbm, n_chains=10)
+    go_on(state, 1)
+    checkpoint.save(state, tmp_path / "c")
+    again = checkpoint.load(tmp_path / "c")
+    assert checkpoint.dumps(again) == (tmp_path / "c").read_bytes()
+    assert go_on(state, 3) == go_on(again, 3)
+    assert checkpoint.dumps(state) == checkpoint.dumps(again)
 
 
 def test_an_optimiser_of_ones_own_is_made_by_the_caller(tmp_path: Path) -> None:

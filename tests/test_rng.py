@@ -53,6 +53,7 @@ def test_the_purposes_of_checkpoints_keep_their_numbers() -> None:
         "SAMPLE": 6,
         "LIKELIHOOD": 7,
         "DIAGNOSE": 8,
+        "DREAM": 9,
         "FINETUNE": 10,
     }
 

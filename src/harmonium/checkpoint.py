@@ -6,6 +6,7 @@ chains and averages); everything else is JSON in the file's metadata.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium.classification import HybridGradient
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
+from harmonium.likelihood import Population
 from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -86,13 +88,13 @@ def dumps(
 ) -> bytes:
     """The content of the checkpoint that `save` writes."""
     tensors, config = describe(state)
+    config["extra"] = dict(extra or {})
     for name, model in (models or {}).items():
         # a file keeps no tensor under two names, and a model may be one of the run's own
         own = tensors_of(model, f"models.{name}.")
         tensors |= {path: tensor.clone() for path, tensor in own.items()}
-    if models:
-        config["models"] = {name: rbm_config(model) for name, model in models.items()}
-    return serialize("checkpoint", tensors, config | {"extra": dict(extra or {})})
+        config.setdefault("models", {})[name] = rbm_config(model)
+    return serialize("checkpoint", tensors, config)
 
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -105,6 +107,11 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
     tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
     tensors |= {f"penalties.{name}": tensor for name, tensor in state.penalties.state().items()}
+    population = state.population
+    if population is not None:
+        tensors |= tensors_of(population.model, "population.model.")
+        tensors["population.visible"] = population.visible
+        tensors["population.log_weights"] = population.log_weights
     of_optimizer, optimization = describe_optimizer(state.rbm, state.optimizer, state.schedule)
     tensors |= {f"optimizer.{name}": tensor for name, tensor in of_optimizer.items()}
     config = {
@@ -115,11 +122,13 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
-        "stream": {
-            "seed": state.stream.seed,
-            "purpose": int(state.stream.purpose),
-            "rank": state.stream.rank,
-            "position": state.stream.position,
+        "stream": _of_stream(state.stream),
+        "population": None
+        if population is None
+        else {
+            "base_log_z": population.base_log_z,
+            "base_variance": population.base_variance,
+            "stream": _of_stream(population.stream),
         },
         "seed": state.seed,
         "update": state.update,
@@ -185,12 +194,15 @@ def restore(
         gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
-        stream=Stream(**config["stream"] | {"purpose": Purpose(config["stream"]["purpose"])}),
+        stream=_make_stream(config["stream"]),
         seed=config["seed"],
         schedule=scheduler,
         average=make_rbm(config["rbm"], average).to(device) if average else None,
         average_decay=config["average_decay"],
         update=config["update"],
+        population=_make_population(
+            config["rbm"], config.get("population"), below("population.", tensors)
+        ),
     )
 
 
@@ -252,6 +264,31 @@ def _make_chains(rbm: RBM, tensors: Mapping[str, Tensor], swaps: int | None) -> 
     if swaps is None:
         return ChainState(tensors["visible"], tensors["hidden"])
     return ChainState.of_replicas(Replicas.from_tensors(rbm, tensors, swaps))
+
+
+def _of_stream(stream: Stream) -> dict[str, int]:
+    return dataclasses.asdict(stream) | {"purpose": int(stream.purpose)}
+
+
+def _make_stream(config: Mapping[str, int]) -> Stream:
+    return Stream(config["seed"], Purpose(config["purpose"]), config["rank"], config["position"])
+
+
+def _make_population(
+    rbm: Mapping[str, Any], config: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]
+) -> Population | None:
+    """What followed log Z; runs of before harmonium did have none, and begin one."""
+    if config is None:
+        return None
+    visible = tensors["visible"]
+    return Population(
+        model=make_rbm(rbm, below("model.", tensors)).to(visible.device).requires_grad_(False),
+        visible=visible,
+        log_weights=tensors["log_weights"],
+        base_log_z=config["base_log_z"],
+        base_variance=config["base_variance"],
+        stream=_make_stream(config["stream"]),
+    )
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -44,3 +45,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; the errors are those of `whole_file`."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as JSON that people can read, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If a number is infinite or NaN, for which JSON has no word; and see `whole_file`.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
+    write_whole(path, (text + "\n").encode())

@@ -119,7 +119,7 @@ class PlainGradient(Gradient):
     @without_autograd
     def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
         _write_means(rbm, data, chains, scale, biases=True)
-        kernels.moments_(_grad(rbm.weights), data.pair, chains.pair, scale)
+        kernels.moments_(grad_buffer(rbm.weights), data.pair, chains.pair, scale)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         return [p.grad for p in rbm.parameters() if p.grad is not None]
@@ -172,10 +172,10 @@ class CenteredGradient(Gradient):
             _write_means(rbm, data, chains, scale, biases=False)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
         kernels.centred_gradient_(
-            _grad(rbm.weights),
+            grad_buffer(rbm.weights),
             data.pair,
             chains.pair,
-            (_grad(rbm.visible.bias), _grad(rbm.hidden.bias)),
+            (grad_buffer(rbm.visible.bias), grad_buffer(rbm.hidden.bias)),
             (self.visible_offset, self.hidden_offset),
             self.rate,
             scale,
@@ -257,19 +257,19 @@ class Penalties:
     def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
         """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
         if self.l2:
-            _grad(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
+            grad_buffer(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
         if self.l1:
-            _grad(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
+            grad_buffer(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
         if self.sparsity_target is not None:
             visible, hidden = data.means
             self.activity = _follow(self.activity, hidden["bias"], self.sparsity_rate)
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
-            _grad(rbm.hidden.bias).add_(pull)
-            _grad(rbm.weights).addr_(visible["bias"], pull)
+            grad_buffer(rbm.hidden.bias).add_(pull)
+            grad_buffer(rbm.weights).addr_(visible["bias"], pull)
         for units in _gaussians(rbm.visible):
             if units.log_precision.requires_grad:
                 half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-                by_log_precision = _grad(units.log_precision)
+                by_log_precision = grad_buffer(units.log_precision)
                 by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
@@ -332,26 +332,26 @@ class GradientCheck:
         return n_bad
 
 
+def grad_buffer(parameter: nn.Parameter) -> Tensor:
+    """The parameter's ``.grad``, made of zeros at first use and kept."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
 def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: bool) -> None:
     """The plain gradient by the units' own parameters: means of the chains minus the data's."""
     phases = (data.visible, chains.visible), (data.hidden, chains.hidden)
     for layer, (of_data, of_chains) in zip((rbm.visible, rbm.hidden), phases, strict=True):
         for name, statistic in of_data.items():
             if name != "bias" or biases:
-                grad = _grad(layer.get_parameter(name))
+                grad = grad_buffer(layer.get_parameter(name))
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
 def _gaussians(layer: Units) -> list[Gaussian]:
     """The Gaussian units of a layer, alone or among others."""
     return [units for _, units in layer.groups if isinstance(units, Gaussian)]
-
-
-def _grad(parameter: nn.Parameter) -> Tensor:
-    """The parameter's gradient buffer, made at first use and kept."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
 
 
 def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:

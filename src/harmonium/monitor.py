@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults, diagnostics, kernels
 from harmonium.datasets import Rows
-from harmonium.likelihood import pseudo_log_likelihood
+from harmonium.likelihood import (
+    Population,
+    can_be_enumerated,
+    exact_log_z,
+    is_normalisable,
+    log_likelihood,
+    pseudo_log_likelihood,
+)
+from harmonium.likelihood.checks import are_states
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, start_at
+
+__all__ = ["Following", "Monitor", "Population"]
 
 _FLIP_CHAINS = 100
 _UNITS_PER_ROW = 8
 
 # Of one look: layers of several kinds of units take a draw for each kind.
 _MOST_DRAWS = 64
+
+# Models with no more states than these are known exactly at every look, in some milliseconds.
+_FEW_STATES = 2**12
+
+
+@dataclass(frozen=True)
+class Following:
+    """How log Z is followed along a run, see `harmonium.likelihood.Population`.
+
+    Parameters
+    ----------
+    n_particles
+        Particles of the population.
+    n_temperatures
+        Inverse temperatures from the data's base rates to the model at the first look.
+    n_steps
+        Steps from one look to the next.
+    """
+
+    n_particles: int = defaults.PARTICLES
+    n_temperatures: int = defaults.PARTICLE_TEMPERATURES
+    n_steps: int = defaults.PARTICLE_STEPS
 
 
 class Monitor:
@@ -37,6 +70,8 @@ class Monitor:
         Rows of each that are looked at.
     seed
         Chooses the rows and draws the units of the pseudo-likelihood.
+    following
+        How `log_likelihood` follows log Z; None keeps to what costs next to nothing.
     """
 
     def __init__(
@@ -45,10 +80,13 @@ class Monitor:
         held_out: Rows | None = None,
         n_rows: int = defaults.MONITOR_ROWS,
         seed: int = defaults.SEED,
+        following: Following | None = None,
     ) -> None:
         if n_rows < 1:
             raise ValueError(f"n_rows is {n_rows}; pass 1 or more")
         self.seed = seed
+        self.following = following
+        self._train = train
         if held_out is not None and held_out.n_columns != train.n_columns:
             raise ValueError(
                 f"{held_out.name} has {held_out.n_columns} columns, but the training data "
@@ -118,3 +156,55 @@ class Monitor:
         rates = diagnostics.flip_rates(rbm, few, stream)
         row.update((f"{layer}_flip_rate", rate) for layer, rate in rates.items())
         return {name: value for name, value in row.items() if math.isfinite(value)}
+
+    @torch.no_grad()
+    def log_likelihood(
+        self, rbm: RBM, population: Population | None
+    ) -> tuple[dict[str, float], Population | None]:
+        """The log-likelihood of the rows, with log Z known exactly or followed.
+
+        Parameters
+        ----------
+        rbm
+            The model to look at.
+        population
+            What followed it until now; None at the first look.
+
+        Returns
+        -------
+        row : dict
+            ``log_z`` and ``log_z_std_error``; ``log_likelihood`` (nats a row) and
+            ``log_likelihood_std_error``, also for the held-out rows as ``held_out_...``: the
+            error of log Z and that of looking at some of the rows together. Empty where rows are
+            no states (grey values have no likelihood), or the model cannot be normalised.
+        population : Population or None
+            To be passed at the next look.
+        """
+        if self.following is None or not (self._are_states(rbm) and is_normalisable(rbm)):
+            return {}, population
+        if can_be_enumerated(rbm, _FEW_STATES):
+            log_z = exact_log_z(rbm)
+        else:
+            try:
+                population = self._follow(self.following, rbm, population)
+            except FloatingPointError:
+                return {}, None  # the training will stop, or the next look begins anew
+            log_z = population.log_z
+        row = {"log_z": log_z.value, "log_z_std_error": log_z.std_error}
+        for prefix, rows in self._rows.items():
+            values = log_likelihood(rbm, rows, log_z)
+            row[f"{prefix}log_likelihood"] = values.mean().item()
+            of_rows = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+            row[f"{prefix}log_likelihood_std_error"] = math.hypot(of_rows, log_z.std_error)
+        return {name: value for name, value in row.items() if math.isfinite(value)}, population
+
+    def _follow(self, following: Following, rbm: RBM, population: Population | None) -> Population:
+        if population is None:
+            return Population.begin(
+                rbm, self._train, following.n_particles, following.n_temperatures, self.seed
+            )
+        population.follow_(rbm, following.n_steps)
+        return population
+
+    def _are_states(self, rbm: RBM) -> bool:
+        return all(are_states(rbm.visible, rows) for rows in self._rows.values())

@@ -45,6 +45,7 @@ class Purpose(IntEnum):
     SAMPLE = 6
     LIKELIHOOD = 7
     DIAGNOSE = 8
+    DREAM = 9
     FINETUNE = 10
 
 

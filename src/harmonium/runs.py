@@ -11,12 +11,12 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from harmonium.files import write_whole
+from harmonium.files import write_json, write_whole
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
@@ -24,6 +24,12 @@ FORMAT = 1
 DIAGNOSIS_MARK = "harmonium diagnosis"
 REPORT_MARK = '<meta name="generator" content="harmonium">'
 """By what a diagnosis and its page are known again: one of them may be replaced by a newer one."""
+
+DBN_KIND = "dbn"
+"""The ``kind`` in the configuration of a run whose layers are runs of their own."""
+
+FINETUNING_KIND = "fine-tuning"
+"""The ``kind`` in the configuration of a run that fine-tunes a network."""
 
 _HEAD = 1000
 _KEPT_CHECKPOINTS = 2
@@ -50,8 +56,26 @@ class RunDirectory:
         FileNotFoundError
             If there is none, naming the runs beside it.
         ValueError
-            If its configuration is damaged, or was written by a newer harmonium.
+            If its configuration is damaged, or was written by a newer harmonium; or if it holds a
+            deep belief network.
         """
+        run = cls.open_any(path)
+        if run.holds_a_network:
+            layers = ", ".join(str(layer.path) for layer in Network(run).layers())
+            raise ValueError(
+                f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
+                "see what `harmonium dbn --help` can do with all of them"
+            )
+        if run.is_finetuning:
+            raise ValueError(
+                f"{run.path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
+                "encode and decode use it, and harmonium resume goes on with it"
+            )
+        return run
+
+    @classmethod
+    def open_any(cls, path: str | Path) -> RunDirectory:
+        """A run that exists, be it of one RBM or of a network; the errors are those of `open`."""
         run = cls(path)
         if not run.config_path.is_file():
             there = "is no run directory" if run.path.exists() else "does not exist"
@@ -69,6 +93,16 @@ class RunDirectory:
         return run
 
     @property
+    def holds_a_network(self) -> bool:
+        """Whether this is the run of a deep belief network, with a run for each layer in it."""
+        return self.config().get("kind") == DBN_KIND
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether this is the run of a network that is fine-tuned."""
+        return self.config().get("kind") == FINETUNING_KIND
+
+    @property
     def config_path(self) -> Path:
         """What defines the run."""
         return self.path / "config.json"
@@ -82,6 +116,11 @@ class RunDirectory:
     def model_path(self) -> Path:
         """The trained model."""
         return self.path / "model.safetensors"
+
+    @property
+    def network_path(self) -> Path:
+        """The network that fine-tuning has made."""
+        return self.path / "network.safetensors"
 
     @property
     def likelihood_path(self) -> Path:
@@ -151,15 +190,22 @@ class RunDirectory:
             As the file system says it, or that there is something already (`check_free`); a run
             that was to be replaced is then still there, and nothing else is left behind.
         """
+        with self.made_whole(overwrite) as partial:
+            partial.begin(config, checkpoint)
+
+    @contextlib.contextmanager
+    def made_whole(self, overwrite: bool) -> Iterator[RunDirectory]:
+        """A directory beside this one, which takes its place once the block has ended well.
+
+        What was there stays until then; an error leaves it, and nothing else behind. The errors
+        are those of `create`.
+        """
         self.check_free(overwrite)
         new_folders = [folder for folder in self.path.parents if not folder.exists()]
         partial = RunDirectory(self.path.with_name(f".{self.path.name}.{os.getpid()}"))
         try:
-            (partial.path / "checkpoints").mkdir(parents=True)
-            partial.figures.mkdir()
-            partial.write_config(config)
-            partial.metrics_path.touch()
-            write_whole(partial.checkpoint_path(0), checkpoint)
+            partial.path.mkdir(parents=True)
+            yield partial
             self._take_over(partial.path)
         except BaseException:
             shutil.rmtree(partial.path, ignore_errors=True)
@@ -167,6 +213,14 @@ class RunDirectory:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             raise
+
+    def begin(self, config: Mapping[str, Any], checkpoint: bytes) -> None:
+        """Fill an empty directory with a run's configuration and first checkpoint."""
+        (self.path / "checkpoints").mkdir()
+        self.figures.mkdir()
+        self.write_config(config)
+        self.metrics_path.touch()
+        write_whole(self.checkpoint_path(0), checkpoint)
 
     def _take_over(self, new: Path) -> None:
         """Put a finished directory in this one's place; what was there stays until it is."""
@@ -207,8 +261,7 @@ class RunDirectory:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration."""
-        text = json.dumps({"format": FORMAT, **config}, indent=2, allow_nan=False)
-        write_whole(self.config_path, (text + "\n").encode())
+        write_json(self.config_path, {"format": FORMAT, **config})
 
     def append_row(self, row: Mapping[str, float]) -> None:
         """Add one row of numbers."""
@@ -269,6 +322,7 @@ class RunDirectory:
             self.config_path,
             self.metrics_path,
             self.model_path,
+            self.network_path,
             self.likelihood_path,
             self.diagnosis_path,
             self.report_path,
@@ -282,6 +336,59 @@ class RunDirectory:
     def free_path(self, name: str) -> Path:
         """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""
         return free_path(self.path / name)
+
+
+class Network:
+    """The run of a deep belief network: a run of its own for each layer, in ``layers/``.
+
+    Parameters
+    ----------
+    run
+        The whole: its configuration and pictures.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Network:
+        """A network's run that exists.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `RunDirectory.open`, or if it is the run of a single RBM.
+        """
+        run = RunDirectory.open_any(path)
+        if not run.holds_a_network:
+            raise ValueError(
+                f"{run.path} is the run of a single RBM; pass that of a deep belief network, which "
+                "harmonium dbn train begins"
+            )
+        return cls(run)
+
+    @property
+    def dbn_path(self) -> Path:
+        """The whole trained network."""
+        return self.run.path / "dbn.safetensors"
+
+    def layer(self, number: int) -> RunDirectory:
+        """The run of a layer, counted from 1; it need not exist yet."""
+        return RunDirectory(self.run.path / "layers" / str(number))
+
+    def layers(self) -> list[RunDirectory]:
+        """The layers that have been begun, from the data upwards."""
+        begun: list[RunDirectory] = []
+        while (layer := self.layer(len(begun) + 1)).config_path.is_file():
+            begun.append(layer)
+        return begun
+
+    def remove_unfinished(self) -> None:
+        """Remove the parts of files and folders at which a training process was killed."""
+        for folder in (self.run.path / "layers").glob(".*"):
+            shutil.rmtree(folder)
+        for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:
+            part.unlink()
 
 
 def free_path(path: Path) -> Path:

@@ -27,7 +27,7 @@ from harmonium.gradient import (
     weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
-from harmonium.monitor import Monitor
+from harmonium.monitor import Following, Monitor, Population
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
@@ -40,6 +40,11 @@ Look = Callable[[RBM, ChainState | None, int], Row]
 
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
+
+# Of a run, for following log Z: as much for reaching the model at the first look as for going on.
+_FOLLOWING_SHARE = 0.03
+_PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
+_FEWEST_TEMPERATURES = 100
 
 # On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
 _SETTLE_EVERY = 1_000
@@ -80,6 +85,9 @@ class TrainingState:
         Exponential moving average of the parameters, as a model of its own, and its decay.
     update
         Updates made so far.
+    population
+        Follows the model and knows its log Z, once somebody has looked at that (`Monitor`); it
+        draws from random numbers of its own, and takes no part in learning.
     ahead
         On CUDA, what spares the host waiting for the device; made by the first update there, and
         no part of a checkpoint.
@@ -97,6 +105,7 @@ class TrainingState:
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
+    population: Population | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -500,6 +509,11 @@ class Watch:
         }
         if self._monitor is not None:
             row |= self._monitor(state.model, state.chains, state.update)
+        if isinstance(self._monitor, Monitor):
+            likelihoods, state.population = self._monitor.log_likelihood(
+                state.model, state.population
+            )
+            row |= likelihoods
         if self._weights is not None:
             ratio = diagnostics.update_ratio(self._weights, state.rbm.weights)
             if math.isfinite(ratio):
@@ -521,20 +535,43 @@ def default_every(batches: Minibatches) -> int:
 
 
 def default_monitor(
-    state: TrainingState, batches: Minibatches, held_out: Rows | None, every: int
+    state: TrainingState,
+    batches: Minibatches,
+    held_out: Rows | None,
+    every: int,
+    n_updates: int,
 ) -> Monitor:
-    """Looks at so many rows that a look every so often costs a few per cent of the training.
+    """Looks at so much that it costs a few per cent of the training.
 
     Counted in rows times matrix products: an update makes two for each row of the minibatch and
     two a sweep and one more for each chain; a look about twenty for each row, both of training
-    and of held-out data.
+    and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
+    steps are affordable, and its standard error says so.
+
+    Parameters
+    ----------
+    state, batches, held_out
+        What is trained, on what, and what is looked at beside.
+    every
+        Updates from one look to the next.
+    n_updates
+        Updates of the whole run.
     """
     n_chains = batches.batch_size if state.chains is None else len(state.chains)
     sweeps = state.sampler.config().get("sweeps", 1)
     per_update = 2 * batches.batch_size + (2 * sweeps + 1) * n_chains
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
     n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
-    return Monitor(batches.data, held_out, n_rows, state.seed)
+    per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
+    n_temperatures = int(per_particle * n_updates / _PRODUCTS_PER_TEMPERATURE)
+    n_steps = int(per_particle * every / _PRODUCTS_PER_STEP)
+    following = Following(
+        n_temperatures=min(
+            max(n_temperatures, _FEWEST_TEMPERATURES), defaults.PARTICLE_TEMPERATURES
+        ),
+        n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
+    )
+    return Monitor(batches.data, held_out, n_rows, state.seed, following)
 
 
 def run(
@@ -568,14 +605,14 @@ def run(
     Yields
     ------
     dict
-        ``update``, ``epoch``, ``learning_rate``, what `Monitor` returns, ``update_ratio``
-        (`diagnostics.update_ratio`), ``rows_per_second`` and ``sweeps_per_second`` (chains times
-        sweeps); for tempered chains also `Replicas.row`.
+        ``update``, ``epoch``, ``learning_rate``, what `Monitor` and `Monitor.log_likelihood`
+        return, ``update_ratio`` (`diagnostics.update_ratio`), ``rows_per_second`` and
+        ``sweeps_per_second`` (chains times sweeps); for tempered chains also `Replicas.row`.
     """
     if every is None:
         every = default_every(batches)
     if monitor is None:
-        monitor = default_monitor(state, batches, held_out, every)
+        monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
     watch = Watch(monitor, every, batches, last=epochs * len(batches))
     watch(state)
     for _ in updates(state, batches, epochs):

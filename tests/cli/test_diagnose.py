@@ -217,7 +217,7 @@ def test_a_model_that_is_none(run: Path) -> None:
     content = {name: tensor.detach().clone() for name, tensor in rbm.state_dict().items()}
     content["hidden.bias"][3] = math.nan
     config = {"rbm": {"visible": {"type": "Binary", "n": 64}, "hidden": {"type": "Binary", "n": 8}}}
-    (run / "model.safetensors").write_bytes(checkpoint._serialize("model", content, config))
+    (run / "model.safetensors").write_bytes(checkpoint.serialize("model", content, config))
     for path in (run / "checkpoints").iterdir():
         path.unlink()
     before = contents(run)

@@ -354,7 +354,7 @@ def test_joined_labels_are_one_hot_columns_behind_the_states() -> None:
     expected = torch.cat([data.rows(torch.tensor([0, 2])), torch.eye(3)[[2, 1]]], 1)
     assert torch.equal(v, expected) and v.dtype == torch.float32
     assert joined.n_columns == 5 and joined.image_shape is None
-    assert joined.join_labels is not None and joined.values.dtype == torch.uint8
+    assert joined.values.dtype == torch.uint8
     assert torch.equal(joined.encoding.decode(v)[:, 2], torch.tensor([2.0, 1.0]))
     assert torch.equal(joined.encoding.decode(v)[:, :2], data.values[[0, 2]].float())
     assert data.join_labels(7).n_columns == 9

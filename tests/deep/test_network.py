@@ -14,7 +14,7 @@ from torch import nn
 from deep.networks import N_COLUMNS, binary_stack, labelled, stack
 from harmonium import RBM, Binary, Categorical, Data, Gaussian, Purpose, Spin, Stream
 from harmonium.datasets import Scaled
-from harmonium.deep import Classifier, Dropout, Network, Regressor, init_randomly_
+from harmonium.deep import Autoencoder, Classifier, Dropout, Network, Regressor, init_randomly_
 from harmonium.units import Mixed
 from unit_types import UNIT_TYPES, UnitType, array, randomise_
 
@@ -264,6 +264,14 @@ def test_a_stack_whose_units_do_not_fit_is_refused(layers: tuple, message: str) 
             make([*below, *above])
 
 
+def test_a_stack_with_label_units_is_refused() -> None:
+    rbms = [RBM(Binary(4), Binary(3)), RBM(Mixed(Binary(3), Categorical(1, 2)), Binary(2))]
+    message = r"the top RBM of the stack has label units .*; pass the RBMs below it"
+    for make in (lambda: Classifier(rbms, [0, 1]), lambda: Autoencoder(rbms)):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
 def test_rows_that_nobody_describes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the stack is empty, so that nothing says.*pass visible"):
         Classifier([], [0, 1])
@@ -342,7 +350,9 @@ def test_targets_that_do_not_fit_are_refused() -> None:
 
 def test_rows_of_another_width_are_refused() -> None:
     network = Classifier(binary_stack(4, 2), [0, 1])
-    with pytest.raises(ValueError, match="visible has 7 columns, but this RBM has 4 visible units"):
+    with pytest.raises(
+        ValueError, match="rows have 7 columns, but this network takes 4; pass shape"
+    ):
         network(labelled().values)
     with pytest.raises(ValueError, match="small has 7 columns, but this network takes 4; pass"):
         network.check(labelled())

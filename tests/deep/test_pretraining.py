@@ -93,7 +93,7 @@ def test_features_are_the_means_of_the_hidden_units(data: Data) -> None:
     torch.testing.assert_close(found.values, rbm.mean_h_from_v(v).detach(), rtol=0, atol=1e-6)
     assert found.encoding == AsIs()
     assert found.labels is data.labels
-    assert found.name == f"{data.name}, 4 features"
+    assert found.name == f"4 features of {data.name}"
 
 
 def test_features_of_drawn_spins_come_from_their_means() -> None:

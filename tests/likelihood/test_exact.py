@@ -183,6 +183,18 @@ def test_logs_of_products(n: int, factors: int) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("visible", [Gaussian(1), Gaussian(30)], ids=str)
+def test_no_block_of_states_is_larger_than_it_should_be(
+    visible: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enumeration, "_NUMBERS_AT_ONCE", 100)
+    n_states = 0
+    for x, inputs, _ in enumeration.Enumeration(RBM(visible, Binary(8)).double()).blocks():
+        assert max(x.numel(), inputs.numel()) <= 100
+        n_states += len(x)
+    assert n_states == 2**8
+
+
 def test_float32_models_are_computed_in_float64_and_left_alone() -> None:
     binary = BY_NAME["binary"]
     rbm, _ = random_rbm(binary, binary, sizes=(5, 4), seed=8, dtype=torch.float32)

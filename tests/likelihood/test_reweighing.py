@@ -8,6 +8,7 @@ from torch import Tensor
 
 from harmonium import Purpose, Stream, kernels
 from harmonium.kernels import reference
+from harmonium.kernels.cpu import annealing
 
 ROWS = 60
 
@@ -107,6 +108,19 @@ def test_any_number_of_threads_gives_the_same(threads: int) -> None:
         )
         found.append((drawn, log_weights))
     assert all(torch.equal(x, y) for x, y in zip(*found, strict=True))
+
+
+def test_biases_that_are_not_contiguous_take_the_same_loop() -> None:
+    inputs, a, b = numbers(700, 5.0)
+    found, compiled = [], []
+    for x, y in ((a, b), (torch.stack([a, b], 1)[:, 0], torch.stack([a, b], 1)[:, 1])):
+        log_weights = torch.zeros(ROWS, dtype=torch.float64)
+        stream = Stream(5, Purpose.LIKELIHOOD)
+        drawn = kernels.reweigh_binary_(inputs.clone(), (0.4, x), (0.41, y), log_weights, stream)
+        found.append((drawn, log_weights))
+        compiled.append([len(loop.signatures) for loop in (annealing._rows, annealing._blocks)])
+    assert all(torch.equal(x, y) for x, y in zip(*found, strict=True))
+    assert compiled[0] == compiled[1]
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -75,18 +75,20 @@ class OurTraining:
 
     A row of numbers is due once in many blocks. What a look costs is therefore measured in every
     block, by one look more, and charged to each update in equal shares, in place of the looks
-    that happened to fall into the block.
+    that happened to fall into the block. Reaching the model at the first look is not in them.
     """
 
     def __init__(self, state: TrainingState, batches: Minibatches, held_out: Data) -> None:
         self._state = state
         self._every = training.default_every(batches)
-        self._monitor = training.default_monitor(state, batches, held_out, self._every)
-        self._watch = Watch(self._monitor, self._every, batches, _FOREVER * len(batches))
+        last = _FOREVER * len(batches)
+        self._monitor = training.default_monitor(state, batches, held_out, self._every, last)
+        self._watch = Watch(self._monitor, self._every, batches, last)
         self._updates = self._loop(batches)
         self._looking = 0.0
         self._watching: list[float] = []  # shares of the blocks' time
         self._row: dict[str, float] = {}
+        self._population = self._monitor.log_likelihood(state.model, None)[1]
 
     def rate(self, seconds: float) -> float:
         """Updates per second in one block, looks included."""
@@ -99,7 +101,9 @@ class OurTraining:
         synchronize(self._state.rbm.weights.device)
         elapsed = time.perf_counter() - began - self._looking
         began = time.perf_counter()
-        self._row = self._monitor(self._state.model, self._state.chains, self._state.update)
+        model = self._state.model
+        self._row = self._monitor(model, self._state.chains, self._state.update)
+        _, self._population = self._monitor.log_likelihood(model, self._population)
         look = (time.perf_counter() - began) / self._every
         an_update = elapsed / n_updates + look
         self._watching.append(look / an_update)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
+from harmonium.cli import deep
 from harmonium.cli.options import TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     DeviceOption,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Named data sets.")
 app.add_typer(data_app, name="data")
+app.add_typer(deep.app, name="dbn")
 
 # typer brings its own click or uses the package, by version; this is the base of both's errors
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -107,17 +109,44 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, as if it never had been.
 
-    The options of the run are kept; one that contradicts them is refused.
+    The options of the run are kept; one that contradicts them is refused. A deep belief network
+    goes on in the layer where it was.
     """
-    from harmonium.cli import training
+    from harmonium.cli import network, training
 
-    repeated = {name: value for name, value in options.items() if value is not None}
+    said = {name: value for name, value in options.items() if value is not None}
+    repeated = given(TrainingOptions, said)
+    if _is_finetuning(run):
+        from harmonium.cli import tuning
+
+        code = tuning.resume(
+            run,
+            epochs,
+            repeated=repeated,
+            watching=given(WatchingOptions, said),
+            device=device,
+            threads=threads,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
+    if _holds_a_network(run):
+        if epochs is not None:
+            repeated = {"epochs": epochs, **repeated}
+        code = network.resume(
+            run,
+            repeated=repeated,
+            watching=given(WatchingOptions, said),
+            device=device,
+            threads=threads,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
     raise typer.Exit(
         training.resume(
             run,
             epochs,
-            repeated=given(TrainingOptions, repeated),
-            watching=given(WatchingOptions, repeated),
+            repeated=repeated,
+            watching=given(WatchingOptions, said),
             device=device,
             threads=threads,
             as_json=as_json,
@@ -306,16 +335,26 @@ def plot(
 ) -> None:
     """Draw a run's pictures anew."""
     set_threads(threads)
-    from harmonium.cli import show
+    from harmonium.cli import dreaming, show
 
+    if _holds_a_network(run):
+        dreaming.plot(run, device, as_json)
+        return
     show.plot(run, device, as_json)
 
 
 @app.command()
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
-    from harmonium.cli import show
+    from harmonium.cli import network, show, tuning
+    from harmonium.runs import Network, RunDirectory
 
+    if _is_finetuning(run):
+        tuning.info(RunDirectory(run), as_json)
+        return
+    if _holds_a_network(run):
+        network.info(Network.open(run), as_json)
+        return
     show.info(run, as_json)
 
 
@@ -400,6 +439,18 @@ def data_fetch(
 
     with download_progress() as progress:
         print(datasets.fetch(name, progress=progress))
+
+
+def _is_finetuning(path: Path) -> bool:
+    from harmonium.runs import RunDirectory
+
+    return RunDirectory.open_any(path).is_finetuning
+
+
+def _holds_a_network(path: Path) -> bool:
+    from harmonium.runs import RunDirectory
+
+    return RunDirectory.open_any(path).holds_a_network
 
 
 def main() -> None:

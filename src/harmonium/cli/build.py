@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from functools import partial
+from shlex import quote
 
 import torch
 
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import Data, Minibatches, OneHot, Scaled
+from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
-from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
 
 _OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -25,6 +29,9 @@ _OPTIMIZERS = {
     "adagrad": torch.optim.Adagrad,
 }
 _GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
+
+LAYER_BELOW = "../"
+"""How the data of a layer begin that are those of its neighbour in the same folder."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -55,12 +62,37 @@ def load_data(
     Raises
     ------
     OSError, ValueError
+        If the data cannot be found or read, or cannot be encoded, or have no such parts.
+    """
+    if is_run(options.data):
+        return _load_features(options, progress)
+    return split_data(options, read_data(options, progress))
+
+
+def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.quiet) -> Data:
+    """All rows, encoded as far as that needs no statistics of the training rows.
+
+    Raises
+    ------
+    OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
     data = datasets.load(options.data, progress=progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width)
-    data = _encode(data, options)
+    return encode(data, options)
+
+
+def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows of what `read_data` returns, in the same memory.
+
+    Rows without parts of their own change their order.
+
+    Raises
+    ------
+    ValueError
+        If the data have no such parts, or cannot be split or encoded.
+    """
     held_out: Data | None
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
@@ -88,7 +120,112 @@ def load_data(
     return train, held_out
 
 
-def _encode(data: Data, options: TrainingOptions) -> Data:
+def is_run(data: str) -> bool:
+    """Whether the data are the hidden units of a run."""
+    return data not in datasets.names() and RunDirectory(data).config_path.is_file()
+
+
+def options_of(run: RunDirectory) -> TrainingOptions:
+    """What a run was begun with; the layer below it is found wherever the network has moved."""
+    options = TrainingOptions(**run.config()["options"])
+    if not options.data.startswith(LAYER_BELOW):
+        return options
+    return dataclasses.replace(options, data=str((run.path / options.data).resolve()))
+
+
+def _load_features(
+    options: TrainingOptions, progress: datasets.Progress
+) -> tuple[Data, Data | None]:
+    if options.validation or options.held_out != defaults.HELD_OUT:
+        raise ValueError(
+            f"{options.data} is a run, and holds out the rows that it held out in training; leave "
+            "--held-out and --validation out"
+        )
+    below = RunDirectory.open(options.data)
+    train, held_out = load_data(options_of(below), progress)
+    refuse_other_data(below, train, held_out)
+    return hand_on(below, options, train, held_out)
+
+
+def hand_on(
+    below: RunDirectory, options: TrainingOptions, train: Data, held_out: Data | None
+) -> tuple[Data, Data | None]:
+    """The hidden units of a finished run, as the data of the layer above it.
+
+    Parameters
+    ----------
+    below
+        The run.
+    options
+        Of the layer above.
+    train, held_out
+        The run's own data.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the run is not finished, or its hidden units cannot be handed on so.
+    """
+    if options.threshold is not None:
+        raise ValueError(
+            f"--binarize is {options.binarize}, and the data are the hidden units of {below.path}; "
+            "pass `stochastic` to draw their states anew in each epoch, or `none` for their means"
+        )
+    make = {"none": mean_features, "stochastic": drawn_features}.get(options.binarize or "")
+    rbm = _model_below(below).to(train.values.device)
+
+    def hidden(data: Data) -> Data:
+        handed = (make or features)(rbm, data)
+        return handed if options.n_classes is None else handed.join_labels(options.n_classes)
+
+    return hidden(train), None if held_out is None else hidden(held_out)
+
+
+def _model_below(below: RunDirectory) -> RBM:
+    if not below.model_path.is_file():
+        raise FileNotFoundError(
+            f"{below.path} has no finished model whose hidden units could be the data; go on with "
+            f"harmonium resume {quote(str(below.path))} first"
+        )
+    return checkpoint.load_model(below.model_path)
+
+
+def fingerprints(
+    options: TrainingOptions, train: Data, held_out: Data | None
+) -> tuple[str, str | None]:
+    """What tells the training data, and the held-out ones, from others.
+
+    Hidden units are told by the data and the model that they come from: computed on another
+    device, they are the same but for rounding.
+    """
+    if not is_run(options.data):
+        return train.fingerprint(), None if held_out is None else held_out.fingerprint()
+    below = RunDirectory(options.data)
+    own = below.config()["data"]
+    encoding = json.dumps([train.encoding.to_config(), train.n_columns], sort_keys=True)
+    model = below.model_path.read_bytes()
+
+    def fingerprint(of_data: str) -> str:
+        return hashlib.sha256(f"{of_data} {encoding} ".encode() + model).hexdigest()
+
+    of_held_out = own["held_out_fingerprint"]
+    return fingerprint(own["fingerprint"]), of_held_out and fingerprint(of_held_out)
+
+
+def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> None:
+    """Refuse data that are not those of the run, by their fingerprints."""
+    config = run.config()
+    was = config["data"]
+    now = fingerprints(options_of(run), train, held_out)
+    if now != (was["fingerprint"], was["held_out_fingerprint"]):
+        raise ValueError(
+            f"the data {config['options']['data']} have changed since {run.path} was begun "
+            f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
+            "values, encoding or split); bring the old data back, or start a new run"
+        )
+
+
+def encode(data: Data, options: TrainingOptions) -> Data:
     """The encodings that need no statistics of the training rows."""
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
@@ -128,13 +265,32 @@ def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> 
     ValueError
         If the data are no states of the visible units.
     """
-    q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
-    visible = _units(options.visible, train.n_columns // (q or 1), q, options)
-    hidden = _units(options.hidden_units, options.hidden, options.hidden_categories, options)
+    visible = visible_units(options, train)
+    hidden = hidden_units(options)
     for data in (train, held_out):
         if data is not None:
             check_states(visible, data, options.seed)
     return RBM(visible, hidden).init_from_data_(train, options.seed, options.weight_std)
+
+
+def visible_units(options: TrainingOptions, train: Data) -> Units:
+    """Visible units of the data's kind; those of a run's hidden units are of theirs."""
+    if not is_run(options.data):
+        q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
+        return _units(options.visible, train.n_columns // (q or 1), q, options)
+    units = _model_below(RunDirectory(options.data)).hidden
+    name = type(units).__name__.lower()
+    if name != options.visible:
+        raise ValueError(
+            f"--visible is {options.visible}, but the hidden units of {options.data} are {name}; "
+            f"pass --visible {name}"
+        )
+    return units if options.n_classes is None else Mixed(units, Categorical(1, options.n_classes))
+
+
+def hidden_units(options: TrainingOptions) -> Units:
+    """The hidden units that the options ask for."""
+    return _units(options.hidden_units, options.hidden, options.hidden_categories, options)
 
 
 def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:
@@ -227,8 +383,10 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     falls = options.schedule == "linear" and options.optimizer == "sgd"
     high = falls and "gaussian" not in (options.visible, options.hidden_units)
     rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
-    grows = options.method == "pcd" and options.sampler == "gibbs"
-    sweeps = max(options.sweeps, defaults.FINAL_SWEEPS) if grows else options.sweeps
+    final_sweeps = options.final_sweeps
+    if final_sweeps is None and options.sampler == "gibbs":
+        least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
+        final_sweeps = max(options.sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
     # few rows that are seen too often are learnt by heart
     epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
@@ -237,9 +395,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         batch_size=batches.batch_size,
         chains=options.chains or chains,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
-        final_sweeps=sweeps
-        if options.final_sweeps is None and options.sampler == "gibbs"
-        else options.final_sweeps,
+        final_sweeps=final_sweeps,
         epochs=options.epochs or epochs,
     )
 

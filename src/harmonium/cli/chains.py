@@ -20,7 +20,6 @@ from harmonium.sampling import (
     start_at,
     start_random,
     start_tempered,
-    temper,
     tune_ladder,
 )
 
@@ -120,18 +119,16 @@ class ChainOptions:
         """What moves the chains, on a ladder that has been found; None for Gibbs sampling."""
         if self.sampler == "gibbs":
             return None
-        limits = self.least_temperatures, self.most_temperatures
-        if chains.replicas is None:
-            start = min(max(defaults.N_TEMPERATURES, limits[0]), limits[1])
-            temper(rbm, chains, stream, start, base=base)
-        elif limits[0] <= chains.replicas.n_levels <= limits[1]:
-            return Tempering()  # tuned already
-        tune_ladder(
-            rbm,
-            chains,
-            stream,
-            least_temperatures=limits[0],
-            most_temperatures=limits[1],
-            clamp=clamp,
-        )
+        least, most = self.least_temperatures, self.most_temperatures
+        replicas = chains.replicas
+        if replicas is None or not least <= replicas.n_levels <= most:  # else it is tuned already
+            tune_ladder(
+                rbm,
+                chains,
+                stream,
+                least_temperatures=least,
+                most_temperatures=most,
+                clamp=clamp,
+                base=base,
+            )
         return Tempering()

@@ -18,7 +18,6 @@ from torch import Tensor
 from harmonium import __version__, checkpoint, kernels, plots, report
 from harmonium.cli import build, figures
 from harmonium.cli.progress import choose_reporter, download_progress
-from harmonium.cli.training import refuse_other_data
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
 from harmonium.diagnostics import (
@@ -33,7 +32,7 @@ from harmonium.diagnostics import (
     diagnose,
     spectrum,
 )
-from harmonium.files import write_whole
+from harmonium.files import write_json, write_whole
 from harmonium.report import Note, Picture, Table
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import DIAGNOSIS_MARK
@@ -60,7 +59,7 @@ def run(
     trained.run.check_replaceable()
     with download_progress() as progress:
         train, held_out = build.load_data(trained.options, progress)
-    refuse_other_data(trained.run, trained.run.config(), train, held_out)
+    build.refuse_other_data(trained.run, train, held_out)
     rows = trained.run.rows()
     reporter = choose_reporter(as_json)
     where = "" if trained.update is None else f" after update {trained.update:,}"
@@ -103,10 +102,7 @@ def run(
         tables,
         list(_pictures(trained, diagnosis, spectra, some)),
     )
-    write_whole(
-        trained.run.diagnosis_path,
-        (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(),
-    )
+    write_json(trained.run.diagnosis_path, content)
     write_whole(trained.run.report_path, page.encode())
     for table in tables:
         for line in _lines(table):
@@ -145,7 +141,7 @@ def _bounds(trained: Trained) -> dict[str, tuple[float, float]]:
     A file that holds something else is none of this command's business.
     """
     try:
-        content = json.loads((trained.run.path / "likelihood.json").read_text(encoding="utf-8"))
+        content = json.loads(trained.run.likelihood_path.read_text(encoding="utf-8"))
         results = content["results"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -16,12 +16,12 @@ from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
 
-_SHEET_FILTERS = 100
+SHEET_FILTERS = 100
 _PIXELS_A_FILTER = 56
-_SHOWN_ROWS = 20
+SHOWN_ROWS = 20
 _ACTIVITY_ROWS = 200
-_FINAL_CHAINS = 10
-_FINAL_SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=10, sweeps_per_sample=100)
+FINAL_CHAINS = 10
+FINAL_SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=10, sweeps_per_sample=100)
 
 ImageShape = tuple[int, int] | None
 
@@ -30,7 +30,7 @@ def save_filters_of_now(run: RunDirectory, rbm: RBM, image_shape: ImageShape, up
     """A sheet of the first filters while training, within milliseconds."""
     folder = run.figures / "filters"
     folder.mkdir(exist_ok=True)
-    weights = rbm.weights.detach().cpu()[:, :_SHEET_FILTERS]
+    weights = rbm.weights.detach().cpu()[:, :SHEET_FILTERS]
     zoom = max(1, _PIXELS_A_FILTER // image_shape[1]) if image_shape else 2
     sheet = plots.filter_sheet(weights, image_shape)
     plots.save_sheet(folder / f"update-{update:09d}.png", sheet, zoom=zoom)
@@ -57,30 +57,30 @@ def draw_all(
     run.figures.mkdir(exist_ok=True)
     image_shape = picture_shape(rbm, data.image_shape)
     weights = rbm.weights.detach().cpu()
-    filters = plots.filters(weights, image_shape, n=_SHEET_FILTERS)
+    filters = plots.filters(weights, image_shape, n=SHEET_FILTERS)
     yield plots.save(filters, run.figures / "filters.png")
 
     stream = Stream(seed, Purpose.SAMPLE)
     if chains is None:
-        chains = start_random(rbm, _FINAL_CHAINS, stream)
-    few = ChainState(chains.visible[:_FINAL_CHAINS].clone(), chains.hidden[:_FINAL_CHAINS].clone())
+        chains = start_random(rbm, FINAL_CHAINS, stream)
+    few = a_few(chains)
     means = [
-        rbm.mean_v_from_h(now.hidden).detach() for now in sample(rbm, few, _FINAL_SCHEDULE, stream)
+        rbm.mean_v_from_h(now.hidden).detach() for now in sample(rbm, few, FINAL_SCHEDULE, stream)
     ]
     yield save_samples(
         run.figures / "samples.png",
         torch.stack(means, 1),
         data.encoding,
         image_shape,
-        _FINAL_SCHEDULE.sweeps_per_sample,
+        FINAL_SCHEDULE.sweeps_per_sample,
     )
 
     first = torch.arange(min(len(data), _ACTIVITY_ROWS), device=data.values.device)
     rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
     yield save_reconstructions(
         run.figures / "reconstructions.png",
-        rows[:_SHOWN_ROWS],
-        rbm.mean_v_from_h(rbm.mean_h_from_v(rows[:_SHOWN_ROWS])).detach(),
+        rows[:SHOWN_ROWS],
+        rbm.mean_v_from_h(rbm.mean_h_from_v(rows[:SHOWN_ROWS])).detach(),
         data.encoding,
         image_shape,
     )
@@ -99,6 +99,11 @@ def draw_all(
         plots.hidden_activity(rbm.mean_h_from_v(rows).detach().cpu()),
         run.figures / "hidden-activity.png",
     )
+
+
+def a_few(chains: ChainState) -> ChainState:
+    """Copies of the first chains, as many as pictures show."""
+    return ChainState(chains.visible[:FINAL_CHAINS].clone(), chains.hidden[:FINAL_CHAINS].clone())
 
 
 def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:

@@ -5,29 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
-from harmonium import datasets, defaults, kernels, likelihood
+from harmonium import defaults, kernels, likelihood
 from harmonium.cli import build
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
-from harmonium.files import write_whole
+from harmonium.files import write_json
 from harmonium.likelihood import Computation, LogLikelihood
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary
@@ -38,7 +28,6 @@ FORMAT = 1
 """Version of ``likelihood.json``."""
 
 _BLOCK = 1000  # rows encoded at a time
-_SECONDS_BETWEEN_REFRESHES = 0.1
 
 
 def run(
@@ -78,7 +67,7 @@ def run(
         "binarized": _binarized(data),
         "temperatures": None if found.is_exact else n_temperatures,
         "seed": seed,
-        "update": _update(trained),
+        "update": trained.update,
         "seconds": round(time.monotonic() - began, 1),
     }
     reporter.say(f"rows            {_rows(found, data)}")
@@ -87,8 +76,7 @@ def run(
     for warning in found.warnings:
         reporter.say(f"warning         {warning}")
     results[data.name] = result
-    text = json.dumps({"format": FORMAT, "results": results}, indent=2, allow_nan=False)
-    write_whole(trained.run.likelihood_path, (text + "\n").encode())
+    write_json(trained.run.likelihood_path, {"format": FORMAT, "results": results})
     reporter.say(f"kept in         {trained.run.likelihood_path}")
     reporter.finish({"kept_in": str(trained.run.likelihood_path), **result})
 
@@ -122,8 +110,12 @@ def _load(
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
     with download_progress() as progress:
-        train, held_out = build.load_data(options, progress)
-        whole = datasets.load(options.data, progress=progress)
+        if build.is_run(options.data):
+            train, held_out = build.load_data(options, progress)
+            whole = train
+        else:
+            whole = build.read_data(options, progress)
+            train, held_out = build.split_data(options, whole)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:
@@ -163,33 +155,10 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
 
 def _watch(computation: Computation[LogLikelihood], as_json: bool) -> LogLikelihood:
     """Make the computation, with a bar on a terminal."""
-    if as_json or not sys.stdout.isatty():
-        return computation.result()
-    with Progress(
-        TextColumn("evaluating"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("·"),
-        TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        auto_refresh=False,
-    ) as progress:
-        task = progress.add_task("evaluating", total=computation.n_steps)
-        for done in _now_and_then(computation):
-            progress.update(task, completed=done, refresh=True)
+    with choose_reporter(as_json, computation.n_steps, doing="evaluating") as reporter:
+        for done in computation:
+            reporter.update(done)
     return computation.result()
-
-
-def _now_and_then(computation: Computation[Any]) -> Iterator[int]:
-    """Of the steps made, a few a second and the last."""
-    shown = 0.0
-    for done in computation:
-        now = time.monotonic()
-        if now - shown > _SECONDS_BETWEEN_REFRESHES or done == computation.n_steps:
-            shown = now
-            yield done
 
 
 def _described(found: LogLikelihood) -> dict[str, Any]:
@@ -235,8 +204,3 @@ def _binarized(data: Data) -> str | None:
         case Stochastic():
             return "binarised stochastically"
     return None
-
-
-def _update(trained: Trained) -> int | None:
-    checkpoints = trained.run.checkpoints()
-    return trained.run.update_of(checkpoints[-1]) if checkpoints else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from harmonium import benchmark
 from harmonium.benchmark import OURS, PRODUCTS
 from harmonium.cli import build
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
-from harmonium.files import write_whole
+from harmonium.files import write_json, write_whole
 
 _BAR = 20  # characters
 
@@ -155,7 +154,7 @@ def _write(out: Path, report: Mapping[str, Any]) -> Iterator[Path]:
     """Make the folder, with the numbers, the table and the picture."""
     out.mkdir()
     results = out / "results.json"
-    write_whole(results, (json.dumps(report, indent=2) + "\n").encode())
+    write_json(results, report)
     yield results
     table = out / "table.md"
     write_whole(table, benchmark.markdown(report).encode())

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from harmonium import defaults
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
+NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 
 
 def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
@@ -30,8 +31,8 @@ class TrainingOptions:
         default="digits",
         metadata={
             "metavar": "DATA",
-            "help": "A named data set (harmonium data list) or a file: .npy .npz .csv .parquet, "
-            "IDX, mnist.pkl.gz.",
+            "help": "A named data set (harmonium data list); a file: .npy .npz .csv .parquet, "
+            "IDX, mnist.pkl.gz; or a run, whose hidden units are then the data.",
         },
     )
     visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
@@ -151,6 +152,7 @@ class TrainingOptions:
         panel="Training",
     )
     seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+    n_classes: int | None = None  # of label units, which the top layer of a network alone can have
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before any data are read."""
@@ -268,6 +270,9 @@ class WatchingOptions:
     checkpoint_every: float = _option(
         defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"
     )
+    log_likelihood: bool = _option(
+        True, "Follow log Z, for log-likelihoods in nats.", panel="Watching"
+    )
     figures: bool = _option(True, "Draw pictures.", panel="Watching")
     tensorboard: bool | None = _option(
         None, "Write TensorBoard event files.", panel="Watching", shown="if it is installed"
@@ -281,6 +286,84 @@ class WatchingOptions:
             raise ValueError(
                 f"--checkpoint-every is {self.checkpoint_every:g}; pass 0 or more seconds"
             )
+
+
+@dataclass(frozen=True)
+class FinetuningOptions:
+    """Everything a user can choose about fine-tuning; it decides every bit of the network."""
+
+    kind: NetworkKind = _option(  # noqa: RUF009
+        "classifier",
+        "What becomes of the stack: a classifier of labels, a regressor of targets, or an "
+        "autoencoder, which needs neither.",
+        panel="Model",
+    )
+    from_scratch: bool = _option(
+        False, "Start from random weights, not from what pretraining has made.", panel="Model"
+    )
+    dropout_inputs: float = _option(0.0, "Share of the columns to drop.", panel="Model")
+    dropout_hidden: float = _option(0.0, "Share of the hidden units to drop.", panel="Model")
+    max_norm: float | None = _option(
+        None, "Largest length of the weights into one unit.", panel="Model", shown="any"
+    )
+    binarize: str | None = _option(
+        None,
+        "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
+        "values.",
+        panel="Data",
+        shown="as in pretraining",
+    )
+    validation: bool = _option(
+        True,
+        "Hold out the validation rows of a named set, or those that pretraining held out, to "
+        "choose the best network and to stop.",
+        panel="Data",
+    )
+    epochs: int = _option(defaults.FINETUNING_EPOCHS, "Epochs, at most.", panel="Training")
+    batch_size: int = _option(defaults.BATCH_SIZE, "Rows a minibatch.", panel="Training")
+    optimizer: Literal["sgd", "adam"] = _option("sgd", "Optimiser.", panel="Training")
+    learning_rate: float | None = _option(
+        None,
+        "Learning rate.",
+        panel="Training",
+        shown=f"{defaults.FINETUNING_RATE} for sgd, {defaults.FINETUNING_ADAPTIVE_RATE} for adam",
+    )
+    momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
+    schedule: Literal["constant", "linear"] = _option(
+        "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
+    )
+    weight_decay: float = _option(0.0, "Pull of the weights towards zero.", panel="Training")
+    patience: int | None = _option(
+        None,
+        "Epochs without improvement on held-out rows after which to stop.",
+        panel="Training",
+        shown=f"{defaults.PATIENCE} with a constant rate, else none",
+    )
+    seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be trained with, before any data are read."""
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{flag(name)} is {value}; pass 1 or more")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
+            )
+        if self.patience is not None and not self.validation:
+            raise ValueError(
+                "--patience looks at held-out rows, and --no-validation trains on them; leave one "
+                "of them out"
+            )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        sgd = self.optimizer == "sgd"
+        return defaults.FINETUNING_RATE if sgd else defaults.FINETUNING_ADAPTIVE_RATE
 
 
 def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:

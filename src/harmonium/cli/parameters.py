@@ -28,14 +28,14 @@ ThreadsOption = Annotated[
 def parameters_of(
     table: type, *, leave_out: tuple[str, ...] = (), of_the_run: bool = False
 ) -> list[inspect.Parameter]:
-    """One parameter for every field of a table of options.
+    """One parameter for every field of a table of options that has a help text.
 
     With ``of_the_run`` they are those of a run that has been begun, and None where not repeated.
     """
     hints = get_type_hints(table)
     parameters = []
     for option in fields(table):
-        if option.name in leave_out:
+        if option.name in leave_out or not option.metadata:
             continue
         hint, default, details = hints[option.name], option.default, dict(option.metadata)
         switch = hint in (bool, bool | None)

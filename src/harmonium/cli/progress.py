@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -17,10 +17,14 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Doing = Literal["training", "evaluating"]
 
 _SECONDS_BETWEEN_REFRESHES = 0.1
 
@@ -47,7 +51,7 @@ class Reporter(Protocol):
     ) -> None: ...
 
     def update(self, done: int) -> None:
-        """So many updates are made."""
+        """So many updates, or steps of a computation, are made."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """A row of numbers is there."""
@@ -90,19 +94,19 @@ class PlainReporter:
 class BarReporter:
     """A progress bar with the time left, above it a line a row."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, doing: Doing, total: int, done: int) -> None:
+        self._total = total
         self._progress = Progress(
-            TextColumn("training"),
+            TextColumn(doing),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("updates ·"),
+            *_how_far(doing),
             TimeElapsedColumn(),
             TextColumn("·"),
             TimeRemainingColumn(),
             TextColumn("left"),
             auto_refresh=False,
         )
-        self._task = self._progress.add_task("training", total=total, completed=done)
+        self._task = self._progress.add_task(doing, total=total, completed=done)
         self._refreshed = 0.0
 
     def __enter__(self) -> Self:
@@ -113,9 +117,9 @@ class BarReporter:
         self._progress.stop()
 
     def update(self, done: int) -> None:
-        """Move the bar, a few times a second."""
+        """Move the bar, a few times a second and at the end."""
         now = time.monotonic()
-        if now - self._refreshed > _SECONDS_BETWEEN_REFRESHES:
+        if now - self._refreshed > _SECONDS_BETWEEN_REFRESHES or done == self._total:
             self._refreshed = now
             self._progress.update(self._task, completed=done, refresh=True)
 
@@ -130,6 +134,13 @@ class BarReporter:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """A person has been told already."""
+
+
+def _how_far(doing: Doing) -> tuple[ProgressColumn, ...]:
+    """Updates are counted; steps of an evaluation, of which there are millions, are not."""
+    if doing == "training":
+        return MofNCompleteColumn(), TextColumn("updates ·")
+    return TaskProgressColumn(), TextColumn("·")
 
 
 class JsonReporter:
@@ -157,27 +168,43 @@ class JsonReporter:
         print(json.dumps({"event": "finished", **result}), flush=True)
 
 
-def choose_reporter(as_json: bool, total: int = 0, done: int = 0) -> Reporter:
-    """JSON if asked for, a bar on a terminal, else plain lines."""
+def choose_reporter(
+    as_json: bool, total: int = 0, done: int = 0, doing: Doing = "training"
+) -> Reporter:
+    """JSON if asked for, a bar on a terminal where there is a total, else plain lines."""
     if as_json:
         return JsonReporter()
     if total and sys.stdout.isatty():
-        return BarReporter(total, done)
+        return BarReporter(doing, total, done)
     return PlainReporter()
+
+
+LABELS = {
+    "log_likelihood": "log-likelihood",
+    "pseudo_log_likelihood": "pseudo-log-likelihood",
+    "reconstruction_error": "reconstruction error",
+}
+"""What a person calls the numbers that tell most, the best first."""
 
 
 def describe(row: Mapping[str, float]) -> str:
     """One row as a line for a person."""
     parts = [f"epoch {row['epoch']:g}", f"update {int(row['update']):,}"]
+    likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
+    for key in (likelihood, "reconstruction_error"):
+        if key in row:
+            text = f"{LABELS[key]} {row[key]:.2f}"
+            if f"held_out_{key}" in row:
+                text += f" (held-out {row[f'held_out_{key}']:.2f})"
+            parts.append(text)
     for key, label, form in (
-        ("pseudo_log_likelihood", "pseudo-log-likelihood", "{:.2f}"),
-        ("reconstruction_error", "reconstruction error", "{:.2f}"),
+        ("loss", "loss", "{:.4f}"),
+        ("held_out_loss", "held-out loss", "{:.4f}"),
+        ("held_out_error", "wrong", "{:.2%}"),
+        ("held_out_squared_error", "squared error", "{:.4g}"),
     ):
         if key in row:
-            text = f"{label} {form.format(row[key])}"
-            if f"held_out_{key}" in row:
-                text += f" (held-out {form.format(row[f'held_out_{key}'])})"
-            parts.append(text)
+            parts.append(f"{label} {form.format(row[key])}")
     if "free_energy_gap" in row:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
     parts.append(f"{row['rows_per_second']:,.0f} rows/s")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -23,6 +24,7 @@ from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
+    LABELS,
     Reporter,
     choose_reporter,
     download_progress,
@@ -42,25 +44,64 @@ def train(
     as_json: bool,
 ) -> int:
     """Begin a run; returns the exit code."""
-    run = RunDirectory(out or free_path(Path("runs") / _name(options.data)))
+    run = RunDirectory(out or free_path(Path("runs") / run_name(options.data)))
     run.check_free(overwrite)
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    train_data, held_out = _load(options, where)
-    if options.data not in datasets.names():
-        # resuming must find the file from any folder
-        options = dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
-    batches = build.make_batches(options, train_data)
-    options = build.complete(options, batches)
-    rbm = build.make_model(options, train_data, held_out).to(where)
-    state = build.make_state(options, rbm, batches)
-    config = _config(options, watching, where, train_data, held_out)
-    run.create(config, checkpoint.dumps(state), overwrite)
-    return _go_on(run, options, state, batches, held_out, watching, as_json)
+    train_data, held_out = load(options, where)
+    begun = Begun.of(found_from_anywhere(options), train_data, held_out)
+    run.create(begun.config(watching), checkpoint.dumps(begun.state), overwrite)
+    return go_on(run, begun, watching, as_json)
 
 
-def _name(data: str) -> str:
+@dataclass(frozen=True)
+class Begun:
+    """A training that can go on: its options, each with a value, its data and its state."""
+
+    options: TrainingOptions
+    batches: Minibatches
+    data: Data
+    held_out: Data | None
+    state: TrainingState
+
+    @classmethod
+    def of(cls, options: TrainingOptions, train_data: Data, held_out: Data | None) -> Begun:
+        """A training before its first update, on the device of the data."""
+        batches = build.make_batches(options, train_data)
+        options = build.complete(options, batches)
+        rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
+        state = build.make_state(options, rbm, batches)
+        return cls(options, batches, train_data, held_out, state)
+
+    def config(self, watching: WatchingOptions) -> dict[str, Any]:
+        """Everything that defines the run."""
+        data, held_out = self.data, self.held_out
+        fingerprint, of_held_out = build.fingerprints(self.options, data, held_out)
+        return {
+            **surroundings(data.values.device),
+            "options": dataclasses.asdict(self.options),
+            "watching": dataclasses.asdict(watching),
+            "data": {
+                "n_train": len(data),
+                "n_held_out": 0 if held_out is None else len(held_out),
+                "n_columns": data.n_columns,
+                "image_shape": data.image_shape,
+                "encoding": data.encoding.to_config(),
+                "fingerprint": fingerprint,
+                "held_out_fingerprint": of_held_out,
+            },
+        }
+
+
+def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
+    """The options with a path that resuming finds from any folder."""
+    if options.data in datasets.names():
+        return options
+    return dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
+
+
+def run_name(data: str) -> str:
     """What a run on these data is called."""
     return Path(data).name.lstrip(".").split(".")[0] or "run"
 
@@ -78,8 +119,9 @@ def resume(
     """Go on with a run that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open(path)
     config = run.config()
-    options = TrainingOptions(**config["options"])
-    _refuse_contradictions(path, options, repeated)
+    refuse_layer(run, config)
+    options = build.options_of(run)
+    refuse_contradictions(path, options, repeated)
     watch = WatchingOptions(**config["watching"] | watching)
     events.check(watch.tensorboard)
     where = build.choose_device(device or config["device"])
@@ -87,8 +129,8 @@ def resume(
     # on other numbers of threads the matrix library may round otherwise
     torch.set_num_threads(threads or config["threads"])
     state = build.load_checkpoint(run, where)
-    train_data, held_out = _load(options, where)
-    refuse_other_data(run, config, train_data, held_out)
+    train_data, held_out = load(options, where)
+    build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
     if epochs is not None and epochs * len(batches) < state.update:
         raise ValueError(
@@ -105,22 +147,18 @@ def resume(
         # the rate falls to zero at the new end, and takes up where that schedule would be now
         state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
     run.drop_rows_after(state.update)
-    return _go_on(run, options, state, batches, held_out, watch, as_json)
+    return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
-def _load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
+def load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, on the device."""
     with download_progress() as progress:
         train_data, held_out = build.load_data(options, progress)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
-def _config(
-    options: TrainingOptions,
-    watching: WatchingOptions,
-    device: torch.device,
-    train_data: Data,
-    held_out: Data | None,
-) -> dict[str, Any]:
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """When, with which versions and on what a run was begun."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -131,21 +169,20 @@ def _config(
         },
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "options": dataclasses.asdict(options),
-        "watching": dataclasses.asdict(watching),
-        "data": {
-            "n_train": len(train_data),
-            "n_held_out": 0 if held_out is None else len(held_out),
-            "n_columns": train_data.n_columns,
-            "image_shape": train_data.image_shape,
-            "encoding": train_data.encoding.to_config(),
-            "fingerprint": train_data.fingerprint(),
-            "held_out_fingerprint": None if held_out is None else held_out.fingerprint(),
-        },
     }
 
 
-def _refuse_contradictions(
+def refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:
+    """Refuse to take a layer further while those above it learn from what it was."""
+    if "layer" in config:
+        network = quote(str(run.path.parent.parent))
+        raise ValueError(
+            f"{run.path} is a layer of a deep belief network; go on with all of it: harmonium "
+            f"resume {network}"
+        )
+
+
+def refuse_contradictions(
     path: Path, options: TrainingOptions, repeated: Mapping[str, Any]
 ) -> None:
     """Options that define the run may be repeated, but not changed."""
@@ -162,36 +199,37 @@ def _refuse_contradictions(
             )
 
 
-def refuse_other_data(
-    run: RunDirectory, config: Mapping[str, Any], train_data: Data, held_out: Data | None
-) -> None:
-    """Refuse data that are not those of the run, by their fingerprints."""
-    was = config["data"]
-    now = (train_data.fingerprint(), None if held_out is None else held_out.fingerprint())
-    if now != (was["fingerprint"], was["held_out_fingerprint"]):
-        raise ValueError(
-            f"the data {config['options']['data']} have changed since {run.path} was begun "
-            f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
-            "values, encoding or split); bring the old data back, or start a new run"
-        )
+@dataclass(frozen=True)
+class Whole:
+    """What a run is a layer of: the network's directory, which layer, and of how many."""
+
+    path: Path
+    layer: int
+    n_layers: int
+
+    def __str__(self) -> str:
+        return f"layer {self.layer} of {self.n_layers}"
 
 
-def _go_on(
+def go_on(
     run: RunDirectory,
-    options: TrainingOptions,
-    state: TrainingState,
-    batches: Minibatches,
-    held_out: Data | None,
+    begun: Begun,
     watching: WatchingOptions,
     as_json: bool,
+    whole: Whole | None = None,
 ) -> int:
     """Train to the end, or until somebody stops it; returns the exit code."""
-    train_data = batches.data
-    assert options.epochs is not None and isinstance(train_data, Data)
+    options, batches, state = begun.options, begun.batches, begun.state
+    train_data, held_out = begun.data, begun.held_out
+    assert options.epochs is not None
+    resumed = run.path if whole is None else whole.path
+    of_layer = {} if whole is None else {"layer": whole.layer}
     total = options.epochs * len(batches)
     late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
-    monitor = training.default_monitor(state, batches, held_out, every)
+    monitor = training.default_monitor(state, batches, held_out, every, total)
+    if not watching.log_likelihood:
+        monitor.following = None
     watch = training.Watch(monitor, every, batches, last=total)
     image_shape = figures.picture_shape(state.rbm, train_data.image_shape)
     began = saved = time.monotonic()
@@ -200,10 +238,10 @@ def _go_on(
         events.EventFiles(
             run.path / "tensorboard", watching.tensorboard, state.update
         ) as event_files,
-        _stop_requests(run) as stop,
+        stop_requests(resumed) as stop,
     ):
-        _introduce(reporter, run, state, train_data, held_out, options.epochs)
-        if state.update == total:
+        _introduce(reporter, str(whole or run.path), state, train_data, held_out, options.epochs)
+        if state.update == total and whole is None:
             reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
         try:
             watch(state)
@@ -216,16 +254,18 @@ def _go_on(
                 if row is not None:
                     run.append_row(row)
                     event_files.add(row)
-                    reporter.row(row)
+                    reporter.row({**of_layer, **row})
                     if watching.figures:
                         figures.save_filters_of_now(run, state.model, image_shape, done)
                 if stop and done < total:
                     _save(run, state)
                     reporter.say(
                         f"stopped after update {done:,} of {total:,}; go on with: "
-                        f"harmonium resume {quote(str(run.path))}"
+                        f"harmonium resume {quote(str(resumed))}"
                     )
-                    reporter.finish({"run": str(run.path), "update": done, "stopped": True})
+                    reporter.finish(
+                        {"run": str(resumed), **of_layer, "update": done, "stopped": True}
+                    )
                     return 128 + stop[0]
                 if time.monotonic() - saved > watching.checkpoint_every:
                     _save(run, state)
@@ -241,7 +281,10 @@ def _go_on(
     if watching.figures:
         shown = train_data if held_out is None else held_out
         pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
-    _summarise(choose_reporter(as_json), run, state.update, len(pictures), seconds)
+    reporter = choose_reporter(as_json)
+    _summarise(reporter, run, seconds)
+    if whole is None:
+        _say_what_next(reporter, run, state.update, len(pictures), seconds)
     return 0
 
 
@@ -252,7 +295,7 @@ def _save(run: RunDirectory, state: TrainingState) -> None:
 
 def _introduce(
     reporter: Reporter,
-    run: RunDirectory,
+    name: str,
     state: TrainingState,
     train_data: Data,
     held_out: Data | None,
@@ -261,24 +304,32 @@ def _introduce(
     chains = "chains start at the data" if state.chains is None else f"{len(state.chains)} chains"
     began = f", from update {state.update:,}" if state.update else ""
     reporter.say(
-        f"{run.path}: {state.rbm!r} on {len(train_data):,} rows of {train_data.name}"
+        f"{name}: {state.rbm!r} on {len(train_data):,} rows of {train_data.name}"
         + (f", {len(held_out):,} held out" if held_out is not None else "")
         + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
     )
 
 
-def _summarise(
+def _last_row(run: RunDirectory) -> dict[str, float]:
+    rows = run.rows()
+    return rows[-1] if rows else {}
+
+
+def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
+    last = _last_row(run)
+    key = next((key for key in LABELS if key in last), None)
+    if key is not None:
+        held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
+        unit = " nats" if "likelihood" in key else ""
+        reporter.say(
+            f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{held}; trained for "
+            f"{seconds:.0f} s"
+        )
+
+
+def _say_what_next(
     reporter: Reporter, run: RunDirectory, update: int, n_pictures: int, seconds: float
 ) -> None:
-    rows = run.rows()
-    last = rows[-1] if rows else {}
-    if "pseudo_log_likelihood" in last:
-        name, key = "pseudo-log-likelihood", "pseudo_log_likelihood"
-    else:
-        name, key = "reconstruction error", "reconstruction_error"
-    if key in last:
-        held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
-        reporter.say(f"{name} {last[key]:.2f} on training rows{held}; trained for {seconds:.0f} s")
     reporter.say(f"model     {run.model_path}")
     if n_pictures:
         reporter.say(
@@ -286,11 +337,11 @@ def _summarise(
         )
     path = quote(str(run.path))
     reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
-    reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **last})
+    reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **_last_row(run)})
 
 
 @contextmanager
-def _stop_requests(run: RunDirectory) -> Iterator[list[int]]:
+def stop_requests(resumed: Path) -> Iterator[list[int]]:
     """Signals that ask to stop, collected: the run stops between two updates.
 
     Whoever asks twice does not want to wait for that, and gets back the last checkpoint.
@@ -301,7 +352,7 @@ def _stop_requests(run: RunDirectory) -> Iterator[list[int]]:
         if caught:
             print(
                 "stopped at once; go on from the last checkpoint with: "
-                f"harmonium resume {quote(str(run.path))}",
+                f"harmonium resume {quote(str(resumed))}",
                 file=sys.stderr,
             )
             sys.exit(128 + number)

@@ -25,7 +25,7 @@ from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
 
-_SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
+SHOWN_CHAINS, SHOWN_SAMPLES = 20, 20
 _SHOWN_ROWS = 20
 _BLOCK = 1000
 
@@ -56,7 +56,7 @@ class Trained:
     def encoded(self, data: Data) -> Data:
         """Rows of values, encoded as in training."""
         n = self.rbm.visible.n
-        if data.values.shape[1] != n:
+        if self.encoding.n_columns(data.values.shape[1]) != self.rbm.visible.n_columns:
             raise ValueError(
                 f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
                 f"on {n}; pass data of the same {n} columns"
@@ -95,7 +95,7 @@ def open_trained(path: Path, device: str) -> Trained:
     shape = config["data"]["image_shape"]
     return Trained(
         run=run,
-        options=TrainingOptions(**config["options"]),
+        options=build.options_of(run),
         encoding=Encoding.from_config(config["data"]["encoding"]).to(where),
         image_shape=tuple(shape) if shape else None,
         rbm=rbm,
@@ -127,14 +127,14 @@ def draw_samples(
             f"--data is for --start data, and --start is {options.start}; leave one out"
         )
     trained = open_trained(path, device)
-    archive = _free(out) if out else trained.run.free_path("samples.npz")
+    archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
     encoding = trained.encoding.to("cpu")
-    saved = _saved_chains(trained, options.n_chains) if options.start == "chains" else None
+    saved = saved_chains(trained, options.n_chains) if options.start == "chains" else None
     mask = _mask(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = _first_rows(trained, trained.data(source), options.n_chains)
+        rows = first_rows(trained, trained.data(source), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held = None if mask is None or rows is None else Clamp(mask.to(trained.device), rows)
@@ -147,10 +147,10 @@ def draw_samples(
             means.append((held.apply_(mean) if held else mean).cpu())
     values = figures.in_users_units(torch.stack(states, 1), encoding)
     mean_values = figures.in_users_units(torch.stack(means, 1), encoding)
-    _write_archive(archive, samples=values, means=mean_values)
+    write_archive(archive, samples=values, means=mean_values)
     picture = figures.save_samples(
         archive.with_suffix(".png"),
-        torch.stack(means[:_SHOWN_SAMPLES], 1)[:_SHOWN_CHAINS],
+        torch.stack(means[:SHOWN_SAMPLES], 1)[:SHOWN_CHAINS],
         encoding,
         figures.picture_shape(rbm, trained.image_shape),
         schedule.sweeps_per_sample,
@@ -163,11 +163,11 @@ def draw_samples(
     reporter.say(f"picture   {picture} (mean activations)")
     ladder = {} if sampler is None or chains.replicas is None else chains.replicas.row()
     if ladder:
-        reporter.say(_describe(ladder))
+        reporter.say(describe_ladder(ladder))
     reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
 
 
-def _describe(ladder: dict[str, float]) -> str:
+def describe_ladder(ladder: dict[str, float]) -> str:
     """What the swaps of tempered chains have shown."""
     said = f"ladder    {ladder['temperatures']:.0f} temperatures"
     if "swap_acceptance" in ladder:
@@ -184,7 +184,7 @@ def reconstruct(
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
-    archive = _free(out) if out else trained.run.free_path("reconstructions.npz")
+    archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
     data = trained.data(source)
     rbm, encoding = trained.rbm, trained.encoding.to("cpu")
     reconstructed, errors = [], []
@@ -194,7 +194,7 @@ def reconstruct(
             reconstructed.append(rbm.mean_v_from_h(rbm.mean_h_from_v(rows)).cpu())
             errors.append(reconstruction_error(rbm, rows).cpu())
     means, error = torch.cat(reconstructed), torch.cat(errors)
-    _write_archive(
+    write_archive(
         archive, reconstructions=figures.in_users_units(means, encoding), errors=error.numpy()
     )
     picture = figures.save_reconstructions(
@@ -220,7 +220,8 @@ def reconstruct(
     )
 
 
-def _free(path: Path) -> Path:
+def free_archive(path: Path) -> Path:
+    """A name of the user's for an archive; refuses one that is taken, or has no place."""
     if path.suffix != ".npz":
         raise ValueError(f"--out is {path}; pass a name that ends in .npz")
     for there in (path, path.with_suffix(".png")):
@@ -231,12 +232,14 @@ def _free(path: Path) -> Path:
     return path
 
 
-def _write_archive(path: Path, **arrays: NDArray[Any]) -> None:
+def write_archive(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as an ``.npz``, whole or not at all."""
     with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def _saved_chains(trained: Trained, n_chains: int) -> ChainState:
+def saved_chains(trained: Trained, n_chains: int) -> ChainState:
+    """The chains that training kept; refuses where there are none, or fewer."""
     chains = trained.chains
     if chains is None:
         raise ValueError(
@@ -251,7 +254,8 @@ def _saved_chains(trained: Trained, n_chains: int) -> ChainState:
     return chains
 
 
-def _first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
+def first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
+    """States for chains to start at; refuses where there are fewer rows."""
     if n_chains > len(data):
         raise ValueError(
             f"--chains is {n_chains}, but {data.name} has {len(data)} rows to start at; "

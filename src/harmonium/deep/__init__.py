@@ -7,13 +7,20 @@ all three.
 
 from harmonium.deep import classification_rbm, finetuning
 from harmonium.deep.autoencoder import Autoencoder
+from harmonium.deep.bound import VariationalBound, variational_bound
 from harmonium.deep.dbn import DBN, Dream, check_stack
-from harmonium.deep.features import drawn_features, features, mean_features
+from harmonium.deep.features import (
+    check_labels,
+    drawn_features,
+    features,
+    mean_features,
+)
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.finetuning import FinetuningState, Patience
-from harmonium.deep.layers import Dropout, init_randomly_
+from harmonium.deep.layers import Dropout, init_randomly_, without_labels
 from harmonium.deep.network import Classifier, Network, Regressor
 from harmonium.deep.network_files import (
+    dumps_finetuning,
     load_finetuning,
     load_network,
     save_finetuning,
@@ -33,9 +40,12 @@ __all__ = [
     "Patience",
     "PretrainingState",
     "Regressor",
+    "VariationalBound",
+    "check_labels",
     "check_stack",
     "classification_rbm",
     "drawn_features",
+    "dumps_finetuning",
     "features",
     "finetuning",
     "init_randomly_",
@@ -48,4 +58,6 @@ __all__ = [
     "save_finetuning",
     "save_network",
     "save_pretraining",
+    "variational_bound",
+    "without_labels",
 ]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium.datasets import Data
-from harmonium.deep.dbn import check_stack
-from harmonium.deep.layers import Layer, to_modules
+from harmonium.deep.layers import Layer, check_upwards, to_modules
 from harmonium.deep.network import Network
 from harmonium.diagnostics import error_given_inputs
 from harmonium.rbm import RBM
@@ -42,7 +41,7 @@ class Autoencoder(Network):
     def __init__(self, rbms: Sequence[RBM]) -> None:
         if not rbms:
             raise ValueError("an autoencoder needs a stack of one RBM or more, and it is empty")
-        check_stack(rbms)
+        check_upwards(rbms)
         upwards = [_layer(rbm.weights, rbm.hidden) for rbm in rbms]
         downwards = [_layer(rbm.weights.T, rbm.visible) for rbm in reversed(rbms)]
         super().__init__(rbms[0].visible, [*upwards, *downwards])
@@ -65,7 +64,7 @@ class Autoencoder(Network):
         ValueError
             For rows of another width.
         """
-        self.visible.check_width(v, "visible")
+        self.check_width(v)
         return _through(self.encoder, v)
 
     def decode(self, codes: Tensor) -> Tensor:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from harmonium.classification import class_log_probabilities
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sample
-from harmonium.units import Units
+from harmonium.units import Categorical, Mixed, Units
+
+Kinds = tuple[tuple[type[Units], int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,14 @@ class Dream:
         Means of the visible units given the states above them: smoother to look at.
     chains : ChainState
         The chains of the top RBM; they move on in place.
+    classes : Tensor or None, shape (n_chains,)
+        The class that each chain's label units show, int64, where there are any.
     """
 
     visible: Tensor
     means: Tensor
     chains: ChainState
+    classes: Tensor | None = None
 
 
 class DBN(nn.Module):
@@ -47,7 +55,8 @@ class DBN(nn.Module):
     ----------
     rbms
         From the data upwards. The hidden units of each are of the visible units' type and size of
-        the next. Held, not copied.
+        the next; only the top one may have label units beside them, as
+        ``Mixed(units, Categorical(1, n_classes))``. Held, not copied.
     upwards
         RBMs whose weights and hidden parameters lead upwards in place of those of ``rbms``, one
         for each but the top one, where the network is untied.
@@ -74,16 +83,34 @@ class DBN(nn.Module):
         self._upwards = nn.ModuleList(upwards or ())
 
     @classmethod
-    def of(cls, visible: Units, *hidden: Units) -> DBN:
+    def of(cls, visible: Units, *hidden: Units, n_classes: int | None = None) -> DBN:
         """A network of these layers, each RBM with its own copies of the units; weights are zero.
+
+        Parameters
+        ----------
+        visible, *hidden
+            The layers, from the data upwards.
+        n_classes
+            Classes of the label units beside the units that the top RBM sees; None for none.
 
         Raises
         ------
         ValueError
-            If there is no hidden layer.
+            If there is no hidden layer, or only one and label units.
         """
         pairs = pairwise((visible, *hidden))
-        return cls([RBM(copy.deepcopy(below), copy.deepcopy(above)) for below, above in pairs])
+        rbms = [RBM(copy.deepcopy(below), copy.deepcopy(above)) for below, above in pairs]
+        if n_classes is not None:
+            if len(rbms) < 2:
+                raise ValueError(
+                    "label units stand beside the hidden units of a layer below the top RBM, and "
+                    f"there are {len(rbms)} hidden layers; pass 2 or more (one RBM with label "
+                    "units is RBM(Mixed(visible, Categorical(1, n_classes)), hidden))"
+                )
+            top = rbms[-1]
+            groups = [units for _, units in top.visible.groups]
+            rbms[-1] = RBM(Mixed(*groups, Categorical(1, n_classes)), top.hidden)
+        return cls(rbms)
 
     def __len__(self) -> int:
         """Hidden layers."""
@@ -116,6 +143,16 @@ class DBN(nn.Module):
         """Whether ways up and down have weights of their own."""
         return len(self._upwards) > 0
 
+    @property
+    def n_features(self) -> int:
+        """Columns that the top RBM sees of the layer below it, labels not among them."""
+        return self.stack[-2].hidden.n_columns if len(self) > 1 else self.visible.n_columns
+
+    @property
+    def n_classes(self) -> int | None:
+        """Classes of the label units; None where there are none."""
+        return self.top.visible.n_columns - self.n_features or None
+
     def untie_(self) -> DBN:
         """Give the way upwards weights of its own, equal to the others at first; returns self.
 
@@ -141,17 +178,105 @@ class DBN(nn.Module):
         Returns
         -------
         Tensor
-            Shape (..., hidden.n_columns) of that layer.
+            Shape (..., hidden.n_columns) of that layer. Where the top RBM has label units, its
+            hidden means are those of all classes, each as probable as it is given ``v``.
         """
-        for rbm in self.recognition[: self._count(n_layers)]:
+        n, labelled = self._count(n_layers), self.n_classes is not None
+        for rbm in self.recognition[: n - (labelled and n == len(self))]:
             v = rbm.mean_h_from_v(v)
+        if labelled and n == len(self):
+            p = self._log_p_of_classes(v).exp()
+            by_class = (
+                p[..., k, None] * self.top.mean_h_from_v(self._with_class(v, k))
+                for k in range(p.shape[-1])
+            )
+            return functools.reduce(torch.add, by_class)
         return v
 
     def sample_up(self, v: Tensor, stream: Stream, n_layers: int | None = None) -> Tensor:
         """Hidden states, each layer's drawn given a draw of the one below; else as `mean_up`."""
-        for rbm in self.recognition[: self._count(n_layers)]:
+        n = self._count(n_layers)
+        if n == len(self):
+            return self.top.sample_h_from_v(self.sample_below_top(v, stream), stream)
+        for rbm in self.recognition[:n]:
             v = rbm.sample_h_from_v(v, stream)
         return v
+
+    def sample_below_top(self, v: Tensor, stream: Stream) -> Tensor:
+        """States of the top RBM's visible units, drawn upwards from visible states.
+
+        Label units, where there are any, are drawn given the units beside them.
+        """
+        f = self.sample_up(v, stream, len(self) - 1)
+        if self.n_classes is None:
+            return f
+        return torch.cat((f, self._labels.sample(self._log_p_of_classes(f), stream)), -1)
+
+    def class_log_probabilities(self, v: Tensor) -> Tensor:
+        """Log-probability of each class given the mean features of rows, nats.
+
+        Exact in the top RBM (`harmonium.classification.class_log_probabilities`).
+
+        Parameters
+        ----------
+        v
+            Visible states or means, shape (..., visible.n_columns).
+
+        Returns
+        -------
+        Tensor
+            Shape (..., n_classes).
+
+        Raises
+        ------
+        ValueError
+            If the network has no label units.
+        """
+        self._require_labels()
+        return self._log_p_of_classes(self.mean_up(v, len(self) - 1))
+
+    def classify(self, v: Tensor) -> Tensor:
+        """The most probable class of each row, int64, shape (...); else as its probabilities."""
+        return self.class_log_probabilities(v).argmax(-1)
+
+    def free_energy_below_top(self, h: Tensor) -> Tensor:
+        """Minus the log of what the top RBM gives to states that it sees, nats, without log Z.
+
+        Its hidden units are summed out, and its label units are, too.
+
+        Parameters
+        ----------
+        h
+            Shape (..., n_features).
+        """
+        if self.n_classes is None:
+            return self.top.free_energy(h)
+        # of all classes together, from one of them and its share
+        return self.top.free_energy(self._with_class(h, 0)) + self._log_p_of_classes(h)[..., 0]
+
+    def clamp_classes(self, classes: Tensor) -> Clamp:
+        """What holds the label units of chains: dreams of chosen classes.
+
+        Parameters
+        ----------
+        classes
+            Class of each chain, int64, shape (n_chains,).
+
+        Raises
+        ------
+        ValueError
+            If the network has no label units, or there are no such classes.
+        """
+        n_classes = self._require_labels()
+        if classes.dim() != 1 or not ((classes >= 0) & (classes < n_classes)).all():
+            raise ValueError(
+                f"classes are {classes.tolist()}; pass shape (n_chains,), from 0 to {n_classes - 1}"
+            )
+        like = self.top.weights
+        values = like.new_zeros(len(classes), self.top.visible.n_columns)
+        values[:, self.n_features :] = functional.one_hot(classes.to(like.device), n_classes)
+        mask = torch.arange(self.top.visible.n_columns, device=like.device) >= self.n_features
+        return Clamp(mask, values)
 
     # Downwards
 
@@ -171,13 +296,13 @@ class DBN(nn.Module):
             Shape (..., visible.n_columns).
         """
         for rbm in reversed(self.stack[: self._count(n_layers)]):
-            h = rbm.mean_v_from_h(h)
+            h = self._without_labels(rbm, rbm.mean_v_from_h(h))
         return h
 
     def sample_down(self, h: Tensor, stream: Stream, n_layers: int | None = None) -> Tensor:
         """Visible states, each layer's drawn given a draw of the one above; else as `mean_down`."""
         for rbm in reversed(self.stack[: self._count(n_layers)]):
-            h = rbm.sample_v_from_h(h, stream)
+            h = self._without_labels(rbm, rbm.sample_v_from_h(h, stream))
         return h
 
     def sample(
@@ -219,11 +344,43 @@ class DBN(nn.Module):
         """One draw downwards from each chain of the top RBM."""
         if len(self) == 1:
             return Dream(chains.visible.clone(), self.top.mean_v_from_h(chains.hidden), chains)
-        h = chains.visible
+        h, labels = chains.visible.tensor_split([self.n_features], dim=1)
         for rbm in reversed(self.stack[1:-1]):
             h = rbm.sample_v_from_h(h, stream)
         inputs = self.stack[0].inputs_v_from_h(h)
-        return Dream(self.visible.sample(inputs, stream), self.visible.mean(inputs), chains)
+        return Dream(
+            visible=self.visible.sample(inputs, stream),
+            means=self.visible.mean(inputs),
+            chains=chains,
+            classes=labels.argmax(1) if self.n_classes else None,
+        )
+
+    def _without_labels(self, rbm: RBM, v: Tensor) -> Tensor:
+        return v[..., : self.n_features] if rbm is self.top else v
+
+    @property
+    def _labels(self) -> Units:
+        """The label units; their bias is that of the layer that they stand in."""
+        return self.top.visible.groups[-1][1]
+
+    def _require_labels(self) -> int:
+        if self.n_classes is None:
+            raise ValueError(
+                "the network has no label units; make it with DBN.of(..., n_classes=10), or train "
+                "it with --labels"
+            )
+        return self.n_classes
+
+    def _with_class(self, features: Tensor, k: int) -> Tensor:
+        """States below the top RBM whose label units show class k."""
+        assert self.n_classes is not None
+        labels = features.new_zeros(*features.shape[:-1], self.n_classes)
+        labels[..., k] = 1
+        return torch.cat((features, labels), -1)
+
+    def _log_p_of_classes(self, features: Tensor) -> Tensor:
+        rows = features.reshape(-1, self.n_features)
+        return class_log_probabilities(self.top, rows).reshape(*features.shape[:-1], -1)
 
     def _count(self, n_layers: int | None) -> int:
         if n_layers is None:
@@ -239,14 +396,17 @@ def check_stack(rbms: Sequence[RBM]) -> None:
     Raises
     ------
     ValueError
-        If the hidden units of one are of another type or number than the visible ones of the next.
+        If the hidden units of one are of another type or number than the visible ones of the next,
+        which may have label units beside them if it is the top one.
     """
     for number, (lower, upper) in enumerate(pairwise(rbms), start=1):
-        if not _same_kind(lower.hidden, upper.visible):
+        beside = _label_kinds(upper.visible.kinds) if number == len(rbms) - 1 else ()
+        if upper.visible.kinds != lower.hidden.kinds + beside:
             raise ValueError(
                 f"the RBMs do not fit together: RBM {number} has the hidden units "
                 f"{lower.hidden!r}, but RBM {number + 1} above it the visible units "
-                f"{upper.visible!r}; pass units of the same type and number"
+                f"{upper.visible!r}; pass units of the same type and number (those of the top "
+                "RBM may be Mixed, with Categorical(1, n_classes) for labels at the end)"
             )
 
 
@@ -257,13 +417,14 @@ def _check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:
             "for each but the top one"
         )
     for number, (up, down) in enumerate(zip(upwards, rbms, strict=False), start=1):
-        if not (_same_kind(up.visible, down.visible) and _same_kind(up.hidden, down.hidden)):
+        if (up.visible.kinds, up.hidden.kinds) != (down.visible.kinds, down.hidden.kinds):
             raise ValueError(
                 f"RBM {number} is {up!r} upwards, but {down!r} downwards; pass two of the same "
                 "layers"
             )
 
 
-def _same_kind(lower: Units, upper: Units) -> bool:
-    """Whether states of the one are states of the other."""
-    return type(lower) is type(upper) and (lower.n, lower.width) == (upper.n, upper.width)
+def _label_kinds(kinds: Kinds) -> Kinds:
+    """Those at the end of a layer that label units would have; empty where there are none."""
+    *_, (unit_type, n, _) = kinds
+    return kinds[-1:] if len(kinds) > 1 and unit_type is Categorical and n == 1 else ()

@@ -40,7 +40,7 @@ def mean_features(rbm: RBM, data: Data) -> Data:
     for rows, features in zip(data.values.split(_BLOCK), values.split(_BLOCK), strict=True):
         v = _mean_states(data, rows).to(rbm.weights.dtype)
         features.copy_(rbm.mean_h_from_v(v))
-    return Data(f"{data.name}, {rbm.hidden.n} features", values, labels=data.labels)
+    return Data(f"{rbm.hidden.n} features of {data.name}", values, labels=data.labels)
 
 
 def drawn_features(rbm: RBM, data: Data) -> Data:
@@ -68,6 +68,28 @@ def features(rbm: RBM, data: Data) -> Data:
     Draws keep what a unit tells the layer above to the one bit that it has in the model.
     """
     return (mean_features if _drawing(rbm.hidden) is None else drawn_features)(rbm, data)
+
+
+def check_labels(data: Data, n_classes: int) -> Tensor:
+    """The labels of rows that belong to one of so many classes each.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or others than 0 ... n_classes - 1, naming the first.
+    """
+    if data.labels is None:
+        raise ValueError(
+            f"the label units need the class of each row, but {data.name} has no labels; pass data "
+            "with labels, or make the network without label units"
+        )
+    wrong = (data.labels < 0) | (data.labels >= n_classes)
+    if wrong.any():
+        raise ValueError(
+            f"{data.name} has the label {int(data.labels[wrong][0])}, but the classes of the "
+            f"{n_classes} label units are 0 to {n_classes - 1}; number the classes from 0"
+        )
+    return data.labels
 
 
 def _drawing(units: Units) -> Stochastic | None:

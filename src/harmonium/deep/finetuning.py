@@ -255,13 +255,19 @@ def _sgd(network: Network, learning_rate: float, momentum: float, weight_decay: 
             raise ValueError(f"{name} is {value}; pass 0 or a positive number")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1]},
-    ]
     # momentum, decay and step in one pass over the memory
-    return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=True)
+    return torch.optim.SGD(
+        parameter_groups(network, weight_decay), lr=learning_rate, momentum=momentum, fused=True
+    )
+
+
+def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, Any]]:
+    """What an optimiser takes so that it pulls weights towards zero, and leaves biases alone."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _check_optimizer(optimizer: Optimizer, network: Network) -> None:

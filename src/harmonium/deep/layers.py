@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -153,7 +154,7 @@ def with_outputs(
     rbms: Sequence[RBM], visible: Units | None, top: Units
 ) -> tuple[Units, Iterator[Layer]]:
     """What the rows are, and the stack's own layers below outputs whose weights are zero."""
-    check_stack(rbms)
+    check_upwards(rbms)
     if rbms:
         if visible is not None:
             raise ValueError("the stack says what the rows are; leave visible out")
@@ -169,6 +170,37 @@ def with_outputs(
     weights = nn.Parameter(like.new_zeros(top.n_columns, below).T)
     outputs = Layer(weights, top.to(like.device, like.dtype))
     return visible, iter([*(Layer(rbm.weights, rbm.hidden) for rbm in rbms), outputs])
+
+
+def check_upwards(rbms: Sequence[RBM]) -> None:
+    """Refuse a stack through which rows cannot be passed upwards.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit together, or the top RBM has label units beside the layer below.
+    """
+    check_stack(rbms)
+    if len(rbms) > 1 and rbms[-1].visible.kinds != rbms[-2].hidden.kinds:
+        raise ValueError(
+            f"the top RBM of the stack has label units beside the layer below ({rbms[-1].visible!r}"
+            "), and rows alone do not reach it; pass without_labels(rbms), or the RBMs below it"
+        )
+
+
+@torch.no_grad()
+def without_labels(rbms: Sequence[RBM]) -> list[RBM]:
+    """The stack with a top RBM that has no label units, whose weights are then copies.
+
+    The same stack where there are none.
+    """
+    if len(rbms) < 2 or rbms[-1].visible.kinds == rbms[-2].hidden.kinds:
+        return list(rbms)
+    below, top = rbms[-2].hidden, rbms[-1]
+    bare = RBM(copy.deepcopy(below), copy.deepcopy(top.hidden))
+    bare.visible.bias.copy_(top.visible.bias[: below.n_columns])
+    bare.weights = nn.Parameter(top.weights[: below.n_columns].clone())
+    return [*rbms[:-1], bare]
 
 
 def to_modules(layers: Iterable[Layer]) -> Iterator[nn.Module]:

@@ -117,13 +117,26 @@ class Network(nn.Module, ABC):
         ValueError
             For rows of another width.
         """
-        self.visible.check_width(v, "visible")
+        self.check_width(v)
         x = v
         for number, layer in enumerate(self.all_layers):
             if drop is not None:
                 x = drop(x, number)
             x = layer.inputs(x) if layer is self.last else layer(x)
         return x
+
+    def check_width(self, v: Tensor) -> None:
+        """Refuse rows of another width.
+
+        Raises
+        ------
+        ValueError
+            Says what came and what would work.
+        """
+        n = self.visible.n_columns
+        if v.dim() < 1 or v.shape[-1] != n:
+            came = f"{v.shape[-1]} columns" if v.dim() else "no columns"
+            raise ValueError(f"rows have {came}, but this network takes {n}; pass shape (n, {n})")
 
     def check(self, data: Data) -> None:
         """Refuse rows of another width, or that are no states of the visible units.

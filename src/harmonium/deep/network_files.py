@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def save_finetuning(
     OSError
         As the file system says it.
     """
+    write_whole(Path(path), dumps_finetuning(state, extra))
+
+
+def dumps_finetuning(state: FinetuningState, extra: Mapping[str, Any] | None = None) -> bytes:
+    """The content of the checkpoint that `save_finetuning` writes."""
     settle(state)
     network, best = state.network, state.best
     tensors = checkpoint.tensors_of(network, "network.")
@@ -103,7 +109,7 @@ def save_finetuning(
         "loss_rows": state.loss_rows,
         "extra": dict(extra or {}),
     }
-    write_whole(Path(path), serialize("fine-tuning", tensors, config))
+    return serialize("fine-tuning", tensors, config)
 
 
 def load_finetuning(
@@ -178,7 +184,7 @@ def _stack(network: Network) -> list[tuple[Units, Units]]:
     if isinstance(network, Autoencoder):
         n = len(layers) // 2
         return list(zip(reversed(layers[n:]), layers[:n], strict=True))
-    return list(zip([network.visible, *layers[:-2]], layers[:-1], strict=True))
+    return list(pairwise([network.visible, *layers[:-1]]))
 
 
 def _make(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:

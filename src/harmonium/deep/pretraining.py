@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium import defaults, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.dbn import DBN
-from harmonium.deep.features import features
+from harmonium.deep.features import check_labels, features
 from harmonium.gradient import Gradient, Penalties
 from harmonium.rbm import RBM
 from harmonium.sampling import Sampler
@@ -180,6 +180,9 @@ class PretrainingState:
             ):
                 data = options.features(rbm, data)
                 held_out = None if held_out is None else options.features(rbm, held_out)
+            if self.dbn.n_classes is not None and self.layer == len(self.dbn) - 1:
+                data = data.join_labels(self.dbn.n_classes)
+                held_out = None if held_out is None else held_out.join_labels(self.dbn.n_classes)
             self._features = (self.layer, data, held_out)
         _, data, held_out = self._features
         return data, held_out
@@ -260,7 +263,7 @@ def updates(
     ValueError
         If the data do not fit the network or its options.
     """
-    _check(state, data)
+    _check(state, data, held_out)
     while not state.is_finished:
         rows, _ = state.data(data, held_out)
         options = state.options[state.layer]
@@ -303,7 +306,7 @@ def run(
     ValueError
         If the data do not fit the network or its options.
     """
-    _check(state, data)
+    _check(state, data, held_out)
     while not state.is_finished:
         rows, watched = state.data(data, held_out)
         options = state.options[state.layer]
@@ -314,9 +317,12 @@ def run(
         state.finish_layer()
 
 
-def _check(state: PretrainingState, data: Data) -> None:
-    """Refuse data that the first layer cannot see, before anything is trained."""
-    visible = state.dbn.visible
+def _check(state: PretrainingState, data: Data, held_out: Data | None) -> None:
+    """Refuse data from which a layer cannot learn, before anything is trained."""
+    visible, n_classes = state.dbn.visible, state.dbn.n_classes
+    for rows in (data, held_out):
+        if rows is not None and n_classes is not None:
+            check_labels(rows, n_classes)
     if data.n_columns != visible.n_columns:
         raise ValueError(
             f"{data.name} has {data.n_columns} columns, but the network has {visible.n_columns} "

@@ -25,8 +25,10 @@ def error_given_inputs(units: Units, inputs: Tensor, x: Tensor) -> Tensor:
     Cross-entropy in nats where units are discrete, the squared error summed over columns where
     they are continuous; both together where some are and some are not.
     """
-    # minus log p(x | inputs), which is linear in x and so holds for probabilities in place of
-    # states
+    if units.is_discrete:
+        # minus log p(x | inputs), which is linear in x and so holds for probabilities in place of
+        # states
+        return units.energy(x) - (x * inputs).sum(-1) + units.cgf(inputs).sum(-1)
     by_column, by_unit = x * (inputs + units.bias), units.cgf(inputs)
     error, first = x.new_zeros(x.shape[:-1]), 0
     for columns, part in units.groups:

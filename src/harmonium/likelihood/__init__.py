@@ -1,8 +1,8 @@
 """How probable data are under a model that somebody else trained, in nats, with error and side.
 
 `exact` knows small models. `annealing` bounds log Z and the log-likelihood of larger ones from both
-sides, along a `path` from independent units; `evaluation` takes the one or the other. `pseudo`
-needs no partition function, and is no likelihood.
+sides, along a `path` from independent units; `evaluation` takes the one or the other. `population`
+follows a model along its training. `pseudo` needs no partition function, and is no likelihood.
 """
 
 from harmonium.likelihood.annealing import (
@@ -22,9 +22,11 @@ from harmonium.likelihood.exact import (
     exact_log_likelihood,
     exact_log_z,
     exact_moments,
+    is_normalisable,
 )
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, base_rates
+from harmonium.likelihood.population import Population
 from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "LogLikelihood",
     "LogZ",
     "Moments",
+    "Population",
     "RaiseEstimate",
     "annealed_importance_sampling",
     "base_rates",
@@ -45,6 +48,7 @@ __all__ = [
     "exact_log_z",
     "exact_moments",
     "exact_pseudo_log_likelihood",
+    "is_normalisable",
     "log_likelihood",
     "pseudo_log_likelihood",
     "raise_log_likelihood",

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.likelihood.checks import check_states
+from harmonium.likelihood.checks import check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.log_z import LogZ
 from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
@@ -65,8 +65,7 @@ def annealed_importance_sampling(
     ValueError
         If there are fewer than 2 chains, or ``so_far`` is of another kind or of more chains.
     """
-    if n_chains < 2:
-        raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
+    check_n_chains(n_chains)
     taken_over = torch.empty(0, dtype=torch.float64)
     if so_far is not None:
         if so_far.errs != "below" or so_far.log_weights is None or so_far.n_chains > n_chains:

@@ -1,4 +1,4 @@
-"""What has a likelihood at all: finite parameters, and rows that are states."""
+"""What has a likelihood: finite parameters, rows that are states. And what an estimate needs."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
     rbm.visible.check_width(v, "visible")
     rbm.visible.check(v, "visible")
-    if not rbm.visible.is_discrete:
-        return
-    n_between = sum(_between_states(rbm.visible, rows) for rows in v.split(_ROWS_AT_ONCE))
+    n_between = _between_states(rbm.visible, v)
     if n_between:
         raise ValueError(
             f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, and "
@@ -53,14 +51,33 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         )
 
 
+def are_states(units: Units, v: Tensor) -> bool:
+    """Whether discrete units are all in one of their states; grey values are between them."""
+    return _between_states(units, v) == 0
+
+
+def check_n_chains(n_chains: int) -> None:
+    """Refuse so few chains that an estimate by them has no standard error.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2.
+    """
+    if n_chains < 2:
+        raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
+
+
 def _between_states(layer: Units, v: Tensor) -> int:
     """How many discrete units are in none of their states."""
     n = 0
     for columns, units in layer.groups:
-        assert units.states is not None
-        own = v[:, columns].to(units.states)
-        nearest = units.states[nearest_states(units, own)].flatten(-2)
-        n += int((own != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
+        if units.states is None:
+            continue
+        for rows in v.split(_ROWS_AT_ONCE):
+            own = rows[:, columns].to(units.states)
+            nearest = units.states[nearest_states(units, own)].flatten(-2)
+            n += int((own != nearest).unflatten(-1, (units.n, units.width)).any(-1).sum())
     return n
 
 

@@ -16,7 +16,7 @@ from harmonium.units import Binary, Spin, Units
 MAX_STATES = 2**25
 """So many states of the smaller layer are enumerated, and no more."""
 
-_NUMBERS_AT_ONCE = 2**20  # float64 inputs of a block of states: 8 MB, of which a few are needed
+_NUMBERS_AT_ONCE = 2**20  # float64 states or inputs of a block: 8 MB, of which a few are needed
 
 # Of units with two states: how far these are apart.
 _GAPS: dict[type[Units], int] = {Binary: 1, Spin: 2}
@@ -87,13 +87,13 @@ class Enumeration:
 
     def log_z(self) -> float:
         """Log of the sum over all states, nats."""
-        return (
-            torch.stack([log_p.logsumexp(0) for log_p in self._log_weights()]).logsumexp(0).item()
-        )
+        # numbers, not tensors: one small tensor kept a block pins the blocks' memory around it
+        sums = [log_p.logsumexp(0).item() for log_p in self._log_weights()]
+        return torch.tensor(sums, dtype=torch.float64).logsumexp(0).item()
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """States, what the other layer receives, and log of their weights with that summed out."""
-        size = max(1, _NUMBERS_AT_ONCE // self.weights.shape[1])
+        size = max(1, _NUMBERS_AT_ONCE // max(self.weights.shape))
         for start in range(0, self._n, size):
             x = self._numbered(start, min(start + size, self._n), self._tables)
             inputs = x @ self.weights

@@ -13,7 +13,7 @@ from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
     raise_log_likelihood,
 )
-from harmonium.likelihood.checks import check_finite, check_states
+from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
@@ -82,8 +82,7 @@ def evaluate(
     check_states(rbm, v)
     check_finite(rbm)
     check_normalisable(rbm)
-    if n_chains < 2:
-        raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
+    check_n_chains(n_chains)
     if n_temperatures < 2:
         raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
     if can_be_enumerated(rbm, _FEW_STATES):

@@ -32,7 +32,7 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
 _EVEN_SHARE = 0.1
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS = (part << 36 for part in range(4))
+FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,20 +243,19 @@ class _Between:
 
     def __init__(self, base: Units, target: Units) -> None:
         self.units = copy.deepcopy(target)
-        self._ends = [
-            (name.rpartition(".")[2], now, a, b)
-            for (name, now), a, b in zip(
-                self.units.named_parameters(), base.parameters(), target.parameters(), strict=True
-            )
-        ]
+        self._ends = base, target
 
     def move_to(self, t: float) -> None:
-        """Interpolate the natural parameters; a positive one is kept as its logarithm."""
-        for name, now, a, b in self._ends:
-            if name.startswith("log_"):
-                torch.lerp(a.exp(), b.exp(), t, out=now).log_()
-            else:
-                torch.lerp(a, b, t, out=now)
+        """At t from 0, the base, to 1, the target."""
+        interpolate_(self.units, *self._ends, t)
+
+
+def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
+    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
+    precision = None
+    if a.precision is not None and b.precision is not None:
+        precision = torch.lerp(a.precision, b.precision, t)
+    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
 
 
 @torch.no_grad()

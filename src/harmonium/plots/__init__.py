@@ -11,17 +11,23 @@ from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
 from harmonium.plots.files import png, save, save_sheet
+from harmonium.plots.likelihoods import likelihoods_over_time
 from harmonium.plots.pictures import filters, reconstructions, samples
+from harmonium.plots.predictions import codes, confusion_matrix, mistakes
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
 from harmonium.plots.speeds import speeds
 
 __all__ = [
     "activity_histogram",
     "autocorrelation",
+    "codes",
+    "confusion_matrix",
     "filter_sheet",
     "filters",
     "hidden_activity",
     "learning_curves",
+    "likelihoods_over_time",
+    "mistakes",
     "moments",
     "png",
     "reconstructions",

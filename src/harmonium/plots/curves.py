@@ -38,6 +38,7 @@ def _single(key: str) -> Mapping[str, tuple[str, str]]:
 
 
 _PANELS = (
+    _Panel("Log-likelihood", "nats per row", _pair("log_likelihood")),
     _Panel("Pseudo-log-likelihood", "nats per row", _pair("pseudo_log_likelihood")),
     _Panel("Reconstruction error", "per row", _pair("reconstruction_error")),
     _Panel("Free energy, training − held-out", "nats", _single("free_energy_gap"), zero_line=True),
@@ -57,6 +58,14 @@ _PANELS = (
         },
         percent=True,
     ),
+    _Panel(
+        "Rows of another class",
+        "share of held-out rows",
+        {"held_out_error": ("", style.ORANGE)},
+        percent=True,
+    ),
+    _Panel("Loss", "per row", _pair("loss")),
+    _Panel("Squared error", "per held-out row", {"held_out_squared_error": ("", style.ORANGE)}),
     _Panel("Learning rate", "", _single("learning_rate")),
 )
 
@@ -69,12 +78,15 @@ def learning_curves(
     Parameters
     ----------
     rows
-        The rows that training yields, in order. Drawn are ``pseudo_log_likelihood`` and
-        ``reconstruction_error``, both also with ``held_out_`` before them, ``free_energy_gap``,
+        The rows that training yields, in order. Drawn are ``log_likelihood``,
+        ``pseudo_log_likelihood`` and ``reconstruction_error``, each also with ``held_out_`` before
+        it, and a band of one standard error where there is a ``..._std_error``;
+        ``free_energy_gap``,
         ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
-        ``hidden_flip_rate`` and ``learning_rate``. A row may lack any of them or hold None; a
-        panel of which no row knows anything is left out. The horizontal axis is ``update``, or
-        else ``epoch``, or else the index of the row.
+        ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also ``held_out_error``,
+        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. A row may lack any of them or
+        hold None; a panel of which no row knows anything is left out. The horizontal axis is
+        ``update``, or else ``epoch``, or else the index of the row.
     figure
         Where to draw; by default on a new figure.
 
@@ -99,6 +111,10 @@ def learning_curves(
         )
     time, positions = _time(rows)
     lines = [{key: _column(rows, positions, key) for key in panel.series} for panel in panels]
+    bands = [
+        {key: _column(rows, positions, f"{key}_std_error") for key in panel.series}
+        for panel in panels
+    ]
 
     n_columns = min(3, len(panels))
     n_rows = -(-len(panels) // n_columns)
@@ -107,11 +123,17 @@ def learning_curves(
     if figure is None:
         figure = style.new_figure((0.4 + 3.2 * n_columns, 0.2 + 2.45 * n_rows))
     grid = figure.add_gridspec(n_rows, n_columns)
-    for i, (panel, series) in enumerate(zip(panels, lines, strict=True)):
+    for i, (panel, series, errors) in enumerate(zip(panels, lines, bands, strict=True)):
         row, column = divmod(i + n_spare, n_columns)
         place = grid[row, column] if i else grid[0, : n_spare + 1]
         # The bottom row carries the name of the common axis.
-        _draw(figure.add_subplot(place), panel, series, time if row == n_rows - 1 else "")
+        ax = figure.add_subplot(place)
+        _draw(ax, panel, series, time if row == n_rows - 1 else "")
+        for key, (x, error) in errors.items():
+            at, y = series[key]
+            if len(x) and np.array_equal(x, at):
+                colour = panel.series[key][1]
+                ax.fill_between(x, y - error, y + error, color=colour, alpha=0.15, linewidth=0)
     return figure
 
 

@@ -38,6 +38,11 @@ class ChainState:
         visible, hidden = replicas.by_level
         return cls(visible[-1], hidden[-1], replicas)
 
+    def become_last_of(self, replicas: Replicas) -> None:
+        """Become the last level of these replicas, in their states and their memory."""
+        visible, hidden = replicas.by_level
+        self.visible, self.hidden, self.replicas = visible[-1], hidden[-1], replicas
+
     def __len__(self) -> int:
         return self.visible.shape[0]
 

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.levels import Ladder
 from harmonium.sampling.replicas import Replicas
+from harmonium.sampling.sampler import SweepInfo
 
 
 @torch.no_grad()
@@ -73,6 +75,25 @@ def sweep_(
     inputs_of_last = inputs[-1].clone()
     ladder.hidden.sample_(inputs, stream)
     return inputs_of_last, gains
+
+
+def sweeps_(
+    rbm: RBM,
+    ladder: Ladder,
+    replicas: Replicas,
+    n: int,
+    stream: Stream,
+    clamp: Clamp | None = None,
+) -> SweepInfo:
+    """``n`` sweeps, `sweep_`, and what a sampler tells of them; ``rbm`` is the last level."""
+    before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
+    for _ in range(n):
+        inputs, _ = sweep_(ladder, replicas, stream, clamp)
+    return SweepInfo(
+        rbm.hidden.mean_statistics(inputs),
+        swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
+        round_trips=replicas.round_trips - before[2],
+    )
 
 
 def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:

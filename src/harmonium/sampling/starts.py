@@ -9,7 +9,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.levels import TemperatureLadder, TemperaturePath, independent_units
-from harmonium.sampling.tempering import Tempering, check_limits, temper, tune_ladder
+from harmonium.sampling.tempering import Tempering, check_limits, tune_ladder
 
 
 @torch.no_grad()
@@ -104,14 +104,13 @@ def start_tempered(
     base = independent_units(rbm) if base is None else base
     TemperaturePath(torch.tensor([0.0, 1.0]), base.visible, base.hidden).check(rbm)
     chains = start_random(base, n_chains, stream)
-    n = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
-    temper(rbm, chains, stream, n, base=base)
     tune_ladder(
         rbm,
         chains,
         stream,
         least_temperatures=least_temperatures,
         most_temperatures=most_temperatures,
+        base=base,
     )
     Tempering(sweeps=n_sweeps)(rbm, chains, stream)
     return chains

@@ -14,7 +14,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState
 from harmonium.sampling.clamp import Clamp
-from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.exchange import sweeps_
 from harmonium.sampling.levels import (
     TemperatureLadder,
     TemperaturePath,
@@ -120,15 +120,7 @@ class Tempering(Sampler):
         replicas, path = _tempered(chains)
         path.check(rbm)
         ladder = TemperatureLadder(rbm, path)
-        before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
-        for _ in range(self.sweeps):
-            inputs, _ = sweep_(ladder, replicas, stream, clamp)
-        info = SweepInfo(
-            rbm.hidden.mean_statistics(inputs),
-            swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
-            round_trips=replicas.round_trips - before[2],
-        )
-        return chains, info
+        return chains, sweeps_(rbm, ladder, replicas, self.sweeps, stream, clamp)
 
     def _is_due(self, turn: int) -> bool:
         """Whether the ladder adapts before the next sweep, so many having been made."""
@@ -209,7 +201,7 @@ def temper(
     visible = path.visible.sample_(nothing(n * n_chains, rbm.visible.n_columns), stream)
     hidden = path.hidden.sample_(nothing(n * n_chains, rbm.hidden.n_columns), stream)
     visible[-n_chains:], hidden[-n_chains:] = chains.visible, chains.hidden
-    _attach(chains, Replicas.of(visible, hidden, n, copy.deepcopy(path)))
+    chains.become_last_of(Replicas.of(visible, hidden, n, copy.deepcopy(path)))
     return chains
 
 
@@ -224,6 +216,7 @@ def tune_ladder(
     most_temperatures: int = defaults.MOST_TEMPERATURES,
     rounds: int = defaults.TUNING_ROUNDS,
     clamp: Clamp | None = None,
+    base: RBM | None = None,
 ) -> ChainState:
     """Find number and spacing of the temperatures by moving tempered chains, in place.
 
@@ -241,6 +234,8 @@ def tune_ladder(
         Limits of the ladder; where they are equal, only the spacing is found.
     rounds
         Rounds; r of them take 20 (2^r - 1) sweeps.
+    base
+        As for `temper`, where the chains have no replicas yet.
 
     Returns
     -------
@@ -255,14 +250,14 @@ def tune_ladder(
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}; pass 1 or more")
     check_limits(least_temperatures, most_temperatures)
-    start = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
-    for number in range(rounds):
-        sampler = Tempering(
-            sweeps=_FIRST_ROUND * 2**number,
-            n_temperatures=start,
-            acceptance=acceptance,
-            most_temperatures=most_temperatures,
-        )
+    samplers = [
+        Tempering(sweeps=_FIRST_ROUND * 2**number, acceptance=acceptance)
+        for number in range(rounds)
+    ]
+    if chains.replicas is None:
+        start = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
+        temper(rbm, chains, stream, start, base=base)
+    for sampler in samplers:
         sampler(rbm, chains, stream, clamp)
         _adapt(chains, acceptance, least_temperatures, most_temperatures)
     return chains
@@ -333,14 +328,7 @@ def _adapt(chains: ChainState, wanted: float, least: int, most: int) -> None:
         visible, hidden, len(betas), TemperaturePath(betas, path.visible, path.hidden)
     )
     moved.turn = replicas.turn
-    _attach(chains, moved)
-
-
-def _attach(chains: ChainState, replicas: Replicas) -> None:
-    """Make the chains the last level of these replicas."""
-    chains.replicas = replicas
-    visible, hidden = replicas.by_level
-    chains.visible, chains.hidden = visible[-1], hidden[-1]
+    chains.become_last_of(moved)
 
 
 def _tempered(chains: ChainState) -> tuple[Replicas, TemperaturePath]:

@@ -15,7 +15,7 @@ from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.clamp import Clamp
-from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.exchange import sweeps_
 from harmonium.sampling.gibbs import Gibbs
 from harmonium.sampling.levels import ModelLadder, independent_units
 from harmonium.sampling.replicas import Replicas
@@ -104,17 +104,9 @@ class TrajectoryTempering(Sampler):
             replicas = Replicas.of(start.visible, start.hidden, len(ladder), None)
             visible, hidden = replicas.by_level
             visible[-1], hidden[-1] = chains.visible, chains.hidden
-            chains.visible, chains.hidden = visible[-1], hidden[-1]
-            chains.replicas = replicas
-        replicas = chains.replicas
-        before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
-        for _ in range(self.sweeps):
-            inputs, _ = sweep_(ladder, replicas, stream, clamp)
-        return chains, SweepInfo(
-            rbm.hidden.mean_statistics(inputs),
-            swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
-            round_trips=replicas.round_trips - before[2],
-        )
+            chains.become_last_of(replicas)
+        assert chains.replicas is not None
+        return chains, sweeps_(rbm, ladder, chains.replicas, self.sweeps, stream, clamp)
 
     def ladder(self, rbm: RBM, chains: ChainState) -> ModelLadder:
         """The ladder on which these chains move.

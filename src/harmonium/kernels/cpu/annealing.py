@@ -9,7 +9,7 @@ import numpy as np
 from numba import float32, float64, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
 from harmonium.rng import Stream
 
@@ -114,12 +114,15 @@ def reweigh_binary_(
     log_weights: Tensor,
     stream: Stream | None,
 ) -> None:
-    """Add the changes to the log weights, and draw; all tensors contiguous, inputs float32."""
-    x, weights = inputs.detach().numpy(), log_weights.detach().numpy()
-    bias = array(now[1])
+    """Add the changes to the log weights, and draw.
+
+    Inputs and biases are float32, and all but the biases are contiguous.
+    """
+    x, weights = array(inputs), array(log_weights)
+    bias = row_major(now[1])
     arguments: tuple[Any, ...] = (
         *(x, np.float32(now[0]), bias, np.float32(now[0] - before[0])),
-        *(bias - array(before[1]), weights, stream is not None),
+        *(bias - row_major(before[1]), weights, stream is not None),
     )
     key = (0, 0, 0, 0) if stream is None else stream.take()
     n_blocks = min(worthwhile_threads(x.size), len(x))

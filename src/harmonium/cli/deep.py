@@ -1,0 +1,283 @@
+"""The commands of ``harmonium dbn``: deep belief networks.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from harmonium import defaults
+from harmonium.cli.layers import (
+    LAYERS,
+    OF_EACH,
+    Features,
+    NetworkOptions,
+    offered_once,
+    parameters_of_each,
+)
+from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.cli.parameters import (
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    ThreadsOption,
+    given,
+    parameters_of,
+    set_threads,
+    with_parameters,
+)
+
+app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
+
+
+@app.command()
+@with_parameters(
+    [
+        *parameters_of(TrainingOptions, leave_out=offered_once()),
+        *parameters_of_each(),
+        *parameters_of(WatchingOptions),
+    ]
+)
+def train(
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="Hidden units of each layer, from the data upwards, such as 500,500,2000.",
+            rich_help_panel="Model",
+        ),
+    ] = LAYERS,
+    features: Annotated[
+        Features | None,
+        typer.Option(
+            help="What upper layers learn from: states drawn from the means of the units below, "
+            "anew in each epoch, or these means.",
+            show_default="draws, of units with two states",
+            rich_help_panel="Model",
+        ),
+    ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="Show the top layer the class of each row: the network then dreams of chosen "
+            "classes, and classifies.",
+            rich_help_panel="Model",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory to make.", show_default="runs/DATA-dbn, runs/DATA-dbn-2, ..."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Pretrain a deep belief network, layer by layer, and draw what it learned.
+
+    Each layer is an RBM with a run of its own in RUN/layers. Ctrl-C keeps a checkpoint to go on
+    from: harmonium resume RUN.
+    """
+    of_each = {name: options[name] for name in OF_EACH if options[name] is not None}
+    of_all = {
+        name: value
+        for name, value in given(TrainingOptions, options).items()
+        if name not in offered_once()
+    }
+    chosen = NetworkOptions(layers, features, labels, of_all, of_each)
+    watching = WatchingOptions(**given(WatchingOptions, options))
+    set_threads(threads)
+    from harmonium.cli import network
+
+    raise typer.Exit(network.train(chosen, watching, out, overwrite, device, as_json))
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    chains: Annotated[int, typer.Option(help="Chains of the top RBM.", min=1)] = 20,
+    samples: Annotated[int, typer.Option(help="Samples a chain.", min=1)] = 10,
+    warmup: Annotated[
+        int, typer.Option(help="Sweeps before the first sample.", min=0)
+    ] = defaults.SAMPLE_WARMUP,
+    sweeps_per_sample: Annotated[
+        int, typer.Option(help="Sweeps from one sample to the next.", min=1)
+    ] = 100,
+    start: Annotated[
+        Literal["data", "random", "chains", "annealed", "tempered"] | None,
+        typer.Option(
+            help="Start at data rows, at random, at the chains that the top layer's training "
+            "kept, or near equilibrium: after a run from independent units to the model "
+            "(annealed), or after a warm-up by tempering (tempered).",
+            show_default="random, or data with --data",
+        ),
+    ] = None,
+    sampler: Annotated[
+        Literal["gibbs", "tempering"],
+        typer.Option(
+            help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
+            "their states."
+        ),
+    ] = "gibbs",
+    temperatures: Annotated[
+        int | None,
+        typer.Option(
+            help="Temperatures of tempering, or of an annealed start.",
+            show_default="as many as half of the swaps need, or 1,000",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--class", help="Classes to dream of, such as 3, or 0,1, or all (--labels in training)."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Rows to start at.", show_default="the run's held-out rows"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    out: Annotated[
+        Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a network dream: arrays and a sheet with one row a chain, time running right.
+
+    Chains follow the top RBM, and each sample is one draw from there down to the visible units.
+    """
+    set_threads(threads)
+    from harmonium.cli import dreaming
+    from harmonium.cli.chains import ChainOptions
+    from harmonium.sampling import SamplingSchedule
+
+    begin = start or ("data" if data else "random")
+    dreaming.draw_samples(
+        run,
+        ChainOptions(chains, begin, sampler, temperatures),
+        schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
+        classes=classes,
+        source=data,
+        seed=seed,
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
+
+
+@app.command()
+@with_parameters([*parameters_of(FinetuningOptions), *parameters_of(WatchingOptions)])
+def finetune(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory to make.", show_default="RUN/classifier, RUN/classifier-2, ..."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Make a classifier, a regressor or an autoencoder of a stack, and train it with labels.
+
+    A stack whose pretraining is not finished starts from random weights. Test rows judge the
+    network once, at the end. Ctrl-C keeps a checkpoint to go on from: harmonium resume.
+    """
+    chosen = FinetuningOptions(**given(FinetuningOptions, options))
+    watching = WatchingOptions(**given(WatchingOptions, options))
+    set_threads(threads)
+    from harmonium.cli import tuning
+
+    raise typer.Exit(tuning.finetune(run, chosen, watching, out, overwrite, device, as_json))
+
+
+_TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
+TunedArgument = Annotated[Path, typer.Argument(metavar="RUN", help=_TUNED)]
+RowsArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named data set, or a file.")]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of a named set: train, validation, test or all.",
+        show_default="test, or all rows of a file",
+    ),
+]
+
+
+@app.command()
+def predict(
+    run: TunedArgument,
+    data: RowsArgument,
+    split: SplitOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .csv or .npz file.", show_default="RUN/predictions.csv, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict classes, with their probabilities, or targets.
+
+    Where DATA have labels, the predictions are scored, and a confusion matrix and the worst
+    mistakes are drawn.
+    """
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.predict(run, data, split=split, out=out, device=device, as_json=as_json)
+
+
+@app.command()
+def encode(
+    run: TunedArgument,
+    data: RowsArgument,
+    split: SplitOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An .npz or .csv file.", show_default="RUN/codes.npz, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode rows by an autoencoder, and draw the codes in two dimensions.
+
+    A stack that was not fine-tuned is unrolled as pretraining left it.
+    """
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.encode(run, data, split=split, out=out, device=device, as_json=as_json)
+
+
+@app.command()
+def decode(
+    run: TunedArgument,
+    codes: Annotated[
+        str, typer.Argument(metavar="CODES", help="A file of codes, such as encode writes.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An .npz or .csv file.", show_default="RUN/decoded.npz, or -2, ..."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make rows of codes by an autoencoder, and draw them."""
+    set_threads(threads)
+    from harmonium.cli import predicting
+
+    predicting.decode(run, codes, out=out, device=device, as_json=as_json)

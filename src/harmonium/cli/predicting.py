@@ -1,0 +1,297 @@
+"""``harmonium dbn predict``, ``encode`` and ``decode``: what a network makes of rows."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from harmonium import datasets
+from harmonium.cli import build, figures, tuned_figures
+from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.tuning import describe
+from harmonium.cli.use import write_archive
+from harmonium.datasets import Data, Encoding
+from harmonium.deep import (
+    Autoencoder,
+    Classifier,
+    Network,
+    Regressor,
+    finetuning,
+    load_dbn,
+    load_finetuning,
+    load_network,
+    without_labels,
+)
+from harmonium.files import write_whole
+from harmonium.runs import Network as NetworkRun
+from harmonium.runs import RunDirectory
+
+_SUFFIXES = (".csv", ".npz")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A run's network with what is needed to use it."""
+
+    run: RunDirectory
+    network: Network
+    encoding: Encoding
+    image_shape: tuple[int, int] | None
+
+    def data(self, source: str, split: str | None) -> Data:
+        """Rows of a named set or a file, encoded as in training."""
+        with download_progress() as progress:
+            data = datasets.load(source, progress=progress)
+        if split is None and "test" in data.parts:
+            split = "test"
+        if split is not None and split != "all":
+            data = data.part(split)
+        n = self.network.visible.n_columns
+        if self.encoding.n_columns(data.values.shape[1]) != n:
+            raise ValueError(
+                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
+                f"on rows of {n} states; pass data of the same columns"
+            )
+        data = dataclasses.replace(data, image_shape=self.image_shape)
+        data = data.with_encoding(self.encoding)
+        self.network.check(data)
+        return data.to(self.network.device)
+
+
+def open_tuned(path: Path, device: str) -> Tuned:
+    """The network of a run of fine-tuning, or of the only one in the run of a stack.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or several.
+    """
+    run = RunDirectory.open_any(path)
+    where = build.choose_device(device)
+    tell_of_compiling()
+    if not run.is_finetuning:
+        source = NetworkRun.open(path)  # refuses the run of a single RBM
+        run = _only_tuning(source.run)
+    config = run.config()["data"]
+    shape = config["image_shape"]
+    return Tuned(
+        run,
+        _network_of(run, where),
+        Encoding.from_config(config["encoding"]).to(where),
+        tuple(shape) if shape else None,
+    )
+
+
+def open_autoencoder(path: Path, device: str) -> Tuned:
+    """An autoencoder that was fine-tuned, or the stack of a run unrolled as pretraining left it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, several, or only networks of another kind.
+    """
+    run = RunDirectory.open_any(path)
+    if run.holds_a_network and not _tunings(run, "autoencoder"):
+        source = NetworkRun(run)
+        if not source.dbn_path.is_file():
+            raise FileNotFoundError(
+                f"{run.path} is not finished; go on with harmonium resume {quote(str(run.path))}"
+            )
+        where = build.choose_device(device)
+        tell_of_compiling()
+        network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
+        config = run.config()["data"]
+        shape = config["image_shape"]
+        encoding = Encoding.from_config(config["encoding"]).to(where)
+        return Tuned(run, network, encoding, tuple(shape) if shape else None)
+    if run.holds_a_network:
+        path = _only_tuning(run, "autoencoder").path
+    tuned = open_tuned(path, device)
+    if not isinstance(tuned.network, Autoencoder):
+        raise ValueError(
+            f"{path} holds a {type(tuned.network).__name__.lower()}, which has no codes; make an "
+            "autoencoder with harmonium dbn finetune --kind autoencoder"
+        )
+    return tuned
+
+
+def _tunings(run: RunDirectory, kind: str | None = None) -> list[RunDirectory]:
+    """Runs of fine-tuning in the run of a stack, of one kind or of all."""
+    folders = sorted(path.parent for path in run.path.glob("*/config.json"))
+    tunings = [RunDirectory(folder) for folder in folders]
+    return [
+        tuning
+        for tuning in tunings
+        if tuning.is_finetuning and kind in (None, tuning.config()["options"]["kind"])
+    ]
+
+
+def _only_tuning(run: RunDirectory, kind: str | None = None) -> RunDirectory:
+    tunings = _tunings(run, kind)
+    if not tunings:
+        raise FileNotFoundError(
+            f"nothing has been fine-tuned in {run.path}; harmonium dbn finetune "
+            f"{quote(str(run.path))} does"
+        )
+    if len(tunings) > 1:
+        names = ", ".join(str(tuning.path) for tuning in tunings)
+        raise ValueError(f"{run.path} holds several fine-tuned networks; pass one of {names}")
+    return tunings[0]
+
+
+def _network_of(run: RunDirectory, device: torch.device) -> Network:
+    """The best network of a run, be it finished or not."""
+    if run.checkpoints():
+        return load_finetuning(run.latest_checkpoint(), device=device).model
+    return load_network(run.network_path, device=device)
+
+
+def predict(
+    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+) -> None:
+    """Predict rows; writes a table or an archive, and pictures where labels are known."""
+    tuned = open_tuned(path, device)
+    network = tuned.network
+    if isinstance(network, Autoencoder):
+        raise ValueError(
+            f"{tuned.run.path} holds an autoencoder, which predicts nothing; harmonium dbn encode "
+            "and decode use it"
+        )
+    target = _target(out, tuned.run, "predictions.csv")
+    data = tuned.data(source, split)
+    known = data.labels if isinstance(network, Classifier) else data.targets
+    # whatever cannot be scored is refused before anything is written
+    scores = None if known is None else finetuning.evaluate(network, data)
+    outputs = network.outputs(data)
+    reporter = choose_reporter(as_json)
+    pictures: list[Path] = []
+    if isinstance(network, Classifier):
+        p = outputs.softmax(-1)
+        arrays = {
+            "classes": network.classes[p.argmax(-1)].cpu().numpy(),
+            "probabilities": p.cpu().numpy(),
+            "probabilities_of": network.classes.cpu().numpy(),
+        }
+        named = [f"p_{label}" for label in network.classes.tolist()]
+        header, table = ["class", *named], [arrays["classes"], *arrays["probabilities"].T]
+        if data.labels is not None:
+            place = target.with_name(f"{target.stem}-confusion.png")
+            pictures = list(tuned_figures.draw_predictions(place, network, data, p))
+    else:
+        assert isinstance(network, Regressor)
+        arrays = {"predictions": outputs.cpu().numpy()}
+        header = [f"prediction_{number}" for number in range(outputs.shape[1])]
+        table = [*arrays["predictions"].T]
+    if known is not None:
+        arrays["labels" if isinstance(network, Classifier) else "targets"] = known.cpu().numpy()
+    _write(target, header, table, arrays)
+    if scores is not None:
+        reporter.say(describe(scores, len(data), data.name))
+    reporter.say(f"predicted {target} ({len(data):,} rows of {data.name})")
+    for picture in pictures:
+        reporter.say(f"picture   {picture}")
+    reporter.finish(
+        {
+            "predictions": str(target),
+            "n_rows": len(data),
+            "pictures": [str(picture) for picture in pictures],
+            **(scores or {}),
+        }
+    )
+
+
+def encode(
+    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+) -> None:
+    """Encode rows by an autoencoder; writes codes and a picture of them."""
+    tuned = open_autoencoder(path, device)
+    network = tuned.network
+    assert isinstance(network, Autoencoder)
+    target = _target(out, tuned.run, "codes.npz")
+    data = tuned.data(source, split)
+    codes = network.codes(data)
+    scores = finetuning.evaluate(network, data)
+    arrays = {"codes": codes.cpu().numpy()}
+    if data.labels is not None:
+        arrays["labels"] = data.labels.cpu().numpy()
+    header = [f"code_{number}" for number in range(codes.shape[1])]
+    _write(target, header, [*arrays["codes"].T], arrays)
+    picture = tuned_figures.draw_codes(target.with_suffix(".png"), codes, data.labels)
+    reporter = choose_reporter(as_json)
+    reporter.say(describe(scores, len(data), data.name))
+    reporter.say(f"codes     {target} (shape {arrays['codes'].shape})")
+    reporter.say(f"picture   {picture}")
+    reporter.finish({"codes": str(target), "picture": str(picture), "n_rows": len(data), **scores})
+
+
+def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: bool) -> None:
+    """Decode codes by an autoencoder; writes rows in the user's units and a picture of them."""
+    tuned = open_autoencoder(path, device)
+    network = tuned.network
+    assert isinstance(network, Autoencoder)
+    target = _target(out, tuned.run, "decoded.npz")
+    with download_progress() as progress:
+        codes = datasets.load(source, progress=progress)
+    with torch.no_grad():
+        rows = torch.cat(
+            [network.decode(block.to(network.device, network.dtype)) for block in codes.blocks()]
+        )
+    encoding = tuned.encoding.to("cpu")
+    values = figures.in_users_units(rows.cpu(), encoding)
+    header = [f"column_{number}" for number in range(values.shape[1])]
+    _write(target, header, [*values.T], {"rows": values})
+    shape = tuned.image_shape if network.visible.n_columns == values.shape[1] else None
+    picture = figures.save_samples(
+        target.with_suffix(".png"),
+        rows[: figures.SHOWN_ROWS].unsqueeze(1).cpu(),
+        encoding,
+        shape,
+        1,
+    )
+    reporter = choose_reporter(as_json)
+    reporter.say(f"rows      {target} (shape {values.shape})")
+    reporter.say(f"picture   {picture}")
+    reporter.finish({"rows": str(target), "picture": str(picture), "n_rows": len(values)})
+
+
+def _target(out: Path | None, run: RunDirectory, name: str) -> Path:
+    """Where to write; refused before anything is computed."""
+    if out is None:
+        return run.free_path(name)
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"--out is {out}; pass a name that ends in {' or '.join(_SUFFIXES)}")
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another --out")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"--out is {out}, and there is no folder {out.parent}")
+    return out
+
+
+def _write(
+    path: Path,
+    header: Iterable[str],
+    columns: Iterable[NDArray[Any]],
+    arrays: dict[str, NDArray[Any]],
+) -> None:
+    """Write a table of columns, or an archive of arrays, by the suffix."""
+    if path.suffix == ".npz":
+        write_archive(path, **arrays)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", *header])
+    # a float32 in the shortest digits that give it back
+    cells = [[str(cell) for cell in np.asarray(column)] for column in columns]
+    for number, row in enumerate(zip(*cells, strict=True)):
+        writer.writerow([number, *row])
+    write_whole(path, text.getvalue().encode())

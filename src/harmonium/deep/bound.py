@@ -1,0 +1,134 @@
+"""How probable data are under a deep belief network: the variational lower bound, in nats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonium.deep.dbn import DBN
+from harmonium.likelihood import LogZ
+from harmonium.likelihood.checks import check_states
+from harmonium.rng import Stream
+from harmonium.units import Units
+
+_BLOCK = 1000  # draws sent up at a time
+
+
+@dataclass(frozen=True, eq=False)
+class VariationalBound:
+    """A lower bound of the log-likelihood of rows, nats, with its errors.
+
+    Attributes
+    ----------
+    values : Tensor, float64 of shape (rows,)
+        Estimates of each row's bound.
+    std_errors : Tensor, float64 of shape (rows,)
+        Standard error of each row's estimate, from its draws; that of log Z, which all rows share,
+        is not in it.
+    log_z
+        Of the top RBM, with its own error and side.
+    """
+
+    values: Tensor
+    std_errors: Tensor
+    log_z: LogZ
+
+    @property
+    def mean(self) -> float:
+        """Bound of the mean log-likelihood of these rows, nats a row."""
+        return self.values.mean().item()
+
+    @property
+    def std_error(self) -> float:
+        """Standard error of the mean for these rows: from the draws and from log Z."""
+        from_draws = self.std_errors.square().sum().sqrt().item() / len(self.values)
+        return math.hypot(from_draws, self.log_z.std_error)
+
+    @property
+    def rows_std_error(self) -> float:
+        """Standard error of the mean for the distribution that the rows come from, draws in it."""
+        if len(self.values) < 2:
+            return math.inf
+        return self.values.std().item() / math.sqrt(len(self.values))
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the expected value is below the log-likelihood.
+
+        It is, unless log Z is too low on average, as annealed importance sampling has it: then
+        the bound is too high by as much.
+        """
+        return self.log_z.errs != "below"
+
+    def __str__(self) -> str:
+        side = "" if self.is_below else ", log Z errs below"
+        return f"at least {self.mean:.2f} ± {self.std_error:.2f} nats{side}"
+
+
+@torch.no_grad()
+def variational_bound(
+    dbn: DBN, v: Tensor, log_z: LogZ, stream: Stream, n_draws: int = 100
+) -> VariationalBound:
+    """The variational lower bound of each row's log-likelihood.
+
+    ``log p(v) >= E_q[log p(v, h1, ..., h(L-1)) - log q(h1, ..., h(L-1) | v)]``, where q draws
+    hidden states upwards, layer by layer (Hinton, Osindero and Teh, 2006, section 4.1;
+    Salakhutdinov and Murray, 2008, section 4). The top RBM's hidden units are summed out, and so
+    are its label units. The expectation is a mean over draws, which has no bias. For a network of
+    one RBM the bound is the log-likelihood itself.
+
+    Parameters
+    ----------
+    dbn
+        The network, tied or not.
+    v
+        States of the visible units, shape (rows, visible.n_columns).
+    log_z
+        Of the top RBM: `likelihood.exact_log_z`, or annealed from either side
+        (`likelihood.annealed_importance_sampling` errs below,
+        `likelihood.reverse_annealed_importance_sampling` above).
+    stream
+        Random numbers.
+    n_draws
+        Draws of the hidden states of each row, 2 or more.
+
+    Raises
+    ------
+    ValueError
+        If the rows are no states of the visible units, or there are fewer than 2 draws.
+    """
+    if n_draws < 2:
+        raise ValueError(f"n_draws is {n_draws}; pass 2 or more: a standard error needs them")
+    check_states(dbn.stack[0], v)
+    v = v.to(dbn.top.weights.dtype)
+    values, std_errors = [], []
+    for rows in v.split(max(1, _BLOCK // n_draws)):
+        draws = _draws(dbn, rows.repeat_interleave(n_draws, 0), stream).view(len(rows), n_draws)
+        values.append(draws.mean(1) - log_z.value)
+        std_errors.append(draws.std(1) / math.sqrt(n_draws))
+    return VariationalBound(torch.cat(values), torch.cat(std_errors), log_z)
+
+
+def _draws(dbn: DBN, v: Tensor, stream: Stream) -> Tensor:
+    """One draw of log p(v, h) - log q(h | v) for each row, without log Z, float64, shape (rows,).
+
+    Each layer's draw takes part in both terms: much of its noise cancels, and all of it where
+    a layer is the mirror image of the one below.
+    """
+    total = torch.zeros(len(v), dtype=torch.float64, device=v.device)
+    for down, up in zip(dbn.stack[:-1], dbn.recognition[:-1], strict=True):
+        inputs = up.inputs_h_from_v(v)
+        h = up.hidden.sample(inputs, stream)
+        total += log_p(down.visible, v, down.inputs_v_from_h(h))
+        total -= log_p(up.hidden, h, inputs)
+        v = h
+    return total - dbn.free_energy_below_top(v).double()
+
+
+def log_p(units: Units, x: Tensor, inputs: Tensor) -> Tensor:
+    """Log-probability (density) of states of units under inputs, float64, shape (...,)."""
+    log_weight = (x * inputs).sum(-1) - units.energy(x)
+    return (log_weight - units.cgf(inputs).sum(-1)).double()

@@ -1,0 +1,229 @@
+"""Figures of what a network makes of rows: confusions, worst mistakes, codes in two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from harmonium.plots import style
+from harmonium.plots.arrays import (
+    FloatArray,
+    ImageShape,
+    check_image_shape,
+    finite,
+    whole_number,
+)
+from harmonium.plots.sheets import grey_levels, mosaic
+
+_MOST_NUMBERS = 20  # classes; beyond them numbers in cells cannot be read
+_PALETTE = "tab10"
+_LARGE_PALETTE = "tab20"
+
+
+def confusion_matrix(
+    counts: npt.ArrayLike, classes: Sequence[object], ax: Axes | None = None
+) -> Axes:
+    """Draw how often rows of each class were taken for each class.
+
+    Cells are coloured by their share of the class's rows, so that classes of other sizes can be
+    compared, and hold counts.
+
+    Parameters
+    ----------
+    counts
+        Shape ``(n_classes, n_classes)``: ``counts[i, j]`` rows of class i were taken for class j.
+    classes
+        Names of the classes, in order.
+    ax
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If the counts are no square table of 0 and more, or the names are of another number.
+    """
+    table = finite(counts, "counts", ("n_classes", "n_classes"))
+    n = len(table)
+    if table.shape != (n, n) or (table < 0).any():
+        raise ValueError(
+            f"counts has shape {table.shape} and a least value of {table.min():g}; pass counts of "
+            "0 and more, shape (n_classes, n_classes)"
+        )
+    if len(classes) != n:
+        raise ValueError(f"classes are {len(classes)} names, but counts has {n} classes")
+    total = table.sum()
+    right = np.trace(table)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    side = 1.6 + 0.42 * min(n, 2 * _MOST_NUMBERS)
+    ax = style.plot_axes(ax, size=(side + 0.6, side))
+    # most rows lie on the diagonal: the square root lets few mistakes be seen beside them
+    image = ax.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    if n <= _MOST_NUMBERS:
+        for (i, j), count in np.ndenumerate(table):
+            if count:
+                ink = "white" if shares[i, j] > 0.4 else style.INK
+                ax.text(j, i, f"{count:,.0f}", ha="center", va="center", fontsize=7, color=ink)
+    step = -(-n // (2 * _MOST_NUMBERS))
+    ticks = range(0, n, step)
+    names = [str(classes[i]) for i in ticks]
+    ax.set_xticks(ticks, names)
+    ax.set_yticks(ticks, names)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    wrong = total - right
+    style.name(
+        ax,
+        f"{wrong:,.0f} of {total:,.0f} rows wrong ({wrong / max(total, 1):.2%})",
+        "counts; colour: share of the class's rows",
+        "predicted class",
+        "true class",
+    )
+    style.colour_key(
+        ax, image, ticks=[0, 0.1**0.5, 0.5**0.5, 1], tick_labels=["0", "10 %", "50 %", "100 %"]
+    )
+    return ax
+
+
+def mistakes(
+    images: npt.ArrayLike,
+    captions: Sequence[str],
+    image_shape: ImageShape,
+    ax: Axes | None = None,
+    *,
+    n_columns: int = 8,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw pictures that were taken for something else, each with a line below it.
+
+    Parameters
+    ----------
+    images
+        Shape ``(n_images, height * width)``, the worst first.
+    captions
+        One for each, such as ``"4, not 9 (98 %)"``.
+    image_shape
+        ``(height, width)``.
+    ax
+        Where to draw; by default on a new figure.
+    n_columns
+        Pictures beside one another, at most.
+    limits
+        The values drawn black and white, as in `tile`.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no image, one is not finite, they do not fit `image_shape`, or there are more
+        or fewer captions.
+    """
+    values = finite(images, "images", ("n_images", "n_visible"))
+    height, width = check_image_shape(image_shape, values.shape[1], "images")
+    n = len(values)
+    if len(captions) != n:
+        raise ValueError(f"captions are {len(captions)}, but there are {n} images; pass one each")
+    n_columns = min(whole_number(n_columns, "n_columns"), n)
+    levels = grey_levels(values, limits).reshape(n, height, width)
+    # a line of text takes a third of a picture's height, whatever the pixels
+    gaps = (max(1, round(height / 3)), max(1, width // 8))
+    whole = mosaic(levels, n_columns, gaps=gaps, fill=np.nan)
+    whole = np.pad(whole, ((0, gaps[0]), (0, 0)), constant_values=np.nan)
+    ax = style.picture_axes(ax, whole.shape)
+    ax.imshow(whole, cmap="gray_r", vmin=0, vmax=1)
+    for number, caption in enumerate(captions):
+        row, column = divmod(number, n_columns)
+        x = column * (width + gaps[1]) + (width - 1) / 2
+        y = row * (height + gaps[0]) + height - 0.5 + gaps[0] / 2
+        ax.text(x, y, caption, ha="center", va="center", fontsize=6, color=style.INK)
+    ax.set(xticks=[], yticks=[])
+    style.name(ax, "Worst mistakes", "what it is, what it was taken for, how surely")
+    return ax
+
+
+def codes(
+    points: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    names: tuple[str, str] = ("code 1", "code 2"),
+) -> Axes:
+    """Draw codes in two dimensions, in the colour of their class.
+
+    Parameters
+    ----------
+    points
+        Shape ``(n_rows, 2)``.
+    labels
+        Class of each row; None draws all in one colour.
+    ax
+        Where to draw; by default on a new figure.
+    names
+        Of the two directions.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If points are no table of two columns, not finite, or the labels are of another number.
+    """
+    table = finite(points, "points", ("n_rows", "2"))
+    if table.shape[1] != 2:
+        raise ValueError(f"points has shape {table.shape}; pass two columns, shape (n_rows, 2)")
+    ax = style.plot_axes(ax, size=(6.0, 5.2))
+    n = len(table)
+    size = float(np.clip(20_000 / n, 2, 30))
+    look: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.7}
+    x, y = table.T
+    subtitle = f"{n:,} rows"
+    if labels is None:
+        ax.scatter(x, y, color=style.BLUE, **look)
+    else:
+        of_rows = finite(labels, "labels", ("n_rows",))
+        if len(of_rows) != n:
+            raise ValueError(f"labels are {len(of_rows)}, but there are {n} points; pass one each")
+        classes = np.unique(of_rows)
+        colours = _colours(len(classes))
+        # in the order of the rows: drawn class by class, the last would hide the others
+        which = np.searchsorted(classes, of_rows)
+        ax.scatter(x, y, c=colours[which], **look)
+        for label, colour in zip(classes, colours, strict=True):
+            ax.scatter([], [], color=colour, s=24, label=f"{label:g}")
+        ax.legend(
+            frameon=False,
+            fontsize=style.TICK_SIZE,
+            labelcolor=style.INK,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            handletextpad=0.1,
+            ncols=-(-len(classes) // 20),
+        )
+        subtitle += ", in the colours of their classes"
+    ax.xaxis.set_minor_locator(NullLocator())
+    style.name(ax, "Codes", subtitle, *names)
+    return ax
+
+
+def _colours(n: int) -> FloatArray:
+    """As many colours as there are classes, of a palette made for them as far as there is one."""
+    for name in (_PALETTE, _LARGE_PALETTE):
+        palette = colormaps[name]
+        if n <= palette.N:
+            return np.asarray(palette(np.arange(n)))
+    return np.asarray(colormaps["turbo"](np.linspace(0, 1, n)))

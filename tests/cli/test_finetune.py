@@ -1,0 +1,395 @@
+"""``harmonium dbn finetune``, ``predict``, ``encode`` and ``decode``: runs, files and refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cli.commands import Done, harmonium, start
+from cli.test_stopping import wait_for
+from harmonium import datasets, defaults
+from harmonium.deep import (
+    Classifier,
+    Regressor,
+    finetuning,
+    load_dbn,
+    load_finetuning,
+    load_network,
+)
+from harmonium.runs import RunDirectory
+
+TRAIN = ("--layers", "12,9", "--threads", "1", "--no-figures", "--no-tensorboard")
+QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard")
+TUNE = (*QUICK, "--batch-size", "50", "--optimizer", "adam", "--learning-rate", "0.01")
+
+Refused = Callable[..., str]
+
+
+def ran(*arguments: str | Path) -> Done:
+    done = harmonium(*arguments)
+    assert done.code == 0, done.err
+    return done
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stack of two layers, with a classifier and an autoencoder in it; to be read only."""
+    path = tmp_path_factory.mktemp("stacks") / "digits"
+    ran("dbn", "train", "digits", *TRAIN, "--epochs", "2", "--out", path)
+    ran("dbn", "finetune", path, *TUNE, "--epochs", "6")
+    ran("dbn", "finetune", path, *TUNE, "--epochs", "4", "--kind", "autoencoder")
+    return path
+
+
+@pytest.fixture
+def run(pretrained: Path, tmp_path: Path) -> Path:
+    """A copy, to do anything with."""
+    return Path(shutil.copytree(pretrained, tmp_path / "run"))
+
+
+def table(path: Path) -> tuple[list[str], np.ndarray]:
+    header, *rows = csv.reader(path.read_text().splitlines())
+    return header, np.array(rows, dtype=np.float64)
+
+
+def evaluation(run: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((run / "evaluation.json").read_text())
+    return found
+
+
+# Runs
+
+
+def test_a_run_holds_the_best_network_and_what_the_test_rows_say(run: Path) -> None:
+    tuned = RunDirectory(run / "classifier")
+    rows = tuned.rows()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    errors = [row["held_out_error"] for row in rows]
+    best = rows[int(np.argmin(errors))]
+    network = load_network(tuned.network_path)
+    state = load_finetuning(tuned.latest_checkpoint())
+    assert state.best is not None
+    assert state.best.update == best["update"] == evaluation(tuned.path)["update"]
+    digits = datasets.load("digits").binarize()
+    held_out, test = digits.part("validation"), digits.part("test")
+    assert finetuning.evaluate(network, held_out)["error"] == pytest.approx(min(errors))
+    found = evaluation(tuned.path)
+    assert (found["rows"], found["n_rows"]) == ("test", len(test))
+    assert found["error"] == pytest.approx(finetuning.evaluate(network, test)["error"])
+    assert found["error"] < 0.6  # at random it would be 0.9
+    # the stack that pretraining left is not touched
+    before = load_dbn(run / "dbn.safetensors").recognition[0].weights
+    assert not torch.equal(state.network.all_layers[0].weights, before)
+
+
+def test_it_starts_from_what_pretraining_has_made(run: Path) -> None:
+    done = ran("dbn", "finetune", run, *TUNE, "--epochs", "1", "--learning-rate", "0")
+    assert f"starts from the weights of {run}" in done.out
+    network = load_network(run / "classifier-2" / "network.safetensors")
+    for layer, rbm in zip(
+        network.all_layers, load_dbn(run / "dbn.safetensors").recognition, strict=False
+    ):
+        assert torch.equal(layer.weights, rbm.weights)
+
+
+def test_a_stack_that_was_not_pretrained_starts_from_random_weights(run: Path) -> None:
+    (run / "dbn.safetensors").unlink()
+    out = ("--epochs", "1", "--learning-rate", "0", "--out")
+    done = ran("dbn", "finetune", run, *TUNE, *out, "by-need")
+    said = f"It starts from random weights, because {run} has not been pretrained to its end"
+    assert said in done.out
+    done = ran("dbn", "finetune", run, *TUNE, *out, "by-wish", "--from-scratch")
+    assert "It starts from random weights\n" in done.out
+    networks = [load_network(Path(name) / "network.safetensors") for name in ("by-need", "by-wish")]
+    assert [layer.weights.shape for layer in networks[0].all_layers] == [(64, 12), (12, 9), (9, 10)]
+    for a, b in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(a, b)
+    assert networks[0].all_layers[0].weights.std() > 0.3  # far wider than before pretraining
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(run: Path, tmp_path: Path) -> None:
+    options = ["dbn", "finetune", str(run), *TUNE, "--dropout-hidden", "0.3", "--every", "7"]
+    ran(*options, "--epochs", "30", "--out", "whole")
+    stopped = RunDirectory(tmp_path / "stopped")
+    process = start([*options, "--epochs", "30", "--out", str(stopped.path)], tmp_path / "said")
+    wait_for(process, lambda: stopped.metrics_path.exists() and len(stopped.rows()) > 3)
+    assert process.pid is not None
+    import os
+
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode in (130, 0)
+    ran("resume", stopped.path)
+    whole = RunDirectory(tmp_path / "whole")
+    assert stopped.network_path.read_bytes() == whole.network_path.read_bytes()
+    assert evaluation(stopped.path) == evaluation(whole.path)
+
+    def numbers(run: RunDirectory) -> list[dict[str, float]]:
+        return [{k: row[k] for k in row if k != "rows_per_second"} for row in run.rows()]
+
+    assert numbers(stopped) == numbers(whole)
+
+
+def test_more_epochs_let_the_rate_fall_to_zero_at_the_new_end(run: Path) -> None:
+    ran("resume", run / "classifier", "--epochs", "8")
+    tuned = RunDirectory(run / "classifier")
+    assert [row["epoch"] for row in tuned.rows()] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert tuned.rows()[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    assert tuned.rows()[-2]["learning_rate"] == pytest.approx(0.01 / 8)
+    assert tuned.config()["options"]["epochs"] == 8
+
+
+def test_patience_ends_a_run_with_a_constant_rate(run: Path) -> None:
+    constant = ("--schedule", "constant", "--learning-rate", "0", "--epochs", "100", "--out", "a")
+    ran("dbn", "finetune", run, *TUNE, *constant)
+    assert [row["epoch"] for row in RunDirectory("a").rows()][-1] == 1 + defaults.PATIENCE
+
+
+def test_without_validation_all_training_rows_are_learnt_from(run: Path) -> None:
+    ran("dbn", "finetune", run, *TUNE, "--epochs", "1", "--no-validation", "--out", "all")
+    data = RunDirectory("all").config()["data"]
+    parts = datasets.load("digits").parts
+    assert data["n_train"] == len(parts["train"]) + len(parts["validation"])
+    assert data["n_held_out"] == 0
+    assert "held_out_error" not in RunDirectory("all").rows()[0]
+
+
+def test_pictures_and_numbers_of_a_run(run: Path) -> None:
+    options = [option for option in TUNE if option != "--no-figures"]
+    for kind, names in (
+        ("classifier", {"learning-curves", "confusion", "mistakes"}),
+        ("autoencoder", {"learning-curves", "codes", "reconstructions"}),
+    ):
+        done = ran(
+            "dbn",
+            "finetune",
+            run,
+            *options,
+            "--epochs",
+            "1",
+            "--kind",
+            kind,
+            "--out",
+            kind,
+            "--json",
+        )
+        *rows, last = done.objects
+        assert {row["event"] for row in rows} == {"row"}
+        assert last["rows"] == "test"
+        pictures = list(Path(kind, "figures").glob("*.png"))
+        assert {path.stem for path in pictures} == names
+        for path in pictures:
+            assert min(Image.open(path).size) > 200
+
+
+def test_info_says_what_a_run_is(run: Path) -> None:
+    said = ran("info", run / "classifier").out
+    assert "a fine-tuned classifier, begun at" in said
+    assert "--optimizer adam" in said
+    facts = json.loads(ran("info", run / "autoencoder", "--json").out)
+    assert facts["config"]["options"]["kind"] == "autoencoder"
+    assert facts["update"] == facts["last_update"]
+
+
+# Predictions
+
+
+def test_predictions_are_a_table_of_classes_and_probabilities(run: Path) -> None:
+    done = ran("dbn", "predict", run / "classifier", "digits")
+    header, rows = table(run / "classifier" / "predictions.csv")
+    assert header == ["row", "class", *(f"p_{k}" for k in range(10))]
+    digits = datasets.load("digits").binarize().part("test")
+    network = load_network(run / "classifier" / "network.safetensors")
+    assert isinstance(network, Classifier)
+    p = network.outputs(digits).softmax(-1)
+    assert rows[:, 0].tolist() == list(range(len(digits)))
+    assert torch.equal(torch.from_numpy(rows[:, 2:]).float(), p)
+    assert rows[:, 1].tolist() == p.argmax(1).tolist()
+    assert digits.labels is not None
+    wrong = int((p.argmax(1) != digits.labels).sum())
+    assert f"{wrong} of {len(digits)} digits:test rows wrong" in done.out
+    for name in ("confusion", "mistakes"):
+        assert (run / "classifier" / f"predictions-{name}.png").exists()
+
+
+def test_predictions_of_a_file_in_an_archive(run: Path) -> None:
+    digits = datasets.load("digits")
+    values = digits.values[:30].numpy()
+    np.save("rows.npy", values)
+    out = ("--out", "p.npz", "--json")
+    (result,) = ran("dbn", "predict", run / "classifier", "rows.npy", *out).objects
+    assert "error" not in result  # without labels there is nothing to score by
+    assert result["pictures"] == []
+    with np.load("p.npz") as arrays:
+        assert arrays["probabilities"].shape == (30, 10)
+        assert arrays["probabilities_of"].tolist() == list(range(10))
+        chosen = arrays["probabilities"].argmax(1)
+        assert arrays["classes"].tolist() == chosen.tolist()
+        assert "labels" not in arrays
+
+
+def test_targets_of_a_table_are_predicted(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 2, (200, 6))
+    np.savez("mine.npz", data=rows, targets=50 + 10.0 * rows[:, 0])
+    ran("dbn", "train", "mine.npz", *TRAIN, "--epochs", "1", "--batch-size", "20", "--out", "run")
+    tune = (*TUNE, "--epochs", "60", "--kind", "regressor")
+    ran("dbn", "finetune", "run", *tune)
+    assert evaluation(tmp_path / "run" / "regressor")["squared_error"] < 5  # of a variance of 25
+    ran("dbn", "predict", "run", "mine.npz")
+    header, predicted = table(tmp_path / "run" / "regressor" / "predictions.csv")
+    assert header == ["row", "prediction_0"]
+    network = load_network("run/regressor/network.safetensors")
+    assert isinstance(network, Regressor)
+    expected = network.outputs(datasets.load("mine.npz"))[:, 0]
+    assert torch.equal(torch.from_numpy(predicted[:, 1]).float(), expected)
+
+
+# Codes
+
+
+def test_codes_and_rows_of_codes(run: Path) -> None:
+    ran("dbn", "encode", run, "digits")
+    with np.load(run / "autoencoder" / "codes.npz") as arrays:
+        codes, labels = arrays["codes"], arrays["labels"]
+    digits = datasets.load("digits").binarize().part("test")
+    assert digits.labels is not None
+    assert codes.shape == (len(digits), 9)
+    assert labels.tolist() == digits.labels.tolist()
+    ran("dbn", "decode", run, run / "autoencoder" / "codes.npz", "--out", "rows.npz")
+    network = load_network(run / "autoencoder" / "network.safetensors")
+    with np.load("rows.npz") as arrays:
+        np.testing.assert_allclose(arrays["rows"], network.outputs(digits).numpy(), atol=1e-5)
+    for path in (run / "autoencoder" / "codes.png", Path("rows.png")):
+        assert min(Image.open(path).size) > 200
+
+
+def test_a_stack_that_was_not_fine_tuned_is_unrolled_as_it_is(run: Path) -> None:
+    shutil.rmtree(run / "autoencoder")
+    ran("dbn", "encode", run, "digits", "--split", "validation", "--out", "codes.csv")
+    header, rows = table(Path("codes.csv"))
+    assert header == ["row", *(f"code_{number}" for number in range(9))]
+    digits = datasets.load("digits").binarize().part("validation")
+    with torch.no_grad():
+        expected = load_dbn(run / "dbn.safetensors").mean_up(digits.rows(torch.arange(len(digits))))
+    np.testing.assert_allclose(rows[:, 1:], expected.numpy(), atol=1e-6)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--epochs", "0"), "--epochs is 0; pass 1 or more"),
+        (("--patience", "0"), "--patience is 0; pass 1 or more"),
+        (("--batch-size", "5000"), "--batch-size is 5000, but digits:train has 1297 training rows"),
+        (("--momentum", "0.9", "--optimizer", "adam"), "--momentum is for sgd, and --optimizer is"),
+        (("--patience", "3", "--no-validation"), "--patience looks at held-out rows, and --no-val"),
+        (("--dropout-hidden", "1"), "dropout of hidden is 1.0; pass a share from 0 to below 1"),
+        (("--max-norm", "-1"), "max_norm is -1.0; pass a positive number, or None"),
+        (("--learning-rate", "-1"), "learning_rate is -1.0; pass 0 or a positive number"),
+        (("--kind", "regressor"), "digits:train has no targets, and a regressor needs them"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: tuple[str, ...], message: str, run: Path, refused: Refused
+) -> None:
+    assert message in refused("dbn", "finetune", run, *QUICK, *options)
+
+
+def test_rows_without_labels_or_of_one_class(refused: Refused) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (40, 5))
+    for name, labels, message in (
+        ("none", {}, "has no labels, and a classifier needs one for each row"),
+        ("one", {"labels": np.full(40, 3)}, "labels of one.npz:train are 3; a classifier needs"),
+        ("negative", {"labels": np.arange(40) % 3 - 1}, "are negative (the first is -1, at row"),
+    ):
+        np.savez(f"{name}.npz", data=rows, **labels)
+        run = f"run-{name}"
+        ran(
+            "dbn",
+            "train",
+            f"{name}.npz",
+            *TRAIN,
+            "--epochs",
+            "1",
+            "--batch-size",
+            "9",
+            "--out",
+            run,
+        )
+        assert message in refused("dbn", "finetune", run, *QUICK, "--batch-size", "9")
+
+
+def test_rows_that_cannot_be_predicted(run: Path, refused: Refused) -> None:
+    digits = datasets.load("digits")
+    values, labels = digits.values[:20].numpy(), digits.labels
+    assert labels is not None
+    np.save("narrow.npy", values[:, :50])
+    assert "has 50 columns, but" in refused("dbn", "predict", run / "classifier", "narrow.npy")
+    np.savez("unseen.npz", data=values, labels=labels[:20].numpy() + 5)
+    message = refused("dbn", "predict", run / "classifier", "unseen.npz")
+    assert "rows of classes that were not learnt: 10, 11, 12, 13, 14; this classifier" in message
+    assert "has no part 'tset'; did you mean 'test'?" in refused(
+        "dbn", "predict", run / "classifier", "digits", "--split", "tset"
+    )
+    for out, message in (
+        ("a.txt", "--out is a.txt; pass a name that ends in .csv or .npz"),
+        ("none/a.csv", "--out is none/a.csv, and there is no folder none"),
+        ("unseen.npz", "unseen.npz exists; choose another --out"),
+    ):
+        assert message in refused("dbn", "predict", run / "classifier", "digits", "--out", out)
+
+
+def test_networks_of_the_wrong_kind(run: Path, refused: Refused) -> None:
+    message = refused("dbn", "predict", run / "autoencoder", "digits")
+    assert "holds an autoencoder, which predicts nothing; harmonium dbn encode" in message
+    message = refused("dbn", "encode", run / "classifier", "digits")
+    assert "holds a classifier, which has no codes; make an autoencoder with" in message
+    message = refused("dbn", "predict", run, "digits")
+    assert "holds several fine-tuned networks; pass one of" in message
+    message = refused("dbn", "predict", run / "layers" / "1", "digits")
+    assert "is the run of a single RBM" in message
+    message = refused("sample", run / "classifier")
+    assert "holds a fine-tuned network, which is no RBM; harmonium dbn predict" in message
+    message = refused("dbn", "finetune", run / "classifier")
+    assert "is the run of" in message
+    np.save("codes.npy", np.zeros((3, 4)))
+    message = refused("dbn", "decode", run, "codes.npy")
+    assert "codes have 4 columns, but this autoencoder's have 9" in message
+    for name in ("classifier", "autoencoder"):
+        shutil.rmtree(run / name)
+    message = refused("dbn", "predict", run, "digits")
+    assert "nothing has been fine-tuned in" in message
+
+
+def test_resuming_what_has_changed(refused: Refused) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (40, 5))
+    np.savez("mine.npz", data=rows, labels=rows[:, 0])
+    quick = ("--batch-size", "9", "--epochs", "1")
+    ran("dbn", "train", "mine.npz", *TRAIN, *quick, "--out", "run")
+    ran("dbn", "finetune", "run", *QUICK, *quick)
+    message = refused("resume", "run/classifier", "--chains", "5")
+    assert (
+        "is a fine-tuning, whose options are others than those of an RBM; leave --chain" in message
+    )
+    np.savez("mine.npz", data=rows, labels=rows[:, 1])
+    message = refused("resume", "run/classifier")
+    assert "their labels or their targets have changed since run/classifier was begun" in message
+
+
+def test_a_run_is_not_overwritten_unless_told_to(run: Path, refused: Refused) -> None:
+    message = refused("dbn", "finetune", run, *QUICK, "--out", run / "classifier")
+    assert "exists; choose another --out, go on with" in message
+    ran("dbn", "finetune", run, *TUNE, "--epochs", "1", "--out", run / "classifier", "--overwrite")
+    assert len(RunDirectory(run / "classifier").rows()) == 1
