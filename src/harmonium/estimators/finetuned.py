@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import torch
@@ -106,6 +107,8 @@ class FinetunedEstimator(DeepEstimator):
         if self.patience is not None:
             data, held_out, weights = _split(data, self.validation_fraction, weights, seed)
         dbn = self._make_dbn(data.n_columns) if self._widths() else None
+        # after pretraining it would be late to hear that the network cannot be fine-tuned so
+        self._begin(self._make_network(dbn, data, weights), seed)
         if dbn is not None:
             self._pretrain_or_draw(dbn, data, weights, seed)
         network = self._make_network(dbn, data, weights)
@@ -132,22 +135,23 @@ class FinetunedEstimator(DeepEstimator):
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
     ) -> FinetuningState:
-        def falling(optimizer: Any) -> Any:
-            assert batches is not None
-            return training.linear_to_zero(optimizer, max(1, self.epochs * len(batches)))
-
-        has_patience = self.patience is not None and batches is not None
+        """Fine-tuning that has not made an update; without batches it has no end to look to."""
+        schedule = patience = None
+        if batches is not None:
+            n_updates = max(1, self.epochs * len(batches))
+            if self.schedule == "linear":
+                schedule = partial(training.linear_to_zero, n_updates=n_updates)
+            if self.patience is not None:
+                patience = Patience.of_epochs(self.patience, batches)
         return FinetuningState.create(
             network,
             learning_rate=float(self.learning_rate),
             momentum=float(self.momentum),
             weight_decay=float(self.weight_decay),
-            schedule=falling if self.schedule == "linear" and batches is not None else None,
+            schedule=schedule,
             dropout=Dropout(inputs=self.dropout_features, hidden=self.dropout),
             max_norm=self.max_norm,
-            patience=Patience.of_epochs(self.patience, batches)
-            if has_patience and self.patience is not None and batches is not None
-            else None,
+            patience=patience,
             seed=seed,
         )
 
