@@ -11,12 +11,14 @@ from harmonium.deep.features import (
 )
 from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
+from harmonium.deep.up_down import UpDownState
 
 __all__ = [
     "DBN",
     "Dream",
     "LayerOptions",
     "PretrainingState",
+    "UpDownState",
     "VariationalBound",
     "check_labels",
     "classification_rbm",
