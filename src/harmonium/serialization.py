@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_in
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -67,16 +68,17 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such {kind} file")
+    # read once, and not piece by piece: a run that goes on may put another file in its place
+    content = path.read_bytes()
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, kind, metadata)
-            # copies: views into the mapped file would keep it open
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        tensors = tensors_in(content)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is cut off or damaged, or no {kind} file at all ({error}); use an older one"
         ) from error
+    end = 8 + int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8:end]).get("__metadata__", {})
+    _check_format(path, kind, metadata)
     text = metadata.get("config", "")
     if digest(tensors, text) != metadata.get("sha256"):
         raise ValueError(f"{path} is damaged: its checksum does not fit; use an older one")

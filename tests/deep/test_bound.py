@@ -10,7 +10,7 @@ import torch
 
 import deep_oracle
 import oracle
-from deep.test_dbn import random_dbn
+from deep.test_dbn import STACKS, random_dbn
 from deep.test_labels import joint, labelled_dbn
 from harmonium import RBM, Binary, LogZ, Purpose, Stream
 from harmonium.deep import DBN, variational_bound
@@ -36,16 +36,10 @@ def untied(name: str) -> tuple[DBN, list[oracle.Model], list[oracle.Model]]:
     for number, rbm in enumerate(dbn.recognition[:-1]):
         randomise_(rbm, seed=50 + number, scale=0.8)
     upwards = [
-        oracle.Model(
-            model.visible,
-            BY_NAME["binary"].twin(rbm.hidden)
-            if model.hidden.unit_states is not None
-            and model.hidden.unit_states.shape == (2, 1)
-            and model.hidden.unit_states[0, 0] == 0
-            else BY_NAME["spin"].twin(rbm.hidden),
-            array(rbm.weights),
+        oracle.Model(model.visible, BY_NAME[kind].twin(rbm.hidden), array(rbm.weights))
+        for model, rbm, (kind, _) in zip(
+            models, dbn.recognition[:-1], STACKS[name][1:], strict=False
         )
-        for model, rbm in zip(models, dbn.recognition[:-1], strict=False)
     ]
     return dbn, models, upwards
 
@@ -135,7 +129,8 @@ def test_log_z_between_bounds_gives_bounds_of_the_bound() -> None:
     features = dbn.mean_up(v, n_layers=1).detach()
     path = AnnealingPath.adaptive(dbn.top, features, 50, seed=1)
     below = annealed_importance_sampling(path, 100, seed=1).result()
-    above = reverse_annealed_importance_sampling(path, 100, seed=1).result()
+    samples = torch.from_numpy(oracle.Joint(models[1]).draw(100, seed=1)[0])
+    above = reverse_annealed_importance_sampling(path, samples, seed=1).result()
     exact = exact_log_z(dbn.top)
     found = {
         log_z.errs: variational_bound(dbn, v, log_z, stream(), 50)

@@ -27,6 +27,7 @@ from harmonium.deep.network_files import (
     save_network,
 )
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
+from harmonium.deep.up_down import UpDownState
 
 __all__ = [
     "DBN",
@@ -40,6 +41,7 @@ __all__ = [
     "Patience",
     "PretrainingState",
     "Regressor",
+    "UpDownState",
     "VariationalBound",
     "check_labels",
     "check_stack",

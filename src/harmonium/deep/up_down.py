@@ -1,0 +1,292 @@
+"""Up-down fine-tuning: wake-sleep of a whole deep belief network, contrastive at its top.
+
+References
+----------
+.. [1] G. E. Hinton, S. Osindero and Y. W. Teh (2006), "A fast learning algorithm for deep belief
+   nets", Neural Computation 18, section 5 and appendix B.
+.. [2] G. E. Hinton, P. Dayan, B. J. Frey and R. M. Neal (1995), "The wake-sleep algorithm for
+   unsupervised neural networks", Science 268.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from harmonium import defaults
+from harmonium.autograd import without_autograd
+from harmonium.datasets import Minibatches
+from harmonium.deep.dbn import DBN
+from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
+from harmonium.units import Units
+
+
+@dataclass
+class UpDownState:
+    """An up-down fine-tuning between two of its updates.
+
+    Attributes
+    ----------
+    dbn
+        The network, untied; changed in place.
+    optimizer
+        Descends the gradients that each update writes.
+    sampler, chains
+        Move the top RBM's chains. None starts them at the rows of the minibatch, sent up, in each
+        update, as in the paper: contrastive divergence at the top. Persistent chains make its
+        sleep phase one of the model's own dreams.
+    gradient, penalties
+        Of the top RBM.
+    stream
+        Random numbers.
+    seed
+        Also orders the rows and encodes them.
+    schedule
+        Changes the learning rate after each update; None keeps it.
+    update
+        Updates made so far.
+    """
+
+    dbn: DBN
+    optimizer: Optimizer
+    sampler: Sampler
+    chains: ChainState | None
+    gradient: Gradient
+    penalties: Penalties
+    stream: Stream
+    seed: int
+    schedule: LRScheduler | None = None
+    update: int = 0
+
+    @classmethod
+    def create(
+        cls,
+        dbn: DBN,
+        *,
+        sampler: Sampler | None = None,
+        n_chains: int | None = None,
+        learning_rate: float = defaults.LEARNING_RATE,
+        optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        gradient: Gradient | None = None,
+        penalties: Penalties | None = None,
+        seed: int = defaults.SEED,
+    ) -> UpDownState:
+        """Begin the fine-tuning of a pretrained network, which is untied if it was not.
+
+        Parameters
+        ----------
+        dbn
+            Two hidden layers or more.
+        sampler
+            Ten Gibbs sweeps an update by default.
+        n_chains
+            Persistent chains of the top RBM; None for chains that start at the data.
+        learning_rate
+            Of plain stochastic gradient descent; small, because the network has learned already.
+        optimizer
+            Makes another optimiser over the parameters that it gets (`trained_parameters`).
+        schedule
+            Makes a scheduler that is stepped after each update.
+        gradient, penalties
+            Of the top RBM: the centred gradient and no penalties by default.
+        seed
+            Of everything that is random.
+
+        Raises
+        ------
+        ValueError
+            If the network has one hidden layer, or an option is out of its range.
+        """
+        if len(dbn) < 2:
+            raise ValueError(
+                "the network has 1 hidden layer, and no ways up and down that could be fine-tuned "
+                "apart; pass one of 2 or more, or train the RBM further with harmonium.training"
+            )
+        if not (math.isfinite(learning_rate) and learning_rate >= 0):
+            raise ValueError(f"learning_rate is {learning_rate}; pass 0 or a positive number")
+        if n_chains is None and isinstance(sampler, Tempering):
+            raise ValueError(
+                "tempering moves replicas that have to persist, and without n_chains chains start "
+                "anew in each update; pass n_chains, or take Gibbs"
+            )
+        penalties = penalties or Penalties()
+        penalties.check(dbn.top)
+        stream = Stream(seed, Purpose.CHAINS)
+        chains = None if n_chains is None else start_random(dbn.top, n_chains, stream)
+        dbn.untie_()
+        parameters = trained_parameters(dbn)
+        made = optimizer(parameters) if optimizer else torch.optim.SGD(parameters, lr=learning_rate)
+        return cls(
+            dbn=dbn,
+            optimizer=made,
+            sampler=sampler or Gibbs(defaults.UP_DOWN_SWEEPS),
+            chains=chains,
+            gradient=gradient or CenteredGradient(),
+            penalties=penalties,
+            stream=stream,
+            seed=seed,
+            schedule=schedule(made) if schedule else None,
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next update."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
+    """The parameters that an untied network uses: downwards, upwards, and all of the top RBM's."""
+    used: list[nn.Parameter] = []
+    for down, up in zip(dbn.stack[:-1], dbn.recognition[:-1], strict=True):
+        used += [down.weights, *down.visible.parameters(), up.weights, *up.hidden.parameters()]
+    used += dbn.top.parameters()
+    return [parameter for parameter in used if parameter.requires_grad]
+
+
+@without_autograd
+def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> None:
+    """Learn from one minibatch.
+
+    Hidden states are drawn upwards from the rows, and each generative layer learns to make the
+    states below it from those above (wake). The top RBM learns from the states below it and from
+    its chains. States are drawn downwards from where the chains have come to, and each recognition
+    layer learns to find the states above it from those below (sleep).
+
+    Parameters
+    ----------
+    state
+        Changed in place.
+    batch
+        Visible states, shape (rows, visible.n_columns); of a network with label units, each with
+        its one-hot label behind them (`Data.join_labels`).
+    batch_size
+        Rows of a full batch; a shorter one then counts for less. None takes this batch for full.
+
+    Raises
+    ------
+    ValueError
+        If the rows are of another width.
+    FloatingPointError
+        If a gradient is not finite, naming the update; the parameters are then as before it.
+    """
+    dbn, stream = state.dbn, state.stream
+    v, labels = _split(dbn, batch.to(dbn.top.weights.dtype))
+    scale = batch.shape[0] / batch_size if batch_size else 1.0
+    awake = _draw_up(dbn, v, stream)
+    for rbm, below, above in zip(dbn.stack[:-1], awake, awake[1:], strict=False):
+        inputs = rbm.inputs_v_from_h(above)
+        errors = _teach(rbm.visible, below, inputs, scale)
+        _set_grad(rbm.weights, errors.T @ above, -scale / len(above))
+    chains = _learn_top(state, torch.cat((awake[-1], labels), 1), scale)
+    asleep = _draw_down(dbn, chains.visible[:, : dbn.n_features], stream)
+    for rbm, below, above in zip(dbn.recognition[:-1], asleep, asleep[1:], strict=False):
+        inputs = rbm.inputs_h_from_v(below)
+        errors = _teach(rbm.hidden, above, inputs, scale)
+        _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
+    _refuse_non_finite(state)
+    state.optimizer.step()
+    if state.schedule is not None:
+        state.schedule.step()
+    state.update += 1
+
+
+def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[int]:
+    """Fine-tune until ``epochs`` epochs have been seen in all, yielding after every update.
+
+    Parameters
+    ----------
+    state
+        Changed in place; one that has seen some epochs goes on from there.
+    batches
+        What to learn from; for a network with label units, of ``data.join_labels(n_classes)``.
+    epochs
+        Epochs in all.
+
+    Raises
+    ------
+    ValueError
+        If the data are of another width than the network's.
+    """
+    for number in range(state.update, epochs * len(batches)):
+        update(state, batches.batch(number, state.seed), batches.batch_size)
+        yield state.update
+
+
+def _split(dbn: DBN, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Visible states, and one-hot labels (of no columns where there are no label units)."""
+    width, n_classes = dbn.visible.n_columns, dbn.n_classes or 0
+    if batch.dim() != 2 or batch.shape[1] != width + n_classes:
+        labels = f" and {n_classes} of the labels (Data.join_labels)" if n_classes else ""
+        raise ValueError(
+            f"a batch has shape {tuple(batch.shape)}, but the network has {width} visible "
+            f"columns{labels}; pass shape (rows, {width + n_classes})"
+        )
+    return batch[:, :width], batch[:, width:]
+
+
+def _draw_up(dbn: DBN, v: Tensor, stream: Stream) -> list[Tensor]:
+    """States of all layers below the top one, from the visible ones up."""
+    states = [v]
+    for rbm in dbn.recognition[:-1]:
+        states.append(rbm.sample_h_from_v(states[-1], stream))
+    return states
+
+
+def _draw_down(dbn: DBN, h: Tensor, stream: Stream) -> list[Tensor]:
+    """States of all layers below the top one, from the visible ones up, drawn downwards."""
+    states = [h]
+    for rbm in reversed(dbn.stack[:-1]):
+        states.append(rbm.sample_v_from_h(states[-1], stream))
+    return states[::-1]
+
+
+def _teach(units: Units, states: Tensor, inputs: Tensor, scale: float) -> Tensor:
+    """Write the gradient that makes states more probable under inputs; returns their errors."""
+    expected = units.mean_statistics(inputs)
+    seen = units.statistics(states)
+    for name, statistic in seen.items():
+        difference = (statistic - expected[name]).mean(0)
+        _set_grad(units.get_parameter(name), difference, -scale)
+    return seen["bias"] - expected["bias"]
+
+
+def _learn_top(state: UpDownState, below: Tensor, scale: float) -> ChainState:
+    """Write the top RBM's gradient; returns the chains of its negative phase."""
+    top, stream = state.dbn.top, state.stream
+    chains = state.chains
+    if chains is None:
+        hidden = below.new_empty(len(below), top.hidden.n_columns)
+        chains = ChainState(torch.empty_like(below), hidden)
+        observed = top.observe_h_from_v(below, chains.hidden, stream)
+    else:
+        observed = top.observe_h_from_v(below)
+    data = Phase(top.visible.statistics(below), observed)
+    chains, info = state.sampler(top, chains, stream, ends=state.chains is None)
+    fantasies = Phase(top.visible.statistics(chains.visible), info.hidden)
+    state.gradient.write_(top, data, fantasies, scale)
+    state.penalties.add_(top, data, scale)
+    return chains
+
+
+def _set_grad(parameter: nn.Parameter, value: Tensor, factor: float) -> None:
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    torch.mul(value, factor, out=parameter.grad)
+
+
+def _refuse_non_finite(state: UpDownState) -> None:
+    grads = [p.grad for p in trained_parameters(state.dbn) if p.grad is not None]
+    if not math.isfinite(sum(grad.sum().item() for grad in grads)):
+        raise FloatingPointError(
+            f"the gradient of update {state.update + 1} is not finite; the parameters are as they "
+            f"were before it. The learning rate, {state.learning_rate:g}, is probably too large"
+        )
