@@ -175,7 +175,12 @@ def sample(
 
 
 @app.command()
-@with_parameters([*parameters_of(FinetuningOptions), *parameters_of(WatchingOptions)])
+@with_parameters(
+    [
+        *parameters_of(FinetuningOptions),
+        *parameters_of(WatchingOptions, leave_out=("log_likelihood",)),
+    ]
+)
 def finetune(
     run: RunArgument,
     out: Annotated[
