@@ -38,9 +38,9 @@ ORDER = (
     "plots",
     "runs",
     "report",
-    "estimators",
     "benchmark",
     "deep",
+    "estimators",
     "cli",
 )
 DOORS = ("__init__", "__main__")
