@@ -39,8 +39,8 @@ ORDER = (
     "runs",
     "deep",
     "report",
-    "estimators",
     "benchmark",
+    "estimators",
     "cli",
 )
 DOORS = ("__init__", "__main__")
