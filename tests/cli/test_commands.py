@@ -47,7 +47,7 @@ def test_training_leaves_a_run_directory_and_a_summary(tmp_path: Path) -> None:
     done = ran("train", "--hidden", "8", "--epochs", "2", "--threads", "1", "--no-tensorboard")
     run = tmp_path / "runs/digits"
     assert "1,547 rows of digits:train+validation, 250 held out" in done.out
-    assert "epoch 2 · update 32 · pseudo-log-likelihood" in done.out
+    assert "epoch 2 · update 32 · log-likelihood" in done.out
     for said in ("trained for", "runs/digits/model.safetensors", "harmonium sample runs/digits"):
         assert said in done.out
     assert {path.name for path in run.iterdir()} == {
