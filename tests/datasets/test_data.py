@@ -221,6 +221,8 @@ def test_parts() -> None:
         (lambda: grey().split_randomly(0), "held_out is 0; pass a share"),
         (lambda: grey().split_randomly(1.0), "held_out is 1.0; pass a share"),
         (lambda: real([1.0]).split_randomly(), "one row, which cannot be split"),
+        (lambda: grey().draw_rows(0), "0 rows were asked for, but grey has 6; pass 1 to 6"),
+        (lambda: grey().draw_rows(7), "7 rows were asked for, but grey has 6; pass 1 to 6"),
     ],
 )
 def test_impossible_parts_are_refused(do: object, message: str) -> None:
@@ -243,6 +245,40 @@ def test_split_randomly(n: int, share: float, seed: int) -> None:
     assert held_out.targets is not None
     assert held_out.targets.equal(held_out.values.float())
     assert held_out.values.equal(data.split_randomly(share, seed)[1].values)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=40), st.data(), st.integers(0, 2**64 - 1)
+)
+def test_drawn_rows_have_as_many_of_each_class(
+    classes: list[int], choose: st.DataObject, seed: int
+) -> None:
+    n = choose.draw(st.integers(1, len(classes)))
+    values = torch.arange(len(classes), dtype=torch.uint8).unsqueeze(1)
+    data = Data("any", values, labels=torch.tensor(classes), targets=values.float())
+    drawn = data.draw_rows(n, seed)
+    rows = drawn.values.flatten().long()
+    assert len(rows) == n == len(rows.unique())
+    assert drawn.labels is not None
+    assert drawn.labels.equal(torch.tensor(classes)[rows])
+    assert drawn.targets is not None
+    assert drawn.targets.equal(drawn.values.float())
+    # a class that has rows left has as many as any other, or one less
+    assert data.labels is not None
+    taken, there = drawn.labels.bincount(minlength=5), data.labels.bincount(minlength=5)
+    assert (taken[taken < there] >= taken.max() - 1).all()
+    if n < len(data):
+        assert set(rows.tolist()) <= set(data.draw_rows(n + 1, seed).values.flatten().tolist())
+
+
+def test_drawn_rows_are_random() -> None:
+    data = Data("any", torch.arange(1000.0).unsqueeze(1))
+    first, second = (data.draw_rows(500, seed).values.flatten() for seed in (0, 1))
+    # of two halves drawn apart, a quarter of the rows is common: 250 ± 8 (hypergeometric)
+    common = torch.isin(first, second).sum().item()
+    assert abs(common - 250) < 5 * 7.91
+    # their mean is 499.5 ± 9.1
+    assert abs(first.mean().item() - 499.5) < 5 * 9.13
 
 
 @given(st.integers(2, 50), st.floats(0.001, 0.999), st.integers(0, 2**64 - 1))

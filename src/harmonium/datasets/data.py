@@ -395,6 +395,41 @@ class Data:
             self._rows_only(f"{self.name}:held-out", slice(n_train, None)),
         )
 
+    def draw_rows(self, n: int, seed: int = defaults.SEED) -> Data:
+        """Rows drawn at random without replacement; copies the values.
+
+        Where there are labels, as many of each class: class sizes differ by one at most, except
+        where a class has too few rows, for which the others stand in.
+
+        Parameters
+        ----------
+        n
+            How many, 1 to all.
+        seed
+            The same seed draws the same rows, all of which are among those that it draws for a
+            larger ``n``.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many rows.
+        """
+        if not 1 <= n <= len(self):
+            raise ValueError(
+                f"{n} rows were asked for, but {self.name} has {len(self)}; pass 1 to {len(self)}"
+            )
+        order = permutation(len(self), Stream(seed, Purpose.SPLIT, rank=1)).to(self.values.device)
+        if self.labels is not None:
+            # all first ones of their class come before all second ones
+            by_class = order[self.labels[order].sort(stable=True).indices]
+            labels = self.labels[by_class]
+            place = torch.arange(len(self), device=labels.device)
+            is_first = torch.ones_like(labels, dtype=torch.bool)
+            is_first[1:] = labels[1:] != labels[:-1]
+            turn = place - torch.where(is_first, place, 0).cummax(0).values
+            order = by_class[turn.sort(stable=True).indices]
+        return self._rows_only(f"{self.name}:{n}", order[:n].sort().values)
+
     def _held_out_rows(self, held_out: float, seed: int) -> Tensor:
         """Draw the rows to hold out; sorted, so that memory is read from front to back."""
         if not 0 < held_out < 1:
