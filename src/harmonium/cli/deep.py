@@ -21,6 +21,7 @@ from harmonium.cli.layers import (
 )
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
+    ConfigOption,
     DeviceOption,
     JsonOption,
     RunArgument,
@@ -43,6 +44,8 @@ app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
     ]
 )
 def train(
+    context: typer.Context,
+    config: ConfigOption = None,
     layers: Annotated[
         str,
         typer.Option(
@@ -85,6 +88,11 @@ def train(
     Each layer is an RBM with a run of its own in RUN/layers. Ctrl-C keeps a checkpoint to go on
     from: harmonium resume RUN.
     """
+    if config is not None:
+        from harmonium.cli import cooking
+
+        command = ("dbn", "train")
+        raise typer.Exit(cooking.run_file(context, command, config, out, overwrite, as_json))
     of_each = {name: options[name] for name in OF_EACH if options[name] is not None}
     of_all = {
         name: value
