@@ -16,14 +16,23 @@ import typer
 
 from harmonium import defaults
 from harmonium.cli import deep
-from harmonium.cli.options import TrainingOptions, WatchingOptions
+from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ConfigOption,
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     RunArgument,
+    SamplesFileOption,
+    SamplesOption,
+    SeedOption,
+    StartRowsOption,
+    SweepsPerSampleOption,
+    TemperaturesOption,
     ThreadsOption,
+    WarmupOption,
     given,
+    new_run,
     parameters_of,
     set_threads,
     with_parameters,
@@ -67,11 +76,8 @@ def _top(
 def train(
     context: typer.Context,
     config: ConfigOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Run directory to make.", show_default="runs/DATA, runs/DATA-2, ..."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    out: Annotated[Path | None, new_run("runs/DATA, runs/DATA-2, ...")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -119,40 +125,20 @@ def resume(
     The options of the run are kept; one that contradicts them is refused. A deep belief network
     goes on in the layer where it was.
     """
-    from harmonium.cli import network, training
+    from harmonium.cli import network, training, tuning
 
-    said = {name: value for name, value in options.items() if value is not None}
-    repeated = given(TrainingOptions, said)
     if _is_finetuning(run):
-        from harmonium.cli import tuning
-
-        code = tuning.resume(
-            run,
-            epochs,
-            repeated=repeated,
-            watching=given(WatchingOptions, said),
-            device=device,
-            threads=threads,
-            as_json=as_json,
-        )
-        raise typer.Exit(code)
-    if _holds_a_network(run):
-        if epochs is not None:
-            repeated = {"epochs": epochs, **repeated}
-        code = network.resume(
-            run,
-            repeated=repeated,
-            watching=given(WatchingOptions, said),
-            device=device,
-            threads=threads,
-            as_json=as_json,
-        )
-        raise typer.Exit(code)
+        go_on = tuning.resume
+    elif _holds_a_network(run):
+        go_on = network.resume
+    else:
+        go_on = training.resume
+    said = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(
-        training.resume(
+        go_on(
             run,
             epochs,
-            repeated=repeated,
+            repeated=given(TrainingOptions, said),
             watching=given(WatchingOptions, said),
             device=device,
             threads=threads,
@@ -165,15 +151,11 @@ def resume(
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
-    samples: Annotated[int, typer.Option(help="Samples a chain.", min=1)] = 10,
-    warmup: Annotated[
-        int, typer.Option(help="Sweeps before the first sample.", min=0)
-    ] = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: Annotated[
-        int, typer.Option(help="Sweeps from one sample to the next.", min=1)
-    ] = 100,
+    samples: SamplesOption = 10,
+    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
+    sweeps_per_sample: SweepsPerSampleOption = 100,
     start: Annotated[
-        Literal["data", "random", "chains", "annealed", "tempered"] | None,
+        Start | None,
         typer.Option(
             help="Start at data rows, at random, at the chains that training kept, or near "
             "equilibrium: after a run from independent units to the model (annealed), or after "
@@ -182,19 +164,13 @@ def sample(
         ),
     ] = None,
     sampler: Annotated[
-        Literal["gibbs", "tempering"],
+        SamplerName,
         typer.Option(
             help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
             "their states, which mixes modes that are far apart."
         ),
     ] = "gibbs",
-    temperatures: Annotated[
-        int | None,
-        typer.Option(
-            help="Temperatures of tempering, or of an annealed start.",
-            show_default="as many as half of the swaps need, or 1,000",
-        ),
-    ] = None,
+    temperatures: TemperaturesOption = None,
     clamp: Annotated[
         str | None,
         typer.Option(
@@ -202,14 +178,9 @@ def sample(
             "(of pictures), or columns from 0, such as 0-9,20."
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Rows to start at.", show_default="the run's held-out rows"),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
-    out: Annotated[
-        Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
-    ] = None,
+    data: StartRowsOption = None,
+    seed: SeedOption = defaults.SEED,
+    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -282,7 +253,7 @@ def evaluate(
             show_default="as in training, or 0.5 if that took grey values",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    seed: SeedOption = defaults.SEED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -317,7 +288,7 @@ def diagnose(
     chains: Annotated[
         int, typer.Option(help="Chains, half of them from data and half at random.", min=1)
     ] = defaults.DIAGNOSE_CHAINS,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    seed: SeedOption = defaults.SEED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -452,11 +423,8 @@ def recipe(
             help="Seed of everything that is random.", min=0, show_default="the recipe's, or 0"
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Run directory to make.", show_default="runs/NAME, runs/NAME-2, ..."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

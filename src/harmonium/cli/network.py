@@ -76,6 +76,7 @@ def train(
 
 def resume(
     path: Path,
+    epochs: int | None,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -84,6 +85,8 @@ def resume(
     as_json: bool,
 ) -> int:
     """Go on with a network that stopped or was killed, in the layer where it was."""
+    if epochs is not None:
+        repeated = {"epochs": epochs, **repeated}
     if repeated:
         raise ValueError(
             f"{path} holds a deep belief network, whose layers have options of their own; leave "
