@@ -425,7 +425,9 @@ def recipe(
     ] = None,
     out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
     overwrite: OverwriteOption = False,
-    device: DeviceOption = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cpu")
+    ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -181,16 +181,33 @@ def sample(
 @with_parameters(
     [
         *parameters_of(FinetuningOptions),
-        *parameters_of(WatchingOptions, leave_out=("log_likelihood",)),
+        *parameters_of(WatchingOptions, leave_out=("every", "log_likelihood")),
     ]
 )
 def finetune(
-    run: RunArgument,
-    out: Annotated[Path | None, new_run("RUN/classifier, RUN/classifier-2, ...")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|DATA",
+            help="The run of a stack; or a named data set or a file, for a network whose weights "
+            "are random at first.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, new_run("RUN/classifier, RUN/classifier-2, ..., or runs/DATA-classifier")
+    ] = None,
     overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            help="Updates from one row of numbers, and one look at held-out rows, to the next.",
+            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run",
+            rich_help_panel="Watching",
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Make a classifier, a regressor or an autoencoder of a stack, and train it with labels.
@@ -199,11 +216,11 @@ def finetune(
     network once, at the end. Ctrl-C keeps a checkpoint to go on from: harmonium resume.
     """
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
-    watching = WatchingOptions(**given(WatchingOptions, options))
+    watching = WatchingOptions(every=every, **given(WatchingOptions, options))
     set_threads(threads)
     from harmonium.cli import tuning
 
-    raise typer.Exit(tuning.finetune(run, chosen, watching, out, overwrite, device, as_json))
+    raise typer.Exit(tuning.finetune(source, chosen, watching, out, overwrite, device, as_json))
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
