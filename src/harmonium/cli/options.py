@@ -396,7 +396,7 @@ class FinetuningOptions:
             if value is not None and value < 1:
                 raise ValueError(f"{flag(name)} is {value}; pass 1 or more")
         if self.patience not in (None, "classic") and not self.epochs_of_patience:
-            raise ValueError(f"--patience is {self.patience}; pass 1 epoch or more, or `classic`")
+            raise ValueError(f"--patience is {self.patience}; pass 1 or more epochs, or `classic`")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
                 f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"

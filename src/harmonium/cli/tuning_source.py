@@ -100,7 +100,11 @@ class Source:
         """
         if name in datasets.names() or Path(name).is_file():
             return cls._of_data(name, options)
-        stack = NetworkRun.open(Path(name))
+        try:
+            stack = NetworkRun.open(Path(name))
+        except FileNotFoundError as error:
+            known = ", ".join(datasets.names())
+            raise FileNotFoundError(f"{error}; named data sets are {known}") from error
         of_data = {"layers": options.layers, **options.of_data}
         for option, value in of_data.items():
             if value is not None:
@@ -120,6 +124,8 @@ class Source:
 
     @classmethod
     def _of_data(cls, name: str, options: FinetuningOptions) -> Source:
+        if options.layers is None and options.kind == "autoencoder":
+            raise ValueError("an autoencoder needs hidden layers; pass --layers, such as 500,30")
         of_all = {
             "data": name,
             "binarize": options.binarize or "none",
