@@ -6,7 +6,6 @@ what it needs when it runs.
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import deep
+from harmonium.cli import data, deep, errors
 from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ConfigOption,
@@ -46,12 +45,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Named data sets.")
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 app.add_typer(deep.app, name="dbn")
-
-# typer brings its own click or uses the package, by version; this is the base of both's errors
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @app.callback(invoke_without_command=True)
@@ -453,27 +448,6 @@ def recipe(
         raise typer.Exit(code)
 
 
-@data_app.command("list")
-def data_list() -> None:
-    """List the named data sets."""
-    from harmonium import datasets
-
-    for name, description in datasets.names().items():
-        print(f"{name:10s}{description}")
-
-
-@data_app.command("fetch")
-def data_fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `harmonium data list`.")],
-) -> None:
-    """Fetch a named data set into the cache folder."""
-    from harmonium import datasets
-    from harmonium.cli.progress import download_progress
-
-    with download_progress() as progress:
-        print(datasets.fetch(name, progress=progress))
-
-
 def _is_finetuning(path: Path) -> bool:
     from harmonium.runs import RunDirectory
 
@@ -497,46 +471,17 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         code = app(arguments, prog_name="harmonium", standalone_mode=False)
-    except _UsageError as error:
-        _fail(_usage(error), 2)
+    except errors.UsageError as error:
+        _fail(errors.of_usage(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
     except Exception as error:
         if debug:
             raise
-        _fail(_paragraph(error), 1)
+        _fail(errors.paragraph(error), 1)
     raise SystemExit(code or 0)
 
 
 def _fail(paragraph: str, code: int) -> NoReturn:
     print(f"error: {paragraph}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def _usage(error: Any) -> str:
-    message = error.format_message().rstrip(".")
-    near = getattr(error, "possibilities", None)
-    if near:
-        message = f"{error.message}; did you mean {near[0]}?"
-    shows = f"{error.ctx.command_path if error.ctx else 'harmonium'} --help"
-    return f"{message} ({shows} shows what there is)"
-
-
-def _paragraph(error: Exception) -> str:
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                f"{where}no space is left on the disk; make room and try again (a run that had "
-                "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"
-            )
-        return f"{where}{error.strerror.lower()}"
-    expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
-    if isinstance(error, expected):
-        return str(error)
-    return (
-        f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "
-        "happened)"
-    )
