@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -14,10 +13,10 @@ from harmonium import defaults
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Autoencoder, Network
 from harmonium.estimators.base import (
+    ScoringTransformer,
     check_choice,
     check_hidden,
     seed_of,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -26,11 +25,7 @@ from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
 
 
-class AutoencoderTransformer(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    FinetunedEstimator,
-):
+class AutoencoderTransformer(ScoringTransformer, FinetunedEstimator):
     """A deep autoencoder as a transformer: a stack of RBMs, unrolled and fine-tuned.
 
     The stack is pretrained greedily, copied into an encoder and a decoder, and these are fine-tuned
@@ -276,27 +271,3 @@ patience, validation_fraction
         X, rows = self._fitted_rows(X)
         network = self.network_
         return self._by_block(rows, lambda v: -network.losses(network.inputs(v), v), None, X)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        return weighted_mean(self.score_samples(X), sample_weight)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,10 +15,10 @@ from harmonium.deep import DBN
 from harmonium.deep.pretraining import seed_of_layer
 from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
+    ScoringTransformer,
     check_hidden,
     seed_of,
     to_numpy,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -31,7 +30,7 @@ from harmonium.sampling import Sampler, SamplingSchedule, start_random
 from harmonium.training import TrainingState
 
 
-class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEstimator):  # type: ignore[misc]
+class DBNTransformer(ScoringTransformer, DeepEstimator):
     """A deep belief network as a transformer: RBMs stacked by greedy pretraining.
 
     Each RBM learns the features that the one below it makes (Hinton, Osindero and Teh, 2006).
@@ -336,28 +335,3 @@ class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEsti
         for rbm in reversed(dbn.stack[1:]):
             h = rbm.mean_v_from_h(h)
         return -error_given_inputs(dbn.visible, dbn.stack[0].inputs_v_from_h(h), v)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        scores = self.score_samples(X)
-        return weighted_mean(scores, sample_weight)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

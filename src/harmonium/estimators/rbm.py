@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,10 +15,10 @@ from harmonium import defaults, sampling, training
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
+    ScoringTransformer,
     check_hidden,
     seed_of,
     to_numpy,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -34,7 +33,7 @@ from harmonium.units import Units
 _MONITORED_ROWS = 500
 
 
-class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+class RBMEstimator(ScoringTransformer, Estimator):
     """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
 
     n_components: int
@@ -326,25 +325,6 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self._score_rows, None, X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        return weighted_mean(self.score_samples(X), sample_weight)
-
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
         v, rows = self._fitted_rows(v)
@@ -352,8 +332,3 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     def _weights(self) -> Tensor:
         return self.model_.weights
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
