@@ -4,9 +4,9 @@
     harmonium dbn finetune runs/stack --out runs/stack/classifier
     python benchmarks/dreams.py runs/dreamer runs/stack/classifier --sheet dreams.png
 
-Chains of the top RBM, as many for each class, start at random and are held at their class. What they
-show after the sweeps, one draw down to the visible units from each, goes to a classifier that was
-trained on real pictures. The figures stand in docs/design-notes.md.
+Chains of the top RBM, as many for each class, start at random and are held at their class. What
+they show after the sweeps, one draw down to the visible units from each, goes to a classifier that
+was trained on real pictures. The figures stand in docs/design-notes.md.
 """
 
 from __future__ import annotations
