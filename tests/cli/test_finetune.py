@@ -162,6 +162,15 @@ def test_more_epochs_let_the_rate_fall_to_zero_at_the_new_end(run: Path) -> None
     assert tuned.config()["options"]["epochs"] == 8
 
 
+def test_so_it_does_where_the_new_end_is_all_that_was_kept(run: Path) -> None:
+    tuned = RunDirectory(run / "classifier")
+    config = tuned.config()
+    # as a resumed run leaves it that was killed before its first checkpoint
+    tuned.write_config(config | {"options": config["options"] | {"epochs": 8}})
+    ran("resume", tuned.path)
+    assert tuned.rows()[-2]["learning_rate"] == pytest.approx(0.02 / 8)
+
+
 def test_patience_ends_a_run_with_a_constant_rate(run: Path) -> None:
     constant = ("--schedule", "constant", "--learning-rate", "0", "--epochs", "100", "--out", "a")
     ran("dbn", "finetune", run, *TUNE, *constant)

@@ -15,10 +15,11 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, tuned_figures
+from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import as_it_began, take_up
-from harmonium.cli.training import run_name, stop_requests, surroundings
+from harmonium.cli.training import run_name, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -190,39 +191,17 @@ def _go_on(
     total = _total(options, batches)
     epochs_a_row = max(1, total // len(batches) // defaults.FINETUNING_ROWS)
     every = watching.every or epochs_a_row * len(batches)
-    began = saved = time.monotonic()
-    with (
-        choose_reporter(as_json, total, state.update) as reporter,
-        events.EventFiles(
-            run.path / "tensorboard", watching.tensorboard, state.update
-        ) as event_files,
-        stop_requests(run.path) as stop,
-    ):
-        _introduce(reporter, run, options, state, rows)
+    began = time.monotonic()
+    with open_keeper(run, state.update, total, watching, as_json) as keeper:
+        _introduce(keeper.reporter, run, options, state, rows)
         watch = finetuning.Watch(state, batches, rows.held_out, every, total)
-        try:
-            for done in finetuning.updates(state, batches, total // len(batches)):
-                row = watch(state)
-                reporter.update(done)
-                if row is not None:
-                    run.append_row(row)
-                    event_files.add(row)
-                    reporter.row(row)
-                if stop and done < total:
-                    _save(run, state)
-                    reporter.say(
-                        f"stopped after update {done:,} of {total:,}; go on with: "
-                        f"harmonium resume {quote(str(run.path))}"
-                    )
-                    reporter.finish({"run": str(run.path), "update": done, "stopped": True})
-                    return 128 + stop[0]
-                if time.monotonic() - saved > watching.checkpoint_every:
-                    _save(run, state)
-                    saved = time.monotonic()
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error}. The last good checkpoint is {run.latest_checkpoint()}"
-            ) from error
+        code = keeper.follow(
+            finetuning.updates(state, batches, total // len(batches)),
+            look=lambda: watch(state),
+            save=lambda: _save(run, state),
+        )
+    if code:
+        return code
     seconds = time.monotonic() - began
     _save(run, state)
     save_network(state.model, run.network_path)
