@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from harmonium import defaults
@@ -15,7 +14,6 @@ from harmonium.deep import DBN, Autoencoder, Network
 from harmonium.estimators.base import (
     ScoringTransformer,
     check_choice,
-    check_hidden,
     seed_of,
     weights_of,
     with_weight,
@@ -246,14 +244,7 @@ patience, validation_fraction
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self._n_features_out)
-        return self._by_block(
-            self._rows(X, None),
-            lambda codes: self._values(self.network_.decode(codes)),
-            self.n_features_in_,
-            X,
-        )
+        return self._features_of(X, lambda codes: self.network_.decode(codes))
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Minus the loss of each row's reconstruction; the higher, the better.

@@ -16,7 +16,6 @@ from harmonium.deep.pretraining import seed_of_layer
 from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
-    check_hidden,
     seed_of,
     to_numpy,
     weights_of,
@@ -272,14 +271,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self._n_features_out)
-        return self._by_block(
-            self._rows(X, None),
-            lambda h: self._values(self.model_.mean_down(h)),
-            self.n_features_in_,
-            X,
-        )
+        return self._features_of(X, lambda h: self.model_.mean_down(h))
 
     def sample(
         self,

@@ -16,7 +16,6 @@ from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
     ScoringTransformer,
-    check_hidden,
     seed_of,
     to_numpy,
     weights_of,
@@ -150,7 +149,10 @@ class RBMEstimator(ScoringTransformer, Estimator):
         self.model_ = state.model
         self._scaling = scaling
         self._stream = Stream(state.seed, Purpose.SAMPLE)
-        self._n_features_out = int(self.n_components)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.model_.hidden.n)
 
     # What is learnt, by scikit-learn's names
 
@@ -239,15 +241,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self.model_.hidden.n)
-        model = self.model_
-        return self._by_block(
-            self._rows(X, None),
-            lambda h: self._values(model.mean_v_from_h(h)),
-            model.visible.n,
-            X,
-        )
+        return self._features_of(X, lambda h: self.model_.mean_v_from_h(h))
 
     def gibbs(self, v: Any) -> NDArray[Any]:
         """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.

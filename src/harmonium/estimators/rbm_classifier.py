@@ -7,8 +7,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from harmonium import defaults, training
@@ -16,7 +14,6 @@ from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches
 from harmonium.deep.classification_rbm import EarlyStopping
 from harmonium.estimators.base import (
-    Estimator,
     check_choice,
     check_integers,
     check_numbers,
@@ -24,7 +21,12 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
-from harmonium.estimators.labels import all_classes, check_classes, numbers_of
+from harmonium.estimators.labels import (
+    ProbabilisticClassifier,
+    all_classes,
+    check_classes,
+    numbers_of,
+)
 from harmonium.estimators.rbm_training import (
     begin,
     check_training,
@@ -33,7 +35,8 @@ from harmonium.estimators.rbm_training import (
     told,
     train,
 )
-from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.estimators.visible import VisibleEstimator
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
 from harmonium.rbm import RBM
@@ -43,7 +46,7 @@ from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed
 
 
-class RBMClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
+class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     """Classification RBM: an RBM over features and their class, with the exact p(class | X).
 
     It learns p(class | X) and, with a small weight, p(X, class), which regularises it (Larochelle
@@ -266,15 +269,6 @@ class RBMClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                     "between 0 and 1"
                 )
 
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        if self.visible == "gaussian":
-            return Scaling.of_moments(X, weights)
-        return Scaling.of_range(X) if self.scale else None
-
-    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
-        if scaling is None:
-            check_unit_range(X, "visible='gaussian' or scale=True")
-
     def _weights(self) -> Tensor:
         return self.model_.weights
 
@@ -376,22 +370,6 @@ class RBMClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             In the order of ``classes_``; float64 where X is, else float32.
         """
         return np.asarray(np.exp(self.predict_log_proba(X)))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Of the type of ``classes_``.
-        """
-        check_is_fitted(self)
-        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
 class _HeldOut:
