@@ -268,7 +268,8 @@ def test_a_network_of_random_layers_on_a_table_goes_on_bit_for_bit() -> None:
 
 def test_some_rows_alone_are_learnt_from(run: Path) -> None:
     tune = [option for option in TUNE if option not in ("--batch-size", "50")]
-    ran("dbn", "finetune", run, *tune, "--rows", "40", "--epochs", "2", "--out", "few")
+    done = ran("dbn", "finetune", run, *tune, "--rows", "40", "--epochs", "2", "--out", "few")
+    assert "on 40 rows of digits:train:40, 250 held out" in done.out
     config = RunDirectory("few").config()
     assert config["data"]["n_train"] == config["options"]["batch_size"] == 40
     ran("resume", "few", "--epochs", "3")
