@@ -41,6 +41,13 @@ class ChainOptions:
             raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
         refuse_temperatures(self.temperatures, self.sampler, self.start)
 
+    def check_source(self, source: str | None) -> None:
+        """Refuse rows to start at where chains start elsewhere."""
+        if source and self.start != "data":
+            raise ValueError(
+                f"--data is for --start data, and --start is {self.start}; leave one out"
+            )
+
     @property
     def least_temperatures(self) -> int:
         """Of the ladder that is looked for."""

@@ -65,10 +65,7 @@ def draw_samples(
     as_json: bool,
 ) -> None:
     """Let a network dream; writes an ``.npz`` and a picture beside it."""
-    if source and options.start != "data":
-        raise ValueError(
-            f"--data is for --start data, and --start is {options.start}; leave one out"
-        )
+    options.check_source(source)
     trained = open_network(path, device)
     dbn, bottom = trained.dbn, trained.bottom
     chosen = None if classes is None else _classes(classes, dbn, options.n_chains)

@@ -118,10 +118,7 @@ def draw_samples(
         raise ValueError(
             f"--clamp holds columns of data rows, and --start is {options.start}; take --start data"
         )
-    if source and options.start != "data":
-        raise ValueError(
-            f"--data is for --start data, and --start is {options.start}; leave one out"
-        )
+    options.check_source(source)
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
