@@ -24,7 +24,7 @@ from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
-from harmonium.serialization import lookup, read, serialize
+from harmonium.serialization import load_parameters_, lookup, name_in, read, serialize
 from harmonium.training import TrainingState, settle
 from harmonium.units import from_config, to_config
 
@@ -117,18 +117,18 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     config = {
         "rbm": rbm_config(state.rbm),
         **optimization,
-        "sampler": {"type": _name_in(_SAMPLERS, state.sampler), **state.sampler.config()},
-        "gradient": {"type": _name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
+        "sampler": {"type": name_in(_SAMPLERS, state.sampler), **state.sampler.config()},
+        "gradient": {"type": name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
-        "stream": _of_stream(state.stream),
+        "stream": of_stream(state.stream),
         "population": None
         if population is None
         else {
             "base_log_z": population.base_log_z,
             "base_variance": population.base_variance,
-            "stream": _of_stream(population.stream),
+            "stream": of_stream(population.stream),
         },
         "seed": state.seed,
         "update": state.update,
@@ -194,7 +194,7 @@ def restore(
         gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
-        stream=_make_stream(config["stream"]),
+        stream=make_stream(config["stream"]),
         seed=config["seed"],
         schedule=scheduler,
         average=make_rbm(config["rbm"], average).to(device) if average else None,
@@ -266,11 +266,13 @@ def _make_chains(rbm: RBM, tensors: Mapping[str, Tensor], swaps: int | None) -> 
     return ChainState.of_replicas(Replicas.from_tensors(rbm, tensors, swaps))
 
 
-def _of_stream(stream: Stream) -> dict[str, int]:
+def of_stream(stream: Stream) -> dict[str, int]:
+    """A stream of random numbers, as a file keeps it."""
     return dataclasses.asdict(stream) | {"purpose": int(stream.purpose)}
 
 
-def _make_stream(config: Mapping[str, int]) -> Stream:
+def make_stream(config: Mapping[str, int]) -> Stream:
+    """The stream that `of_stream` took apart."""
     return Stream(config["seed"], Purpose(config["purpose"]), config["rank"], config["position"])
 
 
@@ -287,7 +289,7 @@ def _make_population(
         log_weights=tensors["log_weights"],
         base_log_z=config["base_log_z"],
         base_variance=config["base_variance"],
-        stream=_make_stream(config["stream"]),
+        stream=make_stream(config["stream"]),
     )
 
 
@@ -319,10 +321,7 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
     """
     visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
-    try:
-        rbm.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise ValueError(f"the file's layers do not fit its tensors: {error}") from error
+    load_parameters_(rbm, tensors)
     return rbm
 
 
@@ -338,11 +337,3 @@ def _make(
         return make(**arguments)
     except TypeError as error:
         raise ValueError(f"the file's arguments do not fit: {error}") from error
-
-
-def _name_in(types: Mapping[str, type[object]], value: object) -> str:
-    """The name under which a file keeps a value's type: one that loading finds again."""
-    name = type(value).__name__
-    if types.get(name) is not type(value):
-        raise TypeError(f"a file cannot keep a {name}; known are {', '.join(sorted(types))}")
-    return name

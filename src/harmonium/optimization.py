@@ -1,4 +1,4 @@
-"""Optimisers and schedules in files: what they are, and what they have gathered so far."""
+"""Optimisers: which can train a model, and how files keep them and their schedules."""
 
 from __future__ import annotations
 
@@ -20,6 +20,38 @@ _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
     if optimizer is not Optimizer
 }
+
+
+def check_optimizer(
+    optimizer: Optimizer, module: nn.Module, *, called: str, why_no_lbfgs: str
+) -> None:
+    """Refuse an optimiser that would train something else, or that needs a closure.
+
+    Parameters
+    ----------
+    optimizer, module
+        What trains, and what is to be trained.
+    called
+        The module in a message, and, in lower case, in code.
+    why_no_lbfgs
+        Begins the message to who brings the one optimiser of `torch.optim` that needs a closure.
+
+    Raises
+    ------
+    ValueError
+        Says what would work.
+    """
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            f"{why_no_lbfgs}; pass an optimizer that needs gradients alone, such as SGD or Adam"
+        )
+    own = {id(parameter) for parameter in module.parameters()}
+    for group in optimizer.param_groups:
+        if not all(id(parameter) in own for parameter in group["params"]):
+            raise ValueError(
+                f"the optimizer holds parameters that are none of this {called}'s; make it over "
+                f"{called.lower()}.parameters(), after any conversion of the {called}"
+            )
 
 
 def describe_optimizer(

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_in
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 _T = TypeVar("_T")
 
@@ -126,3 +126,31 @@ def lookup(types: Mapping[str, _T], name: str) -> _T:
     if name not in types:
         raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
     return types[name]
+
+
+def name_in(types: Mapping[str, type[object]], value: object) -> str:
+    """The name under which a file keeps a value's type: one that `lookup` finds again.
+
+    Raises
+    ------
+    TypeError
+        If the type is none of the table's.
+    """
+    name = type(value).__name__
+    if types.get(name) is not type(value):
+        raise TypeError(f"a file cannot keep a {name}; known are {', '.join(types)}")
+    return name
+
+
+def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module that a file describes the tensors of that file.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise ValueError(f"the file's layers do not fit its tensors: {error}") from error

@@ -28,6 +28,7 @@ from harmonium.gradient import (
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.monitor import Following, Monitor, Population
+from harmonium.optimization import check_optimizer
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
@@ -172,7 +173,13 @@ class TrainingState:
                 foreach=None if rbm.weights.is_cuda else False,
             )
         else:
-            _check_optimizer(optimizer, rbm)
+            check_optimizer(
+                optimizer,
+                rbm,
+                called="RBM",
+                why_no_lbfgs="LBFGS compares losses, and the log-likelihood of an RBM is not known "
+                "while it is trained",
+            )
         if average_decay is not None and not 0 < average_decay < 1:
             raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
         if n_chains is None and isinstance(sampler, Tempering):
@@ -206,22 +213,6 @@ class TrainingState:
     def learning_rate(self) -> float:
         """Learning rate of the next update."""
         return float(self.optimizer.param_groups[0]["lr"])
-
-
-def _check_optimizer(optimizer: Optimizer, rbm: RBM) -> None:
-    """Refuse an optimiser that would train something else, or that cannot train this."""
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            "LBFGS compares losses, and the log-likelihood of an RBM is not known while it is "
-            "trained; pass an optimizer that needs gradients alone, such as SGD or Adam"
-        )
-    own = {id(parameter) for parameter in rbm.parameters()}
-    for group in optimizer.param_groups:
-        if not all(id(parameter) in own for parameter in group["params"]):
-            raise ValueError(
-                "the optimizer holds parameters that are none of this RBM's; make it over "
-                "rbm.parameters(), after any conversion of the RBM"
-            )
 
 
 def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRScheduler:

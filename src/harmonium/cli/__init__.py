@@ -6,7 +6,6 @@ what it needs when it runs.
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from pathlib import Path
@@ -15,14 +14,23 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import deep
-from harmonium.cli.options import TrainingOptions, WatchingOptions
+from harmonium.cli import data, deep, errors
+from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     RunArgument,
+    SamplesFileOption,
+    SamplesOption,
+    SeedOption,
+    StartRowsOption,
+    SweepsPerSampleOption,
+    TemperaturesOption,
     ThreadsOption,
+    WarmupOption,
     given,
+    new_run,
     parameters_of,
     set_threads,
     with_parameters,
@@ -36,12 +44,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Named data sets.")
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 app.add_typer(deep.app, name="dbn")
-
-# typer brings its own click or uses the package, by version; this is the base of both's errors
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @app.callback(invoke_without_command=True)
@@ -64,11 +68,8 @@ def _top(
 @app.command()
 @with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions)])
 def train(
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Run directory to make.", show_default="runs/DATA, runs/DATA-2, ..."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    out: Annotated[Path | None, new_run("runs/DATA, runs/DATA-2, ...")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -112,40 +113,20 @@ def resume(
     The options of the run are kept; one that contradicts them is refused. A deep belief network
     goes on in the layer where it was.
     """
-    from harmonium.cli import network, training
+    from harmonium.cli import network, training, tuning
 
-    said = {name: value for name, value in options.items() if value is not None}
-    repeated = given(TrainingOptions, said)
     if _is_finetuning(run):
-        from harmonium.cli import tuning
-
-        code = tuning.resume(
-            run,
-            epochs,
-            repeated=repeated,
-            watching=given(WatchingOptions, said),
-            device=device,
-            threads=threads,
-            as_json=as_json,
-        )
-        raise typer.Exit(code)
-    if _holds_a_network(run):
-        if epochs is not None:
-            repeated = {"epochs": epochs, **repeated}
-        code = network.resume(
-            run,
-            repeated=repeated,
-            watching=given(WatchingOptions, said),
-            device=device,
-            threads=threads,
-            as_json=as_json,
-        )
-        raise typer.Exit(code)
+        go_on = tuning.resume
+    elif _holds_a_network(run):
+        go_on = network.resume
+    else:
+        go_on = training.resume
+    said = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(
-        training.resume(
+        go_on(
             run,
             epochs,
-            repeated=repeated,
+            repeated=given(TrainingOptions, said),
             watching=given(WatchingOptions, said),
             device=device,
             threads=threads,
@@ -158,15 +139,11 @@ def resume(
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
-    samples: Annotated[int, typer.Option(help="Samples a chain.", min=1)] = 10,
-    warmup: Annotated[
-        int, typer.Option(help="Sweeps before the first sample.", min=0)
-    ] = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: Annotated[
-        int, typer.Option(help="Sweeps from one sample to the next.", min=1)
-    ] = 100,
+    samples: SamplesOption = 10,
+    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
+    sweeps_per_sample: SweepsPerSampleOption = 100,
     start: Annotated[
-        Literal["data", "random", "chains", "annealed", "tempered"] | None,
+        Start | None,
         typer.Option(
             help="Start at data rows, at random, at the chains that training kept, or near "
             "equilibrium: after a run from independent units to the model (annealed), or after "
@@ -175,19 +152,13 @@ def sample(
         ),
     ] = None,
     sampler: Annotated[
-        Literal["gibbs", "tempering"],
+        SamplerName,
         typer.Option(
             help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
             "their states, which mixes modes that are far apart."
         ),
     ] = "gibbs",
-    temperatures: Annotated[
-        int | None,
-        typer.Option(
-            help="Temperatures of tempering, or of an annealed start.",
-            show_default="as many as half of the swaps need, or 1,000",
-        ),
-    ] = None,
+    temperatures: TemperaturesOption = None,
     clamp: Annotated[
         str | None,
         typer.Option(
@@ -195,14 +166,9 @@ def sample(
             "(of pictures), or columns from 0, such as 0-9,20."
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Rows to start at.", show_default="the run's held-out rows"),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
-    out: Annotated[
-        Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
-    ] = None,
+    data: StartRowsOption = None,
+    seed: SeedOption = defaults.SEED,
+    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -275,7 +241,7 @@ def evaluate(
             show_default="as in training, or 0.5 if that took grey values",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    seed: SeedOption = defaults.SEED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -310,7 +276,7 @@ def diagnose(
     chains: Annotated[
         int, typer.Option(help="Chains, half of them from data and half at random.", min=1)
     ] = defaults.DIAGNOSE_CHAINS,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
+    seed: SeedOption = defaults.SEED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -420,27 +386,6 @@ def benchmark(
     )
 
 
-@data_app.command("list")
-def data_list() -> None:
-    """List the named data sets."""
-    from harmonium import datasets
-
-    for name, description in datasets.names().items():
-        print(f"{name:10s}{description}")
-
-
-@data_app.command("fetch")
-def data_fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `harmonium data list`.")],
-) -> None:
-    """Fetch a named data set into the cache folder."""
-    from harmonium import datasets
-    from harmonium.cli.progress import download_progress
-
-    with download_progress() as progress:
-        print(datasets.fetch(name, progress=progress))
-
-
 def _is_finetuning(path: Path) -> bool:
     from harmonium.runs import RunDirectory
 
@@ -464,46 +409,17 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         code = app(arguments, prog_name="harmonium", standalone_mode=False)
-    except _UsageError as error:
-        _fail(_usage(error), 2)
+    except errors.UsageError as error:
+        _fail(errors.of_usage(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
     except Exception as error:
         if debug:
             raise
-        _fail(_paragraph(error), 1)
+        _fail(errors.paragraph(error), 1)
     raise SystemExit(code or 0)
 
 
 def _fail(paragraph: str, code: int) -> NoReturn:
     print(f"error: {paragraph}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def _usage(error: Any) -> str:
-    message = error.format_message().rstrip(".")
-    near = getattr(error, "possibilities", None)
-    if near:
-        message = f"{error.message}; did you mean {near[0]}?"
-    shows = f"{error.ctx.command_path if error.ctx else 'harmonium'} --help"
-    return f"{message} ({shows} shows what there is)"
-
-
-def _paragraph(error: Exception) -> str:
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                f"{where}no space is left on the disk; make room and try again (a run that had "
-                "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"
-            )
-        return f"{where}{error.strerror.lower()}"
-    expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
-    if isinstance(error, expected):
-        return str(error)
-    return (
-        f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "
-        "happened)"
-    )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.cli.options import refuse_temperatures
+from harmonium.cli.options import SamplerName, Start, refuse_temperatures
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import (
@@ -22,9 +21,6 @@ from harmonium.sampling import (
     start_tempered,
     tune_ladder,
 )
-
-Start = Literal["data", "random", "chains", "annealed", "tempered"]
-SamplerName = Literal["gibbs", "tempering"]
 
 # Starts that need to know where the model's path from independent units begins.
 _FROM_BASE = ("annealed", "tempered")

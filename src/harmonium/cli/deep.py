@@ -6,7 +6,7 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -19,13 +19,28 @@ from harmonium.cli.layers import (
     offered_once,
     parameters_of_each,
 )
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.cli.options import (
+    FinetuningOptions,
+    SamplerName,
+    Start,
+    TrainingOptions,
+    WatchingOptions,
+)
 from harmonium.cli.parameters import (
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     RunArgument,
+    SamplesFileOption,
+    SamplesOption,
+    SeedOption,
+    StartRowsOption,
+    SweepsPerSampleOption,
+    TemperaturesOption,
     ThreadsOption,
+    WarmupOption,
     given,
+    new_run,
     parameters_of,
     set_threads,
     with_parameters,
@@ -68,13 +83,8 @@ def train(
             rich_help_panel="Model",
         ),
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run directory to make.", show_default="runs/DATA-dbn, runs/DATA-dbn-2, ..."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    out: Annotated[Path | None, new_run("runs/DATA-dbn, runs/DATA-dbn-2, ...")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -103,15 +113,11 @@ def train(
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains of the top RBM.", min=1)] = 20,
-    samples: Annotated[int, typer.Option(help="Samples a chain.", min=1)] = 10,
-    warmup: Annotated[
-        int, typer.Option(help="Sweeps before the first sample.", min=0)
-    ] = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: Annotated[
-        int, typer.Option(help="Sweeps from one sample to the next.", min=1)
-    ] = 100,
+    samples: SamplesOption = 10,
+    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
+    sweeps_per_sample: SweepsPerSampleOption = 100,
     start: Annotated[
-        Literal["data", "random", "chains", "annealed", "tempered"] | None,
+        Start | None,
         typer.Option(
             help="Start at data rows, at random, at the chains that the top layer's training "
             "kept, or near equilibrium: after a run from independent units to the model "
@@ -120,33 +126,22 @@ def sample(
         ),
     ] = None,
     sampler: Annotated[
-        Literal["gibbs", "tempering"],
+        SamplerName,
         typer.Option(
             help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
             "their states."
         ),
     ] = "gibbs",
-    temperatures: Annotated[
-        int | None,
-        typer.Option(
-            help="Temperatures of tempering, or of an annealed start.",
-            show_default="as many as half of the swaps need, or 1,000",
-        ),
-    ] = None,
+    temperatures: TemperaturesOption = None,
     classes: Annotated[
         str | None,
         typer.Option(
             "--class", help="Classes to dream of, such as 3, or 0,1, or all (--labels in training)."
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Rows to start at.", show_default="the run's held-out rows"),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = defaults.SEED,
-    out: Annotated[
-        Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
-    ] = None,
+    data: StartRowsOption = None,
+    seed: SeedOption = defaults.SEED,
+    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -183,13 +178,8 @@ def sample(
 )
 def finetune(
     run: RunArgument,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run directory to make.", show_default="RUN/classifier, RUN/classifier-2, ..."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that run.")] = False,
+    out: Annotated[Path | None, new_run("RUN/classifier, RUN/classifier-2, ...")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

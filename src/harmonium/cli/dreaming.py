@@ -8,19 +8,10 @@ from pathlib import Path
 import torch
 
 from harmonium.cli import figures, network_figures
+from harmonium.cli.archives import free_archive, keep_samples
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.use import (
-    SHOWN_CHAINS,
-    SHOWN_SAMPLES,
-    Trained,
-    describe_ladder,
-    first_rows,
-    free_archive,
-    open_trained,
-    saved_chains,
-    write_archive,
-)
+from harmonium.cli.use import Trained, first_rows, open_trained, saved_chains
 from harmonium.deep import DBN, load_dbn
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import Network
@@ -105,25 +96,18 @@ def draw_samples(
     }
     if shown_classes:
         arrays["classes"] = torch.stack(shown_classes, 1).numpy()
-    write_archive(archive, **arrays)
-    picture = figures.save_samples(
-        archive.with_suffix(".png"),
-        torch.stack(means[:SHOWN_SAMPLES], 1)[:SHOWN_CHAINS],
-        encoding,
-        figures.picture_shape(dbn.stack[0], bottom.image_shape),
-        schedule.sweeps_per_sample,
-    )
-    reporter = choose_reporter(as_json)
     names = " and ".join(f"`{name}`" for name in arrays)
-    reporter.say(
-        f"samples   {archive} (arrays {names}; samples have shape {arrays['samples'].shape}: "
-        "chains, samples, columns)"
+    keep_samples(
+        archive,
+        arrays,
+        f"arrays {names}; samples have shape {arrays['samples'].shape}",
+        means=means,
+        encoding=encoding,
+        image_shape=figures.picture_shape(dbn.stack[0], bottom.image_shape),
+        schedule=schedule,
+        replicas=None if sampler is None else chains.replicas,
+        as_json=as_json,
     )
-    reporter.say(f"picture   {picture} (mean activations)")
-    ladder = {} if sampler is None or chains.replicas is None else chains.replicas.row()
-    if ladder:
-        reporter.say(describe_ladder(ladder))
-    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
 
 
 def _classes(text: str, dbn: DBN, n_chains: int) -> torch.Tensor:

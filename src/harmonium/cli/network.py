@@ -9,13 +9,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import torch
-
 from harmonium import checkpoint
 from harmonium.cli import build, events, network_figures
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
+from harmonium.cli.resuming import as_it_began
 from harmonium.cli.training import (
     Begun,
     Whole,
@@ -76,6 +75,7 @@ def train(
 
 def resume(
     path: Path,
+    epochs: int | None,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -84,6 +84,8 @@ def resume(
     as_json: bool,
 ) -> int:
     """Go on with a network that stopped or was killed, in the layer where it was."""
+    if epochs is not None:
+        repeated = {"epochs": epochs, **repeated}
     if repeated:
         raise ValueError(
             f"{path} holds a deep belief network, whose layers have options of their own; leave "
@@ -91,12 +93,7 @@ def resume(
         )
     network = Network.open(path)
     config = network.run.config()
-    watch = WatchingOptions(**config["watching"] | watching)
-    events.check(watch.tensorboard)
-    where = build.choose_device(device or config["device"])
-    tell_of_compiling()
-    # on other numbers of threads the matrix library may round otherwise
-    torch.set_num_threads(threads or config["threads"])
+    watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions(**layer) for layer in config["layers"]]
     train_data, held_out = load(layers[0], where)
     build.refuse_other_data(network.layer(1), train_data, held_out)

@@ -14,6 +14,8 @@ from harmonium import defaults
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
+Start = Literal["data", "random", "chains", "annealed", "tempered"]
+SamplerName = Literal["gibbs", "tempering"]
 
 
 def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
@@ -91,7 +93,7 @@ class TrainingOptions:
         panel="Training",
         shown=f"{defaults.FINAL_SWEEPS} or --sweeps; --sweeps with cd or tempering",
     )
-    sampler: Literal["gibbs", "tempering"] = _option(
+    sampler: SamplerName = _option(  # noqa: RUF009
         "gibbs",
         "How chains move: Gibbs sweeps, or these at several temperatures that swap their states "
         "(tempering), which costs as many times the work and mixes modes that are far apart.",

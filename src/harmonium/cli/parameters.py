@@ -23,6 +23,33 @@ DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="CPU threads.", min=1, show_default="one a core")
 ]
+SeedOption = Annotated[int, typer.Option(help="Seed.", min=0)]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace that run.")]
+
+# Of the two commands that sample: an RBM, or the top of a deep belief network.
+SamplesOption = Annotated[int, typer.Option(help="Samples a chain.", min=1)]
+WarmupOption = Annotated[int, typer.Option(help="Sweeps before the first sample.", min=0)]
+SweepsPerSampleOption = Annotated[
+    int, typer.Option(help="Sweeps from one sample to the next.", min=1)
+]
+TemperaturesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Temperatures of tempering, or of an annealed start.",
+        show_default="as many as half of the swaps need, or 1,000",
+    ),
+]
+StartRowsOption = Annotated[
+    str | None, typer.Option(help="Rows to start at.", show_default="the run's held-out rows")
+]
+SamplesFileOption = Annotated[
+    Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
+]
+
+
+def new_run(shown: str) -> Any:
+    """The option that names the directory of a run to be made; ``shown`` says what it is else."""
+    return typer.Option(help="Run directory to make.", show_default=shown)
 
 
 def parameters_of(

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
+from harmonium.cli.archives import write_archive
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.cli.tuning import describe
-from harmonium.cli.use import write_archive
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import (
     Autoencoder,

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
@@ -30,6 +29,7 @@ from harmonium.cli.progress import (
     download_progress,
     tell_of_compiling,
 )
+from harmonium.cli.resuming import as_it_began, take_up
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -122,31 +122,12 @@ def resume(
     refuse_layer(run, config)
     options = build.options_of(run)
     refuse_contradictions(path, options, repeated)
-    watch = WatchingOptions(**config["watching"] | watching)
-    events.check(watch.tensorboard)
-    where = build.choose_device(device or config["device"])
-    tell_of_compiling()
-    # on other numbers of threads the matrix library may round otherwise
-    torch.set_num_threads(threads or config["threads"])
+    watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
     train_data, held_out = load(options, where)
     build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
-    if epochs is not None and epochs * len(batches) < state.update:
-        raise ValueError(
-            f"--epochs is {epochs}, but {path} has seen {state.update / len(batches):g} "
-            f"epochs already; pass more, or leave it out to go to {options.epochs}"
-        )
-    run.remove_unfinished()
-    if epochs is not None and epochs != options.epochs:
-        options = dataclasses.replace(options, epochs=epochs)
-        run.write_config(config | {"options": dataclasses.asdict(options)})
-    assert options.epochs is not None
-    total = options.epochs * len(batches)
-    if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
-        # the rate falls to zero at the new end, and takes up where that schedule would be now
-        state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
-    run.drop_rows_after(state.update)
+    options = take_up(run, options, state, batches, epochs)
     return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 

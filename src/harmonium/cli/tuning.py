@@ -14,7 +14,6 @@ from shlex import quote
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import datasets, defaults, training
 from harmonium.cli import build, events, tuned_figures
@@ -25,6 +24,7 @@ from harmonium.cli.progress import (
     download_progress,
     tell_of_compiling,
 )
+from harmonium.cli.resuming import as_it_began, take_up
 from harmonium.cli.training import stop_requests, surroundings
 from harmonium.datasets import Data, Encoding, Minibatches
 from harmonium.deep import (
@@ -132,12 +132,7 @@ def resume(
         )
     config = run.config()
     options = FinetuningOptions(**config["options"])
-    watch = WatchingOptions(**config["watching"] | watching)
-    events.check(watch.tensorboard)
-    where = build.choose_device(device or config["device"])
-    tell_of_compiling()
-    # on other numbers of threads the matrix library may round otherwise
-    torch.set_num_threads(threads or config["threads"])
+    watch, where = as_it_began(config, watching, device, threads)
     rows = _load(config["layers"], config["data"]["encoding_before"], options, where)
     if _fingerprint(rows) != config["data"]["fingerprint"]:
         raise ValueError(
@@ -146,21 +141,7 @@ def resume(
         )
     batches = _batches(options, rows.train)
     state = load_finetuning(run.latest_checkpoint(), device=where)
-    if epochs is not None and epochs * len(batches) < state.update:
-        raise ValueError(
-            f"--epochs is {epochs}, but {path} has seen {state.update / len(batches):g} epochs "
-            f"already; pass more, or leave it out to go to {options.epochs}"
-        )
-    run.remove_unfinished()
-    if epochs is not None and epochs != options.epochs:
-        options = dataclasses.replace(options, epochs=epochs)
-        run.write_config(config | {"options": dataclasses.asdict(options)})
-        if isinstance(state.schedule, LinearLR):
-            # the rate falls to zero at the new end, and takes up where that schedule would be now
-            state.schedule = training.linear_to_zero(
-                state.optimizer, epochs * len(batches), done=state.update
-            )
-    run.drop_rows_after(state.update)
+    options = take_up(run, options, state, batches, epochs)
     return _go_on(run, options, state, batches, rows, watch, as_json)
 
 

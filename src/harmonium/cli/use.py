@@ -5,27 +5,23 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import checkpoint, datasets
 from harmonium.cli import build, figures
+from harmonium.cli.archives import free_archive, keep_samples, write_archive
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
-from harmonium.files import whole_file
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
 
-SHOWN_CHAINS, SHOWN_SAMPLES = 20, 20
 _SHOWN_ROWS = 20
 _BLOCK = 1000
 
@@ -147,36 +143,17 @@ def draw_samples(
             means.append((held.apply_(mean) if held else mean).cpu())
     values = figures.in_users_units(torch.stack(states, 1), encoding)
     mean_values = figures.in_users_units(torch.stack(means, 1), encoding)
-    write_archive(archive, samples=values, means=mean_values)
-    picture = figures.save_samples(
-        archive.with_suffix(".png"),
-        torch.stack(means[:SHOWN_SAMPLES], 1)[:SHOWN_CHAINS],
-        encoding,
-        figures.picture_shape(rbm, trained.image_shape),
-        schedule.sweeps_per_sample,
+    keep_samples(
+        archive,
+        {"samples": values, "means": mean_values},
+        f"arrays `samples` and `means`, shape {values.shape}",
+        means=means,
+        encoding=encoding,
+        image_shape=figures.picture_shape(rbm, trained.image_shape),
+        schedule=schedule,
+        replicas=None if sampler is None else chains.replicas,
+        as_json=as_json,
     )
-    reporter = choose_reporter(as_json)
-    reporter.say(
-        f"samples   {archive} (arrays `samples` and `means`, shape {values.shape}: "
-        "chains, samples, columns)"
-    )
-    reporter.say(f"picture   {picture} (mean activations)")
-    ladder = {} if sampler is None or chains.replicas is None else chains.replicas.row()
-    if ladder:
-        reporter.say(describe_ladder(ladder))
-    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
-
-
-def describe_ladder(ladder: dict[str, float]) -> str:
-    """What the swaps of tempered chains have shown."""
-    said = f"ladder    {ladder['temperatures']:.0f} temperatures"
-    if "swap_acceptance" in ladder:
-        said += (
-            f"; {ladder['swap_acceptance']:.0%} of the swaps were accepted (at least "
-            f"{ladder['least_swap_acceptance']:.0%} of each pair), and in 100 sweeps "
-            f"{ladder['round_trips']:.2g} fresh replicas arrived at each chain"
-        )
-    return said
 
 
 def reconstruct(
@@ -218,24 +195,6 @@ def reconstruct(
             "mean_error": error.double().mean().item(),
         }
     )
-
-
-def free_archive(path: Path) -> Path:
-    """A name of the user's for an archive; refuses one that is taken, or has no place."""
-    if path.suffix != ".npz":
-        raise ValueError(f"--out is {path}; pass a name that ends in .npz")
-    for there in (path, path.with_suffix(".png")):
-        if there.exists():
-            raise FileExistsError(f"{there} exists; choose another --out")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"--out is {path}, and there is no folder {path.parent}")
-    return path
-
-
-def write_archive(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays as an ``.npz``, whole or not at all."""
-    with whole_file(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def saved_chains(trained: Trained, n_chains: int) -> ChainState:

@@ -23,6 +23,7 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.deep.layers import Dropout
 from harmonium.deep.network import Network
 from harmonium.gradient import GradientCheck
+from harmonium.optimization import check_optimizer
 from harmonium.rng import Purpose, Stream
 
 Row = dict[str, float]
@@ -207,7 +208,12 @@ class FinetuningState:
         if optimizer is None:
             optimizer = _sgd(network, learning_rate, momentum, weight_decay)
         else:
-            _check_optimizer(optimizer, network)
+            check_optimizer(
+                optimizer,
+                network,
+                called="network",
+                why_no_lbfgs="LBFGS asks for losses along a line, which an update does not know",
+            )
             if weight_decay:
                 raise ValueError(
                     f"weight_decay is {weight_decay}, but an optimizer came too; give it to that"
@@ -268,22 +274,6 @@ def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, An
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _check_optimizer(optimizer: Optimizer, network: Network) -> None:
-    """Refuse an optimiser that would train something else, or that needs a closure."""
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            "LBFGS asks for losses along a line, which an update does not know; pass an optimizer "
-            "that needs gradients alone, such as SGD or Adam"
-        )
-    own = {id(parameter) for parameter in network.parameters()}
-    for group in optimizer.param_groups:
-        if not all(id(parameter) in own for parameter in group["params"]):
-            raise ValueError(
-                "the optimizer holds parameters that are none of this network's; make it over "
-                "network.parameters(), after any conversion of the network"
-            )
 
 
 def update(

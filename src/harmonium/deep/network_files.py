@@ -21,8 +21,7 @@ from harmonium.deep.network import Classifier, Network, Regressor
 from harmonium.files import write_whole
 from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
-from harmonium.serialization import lookup, read, serialize
+from harmonium.serialization import load_parameters_, lookup, name_in, read, serialize
 from harmonium.units import Units, from_config, to_config
 
 _TYPES: dict[str, type[Network]] = {
@@ -103,7 +102,7 @@ def dumps_finetuning(state: FinetuningState, extra: Mapping[str, Any] | None = N
         "best": None
         if best is None
         else {"score": best.score, "update": best.update, "improved": best.improved},
-        "stream": dataclasses.asdict(state.stream),
+        "stream": checkpoint.of_stream(state.stream),
         "seed": state.seed,
         "update": state.update,
         "loss_rows": state.loss_rows,
@@ -141,13 +140,13 @@ def load_finetuning(
     trained, scheduler = restore_optimizer(
         network, checkpoint.below("optimizer.", tensors), config, optimizer, schedule
     )
-    best, patience, stream = config["best"], config["patience"], config["stream"]
+    best, patience = config["best"], config["patience"]
     return FinetuningState(
         network=network,
         optimizer=trained,
         dropout=Dropout(**config["dropout"]),
         max_norm=config["max_norm"],
-        stream=Stream(**stream | {"purpose": Purpose(stream["purpose"])}),
+        stream=checkpoint.make_stream(config["stream"]),
         seed=config["seed"],
         loss_sum=tensors["loss_sum"].to(device),
         schedule=scheduler,
@@ -166,11 +165,8 @@ def read_extra(path: str | Path) -> dict[str, Any]:
 
 
 def _describe(network: Network) -> dict[str, Any]:
-    kind = type(network)
-    if _TYPES.get(kind.__name__) is not kind:
-        raise TypeError(f"a file cannot keep a {kind.__name__}; known are {', '.join(_TYPES)}")
     return {
-        "type": kind.__name__,
+        "type": name_in(_TYPES, network),
         "visible": to_config(network.visible),
         "rbms": [[to_config(units) for units in pair] for pair in _stack(network)],
         "n_outputs": network.last.units.n_columns,
@@ -200,8 +196,5 @@ def _make(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
         moments = torch.zeros(config["n_outputs"])
         network = Regressor(rbms, moments, moments, visible)
     network.to(tensors["layers.0.weights"].dtype)
-    try:
-        network.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise ValueError(f"the file's layers do not fit its tensors: {error}") from error
+    load_parameters_(network, tensors)
     return network

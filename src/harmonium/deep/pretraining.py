@@ -263,15 +263,9 @@ def updates(
     ValueError
         If the data do not fit the network or its options.
     """
-    _check(state, data, held_out)
-    while not state.is_finished:
-        rows, _ = state.data(data, held_out)
-        options = state.options[state.layer]
-        batches = Minibatches(rows, options.batch_size, weights)
-        layer = state.begin_layer(batches)
-        for _ in training.updates(layer, batches, options.epochs):
+    for layer, batches, epochs, _ in _layers(state, data, held_out, weights):
+        for _ in training.updates(layer, batches, epochs):
             yield layer
-        state.finish_layer()
 
 
 def run(
@@ -306,14 +300,24 @@ def run(
     ValueError
         If the data do not fit the network or its options.
     """
+    for layer, batches, epochs, watched in _layers(state, data, held_out, weights):
+        for row in training.run(layer, batches, epochs, every, watched):
+            yield {"layer": state.layer + 1, **row}
+
+
+def _layers(
+    state: PretrainingState, data: Data, held_out: Data | None, weights: Tensor | None
+) -> Iterator[tuple[TrainingState, Minibatches, int, Data | None]]:
+    """What is left to train: each layer's state, minibatches, epochs and held-out rows.
+
+    Who asks for the next layer has trained this one: it is finished then.
+    """
     _check(state, data, held_out)
     while not state.is_finished:
         rows, watched = state.data(data, held_out)
         options = state.options[state.layer]
         batches = Minibatches(rows, options.batch_size, weights)
-        layer = state.begin_layer(batches)
-        for row in training.run(layer, batches, options.epochs, every, watched):
-            yield {"layer": state.layer + 1, **row}
+        yield state.begin_layer(batches), batches, options.epochs, watched
         state.finish_layer()
 
 

@@ -1,0 +1,97 @@
+"""What a trained model makes, kept: an ``.npz`` under a free name, a picture, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium.cli import figures
+from harmonium.cli.progress import choose_reporter
+from harmonium.datasets import Encoding
+from harmonium.files import whole_file
+from harmonium.sampling import Replicas, SamplingSchedule
+
+_SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
+
+
+def free_archive(path: Path) -> Path:
+    """A name of the user's for an archive; refuses one that is taken, or has no place."""
+    if path.suffix != ".npz":
+        raise ValueError(f"--out is {path}; pass a name that ends in .npz")
+    for there in (path, path.with_suffix(".png")):
+        if there.exists():
+            raise FileExistsError(f"{there} exists; choose another --out")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"--out is {path}, and there is no folder {path.parent}")
+    return path
+
+
+def write_archive(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as an ``.npz``, whole or not at all."""
+    with whole_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def keep_samples(
+    archive: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    described: str,
+    *,
+    means: list[Tensor],
+    encoding: Encoding,
+    image_shape: figures.ImageShape,
+    schedule: SamplingSchedule,
+    replicas: Replicas | None,
+    as_json: bool,
+) -> None:
+    """Write samples, draw them, and say where they are.
+
+    Parameters
+    ----------
+    archive
+        The ``.npz``; the picture lies beside it.
+    arrays, described
+        What it holds, in the user's own units, and these arrays in words.
+    means
+        Mean visible units given the hidden ones, one tensor (n_chains, n_columns) a sample: what
+        the picture shows.
+    encoding, image_shape, schedule
+        Of the visible units, and of the samples.
+    replicas
+        Of tempered chains, whose swaps are reported; None for others.
+    as_json
+        Whether what is said is JSON.
+    """
+    write_archive(archive, **arrays)
+    picture = figures.save_samples(
+        archive.with_suffix(".png"),
+        torch.stack(means[:_SHOWN_SAMPLES], 1)[:_SHOWN_CHAINS],
+        encoding,
+        image_shape,
+        schedule.sweeps_per_sample,
+    )
+    reporter = choose_reporter(as_json)
+    reporter.say(f"samples   {archive} ({described}: chains, samples, columns)")
+    reporter.say(f"picture   {picture} (mean activations)")
+    ladder = {} if replicas is None else replicas.row()
+    if ladder:
+        reporter.say(_describe_ladder(ladder))
+    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
+
+
+def _describe_ladder(ladder: Mapping[str, float]) -> str:
+    """What the swaps of tempered chains have shown."""
+    said = f"ladder    {ladder['temperatures']:.0f} temperatures"
+    if "swap_acceptance" in ladder:
+        said += (
+            f"; {ladder['swap_acceptance']:.0%} of the swaps were accepted (at least "
+            f"{ladder['least_swap_acceptance']:.0%} of each pair), and in 100 sweeps "
+            f"{ladder['round_trips']:.2g} fresh replicas arrived at each chain"
+        )
+    return said

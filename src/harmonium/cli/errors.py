@@ -1,0 +1,45 @@
+"""Errors in words: one paragraph, that says what would work.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import typer
+
+# typer brings its own click or uses the package, by version; this is the base of both's errors
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def of_usage(error: Any) -> str:
+    """What to say of a command that was typed wrongly: an error that is a `UsageError`."""
+    message = error.format_message().rstrip(".")
+    near = getattr(error, "possibilities", None)
+    if near:
+        message = f"{error.message}; did you mean {near[0]}?"
+    shows = f"{error.ctx.command_path if error.ctx else 'harmonium'} --help"
+    return f"{message} ({shows} shows what there is)"
+
+
+def paragraph(error: Exception) -> str:
+    """What to say of any other error, in one paragraph."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (
+                f"{where}no space is left on the disk; make room and try again (a run that had "
+                "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"
+            )
+        return f"{where}{error.strerror.lower()}"
+    expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
+    if isinstance(error, expected):
+        return str(error)
+    return (
+        f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "
+        "happened)"
+    )
