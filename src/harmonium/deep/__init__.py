@@ -8,6 +8,13 @@ all three.
 from harmonium.deep import classification_rbm, finetuning
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.bound import VariationalBound, variational_bound
+from harmonium.deep.completion import (
+    Completion,
+    HiddenSampler,
+    MetropolisWithinGibbs,
+    PseudoGibbs,
+    complete,
+)
 from harmonium.deep.dbn import DBN, Dream, check_stack
 from harmonium.deep.features import (
     check_labels,
@@ -33,19 +40,24 @@ __all__ = [
     "DBN",
     "Autoencoder",
     "Classifier",
+    "Completion",
     "Dream",
     "Dropout",
     "FinetuningState",
+    "HiddenSampler",
     "LayerOptions",
+    "MetropolisWithinGibbs",
     "Network",
     "Patience",
     "PretrainingState",
+    "PseudoGibbs",
     "Regressor",
     "UpDownState",
     "VariationalBound",
     "check_labels",
     "check_stack",
     "classification_rbm",
+    "complete",
     "drawn_features",
     "dumps_finetuning",
     "features",

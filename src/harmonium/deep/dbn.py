@@ -207,10 +207,14 @@ class DBN(nn.Module):
 
         Label units, where there are any, are drawn given the units beside them.
         """
-        f = self.sample_up(v, stream, len(self) - 1)
+        return self.join_labels(self.sample_up(v, stream, len(self) - 1), stream)
+
+    def join_labels(self, features: Tensor, stream: Stream) -> Tensor:
+        """States of the top RBM's visible units: features, and label units drawn given them."""
         if self.n_classes is None:
-            return f
-        return torch.cat((f, self._labels.sample(self._log_p_of_classes(f), stream)), -1)
+            return features
+        labels = self._labels.sample(self._log_p_of_classes(features), stream)
+        return torch.cat((features, labels), -1)
 
     def class_log_probabilities(self, v: Tensor) -> Tensor:
         """Log-probability of each class given the mean features of rows, nats.

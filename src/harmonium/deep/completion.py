@@ -1,0 +1,355 @@
+"""Completion: visible columns of a deep belief network sampled given those that are known.
+
+In an RBM that is block Gibbs sampling with some columns held. In a deeper network the hidden
+units of a layer depend on each other once the layer below is seen (they explain it away), so that
+hidden states given visible ones cannot be drawn. What they are taken from is a `HiddenSampler`:
+`PseudoGibbs`, which is an approximation, or `MetropolisWithinGibbs`, which is exact.
+
+References
+----------
+.. [1] G. E. Hinton, S. Osindero and Y. W. Teh (2006), "A fast learning algorithm for deep belief
+   nets", Neural Computation 18.
+.. [2] P. A. Mattei and J. Frellsen (2018), "Leveraging the exact likelihood of deep latent
+   variable models", NeurIPS: pseudo-Gibbs and Metropolis-within-Gibbs imputation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonium import kernels
+from harmonium.deep.bound import log_p
+from harmonium.deep.dbn import DBN
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Clamp, SamplingSchedule
+from harmonium.sampling import sample as sample_rbm
+from harmonium.units import Units
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """Completed rows at one moment, one a chain.
+
+    Attributes
+    ----------
+    visible : Tensor, shape (n_chains, n_columns)
+        Visible states, the known columns as they are held.
+    means : Tensor, shape (n_chains, n_columns)
+        Means of the visible units given the states above them, the known columns as they are held.
+    classes : Tensor or None, shape (n_chains,)
+        The class that each chain's label units show, int64, where there are any.
+    acceptance : Tensor or None, shape (n_chains, n_proposals)
+        Of `MetropolisWithinGibbs`: mean probability with which each of its proposals was accepted
+        since the last sample. None where nothing was proposed.
+    """
+
+    visible: Tensor
+    means: Tensor
+    classes: Tensor | None = None
+    acceptance: Tensor | None = None
+
+
+class HiddenSampler(ABC):
+    """Moves the hidden states of all layers but the top one, given the visible states."""
+
+    @abstractmethod
+    def __call__(
+        self, dbn: DBN, v: Tensor, hidden: list[Tensor], labels: Tensor | None, stream: Stream
+    ) -> Tensor | None:
+        """Replace what ``hidden`` holds; says what was accepted.
+
+        Parameters
+        ----------
+        dbn
+            Two hidden layers or more.
+        v
+            Visible states, shape (n_chains, n_columns).
+        hidden
+            States of each hidden layer but the top one, from below, labels not among them.
+        labels
+            One-hot states of label units that are held, shape (n_chains, n_classes).
+        stream
+            Random numbers.
+
+        Returns
+        -------
+        Tensor or None
+            Probabilities of acceptance, shape (n_chains, n_proposals); None if there is no choice.
+        """
+
+
+@dataclass(frozen=True)
+class PseudoGibbs(HiddenSampler):
+    """Hidden states are drawn upwards to the top, and downwards again from there.
+
+    Every layer moves in every sweep, and the top RBM has its say in it. But the way up is the
+    network's recognition, which knows nothing of what lies above, and not its posterior; and the
+    way down knows nothing of the known columns, which therefore have less of a say than in the
+    posterior. Chains end in a distribution near the network's own that has no formula.
+    """
+
+    def __call__(  # noqa: D102
+        self, dbn: DBN, v: Tensor, hidden: list[Tensor], labels: Tensor | None, stream: Stream
+    ) -> None:
+        below_top = dbn.sample_below_top(v, stream)
+        if labels is not None:
+            below_top[:, dbn.n_features :] = labels
+        h = dbn.top.sample_h_from_v(below_top, stream)
+        for layer in reversed(range(len(hidden))):
+            h = dbn.stack[layer + 1].sample_v_from_h(h, stream)
+            if layer == len(hidden) - 1:
+                h = h[:, : dbn.n_features].contiguous()
+            hidden[layer] = h
+
+
+@dataclass(frozen=True)
+class MetropolisWithinGibbs(HiddenSampler):
+    """Hidden states are proposed by a draw upwards, and accepted as Metropolis and Hastings say.
+
+    The proposal q is the network's recognition, and a chain goes over to the hidden states h' that
+    it proposes with probability ``min(1, p(v, h') q(h | v) / (p(v, h) q(h' | v)))``; the top RBM's
+    hidden units are summed out, and so are label units that are not held. This leaves the
+    network's posterior as it is, whatever the proposal: chains follow it exactly once they have
+    come to equilibrium. How soon they do depends on the acceptance. In a tied network that is a
+    matter of how far the upper layers have moved the prior of a layer from that of the RBM below
+    it, which greedy pretraining does in small steps; it is lower the larger the layers are.
+
+    Parameters
+    ----------
+    shares
+        In each sweep there is one proposal for each share: that of the hidden units which are
+        drawn anew, chosen at random. All units at once go far; a few of them are accepted even
+        where a chain would be stuck otherwise.
+
+    Raises
+    ------
+    ValueError
+        If there are no shares, or one is not above 0 and up to 1.
+    """
+
+    shares: tuple[float, ...] = (1.0, 1 / 16)
+
+    def __post_init__(self) -> None:
+        """Refuse proposals that would change nothing."""
+        if not self.shares or not all(0 < share <= 1 for share in self.shares):
+            raise ValueError(
+                f"shares is {self.shares}; pass one share of the hidden units or more, each above "
+                "0 and up to 1"
+            )
+
+    def __call__(  # noqa: D102
+        self, dbn: DBN, v: Tensor, hidden: list[Tensor], labels: Tensor | None, stream: Stream
+    ) -> Tensor:
+        acceptance = []
+        for share in self.shares:
+            proposed, log_ratio = self._propose(dbn, v, hidden, labels, share, stream)
+            p = log_ratio.clamp(max=0).exp()
+            chance = kernels.uniform((len(v), 1), stream, device=v.device, dtype=v.dtype)
+            accepted = chance < p[:, None]
+            hidden[:] = [
+                torch.where(accepted, new, old) for new, old in zip(proposed, hidden, strict=True)
+            ]
+            acceptance.append(p)
+        return torch.stack(acceptance, 1)
+
+    def _propose(
+        self,
+        dbn: DBN,
+        v: Tensor,
+        hidden: list[Tensor],
+        labels: Tensor | None,
+        share: float,
+        stream: Stream,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Hidden states, and the log of Hastings' ratio of each chain, float64."""
+        proposed: list[Tensor] = []
+        log_ratio = torch.zeros(len(v), dtype=torch.float64, device=v.device)
+        below, new_below = v, v
+        for h, down, up in zip(hidden, dbn.stack[:-1], dbn.recognition[:-1], strict=True):
+            inputs, new_inputs = (up.inputs_h_from_v(states) for states in (below, new_below))
+            new = up.hidden.sample(new_inputs, stream)
+            chosen = _chosen(up.hidden, len(v), share, stream)
+            if chosen is not None:
+                new = torch.where(chosen[:, _unit_of_column(up.hidden)], new, h)
+            log_ratio += log_p(down.visible, new_below, down.inputs_v_from_h(new))
+            log_ratio -= log_p(down.visible, below, down.inputs_v_from_h(h))
+            log_ratio += _log_p_of_units(up.hidden, h, inputs, chosen)
+            log_ratio -= _log_p_of_units(up.hidden, new, new_inputs, chosen)
+            proposed.append(new)
+            below, new_below = h, new
+        log_ratio += _free_energy(dbn, below, labels) - _free_energy(dbn, new_below, labels)
+        return proposed, log_ratio
+
+
+def complete(
+    dbn: DBN,
+    visible: Tensor,
+    clamp: Clamp,
+    schedule: SamplingSchedule,
+    stream: Stream,
+    *,
+    classes: Tensor | None = None,
+    sampler: HiddenSampler | None = None,
+) -> Iterator[Completion]:
+    """Yield rows completed by a network, at each of the schedule's samples.
+
+    A sweep draws the unknown visible columns given the first hidden layer, which is exact, and
+    moves all hidden states given the visible ones by the sampler. A network of one hidden layer is
+    sampled as `harmonium.sampling.sample` does it, exactly, whatever the sampler.
+
+    Parameters
+    ----------
+    dbn
+        The network, tied or not.
+    visible
+        Where chains start, shape (n_chains, visible.n_columns).
+    clamp
+        The known visible columns and what they hold.
+    schedule
+        Warm-up, number and spacing of the samples.
+    stream
+        Random numbers.
+    classes
+        Class that the label units of each chain hold, int64, shape (n_chains,); None leaves them
+        free.
+    sampler
+        Moves hidden states: `PseudoGibbs` by default, which is fast and approximate;
+        `MetropolisWithinGibbs` is exact.
+
+    Raises
+    ------
+    ValueError
+        If rows, clamp or classes do not fit the network, or nothing is left to complete; at once,
+        not at the first sample.
+    """
+    bottom = dbn.stack[0]
+    v = visible.to(bottom.weights.dtype, memory_format=torch.contiguous_format, copy=True)
+    chains = ChainState(v, v.new_zeros(*v.shape[:-1], bottom.hidden.n_columns))
+    chains.check(bottom)
+    clamp.check(bottom, chains)
+    if clamp.mask.all():
+        raise ValueError(
+            f"mask holds all {clamp.mask.shape[-1]} visible columns, and nothing is left to "
+            "complete; leave one or more free"
+        )
+    labels = None
+    if classes is not None:
+        if len(classes) != len(v):
+            raise ValueError(f"there are {len(classes)} classes and {len(v)} chains; pass one each")
+        labels = dbn.clamp_classes(classes).values[:, dbn.n_features :]
+    if len(dbn) == 1:
+        moments = sample_rbm(dbn.top, chains, schedule, stream, clamp)
+        return (_of_one_layer(dbn, now, clamp) for now in moments)
+    return _completions(dbn, v, clamp, schedule, stream, labels, sampler or PseudoGibbs())
+
+
+@torch.no_grad()
+def _of_one_layer(dbn: DBN, chains: ChainState, clamp: Clamp) -> Completion:
+    means = dbn.top.mean_v_from_h(chains.hidden)
+    return Completion(chains.visible.clone(), clamp.apply_(means))
+
+
+def _completions(
+    dbn: DBN,
+    v: Tensor,
+    clamp: Clamp,
+    schedule: SamplingSchedule,
+    stream: Stream,
+    labels: Tensor | None,
+    sampler: HiddenSampler,
+) -> Iterator[Completion]:
+    chains: _Chains | None = None
+    for n_sweeps in (schedule.n_warmup, *[schedule.sweeps_per_sample] * (schedule.n_samples - 1)):
+        if chains is None:
+            chains = _Chains.begin(dbn, v, clamp, labels, stream)
+        accepted = [chains.sweep(sampler) for _ in range(n_sweeps)]
+        yield chains.completion([p for p in accepted if p is not None])
+
+
+@dataclass
+class _Chains:
+    """Chains over all layers but the top one, whose hidden units are never more than a draw."""
+
+    dbn: DBN
+    visible: Tensor
+    hidden: list[Tensor]
+    clamp: Clamp
+    labels: Tensor | None
+    stream: Stream
+
+    @classmethod
+    @torch.no_grad()
+    def begin(
+        cls, dbn: DBN, v: Tensor, clamp: Clamp, labels: Tensor | None, stream: Stream
+    ) -> _Chains:
+        """Start at visible states, and at hidden ones that are drawn upwards from them."""
+        hidden, below = [], clamp.apply_(v)
+        for rbm in dbn.recognition[:-1]:
+            below = rbm.sample_h_from_v(below, stream)
+            hidden.append(below)
+        return cls(dbn, v, hidden, clamp, labels, stream)
+
+    @torch.no_grad()
+    def sweep(self, sampler: HiddenSampler) -> Tensor | None:
+        """Unknown visible columns given the hidden units, then these given all visible ones."""
+        v = self.dbn.stack[0].sample_v_from_h(self.hidden[0], self.stream)
+        self.visible = self.clamp.apply_(v)
+        return sampler(self.dbn, self.visible, self.hidden, self.labels, self.stream)
+
+    @torch.no_grad()
+    def completion(self, accepted: list[Tensor]) -> Completion:
+        """What the chains show now, with the probabilities of acceptance on the way here."""
+        means = self.dbn.stack[0].mean_v_from_h(self.hidden[0])
+        return Completion(
+            visible=self.visible.clone(),
+            means=self.clamp.apply_(means),
+            classes=self._classes(),
+            acceptance=torch.stack(accepted).mean(0) if accepted else None,
+        )
+
+    def _classes(self) -> Tensor | None:
+        if self.labels is not None:
+            return self.labels.argmax(1)
+        if self.dbn.n_classes is None:
+            return None
+        below_top = self.dbn.join_labels(self.hidden[-1], self.stream)
+        return below_top[:, self.dbn.n_features :].argmax(1)
+
+
+def _free_energy(dbn: DBN, h: Tensor, labels: Tensor | None) -> Tensor:
+    """Minus the log of what the top RBM gives to states, and to held labels, float64."""
+    if labels is None:
+        return dbn.free_energy_below_top(h).double()
+    return dbn.top.free_energy(torch.cat((h, labels), 1)).double()
+
+
+def _chosen(units: Units, n_chains: int, share: float, stream: Stream) -> Tensor | None:
+    """Units that are drawn anew, shape (n_chains, units.n); None where these are all."""
+    if share == 1:
+        return None
+    like = units.bias
+    return (
+        kernels.uniform((n_chains, units.n), stream, device=like.device, dtype=like.dtype) < share
+    )
+
+
+def _unit_of_column(units: Units) -> Tensor:
+    """The number of the unit that each column belongs to, int64, shape (n_columns,)."""
+    widths = torch.tensor([part.width for _, part in units.groups for _ in range(part.n)])
+    return torch.arange(units.n).repeat_interleave(widths).to(units.bias.device)
+
+
+def _log_p_of_units(units: Units, x: Tensor, inputs: Tensor, chosen: Tensor | None) -> Tensor:
+    """Log-probability (density) of the chosen units' states under inputs, float64, (n_chains,)."""
+    if chosen is None:
+        return log_p(units, x, inputs)
+    by_column = x * (inputs + units.bias)
+    if units.precision is not None:
+        by_column = by_column - 0.5 * units.precision * x.square()
+    of_columns = torch.where(chosen[:, _unit_of_column(units)], by_column, 0).sum(1)
+    return (of_columns - torch.where(chosen, units.cgf(inputs), 0).sum(1)).double()
