@@ -41,6 +41,18 @@ class ChainOptions:
             raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
         refuse_temperatures(self.temperatures, self.sampler, self.start)
 
+    def check_rows(self, clamp: str | None, source: str | None) -> None:
+        """Refuse columns to hold, and data, where chains start at no rows."""
+        if clamp and self.start != "data":
+            raise ValueError(
+                f"--clamp holds columns of data rows, and --start is {self.start}; take --start "
+                "data"
+            )
+        if source and self.start != "data":
+            raise ValueError(
+                f"--data is for --start data, and --start is {self.start}; leave one out"
+            )
+
     @property
     def least_temperatures(self) -> int:
         """Of the ladder that is looked for."""
