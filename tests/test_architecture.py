@@ -39,6 +39,7 @@ ORDER = (
     "runs",
     "deep",
     "report",
+    "recipes",
     "benchmark",
     "estimators",
     "cli",

@@ -225,6 +225,16 @@ def test_grey_values_have_no_likelihood() -> None:
     assert Monitor(grey, following=FOLLOWING).log_likelihood(rbm, None) == ({}, None)
 
 
+def test_the_same_rows_are_states_of_some_units_and_none_of_others() -> None:
+    binary = model(BY_NAME["binary"], BY_NAME["binary"])
+    gaussian = RBM(Gaussian(5), Binary(4)).requires_grad_(False)
+    monitor = Monitor(Data("rows", torch.rand(9, 5)), following=FOLLOWING)
+    for _ in range(2):
+        assert monitor.log_likelihood(binary, None) == ({}, None)
+        assert monitor.log_likelihood(gaussian, None)[0].keys() == LIKELIHOODS
+    assert monitor.log_likelihood(binary, None) == ({}, None)
+
+
 def test_a_model_that_cannot_be_normalised_has_no_likelihood_for_now() -> None:
     rbm = RBM(Gaussian(5), Gaussian(4)).requires_grad_(False)
     monitor = Monitor(data("gaussian"), following=FOLLOWING)

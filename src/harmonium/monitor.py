@@ -22,6 +22,7 @@ from harmonium.likelihood.checks import are_states
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, start_at
+from harmonium.units import Units
 
 __all__ = ["Following", "Monitor", "Population"]
 
@@ -93,6 +94,7 @@ class Monitor:
                 f"{train.name} have {train.n_columns}; pass held-out rows of the same columns"
             )
         self._rows: dict[str, Tensor] = {}
+        self._known_states: dict[tuple[object, ...], bool] = {}
         for position, (prefix, data) in enumerate((("", train), ("held_out_", held_out))):
             if data is not None and len(data):
                 chosen = kernels.permutation(
@@ -180,7 +182,7 @@ class Monitor:
         population : Population or None
             To be passed at the next look.
         """
-        if self.following is None or not (self._are_states(rbm) and is_normalisable(rbm)):
+        if self.following is None or not (self._are_states(rbm.visible) and is_normalisable(rbm)):
             return {}, population
         if can_be_enumerated(rbm, _FEW_STATES):
             log_z = exact_log_z(rbm)
@@ -206,5 +208,9 @@ class Monitor:
         population.follow_(rbm, following.n_steps)
         return population
 
-    def _are_states(self, rbm: RBM) -> bool:
-        return all(are_states(rbm.visible, rows) for rows in self._rows.values())
+    def _are_states(self, visible: Units) -> bool:
+        """Whether all rows are states of such units; they are asked once, being always the same."""
+        if visible.kinds not in self._known_states:
+            every = all(are_states(visible, rows) for rows in self._rows.values())
+            self._known_states[visible.kinds] = every
+        return self._known_states[visible.kinds]

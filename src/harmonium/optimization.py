@@ -1,4 +1,4 @@
-"""Optimisers: which can train a model, and how files keep them and their schedules."""
+"""Optimisers and schedules of their learning rate: what can be used, and how files keep it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,34 @@ def check_optimizer(
                 f"the optimizer holds parameters that are none of this {called}'s; make it over "
                 f"{called.lower()}.parameters(), after any conversion of the {called}"
             )
+
+
+def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRScheduler:
+    """A learning rate that falls linearly to zero at update ``n_updates``.
+
+    With ``done`` updates already made, the rate takes up where such a schedule would be then,
+    counted from the optimiser's initial rate.
+
+    Raises
+    ------
+    ValueError
+        If there are no updates to fall over, or less than none are done.
+    """
+    if n_updates < 1 or done < 0:
+        raise ValueError(
+            f"n_updates is {n_updates} and done {done}; pass 1 or more updates, 0 or more of "
+            "them done"
+        )
+    for group in optimizer.param_groups:
+        initial = group.setdefault("initial_lr", group["lr"])
+        group["lr"] = initial
+    schedule = LinearLR(
+        optimizer, start_factor=1, end_factor=0, total_iters=n_updates, last_epoch=done - 1
+    )
+    # whether making a scheduler already changes the rate depends on the version of torch
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * max(0.0, 1 - done / n_updates)
+    return schedule
 
 
 def describe_optimizer(

@@ -361,9 +361,10 @@ class Network:
         """
         run = RunDirectory.open_any(path)
         if not run.holds_a_network:
+            what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
             raise ValueError(
-                f"{run.path} is the run of a single RBM; pass that of a deep belief network, which "
-                "harmonium dbn train begins"
+                f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
+                "train begins"
             )
         return cls(run)
 

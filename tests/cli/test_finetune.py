@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from cli.commands import Done, harmonium
 from harmonium import datasets, defaults
 from harmonium.deep import (
     Classifier,
+    Patience,
     Regressor,
     finetuning,
     load_dbn,
@@ -160,6 +162,15 @@ def test_more_epochs_let_the_rate_fall_to_zero_at_the_new_end(run: Path) -> None
     assert tuned.config()["options"]["epochs"] == 8
 
 
+def test_so_it_does_where_the_new_end_is_all_that_was_kept(run: Path) -> None:
+    tuned = RunDirectory(run / "classifier")
+    config = tuned.config()
+    # as a resumed run leaves it that was killed before its first checkpoint
+    tuned.write_config(config | {"options": config["options"] | {"epochs": 8}})
+    ran("resume", tuned.path)
+    assert tuned.rows()[-2]["learning_rate"] == pytest.approx(0.02 / 8)
+
+
 def test_patience_ends_a_run_with_a_constant_rate(run: Path) -> None:
     constant = ("--schedule", "constant", "--learning-rate", "0", "--epochs", "100", "--out", "a")
     ran("dbn", "finetune", run, *TUNE, *constant)
@@ -210,6 +221,83 @@ def test_info_says_what_a_run_is(run: Path) -> None:
     facts = json.loads(ran("info", run / "autoencoder", "--json").out)
     assert facts["config"]["options"]["kind"] == "autoencoder"
     assert facts["update"] == facts["last_update"]
+
+
+# Data without a stack, and rows without many labels
+
+
+def test_logistic_regression_of_a_data_set() -> None:
+    done = ran("dbn", "finetune", "digits", *TUNE, "--epochs", "20")
+    assert "a classifier 64-10 on 1,297 rows of digits:train" in done.out
+    assert "It starts from random weights\n" in done.out
+    run = Path("runs/digits-classifier")
+    network = load_network(run / "network.safetensors")
+    test = datasets.load("digits").part("test")  # grey values, as nobody binarised them
+    assert evaluation(run)["error"] == finetuning.evaluate(network, test)["error"] < 0.1
+    assert "begun at random weights" in ran("info", run).out
+
+
+def test_a_network_of_random_layers_on_a_table_goes_on_bit_for_bit() -> None:
+    generator = np.random.default_rng(0)
+    rows = 30 + 5 * generator.normal(size=(200, 6))
+    np.savez("mine.npz", data=rows, targets=rows[:, 0])
+    of_data = (
+        "--layers",
+        "8",
+        "--visible",
+        "gaussian",
+        "--held-out",
+        "0.25",
+        "--kind",
+        "regressor",
+    )
+    begun = ("dbn", "finetune", "mine.npz", *TUNE, *of_data, "--schedule", "constant")
+    ran(*begun, "--epochs", "40", "--out", "whole")
+    ran(*begun, "--epochs", "15", "--out", "part")
+    ran("resume", "part", "--epochs", "40")
+    assert Path("part/network.safetensors").read_bytes() == (
+        Path("whole/network.safetensors").read_bytes()
+    )
+    data = RunDirectory("whole").config()["data"]
+    assert (data["n_train"], data["n_held_out"]) == (150, 50)
+    assert evaluation(Path("whole"))["squared_error"] < 12.5  # half of the variance
+    ran("dbn", "predict", "whole", "mine.npz", "--out", "p.csv")
+    _, predicted = table(Path("p.csv"))
+    assert np.square(predicted[:, 1] - rows[:, 0]).mean() < 12.5
+
+
+def test_some_rows_alone_are_learnt_from(run: Path) -> None:
+    tune = [option for option in TUNE if option not in ("--batch-size", "50")]
+    done = ran("dbn", "finetune", run, *tune, "--rows", "40", "--epochs", "2", "--out", "few")
+    assert "on 40 rows of digits:train:40, 250 held out" in done.out
+    config = RunDirectory("few").config()
+    assert config["data"]["n_train"] == config["options"]["batch_size"] == 40
+    ran("resume", "few", "--epochs", "3")
+    assert [row["update"] for row in RunDirectory("few").rows()] == [1, 2, 3]
+
+
+def test_the_tutorials_patience_ends_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classic = partial(Patience.classic, at_least=50)
+    monkeypatch.setattr(Patience, "classic", classic)
+    still = ("--schedule", "constant", "--learning-rate", "0", "--patience", "classic")
+    few = ("--rows", "20", "--batch-size", "20", "--every", "30", "--epochs", "600")
+    ran("dbn", "finetune", run, *QUICK, *still, *few, "--out", "a")
+    # the first look, at update 30, is the best one: training goes on to twice as many
+    assert RunDirectory("a").rows()[-1]["update"] == 60
+
+
+def test_epochs_are_as_many_as_updates_are_wanted(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(defaults, "FINETUNING_UPDATES", 78)
+    monkeypatch.setattr(defaults, "FINETUNING_ROWS", 2)
+    ran("dbn", "finetune", run, *TUNE, "--out", "a")
+    tuned = RunDirectory("a")
+    assert tuned.config()["options"]["epochs"] == 3  # of 26 minibatches
+    assert [row["epoch"] for row in tuned.rows()] == [1, 2, 3]
+    monkeypatch.setattr(defaults, "FINETUNING_MOST_EPOCHS", 2)
+    ran("dbn", "finetune", run, *TUNE, "--out", "b")
+    assert RunDirectory("b").config()["options"]["epochs"] == 2
 
 
 # Predictions
@@ -303,7 +391,12 @@ def test_a_stack_that_was_not_fine_tuned_is_unrolled_as_it_is(run: Path) -> None
     ("options", "message"),
     [
         (("--epochs", "0"), "--epochs is 0; pass 1 or more"),
-        (("--patience", "0"), "--patience is 0; pass 1 or more"),
+        (("--patience", "0"), "--patience is 0; pass 1 or more epochs, or `classic`"),
+        (("--patience", "long"), "--patience is long; pass 1 or more epochs, or `classic`"),
+        (("--rows", "0"), "--rows is 0; pass 1 or more"),
+        (("--rows", "2000"), "2000 rows were asked for, but digits:train has 1297; pass 1 to 1297"),
+        (("--layers", "9"), "--layers is for a data set, and"),
+        (("--no-standardize",), "--standardize is for a data set, and"),
         (("--batch-size", "5000"), "--batch-size is 5000, but digits:train has 1297 training rows"),
         (("--momentum", "0.9", "--optimizer", "adam"), "--momentum is for sgd, and --optimizer is"),
         (("--patience", "3", "--no-validation"), "--patience looks at held-out rows, and --no-val"),
@@ -375,7 +468,7 @@ def test_networks_of_the_wrong_kind(run: Path, refused: Refused) -> None:
     message = refused("sample", run / "classifier")
     assert "holds a fine-tuned network, which is no RBM; harmonium dbn predict" in message
     message = refused("dbn", "finetune", run / "classifier")
-    assert "is the run of" in message
+    assert "is a fine-tuning; pass the run of a deep belief network" in message
     np.save("codes.npy", np.zeros((3, 4)))
     message = refused("dbn", "decode", run, "codes.npy")
     assert "codes have 4 columns, but this autoencoder's have 9" in message
@@ -383,6 +476,20 @@ def test_networks_of_the_wrong_kind(run: Path, refused: Refused) -> None:
         shutil.rmtree(run / name)
     message = refused("dbn", "predict", run, "digits")
     assert "nothing has been fine-tuned in" in message
+
+
+def test_data_that_cannot_be_learnt_from(refused: Refused) -> None:
+    message = refused("dbn", "finetune", "no-such")
+    assert "no-such does not exist" in message and "named data sets are digits" in message
+    message = refused("dbn", "finetune", "digits", "--held-out", "0.3")
+    assert "--held-out is for data without parts of their own, and digits has train" in message
+    message = refused("dbn", "finetune", "digits", "--layers", "20,0")
+    assert "--layers is 20,0, and layer 2 has 0 units; pass 1 or more" in message
+    message = refused("dbn", "finetune", "digits", "--kind", "autoencoder")
+    assert "an autoencoder needs hidden layers; pass --layers, such as 500,30" in message
+    np.savez("real.npz", data=np.full((20, 3), 7.5), labels=np.arange(20) % 2)
+    message = refused("dbn", "finetune", "real.npz", "--layers", "4", "--batch-size", "9")
+    assert "7.5" in message
 
 
 def test_resuming_what_has_changed(refused: Refused) -> None:

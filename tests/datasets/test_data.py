@@ -247,9 +247,7 @@ def test_split_randomly(n: int, share: float, seed: int) -> None:
     assert held_out.values.equal(data.split_randomly(share, seed)[1].values)
 
 
-@given(
-    st.lists(st.integers(0, 4), min_size=1, max_size=40), st.data(), st.integers(0, 2**64 - 1)
-)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.data(), st.integers(0, 2**64 - 1))
 def test_drawn_rows_have_as_many_of_each_class(
     classes: list[int], choose: st.DataObject, seed: int
 ) -> None:

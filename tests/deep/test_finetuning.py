@@ -313,7 +313,7 @@ def test_the_classic_patience_is_that_of_the_tutorials(
     scores[generator.integers(8, 20) :] = [scores[-1] * 2] * 200
     given = iter(scores)
     monkeypatch.setattr(
-        finetuning, "_mean_scores", lambda *_: {"loss": 1.0, "error": float(next(given))}
+        finetuning.judging, "_mean_scores", lambda *_: {"loss": 1.0, "error": float(next(given))}
     )
     state = FinetuningState.create(
         classifier(), learning_rate=0.0, patience=Patience.classic(at_least)

@@ -18,6 +18,7 @@ from harmonium.cli import data, deep, errors
 from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ClampOption,
+    ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
@@ -69,6 +70,8 @@ def _top(
 @app.command()
 @with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions)])
 def train(
+    context: typer.Context,
+    config: ConfigOption = None,
     out: Annotated[Path | None, new_run("runs/DATA, runs/DATA-2, ...")] = None,
     overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
@@ -80,6 +83,10 @@ def train(
 
     Without DATA it learns the bundled 8 x 8 digits. Ctrl-C keeps a checkpoint to go on from.
     """
+    if config is not None:
+        from harmonium.cli import cooking
+
+        raise typer.Exit(cooking.run_file(context, ("train",), config, out, overwrite, as_json))
     chosen = TrainingOptions(**given(TrainingOptions, options))
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(threads)
@@ -379,6 +386,61 @@ def benchmark(
         device=device,
         as_json=as_json,
     )
+
+
+@app.command()
+def recipe(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A recipe; or `list`, for all of them.")
+    ] = "list",
+    show: Annotated[
+        bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Train nothing: put what was published beside a run of it."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of each training.", min=1, show_default="the recipe's"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of everything that is random.", min=0, show_default="the recipe's, or 0"
+        ),
+    ] = None,
+    out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
+    overwrite: OverwriteOption = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cpu")
+    ] = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a known training: that of a tutorial, with its numbers beside the run's.
+
+    A recipe is a file over the ordinary commands, which are printed before they run. A file of
+    your own runs with harmonium train --config FILE.
+    """
+    from harmonium import recipes
+    from harmonium.cli import cooking
+
+    if name == "list":
+        cooking.show_list()
+        return
+    chosen = recipes.named(name)
+    if show:
+        print(chosen.path.read_text(encoding="utf-8"), end="")
+    elif table is not None:
+        cooking.show_table(chosen, table, as_json)
+    else:
+        for_all = {"epochs": epochs, "seed": seed, "device": device, "threads": threads}
+        code = cooking.run(context, chosen, for_all, out=out, overwrite=overwrite, as_json=as_json)
+        raise typer.Exit(code)
 
 
 def _is_finetuning(path: Path) -> bool:

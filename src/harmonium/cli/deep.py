@@ -29,6 +29,7 @@ from harmonium.cli.options import (
 )
 from harmonium.cli.parameters import (
     ClampOption,
+    ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
@@ -60,6 +61,8 @@ app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
     ]
 )
 def train(
+    context: typer.Context,
+    config: ConfigOption = None,
     layers: Annotated[
         str,
         typer.Option(
@@ -97,6 +100,11 @@ def train(
     Each layer is an RBM with a run of its own in RUN/layers. Ctrl-C keeps a checkpoint to go on
     from: harmonium resume RUN.
     """
+    if config is not None:
+        from harmonium.cli import cooking
+
+        command = ("dbn", "train")
+        raise typer.Exit(cooking.run_file(context, command, config, out, overwrite, as_json))
     of_each = {name: options[name] for name in OF_EACH if options[name] is not None}
     of_all = {
         name: value
@@ -188,16 +196,33 @@ def sample(
 @with_parameters(
     [
         *parameters_of(FinetuningOptions),
-        *parameters_of(WatchingOptions, leave_out=("log_likelihood",)),
+        *parameters_of(WatchingOptions, leave_out=("every", "log_likelihood")),
     ]
 )
 def finetune(
-    run: RunArgument,
-    out: Annotated[Path | None, new_run("RUN/classifier, RUN/classifier-2, ...")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|DATA",
+            help="The run of a stack; or a named data set or a file, for a network whose weights "
+            "are random at first.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, new_run("RUN/classifier, RUN/classifier-2, ..., or runs/DATA-classifier")
+    ] = None,
     overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            help="Updates from one row of numbers, and one look at held-out rows, to the next.",
+            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run",
+            rich_help_panel="Watching",
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Make a classifier, a regressor or an autoencoder of a stack, and train it with labels.
@@ -206,11 +231,11 @@ def finetune(
     network once, at the end. Ctrl-C keeps a checkpoint to go on from: harmonium resume.
     """
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
-    watching = WatchingOptions(**given(WatchingOptions, options))
+    watching = WatchingOptions(every=every, **given(WatchingOptions, options))
     set_threads(threads)
     from harmonium.cli import tuning
 
-    raise typer.Exit(tuning.finetune(run, chosen, watching, out, overwrite, device, as_json))
+    raise typer.Exit(tuning.finetune(source, chosen, watching, out, overwrite, device, as_json))
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."

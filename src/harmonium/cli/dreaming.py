@@ -84,7 +84,8 @@ def draw_samples(
     as_json: bool,
 ) -> None:
     """Let a network dream, or complete rows; writes an ``.npz`` and a picture beside it."""
-    options.check_rows(clamp, source)
+    options.check_clamp(clamp)
+    options.check_source(source)
     if completion and not clamp:
         raise ValueError("--completion is for --clamp, and there is none; leave it out")
     if clamp and options.sampler != "gibbs":

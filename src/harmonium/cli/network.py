@@ -11,13 +11,13 @@ from typing import Any
 
 from harmonium import checkpoint
 from harmonium.cli import build, events, network_figures
+from harmonium.cli.keeping import Whole
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import as_it_began
 from harmonium.cli.training import (
     Begun,
-    Whole,
     found_from_anywhere,
     go_on,
     load,

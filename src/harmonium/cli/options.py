@@ -304,17 +304,51 @@ class FinetuningOptions:
     from_scratch: bool = _option(
         False, "Start from random weights, not from what pretraining has made.", panel="Model"
     )
+    layers: str | None = _option(
+        None,
+        "Hidden units of each layer, such as 500,500,2000, where DATA take the place of a RUN; "
+        "their weights are random at first.",
+        panel="Model",
+        shown="none: logistic or linear regression",
+    )
+    visible: Literal["binary", "gaussian"] | None = _option(
+        None,
+        "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
+        panel="Model",
+        shown="binary",
+    )
     dropout_inputs: float = _option(0.0, "Share of the columns to drop.", panel="Model")
     dropout_hidden: float = _option(0.0, "Share of the hidden units to drop.", panel="Model")
     max_norm: float | None = _option(
         None, "Largest length of the weights into one unit.", panel="Model", shown="any"
+    )
+    image_shape: str | None = _option(
+        None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
     )
     binarize: str | None = _option(
         None,
         "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
         "values.",
         panel="Data",
-        shown="as in pretraining",
+        shown="as in pretraining, or none",
+    )
+    standardize: bool | None = _option(
+        None,
+        "Scale every column of DATA to mean 0 and variance 1.",
+        panel="Data",
+        shown="with --visible gaussian",
+    )
+    held_out: float | None = _option(
+        None,
+        "Share of the rows of a file to hold out; named sets have their own.",
+        panel="Data",
+        shown=f"{defaults.HELD_OUT}",
+    )
+    rows: int | None = _option(
+        None,
+        "Learn from so many training rows alone, drawn at random, as many of each class.",
+        panel="Data",
+        shown="all",
     )
     validation: bool = _option(
         True,
@@ -322,8 +356,19 @@ class FinetuningOptions:
         "choose the best network and to stop.",
         panel="Data",
     )
-    epochs: int = _option(defaults.FINETUNING_EPOCHS, "Epochs, at most.", panel="Training")
-    batch_size: int = _option(defaults.BATCH_SIZE, "Rows a minibatch.", panel="Training")
+    epochs: int | None = _option(
+        None,
+        "Epochs, at most.",
+        panel="Training",
+        shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
+        f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
+    )
+    batch_size: int | None = _option(
+        None,
+        "Rows a minibatch.",
+        panel="Training",
+        shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
+    )
     optimizer: Literal["sgd", "adam"] = _option("sgd", "Optimiser.", panel="Training")
     learning_rate: float | None = _option(
         None,
@@ -336,9 +381,10 @@ class FinetuningOptions:
         "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
     )
     weight_decay: float = _option(0.0, "Pull of the weights towards zero.", panel="Training")
-    patience: int | None = _option(
+    patience: str | None = _option(
         None,
-        "Epochs without improvement on held-out rows after which to stop.",
+        "Epochs without improvement on held-out rows after which to stop; or `classic`: 5,000 "
+        "updates, and twice as many as were made at the last improvement by half a per cent.",
         panel="Training",
         shown=f"{defaults.PATIENCE} with a constant rate, else none",
     )
@@ -346,10 +392,12 @@ class FinetuningOptions:
 
     def __post_init__(self) -> None:
         """Refuse what no network can be trained with, before any data are read."""
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{flag(name)} is {value}; pass 1 or more")
+        if self.patience not in (None, "classic") and not self.epochs_of_patience:
+            raise ValueError(f"--patience is {self.patience}; pass 1 or more epochs, or `classic`")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
                 f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
@@ -359,6 +407,20 @@ class FinetuningOptions:
                 "--patience looks at held-out rows, and --no-validation trains on them; leave one "
                 "of them out"
             )
+
+    @property
+    def epochs_of_patience(self) -> int | None:
+        """The number that ``--patience`` gives, if it gives one; 0 where it is none."""
+        if self.patience in (None, "classic"):
+            return None
+        return int(self.patience) if self.patience.isdecimal() else 0
+
+    @property
+    def of_data(self) -> dict[str, Any]:
+        """The options that say how to read DATA, by the names that `TrainingOptions` have."""
+        names = ("visible", "image_shape", "standardize", "held_out")
+        chosen = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in chosen.items() if value is not None}
 
     @property
     def rate(self) -> float:

@@ -18,6 +18,14 @@ from harmonium.cli.options import TrainingOptions, flag
 Command = TypeVar("Command", bound=Callable[..., None])
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Run the commands of this file, as harmonium recipe NAME --show prints one; options "
+        "that are given here take the place of its own.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[

@@ -67,7 +67,7 @@ class PlainReporter:
     """One line a row; sentences as they are."""
 
     def __init__(self) -> None:
-        self._console = Console(soft_wrap=True, highlight=False)
+        self._console = Console(soft_wrap=True, highlight=False, emoji=False)
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +130,9 @@ class BarReporter:
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(
+            text, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """A person has been told already."""

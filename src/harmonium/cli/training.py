@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,6 +17,7 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures
+from harmonium.cli.keeping import Whole, open_keeper
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
     LABELS,
@@ -180,18 +177,6 @@ def refuse_contradictions(
             )
 
 
-@dataclass(frozen=True)
-class Whole:
-    """What a run is a layer of: the network's directory, which layer, and of how many."""
-
-    path: Path
-    layer: int
-    n_layers: int
-
-    def __str__(self) -> str:
-        return f"layer {self.layer} of {self.n_layers}"
-
-
 def go_on(
     run: RunDirectory,
     begun: Begun,
@@ -203,58 +188,32 @@ def go_on(
     options, batches, state = begun.options, begun.batches, begun.state
     train_data, held_out = begun.data, begun.held_out
     assert options.epochs is not None
-    resumed = run.path if whole is None else whole.path
-    of_layer = {} if whole is None else {"layer": whole.layer}
     total = options.epochs * len(batches)
-    late = round((1 - defaults.FINAL_SHARE) * total)
     every = watching.every or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every, total)
     if not watching.log_likelihood:
         monitor.following = None
     watch = training.Watch(monitor, every, batches, last=total)
     image_shape = figures.picture_shape(state.rbm, train_data.image_shape)
-    began = saved = time.monotonic()
-    with (
-        choose_reporter(as_json, total, state.update) as reporter,
-        events.EventFiles(
-            run.path / "tensorboard", watching.tensorboard, state.update
-        ) as event_files,
-        stop_requests(resumed) as stop,
-    ):
-        _introduce(reporter, str(whole or run.path), state, train_data, held_out, options.epochs)
+
+    def draw(update: int) -> None:
+        figures.save_filters_of_now(run, state.model, image_shape, update)
+
+    began = time.monotonic()
+    with open_keeper(run, state.update, total, watching, as_json, whole) as keeper:
+        reporter, name = keeper.reporter, str(whole or run.path)
+        _introduce(reporter, name, state, train_data, held_out, options.epochs)
         if state.update == total and whole is None:
             reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
-        try:
-            watch(state)
-            build.set_sweeps(state, options, late)
-            for done in training.updates(state, batches, options.epochs):
-                if done == late:
-                    build.set_sweeps(state, options, late)
-                row = watch(state)
-                reporter.update(done)
-                if row is not None:
-                    run.append_row(row)
-                    event_files.add(row)
-                    reporter.row({**of_layer, **row})
-                    if watching.figures:
-                        figures.save_filters_of_now(run, state.model, image_shape, done)
-                if stop and done < total:
-                    _save(run, state)
-                    reporter.say(
-                        f"stopped after update {done:,} of {total:,}; go on with: "
-                        f"harmonium resume {quote(str(resumed))}"
-                    )
-                    reporter.finish(
-                        {"run": str(resumed), **of_layer, "update": done, "stopped": True}
-                    )
-                    return 128 + stop[0]
-                if time.monotonic() - saved > watching.checkpoint_every:
-                    _save(run, state)
-                    saved = time.monotonic()
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error}. The last good checkpoint is {run.latest_checkpoint()}"
-            ) from error
+        watch(state)
+        code = keeper.follow(
+            _updates(options, batches, state),
+            look=lambda: watch(state),
+            save=lambda: _save(run, state),
+            draw=draw if watching.figures else None,
+        )
+    if code:
+        return code
     seconds = time.monotonic() - began
     _save(run, state)
     checkpoint.save_model(state.model, run.model_path)
@@ -267,6 +226,17 @@ def go_on(
     if whole is None:
         _say_what_next(reporter, run, state.update, len(pictures), seconds)
     return 0
+
+
+def _updates(options: TrainingOptions, batches: Minibatches, state: TrainingState) -> Iterator[int]:
+    """The updates that are left; the last ones have sweeps of their own."""
+    assert options.epochs is not None
+    late = round((1 - defaults.FINAL_SHARE) * options.epochs * len(batches))
+    build.set_sweeps(state, options, late)
+    for done in training.updates(state, batches, options.epochs):
+        if done == late:
+            build.set_sweeps(state, options, late)
+        yield done
 
 
 def _save(run: RunDirectory, state: TrainingState) -> None:
@@ -319,30 +289,3 @@ def _say_what_next(
     path = quote(str(run.path))
     reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
     reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **_last_row(run)})
-
-
-@contextmanager
-def stop_requests(resumed: Path) -> Iterator[list[int]]:
-    """Signals that ask to stop, collected: the run stops between two updates.
-
-    Whoever asks twice does not want to wait for that, and gets back the last checkpoint.
-    """
-    caught: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if caught:
-            print(
-                "stopped at once; go on from the last checkpoint with: "
-                f"harmonium resume {quote(str(resumed))}",
-                file=sys.stderr,
-            )
-            sys.exit(128 + number)
-        caught.append(number)
-
-    asked = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, remember) for number in asked]
-    try:
-        yield caught
-    finally:
-        for number, handler in zip(asked, before, strict=True):
-            signal.signal(number, handler)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -15,20 +13,16 @@ from typing import Any
 
 import torch
 
-from harmonium import datasets, defaults, training
+from harmonium import defaults, training
 from harmonium.cli import build, events, tuned_figures
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions, flag
-from harmonium.cli.progress import (
-    Reporter,
-    choose_reporter,
-    download_progress,
-    tell_of_compiling,
-)
+from harmonium.cli.keeping import open_keeper
+from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
+from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import as_it_began, take_up
-from harmonium.cli.training import stop_requests, surroundings
-from harmonium.datasets import Data, Encoding, Minibatches
+from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.tuning_source import Rows, Source
+from harmonium.datasets import Minibatches
 from harmonium.deep import (
-    DBN,
     Autoencoder,
     Classifier,
     Dropout,
@@ -38,39 +32,17 @@ from harmonium.deep import (
     Regressor,
     dumps_finetuning,
     finetuning,
-    init_randomly_,
-    load_dbn,
     load_finetuning,
     save_finetuning,
     save_network,
-    without_labels,
 )
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
 from harmonium.runs import FINETUNING_KIND, RunDirectory, free_path
-from harmonium.runs import Network as NetworkRun
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What is learnt from, what chooses the best network, and what judges it at the end."""
-
-    train: Data
-    held_out: Data | None
-    test: Data | None
-
-    @property
-    def judging(self) -> tuple[str, Data]:
-        """The rows that say most about the network, and what they are called."""
-        if self.test is not None:
-            return "test", self.test
-        if self.held_out is not None:
-            return "held-out", self.held_out
-        return "training", self.train
 
 
 def finetune(
-    path: Path,
+    name: str,
     options: FinetuningOptions,
     watching: WatchingOptions,
     out: Path | None,
@@ -79,23 +51,26 @@ def finetune(
     as_json: bool,
 ) -> int:
     """Begin to fine-tune; returns the exit code."""
-    source = NetworkRun.open(path)
-    run = RunDirectory(out or free_path(source.run.path / options.kind))
+    source = Source.of(name, options)
+    if source.stack is None:
+        beside = Path("runs") / f"{run_name(name)}-{options.kind}"
+    else:
+        beside = source.stack.run.path / options.kind
+    run = RunDirectory(out or free_path(beside))
     run.check_free(overwrite)
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    of_source = source.run.config()
-    rows = _load(of_source["layers"], of_source["data"]["encoding"], options, where)
-    batches = _batches(options, rows.train)
-    rbms, pretrained = _stack(source, options, rows.train)
+    rows = source.load(options, where)
+    batches = rows.minibatches(options)
+    options = _complete(options, batches)
+    rbms, pretrained = source.rbms(options, rows.train)
     state = _begin(options, rbms, rows, batches)
     config = {
         "kind": FINETUNING_KIND,
         **surroundings(where),
-        "network": str(source.run.path.absolute()),
+        **source.config(),
         "pretrained": pretrained,
-        "layers": of_source["layers"],
         "options": dataclasses.asdict(options),
         "watching": dataclasses.asdict(watching),
         "data": {
@@ -104,9 +79,8 @@ def finetune(
             "n_test": 0 if rows.test is None else len(rows.test),
             "n_columns": rows.train.n_columns,
             "image_shape": rows.train.image_shape,
-            "encoding_before": of_source["data"]["encoding"],
             "encoding": rows.train.encoding.to_config(),
-            "fingerprint": _fingerprint(rows),
+            "fingerprint": rows.fingerprint(),
         },
     }
     run.create(config, dumps_finetuning(state), overwrite)
@@ -133,82 +107,27 @@ def resume(
     config = run.config()
     options = FinetuningOptions(**config["options"])
     watch, where = as_it_began(config, watching, device, threads)
-    rows = _load(config["layers"], config["data"]["encoding_before"], options, where)
-    if _fingerprint(rows) != config["data"]["fingerprint"]:
+    source = Source.from_config(config)
+    rows = source.load(options, where)
+    if rows.fingerprint() != config["data"]["fingerprint"]:
         raise ValueError(
-            f"the data {config['layers'][0]['data']}, their labels or their targets have changed "
+            f"the data {source.bottom.data}, their labels or their targets have changed "
             f"since {path} was begun; bring the old ones back, or fine-tune anew"
         )
-    batches = _batches(options, rows.train)
+    batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
     options = take_up(run, options, state, batches, epochs)
     return _go_on(run, options, state, batches, rows, watch, as_json)
 
 
-def _load(
-    layers: list[dict[str, Any]],
-    encoding: dict[str, Any],
-    options: FinetuningOptions,
-    device: torch.device,
-) -> Rows:
-    """The rows of the stack's data with their labels, in parts, encoded as in pretraining."""
-    bottom = TrainingOptions(**layers[0])
-    with download_progress() as progress:
-        data = datasets.load(bottom.data, progress=progress)
-    if bottom.height_and_width is not None:
-        data = data.as_pictures(*bottom.height_and_width)
-    if options.binarize is None:
-        data = data.with_encoding(Encoding.from_config(encoding))
-    else:
-        # checked as that of `harmonium train`
-        data = build.encode(data, dataclasses.replace(bottom, binarize=options.binarize))
-    held_out = test = None
-    if data.parts:
-        test = data.part("test").to(device)
-        if options.validation:
-            train, held_out = data.part("train"), data.part("validation")
-        else:
-            train = data.join("train", "validation")
-    elif options.validation and bottom.held_out:
-        train, held_out = data.split_randomly_(bottom.held_out, bottom.seed)
-    else:
-        train = data
-    return Rows(train.to(device), None if held_out is None else held_out.to(device), test)
-
-
-def _fingerprint(rows: Rows) -> str:
-    """SHA-256 over rows, labels and targets: what the network learns and is chosen by."""
-    digest = hashlib.sha256()
-    for data in (rows.train, rows.held_out):
-        if data is not None:
-            digest.update(data.fingerprint().encode())
-            for wanted in (data.labels, data.targets):
-                if wanted is not None:
-                    digest.update(wanted.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _batches(options: FinetuningOptions, train: Data) -> Minibatches:
-    if options.batch_size > len(train):
-        raise ValueError(
-            f"--batch-size is {options.batch_size}, but {train.name} has {len(train)} training "
-            f"rows; pass 1 to {len(train)}"
-        )
-    return Minibatches(train, options.batch_size)
-
-
-def _stack(source: NetworkRun, options: FinetuningOptions, train: Data) -> tuple[list[RBM], bool]:
-    """The stack, and whether it was pretrained; where it was not, its weights are random."""
-    device = train.values.device
-    if source.dbn_path.is_file() and not options.from_scratch:
-        return without_labels(load_dbn(source.dbn_path, device=device).recognition), True
-    layers = [TrainingOptions(**layer) for layer in source.run.config()["layers"]]
-    visible = build.visible_units(layers[0], train)
-    rbms = list(DBN.of(visible, *(build.hidden_units(layer) for layer in layers)).stack)
-    init_randomly_(rbms, options.seed)
-    mean, var = train.moments()
-    rbms[0].visible.init_from_moments_(mean.cpu().float(), var.cpu().float())
-    return [rbm.to(device) for rbm in rbms], False
+def _complete(options: FinetuningOptions, batches: Minibatches) -> FinetuningOptions:
+    """The options with a value for each whose default depends on the data."""
+    epochs = max(1, round(defaults.FINETUNING_UPDATES / len(batches)))
+    return dataclasses.replace(
+        options,
+        batch_size=batches.batch_size,
+        epochs=options.epochs or min(epochs, defaults.FINETUNING_MOST_EPOCHS),
+    )
 
 
 def _begin(
@@ -227,13 +146,8 @@ def _begin(
         if data is not None:
             network.check(data)
             network.targets(data)
-    epochs = options.patience
-    if epochs is not None and rows.held_out is None:
-        raise ValueError(
-            "--patience looks at held-out rows, and pretraining held out none; leave it out"
-        )
-    if epochs is None and options.schedule == "constant" and rows.held_out is not None:
-        epochs = defaults.PATIENCE
+    if options.patience is not None and rows.held_out is None:
+        raise ValueError("--patience looks at held-out rows, and none are held out; leave it out")
     adam = None
     if options.optimizer == "adam":
         groups = finetuning.parameter_groups(network, options.weight_decay)
@@ -245,14 +159,23 @@ def _begin(
         momentum=options.momentum,
         weight_decay=0.0 if adam else options.weight_decay,
         optimizer=adam,
-        schedule=partial(training.linear_to_zero, n_updates=options.epochs * len(batches))
+        schedule=partial(training.linear_to_zero, n_updates=_total(options, batches))
         if options.schedule == "linear"
         else None,
         dropout=Dropout(options.dropout_inputs, options.dropout_hidden),
         max_norm=options.max_norm,
-        patience=None if epochs is None else Patience.of_epochs(epochs, batches),
+        patience=_patience(options, rows, batches),
         seed=options.seed,
     )
+
+
+def _patience(options: FinetuningOptions, rows: Rows, batches: Minibatches) -> Patience | None:
+    if options.patience == "classic":
+        return Patience.classic()
+    epochs = options.epochs_of_patience
+    if epochs is None and options.schedule == "constant" and rows.held_out is not None:
+        epochs = defaults.PATIENCE
+    return None if epochs is None else Patience.of_epochs(epochs, batches)
 
 
 def _go_on(
@@ -265,46 +188,31 @@ def _go_on(
     as_json: bool,
 ) -> int:
     """Train to the end, or until patience runs out or somebody stops it; the exit code."""
-    total = options.epochs * len(batches)
-    every = watching.every or len(batches)
-    began = saved = time.monotonic()
-    with (
-        choose_reporter(as_json, total, state.update) as reporter,
-        events.EventFiles(
-            run.path / "tensorboard", watching.tensorboard, state.update
-        ) as event_files,
-        stop_requests(run.path) as stop,
-    ):
-        _introduce(reporter, run, options, state, rows)
+    total = _total(options, batches)
+    epochs_a_row = max(1, total // len(batches) // defaults.FINETUNING_ROWS)
+    every = watching.every or epochs_a_row * len(batches)
+    began = time.monotonic()
+    with open_keeper(run, state.update, total, watching, as_json) as keeper:
+        _introduce(keeper.reporter, run, options, state, rows)
         watch = finetuning.Watch(state, batches, rows.held_out, every, total)
-        try:
-            for done in finetuning.updates(state, batches, options.epochs):
-                row = watch(state)
-                reporter.update(done)
-                if row is not None:
-                    run.append_row(row)
-                    event_files.add(row)
-                    reporter.row(row)
-                if stop and done < total:
-                    _save(run, state)
-                    reporter.say(
-                        f"stopped after update {done:,} of {total:,}; go on with: "
-                        f"harmonium resume {quote(str(run.path))}"
-                    )
-                    reporter.finish({"run": str(run.path), "update": done, "stopped": True})
-                    return 128 + stop[0]
-                if time.monotonic() - saved > watching.checkpoint_every:
-                    _save(run, state)
-                    saved = time.monotonic()
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error}. The last good checkpoint is {run.latest_checkpoint()}"
-            ) from error
+        code = keeper.follow(
+            finetuning.updates(state, batches, total // len(batches)),
+            look=lambda: watch(state),
+            save=lambda: _save(run, state),
+        )
+    if code:
+        return code
     seconds = time.monotonic() - began
     _save(run, state)
     save_network(state.model, run.network_path)
     _summarise(choose_reporter(as_json), run, state, rows, watching.figures, seconds)
     return 0
+
+
+def _total(options: FinetuningOptions, batches: Minibatches) -> int:
+    """Updates in all, if patience does not end it sooner."""
+    assert options.epochs is not None
+    return options.epochs * len(batches)
 
 
 def _save(run: RunDirectory, state: FinetuningState) -> None:
@@ -323,7 +231,7 @@ def _introduce(
     sizes = "-".join(str(width) for width in (*widths, state.network.last.units.n_columns))
     config = run.config()
     start = f"the weights of {config['network']}" if config["pretrained"] else "random weights"
-    if not config["pretrained"] and not options.from_scratch:
+    if config["network"] and not config["pretrained"] and not options.from_scratch:
         start += f", because {config['network']} has not been pretrained to its end"
     began = f", from update {state.update:,}" if state.update else ""
     held = "" if rows.held_out is None else f", {len(rows.held_out):,} held out"
@@ -348,6 +256,7 @@ def _summarise(
     evaluation = {"rows": name, "n_rows": len(data), **scores}
     if state.best is not None:
         evaluation["update"] = state.best.update
+        evaluation[f"held_out_{model.criterion}"] = state.best.score
     text = json.dumps(evaluation, indent=2, allow_nan=False) + "\n"
     write_whole(run.path / "evaluation.json", text.encode())
     chosen = ""
@@ -391,9 +300,10 @@ def info(run: RunDirectory, as_json: bool) -> None:
         return
     start = config["network"] if config["pretrained"] else "random weights"
     print(f"run       {run.path}, begun {config['created']}")
-    print(f"network   a fine-tuned {options['kind']}, begun at {start}")
+    tuned = "fine-tuned " if config["network"] else ""
+    print(f"network   a {tuned}{options['kind']}, begun at {start}")
     print(
-        f"data      {config['layers'][0]['data']}: {data['n_train']:,} training rows, "
+        f"data      {config['bottom']['data']}: {data['n_train']:,} training rows, "
         f"{data['n_held_out']:,} held out, {data['n_test']:,} test rows"
     )
     said = {name: value for name, value in options.items() if value not in (None, False)}

@@ -114,7 +114,8 @@ def draw_samples(
     as_json: bool,
 ) -> None:
     """Sample a run's model; writes an ``.npz`` and a picture beside it."""
-    options.check_rows(clamp, source)
+    options.check_clamp(clamp)
+    options.check_source(source)
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)

@@ -38,9 +38,9 @@ class Encoding(ABC):
     def decode(self, states: Tensor) -> Tensor:
         """Turn states, or means of states, into values in the user's own units."""
 
-    @abstractmethod
     def n_columns(self, n: int) -> int:
-        """Count the columns that ``n`` columns of stored values become."""
+        """Count the columns that ``n`` columns of values become: one unit a value, mostly."""
+        return n
 
     @abstractmethod
     def check(self, values: Tensor) -> None:
@@ -106,10 +106,6 @@ class AsIs(Encoding):
         """Return the states themselves."""
         return states
 
-    def n_columns(self, n: int) -> int:
-        """One unit a value."""
-        return n
-
     def check(self, values: Tensor) -> None:
         """Accept all values."""
 
@@ -139,10 +135,6 @@ class Scaled(Encoding):
         """Return low + (high − low) · state."""
         return states * (self.high - self.low) + self.low
 
-    def n_columns(self, n: int) -> int:
-        """One unit a value."""
-        return n
-
     def check(self, values: Tensor) -> None:
         """Accept all values: whether the states suit them, the units say."""
 
@@ -170,10 +162,6 @@ class Threshold(Encoding):
     def decode(self, states: Tensor) -> Tensor:
         """Return the probability of a value above the level."""
         return (states - self.low_state) / (1 - self.low_state)
-
-    def n_columns(self, n: int) -> int:
-        """One unit a value."""
-        return n
 
     def check(self, values: Tensor) -> None:
         """Accept all values."""
@@ -216,10 +204,6 @@ class Stochastic(Encoding):
         """Return the value whose probability of state 1 is the state or mean."""
         probability = (states - self.low_state) / (1 - self.low_state)
         return probability * (self.high - self.low) + self.low
-
-    def n_columns(self, n: int) -> int:
-        """One unit a value."""
-        return n
 
     def check(self, values: Tensor) -> None:
         """Refuse values outside ``low`` to ``high``: they are no probabilities."""
@@ -282,10 +266,6 @@ class Standardized(Encoding):
     def decode(self, states: Tensor) -> Tensor:
         """Return mean + std · state."""
         return states * self.std + self.mean
-
-    def n_columns(self, n: int) -> int:
-        """One unit a value."""
-        return n
 
     def check(self, values: Tensor) -> None:
         """Refuse another number of columns."""

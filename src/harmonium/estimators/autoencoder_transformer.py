@@ -6,18 +6,15 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from harmonium import defaults
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Autoencoder, Network
 from harmonium.estimators.base import (
+    ScoringTransformer,
     check_choice,
-    check_hidden,
     seed_of,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -26,11 +23,7 @@ from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
 
 
-class AutoencoderTransformer(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    FinetunedEstimator,
-):
+class AutoencoderTransformer(ScoringTransformer, FinetunedEstimator):
     """A deep autoencoder as a transformer: a stack of RBMs, unrolled and fine-tuned.
 
     The stack is pretrained greedily, copied into an encoder and a decoder, and these are fine-tuned
@@ -251,14 +244,7 @@ patience, validation_fraction
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self._n_features_out)
-        return self._by_block(
-            self._rows(X, None),
-            lambda codes: self._values(self.network_.decode(codes)),
-            self.n_features_in_,
-            X,
-        )
+        return self._features_of(X, lambda codes: self.network_.decode(codes))
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Minus the loss of each row's reconstruction; the higher, the better.
@@ -276,27 +262,3 @@ patience, validation_fraction
         X, rows = self._fitted_rows(X)
         network = self.network_
         return self._by_block(rows, lambda v: -network.losses(network.inputs(v), v), None, X)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        return weighted_mean(self.score_samples(X), sample_weight)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
@@ -154,6 +154,51 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        return tags
+
+
+class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+    """Hidden units as features, and a score of each row: what estimators without labels share."""
+
+    @abstractmethod
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Score of each row, shape (n_samples,); the higher, the better."""
+
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Columns of what `transform` returns, as scikit-learn asks for them."""
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : Ignored
+            Present for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
+
+        Returns
+        -------
+        score : float
+            What grid searches make as large as they can.
+        """
+        return weighted_mean(self.score_samples(X), sample_weight)
+
+    def _features_of(self, X: Any, decode: Callable[[Tensor], Tensor]) -> NDArray[Any]:
+        """Features of hidden states or means, which ``decode`` makes states of features."""
+        check_is_fitted(self)
+        X = check_hidden(X, self._n_features_out)
+        return self._by_block(
+            self._rows(X, None), lambda h: self._values(decode(h)), self.n_features_in_, X
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Self
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Classifier, Network
 from harmonium.estimators.base import seed_of, weights_of, with_weight
 from harmonium.estimators.finetuned import FinetunedEstimator
-from harmonium.estimators.labels import all_classes, check_classes, numbers_of
+from harmonium.estimators.labels import (
+    ProbabilisticClassifier,
+    all_classes,
+    check_classes,
+    numbers_of,
+)
 from harmonium.units import Gaussian
 
 
-class DBNClassifier(ClassifierMixin, FinetunedEstimator):  # type: ignore[misc]
+class DBNClassifier(ProbabilisticClassifier, FinetunedEstimator):
     """Softmax classifier on a deep belief network: pretrained greedily, then fine-tuned as one.
 
     Parameters
@@ -197,19 +199,3 @@ penalties, features, weight_std
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.network_.log_probabilities, len(self.classes_), X)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Of the type of ``classes_``.
-        """
-        check_is_fitted(self)
-        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,10 +15,9 @@ from harmonium.deep import DBN
 from harmonium.deep.pretraining import seed_of_layer
 from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
-    check_hidden,
+    ScoringTransformer,
     seed_of,
     to_numpy,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -31,7 +29,7 @@ from harmonium.sampling import Sampler, SamplingSchedule, start_random
 from harmonium.training import TrainingState
 
 
-class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEstimator):  # type: ignore[misc]
+class DBNTransformer(ScoringTransformer, DeepEstimator):
     """A deep belief network as a transformer: RBMs stacked by greedy pretraining.
 
     Each RBM learns the features that the one below it makes (Hinton, Osindero and Teh, 2006).
@@ -273,14 +271,7 @@ class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEsti
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self._n_features_out)
-        return self._by_block(
-            self._rows(X, None),
-            lambda h: self._values(self.model_.mean_down(h)),
-            self.n_features_in_,
-            X,
-        )
+        return self._features_of(X, lambda h: self.model_.mean_down(h))
 
     def sample(
         self,
@@ -336,28 +327,3 @@ class DBNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DeepEsti
         for rbm in reversed(dbn.stack[1:]):
             h = rbm.mean_v_from_h(h)
         return -error_given_inputs(dbn.visible, dbn.stack[0].inputs_v_from_h(h), v)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        scores = self.score_samples(X)
-        return weighted_mean(scores, sample_weight)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -11,12 +11,12 @@ from torch import Tensor
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.estimators.base import (
-    Estimator,
     check_choice,
     check_integer,
     check_numbers,
 )
-from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.estimators.visible import VisibleEstimator
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -29,7 +29,7 @@ _LINEAR_RATE = 0.001
 """For linear hidden units, as Hinton and Salakhutdinov (2006) took it."""
 
 
-class DeepEstimator(Estimator):
+class DeepEstimator(VisibleEstimator):
     """A stack of RBMs on features that are binary, or real and standardised inside."""
 
     codes: str = "binary"
@@ -85,15 +85,6 @@ class DeepEstimator(Estimator):
         return list(value)
 
     # Features in
-
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        if self.visible == "gaussian":
-            return Scaling.of_moments(X, weights)
-        return Scaling.of_range(X) if self.scale else None
-
-    def _check_features(self, X: Any, scaling: Scaling | None) -> None:
-        if scaling is None:
-            check_unit_range(X, "visible='gaussian' or scale=True")
 
     def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
         """All rows as the deep part of the library takes them: bytes, or float32 states."""

@@ -1,14 +1,43 @@
-"""Labels of any type, and their numbers."""
+"""Labels of any type: their numbers, and the most probable one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 _SHOWN = 5
+
+
+class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
+    """A classifier that knows the probability of each class."""
+
+    classes_: NDArray[Any]
+
+    @abstractmethod
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Log-probability of each class, nats, shape (n_samples, n_classes)."""
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of the type of ``classes_``.
+        """
+        check_is_fitted(self)
+        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
 def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

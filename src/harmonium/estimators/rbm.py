@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,10 +15,9 @@ from harmonium import defaults, sampling, training
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
-    check_hidden,
+    ScoringTransformer,
     seed_of,
     to_numpy,
-    weighted_mean,
     weights_of,
     with_weight,
 )
@@ -34,7 +32,7 @@ from harmonium.units import Units
 _MONITORED_ROWS = 500
 
 
-class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+class RBMEstimator(ScoringTransformer, Estimator):
     """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
 
     n_components: int
@@ -151,7 +149,10 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self.model_ = state.model
         self._scaling = scaling
         self._stream = Stream(state.seed, Purpose.SAMPLE)
-        self._n_features_out = int(self.n_components)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.model_.hidden.n)
 
     # What is learnt, by scikit-learn's names
 
@@ -240,15 +241,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         v : ndarray of shape (n_samples, n_features)
             Float64 where X is, else float32.
         """
-        check_is_fitted(self)
-        X = check_hidden(X, self.model_.hidden.n)
-        model = self.model_
-        return self._by_block(
-            self._rows(X, None),
-            lambda h: self._values(model.mean_v_from_h(h)),
-            model.visible.n,
-            X,
-        )
+        return self._features_of(X, lambda h: self.model_.mean_v_from_h(h))
 
     def gibbs(self, v: Any) -> NDArray[Any]:
         """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.
@@ -326,25 +319,6 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self._score_rows, None, X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean of `score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
-
-        Returns
-        -------
-        score : float
-            What grid searches make as large as they can.
-        """
-        return weighted_mean(self.score_samples(X), sample_weight)
-
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
         v, rows = self._fitted_rows(v)
@@ -352,8 +326,3 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     def _weights(self) -> Tensor:
         return self.model_.weights
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

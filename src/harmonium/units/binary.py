@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from harmonium import kernels
 from harmonium.rng import Stream
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import refuse
+from harmonium.units.linear import LinearUnits
 
 # A column that never changes is taken to change once in a thousand rows.
 _RAREST = 1e-3
 
 
-class Binary(Units):
+class Binary(LinearUnits):
     """Units with states {0, 1} and energy ``-bias x``.
 
     Data may hold probabilities between 0 and 1, such as grey values, in place of states.
@@ -34,17 +35,6 @@ class Binary(Units):
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
 
-    @property
-    def precision(self) -> None:  # noqa: D102
-        return None
-
-    @torch.no_grad()
-    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
-        self.bias.copy_(bias)
-
-    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return -(x @ self.bias)
-
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
         return functional.softplus(inputs + self.bias, threshold=40)
@@ -61,12 +51,6 @@ class Binary(Units):
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
         return kernels.binary_(inputs, self.bias, stream)
-
-    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": x}
-
-    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": self.mean(inputs)}
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         refuse(

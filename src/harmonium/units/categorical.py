@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from harmonium import kernels
 from harmonium.rng import Stream
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import refuse
+from harmonium.units.linear import LinearUnits
 
 # A category that never occurs is taken to occur once in a thousand rows.
 _RAREST = 1e-3
 
 
-class Categorical(Units):
+class Categorical(LinearUnits):
     """Units with one of ``n_categories`` states, one-hot in as many columns; energy ``-bias x``.
 
     Unit i has columns i n_categories ... (i + 1) n_categories - 1 of a row. Data may hold
@@ -40,17 +41,6 @@ class Categorical(Units):
     def states(self) -> Tensor:  # noqa: D102
         return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
 
-    @property
-    def precision(self) -> None:  # noqa: D102
-        return None
-
-    @torch.no_grad()
-    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
-        self.bias.copy_(bias)
-
-    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return -(x @ self.bias)
-
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self._by_unit(inputs + self.bias).logsumexp(-1)
 
@@ -67,12 +57,6 @@ class Categorical(Units):
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
         return kernels.categorical_(inputs, self.bias, self.n_categories, stream)
-
-    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": x}
-
-    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": self.mean(inputs)}
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         remedy = "one-hot encode integer categories (`--visible categorical`, `Data.one_hot`)"

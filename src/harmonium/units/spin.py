@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from harmonium import kernels
 from harmonium.rng import Stream
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import refuse
+from harmonium.units.linear import LinearUnits
 
 # A column that never changes is taken to change once in a thousand rows.
 _LARGEST_MEAN = 1 - 2e-3
 
 
-class Spin(Units):
+class Spin(LinearUnits):
     """Units with states {-1, 1} and energy ``-bias x``.
 
     Data may hold mean spins between -1 and 1 in place of states.
@@ -33,17 +34,6 @@ class Spin(Units):
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[-1.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
-
-    @property
-    def precision(self) -> None:  # noqa: D102
-        return None
-
-    @torch.no_grad()
-    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
-        self.bias.copy_(bias)
-
-    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return -(x @ self.bias)
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # log(2 cosh x); beyond the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64
@@ -62,12 +52,6 @@ class Spin(Units):
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
         return kernels.spin_(inputs, self.bias, stream)
-
-    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": x}
-
-    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return {"bias": self.mean(inputs)}
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         refuse(

@@ -1,0 +1,27 @@
+"""Fine-tuning of a network: the one loop for classifiers, regressors and autoencoders.
+
+It is the shape of `harmonium.training`: a state that is everything, one update, a generator of
+updates and a generator of rows. Saving, plotting and stopping are lines of the caller's loop.
+"""
+
+from harmonium.deep.finetuning.judging import Watch, evaluate, judge
+from harmonium.deep.finetuning.loop import run, updates
+from harmonium.deep.finetuning.patience import Best, Patience
+from harmonium.deep.finetuning.state import FinetuningState, parameter_groups
+from harmonium.deep.finetuning.updating import settle, update
+from harmonium.training import Row
+
+__all__ = [
+    "Best",
+    "FinetuningState",
+    "Patience",
+    "Row",
+    "Watch",
+    "evaluate",
+    "judge",
+    "parameter_groups",
+    "run",
+    "settle",
+    "update",
+    "updates",
+]

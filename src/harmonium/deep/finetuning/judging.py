@@ -1,0 +1,142 @@
+"""What rows say of a network: its scores, now and then along a run, and whether it is the best."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+from torch import Tensor
+
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep.finetuning.patience import Best
+from harmonium.deep.finetuning.state import FinetuningState, copy_parameters_
+from harmonium.deep.finetuning.updating import settle
+from harmonium.deep.network import Network
+from harmonium.training import Row
+
+
+@torch.no_grad()
+def evaluate(network: Network, data: Data) -> dict[str, float]:
+    """Judge a network by rows of data: the means of its `Network.scores`.
+
+    Raises
+    ------
+    ValueError
+        For rows that the network cannot take, or without the labels or targets that it needs.
+    """
+    network.check(data)
+    return _mean_scores(network, data, network.targets(data))
+
+
+@torch.no_grad()
+def _mean_scores(network: Network, data: Data, targets: Tensor | None) -> dict[str, float]:
+    sums: dict[str, Tensor] = {}
+    start = 0
+    for v in network.blocks(data):
+        wanted = v if targets is None else targets[start : start + len(v)].to(v.device)
+        for name, scores in network.scores(network.inputs(v), wanted).items():
+            total = scores.sum(dtype=torch.float64)
+            sums[name] = sums[name] + total if name in sums else total
+        start += len(v)
+    return {name: total.item() / len(data) for name, total in sums.items()}
+
+
+def judge(state: FinetuningState, held_out: Data) -> Row:
+    """Look at rows that are not trained on, and keep the network if it is the best so far.
+
+    Returns
+    -------
+    dict
+        `Network.scores`, means over the rows, as ``held_out_...``, and ``best_update``.
+
+    Raises
+    ------
+    ValueError
+        For rows or targets that the network cannot judge.
+    """
+    return _judge(state, held_out, state.network.targets(held_out))
+
+
+def _judge(state: FinetuningState, held_out: Data, targets: Tensor | None) -> Row:
+    settle(state)
+    scores = _mean_scores(state.network, held_out, targets)
+    score, best = scores[state.network.criterion], state.best
+    if best is None:
+        state.best = Best(copy.deepcopy(state.network), score, state.update, state.update)
+    elif score < best.score:
+        threshold = 1.0 if state.patience is None else state.patience.threshold
+        if score < threshold * best.score:
+            best.improved = state.update
+        best.score, best.update = score, state.update
+        copy_parameters_(state.network, best.network)
+    assert state.best is not None
+    named: Row = {f"held_out_{name}": value for name, value in scores.items()}
+    return named | {"best_update": state.best.update}
+
+
+class Watch:
+    """Makes a row of numbers whenever one is due, and judges the network then.
+
+    Parameters
+    ----------
+    batches
+        What is trained on.
+    held_out
+        Rows to judge by; None for none.
+    every
+        Updates from one row to the next.
+    last
+        Number of the run's last update, which gets a row whatever ``every`` is.
+
+    Raises
+    ------
+    ValueError
+        If ``every`` is none, or the network cannot judge the held-out rows.
+    """
+
+    def __init__(
+        self,
+        state: FinetuningState,
+        batches: Minibatches,
+        held_out: Data | None,
+        every: int,
+        last: int,
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every is {every}; pass 1 or more updates")
+        if held_out is None and state.patience is not None:
+            raise ValueError(
+                "patience looks at rows that are not trained on, and there are none; pass held_out,"
+                " or leave patience out"
+            )
+        self._targets = None
+        if held_out is not None:
+            state.network.check(held_out)
+            self._targets = state.network.targets(held_out)
+        self._batches, self._held_out = batches, held_out
+        self._every, self._last = every, last
+        self._since = (time.perf_counter(), state.update)
+
+    def __call__(self, state: FinetuningState) -> Row | None:
+        """Call after every update; returns a row when one is due."""
+        if state.update % self._every and state.update != self._last and not state.is_over:
+            return None
+        settle(state)
+        began, first = self._since
+        seconds = time.perf_counter() - began
+        row: Row = {
+            "update": state.update,
+            "epoch": round(state.update / len(self._batches), 6),
+            "learning_rate": state.learning_rate,
+        }
+        if state.loss_rows:
+            row["loss"] = state.loss_sum.item() / state.loss_rows
+            state.loss_sum.zero_()
+            state.loss_rows = 0
+        if self._held_out is not None:
+            row |= _judge(state, self._held_out, self._targets)
+        rows_per_update = len(self._batches.data) / len(self._batches)
+        row["rows_per_second"] = (state.update - first) / seconds * rows_per_update
+        self._since = (time.perf_counter(), state.update)
+        return row

@@ -1,0 +1,81 @@
+"""Many updates: one after the other, or with rows of numbers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep.finetuning.judging import Watch
+from harmonium.deep.finetuning.state import FinetuningState
+from harmonium.deep.finetuning.updating import settle, update
+from harmonium.training import Row
+
+
+def updates(state: FinetuningState, batches: Minibatches, epochs: int) -> Iterator[int]:
+    """Train until ``epochs`` epochs have been seen in all, or patience runs out.
+
+    Yields after every update. Patience is asked before the next one, so that the caller's loop can
+    look at held-out rows (`judge`) before that.
+
+    Raises
+    ------
+    ValueError
+        Before the first update, for rows or targets that the network cannot learn from.
+    """
+    data = batches.data
+    assert isinstance(data, Data), "fine-tuning learns from Data"
+    state.network.check(data)
+    targets = state.network.targets(data)
+    while state.update < epochs * len(batches) and not state.is_over:
+        number = state.update
+        weights = batches.weights(number, state.seed)
+        if targets is None:
+            v, wanted = batches.batch(number, state.seed), None
+        else:
+            v, wanted = batches.batch_with(targets, number, state.seed)
+        update(state, v, wanted, batches.batch_size, weights)
+        if state.update % len(batches) == 0:
+            settle(state)
+        yield state.update
+
+
+def run(
+    state: FinetuningState,
+    batches: Minibatches,
+    epochs: int,
+    every: int | None = None,
+    held_out: Data | None = None,
+) -> Iterator[Row]:
+    """Train, and yield a row of numbers every so many updates.
+
+    Parameters
+    ----------
+    state
+        Trained in place; a state that has seen some epochs goes on from there.
+    batches
+        What to learn from: rows with labels (`Data.labels`) for a classifier, with targets
+        (`Data.targets`) for a regressor, rows alone for an autoencoder.
+    epochs
+        Epochs in all, those that ``state`` has already seen included; patience may end it sooner.
+    every
+        Updates from one row to the next; by default an epoch.
+    held_out
+        Rows that choose the best model (`FinetuningState.model`) and tell when to stop.
+
+    Yields
+    ------
+    dict
+        ``update``, ``epoch``, ``learning_rate``, ``loss`` (mean `Network.losses` of the rows since
+        the last one, each with its dropout and before its update), what `judge` returns, and
+        ``rows_per_second`` of training.
+
+    Raises
+    ------
+    ValueError
+        Before the first update, for data that the network cannot learn from or be judged by.
+    """
+    watch = Watch(state, batches, held_out, every or len(batches), last=epochs * len(batches))
+    for _ in updates(state, batches, epochs):
+        row = watch(state)
+        if row is not None:
+            yield row

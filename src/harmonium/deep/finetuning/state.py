@@ -1,0 +1,189 @@
+"""What fine-tuning is: the network, what moves it, its random numbers and the best one so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from harmonium import defaults
+from harmonium.deep.finetuning.patience import Best, Patience
+from harmonium.deep.layers import Dropout
+from harmonium.deep.network import Network
+from harmonium.gradient import GradientCheck
+from harmonium.optimization import check_optimizer
+from harmonium.rng import Purpose, Stream
+
+
+@dataclass
+class FinetuningState:
+    """Everything that fine-tuning is: saving it and going on changes no bit.
+
+    Attributes
+    ----------
+    network
+        What is trained; the stack whose layers it shares moves with it.
+    optimizer
+        Descends the gradient that each update writes.
+    dropout, max_norm
+        What keeps units from relying on each other, and their weights from growing.
+    stream
+        Random numbers of the dropout.
+    seed
+        Also orders the rows and encodes them (`Minibatches.batch`).
+    schedule
+        Changes the learning rate after each update; None keeps it.
+    patience
+        When to stop; None goes on to the end.
+    best
+        The best model so far; None until held-out rows have been looked at (`judge`).
+    update
+        Updates made so far.
+    loss_sum, loss_rows
+        Losses since the last row of numbers: their sum, float64 of shape (), and of how many rows.
+    check
+        On CUDA, what spares the host waiting for the device; no part of a checkpoint.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    dropout: Dropout
+    max_norm: float | None
+    stream: Stream
+    seed: int
+    loss_sum: Tensor
+    schedule: LRScheduler | None = None
+    patience: Patience | None = None
+    best: Best | None = None
+    update: int = 0
+    loss_rows: int = 0
+    check: GradientCheck | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def create(
+        cls,
+        network: Network,
+        *,
+        learning_rate: float = defaults.FINETUNING_RATE,
+        momentum: float = defaults.MOMENTUM,
+        weight_decay: float = 0.0,
+        optimizer: Optimizer | None = None,
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        dropout: Dropout | None = None,
+        max_norm: float | None = None,
+        patience: Patience | None = None,
+        seed: int = defaults.SEED,
+    ) -> FinetuningState:
+        """Begin to fine-tune.
+
+        Parameters
+        ----------
+        network
+            A `Classifier`, `Regressor` or `Autoencoder`.
+        learning_rate, momentum, weight_decay
+            Of plain stochastic gradient descent; not used if an optimiser is given. The decay
+            pulls weights towards zero, and leaves biases alone.
+        optimizer
+            Any `torch.optim` optimiser over ``network.parameters()`` that needs no closure.
+        schedule
+            Makes a scheduler that is stepped after each update, e.g.
+            ``lambda optimizer: training.linear_to_zero(optimizer, n_updates)``.
+        dropout
+            None by default.
+        max_norm
+            Largest length of the weights into one unit, of every layer: longer ones are shortened
+            after each update (Srivastava et al., 2014). None for any.
+        patience
+            When to stop early, which needs held-out rows; None to go on to the end.
+        seed
+            Of everything that is random.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of its range.
+        """
+        if max_norm is not None and not (math.isfinite(max_norm) and max_norm > 0):
+            raise ValueError(f"max_norm is {max_norm}; pass a positive number, or None")
+        if optimizer is None:
+            optimizer = _sgd(network, learning_rate, momentum, weight_decay)
+        else:
+            check_optimizer(
+                optimizer,
+                network,
+                called="network",
+                why_no_lbfgs="LBFGS asks for losses along a line, which an update does not know",
+            )
+            if weight_decay:
+                raise ValueError(
+                    f"weight_decay is {weight_decay}, but an optimizer came too; give it to that"
+                )
+        return cls(
+            network=network,
+            optimizer=optimizer,
+            dropout=dropout or Dropout(),
+            max_norm=max_norm,
+            stream=Stream(seed, Purpose.FINETUNE),
+            seed=seed,
+            loss_sum=torch.zeros((), dtype=torch.float64, device=network.device),
+            schedule=schedule(optimizer) if schedule else None,
+            patience=patience,
+        )
+
+    @property
+    def model(self) -> Network:
+        """The network to judge and to keep: the best one, where held-out rows have told it."""
+        return self.network if self.best is None else self.best.network
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next update."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether patience has run out."""
+        if self.patience is None:
+            return False
+        improved = 0 if self.best is None else self.best.improved
+        return self.update >= self.patience.until(improved)
+
+    @torch.no_grad()
+    def take_best_(self) -> None:
+        """Give the network, and so the stack whose layers it shares, the best parameters so far."""
+        if self.best is not None:
+            copy_parameters_(self.best.network, self.network)
+
+
+def _sgd(network: Network, learning_rate: float, momentum: float, weight_decay: float) -> Optimizer:
+    for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value}; pass 0 or a positive number")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+    # momentum, decay and step in one pass over the memory
+    return torch.optim.SGD(
+        parameter_groups(network, weight_decay), lr=learning_rate, momentum=momentum, fused=True
+    )
+
+
+def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, Any]]:
+    """What an optimiser takes so that it pulls weights towards zero, and leaves biases alone."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def copy_parameters_(source: Network, target: Network) -> None:
+    """Overwrite a network's parameters with those of another of the same shape."""
+    for mine, other in zip(target.parameters(), source.parameters(), strict=True):
+        mine.copy_(other)

@@ -1,0 +1,114 @@
+"""One update: the gradient of a minibatch by backpropagation, and the optimiser's step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from harmonium.deep.finetuning.state import FinetuningState
+from harmonium.deep.network import Network
+from harmonium.gradient import GradientCheck
+
+# On CUDA, where nobody looks at rows or epochs, a loss that is not finite is told by then.
+_SETTLE_EVERY = 1_000
+
+
+def update(
+    state: FinetuningState,
+    v: Tensor,
+    targets: Tensor | None = None,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
+    """Learn from one minibatch.
+
+    Parameters
+    ----------
+    state
+        Changed in place.
+    v
+        Visible states, shape (rows, n_columns).
+    targets
+        Those of `Network.targets` that belong to the rows; None where rows are their own targets.
+    batch_size
+        Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
+        has the same weight; None takes this batch for a full one.
+    weights
+        How much each row counts, shape (rows,): one of weight 2 as much as two rows. None counts
+        every row once.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss or a gradient is not finite, naming the update (the first is 1); the
+        parameters are then as they were before it. On CUDA `settle` raises this.
+    """
+    network = state.network
+    v = v.to(network.dtype)
+    state.optimizer.zero_grad()
+    with torch.enable_grad():
+        inputs = network.inputs(v, state.dropout.draws(state.stream))
+        losses = network.losses(inputs, v if targets is None else targets)
+        if weights is not None:
+            weights = weights.to(losses)
+            losses = weights * losses
+        loss = losses.sum()
+        (loss / (batch_size or (len(v) if weights is None else weights.sum()))).backward()
+    if state.check is None and loss.is_cuda:
+        state.check = GradientCheck(p for p in network.parameters() if p.requires_grad)
+    if state.check is None:
+        _refuse_non_finite(state, loss)
+    else:
+        state.check()
+    state.optimizer.step()
+    if state.max_norm is not None:
+        _shorten_(network, state.max_norm)
+    if state.schedule is not None:
+        state.schedule.step()
+    state.update += 1
+    state.loss_sum += loss.detach()
+    state.loss_rows += len(v)
+    if state.update % _SETTLE_EVERY == 0:
+        settle(state)
+
+
+def _refuse_non_finite(state: FinetuningState, loss: Tensor) -> None:
+    """Look at the loss and at sums of the biases' gradients.
+
+    A layer's gradient that is bad makes that of its bias bad, which costs little to look at.
+    """
+    grads = (layer.units.bias.grad for layer in state.network.all_layers)
+    sums = (grad.sum().item() for grad in grads if grad is not None)
+    if not math.isfinite(loss.item() + sum(sums)):
+        raise _not_finite(state, state.update + 1)
+
+
+def _not_finite(state: FinetuningState, update: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"the gradient of update {update} is not finite; the network is as it was before it. The "
+        f"learning rate, {state.learning_rate:g}, is probably too large: go on from the last "
+        "checkpoint or start again with a smaller one"
+    )
+
+
+@torch.no_grad()
+def _shorten_(network: Network, longest: float) -> None:
+    for layer in network.all_layers:
+        lengths = torch.linalg.vector_norm(layer.weights, dim=0)
+        layer.weights.mul_((longest / lengths).clamp_(max=1))
+
+
+def settle(state: FinetuningState) -> None:
+    """Wait for the device's verdict on the updates so far; on CPU there is nothing to wait for.
+
+    Raises
+    ------
+    FloatingPointError
+        If the gradient of an update was not finite, naming the first. The parameters are then
+        as they were before it, but ``state`` has counted the updates since.
+    """
+    n_bad = 0 if state.check is None else state.check.undo()
+    if n_bad:
+        raise _not_finite(state, state.update - n_bad + 1)

@@ -1,0 +1,298 @@
+"""Recipes: known trainings as files, each of which is the options of the ordinary commands.
+
+A recipe is a TOML file. Each of its tables is one command, such as ``[train]`` or
+``[dbn.finetune]``, and they run in the order of the file; ``[[published]]`` says what whoever
+invented it has printed, and where a run has the same number. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+_FOLDER = Path(__file__).parent
+_HEAD = {"title": str, "source": str, "minutes": (int, float)}
+_PUBLISHED = {
+    "what": str,
+    "value": (int, float, list),
+    "file": str,
+    "key": str,
+    "scale": (int, float),
+    "digits": int,
+}
+_REQUIRED = ("what", "value", "file", "key")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command with its options.
+
+    Attributes
+    ----------
+    command
+        Such as ``("dbn", "train")``.
+    options
+        As the command line names them, without dashes: ``{"learning-rate": 0.1}``.
+    line, lines
+        In which line of the file its table begins, and each option stands.
+    """
+
+    command: tuple[str, ...]
+    options: Mapping[str, Any]
+    line: int
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """Its name in the file."""
+        return ".".join(self.command)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number in print, and where a run has its own.
+
+    Attributes
+    ----------
+    what
+        What it is, with its unit.
+    values
+        One, or one an epoch.
+    file
+        In the run's directory: a ``.json`` object, or ``.jsonl`` rows.
+    key
+        The name of the number in that file.
+    scale
+        What the run's number is multiplied by, such as 100 for per cent.
+    digits
+        Shown behind the point.
+    """
+
+    what: str
+    values: tuple[float, ...]
+    file: str
+    key: str
+    scale: float = 1.0
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A known training.
+
+    Attributes
+    ----------
+    path
+        Of the file.
+    title
+        What it shows.
+    source
+        Where it is from; empty if nobody says.
+    minutes
+        What it took there; None if nobody says.
+    steps
+        The commands, in their order.
+    published
+        What was printed there.
+    """
+
+    path: Path
+    title: str
+    source: str
+    minutes: float | None
+    steps: tuple[Step, ...]
+    published: tuple[Published, ...]
+
+    @property
+    def name(self) -> str:
+        """That of the file."""
+        return self.path.stem
+
+
+def names() -> list[str]:
+    """The recipes that harmonium brings."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def named(name: str) -> Recipe:
+    """One of `names`.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, with the nearest one.
+    """
+    known = names()
+    if name not in known:
+        raise ValueError(
+            f"there is no recipe {name!r}; {_meant(name, known)} (a file of your own runs with "
+            "harmonium train --config FILE)"
+        )
+    return load(_FOLDER / f"{name}.toml")
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no TOML, names its line where a key is unknown, or has no command.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is no file; harmonium recipe NAME --show prints one to begin with"
+        )
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from error
+    published = _published(path, text, content.pop("published", []))
+    head = {name: content.pop(name) for name in _HEAD if name in content}
+    for name, value in head.items():
+        _check_type(path, line_of(text, "", name), name, value, _HEAD[name])
+    steps = tuple(_steps(path, text, content))
+    if not steps:
+        raise ValueError(f"{path} has no command; it needs a table such as [train]")
+    return Recipe(
+        path=path,
+        title=head.get("title", path.stem),
+        source=head.get("source", ""),
+        minutes=head.get("minutes"),
+        steps=steps,
+        published=published,
+    )
+
+
+def _steps(
+    path: Path, text: str, tables: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[Step]:
+    """The tables that hold options, in the order of the file."""
+    for name, table in tables.items():
+        command = (*above, name)
+        if not isinstance(table, dict):
+            refuse_key(path, line_of(text, ".".join(above), name), name, [*_HEAD, "published"])
+        inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+        options = {key: value for key, value in table.items() if key not in inner}
+        if options or not inner:
+            label = ".".join(command)
+            lines = {key: line_of(text, label, key) for key in options}
+            yield Step(command, options, line_of(text, label), lines)
+        yield from _steps(path, text, inner, command)
+
+
+def _published(path: Path, text: str, tables: Any) -> tuple[Published, ...]:
+    if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
+        raise ValueError(f"{path}: `published` is no table; write [[published]] above each figure")
+    found = []
+    for table in tables:
+        for key, value in table.items():
+            line = line_of(text, "published", key)
+            if key not in _PUBLISHED:
+                refuse_key(path, line, key, _PUBLISHED)
+            _check_type(path, line, key, value, _PUBLISHED[key])
+        missing = [key for key in _REQUIRED if key not in table]
+        if missing:
+            raise ValueError(
+                f"{path}: {table.get('what', 'a table [[published]]')} has no "
+                f"{' and no '.join(missing)}"
+            )
+        own = dict(table)
+        value = own.pop("value")
+        values = tuple(value) if isinstance(value, list) else (value,)
+        found.append(Published(values=values, **own))
+    return tuple(found)
+
+
+def refuse_key(path: Path, line: int, key: str, known: Iterable[str]) -> NoReturn:
+    """Say where a key is that nobody knows, and which one may have been meant."""
+    raise ValueError(f"{path}, line {line}: there is no key {key!r}; {_meant(key, list(known))}")
+
+
+def _meant(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+
+
+def _check_type(path: Path, line: int, key: str, value: Any, kinds: Any) -> None:
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        wanted = "a text in quotes" if kinds is str else "a number"
+        raise ValueError(f"{path}, line {line}: {key} is {value!r}; write {wanted}")
+
+
+def line_of(text: str, table: str, key: str | None = None) -> int:
+    """The line, counted from 1, of a key in a table of a TOML file, or of its head; else 0."""
+    here = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line)
+        if header:
+            here = ".".join(part.strip().strip("\"'") for part in header[1].split("."))
+            if here == table and key is None:
+                return number
+        elif (
+            here == table
+            and key is not None
+            and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line)
+        ):
+            return number
+    return 0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A number in print beside that of a run.
+
+    Attributes
+    ----------
+    what
+        What it is, with its unit.
+    published, ours
+        Both; ``ours`` is None where the run has no such number.
+    digits
+        Shown behind the point.
+    """
+
+    what: str
+    published: float
+    ours: float | None
+    digits: int
+
+
+def compare(recipe: Recipe, run: Path) -> list[Compared]:
+    """Put what was printed beside what a run has found."""
+    rows = []
+    for published in recipe.published:
+        found = _found(run / published.file, published.key)
+        for number, value in enumerate(published.values):
+            several = len(published.values) > 1
+            ours = found[number] if number < len(found) else None
+            rows.append(
+                Compared(
+                    what=f"{published.what}, epoch {number + 1}" if several else published.what,
+                    published=value,
+                    ours=None if ours is None else ours * published.scale,
+                    digits=published.digits,
+                )
+            )
+    return rows
+
+
+def _found(file: Path, key: str) -> list[float]:
+    """The numbers of this name in a file; of rows, one a row."""
+    if not file.is_file():
+        return []
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".json":
+        content = json.loads(text)
+        return [float(content[key])] if key in content else []
+    rows = (json.loads(line) for line in text.splitlines())
+    return [float(row[key]) for row in rows if key in row]

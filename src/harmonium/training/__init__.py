@@ -1,0 +1,26 @@
+"""The one training loop: contrastive divergence, persistent or not, one update at a time.
+
+`TrainingState` is everything that a run is. `update` makes one update and `updates` all of them;
+`run` yields rows of numbers, which `Watch` makes of what a `Look` has seen.
+"""
+
+from harmonium.optimization import linear_to_zero
+from harmonium.training.loop import run, updates
+from harmonium.training.state import Ahead, TrainingState
+from harmonium.training.updating import settle, update
+from harmonium.training.watching import Look, Row, Watch, default_every, default_monitor
+
+__all__ = [
+    "Ahead",
+    "Look",
+    "Row",
+    "TrainingState",
+    "Watch",
+    "default_every",
+    "default_monitor",
+    "linear_to_zero",
+    "run",
+    "settle",
+    "update",
+    "updates",
+]

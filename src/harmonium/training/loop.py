@@ -1,0 +1,67 @@
+"""Many updates: one after the other, or with rows of numbers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harmonium.datasets import Minibatches, Rows
+from harmonium.training.state import TrainingState
+from harmonium.training.updating import settle, update
+from harmonium.training.watching import Look, Row, Watch, default_every, default_monitor
+
+
+def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
+    """Train until ``epochs`` epochs have been seen in all, yielding after every update."""
+    for number in range(state.update, epochs * len(batches)):
+        batch, weights = batches.batch(number, state.seed), batches.weights(number, state.seed)
+        update(state, batch, batches.batch_size, weights)
+        if state.update % len(batches) == 0:
+            settle(state)
+        yield state.update
+
+
+def run(
+    state: TrainingState,
+    batches: Minibatches,
+    epochs: int,
+    every: int | None = None,
+    held_out: Rows | None = None,
+    monitor: Look | None = None,
+) -> Iterator[Row]:
+    """Train, and yield a row of numbers every so many updates.
+
+    Stopping early, plotting and saving are ordinary lines in the body of the caller's ``for``.
+
+    Parameters
+    ----------
+    state
+        Trained in place; a state that has seen some epochs goes on from there.
+    batches
+        What to learn from.
+    epochs
+        Epochs in all, those that ``state`` has already seen included.
+    every
+        Updates from one row to the next; by default whole epochs, at least 500 updates.
+    held_out
+        Rows to look at beside the training rows.
+    monitor
+        Looks at the model in place of `default_monitor`, which looks at rows of ``batches`` and
+        of ``held_out``.
+
+    Yields
+    ------
+    dict
+        ``update``, ``epoch``, ``learning_rate``, what `Monitor` and `Monitor.log_likelihood`
+        return, ``update_ratio`` (`diagnostics.update_ratio`), ``rows_per_second`` and
+        ``sweeps_per_second`` (chains times sweeps); for tempered chains also `Replicas.row`.
+    """
+    if every is None:
+        every = default_every(batches)
+    if monitor is None:
+        monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
+    watch = Watch(monitor, every, batches, last=epochs * len(batches))
+    watch(state)
+    for _ in updates(state, batches, epochs):
+        row = watch(state)
+        if row is not None:
+            yield row

@@ -1,0 +1,220 @@
+"""One update: the gradient of a minibatch, and the optimiser's step."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from harmonium.autograd import without_autograd
+from harmonium.gradient import (
+    CenteredGradient,
+    GradientCheck,
+    Penalties,
+    Phase,
+    PlainGradient,
+    weigh,
+)
+from harmonium.graphs import CudaGraph, Recorder, memory
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs
+from harmonium.training.state import Ahead, TrainingState
+from harmonium.units import UNIT_TYPES
+
+# On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
+_SETTLE_EVERY = 1_000
+
+
+@without_autograd
+def update(
+    state: TrainingState,
+    batch: Tensor,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
+    """Learn from one minibatch.
+
+    Parameters
+    ----------
+    state
+        Changed in place.
+    batch
+        Visible states, shape (rows, visible.n_columns).
+    batch_size
+        Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
+        has the same weight; None takes this batch for a full one.
+    weights
+        How much each row counts, shape (rows,): a row of weight 2 as much as two rows. The
+        gradient is that of the weighted mean; with ``batch_size`` it counts in proportion to the
+        sum of the weights, in place of the number of rows. None counts every row once.
+
+    Raises
+    ------
+    ValueError
+        If the batch has another width than the visible layer, or the weights are not one a row,
+        or are negative or not finite, or all zero.
+    FloatingPointError
+        If the gradient is not finite, naming the update (the first is 1, as in the rows of
+        `run`); the parameters are then as they were before it. On CUDA, where waiting for the
+        gradient would take longer than making it, `settle` raises this.
+    """
+    batch = batch.to(state.rbm.weights.dtype)
+    state.rbm.visible.check_width(batch, "visible")
+    n_rows = float(batch.shape[0])
+    if weights is not None:
+        weights = weights.to(batch)
+        n_rows = _total_weight(weights, batch)
+    scale = n_rows / batch_size if batch_size else 1.0
+    ahead = _ahead(state)
+    if ahead is None:
+        _write_gradient(state, scale, weights, batch, state.stream)
+        _refuse_non_finite(state)
+    else:
+        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
+        if scale == 1 and weights is None and _can_be_recorded(state):
+            ahead.recorder(compute, batch, state.stream, _baked(state))
+        else:
+            compute(batch, state.stream)
+    state.optimizer.step()
+    if state.schedule is not None:
+        state.schedule.step()
+    state.update += 1
+    if state.average is not None and state.average_decay is not None:
+        # a short memory at first, so that the start is soon forgotten
+        decay = min(state.average_decay, state.update / (state.update + 9))
+        for average, parameter in zip(
+            state.average.parameters(), state.rbm.parameters(), strict=True
+        ):
+            average.lerp_(parameter, 1 - decay)
+    if state.update % _SETTLE_EVERY == 0:
+        settle(state)
+
+
+def _total_weight(weights: Tensor, batch: Tensor) -> float:
+    total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
+    if weights.shape != batch.shape[:1] or not (math.isfinite(total) and total > 0 and least >= 0):
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}, the least {least:g} and a sum of "
+            f"{total:g}; pass shape ({len(batch)},), none below 0 and one above it"
+        )
+    return float(total)
+
+
+def _write_gradient(
+    state: TrainingState, scale: float, weights: Tensor | None, batch: Tensor, stream: Stream
+) -> None:
+    """All of an update that comes before the optimiser's step; on CUDA it is recorded.
+
+    So it works in place on the state's tensors, and reads none of their values.
+    """
+    rbm, chains = state.rbm, state.chains
+    visible = rbm.visible
+    if chains is None:
+        chains = ChainState(
+            torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
+        )
+        observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
+    else:
+        observed = rbm.observe_h_from_v(batch)
+    data = fantasies = Phase(visible.statistics(batch), observed)
+    if state.gradient.uses_chains:
+        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        fantasies = Phase(visible.statistics(chains.visible), info.hidden)
+    if weights is not None:
+        if state.chains is None:  # a chain counts as the row that it started at
+            fantasies = weigh(fantasies, weights)
+        data = weigh(data, weights)
+    state.gradient.write_(rbm, data, fantasies, scale)
+    state.penalties.add_(rbm, data, scale)
+
+
+def _refuse_non_finite(state: TrainingState) -> None:
+    """Look at sums of gradients: one bad number makes its sum bad, and a sum is cheap."""
+    sums = (gradient.sum().item() for gradient in state.gradient.telling(state.rbm))
+    if not math.isfinite(sum(sums)):
+        raise _not_finite(state, state.update + 1)
+
+
+def _not_finite(state: TrainingState, update: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"the gradient of update {update} is not finite; the model is as it was "
+        f"before it. The learning rate, {state.learning_rate:g}, is probably too large: resume "
+        "from the last checkpoint or start again with a smaller one"
+    )
+
+
+# The host runs ahead of a CUDA device, and looks back now and then
+
+
+def _ahead(state: TrainingState) -> Ahead | None:
+    """What an update on CUDA needs, made anew where the parameters are others; None on CPU."""
+    if state.ahead is None and not state.rbm.weights.is_cuda:
+        return None
+    parameters = list(state.rbm.parameters())
+    if state.ahead is not None and not state.ahead.check.is_of(parameters):
+        settle(state)
+        state.ahead = None
+    if state.ahead is None and state.rbm.weights.is_cuda:
+        state.ahead = Ahead(
+            GradientCheck(parameters), Recorder(partial(CudaGraph, parameters[0].device))
+        )
+    return state.ahead
+
+
+def _write_checked_gradient(
+    state: TrainingState,
+    check: GradientCheck,
+    scale: float,
+    weights: Tensor | None,
+    batch: Tensor,
+    stream: Stream,
+) -> None:
+    _write_gradient(state, scale, weights, batch, stream)
+    check()
+
+
+def _can_be_recorded(state: TrainingState) -> bool:
+    """Whether all that takes part is ours: other code may look at numbers, or keep count."""
+    layers = (state.rbm.visible, state.rbm.hidden)
+    units = [kind for layer in layers for kind in (type(layer), *(of for of, _, _ in layer.kinds))]
+    return (
+        type(state.sampler) is Gibbs
+        and type(state.gradient) in (PlainGradient, CenteredGradient)
+        and type(state.penalties) is Penalties
+        and all(kind in UNIT_TYPES.values() for kind in units)
+    )
+
+
+def _baked(state: TrainingState) -> tuple[object, ...]:
+    """What a recorded update takes for granted: where its tensors are, and its options."""
+    chains = state.chains
+    return (
+        [(memory(p), memory(p.grad), p.requires_grad) for p in state.rbm.parameters()],
+        None if chains is None else (memory(chains.visible), memory(chains.hidden)),
+        state.sampler,
+        *(
+            {name: memory(x) if isinstance(x, Tensor) else x for name, x in vars(part).items()}
+            for part in (state.gradient, state.penalties)
+        ),
+        type(state.gradient),
+    )
+
+
+def settle(state: TrainingState) -> None:
+    """Wait for the device's verdict on the updates so far; on CPU there is nothing to wait for.
+
+    `run` does this at each row, `updates` at the end of each epoch, `checkpoint.save` always, and
+    `update` after every thousand updates.
+
+    Raises
+    ------
+    FloatingPointError
+        If the gradient of an update was not finite, naming the first. The parameters are then
+        as they were before it, but ``state`` has counted the updates since, and its chains,
+        optimiser and schedule have made them.
+    """
+    n_bad = 0 if state.ahead is None else state.ahead.check.undo()
+    if n_bad:
+        raise _not_finite(state, state.update - n_bad + 1)

@@ -1,0 +1,149 @@
+"""Rows of numbers along a run: when one is due, what is in it, and how much it may cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from torch import Tensor
+
+from harmonium import defaults, diagnostics
+from harmonium.datasets import Minibatches, Rows
+from harmonium.monitor import Following, Monitor
+from harmonium.rbm import RBM
+from harmonium.sampling import ChainState
+from harmonium.training.state import TrainingState
+from harmonium.training.updating import settle
+
+Row = dict[str, float]
+
+Look = Callable[[RBM, ChainState | None, int], Row]
+"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+
+_WATCHING_SHARE = 0.03
+_PRODUCTS_PER_LOOK = 40
+
+# Of a run, for following log Z: as much for reaching the model at the first look as for going on.
+_FOLLOWING_SHARE = 0.03
+_PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
+_FEWEST_TEMPERATURES = 100
+
+
+class Watch:
+    """Makes a row of numbers whenever one is due.
+
+    Parameters
+    ----------
+    monitor
+        What to look at; None reports progress alone.
+    every
+        Updates from one row to the next.
+    batches
+        What is trained on.
+    last
+        Number of the run's last update, which gets a row whatever ``every`` is.
+    """
+
+    def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
+        if every < 1:
+            raise ValueError(f"every is {every}; pass 1 or more updates")
+        self._monitor = monitor
+        self._every = every
+        self._batches = batches
+        self._last = last
+        self._weights: Tensor | None = None
+        self._since: tuple[float, int] | None = None
+
+    def is_due(self, update: int) -> bool:
+        """Whether this update is followed by a row."""
+        return update % self._every == 0 or update == self._last
+
+    def __call__(self, state: TrainingState) -> Row | None:
+        """Call after every update (and once before the first); returns a row when one is due."""
+        row = None
+        if self._since is None:
+            self._since = (time.perf_counter(), state.update)
+        elif self.is_due(state.update):
+            settle(state)  # before the time is taken: the updates have to be over
+            row = self._row(state)
+            self._since = (time.perf_counter(), state.update)
+        if self.is_due(state.update + 1):
+            self._weights = state.rbm.weights.detach().clone()
+        return row
+
+    def _row(self, state: TrainingState) -> Row:
+        assert self._since is not None
+        began, first = self._since
+        seconds = time.perf_counter() - began
+        n_updates = state.update - first
+        row: Row = {
+            "update": state.update,
+            "epoch": round(state.update / len(self._batches), 6),
+            "learning_rate": state.learning_rate,
+        }
+        if self._monitor is not None:
+            row |= self._monitor(state.model, state.chains, state.update)
+        if isinstance(self._monitor, Monitor):
+            likelihoods, state.population = self._monitor.log_likelihood(
+                state.model, state.population
+            )
+            row |= likelihoods
+        if self._weights is not None:
+            ratio = diagnostics.update_ratio(self._weights, state.rbm.weights)
+            if math.isfinite(ratio):
+                row["update_ratio"] = ratio
+        updates_per_second = n_updates / seconds
+        rows_per_update = len(self._batches.data) / len(self._batches)
+        row["rows_per_second"] = updates_per_second * rows_per_update
+        n_chains = self._batches.batch_size if state.chains is None else len(state.chains)
+        sweeps = state.sampler.config().get("sweeps", 1)
+        row["sweeps_per_second"] = updates_per_second * n_chains * sweeps
+        if state.chains is not None and state.chains.replicas is not None:
+            row |= state.chains.replicas.row()
+        return row
+
+
+def default_every(batches: Minibatches) -> int:
+    """Whole epochs, and enough updates that looking costs little beside training."""
+    return -(-defaults.MIN_UPDATES_PER_ROW // len(batches)) * len(batches)
+
+
+def default_monitor(
+    state: TrainingState,
+    batches: Minibatches,
+    held_out: Rows | None,
+    every: int,
+    n_updates: int,
+) -> Monitor:
+    """Looks at so much that it costs a few per cent of the training.
+
+    Counted in rows times matrix products: an update makes two for each row of the minibatch and
+    two a sweep and one more for each chain; a look about twenty for each row, both of training
+    and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
+    steps are affordable, and its standard error says so.
+
+    Parameters
+    ----------
+    state, batches, held_out
+        What is trained, on what, and what is looked at beside.
+    every
+        Updates from one look to the next.
+    n_updates
+        Updates of the whole run.
+    """
+    n_chains = batches.batch_size if state.chains is None else len(state.chains)
+    sweeps = state.sampler.config().get("sweeps", 1)
+    per_update = 2 * batches.batch_size + (2 * sweeps + 1) * n_chains
+    affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
+    n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
+    per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
+    n_temperatures = int(per_particle * n_updates / _PRODUCTS_PER_TEMPERATURE)
+    n_steps = int(per_particle * every / _PRODUCTS_PER_STEP)
+    following = Following(
+        n_temperatures=min(
+            max(n_temperatures, _FEWEST_TEMPERATURES), defaults.PARTICLE_TEMPERATURES
+        ),
+        n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
+    )
+    return Monitor(batches.data, held_out, n_rows, state.seed, following)

@@ -1,0 +1,29 @@
+"""Units whose energy is linear in the state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonium.units.base import Units
+
+
+class LinearUnits(Units):
+    """Units with energy ``-bias x`` and nothing more: unit types differ in the states they have."""
+
+    @property
+    def precision(self) -> None:  # noqa: D102
+        return None
+
+    @torch.no_grad()
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
+        self.bias.copy_(bias)
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        return -(x @ self.bias)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": x}
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        return {"bias": self.mean(inputs)}
