@@ -344,6 +344,49 @@ def test_dreams_of_classes_are_of_them(network: Path) -> None:
     assert archive(network / "samples-2.npz")["classes"].ravel().tolist() == list(range(10))
 
 
+HALVES = {"top": slice(0, 4), "bottom": slice(4, 8)}
+
+
+@pytest.mark.parametrize("completion", [None, "metropolis"])
+@pytest.mark.parametrize("clamp", ["top", "bottom", "0-9,20"])
+def test_clamped_columns_are_those_of_held_out_rows(
+    clamp: str, completion: str | None, network: Path
+) -> None:
+    how = () if completion is None else ("--completion", completion)
+    quick = ("--chains", "6", "--samples", "3", "--warmup", "20", "--sweeps-per-sample", "5")
+    done = ran("dbn", "sample", network, "--clamp", clamp, *quick, *how)
+    assert ("of the proposals of all hidden units" in done.out) == (completion == "metropolis")
+    pixels = np.arange(64).reshape(8, 8)
+    held = pixels[HALVES[clamp]].ravel() if clamp in HALVES else np.array([*range(10), 20])
+    free = np.setdiff1d(pixels, held)
+    rows = datasets.load("digits").part("validation").values[:6].numpy()
+    kept = archive(network / "samples.npz")
+    for name in ("samples", "means"):
+        for sample in range(3):
+            assert np.allclose(kept[name][:, sample][:, held], rows[:, held])
+    assert not np.array_equal(kept["samples"][:, 2][:, free], rows[:, free])
+    assert kept["classes"].shape == (6, 3)
+
+
+@pytest.mark.parametrize("completion", ["pseudo-gibbs", "metropolis"])
+def test_completed_rows_can_be_of_a_file_and_of_chosen_classes(
+    completion: str, network: Path
+) -> None:
+    rows = datasets.load("digits").part("test").values[:4].numpy()
+    np.save("rows.npy", rows)
+    quick = ("--chains", "4", "--samples", "2", "--warmup", "3", "--sweeps-per-sample", "1")
+    chosen = ("--clamp", "left", "--class", "7,3", "--data", "rows.npy")
+    done = ran("dbn", "sample", network, *chosen, *quick, "--completion", completion, "--json")
+    kept = archive(network / "samples.npz")
+    assert kept["classes"].tolist() == [[7, 7], [7, 7], [3, 3], [3, 3]]
+    left = np.arange(64).reshape(8, 8)[:, :4].ravel()
+    assert np.allclose(kept["samples"][:, 1][:, left], rows[:, left])
+    told = done.objects[-1]
+    for name in ("acceptance", "acceptance_of_few"):
+        assert (name in told) == (completion == "metropolis")
+        assert 0 <= told.get(f"least_{name}", 0) <= told.get(name, 1) <= 1
+
+
 # what is refused
 
 
@@ -397,6 +440,15 @@ def test_networks_and_runs_are_told_apart(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ("--clamp middle", "--clamp is 'middle'; pass top, bottom, left, right, or columns such"),
+        ("--clamp 60-64", "--clamp names columns 60-64, but there are columns 0 to 63"),
+        ("--clamp 0-63", "--clamp 0-63 holds all 64 columns, and nothing is left to complete"),
+        ("--clamp top --start random", "--clamp holds columns of data rows, and --start is random"),
+        ("--clamp top --sampler tempering", "with --clamp all layers move; leave it out, or take"),
+        ("--clamp top --chains 251", "--chains is 251, but digits:validation has 250 rows"),
+        ("--clamp top --class x", "--class is 'x'; pass classes from 0 to 9"),
+        ("--clamp top --data narrow.npy", "narrow has 5 columns, but"),
+        ("--completion metropolis", "--completion is for --clamp, and there is none"),
         ("--class 10", "--class is '10'; pass classes from 0 to 9, such as 0,3, or all"),
         ("--class x", "--class is 'x'; pass classes from 0 to 9"),
         ("--class all --chains 9", "--chains is 9, and --class names 10 classes; pass 10 chains"),
@@ -408,6 +460,7 @@ def test_networks_and_runs_are_told_apart(
 def test_dreams_that_cannot_be_are_refused(
     options: str, said: str, network: Path, refused: Callable[..., str]
 ) -> None:
+    np.save("narrow.npy", np.zeros((30, 5)))
     assert said in refused("dbn", "sample", network, *options.split())
 
 

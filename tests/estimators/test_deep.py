@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from harmonium import Minibatches
+import oracle
+from harmonium import RBM, Minibatches
 from harmonium.classification import class_log_probabilities
 from harmonium.datasets import Data
 from harmonium.deep import (
@@ -483,3 +484,65 @@ def test_a_schedule_ends_with_fit_and_partial_fit_goes_on() -> None:
     estimator = small(DBNClassifier, schedule="linear").fit(X, y)
     before = outputs(estimator, X)
     assert not np.array_equal(outputs(estimator.partial_fit(X, y), X), before)
+
+
+# rows that a classifier draws
+
+
+def joint(rbm: RBM, n_classes: int) -> NDArray[Any]:
+    """p(row, class) by enumeration of binary rows, shape (n_rows, n_classes)."""
+    n = rbm.visible.n_columns - n_classes
+    x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * n).double()
+    log_p = [
+        -rbm.free_energy(torch.cat((x, torch.eye(n_classes)[[k] * len(x)].double()), 1))
+        for k in range(n_classes)
+    ]
+    table = torch.stack(log_p, 1).flatten().softmax(0)
+    return np.asarray(table.detach().reshape(len(x), n_classes).numpy())
+
+
+@pytest.mark.parametrize("y", [None, "a", "c"])
+def test_rows_of_a_classifier_follow_the_model_and_its_classes(y: str | None) -> None:
+    X, labels = rows()
+    names = np.array(["a", "b", "c"])[labels]
+    options = {"n_components": 3, "n_iter": 5, "generative_weight": None, "dtype": "float64"}
+    estimator = small(RBMClassifier, **options).fit(X[:, :4], names)
+    n = 4000
+    drawn, of_class = estimator.sample(n, y, n_sweeps=100, random_state=1)
+    p = joint(estimator.model_, 3)
+    if y is not None:
+        assert set(of_class) == {y}
+        p = p * (estimator.classes_ == y)
+    index = (drawn @ [8, 4, 2, 1]).astype(int) * 3 + np.searchsorted(estimator.classes_, of_class)
+    assert oracle.chi_square(np.bincount(index, minlength=48), (p / p.sum()).ravel()) > 1e-6
+    assert drawn.dtype == np.float64 and of_class.dtype == estimator.classes_.dtype
+
+
+def test_a_classifier_draws_a_row_for_each_label() -> None:
+    X, y = rows()
+    estimator = small(RBMClassifier, visible="gaussian").fit(X * 10 + 5, y)
+    drawn, of_class = estimator.sample(y=[2, 0, 0], n_sweeps=5)
+    assert drawn.shape == (3, 9) and of_class.tolist() == [2, 0, 0]
+    assert abs(drawn.mean() - (X * 10 + 5).mean()) < 5
+    assert estimator.sample()[0].shape == (1, 9)
+    first, again = (estimator.sample(9, n_sweeps=2, random_state=3)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(*(estimator.sample(9, 1, n_sweeps=2)[0] for _ in range(2)))
+
+
+@pytest.mark.parametrize(
+    ("n", "y", "said"),
+    [
+        (None, [0, 3], r"y holds 3, which is none of the classes \[0, 1, 2\]; pass classes that"),
+        (None, "one", "y holds 'one', which is none of the classes"),
+        (2, [0, 1, 2], r"y has shape \(3,\), and n_samples is 2; pass one label for all rows"),
+        (None, [[0], [1]], r"y has shape \(2, 1\), and n_samples is None; pass one label"),
+        (0, None, "n_chains is 0; pass 1 or more"),
+    ],
+)
+def test_rows_that_a_classifier_cannot_draw_are_refused(n: int | None, y: Any, said: str) -> None:
+    estimator = small(RBMClassifier).fit(*rows())
+    with pytest.raises(ValueError, match=said):
+        estimator.sample(n, y)
+    with pytest.raises(NotFittedError):
+        RBMClassifier().sample()

@@ -17,6 +17,7 @@ from harmonium import defaults
 from harmonium.cli import data, deep, errors
 from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
+    ClampOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
@@ -166,13 +167,7 @@ def sample(
         ),
     ] = "gibbs",
     temperatures: TemperaturesOption = None,
-    clamp: Annotated[
-        str | None,
-        typer.Option(
-            help="Hold these columns of data rows and complete the rest: top, bottom, left, right "
-            "(of pictures), or columns from 0, such as 0-9,20."
-        ),
-    ] = None,
+    clamp: ClampOption = None,
     data: StartRowsOption = None,
     seed: SeedOption = defaults.SEED,
     out: SamplesFileOption = None,

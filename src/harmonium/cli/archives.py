@@ -49,6 +49,7 @@ def keep_samples(
     schedule: SamplingSchedule,
     replicas: Replicas | None,
     as_json: bool,
+    acceptance: Tensor | None = None,
 ) -> None:
     """Write samples, draw them, and say where they are.
 
@@ -67,6 +68,8 @@ def keep_samples(
         Of tempered chains, whose swaps are reported; None for others.
     as_json
         Whether what is said is JSON.
+    acceptance
+        Of proposals of all hidden units, and of a few of them, shape (n_chains, 2).
     """
     write_archive(archive, **arrays)
     picture = figures.save_samples(
@@ -82,7 +85,10 @@ def keep_samples(
     ladder = {} if replicas is None else replicas.row()
     if ladder:
         reporter.say(_describe_ladder(ladder))
-    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder})
+    accepted = {} if acceptance is None else _accepted(acceptance)
+    if accepted:
+        reporter.say(_describe_acceptance(accepted))
+    reporter.finish({"samples": str(archive), "picture": str(picture), **ladder, **accepted})
 
 
 def _describe_ladder(ladder: Mapping[str, float]) -> str:
@@ -95,3 +101,24 @@ def _describe_ladder(ladder: Mapping[str, float]) -> str:
             f"{ladder['round_trips']:.2g} fresh replicas arrived at each chain"
         )
     return said
+
+
+def _accepted(acceptance: Tensor) -> dict[str, float]:
+    """Mean over the chains, and what the chain had that moved least."""
+    of_all, of_few = acceptance.mean(0).tolist()
+    least_of_all, least_of_few = acceptance.min(0).values.tolist()
+    return {
+        "acceptance": of_all,
+        "least_acceptance": least_of_all,
+        "acceptance_of_few": of_few,
+        "least_acceptance_of_few": least_of_few,
+    }
+
+
+def _describe_acceptance(accepted: dict[str, float]) -> str:
+    return (
+        f"accepted  {accepted['acceptance']:.1%} of the proposals of all hidden units at once (at "
+        f"least {accepted['least_acceptance']:.1%} in each chain), and "
+        f"{accepted['acceptance_of_few']:.1%} of those of a few units (at least "
+        f"{accepted['least_acceptance_of_few']:.1%})"
+    )

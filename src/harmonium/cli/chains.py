@@ -41,6 +41,14 @@ class ChainOptions:
             raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
         refuse_temperatures(self.temperatures, self.sampler, self.start)
 
+    def check_clamp(self, clamp: str | None) -> None:
+        """Refuse columns to hold where chains start at no rows."""
+        if clamp and self.start != "data":
+            raise ValueError(
+                f"--clamp holds columns of data rows, and --start is {self.start}; take --start "
+                "data"
+            )
+
     def check_source(self, source: str | None) -> None:
         """Refuse rows to start at where chains start elsewhere."""
         if source and self.start != "data":

@@ -20,6 +20,7 @@ from harmonium.cli.layers import (
     parameters_of_each,
 )
 from harmonium.cli.options import (
+    CompletionName,
     FinetuningOptions,
     SamplerName,
     Start,
@@ -27,6 +28,7 @@ from harmonium.cli.options import (
     WatchingOptions,
 )
 from harmonium.cli.parameters import (
+    ClampOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
@@ -130,7 +132,7 @@ def sample(
             help="Start at data rows, at random, at the chains that the top layer's training "
             "kept, or near equilibrium: after a run from independent units to the model "
             "(annealed), or after a warm-up by tempering (tempered).",
-            show_default="random, or data with --data",
+            show_default="random, or data with --clamp or --data",
         ),
     ] = None,
     sampler: Annotated[
@@ -147,6 +149,16 @@ def sample(
             "--class", help="Classes to dream of, such as 3, or 0,1, or all (--labels in training)."
         ),
     ] = None,
+    clamp: ClampOption = None,
+    completion: Annotated[
+        CompletionName | None,
+        typer.Option(
+            help="How hidden units follow the known columns of --clamp: by draws upwards to the "
+            "top and down again, which is approximate and fast, or by accepting and rejecting "
+            "draws upwards, which is exact and needs more sweeps.",
+            show_default="pseudo-gibbs",
+        ),
+    ] = None,
     data: StartRowsOption = None,
     seed: SeedOption = defaults.SEED,
     out: SamplesFileOption = None,
@@ -157,17 +169,20 @@ def sample(
     """Let a network dream: arrays and a sheet with one row a chain, time running right.
 
     Chains follow the top RBM, and each sample is one draw from there down to the visible units.
+    With --clamp all layers move instead, and complete what is not held.
     """
     set_threads(threads)
     from harmonium.cli import dreaming
     from harmonium.cli.chains import ChainOptions
     from harmonium.sampling import SamplingSchedule
 
-    begin = start or ("data" if data else "random")
+    begin = start or ("data" if clamp or data else "random")
     dreaming.draw_samples(
         run,
         ChainOptions(chains, begin, sampler, temperatures),
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
+        clamp=clamp,
+        completion=completion,
         classes=classes,
         source=data,
         seed=seed,

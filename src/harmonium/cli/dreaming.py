@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from harmonium.cli import figures, network_figures
 from harmonium.cli.archives import free_archive, keep_samples
 from harmonium.cli.chains import ChainOptions
+from harmonium.cli.options import CompletionName
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.use import Trained, first_rows, open_trained, saved_chains
-from harmonium.deep import DBN, load_dbn
+from harmonium.cli.use import Trained, first_rows, held_columns, open_trained, saved_chains
+from harmonium.deep import (
+    DBN,
+    Completion,
+    Dream,
+    HiddenSampler,
+    MetropolisWithinGibbs,
+    PseudoGibbs,
+    complete,
+    load_dbn,
+)
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import Network
-from harmonium.sampling import ChainState, SamplingSchedule
+from harmonium.sampling import ChainState, Clamp, SamplingSchedule
+
+_COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {
+    "pseudo-gibbs": PseudoGibbs,
+    "metropolis": MetropolisWithinGibbs,
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,8 @@ def draw_samples(
     options: ChainOptions,
     *,
     schedule: SamplingSchedule,
+    clamp: str | None,
+    completion: CompletionName | None,
     classes: str | None,
     source: str | None,
     seed: int,
@@ -64,28 +83,41 @@ def draw_samples(
     device: str,
     as_json: bool,
 ) -> None:
-    """Let a network dream; writes an ``.npz`` and a picture beside it."""
+    """Let a network dream, or complete rows; writes an ``.npz`` and a picture beside it."""
+    options.check_clamp(clamp)
     options.check_source(source)
+    if completion and not clamp:
+        raise ValueError("--completion is for --clamp, and there is none; leave it out")
+    if clamp and options.sampler != "gibbs":
+        raise ValueError(
+            f"--sampler {options.sampler} moves chains of the top RBM alone, and with --clamp all "
+            "layers move; leave it out, or take --completion"
+        )
     trained = open_network(path, device)
     dbn, bottom = trained.dbn, trained.bottom
     chosen = None if classes is None else _classes(classes, dbn, options.n_chains)
+    mask = None if clamp is None else held_columns(clamp, bottom)
     archive = free_archive(out) if out else trained.network.run.free_path("samples.npz")
     stream = Stream(seed, Purpose.DREAM)
-    rows = saved = None
+    rows = None
     if options.start == "data":
-        data = bottom.data(source)
-        rows = dbn.sample_below_top(first_rows(bottom, data, options.n_chains), stream)
-    elif options.start == "chains":
-        saved = trained.top_chains(options.n_chains)
-    chains = options.begin(dbn.top, stream, rows=rows, saved=saved, base=None)
-    clamp = None if chosen is None else dbn.clamp_classes(chosen)
-    sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
-    states, means, shown_classes = [], [], []
-    for dream in dbn.sample(chains, schedule, stream, clamp, sampler):
-        states.append(dream.visible.cpu())
-        means.append(dream.means.cpu())
-        if dream.classes is not None:
-            shown_classes.append(dream.classes.cpu())
+        rows = first_rows(bottom, bottom.data(source), options.n_chains)
+    tempered = None
+    moments: Iterator[Dream | Completion]
+    if mask is not None and rows is not None:
+        sampler = _COMPLETIONS[completion or "pseudo-gibbs"]()
+        held = Clamp(mask, rows)
+        moments = complete(dbn, rows, held, schedule, stream, classes=chosen, sampler=sampler)
+    else:
+        moments, tempered = _dreams(trained, options, schedule, stream, rows, chosen)
+    states, means, shown_classes, acceptances = [], [], [], []
+    for now in moments:
+        states.append(now.visible.cpu())
+        means.append(now.means.cpu())
+        if now.classes is not None:
+            shown_classes.append(now.classes.cpu())
+        if isinstance(now, Completion) and now.acceptance is not None:
+            acceptances.append(now.acceptance)
     encoding = bottom.encoding.to("cpu")
     arrays = {
         "samples": figures.in_users_units(torch.stack(states, 1), encoding),
@@ -94,6 +126,8 @@ def draw_samples(
     if shown_classes:
         arrays["classes"] = torch.stack(shown_classes, 1).numpy()
     names = " and ".join(f"`{name}`" for name in arrays)
+    # the first one is of the warm-up, which is of interest only if there is no other
+    acceptances = acceptances[1:] or acceptances
     keep_samples(
         archive,
         arrays,
@@ -102,9 +136,29 @@ def draw_samples(
         encoding=encoding,
         image_shape=figures.picture_shape(dbn.stack[0], bottom.image_shape),
         schedule=schedule,
-        replicas=None if sampler is None else chains.replicas,
+        replicas=None if tempered is None else tempered.replicas,
+        acceptance=torch.stack(acceptances).mean(0) if acceptances else None,
         as_json=as_json,
     )
+
+
+def _dreams(
+    trained: TrainedNetwork,
+    options: ChainOptions,
+    schedule: SamplingSchedule,
+    stream: Stream,
+    rows: Tensor | None,
+    classes: Tensor | None,
+) -> tuple[Iterator[Dream], ChainState | None]:
+    """Dreams of chains of the top RBM, and these where they are tempered."""
+    dbn = trained.dbn
+    saved = trained.top_chains(options.n_chains) if options.start == "chains" else None
+    below_top = None if rows is None else dbn.sample_below_top(rows, stream)
+    chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
+    clamp = None if classes is None else dbn.clamp_classes(classes)
+    sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
+    dreams = dbn.sample(chains, schedule, stream, clamp, sampler)
+    return dreams, None if sampler is None else chains
 
 
 def _classes(text: str, dbn: DBN, n_chains: int) -> torch.Tensor:

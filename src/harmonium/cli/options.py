@@ -16,6 +16,7 @@ UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
+CompletionName = Literal["pseudo-gibbs", "metropolis"]
 
 
 def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:

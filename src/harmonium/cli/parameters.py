@@ -47,6 +47,13 @@ TemperaturesOption = Annotated[
         show_default="as many as half of the swaps need, or 1,000",
     ),
 ]
+ClampOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Hold these columns of data rows and complete the rest: top, bottom, left, right "
+        "(of pictures), or columns from 0, such as 0-9,20."
+    ),
+]
 StartRowsOption = Annotated[
     str | None, typer.Option(help="Rows to start at.", show_default="the run's held-out rows")
 ]

@@ -114,23 +114,20 @@ def draw_samples(
     as_json: bool,
 ) -> None:
     """Sample a run's model; writes an ``.npz`` and a picture beside it."""
-    if clamp and options.start != "data":
-        raise ValueError(
-            f"--clamp holds columns of data rows, and --start is {options.start}; take --start data"
-        )
+    options.check_clamp(clamp)
     options.check_source(source)
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
     encoding = trained.encoding.to("cpu")
     saved = saved_chains(trained, options.n_chains) if options.start == "chains" else None
-    mask = _mask(clamp, trained) if clamp else None
+    mask = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
         rows = first_rows(trained, trained.data(source), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
-    held = None if mask is None or rows is None else Clamp(mask.to(trained.device), rows)
+    held = None if mask is None or rows is None else Clamp(mask, rows)
     sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
     states, means = [], []
     with torch.no_grad():
@@ -220,8 +217,8 @@ def first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
     return trained.states(data, 0, n_chains)
 
 
-def _mask(clamp: str, trained: Trained) -> Tensor:
-    """Columns to hold: a half of a picture, or ranges of columns such as ``0-9,20``."""
+def held_columns(clamp: str, trained: Trained) -> Tensor:
+    """True where columns are held: a half of a picture, or ranges of columns such as ``0-9,20``."""
     n_values = trained.rbm.visible.n
     held = torch.zeros(n_values, dtype=torch.bool)
     if clamp in ("top", "bottom", "left", "right"):
@@ -254,4 +251,9 @@ def _mask(clamp: str, trained: Trained) -> Tensor:
                     f"--clamp names columns {part}, but there are columns 0 to {n_values - 1}"
                 )
             held[begin : end + 1] = True
-    return held.repeat_interleave(trained.rbm.visible.width)
+    if held.all():
+        raise ValueError(
+            f"--clamp {clamp} holds all {n_values} columns, and nothing is left to complete; leave "
+            "one or more free"
+        )
+    return held.repeat_interleave(trained.rbm.visible.width).to(trained.device)

@@ -7,10 +7,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from harmonium import defaults, training
-from harmonium.classification import HybridGradient, class_log_probabilities
+from harmonium import defaults, sampling, training
+from harmonium.classification import HybridGradient, class_columns, class_log_probabilities
 from harmonium.datasets import Minibatches
 from harmonium.deep.classification_rbm import EarlyStopping
 from harmonium.estimators.base import (
@@ -18,6 +19,7 @@ from harmonium.estimators.base import (
     check_integers,
     check_numbers,
     seed_of,
+    to_numpy,
     weights_of,
     with_weight,
 )
@@ -41,7 +43,7 @@ from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Sampler
+from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, start_random
 from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed
 
@@ -123,6 +125,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
 
     model_: RBM
     _training: TrainingState
+    _stream: Stream
 
     def __init__(
         self,
@@ -305,6 +308,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     ) -> None:
         self._training, self.model_ = state, state.model
         self._scaling = scaling
+        self._stream = Stream(state.seed, Purpose.SAMPLE)
         self.classes_ = classes
 
     # Early stopping
@@ -370,6 +374,76 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
             In the order of ``classes_``; float64 where X is, else float32.
         """
         return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    def sample(
+        self,
+        n_samples: int | None = None,
+        y: Any = None,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw rows with their classes, each by a chain of its own that starts at noise.
+
+        A model that was trained with ``generative_weight=0`` tells classes apart, but has not
+        learnt what rows look like.
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+            Rows; None is one for each label in ``y``, or one.
+        y : label or array-like of shape (n_samples,), default=None
+            Class of all rows, or of each, which is held while the features are sampled. None
+            draws classes together with the features.
+        n_sweeps : int, default=1000
+            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+        random_state : int, RandomState instance or None, default=None
+            None goes on with the estimator's own random numbers, so that each call draws anew.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values as those that were learnt from, in the type of the model.
+        y : ndarray of shape (n_samples,)
+            The class of each row, of the type of ``classes_``.
+        """
+        check_is_fitted(self)
+        numbers = None if y is None else self._numbers_of_labels(y, n_samples)
+        if n_samples is None:
+            n_samples = 1 if numbers is None else len(numbers)
+        model, stream = self.model_, self._stream
+        if random_state is not None:
+            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+        columns = class_columns(model)
+        clamp = None
+        if numbers is not None:
+            held = model.weights.new_zeros(n_samples, model.visible.n_columns)
+            held[:, columns] = torch.eye(len(self.classes_)).to(held)[numbers]
+            clamp = Clamp(torch.arange(held.shape[1], device=held.device) >= columns.start, held)
+        chains = start_random(model, n_samples, stream)
+        for _ in sampling.sample(model, chains, SamplingSchedule(n_sweeps, 1, 1), stream, clamp):
+            pass
+        X = self._values(chains.visible[:, : columns.start])
+        drawn = to_numpy(chains.visible[:, columns].argmax(1))
+        return to_numpy(X, to_numpy(model.weights[:0]).dtype), self.classes_[drawn]
+
+    def _numbers_of_labels(self, y: Any, n_samples: int | None) -> Tensor:
+        """Number of the class of each row to be drawn; refuses labels that are none."""
+        labels = np.asarray(y)
+        if labels.ndim == 0:
+            labels = np.full(1 if n_samples is None else n_samples, labels)
+        if labels.ndim != 1 or n_samples not in (None, len(labels)):
+            raise ValueError(
+                f"y has shape {labels.shape}, and n_samples is {n_samples}; pass one label for all "
+                "rows, or one a row"
+            )
+        unknown = labels[~np.isin(labels, self.classes_)]
+        if len(unknown):
+            raise ValueError(
+                f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
+                f"{self.classes_.tolist()}; pass classes that the estimator was fitted to"
+            )
+        return torch.from_numpy(np.searchsorted(self.classes_, labels))
 
 
 class _HeldOut:
