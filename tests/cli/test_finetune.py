@@ -153,6 +153,18 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert numbers(stopped) == numbers(whole)
 
 
+def test_the_stack_waits_for_the_last_layer(run: Path) -> None:
+    ran("dbn", "finetune", run, *TUNE, "--epochs", "2", "--head-epochs", "2", "--out", "head")
+    network = load_network(Path("head/network.safetensors"))
+    stack = load_dbn(run / "dbn.safetensors").recognition
+    for layer, rbm in zip(network.all_layers, stack, strict=False):
+        assert torch.equal(layer.weights, rbm.weights)
+    assert evaluation(Path("head"))["error"] < 0.9
+    ran("resume", "head", "--epochs", "3")
+    network = load_network(Path("head/network.safetensors"))
+    assert not torch.equal(network.all_layers[0].weights, stack[0].weights)
+
+
 def test_more_epochs_let_the_rate_fall_to_zero_at_the_new_end(run: Path) -> None:
     ran("resume", run / "classifier", "--epochs", "8")
     tuned = RunDirectory(run / "classifier")
@@ -394,6 +406,7 @@ def test_a_stack_that_was_not_fine_tuned_is_unrolled_as_it_is(run: Path) -> None
         (("--patience", "0"), "--patience is 0; pass 1 or more epochs, or `classic`"),
         (("--patience", "long"), "--patience is long; pass 1 or more epochs, or `classic`"),
         (("--rows", "0"), "--rows is 0; pass 1 or more"),
+        (("--head-epochs", "-1"), "--head-epochs is -1; pass 0 or more"),
         (("--rows", "2000"), "2000 rows were asked for, but digits:train has 1297; pass 1 to 1297"),
         (("--layers", "9"), "--layers is for a data set, and"),
         (("--no-standardize",), "--standardize is for a data set, and"),

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from deep.networks import N_COLUMNS, binary_stack, labelled
-from harmonium import Minibatches, training
+from harmonium import Data, Minibatches, training
 from harmonium.deep import (
     Autoencoder,
     Classifier,
@@ -108,6 +108,29 @@ def test_fine_tuning_moves_the_stack_unless_it_was_copied() -> None:
             assert torch.equal(own.weights, was.weights) != moves
             assert torch.equal(own.hidden.bias, was.hidden.bias) != moves
             assert torch.equal(own.visible.bias, was.visible.bias)
+
+
+def test_at_first_the_last_layer_alone_learns() -> None:
+    network = classifier()
+    with torch.no_grad():
+        values = network.all_layers[1](network.all_layers[0](labelled().values))
+    features = Data("features", values, labels=labelled().labels)
+    alone = Classifier.for_data([], features)
+    before = parameters(network)
+    state = FinetuningState.create(network, **{**EVERYTHING, "dropout": None}, head_updates=24)
+    twin = FinetuningState.create(alone, **{**EVERYTHING, "dropout": None})
+    train(state, 3)
+    for _ in finetuning.updates(twin, Minibatches(features, 8), 3):
+        pass
+    *stack, weights, bias = parameters(network)
+    assert same(stack, before[:-2])
+    # on the features of a stack that does not move it is logistic regression
+    torch.testing.assert_close(weights, alone.last.weights.detach(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(bias, alone.last.units.bias.detach(), rtol=1e-4, atol=1e-6)
+    train(state, 4)
+    assert not any(
+        torch.equal(a, b) for a, b in zip(parameters(network)[:-2], before, strict=False)
+    )
 
 
 def test_the_seed_decides_everything_and_torch_nothing() -> None:
@@ -352,6 +375,7 @@ def test_patience_that_runs_out_needs_rows_to_look_at() -> None:
         ({"momentum": 1.0}, "momentum is 1.0; pass a number from 0 to below 1"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; pass 0 or a positive number"),
         ({"max_norm": 0.0}, "max_norm is 0.0; pass a positive number, or None"),
+        ({"head_updates": -1}, "head_updates is -1; pass 0 or more"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:

@@ -71,7 +71,10 @@ def with_sgd() -> FinetuningState:
 def with_adam() -> FinetuningState:
     network = of_targets()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01, fused=True)
-    return FinetuningState.create(network, optimizer=optimizer, schedule=milestones)
+    # of 24 updates: some are made by the last layer alone, and stops come before and after
+    return FinetuningState.create(
+        network, optimizer=optimizer, schedule=milestones, max_norm=1.0, head_updates=9
+    )
 
 
 def of_autoencoder() -> FinetuningState:

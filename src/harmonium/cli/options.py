@@ -380,6 +380,11 @@ class FinetuningOptions:
     schedule: Literal["constant", "linear"] = _option(
         "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
     )
+    head_epochs: int = _option(
+        0,
+        "Epochs at first that train the last layer alone; pays where labels are few.",
+        panel="Training",
+    )
     weight_decay: float = _option(0.0, "Pull of the weights towards zero.", panel="Training")
     patience: str | None = _option(
         None,
@@ -396,6 +401,8 @@ class FinetuningOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{flag(name)} is {value}; pass 1 or more")
+        if self.head_epochs < 0:
+            raise ValueError(f"--head-epochs is {self.head_epochs}; pass 0 or more")
         if self.patience not in (None, "classic") and not self.epochs_of_patience:
             raise ValueError(f"--patience is {self.patience}; pass 1 or more epochs, or `classic`")
         if self.momentum and self.optimizer != "sgd":

@@ -164,6 +164,7 @@ def _begin(
         else None,
         dropout=Dropout(options.dropout_inputs, options.dropout_hidden),
         max_norm=options.max_norm,
+        head_updates=options.head_epochs * len(batches),
         patience=_patience(options, rows, batches),
         seed=options.seed,
     )

@@ -102,7 +102,7 @@ class Network(nn.Module, ABC):
         """Of the weights."""
         return self.last.weights.dtype
 
-    def inputs(self, v: Tensor, drop: Drop | None = None) -> Tensor:
+    def inputs(self, v: Tensor, drop: Drop | None = None, first_to_learn: int = 0) -> Tensor:
         """What the last layer's units receive, without their bias, shape (rows, n_outputs).
 
         Parameters
@@ -111,6 +111,9 @@ class Network(nn.Module, ABC):
             Rows of states, shape (rows, n_columns).
         drop
             Drops states of the rows (layer 0) and of the hidden layers (1, 2, ...).
+        first_to_learn
+            The lowest layer, from 0, that a gradient of the result reaches; negative ones count
+            from the last.
 
         Raises
         ------
@@ -118,11 +121,12 @@ class Network(nn.Module, ABC):
             For rows of another width.
         """
         self.check_width(v)
-        x = v
+        x, learns = v, torch.is_grad_enabled()
         for number, layer in enumerate(self.all_layers):
             if drop is not None:
                 x = drop(x, number)
-            x = layer.inputs(x) if layer is self.last else layer(x)
+            with torch.set_grad_enabled(learns and number >= first_to_learn % len(self.layers)):
+                x = layer.inputs(x) if layer is self.last else layer(x)
         return x
 
     def check_width(self, v: Tensor) -> None:

@@ -98,6 +98,7 @@ def dumps_finetuning(state: FinetuningState, extra: Mapping[str, Any] | None = N
         **optimization,
         "dropout": dataclasses.asdict(state.dropout),
         "max_norm": state.max_norm,
+        "head_updates": state.head_updates,
         "patience": None if state.patience is None else dataclasses.asdict(state.patience),
         "best": None
         if best is None
@@ -146,6 +147,7 @@ def load_finetuning(
         optimizer=trained,
         dropout=Dropout(**config["dropout"]),
         max_norm=config["max_norm"],
+        head_updates=config["head_updates"],
         stream=checkpoint.make_stream(config["stream"]),
         seed=config["seed"],
         loss_sum=tensors["loss_sum"].to(device),

@@ -31,6 +31,8 @@ class FinetuningState:
         What is trained; the stack whose layers it shares moves with it.
     optimizer
         Descends the gradient that each update writes.
+    head_updates
+        So many updates at first are those of the last layer alone.
     dropout, max_norm
         What keeps units from relying on each other, and their weights from growing.
     stream
@@ -61,6 +63,7 @@ class FinetuningState:
     schedule: LRScheduler | None = None
     patience: Patience | None = None
     best: Best | None = None
+    head_updates: int = 0
     update: int = 0
     loss_rows: int = 0
     check: GradientCheck | None = field(default=None, repr=False, compare=False)
@@ -77,6 +80,7 @@ class FinetuningState:
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         dropout: Dropout | None = None,
         max_norm: float | None = None,
+        head_updates: int = 0,
         patience: Patience | None = None,
         seed: int = defaults.SEED,
     ) -> FinetuningState:
@@ -99,6 +103,10 @@ class FinetuningState:
         max_norm
             Largest length of the weights into one unit, of every layer: longer ones are shortened
             after each update (Srivastava et al., 2014). None for any.
+        head_updates
+            So many updates at first train the last layer alone, and leave the stack as pretraining
+            has made it: it does not move for the sake of outputs that are still random. Pays where
+            labels are few (Kumar et al., 2022, "Fine-tuning can distort pretrained features").
         patience
             When to stop early, which needs held-out rows; None to go on to the end.
         seed
@@ -111,6 +119,8 @@ class FinetuningState:
         """
         if max_norm is not None and not (math.isfinite(max_norm) and max_norm > 0):
             raise ValueError(f"max_norm is {max_norm}; pass a positive number, or None")
+        if head_updates < 0:
+            raise ValueError(f"head_updates is {head_updates}; pass 0 or more")
         if optimizer is None:
             optimizer = _sgd(network, learning_rate, momentum, weight_decay)
         else:
@@ -129,6 +139,7 @@ class FinetuningState:
             optimizer=optimizer,
             dropout=dropout or Dropout(),
             max_norm=max_norm,
+            head_updates=head_updates,
             stream=Stream(seed, Purpose.FINETUNE),
             seed=seed,
             loss_sum=torch.zeros((), dtype=torch.float64, device=network.device),

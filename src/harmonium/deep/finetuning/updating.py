@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from harmonium.deep.finetuning.state import FinetuningState
-from harmonium.deep.network import Network
+from harmonium.deep.layers import Layer
 from harmonium.gradient import GradientCheck
 
 # On CUDA, where nobody looks at rows or epochs, a loss that is not finite is told by then.
@@ -46,10 +47,11 @@ def update(
         parameters are then as they were before it. On CUDA `settle` raises this.
     """
     network = state.network
+    first_to_learn = -1 if state.update < state.head_updates else 0
     v = v.to(network.dtype)
     state.optimizer.zero_grad()
     with torch.enable_grad():
-        inputs = network.inputs(v, state.dropout.draws(state.stream))
+        inputs = network.inputs(v, state.dropout.draws(state.stream), first_to_learn)
         losses = network.losses(inputs, v if targets is None else targets)
         if weights is not None:
             weights = weights.to(losses)
@@ -64,7 +66,7 @@ def update(
         state.check()
     state.optimizer.step()
     if state.max_norm is not None:
-        _shorten_(network, state.max_norm)
+        _shorten_(network.all_layers[first_to_learn:], state.max_norm)
     if state.schedule is not None:
         state.schedule.step()
     state.update += 1
@@ -94,8 +96,8 @@ def _not_finite(state: FinetuningState, update: int) -> FloatingPointError:
 
 
 @torch.no_grad()
-def _shorten_(network: Network, longest: float) -> None:
-    for layer in network.all_layers:
+def _shorten_(layers: Sequence[Layer], longest: float) -> None:
+    for layer in layers:
         lengths = torch.linalg.vector_norm(layer.weights, dim=0)
         layer.weights.mul_((longest / lengths).clamp_(max=1))
 
