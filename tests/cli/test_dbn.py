@@ -20,7 +20,7 @@ from PIL import Image
 
 from cli.commands import Done, harmonium, start
 from cli.test_stopping import numbers, wait_for
-from harmonium import Gibbs, Penalties, checkpoint, datasets
+from harmonium import Gibbs, Penalties, Purpose, Stream, checkpoint, datasets
 from harmonium.cli import app
 from harmonium.cli import layers as layer_options
 from harmonium.deep import (
@@ -347,6 +347,12 @@ def test_dreams_of_classes_are_of_them(network: Path) -> None:
 HALVES = {"top": slice(0, 4), "bottom": slice(4, 8)}
 
 
+def black_and_white(part: str, n: int) -> np.ndarray:
+    """The first digits of a part as the network sees them."""
+    data = datasets.load("digits").part(part).binarize()
+    return data.rows(torch.arange(n), Stream(0, Purpose.ENCODE)).numpy()
+
+
 @pytest.mark.parametrize("completion", [None, "metropolis"])
 @pytest.mark.parametrize("clamp", ["top", "bottom", "0-9,20"])
 def test_clamped_columns_are_those_of_held_out_rows(
@@ -359,7 +365,7 @@ def test_clamped_columns_are_those_of_held_out_rows(
     pixels = np.arange(64).reshape(8, 8)
     held = pixels[HALVES[clamp]].ravel() if clamp in HALVES else np.array([*range(10), 20])
     free = np.setdiff1d(pixels, held)
-    rows = datasets.load("digits").part("validation").values[:6].numpy()
+    rows = black_and_white("validation", 6)
     kept = archive(network / "samples.npz")
     for name in ("samples", "means"):
         for sample in range(3):
@@ -372,8 +378,8 @@ def test_clamped_columns_are_those_of_held_out_rows(
 def test_completed_rows_can_be_of_a_file_and_of_chosen_classes(
     completion: str, network: Path
 ) -> None:
-    rows = datasets.load("digits").part("test").values[:4].numpy()
-    np.save("rows.npy", rows)
+    np.save("rows.npy", datasets.load("digits").part("test").values[:4].numpy())
+    rows = black_and_white("test", 4)
     quick = ("--chains", "4", "--samples", "2", "--warmup", "3", "--sweeps-per-sample", "1")
     chosen = ("--clamp", "left", "--class", "7,3", "--data", "rows.npy")
     done = ran("dbn", "sample", network, *chosen, *quick, "--completion", completion, "--json")
@@ -447,7 +453,7 @@ def test_networks_and_runs_are_told_apart(
         ("--clamp top --sampler tempering", "with --clamp all layers move; leave it out, or take"),
         ("--clamp top --chains 251", "--chains is 251, but digits:validation has 250 rows"),
         ("--clamp top --class x", "--class is 'x'; pass classes from 0 to 9"),
-        ("--clamp top --data narrow.npy", "narrow has 5 columns, but"),
+        ("--clamp top --data narrow.npy", "narrow.npy has 5 columns, but"),
         ("--completion metropolis", "--completion is for --clamp, and there is none"),
         ("--class 10", "--class is '10'; pass classes from 0 to 9, such as 0,3, or all"),
         ("--class x", "--class is 'x'; pass classes from 0 to 9"),
