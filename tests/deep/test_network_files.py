@@ -62,6 +62,7 @@ def with_sgd() -> FinetuningState:
         weight_decay=1e-3,
         dropout=Dropout(0.2, 0.5),
         max_norm=2.0,
+        head_updates=6,
         patience=Patience(after_best=20, threshold=0.99),
         schedule=lambda optimizer: training.linear_to_zero(optimizer, 40),
         seed=3,

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
 from harmonium.deep.finetuning.patience import Best, Patience
-from harmonium.deep.layers import Dropout
+from harmonium.deep.layers import Dropout, Layer
 from harmonium.deep.network import Network
 from harmonium.gradient import GradientCheck
 from harmonium.optimization import check_optimizer
@@ -106,7 +106,9 @@ class FinetuningState:
         head_updates
             So many updates at first train the last layer alone, and leave the stack as pretraining
             has made it: it does not move for the sake of outputs that are still random. Pays where
-            labels are few (Kumar et al., 2022, "Fine-tuning can distort pretrained features").
+            labels are few (Kumar et al., 2022, "Fine-tuning can distort pretrained features"). An
+            optimiser of your own that is fused SGD with momentum wants the last layer in a
+            parameter group of its own.
         patience
             When to stop early, which needs held-out rows; None to go on to the end.
         seed
@@ -122,7 +124,7 @@ class FinetuningState:
         if head_updates < 0:
             raise ValueError(f"head_updates is {head_updates}; pass 0 or more")
         if optimizer is None:
-            optimizer = _sgd(network, learning_rate, momentum, weight_decay)
+            optimizer = _sgd(network, learning_rate, momentum, weight_decay, head_updates)
         else:
             check_optimizer(
                 optimizer,
@@ -172,16 +174,35 @@ class FinetuningState:
             copy_parameters_(self.best.network, self.network)
 
 
-def _sgd(network: Network, learning_rate: float, momentum: float, weight_decay: float) -> Optimizer:
+def _sgd(
+    network: Network,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    head_updates: int,
+) -> Optimizer:
     for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value}; pass 0 or a positive number")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+    groups = parameter_groups(network, weight_decay)
+    if head_updates:
+        # torch's fused step cannot begin with some momenta of a group and go on with others
+        groups = _apart(groups, network.last)
     # momentum, decay and step in one pass over the memory
-    return torch.optim.SGD(
-        parameter_groups(network, weight_decay), lr=learning_rate, momentum=momentum, fused=True
-    )
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=True)
+
+
+def _apart(groups: list[dict[str, Any]], layer: Layer) -> list[dict[str, Any]]:
+    """The same groups, but for the parameters of a layer, which have groups of their own."""
+    own = {id(parameter) for parameter in layer.parameters()}
+    parts = [
+        {**group, "params": [p for p in group["params"] if (id(p) in own) == is_own]}
+        for group in groups
+        for is_own in (False, True)
+    ]
+    return [part for part in parts if part["params"]]
 
 
 def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, Any]]:
