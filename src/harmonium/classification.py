@@ -10,6 +10,8 @@ References
    Boltzmann machines", ICML.
 .. [2] H. Larochelle, M. Mandel, R. Pascanu and Y. Bengio (2012), "Learning algorithms for the
    classification restricted Boltzmann machine", JMLR 13.
+.. [3] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov (2014), "Dropout:
+   a simple way to prevent neural networks from overfitting", JMLR 15; section 8 has RBMs.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.gradient import Gradient, Phase, PlainGradient
 from harmonium.rbm import RBM
-from harmonium.units import Categorical
+from harmonium.rng import Stream
+from harmonium.units import Binary, Categorical, Mixed, Units
 
 # Hidden inputs that are worked on at a time: 4 MB of float32, of which few are needed at once.
 _NUMBERS_AT_ONCE = 2**20
@@ -83,7 +86,12 @@ def classify(rbm: RBM, x: Tensor) -> Tensor:
 
 @without_autograd
 def add_discriminative_gradient_(
-    rbm: RBM, v: Tensor, scale: float = 1.0, weights: Tensor | None = None
+    rbm: RBM,
+    v: Tensor,
+    scale: float = 1.0,
+    weights: Tensor | None = None,
+    absent: Tensor | None = None,
+    copies: float = 1.0,
 ) -> None:
     """Add ``scale`` times the gradient of minus the mean of log p(class | x) to ``.grad``.
 
@@ -97,6 +105,11 @@ def add_discriminative_gradient_(
         Of what is added.
     weights
         How much each row counts in the mean, shape (rows,); None counts all alike.
+    absent
+        Hidden units that the model is without in each row, bool, shape (rows, hidden.n); None for
+        none.
+    copies
+        How often the model has each of the others.
 
     Raises
     ------
@@ -106,27 +119,66 @@ def add_discriminative_gradient_(
     columns = class_columns(rbm)
     rbm.visible.check_width(v, "visible")
     x, target = v[:, : columns.start], v[:, columns]
-    hidden, of_class = rbm.hidden, rbm.weights[columns]
     inputs = _inputs(rbm, x)
+    if absent is not None and type(rbm.hidden) is Binary:
+        inputs.masked_fill_(absent, float("-inf"))  # as if it were not there: always 0
+        absent = None
+    present = None if absent is None else (~absent).to(inputs)
     # of class y in row i: the derivative by that class's score
-    residual = (_scores(rbm, inputs).softmax(1) - target).mul_(scale)
+    scores = _free(rbm, inputs, present).mul_(copies).add_(rbm.visible.bias[columns])
+    residual = (scores.softmax(1) - target).mul_(scale)
     if weights is None:
         residual.div_(len(v))
     else:
         residual.mul_((weights / weights.sum()).to(residual).unsqueeze(1))
+    _grad(rbm.visible.bias)[columns].add_(residual.sum(0))
+    by_inputs, by_classes = _add_hidden(rbm, inputs, residual.mul_(copies), present)
     by_weights = _grad(rbm.weights)
-    by_inputs = torch.zeros_like(inputs)
+    by_weights[: columns.start].addmm_(x.T, by_inputs)
+    by_weights[columns].add_(by_classes)
+    _grad(rbm.hidden.bias).add_(by_inputs.sum(0))
+
+
+def _add_hidden(
+    rbm: RBM, inputs: Tensor, residual: Tensor, present: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The gradient by the inputs and by the classes' weights; by what else hidden units have added.
+
+    Parameters
+    ----------
+    rbm, inputs, present
+        As for `_free`.
+    residual
+        Derivative by each term of `_free`, shape (rows, n_classes).
+    """
+    hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
+    if type(hidden) is Binary:
+        return kernels.softplus_gradient(inputs, of_class + hidden.bias, residual)
+    masks = {} if present is None else _masks(hidden, present)
+    by_inputs, by_classes = torch.zeros_like(inputs), torch.empty_like(of_class)
     for y, of_y in enumerate(of_class):
         weigh = residual[:, y]
-        for name, mean in hidden.mean_statistics(inputs + of_y).items():
+        for name, statistic in hidden.mean_statistics(inputs + of_y).items():
+            mean = statistic * masks[name] if masks else statistic
             if name == "bias":
-                by_weights[columns.start + y].addmv_(mean.T, weigh)
+                torch.mv(mean.T, weigh, out=by_classes[y])
                 by_inputs.addcmul_(mean, weigh.unsqueeze(1))
             else:
                 _grad(hidden.get_parameter(name)).addmv_(mean.T, weigh)
-    by_weights[: columns.start].addmm_(x.T, by_inputs)
-    _grad(hidden.bias).add_(by_inputs.sum(0))
-    _grad(rbm.visible.bias)[columns].add_(residual.sum(0))
+    return by_inputs, by_classes
+
+
+def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
+    """What each statistic of the hidden units is multiplied by, by parameter name."""
+    masks: dict[str, Tensor] = {}
+    first, of_columns = 0, []
+    for place, (_, units) in enumerate(hidden.groups):
+        own = present[:, first : first + units.n]
+        first += units.n
+        of_columns.append(own.repeat_interleave(units.width, 1))
+        prefix = f"{place}." if isinstance(hidden, Mixed) else ""
+        masks |= {prefix + name: own for name, _ in units.named_parameters()}
+    return masks | {"bias": torch.cat(of_columns, 1)}
 
 
 @dataclass
@@ -136,6 +188,13 @@ class HybridGradient(Gradient):
     The first term is discriminative and exact; the second, generative one regularises it, by
     chains as in any other training. Both together are centred as `CenteredGradient` does.
 
+    Dropout regularises the first term alone (Srivastava et al., 2014). It draws, for each row of
+    each update, columns of x that are set to zero, and hidden units that the model is without.
+    What stays is divided by its share: columns of x in value, hidden units in number, so that with
+    a share of 0.5 the model has each of them twice, or not at all. A class's free energy is a sum
+    over hidden units, whose mean over such models is that of the RBM: its p(class | x) is their
+    geometric mean, made to sum to 1, and not an approximation of it.
+
     Parameters
     ----------
     generative_weight
@@ -143,37 +202,75 @@ class HybridGradient(Gradient):
         digits, 1 and more are near to generative training.
     rate
         Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+    dropout_inputs, dropout_hidden
+        Shares that are dropped, 0 to below 1: of the columns of x, and of the hidden units.
     """
 
     generative_weight: float = defaults.GENERATIVE_WEIGHT
     rate: float = defaults.OFFSET_RATE
+    dropout_inputs: float = 0.0
+    dropout_hidden: float = 0.0
     visible_offset: Tensor | None = field(default=None, repr=False)
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is negative, and a rate that is no average."""
+        """Refuse a weight that is negative, a rate that is no average, and shares that are none."""
         if not 0 <= self.generative_weight < float("inf"):
             raise ValueError(
                 f"generative_weight is {self.generative_weight}; pass 0 or a positive number"
             )
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
+        for name in ("dropout_inputs", "dropout_hidden"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; pass a share from 0 to below 1, such as 0.5"
+                )
 
     @property
     def uses_chains(self) -> bool:  # noqa: D102
         return self.generative_weight > 0
 
     @without_autograd
-    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+    def write_(  # noqa: D102
+        self,
+        rbm: RBM,
+        data: Phase,
+        chains: Phase,
+        scale: float = 1.0,
+        stream: Stream | None = None,
+    ) -> None:
+        rows, weights = data.unweighed or (data, None)
+        v, absent, copies = self._drop(rbm, rows.visible["bias"], stream)
         visible, hidden = (of_layer["bias"] for of_layer in data.means)
         if self.visible_offset is None or self.hidden_offset is None:
             self.visible_offset, self.hidden_offset = visible.clone(), hidden.clone()
         self.visible_offset.lerp_(visible, self.rate)
         self.hidden_offset.lerp_(hidden, self.rate)
         PlainGradient().write_(rbm, data, chains, scale * self.generative_weight)
-        rows, weights = data.unweighed or (data, None)
-        add_discriminative_gradient_(rbm, rows.visible["bias"], scale, weights)
+        add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
+
+    def _drop(
+        self, rbm: RBM, v: Tensor, stream: Stream | None
+    ) -> tuple[Tensor, Tensor | None, float]:
+        """Rows with columns dropped, which hidden units are, and how often the others are there."""
+        if not (self.dropout_inputs or self.dropout_hidden):
+            return v, None, 1.0
+        if stream is None:
+            raise ValueError("dropout draws what it drops; pass the stream of the run")
+        absent = None
+        if self.dropout_inputs:
+            n = class_columns(rbm).start
+            drawn = kernels.uniform((len(v), n), stream, device=v.device, dtype=v.dtype)
+            kept = 1 - self.dropout_inputs
+            # a comparison into floating-point memory gives 0 and 1
+            v = torch.cat([drawn.lt_(kept).div_(kept).mul_(v[:, :n]), v[:, n:]], 1)
+        if self.dropout_hidden:
+            shape = (len(v), rbm.hidden.n)
+            drawn = kernels.uniform(shape, stream, device=v.device, dtype=v.dtype)
+            absent = drawn < self.dropout_hidden
+        return v, absent, 1 / (1 - self.dropout_hidden)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:
         """Make the gradient that of units from which offsets are subtracted: a linear map."""
@@ -208,11 +305,19 @@ def _inputs(rbm: RBM, x: Tensor) -> Tensor:
 
 def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
     """Minus the free energy of each class but for what all classes share, (rows, n_classes)."""
-    columns = class_columns(rbm)
-    scores = inputs.new_empty(len(inputs), columns.stop - columns.start)
-    for y, weights in enumerate(rbm.weights[columns]):
-        scores[:, y] = rbm.hidden.cgf(inputs + weights).sum(1)
-    return scores + rbm.visible.bias[columns]
+    return _free(rbm, inputs).add_(rbm.visible.bias[class_columns(rbm)])
+
+
+def _free(rbm: RBM, inputs: Tensor, present: Tensor | None = None) -> Tensor:
+    """The hidden units' part of that, of those that are present, 1 or 0 in (rows, hidden.n)."""
+    hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
+    if type(hidden) is Binary:
+        return kernels.softplus_sums(inputs, of_class + hidden.bias)
+    free = inputs.new_empty(len(inputs), len(of_class))
+    for y, of_y in enumerate(of_class):
+        cgf = hidden.cgf(inputs + of_y)
+        free[:, y] = (cgf if present is None else cgf * present).sum(1)
+    return free
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:
