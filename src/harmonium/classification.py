@@ -31,6 +31,10 @@ from harmonium.units import Binary, Categorical, Mixed, Units
 # Hidden inputs that are worked on at a time: 4 MB of float32, of which few are needed at once.
 _NUMBERS_AT_ONCE = 2**20
 
+# Least weight of the generative term with which both terms are added up before the products with
+# the rows: with less, rounding would take its place.
+_LEAST_WEIGHT = 1e-6
+
 
 def class_columns(rbm: RBM) -> slice:
     """Columns of the class in a row of visible states: the last ones.
@@ -116,56 +120,83 @@ def add_discriminative_gradient_(
     ValueError
         If the visible layer has no class, or rows have another width.
     """
+    found = _terms(rbm, v, scale, weights, absent, copies)
+    columns = class_columns(rbm)
+    by_weights = _grad(rbm.weights)
+    by_weights[: columns.start].addmm_(v[:, : columns.start].T, found.inputs)
+    by_weights[columns].add_(found.classes)
+    _grad(rbm.hidden.bias).add_(found.inputs.sum(0))
+    _add_others(rbm, found)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The discriminative gradient but for its product with x.
+
+    Attributes
+    ----------
+    inputs
+        By what the hidden units receive from each row, shape (rows, hidden.n_columns).
+    classes, bias
+        By the classes' weights and biases, shapes (n_classes, hidden.n_columns) and (n_classes,).
+    others
+        By what hidden units have beside a bias, by parameter name.
+    """
+
+    inputs: Tensor
+    classes: Tensor
+    bias: Tensor
+    others: dict[str, Tensor]
+
+
+def _add_others(rbm: RBM, found: _Terms) -> None:
+    _grad(rbm.visible.bias)[class_columns(rbm)].add_(found.bias)
+    for name, value in found.others.items():
+        _grad(rbm.hidden.get_parameter(name)).add_(value)
+
+
+def _terms(
+    rbm: RBM,
+    v: Tensor,
+    scale: float,
+    weights: Tensor | None,
+    absent: Tensor | None,
+    copies: float,
+) -> _Terms:
+    """Arguments are those of `add_discriminative_gradient_`."""
     columns = class_columns(rbm)
     rbm.visible.check_width(v, "visible")
-    x, target = v[:, : columns.start], v[:, columns]
-    inputs = _inputs(rbm, x)
+    inputs = _inputs(rbm, v[:, : columns.start])
     if absent is not None and type(rbm.hidden) is Binary:
         inputs.masked_fill_(absent, float("-inf"))  # as if it were not there: always 0
         absent = None
     present = None if absent is None else (~absent).to(inputs)
     # of class y in row i: the derivative by that class's score
     scores = _free(rbm, inputs, present).mul_(copies).add_(rbm.visible.bias[columns])
-    residual = (scores.softmax(1) - target).mul_(scale)
+    residual = (scores.softmax(1) - v[:, columns]).mul_(scale)
     if weights is None:
         residual.div_(len(v))
     else:
         residual.mul_((weights / weights.sum()).to(residual).unsqueeze(1))
-    _grad(rbm.visible.bias)[columns].add_(residual.sum(0))
-    by_inputs, by_classes = _add_hidden(rbm, inputs, residual.mul_(copies), present)
-    by_weights = _grad(rbm.weights)
-    by_weights[: columns.start].addmm_(x.T, by_inputs)
-    by_weights[columns].add_(by_classes)
-    _grad(rbm.hidden.bias).add_(by_inputs.sum(0))
-
-
-def _add_hidden(
-    rbm: RBM, inputs: Tensor, residual: Tensor, present: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The gradient by the inputs and by the classes' weights; by what else hidden units have added.
-
-    Parameters
-    ----------
-    rbm, inputs, present
-        As for `_free`.
-    residual
-        Derivative by each term of `_free`, shape (rows, n_classes).
-    """
-    hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
+    bias = residual.sum(0)
+    residual.mul_(copies)
+    hidden, of_class = rbm.hidden, rbm.weights[columns]
+    others: dict[str, Tensor] = {}
     if type(hidden) is Binary:
-        return kernels.softplus_gradient(inputs, of_class + hidden.bias, residual)
+        by_inputs, by_classes = kernels.softplus_gradient(inputs, of_class + hidden.bias, residual)
+        return _Terms(by_inputs, by_classes, bias, others)
     masks = {} if present is None else _masks(hidden, present)
     by_inputs, by_classes = torch.zeros_like(inputs), torch.empty_like(of_class)
     for y, of_y in enumerate(of_class):
-        weigh = residual[:, y]
         for name, statistic in hidden.mean_statistics(inputs + of_y).items():
             mean = statistic * masks[name] if masks else statistic
+            by_mean = mean.T @ residual[:, y]
             if name == "bias":
-                torch.mv(mean.T, weigh, out=by_classes[y])
-                by_inputs.addcmul_(mean, weigh.unsqueeze(1))
+                by_classes[y] = by_mean
+                by_inputs.addcmul_(mean, residual[:, y : y + 1])
             else:
-                _grad(hidden.get_parameter(name)).addmv_(mean.T, weigh)
-    return by_inputs, by_classes
+                others[name] = others[name].add_(by_mean) if y else by_mean
+    return _Terms(by_inputs, by_classes, bias, others)
 
 
 def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
@@ -188,12 +219,11 @@ class HybridGradient(Gradient):
     The first term is discriminative and exact; the second, generative one regularises it, by
     chains as in any other training. Both together are centred as `CenteredGradient` does.
 
-    Dropout regularises the first term alone (Srivastava et al., 2014). It draws, for each row of
-    each update, columns of x that are set to zero, and hidden units that the model is without.
-    What stays is divided by its share: columns of x in value, hidden units in number, so that with
-    a share of 0.5 the model has each of them twice, or not at all. A class's free energy is a sum
-    over hidden units, whose mean over such models is that of the RBM: its p(class | x) is their
-    geometric mean, made to sum to 1, and not an approximation of it.
+    Dropout regularises the first term alone (Srivastava et al., 2014): for each row of each update
+    it draws hidden units that the model is without, and has the others 1 / (1 - dropout) times:
+    twice, with 0.5. A class's free energy is a sum over hidden units, whose mean over such models
+    is that of the RBM. So p(class | x) of the RBM is their geometric mean, made to sum to 1, and
+    no approximation of it.
 
     Parameters
     ----------
@@ -202,30 +232,28 @@ class HybridGradient(Gradient):
         digits, 1 and more are near to generative training.
     rate
         Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
-    dropout_inputs, dropout_hidden
-        Shares that are dropped, 0 to below 1: of the columns of x, and of the hidden units.
+    dropout
+        Share of the hidden units that are dropped, 0 to below 1.
     """
 
     generative_weight: float = defaults.GENERATIVE_WEIGHT
     rate: float = defaults.OFFSET_RATE
-    dropout_inputs: float = 0.0
-    dropout_hidden: float = 0.0
+    dropout: float = 0.0
     visible_offset: Tensor | None = field(default=None, repr=False)
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is negative, a rate that is no average, and shares that are none."""
+        """Refuse a weight that is negative, a rate that is no average, a share that is none."""
         if not 0 <= self.generative_weight < float("inf"):
             raise ValueError(
                 f"generative_weight is {self.generative_weight}; pass 0 or a positive number"
             )
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
-        for name in ("dropout_inputs", "dropout_hidden"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}; pass a share from 0 to below 1, such as 0.5"
-                )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"dropout is {self.dropout}; pass a share from 0 to below 1, such as 0.5"
+            )
 
     @property
     def uses_chains(self) -> bool:  # noqa: D102
@@ -241,36 +269,48 @@ class HybridGradient(Gradient):
         stream: Stream | None = None,
     ) -> None:
         rows, weights = data.unweighed or (data, None)
-        v, absent, copies = self._drop(rbm, rows.visible["bias"], stream)
+        v, (absent, copies) = rows.visible["bias"], self._drop(rbm, rows.n_rows, stream)
         visible, hidden = (of_layer["bias"] for of_layer in data.means)
         if self.visible_offset is None or self.hidden_offset is None:
             self.visible_offset, self.hidden_offset = visible.clone(), hidden.clone()
         self.visible_offset.lerp_(visible, self.rate)
         self.hidden_offset.lerp_(hidden, self.rate)
-        PlainGradient().write_(rbm, data, chains, scale * self.generative_weight)
-        add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
+        generative = scale * self.generative_weight
+        if weights is None and self.generative_weight >= _LEAST_WEIGHT:
+            found = _terms(rbm, v, scale, None, absent, copies)
+            self._write_together(rbm, data, chains, generative, found)
+        else:
+            PlainGradient().write_(rbm, data, chains, generative)
+            add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
 
-    def _drop(
-        self, rbm: RBM, v: Tensor, stream: Stream | None
-    ) -> tuple[Tensor, Tensor | None, float]:
-        """Rows with columns dropped, which hidden units are, and how often the others are there."""
-        if not (self.dropout_inputs or self.dropout_hidden):
-            return v, None, 1.0
+    def _drop(self, rbm: RBM, n_rows: int, stream: Stream | None) -> tuple[Tensor | None, float]:
+        """Which hidden units are dropped of each row, and how often the others are there."""
+        if not self.dropout:
+            return None, 1.0
         if stream is None:
             raise ValueError("dropout draws what it drops; pass the stream of the run")
-        absent = None
-        if self.dropout_inputs:
-            n = class_columns(rbm).start
-            drawn = kernels.uniform((len(v), n), stream, device=v.device, dtype=v.dtype)
-            kept = 1 - self.dropout_inputs
-            # a comparison into floating-point memory gives 0 and 1
-            v = torch.cat([drawn.lt_(kept).div_(kept).mul_(v[:, :n]), v[:, n:]], 1)
-        if self.dropout_hidden:
-            shape = (len(v), rbm.hidden.n)
-            drawn = kernels.uniform(shape, stream, device=v.device, dtype=v.dtype)
-            absent = drawn < self.dropout_hidden
-        return v, absent, 1 / (1 - self.dropout_hidden)
+        like = rbm.weights
+        shape = (n_rows, rbm.hidden.n)
+        drawn = kernels.uniform(shape, stream, device=like.device, dtype=like.dtype)
+        return drawn < self.dropout, 1 / (1 - self.dropout)
+
+    def _write_together(
+        self, rbm: RBM, data: Phase, chains: Phase, generative: float, found: _Terms
+    ) -> None:
+        """Both terms' products with the rows in one: that of the rows with a sum.
+
+        The products of the data's phase are with minus the mean hidden states.
+        """
+        v, h = data.pair
+        both = torch.sub(h, found.inputs, alpha=len(v) / generative)
+        together = Phase(data.visible, data.hidden | {"bias": both})
+        PlainGradient().write_(rbm, together, chains, generative)
+        columns = class_columns(rbm)
+        of_class = _grad(rbm.weights)[columns]
+        # a row's class is one of its states, but no input of the discriminative term
+        of_class.addmm_(v[:, columns].T, found.inputs, alpha=-1).add_(found.classes)
+        _add_others(rbm, found)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:
         """Make the gradient that of units from which offsets are subtracted: a linear map."""
@@ -300,7 +340,8 @@ def _check_x(rbm: RBM, x: Tensor) -> None:
 
 def _inputs(rbm: RBM, x: Tensor) -> Tensor:
     """What the hidden units receive from x alone, shape (rows, hidden.n_columns)."""
-    return kernels.product(x, rbm.weights[: x.shape[1]])
+    # a slice of rows (x, class) has gaps, where no product skips zeros
+    return kernels.product(x.contiguous(), rbm.weights[: x.shape[1]])
 
 
 def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
