@@ -286,10 +286,12 @@ def test_the_hybrid_is_the_discriminative_and_the_weighted_generative_gradient(
     v, chains = rows(rbm), rows(rbm, 5).flip(0)
     generative = written(rbm, CenteredGradient(rate=0.0), v, chains)
     discriminative = written(rbm, HybridGradient(0.0, rate=0.0), v, chains)
-    hybrid = written(rbm, HybridGradient(0.3, rate=0.0), v, chains)
-    for name, found in hybrid.items():
-        expected = discriminative[name] + 0.3 * generative[name]
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    # terms are added up before products with the rows, but for weights that would be lost there
+    for weight in (0.3, 1e-6, 1e-7):
+        hybrid = written(rbm, HybridGradient(weight, rate=0.0), v, chains)
+        for name, found in hybrid.items():
+            expected = discriminative[name] + weight * generative[name]
+            torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_centring_is_a_change_of_parameters() -> None:
