@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +22,7 @@ from harmonium.classification import (
     classify,
     n_classes,
 )
-from harmonium.gradient import CenteredGradient
+from harmonium.gradient import CenteredGradient, weigh
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import Gibbs
 from harmonium.training import TrainingState
@@ -184,6 +185,78 @@ def test_the_closed_form_is_autograd_of_the_log_loss(x_type: UnitType, hidden: U
         )
 
 
+def without(rbm: RBM, v: Tensor, absent: Tensor, copies: int) -> Tensor:
+    """`log_loss` of models that have some hidden units several times and others not at all.
+
+    Free energies are sums over hidden units: repeated units are repeated terms.
+    """
+    x, label = x_of(rbm, v), v[:, class_columns(rbm)]
+    present = copies * (~absent).to(v.dtype)
+    scores = []
+    for one in torch.eye(N_CLASSES, dtype=v.dtype):
+        of_class = torch.cat([x, one.expand(len(x), -1)], 1)
+        terms = rbm.hidden.cgf(rbm.inputs_h_from_v(of_class))
+        scores.append((present * terms).sum(1) - rbm.visible.energy(of_class))
+    return -(torch.stack(scores, 1).log_softmax(1) * label).sum(1).mean()
+
+
+def dropped(rbm: RBM, n: int) -> Tensor:
+    absent = torch.rand(n, rbm.hidden.n, generator=torch.Generator().manual_seed(4)) < 0.5
+    assert absent.any() and not absent.all()
+    return absent
+
+
+@on_every_pair
+def test_the_closed_form_is_autograd_without_some_hidden_units(
+    x_type: UnitType, hidden: UnitType
+) -> None:
+    rbm, _ = classifier(x_type, hidden)
+    v = rows(rbm)
+    absent = dropped(rbm, len(v))
+    trained = {name: p for name, p in rbm.named_parameters() if p.requires_grad}
+    loss = without(rbm, v, absent, copies=2)
+    found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+    for p in trained.values():
+        p.grad = torch.full_like(p, 0.5)
+    add_discriminative_gradient_(rbm, v, scale=3.0, absent=absent, copies=2)
+    for (name, p), expected in zip(trained.items(), found, strict=True):
+        expected = torch.zeros_like(p) if expected is None else expected
+        assert p.grad is not None
+        torch.testing.assert_close(
+            p.grad, 0.5 + 3 * expected, rtol=1e-10, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_a_model_without_some_units_is_an_rbm_with_others_twice() -> None:
+    rbm = RBM(Mixed(Binary(3), Categorical(1, N_CLASSES)), Binary(3)).double()
+    randomise_(rbm, 1)
+    other = RBM(rbm.visible, Binary(4)).double()
+    with torch.no_grad():
+        other.weights.copy_(rbm.weights[:, [0, 0, 2, 2]])
+        other.hidden.bias.copy_(rbm.hidden.bias[[0, 0, 2, 2]])
+    v = rows(rbm)
+    absent = torch.tensor([False, True, False]).expand(len(v), -1)
+    torch.testing.assert_close(without(rbm, v, absent, copies=2), log_loss(other, v))
+
+
+@pytest.mark.parametrize("hidden", BY_NAME.values(), ids=str)
+def test_the_geometric_mean_over_dropout_is_the_model(hidden: UnitType) -> None:
+    """Over all ways to drop half of the units, each of them twice or not there."""
+    rbm, _ = classifier(BY_NAME["binary"], hidden)
+    x = x_of(rbm, rows(rbm))
+    labels = torch.eye(N_CLASSES, dtype=x.dtype)
+    total = torch.zeros(len(x), N_CLASSES, dtype=x.dtype)
+    ways = list(itertools.product([True, False], repeat=rbm.hidden.n))
+    for way in ways:
+        absent = torch.tensor([way])
+        for i, row in enumerate(x):
+            for y, label in enumerate(labels):
+                v = torch.cat([row, label]).unsqueeze(0)
+                total[i, y] -= without(rbm, v, absent, copies=2).detach()
+    mean = (total / len(ways)).log_softmax(1)
+    torch.testing.assert_close(mean, class_log_probabilities(rbm, x), rtol=1e-10, atol=1e-10)
+
+
 def offsets(rbm: RBM) -> tuple[Tensor, Tensor]:
     return tuple(
         torch.linspace(low, 0.8, units.n_columns, dtype=torch.float64)
@@ -201,7 +274,7 @@ def gradients(rbm: RBM) -> dict[str, Tensor]:
 def written(rbm: RBM, gradient: HybridGradient | CenteredGradient, v: Tensor, chains: Tensor):  # type: ignore[no-untyped-def]
     """What a gradient without moving offsets writes."""
     gradient.visible_offset, gradient.hidden_offset = (x.clone() for x in offsets(rbm))
-    gradient.write_(rbm, phase(rbm, v), phase(rbm, chains), 0.5)
+    gradient.write_(rbm, phase(rbm, v), phase(rbm, chains), 0.5, Stream(5, Purpose.CHAINS))
     return gradients(rbm)
 
 
@@ -213,10 +286,12 @@ def test_the_hybrid_is_the_discriminative_and_the_weighted_generative_gradient(
     v, chains = rows(rbm), rows(rbm, 5).flip(0)
     generative = written(rbm, CenteredGradient(rate=0.0), v, chains)
     discriminative = written(rbm, HybridGradient(0.0, rate=0.0), v, chains)
-    hybrid = written(rbm, HybridGradient(0.3, rate=0.0), v, chains)
-    for name, found in hybrid.items():
-        expected = discriminative[name] + 0.3 * generative[name]
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    # terms are added up before products with the rows, but for weights that would be lost there
+    for weight in (0.3, 1e-6, 1e-7):
+        hybrid = written(rbm, HybridGradient(weight, rate=0.0), v, chains)
+        for name, found in hybrid.items():
+            expected = discriminative[name] + weight * generative[name]
+            torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_centring_is_a_change_of_parameters() -> None:
@@ -261,7 +336,93 @@ def test_offsets_follow_the_data() -> None:
     )
 
 
+class Captured:
+    """Stands for `add_discriminative_gradient_`, and keeps what it was called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.absent, self.copies = torch.empty(0), 0.0
+        monkeypatch.setattr(classification, "add_discriminative_gradient_", self)
+
+    def __call__(self, rbm, v, scale, weights, absent, copies) -> None:  # type: ignore[no-untyped-def]
+        self.absent, self.copies = absent, copies
+        add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
+
+
+def test_dropout_drops_its_share_of_the_hidden_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = RBM(Mixed(Binary(3), Categorical(1, N_CLASSES)), Binary(200)).double()
+    randomise_(rbm, 1, scale=0.1)
+    v = rows(rbm, 100)
+    captured = Captured(monkeypatch)
+    gradient = HybridGradient(0.0, dropout=0.75)
+    gradient.write_(rbm, phase(rbm, v), phase(rbm, v), stream=Stream(5, Purpose.CHAINS))
+    assert captured.copies == 4 and captured.absent.shape == (100, 200)
+    absent = captured.absent.double()
+    # of all, of each unit and of each row: as a binomial number, within 5 standard deviations
+    for n, mean in ((absent.numel(), absent.mean()), (100, absent.mean(0)), (200, absent.mean(1))):
+        assert ((mean - 0.75).abs() < 5 * (0.75 * 0.25 / n) ** 0.5).all()
+
+
+@on_every_pair
+def test_dropout_leaves_the_generative_part_and_the_offsets_alone(
+    monkeypatch: pytest.MonkeyPatch, x_type: UnitType, hidden: UnitType
+) -> None:
+    rbm, _ = classifier(x_type, hidden)
+    v, chains = rows(rbm), rows(rbm, 5).flip(0)
+    generative = written(rbm, CenteredGradient(rate=0.0), v, chains)
+    captured = Captured(monkeypatch)
+    options = {"rate": 0.0, "dropout": 0.5}
+    hybrid = written(rbm, HybridGradient(0.3, **options), v, chains)
+    discriminative = written(rbm, HybridGradient(0.0, **options), v, chains)
+    for name, found in hybrid.items():
+        expected = discriminative[name] + 0.3 * generative[name]
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    # and what is left is the gradient for what was drawn, centred
+    rbm.zero_grad(set_to_none=True)
+    add_discriminative_gradient_(rbm, v, 0.5, None, captured.absent, captured.copies)
+    HybridGradient()._centre_(rbm, *offsets(rbm))
+    for name, found in gradients(rbm).items():
+        torch.testing.assert_close(discriminative[name], found, rtol=1e-10, atol=1e-10)
+
+
+def test_dropout_counts_rows_by_their_weights() -> None:
+    """A row of weight 2 beside one of weight 0 is that row alone, with what was drawn for it."""
+    rbm = binary_classifier()
+    v = rows(rbm, 2)
+    found = []
+    for which, weights in ((v, [2.0, 0.0]), (v[:1], [1.0])):
+        gradient = HybridGradient(0.0, dropout=0.5)
+        gradient.visible_offset, gradient.hidden_offset = offsets(rbm)
+        gradient.rate = 0.0
+        data = weigh(phase(rbm, which), torch.tensor(weights, dtype=torch.float64))
+        gradient.write_(rbm, data, data, stream=Stream(5, Purpose.CHAINS))
+        found.append(gradients(rbm))
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value)
+    assert found[0]["weights"].abs().max() > 1e-3
+
+
+def test_dropout_takes_the_stream_of_the_run() -> None:
+    rbm = binary_classifier()
+    gradient = HybridGradient(0.0, dropout=0.5)
+    with pytest.raises(ValueError, match=r"^dropout draws what it drops; pass the stream of the"):
+        gradient.write_(rbm, phase(rbm, rows(rbm)), phase(rbm, rows(rbm)))
+    assert gradient.visible_offset is None and rbm.weights.grad is None
+    positions = []
+    for share in (0.0, 0.5):
+        state = TrainingState.create(
+            rbm, n_chains=None, gradient=HybridGradient(0.0, dropout=share)
+        )
+        before = state.stream.position
+        training.update(state, rows(rbm))
+        positions.append(state.stream.position - before)
+    assert positions[1] == positions[0] + 1
+
+
 def test_options_that_are_none_are_refused() -> None:
+    for share in (-0.1, 1, float("nan")):
+        message = rf"^dropout is {share}; pass a share from 0 to below 1, such as 0\.5$"
+        with pytest.raises(ValueError, match=message):
+            HybridGradient(dropout=share)
     for weight in (-0.1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=rf"^generative_weight is {weight}; pass 0 or a pos"):
             HybridGradient(weight)

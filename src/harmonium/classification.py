@@ -10,6 +10,8 @@ References
    Boltzmann machines", ICML.
 .. [2] H. Larochelle, M. Mandel, R. Pascanu and Y. Bengio (2012), "Learning algorithms for the
    classification restricted Boltzmann machine", JMLR 13.
+.. [3] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov (2014), "Dropout:
+   a simple way to prevent neural networks from overfitting", JMLR 15; section 8 has RBMs.
 """
 
 from __future__ import annotations
@@ -23,10 +25,15 @@ from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.gradient import Gradient, Phase, PlainGradient
 from harmonium.rbm import RBM
-from harmonium.units import Categorical
+from harmonium.rng import Stream
+from harmonium.units import Binary, Categorical, Mixed, Units
 
 # Hidden inputs that are worked on at a time: 4 MB of float32, of which few are needed at once.
 _NUMBERS_AT_ONCE = 2**20
+
+# Least weight of the generative term with which both terms are added up before the products with
+# the rows: with less, rounding would take its place.
+_LEAST_WEIGHT = 1e-6
 
 
 def class_columns(rbm: RBM) -> slice:
@@ -83,7 +90,12 @@ def classify(rbm: RBM, x: Tensor) -> Tensor:
 
 @without_autograd
 def add_discriminative_gradient_(
-    rbm: RBM, v: Tensor, scale: float = 1.0, weights: Tensor | None = None
+    rbm: RBM,
+    v: Tensor,
+    scale: float = 1.0,
+    weights: Tensor | None = None,
+    absent: Tensor | None = None,
+    copies: float = 1.0,
 ) -> None:
     """Add ``scale`` times the gradient of minus the mean of log p(class | x) to ``.grad``.
 
@@ -97,36 +109,107 @@ def add_discriminative_gradient_(
         Of what is added.
     weights
         How much each row counts in the mean, shape (rows,); None counts all alike.
+    absent
+        Hidden units that the model is without in each row, bool, shape (rows, hidden.n); None for
+        none.
+    copies
+        How often the model has each of the others.
 
     Raises
     ------
     ValueError
         If the visible layer has no class, or rows have another width.
     """
+    found = _terms(rbm, v, scale, weights, absent, copies)
+    columns = class_columns(rbm)
+    by_weights = _grad(rbm.weights)
+    by_weights[: columns.start].addmm_(v[:, : columns.start].T, found.inputs)
+    by_weights[columns].add_(found.classes)
+    _grad(rbm.hidden.bias).add_(found.inputs.sum(0))
+    _add_others(rbm, found)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The discriminative gradient but for its product with x.
+
+    Attributes
+    ----------
+    inputs
+        By what the hidden units receive from each row, shape (rows, hidden.n_columns).
+    classes, bias
+        By the classes' weights and biases, shapes (n_classes, hidden.n_columns) and (n_classes,).
+    others
+        By what hidden units have beside a bias, by parameter name.
+    """
+
+    inputs: Tensor
+    classes: Tensor
+    bias: Tensor
+    others: dict[str, Tensor]
+
+
+def _add_others(rbm: RBM, found: _Terms) -> None:
+    _grad(rbm.visible.bias)[class_columns(rbm)].add_(found.bias)
+    for name, value in found.others.items():
+        _grad(rbm.hidden.get_parameter(name)).add_(value)
+
+
+def _terms(
+    rbm: RBM,
+    v: Tensor,
+    scale: float,
+    weights: Tensor | None,
+    absent: Tensor | None,
+    copies: float,
+) -> _Terms:
+    """Arguments are those of `add_discriminative_gradient_`."""
     columns = class_columns(rbm)
     rbm.visible.check_width(v, "visible")
-    x, target = v[:, : columns.start], v[:, columns]
-    hidden, of_class = rbm.hidden, rbm.weights[columns]
-    inputs = _inputs(rbm, x)
+    inputs = _inputs(rbm, v[:, : columns.start])
+    if absent is not None and type(rbm.hidden) is Binary:
+        inputs.masked_fill_(absent, float("-inf"))  # as if it were not there: always 0
+        absent = None
+    present = None if absent is None else (~absent).to(inputs)
     # of class y in row i: the derivative by that class's score
-    residual = (_scores(rbm, inputs).softmax(1) - target).mul_(scale)
+    scores = _free(rbm, inputs, present).mul_(copies).add_(rbm.visible.bias[columns])
+    residual = (scores.softmax(1) - v[:, columns]).mul_(scale)
     if weights is None:
         residual.div_(len(v))
     else:
         residual.mul_((weights / weights.sum()).to(residual).unsqueeze(1))
-    by_weights = _grad(rbm.weights)
-    by_inputs = torch.zeros_like(inputs)
+    bias = residual.sum(0)
+    residual.mul_(copies)
+    hidden, of_class = rbm.hidden, rbm.weights[columns]
+    others: dict[str, Tensor] = {}
+    if type(hidden) is Binary:
+        by_inputs, by_classes = kernels.softplus_gradient(inputs, of_class + hidden.bias, residual)
+        return _Terms(by_inputs, by_classes, bias, others)
+    masks = {} if present is None else _masks(hidden, present)
+    by_inputs, by_classes = torch.zeros_like(inputs), torch.empty_like(of_class)
     for y, of_y in enumerate(of_class):
-        weigh = residual[:, y]
-        for name, mean in hidden.mean_statistics(inputs + of_y).items():
+        for name, statistic in hidden.mean_statistics(inputs + of_y).items():
+            mean = statistic * masks[name] if masks else statistic
+            by_mean = mean.T @ residual[:, y]
             if name == "bias":
-                by_weights[columns.start + y].addmv_(mean.T, weigh)
-                by_inputs.addcmul_(mean, weigh.unsqueeze(1))
+                by_classes[y] = by_mean
+                by_inputs.addcmul_(mean, residual[:, y : y + 1])
             else:
-                _grad(hidden.get_parameter(name)).addmv_(mean.T, weigh)
-    by_weights[: columns.start].addmm_(x.T, by_inputs)
-    _grad(hidden.bias).add_(by_inputs.sum(0))
-    _grad(rbm.visible.bias)[columns].add_(residual.sum(0))
+                others[name] = others[name].add_(by_mean) if y else by_mean
+    return _Terms(by_inputs, by_classes, bias, others)
+
+
+def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
+    """What each statistic of the hidden units is multiplied by, by parameter name."""
+    masks: dict[str, Tensor] = {}
+    first, of_columns = 0, []
+    for place, (_, units) in enumerate(hidden.groups):
+        own = present[:, first : first + units.n]
+        first += units.n
+        of_columns.append(own.repeat_interleave(units.width, 1))
+        prefix = f"{place}." if isinstance(hidden, Mixed) else ""
+        masks |= {prefix + name: own for name, _ in units.named_parameters()}
+    return masks | {"bias": torch.cat(of_columns, 1)}
 
 
 @dataclass
@@ -136,6 +219,12 @@ class HybridGradient(Gradient):
     The first term is discriminative and exact; the second, generative one regularises it, by
     chains as in any other training. Both together are centred as `CenteredGradient` does.
 
+    Dropout regularises the first term alone (Srivastava et al., 2014): for each row of each update
+    it draws hidden units that the model is without, and has the others 1 / (1 - dropout) times:
+    twice, with 0.5. A class's free energy is a sum over hidden units, whose mean over such models
+    is that of the RBM. So p(class | x) of the RBM is their geometric mean, made to sum to 1, and
+    no approximation of it.
+
     Parameters
     ----------
     generative_weight
@@ -143,37 +232,85 @@ class HybridGradient(Gradient):
         digits, 1 and more are near to generative training.
     rate
         Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+    dropout
+        Share of the hidden units that are dropped, 0 to below 1.
     """
 
     generative_weight: float = defaults.GENERATIVE_WEIGHT
     rate: float = defaults.OFFSET_RATE
+    dropout: float = 0.0
     visible_offset: Tensor | None = field(default=None, repr=False)
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is negative, and a rate that is no average."""
+        """Refuse a weight that is negative, a rate that is no average, a share that is none."""
         if not 0 <= self.generative_weight < float("inf"):
             raise ValueError(
                 f"generative_weight is {self.generative_weight}; pass 0 or a positive number"
             )
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"dropout is {self.dropout}; pass a share from 0 to below 1, such as 0.5"
+            )
 
     @property
     def uses_chains(self) -> bool:  # noqa: D102
         return self.generative_weight > 0
 
     @without_autograd
-    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+    def write_(  # noqa: D102
+        self,
+        rbm: RBM,
+        data: Phase,
+        chains: Phase,
+        scale: float = 1.0,
+        stream: Stream | None = None,
+    ) -> None:
+        rows, weights = data.unweighed or (data, None)
+        v, (absent, copies) = rows.visible["bias"], self._drop(rbm, rows.n_rows, stream)
         visible, hidden = (of_layer["bias"] for of_layer in data.means)
         if self.visible_offset is None or self.hidden_offset is None:
             self.visible_offset, self.hidden_offset = visible.clone(), hidden.clone()
         self.visible_offset.lerp_(visible, self.rate)
         self.hidden_offset.lerp_(hidden, self.rate)
-        PlainGradient().write_(rbm, data, chains, scale * self.generative_weight)
-        rows, weights = data.unweighed or (data, None)
-        add_discriminative_gradient_(rbm, rows.visible["bias"], scale, weights)
+        generative = scale * self.generative_weight
+        if weights is None and self.generative_weight >= _LEAST_WEIGHT:
+            found = _terms(rbm, v, scale, None, absent, copies)
+            self._write_together(rbm, data, chains, generative, found)
+        else:
+            PlainGradient().write_(rbm, data, chains, generative)
+            add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
+
+    def _drop(self, rbm: RBM, n_rows: int, stream: Stream | None) -> tuple[Tensor | None, float]:
+        """Which hidden units are dropped of each row, and how often the others are there."""
+        if not self.dropout:
+            return None, 1.0
+        if stream is None:
+            raise ValueError("dropout draws what it drops; pass the stream of the run")
+        like = rbm.weights
+        shape = (n_rows, rbm.hidden.n)
+        drawn = kernels.uniform(shape, stream, device=like.device, dtype=like.dtype)
+        return drawn < self.dropout, 1 / (1 - self.dropout)
+
+    def _write_together(
+        self, rbm: RBM, data: Phase, chains: Phase, generative: float, found: _Terms
+    ) -> None:
+        """Both terms' products with the rows in one: that of the rows with a sum.
+
+        The products of the data's phase are with minus the mean hidden states.
+        """
+        v, h = data.pair
+        both = torch.sub(h, found.inputs, alpha=len(v) / generative)
+        together = Phase(data.visible, data.hidden | {"bias": both})
+        PlainGradient().write_(rbm, together, chains, generative)
+        columns = class_columns(rbm)
+        of_class = _grad(rbm.weights)[columns]
+        # a row's class is one of its states, but no input of the discriminative term
+        of_class.addmm_(v[:, columns].T, found.inputs, alpha=-1).add_(found.classes)
+        _add_others(rbm, found)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:
         """Make the gradient that of units from which offsets are subtracted: a linear map."""
@@ -203,16 +340,25 @@ def _check_x(rbm: RBM, x: Tensor) -> None:
 
 def _inputs(rbm: RBM, x: Tensor) -> Tensor:
     """What the hidden units receive from x alone, shape (rows, hidden.n_columns)."""
-    return kernels.product(x, rbm.weights[: x.shape[1]])
+    # a slice of rows (x, class) has gaps, where no product skips zeros
+    return kernels.product(x.contiguous(), rbm.weights[: x.shape[1]])
 
 
 def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
     """Minus the free energy of each class but for what all classes share, (rows, n_classes)."""
-    columns = class_columns(rbm)
-    scores = inputs.new_empty(len(inputs), columns.stop - columns.start)
-    for y, weights in enumerate(rbm.weights[columns]):
-        scores[:, y] = rbm.hidden.cgf(inputs + weights).sum(1)
-    return scores + rbm.visible.bias[columns]
+    return _free(rbm, inputs).add_(rbm.visible.bias[class_columns(rbm)])
+
+
+def _free(rbm: RBM, inputs: Tensor, present: Tensor | None = None) -> Tensor:
+    """The hidden units' part of that, of those that are present, 1 or 0 in (rows, hidden.n)."""
+    hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
+    if type(hidden) is Binary:
+        return kernels.softplus_sums(inputs, of_class + hidden.bias)
+    free = inputs.new_empty(len(inputs), len(of_class))
+    for y, of_y in enumerate(of_class):
+        cgf = hidden.cgf(inputs + of_y)
+        free[:, y] = (cgf if present is None else cgf * present).sum(1)
+    return free
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
+from harmonium.rng import Stream
 from harmonium.units import Binary, Gaussian, Units
 
 
@@ -92,11 +93,19 @@ class Gradient(ABC):
         """Whether the chains' phase is read; where it is not, training moves no chains."""
 
     @abstractmethod
-    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:
+    def write_(
+        self,
+        rbm: RBM,
+        data: Phase,
+        chains: Phase,
+        scale: float = 1.0,
+        stream: Stream | None = None,
+    ) -> None:
         """Write ``scale`` times the gradient of the loss into the parameters' ``.grad``.
 
         What was there is overwritten. Weights and biases always get theirs: which of them move
-        is the optimiser's business.
+        is the optimiser's business. Training passes the ``stream`` of its chains, for gradients
+        that draw.
         """
 
     @abstractmethod
@@ -117,7 +126,14 @@ class PlainGradient(Gradient):
         return True
 
     @without_autograd
-    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+    def write_(  # noqa: D102
+        self,
+        rbm: RBM,
+        data: Phase,
+        chains: Phase,
+        scale: float = 1.0,
+        stream: Stream | None = None,
+    ) -> None:
         _write_means(rbm, data, chains, scale, biases=True)
         kernels.moments_(grad_buffer(rbm.weights), data.pair, chains.pair, scale)
 
@@ -163,7 +179,14 @@ class CenteredGradient(Gradient):
         return True
 
     @without_autograd
-    def write_(self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0) -> None:  # noqa: D102
+    def write_(  # noqa: D102
+        self,
+        rbm: RBM,
+        data: Phase,
+        chains: Phase,
+        scale: float = 1.0,
+        stream: Stream | None = None,
+    ) -> None:
         if self.visible_offset is None or self.hidden_offset is None:
             visible, hidden = data.means
             self.visible_offset = visible["bias"].clone()

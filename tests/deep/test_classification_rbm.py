@@ -114,7 +114,8 @@ def test_a_run_goes_on_bit_for_bit(n_chains: int | None, epochs: int, tmp_path: 
 
     def start() -> tuple[TrainingState, EarlyStopping]:
         options = {"momentum": 0.5, "average_decay": 0.9, "n_chains": n_chains}
-        return state_of(data, **options), EarlyStopping(patience=4)
+        gradient = HybridGradient(0.01, dropout=0.5)  # whose draws go on as well
+        return state_of(data, gradient=gradient, **options), EarlyStopping(patience=4)
 
     whole, half = start(), start()
     rows = list(train(whole[0], batches, 8, held_out, whole[1]))

@@ -479,6 +479,34 @@ def test_a_generative_weight_out_of_range_is_refused(weight: Any) -> None:
         small(RBMClassifier, generative_weight=weight).fit(*rows())
 
 
+def test_dropout_learns_and_is_drawn_from_the_seed() -> None:
+    X, y = rows()
+    options: dict[str, Any] = {"learning_rate": 1.0, "batch_size": 5, "n_components": 30}
+    plain, dropped, again = (
+        small(RBMClassifier, dropout=share, **options).fit(X, y) for share in (0.0, 0.5, 0.5)
+    )
+    assert dropped.score(X, y) > 0.9
+    assert not np.array_equal(plain.predict_proba(X), dropped.predict_proba(X))
+    np.testing.assert_array_equal(dropped.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dropout": -0.1}, "^dropout is -0.1; pass a number, 0 or more$"),
+        ({"dropout": "half"}, "^dropout is 'half'; pass a number, 0 or more$"),
+        ({"dropout": 1.0}, "^dropout is 1.0; pass a share from 0 to below 1, such as 0.5$"),
+        (
+            {"dropout": 0.5, "generative_weight": None},
+            r"^dropout is 0.5, but generative training alone \(generative_weight=None\) has none;",
+        ),
+    ],
+)
+def test_a_dropout_that_is_none_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(RBMClassifier, **options).fit(*rows())
+
+
 def test_a_schedule_ends_with_fit_and_partial_fit_goes_on() -> None:
     X, y = rows()
     estimator = small(DBNClassifier, schedule="linear").fit(X, y)

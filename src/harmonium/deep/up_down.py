@@ -272,7 +272,7 @@ def _learn_top(state: UpDownState, below: Tensor, scale: float) -> ChainState:
     data = Phase(top.visible.statistics(below), observed)
     chains, info = state.sampler(top, chains, stream, ends=state.chains is None)
     fantasies = Phase(top.visible.statistics(chains.visible), info.hidden)
-    state.gradient.write_(top, data, fantasies, scale)
+    state.gradient.write_(top, data, fantasies, scale, stream)
     state.penalties.add_(top, data, scale)
     return chains
 

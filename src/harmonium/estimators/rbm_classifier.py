@@ -61,6 +61,8 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     generative_weight : float or None, default=0.01
         Weight of the generative part. 0 is discriminative training, without chains; None is
         generative training alone.
+    dropout : float, default=0.0
+        Share of hidden units that are left out of each row at random in what learns p(class | X).
     learning_rate : float, default=0.05
         Of plain stochastic gradient descent.
     batch_size : int, default=20
@@ -132,6 +134,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         n_components: int = 256,
         *,
         generative_weight: float | None = defaults.GENERATIVE_WEIGHT,
+        dropout: float = 0.0,
         learning_rate: float = 0.05,
         batch_size: int = 20,
         n_iter: int = 30,
@@ -153,6 +156,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     ) -> None:
         self.n_components = n_components
         self.generative_weight = generative_weight
+        self.dropout = dropout
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.n_iter = n_iter
@@ -264,6 +268,16 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         check_choice(self, "visible", ("binary", "gaussian"))
         if self.generative_weight is not None:
             check_numbers(self, generative_weight=0.0)
+        check_numbers(self, dropout=0.0)
+        if self.dropout >= 1:
+            raise ValueError(
+                f"dropout is {self.dropout}; pass a share from 0 to below 1, such as 0.5"
+            )
+        if self.dropout and self.generative_weight is None:
+            raise ValueError(
+                f"dropout is {self.dropout}, but generative training alone (generative_weight="
+                "None) has none; pass dropout=0, or a generative_weight such as 0.01"
+            )
         if self.patience is not None:
             check_integers(self, patience=1)
             if not 0 < self.validation_fraction < 1:
@@ -299,7 +313,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         features = (Gaussian if self.visible == "gaussian" else Binary)(X.shape[1])
         gradient: Gradient | None = None
         if self.generative_weight is not None:
-            gradient = HybridGradient(float(self.generative_weight))
+            gradient = HybridGradient(float(self.generative_weight), dropout=float(self.dropout))
         visible = Mixed(features, Categorical(1, n_classes))
         return begin(self, visible, rows, weights, gradient, seed), rows
 

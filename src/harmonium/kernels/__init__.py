@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ __all__ = [
     "permutation",
     "product",
     "reweigh_binary_",
+    "softplus_gradient",
+    "softplus_sums",
     "spin_",
     "sweeps_",
     "uniform",
@@ -200,6 +203,60 @@ def reweigh_binary_(
         return inputs
     reference.reweigh_binary_(inputs, before, now, log_weights, stream)
     return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
+
+
+def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+    """Sums over columns of log(1 + exp(inputs + offset)), for each row and each offset.
+
+    They are minus the free energies of binary units, as far as inputs and offsets tell them.
+
+    Parameters
+    ----------
+    inputs
+        Shape (rows, columns). One of minus infinity adds nothing.
+    offsets
+        Shape (n, columns).
+
+    Returns
+    -------
+    Tensor
+        Shape (rows, n).
+    """
+    sums: Tensor = _softplus_backend(inputs, offsets).softplus_sums(inputs, offsets)
+    return sums
+
+
+def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of the sum of ``weights * softplus_sums(inputs, offsets)``.
+
+    Parameters
+    ----------
+    inputs, offsets
+        As for `softplus_sums`.
+    weights
+        Shape (rows, n).
+
+    Returns
+    -------
+    tuple of Tensor
+        By the inputs and by the offsets, of their shapes.
+    """
+    if weights.shape != (inputs.shape[0], offsets.shape[0]):
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}; pass one for each of {len(inputs)} rows "
+            f"and {len(offsets)} offsets"
+        )
+    backend = _softplus_backend(inputs, offsets, weights)
+    by_inputs, by_offsets = backend.softplus_gradient(inputs, offsets, weights)
+    return by_inputs, by_offsets
+
+
+def _softplus_backend(inputs: Tensor, offsets: Tensor, *others: Tensor) -> Any:
+    if offsets.dim() != 2:
+        raise ValueError(f"offsets have shape {tuple(offsets.shape)}; pass one in each row")
+    backend = _backend(inputs, *offsets[:1])
+    alike = all(x.is_cpu and x.dtype == inputs.dtype for x in (offsets, *others))
+    return backend if alike else reference
 
 
 def sweeps_(

@@ -125,6 +125,25 @@ def reweigh_binary_(
 
 
 @torch.no_grad()
+def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+    """One offset after the other, so that memory is that of the inputs."""
+    # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
+    sums = [functional.softplus(inputs + offset, threshold=40).sum(1) for offset in offsets]
+    return torch.stack(sums, 1)
+
+
+@torch.no_grad()
+def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """One offset after the other."""
+    by_inputs, by_offsets = torch.zeros_like(inputs), torch.empty_like(offsets)
+    for k, offset in enumerate(offsets):
+        mean = torch.sigmoid(inputs + offset)
+        by_offsets[k] = mean.T @ weights[:, k]
+        by_inputs.addcmul_(mean, weights[:, k : k + 1])
+    return by_inputs, by_offsets
+
+
+@torch.no_grad()
 def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
     """``states @ weights``."""
     torch.mm(states, weights, out=out)

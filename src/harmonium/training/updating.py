@@ -126,7 +126,7 @@ def _write_gradient(
         if state.chains is None:  # a chain counts as the row that it started at
             fantasies = weigh(fantasies, weights)
         data = weigh(data, weights)
-    state.gradient.write_(rbm, data, fantasies, scale)
+    state.gradient.write_(rbm, data, fantasies, scale, stream)
     state.penalties.add_(rbm, data, scale)
 
 

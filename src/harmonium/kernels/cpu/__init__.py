@@ -16,6 +16,7 @@ from harmonium.kernels.cpu.products import (
     moments_,
     product,
 )
+from harmonium.kernels.cpu.softplus import softplus_gradient, softplus_sums
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "moments_",
     "product",
     "reweigh_binary_",
+    "softplus_gradient",
+    "softplus_sums",
     "spin_",
     "sweeps_",
     "uniform_",

@@ -1,0 +1,111 @@
+"""Binary units under several offsets: their log-normalisers and means, without intermediates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import float64, njit, prange
+from torch import Tensor
+
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.draws import exp
+
+# Factors between 1 and 2 that are multiplied before one logarithm: far from float64's limits.
+_FACTORS = 512
+
+# Below this the mean of a unit is no normal number: 0, for with others a division takes ten times
+# as long.
+_LEAST = {np.dtype(np.float32): np.float32(-87), np.dtype(np.float64): np.float64(-700)}
+
+
+# in any order, which is what lets LLVM vectorise sum and product
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _softplus_sum(x, offset):
+    """The sum of log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)) over up to 512 columns."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    total, product = float64(0), float64(1)
+    for j in range(x.size):
+        z = x[j] + offset[j]
+        total += float64(max(z, zero))
+        product *= float64(one + exp(-abs(z)))
+    return total + math.log(product)
+
+
+@serial
+def _sums_rows(x, offsets, out, start, stop):
+    for row in range(start, stop):
+        for k in range(offsets.shape[0]):
+            total = 0.0
+            for first in range(0, x.shape[1], _FACTORS):
+                last = first + _FACTORS
+                total += _softplus_sum(x[row, first:last], offsets[k, first:last])
+            out[row, k] = total
+
+
+@parallel
+def _sums_blocks(x, offsets, out, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        _sums_rows(x, offsets, out, rows * b // n_blocks, rows * (b + 1) // n_blocks)
+
+
+@serial
+def _gradient_columns(x, offsets, weights, by_x, by_offsets, least, start, stop):
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    by_offsets[:, start:stop] = 0
+    by_x[:, start:stop] = 0
+    for row in range(x.shape[0]):
+        inputs, to_inputs = x[row, start:stop], by_x[row, start:stop]
+        for k in range(offsets.shape[0]):
+            offset, to_offset = offsets[k, start:stop], by_offsets[k, start:stop]
+            weight = weights[row, k]
+            for j in range(inputs.size):
+                z = inputs[j] + offset[j]
+                is_normal = z >= least
+                g = weight / (one + exp(-(z if is_normal else zero)))
+                g = g if is_normal else zero
+                to_inputs[j] += g
+                to_offset[j] += g
+
+
+@parallel
+def _gradient_blocks(x, offsets, weights, by_x, by_offsets, least, n_blocks):
+    n = x.shape[1]
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _gradient_columns(x, offsets, weights, by_x, by_offsets, least, start, stop)
+
+
+def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+    """One exponential for each number, and a logarithm for 512 of them; blocks of rows."""
+    out = inputs.new_empty(len(inputs), len(offsets))
+    arguments: tuple[Any, ...] = array(inputs), row_major(offsets), array(out)
+    n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
+    if n_blocks <= 1:
+        loop: Any = _sums_rows
+        loop(*arguments, 0, len(inputs))
+    else:
+        run(n_blocks, _sums_blocks, *arguments, n_blocks)
+    return out
+
+
+def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Means times weights, added up both ways; blocks of columns, each row after row."""
+    by_inputs = torch.empty_like(inputs)
+    by_offsets = inputs.new_empty(offsets.shape)
+    x = array(inputs)
+    arguments: tuple[Any, ...] = (
+        *(x, row_major(offsets), row_major(weights)),
+        *(array(by_inputs), array(by_offsets), _LEAST[x.dtype]),
+    )
+    columns = inputs.shape[1]
+    n_blocks = min(worthwhile_threads(inputs.numel()), columns)
+    if n_blocks <= 1:
+        loop: Any = _gradient_columns
+        loop(*arguments, 0, columns)
+    else:
+        run(n_blocks, _gradient_blocks, *arguments, n_blocks)
+    return by_inputs, by_offsets
