@@ -97,7 +97,7 @@ def autoencoder(mnist: Data, epochs: int, pretraining_epochs: int, seed: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", choices=["logistic", "autoencoder"])
-    parser.add_argument("--epochs", type=int, default=36, help="of the autoencoder")
+    parser.add_argument("--epochs", type=int, default=120, help="of the autoencoder")
     parser.add_argument("--pretraining-epochs", type=int, default=10, help="of each layer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
