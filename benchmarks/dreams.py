@@ -1,6 +1,8 @@
-"""How well a network's dreams of chosen classes are recognised, and a sheet of them.
+r"""How well a network's dreams of chosen classes are recognised, and a sheet of them.
 
-    harmonium dbn train mnist --layers 500,500,2000 --labels --method cd,cd,pcd --out runs/dreamer
+    harmonium dbn train mnist --layers 500,500,2000 --labels --method cd,cd,pcd \
+        --chains none,none,300 --binarize none --epochs 20,20,40 --learning-rate 0.2 \
+        --no-log-likelihood --out runs/dreamer
     harmonium dbn finetune runs/stack --out runs/stack/classifier
     python benchmarks/dreams.py runs/dreamer runs/stack/classifier --sheet dreams.png
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("network", type=Path, help="a run of harmonium dbn train --labels")
     parser.add_argument("classifier", type=Path, help="a run of harmonium dbn finetune")
     parser.add_argument("--each", type=int, default=100, help="pictures of each class")
-    parser.add_argument("--sweeps", type=int, default=1000, help="before the picture")
+    parser.add_argument("--sweeps", type=int, default=2000, help="before the picture")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--sheet", type=Path, required=True, help="a .png file to write")
