@@ -7,6 +7,7 @@ import hashlib
 import json
 from functools import partial
 from shlex import quote
+from typing import NoReturn
 
 import torch
 
@@ -96,10 +97,7 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
     held_out: Data | None
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
-            raise ValueError(
-                f"--held-out is for data without parts of their own, and {data.name} has "
-                f"{', '.join(data.parts)}; leave it out"
-            )
+            refuse_held_out(data)
         if options.validation:
             train, held_out = data.part("train"), data.part("validation")
         else:
@@ -118,6 +116,14 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
     return train, held_out
+
+
+def refuse_held_out(data: Data) -> NoReturn:
+    """Say that a share of rows cannot be held out of data that have parts."""
+    raise ValueError(
+        f"--held-out is for data without parts of their own, and {data.name} has "
+        f"{', '.join(data.parts)}; leave it out"
+    )
 
 
 def is_run(data: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import recipes
+from harmonium.cli import errors
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions, flag
 from harmonium.cli.parameters import given
 from harmonium.cli.progress import Reporter, choose_reporter
@@ -194,7 +195,7 @@ def _check(command: Any, recipe: Recipe, step: Step, arguments: list[str]) -> No
         parsed = command.make_context(step.table, arguments[len(step.command) :]).params
         for table in _TABLES.get(step.command, ()):
             table(**given(table, parsed))
-    except Exception as error:
+    except (errors.UsageError, ValueError) as error:
         of_typer = getattr(error, "format_message", None)
         message = of_typer() if of_typer else str(error)
         raise ValueError(f"{recipe.path}, [{step.table}]: {message}") from error

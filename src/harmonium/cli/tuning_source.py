@@ -202,10 +202,7 @@ def _parts(
     """The rows to learn from, and those to choose by."""
     if data.parts:
         if options.held_out is not None:
-            raise ValueError(
-                f"--held-out is for data without parts of their own, and {data.name} has "
-                f"{', '.join(data.parts)}; leave it out"
-            )
+            build.refuse_held_out(data)
         if options.validation:
             return data.part("train"), data.part("validation")
         return data.join("train", "validation"), None
