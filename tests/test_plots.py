@@ -150,6 +150,15 @@ def test_chain_time_runs_to_the_right() -> None:
     drawn(ax)
 
 
+def test_one_sample_a_chain_is_a_grid() -> None:
+    chains = np.arange(5)[:, None, None] * np.ones(4) / 10
+    shown = picture(plots.samples(chains, (2, 2), limits=(0, 1)))
+    assert shown.shape == (5, 8)  # two rows of three pictures, a pixel between them
+    for i in range(5):
+        top, left = (i // 3) * 3, (i % 3) * 3
+        np.testing.assert_allclose(shown[top : top + 2, left : left + 2], i / 10)
+
+
 def test_samples_without_image_shape_have_a_row_a_sample() -> None:
     chains = rng().normal(size=(2, 3, 5))
     ax = plots.samples(chains, None)

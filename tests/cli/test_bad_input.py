@@ -186,6 +186,8 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
         "rows; pass 1 to 1547",
         "--batch-size 0": "--batch-size is 0; pass 1 or more",
         "--epochs 0": "--epochs is 0; pass 1 or more",
+        "--rows 0": "--rows is 0; pass 1 or more",
+        "--rows 2000": "2000 rows were asked for, but digits:train+validation has 1547; pass 1 to",
         "--sweeps 0": "--sweeps is 0; pass 1 or more",
         "--chains 0": "--chains is 0; pass 1 or more",
         "--seed -1": "--seed is -1; pass a whole number from 0",

@@ -35,6 +35,11 @@ def assert_shows_something(path: Path) -> None:
         assert len(image.convert("RGB").getcolors(2**24)) > 2, path
 
 
+def tallness(path: Path) -> float:
+    with Image.open(path) as image:
+        return image.height / image.width
+
+
 def archive(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -128,6 +133,19 @@ def test_validation_rows_are_trained_on_unless_somebody_holds_them_out() -> None
     watched = [of["held_out_fingerprint"] for of in kept]
     whole = datasets.load("digits").binarize()
     assert watched == [whole.part(name).fingerprint() for name in ("test", "validation")]
+
+
+def test_some_rows_alone_are_trained_on() -> None:
+    quick = ("--hidden", "8", "--epochs", "1", "--no-figures", "--no-tensorboard")
+    done = ran("train", *quick, "--rows", "40", "--batch-size", "10", "--out", "few")
+    assert "on 40 rows of digits:train+validation:40, 250 held out" in done.out
+    rows = datasets.load("digits").binarize().join("train", "validation").draw_rows(40, seed=0)
+    kept = json.loads(Path("few/config.json").read_text())["data"]
+    assert kept["fingerprint"] == rows.fingerprint()
+    again = ran("resume", "few", "--epochs", "2")  # on the same rows, or it would be refused
+    assert "on 40 rows" in again.out
+    done = ran("train", "few", *quick, "--rows", "20", "--batch-size", "10", "--out", "above")
+    assert "on 20 rows of 8 features of digits" in done.out
 
 
 def test_a_second_run_gets_a_name_of_its_own(train: Train, tmp_path: Path) -> None:
@@ -352,7 +370,25 @@ def test_reconstructions_are_the_mean_of_the_mean(run: Path) -> None:
         expected = rbm.mean_v_from_h(rbm.mean_h_from_v(rows)).numpy()
     assert np.allclose(kept["reconstructions"], expected * 16, atol=1e-4)
     assert done.objects[0]["mean_error"] == pytest.approx(kept["errors"].mean(), rel=1e-5)
+    p = rows.double().mean(0).clamp(1e-30, 1 - 1e-16)  # a column that is always 0 costs nothing
+    entropy = -(rows * p.log() + (1 - rows) * (1 - p).log()).sum(1).mean().item()
+    assert done.objects[0]["mean_error_of_mean_row"] == pytest.approx(entropy, rel=0.01)
     assert_shows_something(run / "reconstructions.png")
+
+
+def test_a_picture_shows_as_many_reconstructions_and_filters_as_asked_for(run: Path) -> None:
+    for n in ("20", "60"):
+        ran("reconstruct", run, "--shown", n, "--out", f"{n}.npz")
+    assert tallness(Path("60.png")) > 2 * tallness(Path("20.png"))  # six rows of ten, and two
+    ran("plot", run)
+    all_of_them = (run / "figures" / "filters.png").read_bytes()
+    ran("plot", run, "--filters", "3")
+    assert (run / "figures" / "filters.png").read_bytes() != all_of_them
+
+
+def test_one_sample_a_chain_makes_a_square_sheet(run: Path) -> None:
+    ran("sample", run, *["--chains", "25", "--samples", "1", "--warmup", "1"])
+    assert 0.8 < tallness(run / "samples.png") < 1.25
 
 
 def test_plotting_draws_the_pictures_anew(run: Path) -> None:

@@ -202,6 +202,7 @@ def reconstruct(
         str | None,
         typer.Option(help="Rows to reconstruct.", show_default="the run's held-out rows"),
     ] = None,
+    shown: Annotated[int, typer.Option(help="Rows in the picture.", min=1)] = 20,
     out: Annotated[
         Path | None,
         typer.Option(help="An .npz file.", show_default="RUN/reconstructions.npz, or -2, ..."),
@@ -214,7 +215,7 @@ def reconstruct(
     set_threads(threads)
     from harmonium.cli import use
 
-    use.reconstruct(run, source=data, out=out, device=device, as_json=as_json)
+    use.reconstruct(run, source=data, shown=shown, out=out, device=device, as_json=as_json)
 
 
 @app.command()
@@ -297,6 +298,7 @@ def diagnose(
 @app.command()
 def plot(
     run: RunArgument,
+    filters: Annotated[int, typer.Option(help="Filters of a layer in its sheet.", min=1)] = 100,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -306,9 +308,9 @@ def plot(
     from harmonium.cli import dreaming, show
 
     if _holds_a_network(run):
-        dreaming.plot(run, device, as_json)
+        dreaming.plot(run, filters, device, as_json)
         return
-    show.plot(run, device, as_json)
+    show.plot(run, filters, device, as_json)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from harmonium.files import whole_file
 from harmonium.sampling import Replicas, SamplingSchedule
 
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
+_SHOWN_OF_ONE = 400  # chains that have one sample each lie in a square
 
 
 def free_archive(path: Path) -> Path:
@@ -72,9 +73,10 @@ def keep_samples(
         Of proposals of all hidden units, and of a few of them, shape (n_chains, 2).
     """
     write_archive(archive, **arrays)
+    n_shown = _SHOWN_CHAINS if len(means) > 1 else _SHOWN_OF_ONE
     picture = figures.save_samples(
         archive.with_suffix(".png"),
-        torch.stack(means[:_SHOWN_SAMPLES], 1)[:_SHOWN_CHAINS],
+        torch.stack(means[:_SHOWN_SAMPLES], 1)[:n_shown],
         encoding,
         image_shape,
         schedule.sweeps_per_sample,

@@ -87,12 +87,13 @@ def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.q
 def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
     """Training rows and held-out rows of what `read_data` returns, in the same memory.
 
-    Rows without parts of their own change their order.
+    Rows without parts of their own change their order; those of ``--rows`` are copies.
 
     Raises
     ------
     ValueError
-        If the data have no such parts, or cannot be split or encoded.
+        If the data have no such parts, or fewer training rows than ``--rows``, or cannot be split
+        or encoded.
     """
     held_out: Data | None
     if data.parts:
@@ -111,6 +112,8 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
         train, held_out = data.split_randomly_(options.held_out, options.seed)
     else:
         train, held_out = data, None
+    if options.rows is not None:
+        train = train.draw_rows(options.rows, options.seed)
     if options.visible == "gaussian" and options.standardize is not False:
         train = train.standardize()
         if held_out is not None:
@@ -150,7 +153,10 @@ def _load_features(
     below = RunDirectory.open(options.data)
     train, held_out = load_data(options_of(below), progress)
     refuse_other_data(below, train, held_out)
-    return hand_on(below, options, train, held_out)
+    train, held_out = hand_on(below, options, train, held_out)
+    if options.rows is not None:
+        train = train.draw_rows(options.rows, options.seed)
+    return train, held_out
 
 
 def hand_on(

@@ -182,7 +182,7 @@ def _classes(text: str, dbn: DBN, n_chains: int) -> torch.Tensor:
     return torch.tensor([int(chosen[i * len(chosen) // n_chains]) for i in range(n_chains)])
 
 
-def plot(path: Path, device: str, as_json: bool) -> None:
+def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
     """Draw a network's pictures anew."""
     trained = open_network(path, device)
     bottom, dbn = trained.bottom, trained.dbn
@@ -191,7 +191,7 @@ def plot(path: Path, device: str, as_json: bool) -> None:
     top = open_trained(trained.network.layers()[-1].path, device)
     reporter, pictures = choose_reporter(as_json), []
     for picture in network_figures.draw(
-        trained.network, dbn, top.chains, shown, bottom.options.seed
+        trained.network, dbn, top.chains, shown, bottom.options.seed, n_filters
     ):
         reporter.say(str(picture))
         pictures.append(str(picture))

@@ -37,7 +37,13 @@ def save_filters_of_now(run: RunDirectory, rbm: RBM, image_shape: ImageShape, up
 
 
 def draw_all(
-    run: RunDirectory, rbm: RBM, chains: ChainState | None, data: Data, seed: int
+    run: RunDirectory,
+    rbm: RBM,
+    chains: ChainState | None,
+    data: Data,
+    seed: int,
+    *,
+    n_filters: int = SHEET_FILTERS,
 ) -> Iterator[Path]:
     """Draw a run's pictures anew, yielding the path of each.
 
@@ -53,11 +59,13 @@ def draw_all(
         Rows to reconstruct and to measure activity on: held-out ones where there are any.
     seed
         Of the samples.
+    n_filters
+        Filters in their sheet, at most.
     """
     run.figures.mkdir(exist_ok=True)
     image_shape = picture_shape(rbm, data.image_shape)
     weights = rbm.weights.detach().cpu()
-    filters = plots.filters(weights, image_shape, n=SHEET_FILTERS)
+    filters = plots.filters(weights, image_shape, n=n_filters)
     yield plots.save(filters, run.figures / "filters.png")
 
     stream = Stream(seed, Purpose.SAMPLE)

@@ -40,7 +40,12 @@ class Shown:
 
 @torch.no_grad()
 def draw(
-    network: Network, dbn: DBN, chains: ChainState | None, shown: Shown, seed: int
+    network: Network,
+    dbn: DBN,
+    chains: ChainState | None,
+    shown: Shown,
+    seed: int,
+    n_filters: int = figures.SHEET_FILTERS,
 ) -> Iterator[Path]:
     """Draw a network's pictures anew, yielding the path of each.
 
@@ -56,12 +61,14 @@ def draw(
         Rows to rebuild.
     seed
         Of the dreams.
+    n_filters
+        Of each layer, at most.
     """
     folder = network.run.figures
     folder.mkdir(exist_ok=True)
     image_shape = figures.picture_shape(dbn.stack[0], shown.image_shape)
     for number, filters in enumerate(projected_filters(dbn), start=1):
-        sheet = plots.filters(filters.cpu(), image_shape, n=figures.SHEET_FILTERS)
+        sheet = plots.filters(filters.cpu(), image_shape, n=n_filters)
         yield plots.save(sheet, folder / f"filters-{number}.png")
     yield figures.save_reconstructions(
         folder / "reconstructions.png",

@@ -80,6 +80,13 @@ class TrainingOptions:
         "takes them, too, and watches the test rows, which decide nothing.",
         panel="Data",
     )
+    rows: int | None = _option(
+        None,
+        "Learn from so many training rows alone, drawn at random; where rows have labels, as many "
+        "of each class.",
+        panel="Data",
+        shown="all",
+    )
     method: Literal["pcd", "cd"] = _option(
         "pcd",
         "Persistent chains (pcd), or chains that start at the data in each update (cd).",
@@ -159,7 +166,8 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before any data are read."""
-        for name in ("hidden", "sweeps", "final_sweeps", "batch_size", "chains", "epochs"):
+        counts = ("hidden", "sweeps", "final_sweeps", "batch_size", "chains", "epochs", "rows")
+        for name in counts:
             self._refuse_below(1, name)
         self._refuse_below(2, "hidden_categories")
         refuse_temperatures(self.temperatures, self.sampler)

@@ -13,13 +13,18 @@ from harmonium.cli.use import open_trained
 from harmonium.runs import RunDirectory
 
 
-def plot(path: Path, device: str, as_json: bool) -> None:
+def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
     """Draw a run's pictures anew."""
     trained = open_trained(path, device)
     reporter = choose_reporter(as_json)
     pictures = []
     for picture in figures.draw_all(
-        trained.run, trained.rbm, trained.chains, trained.data(None), trained.options.seed
+        trained.run,
+        trained.rbm,
+        trained.chains,
+        trained.data(None),
+        trained.options.seed,
+        n_filters=n_filters,
     ):
         reporter.say(str(picture))
         pictures.append(str(picture))

@@ -22,7 +22,6 @@ from harmonium.rng import Purpose, Stream
 from harmonium.runs import RunDirectory
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
 
-_SHOWN_ROWS = 20
 _BLOCK = 1000
 
 
@@ -69,7 +68,11 @@ class Trained:
 
     def base(self) -> RBM:
         """Independent units with the base rates of the run's data."""
-        mean, var = self.data(None).moments()
+        return self.base_of(self.data(None))
+
+    def base_of(self, data: Data) -> RBM:
+        """Independent units with the base rates of these rows."""
+        mean, var = data.moments()
         return independent_units(self.rbm, mean.to(self.device), var.to(self.device))
 
     def _stream(self, position: int = 0) -> Stream:
@@ -151,34 +154,39 @@ def draw_samples(
 
 
 def reconstruct(
-    path: Path, *, source: str | None, out: Path | None, device: str, as_json: bool
+    path: Path, *, source: str | None, shown: int, out: Path | None, device: str, as_json: bool
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
     data = trained.data(source)
     rbm, encoding = trained.rbm, trained.encoding.to("cpu")
-    reconstructed, errors = [], []
+    base = trained.base_of(data)
+    reconstructed, errors, errors_of_mean = [], [], []
     with torch.no_grad():
         for begin in range(0, len(data), _BLOCK):
             rows = trained.states(data, begin, begin + _BLOCK)
             reconstructed.append(rbm.mean_v_from_h(rbm.mean_h_from_v(rows)).cpu())
             errors.append(reconstruction_error(rbm, rows).cpu())
+            errors_of_mean.append(reconstruction_error(base, rows).cpu())
     means, error = torch.cat(reconstructed), torch.cat(errors)
+    of_mean = torch.cat(errors_of_mean).double().mean().item()
     write_archive(
         archive, reconstructions=figures.in_users_units(means, encoding), errors=error.numpy()
     )
     picture = figures.save_reconstructions(
         archive.with_suffix(".png"),
-        trained.states(data, 0, _SHOWN_ROWS).cpu(),
-        means[:_SHOWN_ROWS],
+        trained.states(data, 0, shown).cpu(),
+        means[:shown],
         encoding,
         figures.picture_shape(rbm, trained.image_shape),
     )
     unit = "cross-entropy, nats" if rbm.visible.is_discrete else "squared error"
+    of_all = error.double().mean().item()
     reporter = choose_reporter(as_json)
     reporter.say(
-        f"{len(data):,} rows of {data.name}: mean reconstruction error {error.mean():.3f} ({unit})"
+        f"{len(data):,} rows of {data.name}: mean reconstruction error {of_all:.3f} ({unit}), "
+        f"{of_mean:.3f} with the mean row in place of every reconstruction"
     )
     reporter.say(f"rows      {archive} (arrays `reconstructions` and `errors`)")
     reporter.say(f"picture   {picture}")
@@ -186,7 +194,8 @@ def reconstruct(
         {
             "reconstructions": str(archive),
             "picture": str(picture),
-            "mean_error": error.double().mean().item(),
+            "mean_error": of_all,
+            "mean_error_of_mean_row": of_mean,
         }
     )
 

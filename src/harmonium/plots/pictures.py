@@ -89,6 +89,8 @@ def samples(
 ) -> Axes:
     """Draw samples of several chains: one row a chain, its own time running to the right.
 
+    Pictures of which each chain has one are a grid that is as square as can be.
+
     Parameters
     ----------
     chains
@@ -133,6 +135,13 @@ def samples(
 
     shape = check_image_shape(image_shape, n_visible, "chains")
     pictures = grey_levels(values, limits).reshape(-1, *shape)
+    if n_samples == 1:
+        whole = mosaic(pictures, near_square(n_chains, shape), gaps=(1, 1), fill=np.nan)
+        ax = style.picture_axes(ax, whole.shape)
+        ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+        style.name(ax, title, "one of each chain")
+        return ax
     whole = mosaic(pictures, n_samples, gaps=(1, 1), fill=np.nan)
     ax = style.picture_axes(ax, whole.shape, left=0.6, bottom=0.5)
     ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
