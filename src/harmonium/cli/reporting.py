@@ -1,4 +1,4 @@
-"""``harmonium report``, and the page that every training renews: `harmonium.report` with commands.
+"""``harmonium report`` and ``harmonium compare``, and the page that every training renews.
 
 What a run was begun with is known here as it is typed, because the options are.
 """
@@ -6,7 +6,7 @@ What a run was begun with is known here as it is typed, because the options are.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,20 @@ from harmonium.runs import DBN_KIND, FINETUNING_KIND, RunDirectory
 
 
 def rewrite(path: Path, as_json: bool) -> None:
-    """Write the page of a run anew, and those of a network's layers."""
+    """Write the page of a run anew."""
     run = RunDirectory.open_any(path)
     page = write(run)
     reporter = choose_reporter(as_json)
     reporter.say(f"page      {page}")
     reporter.finish({"report": str(page)})
+
+
+def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
+    """Put several runs beside each other on one page."""
+    page = report.write_comparison([RunDirectory.open_any(path) for path in paths], out)
+    reporter = choose_reporter(as_json)
+    reporter.say(f"page      {page}")
+    reporter.finish({"page": str(page)})
 
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:

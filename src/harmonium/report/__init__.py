@@ -10,16 +10,18 @@ it was published, with its licence; the rest of the script and the style are our
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harmonium.files import write_whole
 from harmonium.report import diagnosis
+from harmonium.report.comparison import check, comparison_of
 from harmonium.report.facts import Facts, Stage
 from harmonium.report.markup import Table
 from harmonium.report.pages import page_of
 from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
 
-__all__ = ["Facts", "Stage", "Table", "diagnosis", "write"]
+__all__ = ["Facts", "Stage", "Table", "diagnosis", "write", "write_comparison"]
 
 
 def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
@@ -50,3 +52,34 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     refuse_foreign(run.report_path, REPORT_MARK)
     write_whole(run.report_path, page_of(Facts(run, stage, command)).encode())
     return run.report_path
+
+
+def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
+    """Write a page with several runs beside each other, whole or not at all.
+
+    Parameters
+    ----------
+    runs
+        Two to eight, of any kinds.
+    path
+        Of the page; a former one is replaced.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    ValueError
+        If the runs cannot be compared: too few or too many, one twice, or one without numbers.
+    FileExistsError
+        If there is a file of this name that harmonium did not write.
+    OSError
+        As the file system says it.
+    """
+    facts = [Facts(run, "unknown", "") for run in runs]
+    check(facts)
+    refuse_foreign(path, REPORT_MARK)
+    write_whole(path, comparison_of(facts).encode())
+    return path

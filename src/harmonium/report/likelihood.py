@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, Section, Table, text
+from harmonium.report.markup import Note, Section, Table, minus, text
 
 
 def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
@@ -28,8 +28,8 @@ def interval(of: Mapping[str, Any]) -> str:
     """Lower and upper bound, or the exact value, nats a row."""
     lower, upper = of["lower"], of["upper"]
     if of.get("exact"):
-        return f"{lower:.2f}"
-    return f"{lower:.2f} … {upper:.2f}"
+        return minus(f"{lower:.2f}")
+    return minus(f"{lower:.2f} … {upper:.2f}")
 
 
 def section(facts: Facts) -> Section:
@@ -44,7 +44,8 @@ def section(facts: Facts) -> Section:
             "else between two bounds.",
             "",
         )
-    body = "".join(_bar(name, of, found) for name, of in found.items())
+    low, high = scale(list(found.values()))
+    body = "".join(bar(name, of, low, high, "var(--accent)") for name, of in found.items())
     header = ("rows", "number", "log-likelihood, nats a row", "± lower", "± upper", "update")
     rows = [
         (
@@ -82,24 +83,30 @@ def _meaning(found: Mapping[str, Mapping[str, Any]]) -> str:
         "interval, the better it was measured; the further to the right, the better the model."
     )
     return (
-        f"A row of {name} has, by this model, the probability exp({middle:.1f}) in the geometric "
-        f"mean: it takes {-middle / math.log(2):.1f} bits to tell which row it is. {bounds}"
+        f"By this model a row of {name} has the probability exp({minus(f'{middle:.1f}')}), in the "
+        f"geometric mean: it takes {-middle / math.log(2):.1f} bits to tell which row it is. {bounds}"
     )
 
 
-def _bar(name: str, of: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The interval on a line that is the same for all rows of this run."""
-    lowest = min(each["lower"] for each in found.values())
-    highest = max(each["upper"] for each in found.values())
+def scale(intervals: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Whole nats around all of some intervals, so that each has its place on one line."""
+    lowest = min(of["lower"] for of in intervals)
+    highest = max(of["upper"] for of in intervals)
     pad = max(0.25 * (highest - lowest), 0.5)
-    low, high = math.floor(lowest - pad), math.ceil(highest + pad)
+    return math.floor(lowest - pad), math.ceil(highest + pad)
+
+
+def bar(name: str, of: Mapping[str, Any], low: int, high: int, colour: str) -> str:
+    """An interval on a line from ``low`` to ``high`` nats a row."""
     left = 100 * (of["lower"] - low) / (high - low)
-    width = max(0.6, 100 * (of["upper"] - of["lower"]) / (high - low))
+    # what is exact has to be seen, too
+    width = max(0.8, 100 * (of["upper"] - of["lower"]) / (high - low))
+    ends = minus(f"<span>{low}</span><span>{high} nats a row</span>")
     return (
         f'<div class="interval"><p><span>{text(name)}</span><b>{interval(of)}</b></p>'
-        f'<div class="scale" role="img" aria-label="between {low} and {high} nats a row">'
-        f'<i style="left:{left:.2f}%;width:{width:.2f}%"></i></div>'
-        f'<p class="ends"><span>{low}</span><span>{high} nats a row</span></p></div>'
+        f'<div class="scale" role="img" aria-label="on a line from {low} to {high} nats a row">'
+        f'<i style="left:{left:.2f}%;width:{width:.2f}%;background:{colour}"></i></div>'
+        f'<p class="ends">{ends}</p></div>'
     )
 
 

@@ -102,6 +102,11 @@ def text(words: str) -> str:
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
+def minus(numbers: str) -> str:
+    """Numbers with the sign that is meant, not a hyphen."""
+    return numbers.replace("-", "−")
+
+
 def code(lines: str) -> str:
     """What is to be typed, in a box of its own."""
     return f'<pre tabindex="0"><code>{escape(lines)}</code></pre>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from harmonium.report.markup import (
     Table,
     code,
     details,
+    minus,
     page,
     text,
     tiles,
@@ -65,8 +65,9 @@ def _of_rbm(facts: Facts) -> Iterator[Section | None]:
     yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
     yield _curves(facts)
     yield players.history(facts)
-    yield players.film(facts)
-    yield _pictures(facts)
+    film = players.film(facts)
+    yield film
+    yield _pictures(facts, apart={"samples"} if film is not None else set())
     yield diagnosis.section(facts)
     yield likelihood.section(facts)
     yield loading.section(facts)
@@ -75,10 +76,13 @@ def _of_rbm(facts: Facts) -> Iterator[Section | None]:
 
 def _of_network(facts: Facts) -> Iterator[Section | None]:
     yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
-    yield players.film(facts)
+    film = players.film(facts)
+    yield film
+    apart = {"samples"} if film is not None else set()
     for number, layer in enumerate(facts.layers, start=1):
         yield _layer(facts, number, layer)
-    yield _pictures(facts, apart={f"filters-{n}" for n in range(1, len(facts.layers) + 1)})
+        apart.add(f"filters-{number}")
+    yield _pictures(facts, apart)
     yield loading.section(facts)
     yield _again(facts)
 
@@ -174,21 +178,22 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
     name = key.replace("pseudo_log", "pseudo-log").replace("log_l", "log-l").replace("_", " ")
-    unit = "nats a row" if "likelihood" in key else "a row"
+    unit = "nats a row" if "likelihood" in key else "per row"
     held = f"held_out_{key}"
     if held in last:
-        yield name, _with_error(last, held), f"{unit}, held out; training {last[key]:.2f}"
+        told = minus(f"{last[key]:.2f}")
+        yield name, _with_error(last, held), f"{unit}, held-out rows; training rows {told}"
     elif key in last:
-        yield name, _with_error(last, key), f"{unit}, training"
+        yield name, _with_error(last, key), f"{unit}, training rows"
 
 
 def _with_error(row: Mapping[str, float], key: str) -> str:
     error = row.get(f"{key}_std_error")
-    return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error and math.isfinite(error) else "")
+    return minus(f"{row[key]:.2f}") + (f" ± {error:.2f}" if error else "")
 
 
 def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
-    judged = facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
+    judged = evaluation_of(facts)
     if judged is not None:
         rows = f"of {judged['n_rows']:,} {judged['rows']} rows"
         if "error" in judged:
@@ -203,6 +208,11 @@ def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, 
         yield "wrong at the end", f"{last['held_out_error']:.2%}", "of held-out rows"
     elif "held_out_loss" in last:
         yield "loss at the end", f"{last['held_out_loss']:.4g}", "a held-out row"
+
+
+def evaluation_of(facts: Facts) -> dict[str, Any] | None:
+    """What test rows said of a fine-tuned network; None of other runs, and before the end."""
+    return facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
 
 
 # Parts that kinds of runs share

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Section, as_json, data_uri, text
+from harmonium.report.markup import Picture, Section, as_json, data_uri, text
 
 
 @dataclass(frozen=True)
@@ -127,20 +127,36 @@ def film(facts: Facts) -> Section | None:
         if of_network
         else ("Chains of the finished model")
     )
+    playing = player(
+        "film",
+        [
+            Track(
+                "Film",
+                "A place a chain: mean visible units, five sweeps from frame to frame.",
+                frames,
+            )
+        ],
+        {at: f"{at:,} sweeps" for at in frames},
+        starts_by_itself=True,
+    )
+    samples = facts.run.figures / "samples.png"
+    if samples.is_file():
+        caption = "The same over a longer time: a row a chain, its own time running to the right."
+        sheet = Picture("Samples", caption, samples.read_bytes())
+        playing = f'<div class="beside">{playing}{sheet.html()}</div>'
     return Section(
         "film",
         "Chains as a film",
-        f"{chains}. A good model's chains wander: each place shows one chain, and it should not "
-        "keep one kind of picture for long.",
-        player(
-            "film",
-            [Track("Film", "Mean visible units of 20 chains.", frames)],
-            {at: f"{at:,} sweeps" for at in frames},
-            starts_by_itself=True,
-        ),
+        f"{chains}. A good model's chains wander: none of them keeps one kind of picture for long.",
+        playing,
     )
 
 
 def when(update: int, n_updates_an_epoch: int) -> str:
     """A time of a training in words."""
-    return f"epoch {update / n_updates_an_epoch:.4g} · update {update:,}"
+    return f"epoch {plainly(update / n_updates_an_epoch)} · update {update:,}"
+
+
+def plainly(value: float) -> str:
+    """A number with two decimals, where it has any."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

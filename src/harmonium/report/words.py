@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harmonium.metrics import PANELS, Panel
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note
+from harmonium.report.markup import Note, minus
 
 _SURE = 2.0
 """Standard errors from which two numbers are called different in passing: about 5 %."""
@@ -170,7 +170,7 @@ def _value(panel: Panel, value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
 
 
 def _percent(share: float) -> str:

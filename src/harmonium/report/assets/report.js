@@ -137,6 +137,9 @@
       const ticks = (plot, splits) => splits.map(
         (value) => value === null ? "" : panel.share ? `${plain(100 * value)} %`
           : panel.log ? value.toExponential(0).replace("-", "−") : short(value, splits));
+      // of a logarithmic axis, the powers of ten
+      const powers = (plot, splits) => !panel.log ? splits : splits.map(
+        (value) => Number.isInteger(Math.round(1e6 * Math.log10(value)) / 1e6) ? value : null);
       const options = {
         ...sizeOf(chart),
         legend: { show: false },
@@ -150,7 +153,8 @@
         axes: [
           { ...axis, grid: { show: false }, size: 30, gap: 4, label: undefined,
             values: (plot, splits) => splits.map(plain) },
-          { ...axis, size: 58, gap: 6, values: ticks },
+          { ...axis, size: 58, gap: 6, values: ticks, grid: { ...axis.grid, filter: powers },
+            filter: powers },
         ],
         series, bands,
         padding: [8, 10, 0, 0],
