@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, Picture, Section, Table
+from harmonium.report.markup import Note, Picture, Section, Table, sentence
 from harmonium.report.words import readings
 from harmonium.runs import DIAGNOSIS_MARK
 
@@ -78,11 +78,6 @@ def notes_of(content: Content) -> list[Note]:
         )
         for one in content["advice"]
     ]
-
-
-def sentence(words: str) -> str:
-    """With a capital and a full stop."""
-    return f"{words[0].upper()}{words[1:]}."
 
 
 def tables(content: Content) -> Iterator[Table]:

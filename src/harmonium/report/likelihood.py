@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, Section, Table, minus, text
+from harmonium.report.markup import Note, Section, Table, minus, sentence, text
 
 
 def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
@@ -61,7 +61,7 @@ def section(facts: Facts) -> Section:
     body += Table("", header, rows).html()
     for name, of in found.items():
         for warning in of.get("warnings") or []:
-            body += Note(f"{name}: a warning", f"{warning}.", "worth a look").html()
+            body += Note(f"{name}: a warning", sentence(warning), "worth a look").html()
         if of.get("update") not in (None, facts.done):
             body += Note(
                 f"{name}: of an earlier model",
@@ -84,7 +84,7 @@ def _meaning(found: Mapping[str, Mapping[str, Any]]) -> str:
     )
     return (
         f"By this model a row of {name} has the probability exp({minus(f'{middle:.1f}')}), in the "
-        f"geometric mean: it takes {-middle / math.log(2):.1f} bits to tell which row it is. {bounds}"
+        f"geometric mean: to tell which row it is takes {-middle / math.log(2):.1f} bits. {bounds}"
     )
 
 

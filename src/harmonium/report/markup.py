@@ -102,6 +102,11 @@ def text(words: str) -> str:
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
+    return f"{words[0].upper()}{words[1:]}."
+
+
 def minus(numbers: str) -> str:
     """Numbers with the sign that is meant, not a hyphen."""
     return numbers.replace("-", "−")

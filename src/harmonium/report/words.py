@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harmonium.metrics import PANELS, Panel
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, minus
+from harmonium.report.markup import Note, minus, sentence
 
 _SURE = 2.0
 """Standard errors from which two numbers are called different in passing: about 5 %."""
@@ -47,10 +47,8 @@ def _advice(facts: Facts) -> Iterator[Note]:
         not_measured={},
     )
     for one in advise(findings):
-        finding, reason, remedy = (
-            f"{part[0].upper()}{part[1:]}." for part in (one.finding, one.reason, one.remedy)
-        )
-        yield Note(finding, f"{reason} {remedy}", str(one.severity))
+        words = f"{sentence(one.reason)} {sentence(one.remedy)}"
+        yield Note(sentence(one.finding), words, str(one.severity))
 
 
 def _idle_units(facts: Facts) -> Iterator[Note]:
@@ -93,9 +91,9 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
     error = math.hypot(_error(last, train), _error(last, held))
     if error:
         told = (
-            f"{_number(gap)} ± {_number(error)} {panel.unit} better than held-out ones"
+            f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
             if gap > _SURE * error
-            else f"not to be told from held-out ones ({_number(gap)} ± {_number(error)} "
+            else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
             f"{panel.unit} apart)"
         )
         yield Note(
@@ -129,6 +127,8 @@ def _progress(facts: Facts) -> Iterator[Note]:
         noise = _SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
         if gained > max(noise, 0.002 * abs(last)):
             words += " It was still getting better in the last quarter: more `--epochs` may pay."
+        elif -gained > max(noise, 0.002 * abs(last)):
+            words += " In the last quarter it got worse."
         else:
             words += " In the last quarter it hardly changed."
     yield Note("Progress", words)
