@@ -18,6 +18,7 @@ import harmonium
 ORDER = (
     "defaults",
     "files",
+    "metrics",
     "autograd",
     "rng",
     "kernels",
@@ -48,7 +49,7 @@ DOORS = ("__init__", "__main__")
 
 # Narrower than the order: evaluation judges a model that it did not train, and plots take arrays.
 ONLY_FROM = {
-    "plots": {"defaults", "files"},
+    "plots": {"defaults", "files", "metrics"},
     "training": set(ORDER[: ORDER.index("training")]) - {"likelihood"},
 }
 

@@ -23,7 +23,7 @@ FORMAT = 1
 
 DIAGNOSIS_MARK = "harmonium diagnosis"
 REPORT_MARK = '<meta name="generator" content="harmonium">'
-"""By what a diagnosis and its page are known again: one of them may be replaced by a newer one."""
+"""By what a diagnosis and a report are known again: either may be replaced by a newer one."""
 
 DBN_KIND = "dbn"
 """The ``kind`` in the configuration of a run whose layers are runs of their own."""
@@ -132,31 +132,55 @@ class RunDirectory:
         """Pictures."""
         return self.path / "figures"
 
+    def history_path(self, what: str, update: int) -> Path:
+        """Where the sheet of something, such as ``filters``, after an update is kept."""
+        return self.figures / "history" / what / f"update-{update:09d}.png"
+
+    def history(self, what: str) -> dict[int, Path]:
+        """The sheets that were drawn of something along the training, by update."""
+        sheets = sorted((self.figures / "history" / what).glob("update-*.png"))
+        return {self.update_of(path): path for path in sheets}
+
+    def drop_history_after(self, update: int) -> None:
+        """Remove the sheets of updates that will be made again."""
+        for path in (self.figures / "history").glob("*/update-*.png"):
+            if self.update_of(path) > update:
+                path.unlink()
+
+    @property
+    def film(self) -> Path:
+        """Frames of chains of the finished model, one after the other."""
+        return self.figures / "film"
+
+    def film_frames(self) -> dict[int, Path]:
+        """The frames of the film, by the sweeps made before each."""
+        frames = sorted(self.film.glob("sweep-*.png"))
+        return {int(path.stem.removeprefix("sweep-")): path for path in frames}
+
     @property
     def diagnosis_path(self) -> Path:
         """What `harmonium diagnose` measured."""
         return self.path / "diagnosis.json"
 
+    def diagnosis_picture(self, name: str) -> Path:
+        """Where `harmonium diagnose` draws what it has measured."""
+        return self.figures / "diagnosis" / f"{name}.png"
+
     @property
     def report_path(self) -> Path:
-        """The page that `harmonium diagnose` wrote."""
+        """The page that shows the run."""
         return self.path / "report.html"
 
     def check_replaceable(self) -> None:
-        """Refuse to write a diagnosis over files that no diagnosis wrote.
+        """Refuse to write a diagnosis or a report over files that harmonium did not write.
 
         Raises
         ------
         FileExistsError
             Says which.
         """
-        for path, mark in ((self.diagnosis_path, DIAGNOSIS_MARK), (self.report_path, REPORT_MARK)):
-            if os.path.lexists(path) and not (
-                path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
-            ):
-                raise FileExistsError(
-                    f"{path} exists and was not written by harmonium diagnose; move it away"
-                )
+        refuse_foreign(self.diagnosis_path, DIAGNOSIS_MARK)
+        refuse_foreign(self.report_path, REPORT_MARK)
 
     def check_free(self, overwrite: bool) -> None:
         """Refuse to write over what exists, unless it is a run and that was asked for.
@@ -288,9 +312,9 @@ class RunDirectory:
         return self.path / "checkpoints" / f"update-{update:09d}.safetensors"
 
     @staticmethod
-    def update_of(checkpoint: Path) -> int:
-        """After which update a checkpoint was written."""
-        return int(checkpoint.stem.removeprefix("update-"))
+    def update_of(path: Path) -> int:
+        """After which update a checkpoint, or a sheet of the history, was written."""
+        return int(path.stem.removeprefix("update-"))
 
     def checkpoints(self) -> list[Path]:
         """All checkpoints, the newest last."""
@@ -390,6 +414,20 @@ class Network:
             shutil.rmtree(folder)
         for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:
             part.unlink()
+
+
+def refuse_foreign(path: Path, mark: str) -> None:
+    """Refuse to replace a file that does not have harmonium's mark near its beginning.
+
+    Raises
+    ------
+    FileExistsError
+        Says what would work.
+    """
+    if os.path.lexists(path) and not (
+        path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
+    ):
+        raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
 
 
 def free_path(path: Path) -> Path:

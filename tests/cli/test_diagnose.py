@@ -67,13 +67,16 @@ def test_a_diagnosis_is_a_table_advice_numbers_and_a_page(run: Path) -> None:
     assert f"serious: {advice['finding']}" in done.out
     page = Page((run / "report.html").read_text(encoding="utf-8"))
     assert advice["remedy"].split("`")[0].strip() in page.text
-    assert "1,297 training rows of digits:train" in page.text
-    assert len(page.pictures) == 7
+    assert "1,297 training rows, 250 held out" in page.text
+    drawn = {f"{name}.png" for name in ("autocorrelation", "moments", "states", "singular-values")}
+    assert {path.name for path in (run / "figures/diagnosis").iterdir()} == drawn
+    assert len(page.pictures) == len(drawn)
     assert all(png.startswith(b"\x89PNG") for png in page.pictures.values())
     # and nothing else is touched
     after = contents(run)
-    assert after.keys() - before.keys() == {"diagnosis.json", "report.html"}
-    assert {name: after[name] for name in before} == before
+    new = {"figures/diagnosis", *(f"figures/diagnosis/{name}" for name in drawn)}
+    assert after.keys() - before.keys() == {"diagnosis.json", *new}
+    assert {name for name in before if after[name] != before[name]} == {"report.html"}
 
 
 def test_numbers_are_those_of_the_library(run: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_good_run_is_told_so(train: Train) -> None:
 def test_files_of_others_are_not_replaced(name: str, run: Path, refused: Refused) -> None:
     (run / name).write_text("<html>my own notes</html>")
     message = refused("diagnose", run)
-    assert f"{name} exists and was not written by harmonium diagnose; move it away" in message
+    assert f"{name} exists and was not written by harmonium; move it away" in message
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def diagnose(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with a run, and what to do: a table, advice, and RUN/report.html.
+    """Say what is wrong with a run, and what to do: a table, advice, and a part of RUN/report.html.
 
     Measures how fast chains mix and whether they agree, how their moments differ from the data's,
     idle hidden units, and overfitting. A former diagnosis is replaced.
@@ -311,6 +311,34 @@ def plot(
         dreaming.plot(run, filters, device, as_json)
         return
     show.plot(run, filters, device, as_json)
+
+
+@app.command()
+def report(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Write a run's page anew: RUN/report.html.
+
+    Training writes it with every checkpoint and at its end, diagnose when it is done. After
+    evaluate or sample it is a former state that the page shows, until this renews it.
+    """
+    from harmonium.cli import reporting
+
+    reporting.rewrite(run, as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Two to eight run directories.")
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write; a former one is replaced.")] = Path(
+        "compare.html"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs beside each other in one page: curves, options that differ, likelihoods, samples."""
+    from harmonium.cli import reporting
+
+    reporting.compare(runs, out, as_json)
 
 
 @app.command()

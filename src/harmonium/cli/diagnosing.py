@@ -6,42 +6,32 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harmonium import __version__, checkpoint, kernels, plots, report
-from harmonium.cli import build, figures
+from harmonium.cli import build, figures, reporting
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
 from harmonium.diagnostics import (
-    Advice,
     Diagnosis,
-    Distance,
-    Findings,
-    Mixing,
-    Observable,
-    Severity,
     Spectrum,
     diagnose,
     spectrum,
 )
 from harmonium.files import write_json, write_whole
-from harmonium.report import Note, Picture, Table
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import DIAGNOSIS_MARK
+from harmonium.runs import DIAGNOSIS_MARK, RunDirectory
 
 # Enough that their noise is far below a column's standard deviation: a hundredth of it.
 _MOST_ROWS = 10_000
 _SHOWN_CHAINS, _SHOWN_STATES = 10, 10
-_SHOWN_FILTERS = 100
-_ACTIVITY_ROWS = 200
 
 
 def run(
@@ -82,9 +72,6 @@ def run(
     )
     spectra = list(_spectra(trained))
     bounds = _bounds(trained)
-    tables = [*_tables(diagnosis.findings), _spectrum_table(spectra)]
-    if bounds:
-        tables.append(_bounds_table(bounds))
     seconds = time.monotonic() - began
     content = _as_json(diagnosis, spectra) | {
         "log_likelihood": {name: list(pair) for name, pair in bounds.items()},
@@ -94,29 +81,19 @@ def run(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "harmonium": __version__,
     }
-    page = report.page(
-        f"{path.name}: diagnosis of a restricted Boltzmann machine",
-        f"{trained.rbm!r}{where}, {len(train):,} training rows of {train.name}. Made by "
-        f"`harmonium diagnose {quote(str(path))}` at {content['created']}.",
-        _notes(diagnosis.advice),
-        tables,
-        list(_pictures(trained, diagnosis, spectra, some)),
-    )
+    _write_pictures(trained.run, dict(_pictures(trained, diagnosis, spectra)))
     write_json(trained.run.diagnosis_path, content)
-    write_whole(trained.run.report_path, page.encode())
-    for table in tables:
+    page = reporting.write(trained.run)
+    for table in report.diagnosis.tables(content):
         for line in _lines(table):
             reporter.say(line)
     for advice in diagnosis.advice:
         reporter.say(f"\n{advice.severity}: {advice}")
     if not diagnosis.advice:
-        reporter.say(f"\n{_ALL_WELL}")
-    reporter.say(f"\npage      {trained.run.report_path}")
+        reporter.say(f"\n{report.diagnosis.ALL_WELL}")
+    reporter.say(f"\npage      {page}")
     reporter.say(f"numbers   {trained.run.diagnosis_path}")
-    reporter.finish(content | {"report": str(trained.run.report_path)})
-
-
-_ALL_WELL = "Nothing stands out: the chains mix, they are like the data, and the hidden units work."
+    reporter.finish(content | {"report": str(page)})
 
 
 def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
@@ -177,119 +154,7 @@ def _finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _notes(advice: list[Advice]) -> list[Note]:
-    if not advice:
-        return [Note("No advice", _ALL_WELL)]
-    return [
-        Note(
-            _sentence(one.finding),
-            f"{_sentence(one.reason)} {_sentence(one.remedy)}",
-            "serious" if one.severity is Severity.SERIOUS else str(one.severity),
-        )
-        for one in advice
-    ]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-# Tables, for the terminal and the page
-
-
-def _tables(findings: Findings) -> Iterator[Table]:
-    if findings.mixing is not None:
-        yield _mixing_table(findings.mixing)
-    if findings.moments is not None:
-        header = ("moments", "difference (rms)", "noise alone", "beyond noise")
-        rows = [_moment_row("means", findings.moments.means, "standard deviations")]
-        if findings.moments.covariances is not None:
-            rows.append(_moment_row("covariances", findings.moments.covariances, "of their size"))
-        yield Table("Chains beside the data", header, rows)
-    yield Table("Model and training", ("", ""), list(_facts(findings)))
-
-
-def _mixing_table(mixing: Mixing) -> Table:
-    names = ["energy", "visible magnetisation", "hidden magnetisation"]
-    rows = []
-    for name in dict.fromkeys([*names, mixing.slowest, mixing.most_apart]):
-        if name in mixing.observables:
-            of = mixing.observables[name]
-            most = "" if of.is_resolved else "at most "
-            samples = f"{most}{of.effective_sample_size:,.0f}"
-            rows.append((name, _time(of, mixing.sweeps_per_record), samples, f"{of.r_hat:.3f}"))
-    header = ("observable", "autocorrelation time, sweeps", "effective samples", "R-hat")
-    return Table(f"Chains: {mixing.n_chains:,}, {mixing.n_sweeps:,} sweeps", header, rows)
-
-
-def _time(observable: Observable, spacing: int) -> str:
-    if not observable.is_resolved:
-        return f"at least {_readable(observable.autocorrelation_time)}"
-    if observable.autocorrelation_time < 2 * spacing:  # records are too far apart to see less
-        return f"at most {_readable(observable.autocorrelation_time)}"
-    return f"{_readable(observable.autocorrelation_time)} ± {_readable(observable.std_error)}"
-
-
-def _readable(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
-
-
-def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
-    """What fits into a line each, and why the rest was not measured."""
-    if findings.hidden is not None:
-        hidden = findings.hidden
-        yield (
-            "hidden units",
-            f"{hidden.n:,}: {hidden.n_dead:,} dead, {hidden.n_saturated:,} saturated, "
-            f"{hidden.n_duplicates:,} copies",
-        )
-    if findings.overfitting is not None:
-        gap = findings.overfitting
-        yield "free energy, training − held-out", f"{gap.gap:.2f} ± {gap.std_error:.2g} nats"
-        yield (
-            "training row told from held-out row",
-            f"{100 * gap.told_apart:.1f} ± {100 * gap.told_apart_std_error:.1f} % of pairs "
-            "(guessing: 50)",
-        )
-    if findings.update_ratio is not None:
-        yield "last update ÷ weights", f"{findings.update_ratio:.2g}"
-    names = {"hidden": "hidden units", "mixing": "chains", "update_ratio": "last update ÷ weights"}
-    for what, why in findings.not_measured.items():
-        yield names.get(what, what), f"not measured: {why}"
-
-
-def _moment_row(name: str, distance: Distance, unit: str) -> tuple[str, str, str, str]:
-    beyond = "no scale" if math.isnan(distance.excess) else f"{distance.excess:.3f} {unit}"
-    return name, f"{distance.rms:.2g}", f"{distance.noise:.2g}", beyond
-
-
-def _spectrum_table(spectra: list[Spectrum]) -> Table:
-    shown = spectra if len(spectra) <= 5 else [spectra[0], *spectra[-4:]]
-    rows = [
-        (f"{of.update:,}", f"{of.values[0].item():.3g}", f"{of.effective_rank:.1f}") for of in shown
-    ]
-    return Table(
-        "Weights", ("after update", "largest singular value", "effective number of them"), rows
-    )
-
-
-def _bounds_table(bounds: dict[str, tuple[float, float]]) -> Table:
-    """The bounds, and how far training rows are above the others by them."""
-    rows = [(name, f"{lower:.2f} … {upper:.2f}") for name, (lower, upper) in bounds.items()]
-    train = next((name for name in bounds if name.endswith(":train")), None)
-    if train is not None:
-        rows += [
-            (
-                f"{train} − {name}",
-                f"{bounds[train][0] - upper:.2f} … {bounds[train][1] - lower:.2f}",
-            )
-            for name, (lower, upper) in bounds.items()
-            if name != train
-        ]
-    return Table("Log-likelihood by harmonium evaluate", ("rows", "nats a row"), rows)
-
-
-def _lines(table: Table) -> Iterator[str]:
+def _lines(table: report.Table) -> Iterator[str]:
     cells = [row for row in (table.header, *table.rows) if any(row)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     yield f"\n{table.title}"
@@ -300,11 +165,20 @@ def _lines(table: Table) -> Iterator[str]:
 # Pictures
 
 
+def _write_pictures(run: RunDirectory, pictures: Mapping[str, bytes]) -> None:
+    """Write pictures by their names in `report.diagnosis.PICTURES`; former ones go."""
+    for name in report.diagnosis.PICTURES:
+        path = run.diagnosis_picture(name)
+        if name in pictures:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, pictures[name])
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _pictures(
-    trained: Trained, diagnosis: Diagnosis, spectra: list[Spectrum], rows: Tensor
-) -> Iterator[Picture]:
-    rbm = trained.rbm
-    image_shape = figures.picture_shape(rbm, trained.image_shape)
+    trained: Trained, diagnosis: Diagnosis, spectra: list[Spectrum]
+) -> Iterator[tuple[str, bytes]]:
     mixing, recording = diagnosis.findings.mixing, diagnosis.recording
     if mixing is not None and recording is not None:
         names = ["energy", "visible magnetisation", "hidden magnetisation", mixing.slowest]
@@ -314,20 +188,11 @@ def _pictures(
             if name in diagnosis.autocorrelations
         }
         ax = plots.autocorrelation(functions, sweeps_per_lag=recording.sweeps_per_record)
-        yield Picture(
-            "Autocorrelation of the chains",
-            "A curve that stays up to the end belongs to something that the chains did not change "
-            "while they were watched.",
-            plots.png(ax),
-        )
+        yield "autocorrelation", plots.png(ax)
     if diagnosis.data is not None and diagnosis.chains is not None:
         data, chains = diagnosis.data, diagnosis.chains
         figure = plots.moments(data.mean, chains.mean, data.covariance, chains.covariance)
-        yield Picture(
-            "Means and covariances of the chains against those of the data",
-            "On the line, the model has learned them; a flat cloud has not.",
-            plots.png(figure),
-        )
+        yield "moments", plots.png(figure)
     if recording is not None:
         n_chains = recording.states.shape[0]
         chosen = torch.linspace(0, n_chains - 1, min(n_chains, _SHOWN_CHAINS)).long()
@@ -338,31 +203,7 @@ def _pictures(
             recording.states[chosen][:, when].cpu(), trained.encoding.to("cpu")
         )
         apart = max(1, round(n_sweeps / max(1, len(when) - 1)))
-        yield Picture(
-            "States of some chains over time",
-            "A row a chain: the upper half started at data, the lower half at random. Rows that "
-            "keep their kind of picture do not mix.",
-            plots.png(plots.samples(states, image_shape, sweeps_per_sample=apart)),
-        )
-    yield Picture(
-        "Singular values of the weights",
-        "What has risen out of the noise is what the model has learned.",
-        plots.png(plots.singular_values({of.update: of.values for of in spectra})),
-    )
-    if trained.run.rows():
-        yield Picture(
-            "Learning curves",
-            "The training, as it was watched.",
-            plots.png(plots.learning_curves(trained.run.rows())),
-        )
-    yield Picture(
-        "Filters",
-        "The weights of the first hidden units.",
-        plots.png(plots.filters(rbm.weights.detach().cpu(), image_shape, n=_SHOWN_FILTERS)),
-    )
-    activity = rbm.mean_h_from_v(rows[:_ACTIVITY_ROWS]).detach().cpu()
-    yield Picture(
-        "Activity of the hidden units",
-        "A dark column at the left is a dead unit, a bright one at the right a saturated one.",
-        plots.png(plots.hidden_activity(activity)),
-    )
+        shape = figures.picture_shape(trained.rbm, trained.image_shape)
+        yield "states", plots.png(plots.samples(states, shape, sweeps_per_sample=apart))
+    values = {of.update: of.values for of in spectra}
+    yield "singular-values", plots.png(plots.singular_values(values))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from harmonium import plots
+from harmonium.cli import film
 from harmonium.datasets import Data, Encoding
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
@@ -17,23 +18,12 @@ from harmonium.runs import RunDirectory
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
 
 SHEET_FILTERS = 100
-_PIXELS_A_FILTER = 56
 SHOWN_ROWS = 20
 _ACTIVITY_ROWS = 200
 FINAL_CHAINS = 10
 FINAL_SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=10, sweeps_per_sample=100)
 
 ImageShape = tuple[int, int] | None
-
-
-def save_filters_of_now(run: RunDirectory, rbm: RBM, image_shape: ImageShape, update: int) -> None:
-    """A sheet of the first filters while training, within milliseconds."""
-    folder = run.figures / "filters"
-    folder.mkdir(exist_ok=True)
-    weights = rbm.weights.detach().cpu()[:, :SHEET_FILTERS]
-    zoom = max(1, _PIXELS_A_FILTER // image_shape[1]) if image_shape else 2
-    sheet = plots.filter_sheet(weights, image_shape)
-    plots.save_sheet(folder / f"update-{update:09d}.png", sheet, zoom=zoom)
 
 
 def draw_all(
@@ -70,8 +60,8 @@ def draw_all(
 
     stream = Stream(seed, Purpose.SAMPLE)
     if chains is None:
-        chains = start_random(rbm, FINAL_CHAINS, stream)
-    few = a_few(chains)
+        chains = start_random(rbm, film.CHAINS, stream)
+    few = a_few(chains, FINAL_CHAINS)
     means = [
         rbm.mean_v_from_h(now.hidden).detach() for now in sample(rbm, few, FINAL_SCHEDULE, stream)
     ]
@@ -93,6 +83,16 @@ def draw_all(
         image_shape,
     )
 
+    if image_shape is not None:
+        stream = Stream(seed, Purpose.SAMPLE, rank=2)
+        frames = film.of_chains(rbm, a_few(chains, film.CHAINS), stream)
+        yield film.save(
+            run,
+            (in_users_units(frame, data.encoding) for frame in frames),
+            image_shape,
+            film.shades(in_users_units(rows[:SHOWN_ROWS], data.encoding)),
+        )
+
     if run.rows():
         yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
     yield plots.save(
@@ -109,9 +109,9 @@ def draw_all(
     )
 
 
-def a_few(chains: ChainState) -> ChainState:
-    """Copies of the first chains, as many as pictures show."""
-    return ChainState(chains.visible[:FINAL_CHAINS].clone(), chains.hidden[:FINAL_CHAINS].clone())
+def a_few(chains: ChainState, n: int) -> ChainState:
+    """Copies of the first chains, at most ``n``."""
+    return ChainState(chains.visible[:n].clone(), chains.hidden[:n].clone())
 
 
 def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:

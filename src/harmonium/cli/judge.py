@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
-from harmonium.cli import build
+from harmonium.cli import build, reporting
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
 from harmonium.likelihood import Computation, LogLikelihood
 from harmonium.rng import Purpose, Stream
+from harmonium.runs import REPORT_MARK, refuse_foreign
 from harmonium.units import Binary
 
 Split = Literal["test", "held-out", "train"]
@@ -43,10 +44,11 @@ def run(
     device: str,
     as_json: bool,
 ) -> None:
-    """Evaluate a run's model; writes ``likelihood.json``."""
+    """Evaluate a run's model; writes ``likelihood.json``, and the run's page anew."""
     if source is not None and split is not None:
         raise ValueError(f"--data names other rows, and --split is {split}; leave one out")
     trained = open_trained(path, device)
+    refuse_foreign(trained.run.report_path, REPORT_MARK)
     results = _former(trained.run.likelihood_path)
     train, data = _load(trained, split, source, binarize)
     v = _states(data, n_rows, seed)
@@ -78,6 +80,7 @@ def run(
     results[data.name] = result
     write_json(trained.run.likelihood_path, {"format": FORMAT, "results": results})
     reporter.say(f"kept in         {trained.run.likelihood_path}")
+    reporter.say(f"page            {reporting.write(trained.run)}")
     reporter.finish({"kept_in": str(trained.run.likelihood_path), **result})
 
 

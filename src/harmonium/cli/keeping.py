@@ -12,9 +12,10 @@ from pathlib import Path
 from shlex import quote
 from types import FrameType
 
-from harmonium.cli import events
+from harmonium.cli import events, reporting
 from harmonium.cli.options import WatchingOptions
 from harmonium.cli.progress import Reporter, choose_reporter
+from harmonium.report import Stage
 from harmonium.runs import RunDirectory
 from harmonium.training import Row
 
@@ -62,7 +63,7 @@ class Keeper:
         updates: Iterable[int],
         look: Callable[[], Row | None],
         save: Callable[[], None],
-        draw: Callable[[int], None] | None = None,
+        draw: Callable[[], None] | None = None,
     ) -> int:
         """Go through a training, to its end or until somebody stops it; returns the exit code.
 
@@ -73,9 +74,9 @@ class Keeper:
         look
             Makes a row of numbers, where one is due after the update.
         save
-            Writes a checkpoint.
+            Writes a checkpoint, after which the pages are renewed.
         draw
-            Draws a picture after each row; gets the number of the update.
+            Draws what a row has to show, after each of them.
 
         Raises
         ------
@@ -93,9 +94,10 @@ class Keeper:
                     self.events.add(row)
                     self.reporter.row({**of_layer, **row})
                     if draw is not None:
-                        draw(done)
+                        draw()
                 if self.stops and done < self.total:
                     save()
+                    self._write_pages("stopped")
                     resumed = str(_resumed(self.run, self.whole))
                     self.reporter.say(
                         f"stopped after update {done:,} of {self.total:,}; go on with: "
@@ -107,12 +109,19 @@ class Keeper:
                     return 128 + self.stops[0]
                 if time.monotonic() - saved > self.watching.checkpoint_every:
                     save()
+                    self._write_pages("running")
                     saved = time.monotonic()
         except FloatingPointError as error:
             raise FloatingPointError(
                 f"{error}. The last good checkpoint is {self.run.latest_checkpoint()}"
             ) from error
         return 0
+
+    def _write_pages(self, stage: Stage) -> None:
+        """Renew the page of the run, and that of the network whose layer it is."""
+        reporting.write(self.run, stage)
+        if self.whole is not None:
+            reporting.write(RunDirectory(self.whole.path), stage)
 
 
 @contextmanager

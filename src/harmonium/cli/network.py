@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.cli import build, events, network_figures
+from harmonium.cli import build, events, network_figures, reporting
 from harmonium.cli.keeping import Whole
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -92,6 +92,8 @@ def resume(
             f"{flag(next(iter(repeated)))} out"
         )
     network = Network.open(path)
+    for run in (network.run, *network.layers()):
+        run.check_replaceable()
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions(**layer) for layer in config["layers"]]
@@ -159,6 +161,7 @@ def _go_on(
                 network, dbn.to(begun.data.values.device), chains, shown, layers[0].seed
             )
         )
+    page = reporting.write(network.run)
     reporter = choose_reporter(as_json)
     reporter.say(f"network   {network.dbn_path}")
     if pictures:
@@ -166,6 +169,7 @@ def _go_on(
             f"pictures  {network.run.figures} ({len(pictures)}: filters of each layer, samples, "
             "reconstructions); learning curves in each layer's own folder"
         )
+    reporter.say(f"page      {page}")
     name = quote(str(network.run.path))
     reporter.say(f"next      harmonium dbn sample {name}   ·   harmonium info {name}")
     reporter.finish({"run": str(network.run.path), "network": str(network.dbn_path)})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.cli import figures
+from harmonium.cli import figures, film
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import DBN
 from harmonium.rng import Purpose, Stream
@@ -81,9 +81,23 @@ def draw(
     few = (
         start_random(dbn.top, figures.FINAL_CHAINS, stream)
         if chains is None
-        else figures.a_few(chains)
+        else figures.a_few(chains, figures.FINAL_CHAINS)
     )
     yield _save_dreams(folder / "samples.png", dbn, few, figures.FINAL_SCHEDULE, stream, shown)
+    if image_shape is not None:
+        of_film = Stream(seed, Purpose.DREAM, rank=1)
+        few = (
+            start_random(dbn.top, film.CHAINS, of_film)
+            if chains is None
+            else figures.a_few(chains, film.CHAINS)
+        )
+        dreams = dbn.sample(few, film.SCHEDULE, of_film)
+        yield film.save(
+            network.run,
+            (figures.in_users_units(dream.means, shown.encoding) for dream in dreams),
+            image_shape,
+            film.shades(figures.in_users_units(shown.rows, shown.encoding)),
+        )
     if dbn.n_classes is not None:
         few = start_random(dbn.top, dbn.n_classes, stream)
         clamp = dbn.clamp_classes(torch.arange(dbn.n_classes))

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
-from harmonium.cli import build, events, figures
+from harmonium.cli import build, events, figures, reporting
+from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
@@ -115,6 +116,7 @@ def resume(
 ) -> int:
     """Go on with a run that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open(path)
+    run.check_replaceable()
     config = run.config()
     refuse_layer(run, config)
     options = build.options_of(run)
@@ -196,8 +198,11 @@ def go_on(
     watch = training.Watch(monitor, every, batches, last=total)
     image_shape = figures.picture_shape(state.rbm, train_data.image_shape)
 
-    def draw(update: int) -> None:
-        figures.save_filters_of_now(run, state.model, image_shape, update)
+    shown = train_data if held_out is None else held_out
+    history = None
+    if watching.figures and image_shape is not None:
+        history = History(run, shown, image_shape, state.seed, every, total)
+        history.begin(state)
 
     began = time.monotonic()
     with open_keeper(run, state.update, total, watching, as_json, whole) as keeper:
@@ -210,7 +215,7 @@ def go_on(
             _updates(options, batches, state),
             look=lambda: watch(state),
             save=lambda: _save(run, state),
-            draw=draw if watching.figures else None,
+            draw=None if history is None else lambda: history.look(state),
         )
     if code:
         return code
@@ -219,8 +224,8 @@ def go_on(
     checkpoint.save_model(state.model, run.model_path)
     pictures = []
     if watching.figures:
-        shown = train_data if held_out is None else held_out
         pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
+    reporting.write(run)
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)
     if whole is None:
@@ -286,6 +291,7 @@ def _say_what_next(
         reporter.say(
             f"pictures  {run.figures} ({n_pictures}: filters, samples, learning curves, ...)"
         )
+    reporter.say(f"page      {run.report_path}")
     path = quote(str(run.path))
     reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
     reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **_last_row(run)})

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harmonium import defaults, training
-from harmonium.cli import build, events, tuned_figures
+from harmonium.cli import build, events, reporting, tuned_figures
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
@@ -99,6 +99,7 @@ def resume(
 ) -> int:
     """Go on with a fine-tuning that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open_any(path)
+    run.check_replaceable()
     if repeated:
         raise ValueError(
             f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
@@ -268,6 +269,7 @@ def _summarise(
     if with_figures:
         pictures = list(tuned_figures.draw(run, model, data))
         reporter.say(f"pictures  {run.figures} ({', '.join(path.stem for path in pictures)})")
+    reporter.say(f"page      {reporting.write(run)}")
     command = "encode" if isinstance(model, Autoencoder) else "predict"
     reporter.say(f"next      harmonium dbn {command} {quote(str(run.path))} DATA")
     reporter.finish(

@@ -1,16 +1,17 @@
 """Arrays in, figures out: the only part of the package that draws.
 
-Two layers. `tile`, `filter_sheet` and `save_sheet` make plain raster sheets within milliseconds,
-fit to be written after every epoch. `filters`, `samples`, `reconstructions` and the others draw
-labelled figures, on an Axes of the caller's or on a figure of their own. Nothing here knows
-models, runs or torch, and no global state of matplotlib is read or changed: a figure made here
-belongs to its caller alone.
+Two layers. `tile`, `filter_sheet`, `save_sheet` and `save_frame` make plain raster sheets within
+milliseconds, fit to be written after every epoch. `filters`, `samples`, `reconstructions` and the
+others draw labelled figures, on an Axes of the caller's or on a figure of their own. Nothing here
+knows models, runs or torch, and no global state of matplotlib is read or changed: a figure made
+here belongs to its caller alone.
 """
 
 from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
 from harmonium.plots.files import png, save, save_sheet
+from harmonium.plots.frames import save_frame
 from harmonium.plots.likelihoods import likelihoods_over_time
 from harmonium.plots.pictures import filters, reconstructions, samples
 from harmonium.plots.predictions import codes, confusion_matrix, mistakes
@@ -33,6 +34,7 @@ __all__ = [
     "reconstructions",
     "samples",
     "save",
+    "save_frame",
     "save_sheet",
     "scale_each",
     "singular_values",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,63 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
+from harmonium.metrics import PANELS, Panel, Role
 from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray
 
-_TRAINING, _HELD_OUT = ("training", style.BLUE), ("held-out", style.ORANGE)
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """One of the small multiples: the keys it draws, their labels and colours, and its axis."""
-
-    title: str
-    unit: str
-    series: Mapping[str, tuple[str, str]]
-    scale: str = "linear"
-    zero_line: bool = False
-    percent: bool = False
-
-
-def _pair(key: str) -> Mapping[str, tuple[str, str]]:
-    return {key: _TRAINING, f"held_out_{key}": _HELD_OUT}
-
-
-def _single(key: str) -> Mapping[str, tuple[str, str]]:
-    return {key: ("", style.BLUE)}
-
-
-_PANELS = (
-    _Panel("Log-likelihood", "nats per row", _pair("log_likelihood")),
-    _Panel("Pseudo-log-likelihood", "nats per row", _pair("pseudo_log_likelihood")),
-    _Panel("Reconstruction error", "per row", _pair("reconstruction_error")),
-    _Panel("Free energy, training − held-out", "nats", _single("free_energy_gap"), zero_line=True),
-    _Panel("Size of updates ÷ size of weights", "ratio", _single("update_ratio"), scale="log"),
-    _Panel(
-        "Dead and saturated hidden units",
-        "share of units",
-        {"dead_hidden": ("dead", style.BLUE), "saturated_hidden": ("saturated", style.ORANGE)},
-        percent=True,
-    ),
-    _Panel(
-        "Units that one sweep changes",
-        "share of units",
-        {
-            "visible_flip_rate": ("visible", style.BLUE),
-            "hidden_flip_rate": ("hidden", style.ORANGE),
-        },
-        percent=True,
-    ),
-    _Panel(
-        "Rows of another class",
-        "share of held-out rows",
-        {"held_out_error": ("", style.ORANGE)},
-        percent=True,
-    ),
-    _Panel("Loss", "per row", _pair("loss")),
-    _Panel("Squared error", "per held-out row", {"held_out_squared_error": ("", style.ORANGE)}),
-    _Panel("Learning rate", "", _single("learning_rate")),
-)
+_COLOURS: Mapping[Role, str] = {
+    "training": style.BLUE,
+    "held-out": style.ORANGE,
+    "first": style.BLUE,
+    "second": style.ORANGE,
+}
 
 
 def learning_curves(
@@ -102,17 +54,20 @@ def learning_curves(
     rows = list(rows)
     if not rows:
         raise ValueError("rows is empty, so there are no learning curves to draw")
-    panels = [p for p in _PANELS if any(row.get(k) is not None for row in rows for k in p.series)]
+    panels = [panel for panel in PANELS if any(panel.known_in(row) for row in rows)]
     if not panels:
-        known = ", ".join(key for panel in _PANELS for key in panel.series)
+        known = ", ".join(curve.key for panel in PANELS for curve in panel.curves)
         raise ValueError(
             "no row has a metric that is drawn; the first row has "
             f"{', '.join(sorted(rows[0])) or 'no keys'}, and drawn are {known}"
         )
     time, positions = _time(rows)
-    lines = [{key: _column(rows, positions, key) for key in panel.series} for panel in panels]
+    lines = [
+        {curve.key: _column(rows, positions, curve.key) for curve in panel.curves}
+        for panel in panels
+    ]
     bands = [
-        {key: _column(rows, positions, f"{key}_std_error") for key in panel.series}
+        {curve: _column(rows, positions, f"{curve.key}_std_error") for curve in panel.curves}
         for panel in panels
     ]
 
@@ -129,33 +84,34 @@ def learning_curves(
         # The bottom row carries the name of the common axis.
         ax = figure.add_subplot(place)
         _draw(ax, panel, series, time if row == n_rows - 1 else "")
-        for key, (x, error) in errors.items():
-            at, y = series[key]
+        for curve, (x, error) in errors.items():
+            at, y = series[curve.key]
             if len(x) and np.array_equal(x, at):
-                colour = panel.series[key][1]
+                colour = _COLOURS[curve.role]
                 ax.fill_between(x, y - error, y + error, color=colour, alpha=0.15, linewidth=0)
     return figure
 
 
 def _draw(
-    ax: Axes, panel: _Panel, series: Mapping[str, tuple[FloatArray, FloatArray]], time: str
+    ax: Axes, panel: Panel, series: Mapping[str, tuple[FloatArray, FloatArray]], time: str
 ) -> None:
     style.dress(ax)
     ax.grid(axis="y", color=style.FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
-    if panel.zero_line:
+    if panel.has_zero_line:
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    for key, (label, colour) in panel.series.items():
-        x, y = series[key]
+    for curve in panel.curves:
+        x, y = series[curve.key]
         if len(x):
             # A line hides where its points are, and through a single one there is no line.
             marker = "o" if len(x) <= 25 else ""
+            colour, label = _COLOURS[curve.role], curve.label
             ax.plot(x, y, color=colour, label=label, linewidth=1.5, marker=marker, markersize=3)
-    if len(panel.series) > 1:
+    if len(panel.curves) > 1:
         ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
-    if panel.scale == "log" and all((y > 0).all() for _, y in series.values()):
+    if panel.is_logarithmic and all((y > 0).all() for _, y in series.values()):
         ax.set_yscale("log")
-    if panel.percent:
+    if panel.is_share:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
         ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))

@@ -1,0 +1,114 @@
+"""What the numbers of a run are called, and which of them are drawn together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["training", "held-out", "first", "second"]
+"""What a curve is of, which decides its colour; ``first`` and ``second`` are two of a kind."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One number of a row, as it is drawn.
+
+    Attributes
+    ----------
+    key
+        Its name in ``metrics.jsonl``; ``key_std_error`` is its standard error, where there is one.
+    role, label
+        What it is of; an empty label says nothing that the title of its panel does not.
+    """
+
+    key: str
+    role: Role
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that are drawn together.
+
+    Attributes
+    ----------
+    title, unit
+        What is drawn, and in what.
+    curves
+        With the most important one first.
+    is_logarithmic, is_share, has_zero_line
+        How the axis looks: powers of ten; per cent from 0; a line at 0, on both sides of which
+        values mean something else.
+    better
+        Whether more is better, or less; None where neither is.
+    """
+
+    title: str
+    unit: str
+    curves: tuple[Curve, ...]
+    is_logarithmic: bool = False
+    is_share: bool = False
+    has_zero_line: bool = False
+    better: Literal["more", "less"] | None = None
+
+    def known_in(self, row: Mapping[str, object]) -> bool:
+        """Whether a row has any of the numbers."""
+        return any(row.get(curve.key) is not None for curve in self.curves)
+
+
+def _both(key: str) -> tuple[Curve, ...]:
+    return (
+        Curve(key, "training", "training"),
+        Curve(f"held_out_{key}", "held-out", "held-out"),
+    )
+
+
+PANELS = (
+    Panel("Log-likelihood", "nats per row", _both("log_likelihood"), better="more"),
+    Panel("Pseudo-log-likelihood", "nats per row", _both("pseudo_log_likelihood"), better="more"),
+    Panel("Reconstruction error", "per row", _both("reconstruction_error"), better="less"),
+    Panel(
+        "Free energy, training − held-out",
+        "nats",
+        (Curve("free_energy_gap", "training"),),
+        has_zero_line=True,
+    ),
+    Panel(
+        "Size of updates ÷ size of weights",
+        "ratio",
+        (Curve("update_ratio", "training"),),
+        is_logarithmic=True,
+    ),
+    Panel(
+        "Dead and saturated hidden units",
+        "share of units",
+        (Curve("dead_hidden", "first", "dead"), Curve("saturated_hidden", "second", "saturated")),
+        is_share=True,
+    ),
+    Panel(
+        "Units that one sweep changes",
+        "share of units",
+        (
+            Curve("visible_flip_rate", "first", "visible"),
+            Curve("hidden_flip_rate", "second", "hidden"),
+        ),
+        is_share=True,
+    ),
+    Panel(
+        "Rows of another class",
+        "share of held-out rows",
+        (Curve("held_out_error", "held-out"),),
+        is_share=True,
+        better="less",
+    ),
+    Panel("Loss", "per row", _both("loss"), better="less"),
+    Panel(
+        "Squared error",
+        "per held-out row",
+        (Curve("held_out_squared_error", "held-out"),),
+        better="less",
+    ),
+    Panel("Learning rate", "", (Curve("learning_rate", "training"),)),
+)
+"""Everything that is drawn of a run, what matters most first."""

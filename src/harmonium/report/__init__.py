@@ -1,0 +1,85 @@
+"""One page of HTML for a run, or for several beside each other, that stands alone.
+
+A page is made of what lies in the run directory and of nothing else: no model is loaded, nothing
+is computed, and torch is not needed but for advice. It asks no network for anything, and says so
+to the browser. Writing one takes some ten milliseconds, so that it is renewed at every checkpoint.
+
+The curves are drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as
+it was published, with its licence; the rest of the script and the style are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harmonium.files import write_whole
+from harmonium.report import diagnosis
+from harmonium.report.comparison import check, comparison_of
+from harmonium.report.facts import Facts, Stage
+from harmonium.report.markup import Table
+from harmonium.report.pages import page_of
+from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
+
+__all__ = ["Facts", "Stage", "Table", "diagnosis", "write", "write_comparison"]
+
+
+def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
+    """Write the page of a run, ``report.html``, whole or not at all; a former one is replaced.
+
+    Parameters
+    ----------
+    run
+        What to show: of one RBM, of a network, or of a fine-tuning, finished or not.
+    command
+        What begins it again, as it is typed; empty for a layer of a network.
+    stage
+        What the training does now, where that is known: a page says it of a run that is not
+        finished.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file of this name that harmonium did not write.
+    OSError
+        As the file system says it.
+    """
+    refuse_foreign(run.report_path, REPORT_MARK)
+    write_whole(run.report_path, page_of(Facts(run, stage, command)).encode())
+    return run.report_path
+
+
+def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
+    """Write a page with several runs beside each other, whole or not at all.
+
+    Parameters
+    ----------
+    runs
+        Two to eight, of any kinds.
+    path
+        Of the page; a former one is replaced.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    ValueError
+        If the runs cannot be compared: too few or too many, one twice, or one without numbers.
+    FileExistsError
+        If there is a file of this name that harmonium did not write.
+    OSError
+        As the file system says it.
+    """
+    facts = [Facts(run, "unknown", "") for run in runs]
+    check(facts)
+    refuse_foreign(path, REPORT_MARK)
+    write_whole(path, comparison_of(facts).encode())
+    return path

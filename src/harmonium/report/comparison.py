@@ -1,0 +1,285 @@
+"""Several runs beside each other: curves, numbers, options that differ, likelihoods, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from harmonium import __version__
+from harmonium.metrics import PANELS
+from harmonium.report import likelihood
+from harmonium.report.curves import Series, charts
+from harmonium.report.facts import Facts, data_name, duration
+from harmonium.report.markup import Note, Section, Table, data_uri, minus, page, text
+from harmonium.report.pages import describe, evaluation_of, options_of
+
+MOST_RUNS = 8
+"""As many as there are colours that can be told apart."""
+
+_SHEETS = {
+    "filters": "Filters",
+    "chains": "Chains",
+    "reconstructions": "Reconstructions",
+    "samples": "Samples",
+}
+
+
+def check(runs: Sequence[Facts]) -> None:
+    """Refuse what cannot be put beside each other.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs or more than `MOST_RUNS`, one of them twice, or one that
+        has no numbers yet.
+    """
+    if len(runs) < 2:
+        raise ValueError(
+            f"there is one run, {runs[0].run.path}, and nothing beside it; pass two or more, or "
+            f"take harmonium report {runs[0].typed_path}"
+        )
+    if len(runs) > MOST_RUNS:
+        raise ValueError(
+            f"{len(runs)} runs are more than can be told apart in one chart; pass {MOST_RUNS} or "
+            "fewer"
+        )
+    seen: dict[Path, Path] = {}
+    for facts in runs:
+        path = facts.run.path
+        former = seen.setdefault(path.resolve(), path)
+        if former is not path:
+            raise ValueError(f"{path} is there twice, also as {former}; leave one of them out")
+    for facts in runs:
+        if facts.kind != "deep belief network" and not facts.rows:
+            raise ValueError(
+                f"{facts.run.path} has no row of numbers yet, so there is nothing to compare; wait "
+                "for its first one, or leave it out"
+            )
+
+
+def comparison_of(runs: Sequence[Facts]) -> str:
+    """The whole page; `check` comes first."""
+    names = _names(runs)
+    named = dict(zip(names, runs, strict=True))
+    sections = (
+        _overview(named),
+        _curves(named),
+        _numbers(named),
+        _likelihoods(named),
+        _options(named),
+        *_pictures(named),
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return page(
+        " · ".join(names),
+        f"{len(runs)} runs beside each other; each has its colour throughout.",
+        [section for section in sections if section is not None],
+        footer=f"Written by harmonium {__version__} at {now}.",
+        heading=f"{len(runs)} runs compared",
+    )
+
+
+def _names(runs: Sequence[Facts]) -> list[str]:
+    """The names of the runs, or their paths where names would be the same."""
+    names = [facts.name for facts in runs]
+    return names if len(set(names)) == len(names) else [str(facts.run.path) for facts in runs]
+
+
+def _swatch(number: int, name: str) -> str:
+    mark = f'<span class="swatch" style="background:var(--run-{number + 1})"></span>'
+    return f"{mark}<strong>{text(name)}</strong>"
+
+
+def _overview(named: Mapping[str, Facts]) -> Section:
+    cards = []
+    for number, (name, facts) in enumerate(named.items()):
+        done = "finished" if facts.is_finished else "not finished"
+        if facts.kind != "deep belief network":
+            epochs = facts.done / facts.n_updates_an_epoch
+            done += f"; {epochs:,.4g} epochs, {facts.done:,} updates"
+        if facts.seconds:
+            done += f" in {duration(facts.seconds)}"
+        cards.append(
+            f"<figure>{_swatch(number, name)}<figcaption>{text(describe(facts))}<br>{done}<br>"
+            f"<code>{escape(str(facts.run.path))}</code></figcaption></figure>"
+        )
+    body = f'<div class="runs">{"".join(cards)}</div>'
+    for note in _incomparable(named):
+        body += note.html()
+    return Section("runs", "The runs", "", body)
+
+
+def _incomparable(named: Mapping[str, Facts]) -> Iterator[Note]:
+    """What does not mean the same for all of them."""
+    kinds = {name: facts.kind for name, facts in named.items()}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        yield Note(
+            "Runs of different kinds",
+            f"{told}: a curve is drawn of those that have such a number.",
+        )
+    for name, facts in named.items():
+        if facts.kind == "deep belief network":
+            layers = " ".join(str(layer.run.path) for layer in facts.layers)
+            yield Note(
+                f"{name} has no curves of its own",
+                f"Its layers have; compare them with `harmonium compare {layers}`.",
+            )
+    learned = {name: (data_name(facts.config), _visible(facts)) for name, facts in named.items()}
+    if len(set(learned.values())) > 1:
+        told = "; ".join(f"{name}: {data}, {units}" for name, (data, units) in learned.items())
+        yield Note(
+            "What was learned from differs",
+            f"{told}. Numbers a row of different data, or of data made into states in different "
+            "ways, cannot be compared.",
+            "worth a look",
+        )
+
+
+def _visible(facts: Facts) -> str:
+    """What rows are to the model: that, too, decides what a number a row means."""
+    data = facts.config["data"]
+    encoding = dict(data["encoding"])
+    kind = str(encoding.pop("kind")).lower()
+    level = encoding.get("level")
+    made = f"{kind} at {level:g}" if isinstance(level, int | float) else kind
+    return f"{data['n_columns']:,} columns, {made}"
+
+
+def _curves(named: Mapping[str, Facts]) -> Section | None:
+    series = [Series(name, facts.rows) for name, facts in named.items()]
+    if not any(run.rows for run in series):
+        return None
+    return Section(
+        "curves",
+        "Learning curves",
+        "Against epochs. Held-out rows in full, training rows dashed; a run can be hidden at the "
+        "top. Point at a curve to read it, drag across to zoom, double click to see all again.",
+        charts("curves", series),
+    )
+
+
+def _numbers(named: Mapping[str, Facts]) -> Section:
+    """The last number of everything that is drawn, a column a run."""
+    rows: list[list[str]] = []
+    for panel in PANELS:
+        for curve in panel.curves:
+            last = [_last(facts, curve.key) for facts in named.values()]
+            if any(last):
+                label = f", {curve.label}" if curve.label else ""
+                rows.append([f"{panel.title}{label}", *(value or "–" for value in last)])
+    judged = [evaluation_of(facts) for facts in named.values()]
+    for key in ("error", "squared_error"):
+        if any(of is not None and key in of for of in judged):
+            cells = [
+                "–" if of is None or key not in of else f"{of[key]:.4g} ({of['rows']} rows)"
+                for of in judged
+            ]
+            rows.append([f"{key.replace('_', ' ').capitalize()} at the end", *cells])
+    times = [duration(facts.seconds) if facts.seconds else "–" for facts in named.values()]
+    rows.append(["Training time", *times])
+    return Section(
+        "numbers",
+        "Numbers at the end",
+        "Of the last row of each run.",
+        Table("", ("", *named), rows).html(),
+    )
+
+
+def _last(facts: Facts, key: str) -> str:
+    row = facts.rows[-1] if facts.rows else {}
+    if row.get(key) is None:
+        return ""
+    error = row.get(f"{key}_std_error")
+    value = row[key]
+    shown = f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+    return minus(shown) + (f" ± {error:.2f}" if error else "")
+
+
+def _likelihoods(named: Mapping[str, Facts]) -> Section:
+    """Intervals of all runs on one scale, for all rows that any was evaluated on."""
+    found = {name: likelihood.results(facts) for name, facts in named.items()}
+    lead = "Nats a row: the lower bound by RAISE, the upper by annealed importance sampling."
+    missing = [named[name].typed_path for name, of in found.items() if not of]
+    if missing:
+        commands = ", ".join(f"`harmonium evaluate {path}`" for path in missing)
+        lead += f" Not measured yet, and found by: {commands}."
+    body = ""
+    for data in dict.fromkeys(data for of in found.values() for data in of):
+        intervals = {name: of[data] for name, of in found.items() if data in of}
+        body += f"<h3>{text(data)}</h3>"
+        low, high = likelihood.scale(list(intervals.values()))
+        for number, name in enumerate(named):
+            if name in intervals:
+                colour = f"var(--run-{number + 1})"
+                body += likelihood.bar(name, intervals[name], low, high, colour)
+    return Section("likelihood", "Log-likelihoods", lead, body)
+
+
+def _options(named: Mapping[str, Facts]) -> Section:
+    """Options that are not the same for all; and what else decides the bits."""
+    tables = [_defined(facts) for facts in named.values()]
+    differing = [
+        key
+        for key in dict.fromkeys(key for table in tables for key in table)
+        if len({str(table.get(key)) for table in tables}) > 1
+    ]
+    if not differing:
+        body = Note("No option differs", "The runs were begun in the same way.").html()
+    else:
+        rows = [
+            (key.replace("_", " "), *(_shown(table.get(key)) for table in tables))
+            for key in differing
+        ]
+        body = Table("", ("", *named), rows).html()
+    return Section("options", "Options that differ", "All others are the same.", body)
+
+
+def _defined(facts: Facts) -> dict[str, Any]:
+    config = facts.config
+    return {
+        "kind of run": facts.kind,
+        **options_of(facts),
+        "training rows": config["data"]["n_train"],
+        "device": config["device"],
+        "threads": config["threads"],
+        **{f"version of {name}": version for name, version in config["versions"].items()},
+    }
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _pictures(named: Mapping[str, Facts]) -> Iterator[Section]:
+    """What several runs have a picture of, each run's newest."""
+    for what, title in _SHEETS.items():
+        found = {name: _newest(facts, what) for name, facts in named.items()}
+        if not any(found.values()):
+            continue
+        figures = []
+        for number, (name, path) in enumerate(found.items()):
+            shown = "<figcaption>There is no such picture of this run.</figcaption>"
+            if path is not None:
+                look = "sheet" if path.parent.parent.name == "history" else "paper"
+                shown = (
+                    f'<img class="{look}" src="{data_uri(path.read_bytes())}" '
+                    f'alt="{escape(title)} of {escape(name)}">'
+                )
+            figures.append(
+                f"<figure>{shown}<figcaption>{_swatch(number, name)}</figcaption></figure>"
+            )
+        yield Section(what, title, "", f'<div class="runs">{"".join(figures)}</div>')
+
+
+def _newest(facts: Facts, what: str) -> Path | None:
+    history = facts.run.history(what)
+    if history:
+        return history[max(history)]
+    picture = facts.run.figures / f"{what}.png"
+    return picture if picture.is_file() else None

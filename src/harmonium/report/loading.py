@@ -1,0 +1,79 @@
+"""Three lines of Python that load what a run has made."""
+
+from __future__ import annotations
+
+from harmonium.report.facts import Facts
+from harmonium.report.markup import Section, code, text
+from harmonium.runs import Network
+
+
+def section(facts: Facts) -> Section:
+    """The lines, which run where the commands of the run were typed."""
+    loading = lines(facts)
+    if loading is None:
+        lead, loaded = "There is neither a model nor a checkpoint in this run.", ""
+    else:
+        lead = "Three lines of Python, from the folder where the commands of this page are typed:"
+        loaded = code(loading)
+    commands = "".join(f"<li>{text(f'`{command}` {what}')}</li>" for command, what in _typed(facts))
+    return Section("use", "Use it", lead, f"{loaded}<p>Without Python:</p><ul>{commands}</ul>")
+
+
+def lines(facts: Facts) -> str | None:
+    """Load the model, and do one thing with it; None where there is none."""
+    run = facts.run
+    if facts.kind == "deep belief network":
+        if not facts.is_finished:
+            return lines(facts.layers[-1])
+        return (
+            "from harmonium import deep\n"
+            f"dbn = deep.load_dbn({str(Network(run).dbn_path)!r})\n"
+            "weights = [rbm.weights.detach().numpy() for rbm in dbn.stack]  # of each layer\n"
+        )
+    if facts.kind == "fine-tuning":
+        if not run.network_path.is_file():
+            if not run.checkpoints():
+                return None
+            return (
+                "from harmonium import deep\n"
+                f"state = deep.load_finetuning({str(run.latest_checkpoint())!r})\n"
+                "network = state.model  # as it was at that update\n"
+            )
+        return (
+            "from harmonium import deep\n"
+            f"network = deep.load_network({str(run.network_path)!r})\n"
+            "module = network.to_sequential()  # plain torch.nn, for rows as in training\n"
+        )
+    shape = facts.config["data"]["image_shape"]
+    weights = (
+        f"filters = rbm.weights.detach().numpy().T.reshape(-1, {shape[0]}, {shape[1]})"
+        "  # a picture a hidden unit"
+        if shape and facts.config["options"]["visible"] != "categorical"
+        else "weights = rbm.weights.detach().numpy()  # shape (n_visible, n_hidden)"
+    )
+    if not (run.checkpoints() or run.model_path.is_file()):
+        return None
+    if facts.is_finished:
+        load = f"rbm = checkpoint.load_model({str(run.model_path)!r})"
+    else:
+        load = f"rbm = checkpoint.load({str(run.latest_checkpoint())!r}).model"
+    return f"from harmonium import checkpoint\n{load}\n{weights}\n"
+
+
+def _typed(facts: Facts) -> list[tuple[str, str]]:
+    path = facts.typed_path
+    if facts.kind == "fine-tuning":
+        if facts.config["options"]["kind"] == "autoencoder":
+            return [(f"harmonium dbn encode {path} DATA", "makes codes of rows")]
+        return [(f"harmonium dbn predict {path} DATA", "says what rows are")]
+    if facts.kind == "deep belief network":
+        return [
+            (f"harmonium dbn sample {path}", "lets it dream"),
+            (f"harmonium dbn finetune {path}", "makes a classifier of it"),
+        ]
+    return [
+        (f"harmonium sample {path}", "draws from the model"),
+        (f"harmonium reconstruct {path}", "rebuilds rows"),
+        (f"harmonium evaluate {path}", "finds its log-likelihood"),
+        (f"harmonium diagnose {path}", "says what could be better"),
+    ]

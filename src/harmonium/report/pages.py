@@ -1,0 +1,331 @@
+"""The page of a run, for each kind of run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harmonium import __version__
+from harmonium.report import diagnosis, likelihood, loading, players
+from harmonium.report.curves import Series, charts
+from harmonium.report.facts import Facts, data_name, duration
+from harmonium.report.markup import (
+    Note,
+    Picture,
+    Section,
+    Table,
+    code,
+    details,
+    minus,
+    page,
+    text,
+    tiles,
+)
+from harmonium.report.words import readings
+
+_PICTURES = {
+    "reconstructions": ("Reconstructions", "Rows above what the model makes of them."),
+    "samples": ("Samples", "A row a chain; its own time runs to the right."),
+    "classes": ("Dreams of each class", "A row a class, which is held while the network dreams."),
+    "confusion": ("Confusion matrix", "What each class was taken for."),
+    "mistakes": ("Worst mistakes", "The less the network believes in the truth, the earlier."),
+    "codes": ("Codes", "Rows by their codes, in two dimensions; a colour a label."),
+    "weights": ("Weights", "How weights and biases are spread."),
+    "hidden-activity": (
+        "Activity of the hidden units",
+        "A dark column is a dead unit, a bright one a saturated one.",
+    ),
+}
+# Which the page itself shows, better than these.
+_SHOWN_OTHERWISE = {"filters", "learning-curves"}
+
+
+def page_of(facts: Facts) -> str:
+    """The whole page."""
+    sections: dict[str, Any] = {
+        "RBM": _of_rbm,
+        "deep belief network": _of_network,
+        "fine-tuning": _of_finetuning,
+    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return page(
+        f"{facts.name} · harmonium",
+        _lead(facts),
+        [section for section in sections[facts.kind](facts) if section is not None],
+        state=_state(facts),
+        footer=f"Written by harmonium {__version__} at {now}. `harmonium report "
+        f"{facts.typed_path}` writes it anew.",
+        heading=facts.name,
+    )
+
+
+def _of_rbm(facts: Facts) -> Iterator[Section | None]:
+    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    yield _curves(facts)
+    yield players.history(facts)
+    film = players.film(facts)
+    yield film
+    yield _pictures(facts, apart={"samples"} if film is not None else set())
+    yield diagnosis.section(facts)
+    yield likelihood.section(facts)
+    yield loading.section(facts)
+    yield _again(facts)
+
+
+def _of_network(facts: Facts) -> Iterator[Section | None]:
+    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    film = players.film(facts)
+    yield film
+    apart = {"samples"} if film is not None else set()
+    for number, layer in enumerate(facts.layers, start=1):
+        yield _layer(facts, number, layer)
+        apart.add(f"filters-{number}")
+    yield _pictures(facts, apart)
+    yield loading.section(facts)
+    yield _again(facts)
+
+
+def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
+    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    yield _curves(facts)
+    yield _pictures(facts)
+    notes = "".join(note.html() for note in readings(facts))
+    yield Section("diagnosis", "Diagnosis", "What the numbers of the training tell.", notes)
+    yield loading.section(facts)
+    yield _again(facts)
+
+
+def describe(facts: Facts) -> str:
+    """What was trained, on what."""
+    config, data = facts.config, data_name(facts.config)
+    n_columns = config["data"]["n_columns"]
+    if facts.kind == "RBM":
+        options = config["options"]
+        visible, hidden = options["visible"], options["hidden_units"]
+        units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
+        return (
+            f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
+        )
+    if facts.kind == "deep belief network":
+        sizes = "-".join(str(layer["hidden"]) for layer in config["layers"])
+        return f"Deep belief network {n_columns}-{sizes}, {data}"
+    sizes = "-".join(str(size) for size in (n_columns, *(x["hidden"] for x in config["layers"])))
+    start = "a pretrained stack" if config["pretrained"] else "random weights"
+    kind = str(config["options"]["kind"]).capitalize()
+    return f"{kind} {sizes}, begun at {start}, {data}"
+
+
+def _lead(facts: Facts) -> str:
+    data = facts.config["data"]
+    held = f", {data['n_held_out']:,} held out" if data["n_held_out"] else ""
+    return f"{describe(facts)}: {data['n_train']:,} training rows{held}."
+
+
+def _state(facts: Facts) -> str:
+    if facts.is_finished:
+        return '<p class="state finished"><b>Finished</b></p>'
+    if facts.kind == "deep belief network":
+        at = f"layer {len(facts.layers)} of {len(facts.config['layers'])}"
+        if facts.layers:
+            at += f", update {facts.layers[-1].done:,} of {facts.layers[-1].total:,}"
+    else:
+        at = f"update {facts.done:,} of {facts.total:,}"
+    go_on = f"go on with `{facts.resumed_by}`"
+    word, rest = {
+        "running": ("Running", f"{at} when this page was written, at a checkpoint"),
+        "stopped": ("Stopped", f"{at}; {go_on}"),
+        "unknown": ("Not finished", f"{at} at the last checkpoint. If nothing trains it, {go_on}"),
+    }[facts.stage]
+    return f'<p class="state {facts.stage}"><b>{word}</b>{text(rest)}</p>'
+
+
+# Numbers
+
+
+def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    last = facts.rows[-1] if facts.rows else {}
+    if facts.kind == "RBM":
+        for name, of in likelihood.results(facts).items():
+            yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
+        likelihoods = ("log_likelihood", "pseudo_log_likelihood")
+        best = next((key for key in likelihoods if key in last), None)
+        for key in filter(None, (best, "reconstruction_error")):
+            yield from _metric(last, key)
+    if facts.kind == "fine-tuning":
+        yield from _evaluation(facts, last)
+    if facts.kind == "deep belief network":
+        yield "layers", f"{len(facts.layers)}", f"of {len(facts.config['layers'])} begun"
+    else:
+        epochs = facts.done / facts.n_updates_an_epoch
+        most = " at most" if facts.kind == "fine-tuning" else ""
+        options = facts.config["options"]
+        yield (
+            "epochs",
+            f"{epochs:,.1f}".removesuffix(".0"),
+            f"of {options['epochs']:,}{most}, {facts.done:,} updates",
+        )
+    if facts.seconds:
+        where = facts.config["device"]
+        threads = facts.config["threads"]
+        if where == "cpu":
+            where = f"CPU, {threads} thread" + "s" * (threads != 1)
+        yield "training time", duration(facts.seconds), f"for all updates on {where}"
+    if "rows_per_second" in last:
+        yield "speed", f"{last['rows_per_second']:,.0f}", "rows a second at the end"
+
+
+def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
+    name = key.replace("pseudo_log", "pseudo-log").replace("log_l", "log-l").replace("_", " ")
+    unit = "nats a row" if "likelihood" in key else "per row"
+    held = f"held_out_{key}"
+    if held in last:
+        told = minus(f"{last[key]:.2f}")
+        yield name, _with_error(last, held), f"{unit}, held-out rows; training rows {told}"
+    elif key in last:
+        yield name, _with_error(last, key), f"{unit}, training rows"
+
+
+def _with_error(row: Mapping[str, float], key: str) -> str:
+    error = row.get(f"{key}_std_error")
+    return minus(f"{row[key]:.2f}") + (f" ± {error:.2f}" if error else "")
+
+
+def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
+    judged = evaluation_of(facts)
+    if judged is not None:
+        rows = f"of {judged['n_rows']:,} {judged['rows']} rows"
+        if "error" in judged:
+            wrong = round(judged["error"] * judged["n_rows"])
+            yield "wrong", f"{judged['error']:.2%}", f"{wrong:,} {rows}"
+        elif "squared_error" in judged:
+            yield "squared error", f"{judged['squared_error']:.4g}", rows
+        if "update" in judged:
+            epoch = judged["update"] / facts.n_updates_an_epoch
+            yield "best network", f"epoch {epoch:.4g}", "by held-out rows; it is the one kept"
+    if "held_out_error" in last:
+        yield "wrong at the end", f"{last['held_out_error']:.2%}", "of held-out rows"
+    elif "held_out_loss" in last:
+        yield "loss at the end", f"{last['held_out_loss']:.4g}", "a held-out row"
+
+
+def evaluation_of(facts: Facts) -> dict[str, Any] | None:
+    """What test rows said of a fine-tuned network; None of other runs, and before the end."""
+    return facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
+
+
+# Parts that kinds of runs share
+
+
+def _curves(facts: Facts) -> Section | None:
+    if not facts.rows:
+        return None
+    return Section(
+        "curves",
+        "Learning curves",
+        "Point at a curve to read it, drag across to zoom, double click to see all of it again. "
+        "Bands are one standard error.",
+        charts("curves", [Series(facts.name, facts.rows)]),
+    )
+
+
+def _pictures(facts: Facts, apart: set[str] | None = None) -> Section | None:
+    """What lies in ``figures/``, and the newest of what commands have made beside it."""
+    apart = _SHOWN_OTHERWISE | (apart or set())
+    paths = [path for path in sorted(facts.run.figures.glob("*.png")) if path.stem not in apart]
+    order = list(_PICTURES)
+    paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
+    for made in ("samples", "reconstructions", "codes", "decoded", "predictions"):
+        beside = [*facts.run.path.glob(f"{made}.png"), *facts.run.path.glob(f"{made}-*.png")]
+        paths += sorted(beside, key=lambda path: path.stat().st_mtime)[-1:]
+    if not paths:
+        return None
+    body = "".join(_picture(facts, path) for path in paths)
+    return Section("pictures", "Pictures", "", f'<div class="pictures">{body}</div>')
+
+
+def _picture(facts: Facts, path: Path) -> str:
+    plain = path.stem.replace("-", " ").capitalize()
+    title, caption = _PICTURES.get(path.stem, (plain, ""))
+    if path.parent == facts.run.path:
+        title, caption = f"{plain}, made since", f"`{path.name}`"
+    return Picture(title, caption, path.read_bytes()).html()
+
+
+def _layer(facts: Facts, number: int, layer: Facts) -> Section:
+    options = layer.config["options"]
+    parts = [tiles(_tiles(layer))]
+    if layer.rows:
+        parts.append(charts(f"curves-{number}", [Series(layer.name, layer.rows)]))
+    filters = facts.run.figures / f"filters-{number}.png"
+    if filters.is_file():
+        caption = "What its hidden units look for in the data, through the layers below."
+        picture = Picture(f"Filters of layer {number}", caption, filters.read_bytes())
+        parts.append(f'<div class="pictures">{picture.html()}</div>')
+    folder = layer.run.path.relative_to(facts.run.path)
+    if layer.run.report_path.is_file():
+        parts.append(f'<p><a href="{folder.as_posix()}/report.html">The page of this layer</a></p>')
+    return Section(
+        f"layer-{number}",
+        f"Layer {number}",
+        f"{options['hidden']:,} {options['hidden_units']} hidden units, learned from "
+        f"{data_name(layer.config)}.",
+        "".join(parts),
+    )
+
+
+def _again(facts: Facts) -> Section:
+    """What was run, so that it can be run again."""
+    config = facts.config
+    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    options = options_of(facts)
+    recipe = facts.json(facts.run.path / "recipe.json")
+    rows = [
+        ("begun", str(config["created"])),
+        ("seed", str(options.get("seed", "–"))),
+        ("versions", versions),
+        ("device", f"{config['device']}, {config['threads']} threads"),
+        ("data", f"{data_name(config)}, SHA-256 {str(config['data']['fingerprint'])[:16]}…"),
+    ]
+    if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
+        rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
+    if facts.kind == "deep belief network":
+        folded = "".join(
+            details(
+                f"All options of layer {number}",
+                Table("", ("", ""), list(_listed(layer))).html(),
+            )
+            for number, layer in enumerate(config["layers"], start=1)
+        )
+    else:
+        folded = details("All options", Table("", ("", ""), list(_listed(options))).html())
+    body = (
+        f"<p>The same seed, versions and number of threads give the same bits:</p>"
+        f"{code(facts.command)}{Table('', ('', ''), rows).html()}{folded}"
+        if facts.command
+        else Note("A layer of a network", "It is begun with the network that it belongs to.").html()
+        + Table("", ("", ""), rows).html()
+        + folded
+    )
+    return Section("again", "Run it again", "", body)
+
+
+def options_of(facts: Facts) -> dict[str, Any]:
+    """The options of a run; of a network those that all layers have."""
+    options = dict(facts.config["options"])
+    if facts.kind == "deep belief network":
+        return {
+            "layers": options["layers"],
+            "features": options["features"],
+            "labels": options["labels"],
+            **options["of_all"],
+            **options["of_each"],
+        }
+    return options
+
+
+def _listed(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in options.items():
+        if value is not None and value is not False:
+            yield name.replace("_", " "), str(value)

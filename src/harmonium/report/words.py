@@ -1,0 +1,177 @@
+"""What the rows of numbers tell by themselves, in words: no model is looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from harmonium.metrics import PANELS, Panel
+from harmonium.report.facts import Facts
+from harmonium.report.markup import Note, minus, sentence
+
+_SURE = 2.0
+"""Standard errors from which two numbers are called different in passing: about 5 %."""
+
+
+def readings(facts: Facts) -> Iterator[Note]:
+    """Notes on a run, the most serious first; always at least one."""
+    if not facts.rows:
+        yield Note("No numbers yet", "The first row of numbers is not there yet.")
+        return
+    notes = []
+    if facts.kind == "RBM":
+        notes += [*_advice(facts), *_idle_units(facts)]
+    notes += [*_overfitting(facts), *_progress(facts), *_movement(facts)]
+    yield from sorted(notes, key=lambda note: ("serious", "worth a look", "").index(note.kind))
+
+
+def _advice(facts: Facts) -> Iterator[Note]:
+    """The advice that needs no measurements but those of the training."""
+    # torch comes with it, which a training has loaded anyway
+    from harmonium.diagnostics import Findings, advise
+
+    options = facts.config["options"]
+    ratios = [row["update_ratio"] for row in facts.rows if "update_ratio" in row]
+    findings = Findings(
+        n_hidden=options["hidden"],
+        n_rows=facts.config["data"]["n_train"],
+        n_training_chains=options["chains"] if options["method"] == "pcd" else None,
+        batch_size=options["batch_size"],
+        # while the rate has not fallen yet, large updates are meant
+        update_ratio=ratios[-1] if ratios and facts.is_finished else None,
+        mixing=None,
+        moments=None,
+        hidden=None,
+        overfitting=None,
+        has_diverged=False,
+        not_measured={},
+    )
+    for one in advise(findings):
+        words = f"{sentence(one.reason)} {sentence(one.remedy)}"
+        yield Note(sentence(one.finding), words, str(one.severity))
+
+
+def _idle_units(facts: Facts) -> Iterator[Note]:
+    from harmonium.diagnostics.advice import IDLE_SHARE
+
+    last = facts.rows[-1]
+    dead, saturated = last.get("dead_hidden", 0.0), last.get("saturated_hidden", 0.0)
+    if dead + saturated > IDLE_SHARE:
+        yield Note(
+            f"{_percent(dead)} of the hidden units are off on almost every row, and "
+            f"{_percent(saturated)} on.",
+            "They carry nothing. A lower `--learning-rate`, the centred gradient (`--gradient "
+            "centered`), a `--sparsity-target`, or fewer `--hidden` units would use them.",
+            "worth a look",
+        )
+
+
+def _overfitting(facts: Facts) -> Iterator[Note]:
+    panel = _main_panel(facts)
+    if panel is None or len(panel.curves) < 2:
+        return
+    train, held = (curve.key for curve in panel.curves)
+    last = facts.rows[-1]
+    if train not in last or held not in last:
+        return
+    known = [row for row in facts.rows if held in row]
+    sign = 1 if panel.better == "more" else -1
+    best = max(known, key=lambda row: sign * row[held])
+    error = math.hypot(_error(best, held), _error(last, held))
+    lost = sign * (best[held] - last[held])
+    if lost > _SURE * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
+        yield Note(
+            f"Held-out rows were described best after epoch {best['epoch']:g}.",
+            f"Their {_name(panel)} was {_number(best[held])} then and is {_number(last[held])} "
+            "now: what was learned since is about the training rows. Fewer `--epochs`, weight "
+            "decay or more rows would help.",
+            "worth a look",
+        )
+    gap = sign * (last[train] - last[held])
+    error = math.hypot(_error(last, train), _error(last, held))
+    if error:
+        told = (
+            f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
+            if gap > _SURE * error
+            else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
+            f"{panel.unit} apart)"
+        )
+        yield Note(
+            "Training rows beside held-out rows",
+            f"By {_name(panel)}, training rows are {told}.",
+        )
+
+
+def _progress(facts: Facts) -> Iterator[Note]:
+    panel = _main_panel(facts)
+    if panel is None:
+        return
+    curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
+    values = [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+    if len(values) < 2:
+        return
+    (first_epoch, first), (last_epoch, last) = values[0], values[-1]
+    of = f"{curve.label or 'held-out'} rows"
+    words = (
+        f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {_name(panel)} of {of} went from "
+        f"{_value(panel, first)} to {_value(panel, last)}."
+    )
+    if len(values) >= 8:
+        sign = 1 if panel.better == "more" else -1
+        part = len(values) // 4
+        late, before = (
+            [value for _, value in values][some]
+            for some in (slice(-part, None), slice(-2 * part, -part))
+        )
+        gained = sign * (sum(late) - sum(before)) / part
+        noise = _SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
+        if gained > max(noise, 0.002 * abs(last)):
+            words += " It was still getting better in the last quarter: more `--epochs` may pay."
+        elif -gained > max(noise, 0.002 * abs(last)):
+            words += " In the last quarter it got worse."
+        else:
+            words += " In the last quarter it hardly changed."
+    yield Note("Progress", words)
+
+
+def _movement(facts: Facts) -> Iterator[Note]:
+    last = facts.rows[-1]
+    if "visible_flip_rate" in last and "hidden_flip_rate" in last:
+        yield Note(
+            "How far chains move",
+            f"One sweep changes {_percent(last['visible_flip_rate'])} of the visible and "
+            f"{_percent(last['hidden_flip_rate'])} of the hidden units. How many sweeps it takes "
+            "to forget a picture, only a diagnosis tells.",
+        )
+
+
+def _main_panel(facts: Facts) -> Panel | None:
+    """The first of the panels in which more, or less, is better."""
+    return next((p for p in PANELS if p.better and p.known_in(facts.rows[-1])), None)
+
+
+def _error(row: dict[str, float], key: str) -> float:
+    return row.get(f"{key}_std_error", 0.0)
+
+
+def _spread(values: list[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+
+
+def _name(panel: Panel) -> str:
+    return panel.title[0].lower() + panel.title[1:]
+
+
+def _value(panel: Panel, value: float) -> str:
+    if panel.is_share:
+        return _percent(value)
+    return f"{_number(value)} nats" if panel.unit.startswith("nats") else _number(value)
+
+
+def _number(value: float) -> str:
+    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
