@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	$(BIN)/harmonium train
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
