@@ -147,9 +147,11 @@ def _state(facts: Facts) -> str:
 def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
     last = facts.rows[-1] if facts.rows else {}
     if facts.kind == "RBM":
-        for name, of in likelihood.results(facts).items():
+        measured = likelihood.results(facts)
+        for name, of in measured.items():
             yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
-        likelihoods = ("log_likelihood", "pseudo_log_likelihood")
+        # what was followed in training is an estimate of the same
+        likelihoods = () if measured else ("log_likelihood", "pseudo_log_likelihood")
         best = next((key for key in likelihoods if key in last), None)
         for key in filter(None, (best, "reconstruction_error")):
             yield from _metric(last, key)
