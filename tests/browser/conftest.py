@@ -118,6 +118,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = ("train", "--epochs", "6", "--every", "16", *quick)
     ran(*train, "--hidden", "12", "--out", folder / "small")
     ran(*train, "--hidden", "16", "--method", "cd", "--out", folder / "other")
+    quick += ("--no-figures",)
     ran("dbn", "train", "--layers", "12,8", "--epochs", "2", *quick, "--out", folder / "network")
     tune = ("dbn", "finetune", folder / "network", "--epochs", "3", "--every", "13", *quick)
     ran(*tune, "--out", folder / "tuned")

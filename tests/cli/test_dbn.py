@@ -89,11 +89,12 @@ def test_training_leaves_a_run_for_each_layer_and_pictures_of_the_whole(tmp_path
     ):
         assert said in done.out
     assert {path.name for path in run.iterdir()} == {
-        *("config.json", "dbn.safetensors", "figures", "layers")
+        *("config.json", "dbn.safetensors", "figures", "layers", "report.html")
     }
-    pictures = {path.name for path in (run / "figures").iterdir()}
+    pictures = {path.name for path in (run / "figures").glob("*.png")}
     assert pictures == {*("filters-1.png", "filters-2.png", "reconstructions.png", "samples.png")}
-    for picture in [*(run / "figures").iterdir(), *run.glob("layers/*/figures/*curves.png")]:
+    assert len(list((run / "figures/film").iterdir())) == 40
+    for picture in [*(run / "figures").rglob("*.png"), *run.glob("layers/*/figures/*curves.png")]:
         with Image.open(picture) as image:
             assert len(image.convert("RGB").getcolors(2**24)) > 2, picture
     assert len(list(run.glob("layers/*/figures/learning-curves.png"))) == 2
@@ -309,7 +310,7 @@ def test_info_tells_of_each_layer(network: Path) -> None:
 def test_pictures_are_drawn_anew(network: Path) -> None:
     ran("plot", network)
     names = ("classes", "filters-1", "filters-2", "reconstructions", "samples")
-    assert sorted(path.stem for path in (network / "figures").iterdir()) == sorted(names)
+    assert sorted(path.stem for path in (network / "figures").glob("*.png")) == sorted(names)
 
 
 def test_dreams_are_written_and_drawn(network: Path) -> None:

@@ -149,6 +149,7 @@ def _go_on(
                 if code:
                     return code
     except KeyboardInterrupt:
+        reporting.write(network.run, "stopped")
         choose_reporter(as_json).say(f"stopped between two layers; go on with: {resume_it}")
         return _INTERRUPTED
     dbn = DBN([checkpoint.load_model(run.model_path) for run in network.layers()])

@@ -40,7 +40,7 @@ def save_frame(
     image_shape
         ``(height, width)`` of one image.
     n_columns
-        Images in a row.
+        Images in a row, at most.
     limits
         The values drawn black and white, ``(black, white)``: the same for all frames of a film, so
         that it does not flicker. Values are rounded to 32 levels of grey.
@@ -56,7 +56,8 @@ def save_frame(
     shape = check_image_shape(image_shape, values.shape[1], "images")
     levels = np.rint(grey_levels(values, limits) * (_N_LEVELS - 1)) / (_N_LEVELS - 1)
     grey = np.rint(_WHITE * levels).astype(np.uint8).reshape(-1, *shape)
-    sheet = mosaic(grey, whole_number(n_columns, "n_columns"), gaps=(1, 1), fill=_TRANSPARENT)
+    n_columns = min(len(grey), whole_number(n_columns, "n_columns"))
+    sheet = mosaic(grey, n_columns, gaps=(1, 1), fill=_TRANSPARENT)
     path = Path(path)
     with whole_file(path) as file:
         Image.fromarray(sheet).save(

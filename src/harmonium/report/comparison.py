@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import __version__
-from harmonium.metrics import PANELS
+from harmonium.metrics import PANELS, Panel
 from harmonium.report import likelihood
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration
+from harmonium.report.facts import Facts, data_name, duration, moment
 from harmonium.report.markup import Note, Section, Table, data_uri, minus, page, text
 from harmonium.report.pages import describe, evaluation_of, options_of
 
@@ -72,12 +72,12 @@ def comparison_of(runs: Sequence[Facts]) -> str:
         _options(named),
         *_pictures(named),
     )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = moment(datetime.now(UTC).isoformat())
     return page(
         " · ".join(names),
-        f"{len(runs)} runs beside each other; each has its colour throughout.",
+        "Each run has its colour throughout.",
         [section for section in sections if section is not None],
-        footer=f"Written by harmonium {__version__} at {now}.",
+        footer=f"Written by harmonium {__version__} on {now}.",
         heading=f"{len(runs)} runs compared",
     )
 
@@ -167,7 +167,7 @@ def _numbers(named: Mapping[str, Facts]) -> Section:
     rows: list[list[str]] = []
     for panel in PANELS:
         for curve in panel.curves:
-            last = [_last(facts, curve.key) for facts in named.values()]
+            last = [_last(facts, panel, curve.key) for facts in named.values()]
             if any(last):
                 label = f", {curve.label}" if curve.label else ""
                 rows.append([f"{panel.title}{label}", *(value or "–" for value in last)])
@@ -189,12 +189,14 @@ def _numbers(named: Mapping[str, Facts]) -> Section:
     )
 
 
-def _last(facts: Facts, key: str) -> str:
+def _last(facts: Facts, panel: Panel, key: str) -> str:
     row = facts.rows[-1] if facts.rows else {}
     if row.get(key) is None:
         return ""
     error = row.get(f"{key}_std_error")
     value = row[key]
+    if panel.is_share:
+        return f"{100 * value:.2f} %"
     shown = f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
     return minus(shown) + (f" ± {error:.2f}" if error else "")
 

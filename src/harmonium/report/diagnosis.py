@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harmonium.report.facts import Facts
+from harmonium.report.facts import Facts, moment
 from harmonium.report.markup import Note, Picture, Section, Table, sentence
 from harmonium.report.words import readings
 from harmonium.runs import DIAGNOSIS_MARK
@@ -50,12 +50,13 @@ def section(facts: Facts) -> Section:
             f"data, and what to do is measured by `harmonium diagnose {facts.typed_path}`.",
             notes,
         )
-    made = f"Measured by `harmonium diagnose` at {content['created']}"
+    made = f"Measured by `harmonium diagnose` on {moment(content['created'])}"
     update = content["update"]
     if update is not None and update != facts.done:
         made += f", after update {update:,}: the run has gone on since, to update {facts.done:,}"
     body = "".join(note.html() for note in notes_of(content))
-    body += "".join(table.html() for table in tables(content))
+    measured = "".join(table.html() for table in tables(content))
+    body += f'<div class="tables">{measured}</div>'
     pictures = [
         Picture(title, caption, path.read_bytes()).html()
         for name, (title, caption) in PICTURES.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -156,3 +157,8 @@ def duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes:.1f} min" if minutes < 10 else f"{minutes:.0f} min"
     return f"{minutes / 60:.1f} h"
+
+
+def moment(iso: str) -> str:
+    """A moment, of which computers write ``2026-01-31T12:00:00+00:00``, as people read it."""
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

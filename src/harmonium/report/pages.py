@@ -10,7 +10,7 @@ from typing import Any
 from harmonium import __version__
 from harmonium.report import diagnosis, likelihood, loading, players
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration
+from harmonium.report.facts import Facts, data_name, duration, moment
 from harmonium.report.markup import (
     Note,
     Picture,
@@ -49,13 +49,13 @@ def page_of(facts: Facts) -> str:
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
     }
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = moment(datetime.now(UTC).isoformat())
     return page(
         f"{facts.name} · harmonium",
         _lead(facts),
         [section for section in sections[facts.kind](facts) if section is not None],
         state=_state(facts),
-        footer=f"Written by harmonium {__version__} at {now}. `harmonium report "
+        footer=f"Written by harmonium {__version__} on {now}. `harmonium report "
         f"{facts.typed_path}` writes it anew.",
         heading=facts.name,
     )
@@ -147,9 +147,11 @@ def _state(facts: Facts) -> str:
 def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
     last = facts.rows[-1] if facts.rows else {}
     if facts.kind == "RBM":
-        for name, of in likelihood.results(facts).items():
+        measured = likelihood.results(facts)
+        for name, of in measured.items():
             yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
-        likelihoods = ("log_likelihood", "pseudo_log_likelihood")
+        # what was followed in training is an estimate of the same
+        likelihoods = () if measured else ("log_likelihood", "pseudo_log_likelihood")
         best = next((key for key in likelihoods if key in last), None)
         for key in filter(None, (best, "reconstruction_error")):
             yield from _metric(last, key)
@@ -171,9 +173,8 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
         threads = facts.config["threads"]
         if where == "cpu":
             where = f"CPU, {threads} thread" + "s" * (threads != 1)
-        yield "training time", duration(facts.seconds), f"for all updates on {where}"
-    if "rows_per_second" in last:
-        yield "speed", f"{last['rows_per_second']:,.0f}", "rows a second at the end"
+        speed = f"; {last['rows_per_second']:,.0f} rows a second at the end" if last else ""
+        yield "training time", duration(facts.seconds), f"for all updates, {where}{speed}"
 
 
 def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
@@ -282,7 +283,7 @@ def _again(facts: Facts) -> Section:
     options = options_of(facts)
     recipe = facts.json(facts.run.path / "recipe.json")
     rows = [
-        ("begun", str(config["created"])),
+        ("begun", moment(config["created"])),
         ("seed", str(options.get("seed", "–"))),
         ("versions", versions),
         ("device", f"{config['device']}, {config['threads']} threads"),

@@ -15,7 +15,7 @@
     if (value === 0) return "0";
     const size = Math.abs(value);
     if (size >= 1e6 || size < 1e-3) return value.toExponential(2).replace("-", "−");
-    const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4;
+    const digits = size >= 1000 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4;
     return value.toLocaleString("en-US", {
       minimumFractionDigits: digits, maximumFractionDigits: digits,
     }).replace("-", "−");
@@ -92,7 +92,9 @@
           ? [content.runs[curve.run].name, curve.label].filter(Boolean).join(", ")
           : curve.label;
         node.append(mark);
-        if (name) node.append(`${name} `);
+        // the legend names runs; their names would fill the small charts
+        if (name && (!several || chart === charts[0])) node.append(`${name} `);
+        else node.title = name;
         if (value == null) return node;
         node.dataset.value = value;
         node.append(make("b", "", shown(panel, value)));
@@ -151,7 +153,8 @@
           },
         },
         axes: [
-          { ...axis, grid: { show: false }, size: 30, gap: 4, label: undefined,
+          { ...axis, grid: { show: false }, size: 30, gap: 4,
+            ...(chart === charts[0] && { label: "epoch", labelSize: 20, labelFont: axis.font }),
             values: (plot, splits) => splits.map(plain) },
           { ...axis, size: 58, gap: 6, values: ticks, grid: { ...axis.grid, filter: powers },
             filter: powers },
@@ -398,13 +401,17 @@
     if (labels.length < 2) box.querySelector(".controls").hidden = true;
   }
 
-  // A pixel of a sheet takes a whole number of the screen's, where there is room for that.
+  // A pixel of a sheet takes a whole number of the screen's, unless that leaves much room empty.
   function fit(image) {
     if (!image.naturalWidth) return;
     const room = image.parentElement.clientWidth
       - parseFloat(getComputedStyle(image.parentElement).paddingLeft) * 2;
-    const zoom = Math.floor(Math.min(room, 480) * devicePixelRatio / image.naturalWidth);
-    image.style.width = zoom >= 1 ? `${zoom * image.naturalWidth / devicePixelRatio}px` : "";
+    const most = Math.min(room, 480);
+    const zoom = Math.floor(most * devicePixelRatio / image.naturalWidth);
+    const crisp = zoom * image.naturalWidth / devicePixelRatio;
+    const fits = crisp > 0.75 * most;
+    image.style.width = `${fits ? crisp : most}px`;
+    image.style.imageRendering = fits || zoom > 3 ? "" : "auto";
   }
 
   document.querySelectorAll("[data-charts]").forEach(drawCharts);
