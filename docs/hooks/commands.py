@@ -46,18 +46,21 @@ def tables(command: Any, context: typer.Context) -> Iterator[str]:
     for panel in dict.fromkeys([*first, *panels]):
         yield f"| {panel} | |\n|---|---|"
         for names, about in panels[panel]:
-            yield f"| {cell(names)} | {default_in_code(text(about))} |"
+            yield f"| {names_and_type(names)} | {default_apart(text(about))} |"
         yield ""
 
 
-def cell(names: str) -> str:
-    return "`" + names.replace("|", "\\|") + "`"
+def names_and_type(record: str) -> str:
+    """`--visible` binary | spin: names are code, and what they take may be broken over lines."""
+    names, _, kind = record.partition(" <")
+    choices = kind.rstrip(">").removesuffix(" range").replace("|", " \\| ")
+    return " ".join([*(f"`{name}`" for name in names.split(" / ")), choices])
 
 
 def text(about: str) -> str:
     return about.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
-def default_in_code(about: str) -> str:
-    """``[default: 0.5; x>=1]`` set apart; defaults in words stand in brackets of their own."""
-    return re.sub(r"\s*\[(default: .*|x.*)\]$", r" *\1*", about).replace("**", "\\*\\*")
+def default_apart(about: str) -> str:
+    """``[default: 0.5; x>=1]`` in italics."""
+    return re.sub(r"\s*\[(default: .*|x.*)\]$", r" *\1*", about)
