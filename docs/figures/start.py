@@ -19,5 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
     for command, picture in COMMANDS.items():
         subprocess.run([sys.executable, "-m", "harmonium", *command], cwd=folder, check=True)
         if picture:
-            made = max(Path(folder, "run").glob("samples*.png"), key=lambda path: path.stat().st_mtime)
+            made = max(
+                Path(folder, "run").glob("samples*.png"), key=lambda path: path.stat().st_mtime
+            )
             shutil.copy(made, IMAGES / picture)
