@@ -14,6 +14,9 @@ FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
 
+# TeX sets a thin space between the name of a function and what follows it without a bracket.
+NAME = re.compile(r"(<mi>(?:log|exp)</mi>)(?=<m(?!o stretchy))")
+
 
 def on_page_content(content: str, **_: object) -> str:
     return FORMULA.sub(as_mathml, content)
@@ -21,6 +24,6 @@ def on_page_content(content: str, **_: object) -> str:
 
 def as_mathml(formula: re.Match[str]) -> str:
     latex = html.unescape(formula["latex"]).strip()
-    if formula["tag"] == "span":
-        return convert(latex)
-    return f'<div class="formula">{convert(latex, display="block")}</div>'
+    display = "inline" if formula["tag"] == "span" else "block"
+    mathml = NAME.sub(r'\1<mspace width="0.17em"/>', convert(latex, display=display))
+    return mathml if display == "inline" else f'<div class="formula">{mathml}</div>'
