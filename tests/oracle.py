@@ -238,11 +238,12 @@ class Joint:
 
 
 def state_index(x: Array, states: Array) -> NDArray[np.int64]:
-    """Which of ``states``, made of -1, 0 and 1, each row is; a row that is none is an error."""
-    digits = 3.0 ** np.arange(states.shape[1])
-    codes = (states + 1) @ digits
+    """Which of ``states``, made of whole numbers, each row is; a row that is none is an error."""
+    lowest, highest = states.min(initial=0), states.max(initial=1)
+    digits = (highest - lowest + 1) ** np.arange(states.shape[1])
+    codes = (states - lowest) @ digits
     order = np.argsort(codes)
-    place = np.searchsorted(codes, (x + 1) @ digits, sorter=order)
+    place = np.searchsorted(codes, (x - lowest) @ digits, sorter=order)
     index = order[np.minimum(place, len(order) - 1)]
     assert (states[index] == x).all(), "rows that are no states"
     return index

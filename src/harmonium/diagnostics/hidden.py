@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM
-from harmonium.units import Spin
 
 _DEAD, _SATURATED = 0.01, 0.99
 
@@ -20,13 +19,16 @@ _BLOCK = 1000
 
 @torch.no_grad()
 def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
-    """Mean activity of each hidden column over the rows, from 0 to 1; None if unbounded."""
-    if not rbm.hidden.is_discrete:
-        return None
+    """Mean activity of each hidden column over the rows, from 0 to 1; None if unbounded.
+
+    0 is the lowest state of the column, and 1 the highest, whatever its units are.
+    """
     mean = rbm.mean_h_from_v(v).mean(0)
     for columns, units in rbm.hidden.groups:
-        if isinstance(units, Spin):
-            mean[columns] = (mean[columns] + 1) / 2
+        if units.states is None:
+            return None
+        low, high = units.states.min(), units.states.max()
+        mean[columns] = (mean[columns] - low) / (high - low)
     return mean
 
 

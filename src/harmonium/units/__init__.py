@@ -1,21 +1,25 @@
 """The unit types: what a layer's units are, each in a file of its own."""
 
-from harmonium.units.base import Units
+from harmonium.units.base import Units, refuse
 from harmonium.units.binary import Binary
 from harmonium.units.categorical import Categorical
 from harmonium.units.gaussian import Gaussian
+from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
 from harmonium.units.spin import Spin
-from harmonium.units.table import UNIT_TYPES, from_config, to_config
+from harmonium.units.table import UNIT_TYPES, from_config, register, to_config
 
 __all__ = [
     "UNIT_TYPES",
     "Binary",
     "Categorical",
     "Gaussian",
+    "LinearUnits",
     "Mixed",
     "Spin",
     "Units",
     "from_config",
+    "refuse",
+    "register",
     "to_config",
 ]

@@ -120,6 +120,11 @@ class Units(nn.Module, ABC):
     @torch.no_grad()
     def sample(self, inputs: Tensor, stream: Stream) -> Tensor:
         """A draw for each row of ``inputs``, shape (..., n_columns); it has no gradient."""
+        if inputs.shape[-1] != self.n_columns:
+            raise ValueError(
+                f"inputs have {inputs.shape[-1]} columns, but this layer has {self.n_columns}; "
+                f"pass shape (..., {self.n_columns})"
+            )
         rows = inputs.reshape(-1, inputs.shape[-1]).clone(memory_format=torch.contiguous_format)
         return self.sample_(rows, stream).reshape(inputs.shape)
 
