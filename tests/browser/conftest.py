@@ -90,6 +90,8 @@ def opened(browser: Browser) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def open_page(path: Path, viewport: ViewportSize = WIDE, **options: Any) -> Opened:
+            # without motion nothing is still on its way when it is pointed at
+            options = {"reduced_motion": "reduce"} | options
             context = browser.new_context(viewport=viewport, **options)
             stack.callback(context.close)
             page = Opened(context.new_page(), path)
