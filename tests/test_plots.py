@@ -345,6 +345,39 @@ def test_a_new_figure_shows_a_whole_number_of_dots_a_pixel() -> None:
 # ---- files ----
 
 
+def test_save_frame_writes_greys_on_a_transparent_ground(tmp_path) -> None:
+    values = np.linspace(0, 1, 12).reshape(3, 4)
+    path = plots.save_frame(tmp_path / "frame.png", values, (2, 2), 2, (0.0, 1.0))
+    with Image.open(path) as image:
+        assert (image.mode, image.info["transparency"]) == ("L", 255)
+        grey = np.asarray(image)
+    # three pictures in two columns: a line between them, and one place that stays empty
+    assert grey.shape == (5, 5)
+    pictures = [grey[:2, :2], grey[:2, 3:], grey[3:, :2]]
+    expected = np.rint(254 * np.rint(31 * values) / 31)
+    assert np.array_equal(np.stack(pictures).reshape(3, 4), expected)
+    assert (grey[2] == 255).all() and (grey[:, 2] == 255).all() and (grey[3:, 3:] == 255).all()
+    # values beyond the limits are drawn as these, and a row is no longer than the pictures are
+    path = plots.save_frame(path, [[-9.0, 9.0]], (1, 2), 10, (1.0, 0.0))
+    with Image.open(path) as image:
+        assert np.asarray(image).tolist() == [[254, 0]]
+
+
+def test_save_frame_refuses_what_it_cannot_draw(tmp_path) -> None:
+    path = tmp_path / "frame.png"
+    for images, shape, n_columns, limits, message in (
+        ([[1.0, 2.0]], (2, 2), 1, (0.0, 1.0), r"image_shape \(2, 2\) makes 4 pixels"),
+        ([[1.0, np.nan]], (1, 2), 1, (0.0, 1.0), "images holds NaN"),
+        ([[1.0, 2.0]], (1, 2), 0, (0.0, 1.0), "n_columns is 0"),
+        ([[1.0, 2.0]], (1, 2), 1, (1.0, 1.0), "two different finite values"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plots.save_frame(path, images, shape, n_columns, limits)
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        plots.save_frame(tmp_path / "nowhere" / "a.png", [[0.0]], (1, 1), 1, (0.0, 1.0))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_save_sheet_writes_the_very_pixels(tmp_path) -> None:
     sheet = rng().integers(0, 256, (5, 7), dtype=np.uint8)
     path = plots.save_sheet(tmp_path / "sheet.png", sheet, zoom=3)

@@ -14,11 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playwright
 
 from cli.commands import harmonium
+from harmonium.cli import figures
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
@@ -90,6 +92,8 @@ def opened(browser: Browser) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def open_page(path: Path, viewport: ViewportSize = WIDE, **options: Any) -> Opened:
+            # without motion nothing is still on its way when it is pointed at
+            options = {"reduced_motion": "reduce"} | options
             context = browser.new_context(viewport=viewport, **options)
             stack.callback(context.close)
             page = Opened(context.new_page(), path)
@@ -117,7 +121,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quick = ("--threads", "1", "--no-tensorboard")
     train = ("train", "--epochs", "6", "--every", "16", *quick)
     ran(*train, "--hidden", "12", "--out", folder / "small")
-    ran(*train, "--hidden", "16", "--method", "cd", "--out", folder / "other")
+    # the pictures of its end would take seconds, and are those of the first run again
+    with mock.patch.object(figures, "draw_all", lambda *_: iter(())):
+        ran(*train, "--hidden", "16", "--method", "cd", "--out", folder / "other")
     quick += ("--no-figures",)
     ran("dbn", "train", "--layers", "12,8", "--epochs", "2", *quick, "--out", folder / "network")
     tune = ("dbn", "finetune", folder / "network", "--epochs", "3", "--every", "13", *quick)

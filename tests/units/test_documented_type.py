@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import oracle
+from harmonium import RBM, Binary, diagnostics
 from harmonium.units import Units, table
 from harmonium.units import register as registered
 from unit_types import UnitType
@@ -93,3 +94,12 @@ def test_what_cannot_be_registered_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"^Binary is a unit type of harmonium; give yours"):
         registered(Binary)
+
+
+def test_its_activity_is_a_share_of_its_highest_state(unit_type: UnitType) -> None:
+    rbm = RBM(Binary(2), unit_type.make(3))
+    with torch.no_grad():
+        rbm.hidden.bias.copy_(torch.tensor([-20.0, 0.0, 20.0]))
+    activity = diagnostics.hidden_activity(rbm, torch.zeros(4, 2))
+    assert activity is not None
+    torch.testing.assert_close(activity, torch.tensor([0.0, 0.5, 1.0]))
