@@ -360,6 +360,21 @@ def test_numbers_that_stand_out_are_told(make: Make) -> None:
         assert said in told, (said, told)
 
 
+def test_the_best_of_many_noisy_numbers_is_not_believed(make: Make) -> None:
+    noise = np.random.default_rng(0).normal(scale=4, size=50)
+    rows = [
+        row(
+            epoch,
+            pseudo_log_likelihood=-55.0,
+            held_out_pseudo_log_likelihood=-55 + value,
+            held_out_pseudo_log_likelihood_std_error=4.0,
+        )
+        for epoch, value in enumerate([*noise, -8.0], start=1)
+    ]
+    assert noise.max() + 8 > 2 * 4 * 2**0.5  # two standard errors, if only two were compared
+    assert "described best" not in notes_of(make(rows))
+
+
 def test_a_good_run_is_left_in_peace(make: Make) -> None:
     ok = {"held_out_log_likelihood_std_error": 0.1, "log_likelihood_std_error": 0.1}
     values = [-30.0, -25, -20, -19.2, -19.1, -19.05, -19.0, -19.0, -19.0, -19.0]

@@ -77,9 +77,11 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
     known = [row for row in facts.rows if held in row]
     sign = 1 if panel.better == "more" else -1
     best = max(known, key=lambda row: sign * row[held])
+    # the best of many noisy numbers is better than the truth by about this many standard errors
+    sure = _SURE + math.sqrt(2 * math.log(len(known)))
     error = math.hypot(_error(best, held), _error(last, held))
     lost = sign * (best[held] - last[held])
-    if lost > _SURE * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
+    if lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
         yield Note(
             f"Held-out rows were described best after epoch {best['epoch']:g}.",
             f"Their {_name(panel)} was {_number(best[held])} then and is {_number(last[held])} "
