@@ -313,7 +313,8 @@ def _again(facts: Facts) -> Section:
 
 def threads_of(config: Mapping[str, Any]) -> str:
     """On how many threads a run computes."""
-    return f"{config['threads']} thread" + "s" * (config["threads"] != 1)
+    n = int(config["threads"])
+    return f"{n} thread" + "s" * (n != 1)
 
 
 def options_of(facts: Facts) -> dict[str, Any]:
