@@ -170,9 +170,8 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
         )
     if facts.seconds:
         where = facts.config["device"]
-        threads = facts.config["threads"]
         if where == "cpu":
-            where = f"CPU, {threads} thread" + "s" * (threads != 1)
+            where = f"CPU, {threads_of(facts.config)}"
         speed = f"; {last['rows_per_second']:,.0f} rows a second at the end" if last else ""
         yield "training time", duration(facts.seconds), f"for all updates, {where}{speed}"
 
@@ -286,7 +285,7 @@ def _again(facts: Facts) -> Section:
         ("begun", moment(config["created"])),
         ("seed", str(options.get("seed", "–"))),
         ("versions", versions),
-        ("device", f"{config['device']}, {config['threads']} threads"),
+        ("device", f"{config['device']}, {threads_of(config)}"),
         ("data", f"{data_name(config)}, SHA-256 {str(config['data']['fingerprint'])[:16]}…"),
     ]
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
@@ -310,6 +309,12 @@ def _again(facts: Facts) -> Section:
         + folded
     )
     return Section("again", "Run it again", "", body)
+
+
+def threads_of(config: Mapping[str, Any]) -> str:
+    """On how many threads a run computes."""
+    n = int(config["threads"])
+    return f"{n} thread" + "s" * (n != 1)
 
 
 def options_of(facts: Facts) -> dict[str, Any]:

@@ -113,9 +113,9 @@ def _progress(facts: Facts) -> Iterator[Note]:
     if len(values) < 2:
         return
     (first_epoch, first), (last_epoch, last) = values[0], values[-1]
-    of = f"{curve.label or 'held-out'} rows"
+    of = f" of {curve.label} rows" if curve.label else ""
     words = (
-        f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {_name(panel)} of {of} went from "
+        f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {_name(panel)}{of} went from "
         f"{_value(panel, first)} to {_value(panel, last)}."
     )
     if len(values) >= 8:

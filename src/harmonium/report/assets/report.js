@@ -56,7 +56,7 @@
     reset.addEventListener("click", () => zoomTo(null));
 
     function zoomTo(range) {
-      const whole = [first, last === first ? first + 1 : last];
+      const whole = first === last ? [first - 0.5, last + 0.5] : [first, last];
       if (range !== null) {
         range = [Math.max(whole[0], range[0]), Math.min(whole[1], range[1])];
         if (range[0] <= whole[0] && range[1] >= whole[1]) range = null;
