@@ -11,13 +11,12 @@ from typer.main import get_command
 
 from harmonium.cli import app
 
-MARK = "<!-- every command, from the program -->"
+PLACE = re.compile("<!-- every command, from the program -->.*<!-- end -->", re.DOTALL)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    if MARK not in markdown:
-        return markdown
-    return markdown.replace(MARK, "\n".join(lines(get_command(app), "harmonium")))
+    """Put the commands in their place, and in that of what readers of the sources find there."""
+    return PLACE.sub(lambda _: "\n".join(lines(get_command(app), "harmonium")), markdown)
 
 
 def lines(command: Any, name: str) -> Iterator[str]:
