@@ -380,7 +380,7 @@ def test_reconstructions_are_the_mean_of_the_mean(run: Path) -> None:
 def test_a_picture_shows_as_many_reconstructions_and_filters_as_asked_for(run: Path) -> None:
     for n in ("20", "60"):
         ran("reconstruct", run, "--shown", n, "--out", f"{n}.npz")
-    assert tallness(Path("60.png")) > 2 * tallness(Path("20.png"))  # six rows of ten, and two
+    assert tallness(Path("60.png")) > 2 * tallness(Path("20.png"))  # six rows of eleven, two of ten
     ran("plot", run)
     all_of_them = (run / "figures" / "filters.png").read_bytes()
     ran("plot", run, "--filters", "3")

@@ -142,7 +142,9 @@ def save_reconstructions(
 ) -> Path:
     """Draw rows above their reconstructions, in the user's own units."""
     above, below = (in_users_units(rows, encoding) for rows in (originals, reconstructed))
-    return plots.save(plots.reconstructions(above, below, image_shape), path)
+    n_columns = max(10, round((2 * len(above)) ** 0.5))  # a sheet of many is about a square
+    sheet = plots.reconstructions(above, below, image_shape, n_columns=n_columns)
+    return plots.save(sheet, path)
 
 
 def in_users_units(states: torch.Tensor, encoding: Encoding) -> NDArray[Any]:
