@@ -113,7 +113,7 @@ class Calls:
         (list, ((),), "it asks for (builtins|__builtin__).list"),
         (bytearray, (b"1",), "asks for (builtins|__builtin__).bytearray"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),  # the same in each process
 )
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_nothing_else_is_called(
