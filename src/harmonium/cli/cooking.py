@@ -34,8 +34,10 @@ _FILE, _RESULT = "recipe.toml", "recipe.json"
 
 def show_list() -> None:
     """Print the name of each recipe, and what it shows."""
-    for name in recipes.names():
-        print(f"{name:20s}{recipes.named(name).title}")
+    names = recipes.names()
+    width = max(map(len, names)) + 2
+    for name in names:
+        print(f"{name:{width}s}{recipes.named(name).title}")
 
 
 def run_file(
