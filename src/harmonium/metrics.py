@@ -52,6 +52,11 @@ class Panel:
     has_zero_line: bool = False
     better: Literal["more", "less"] | None = None
 
+    @property
+    def name(self) -> str:
+        """The title as it stands within a sentence."""
+        return self.title[0].lower() + self.title[1:]
+
     def known_in(self, row: Mapping[str, object]) -> bool:
         """Whether a row has any of the numbers."""
         return any(row.get(curve.key) is not None for curve in self.curves)
@@ -112,3 +117,8 @@ PANELS = (
     Panel("Learning rate", "", (Curve("learning_rate", "training"),)),
 )
 """Everything that is drawn of a run, what matters most first."""
+
+
+def name_of(key: str) -> str:
+    """What a number of training rows is called within a sentence, such as ``log-likelihood``."""
+    return next(panel.name for panel in PANELS if panel.curves[0].key == key)

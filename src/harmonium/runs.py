@@ -31,6 +31,9 @@ DBN_KIND = "dbn"
 FINETUNING_KIND = "fine-tuning"
 """The ``kind`` in the configuration of a run that fine-tunes a network."""
 
+LAYER_BELOW = "../"
+"""How the data of a layer begin that are those of its neighbour in the same folder."""
+
 _HEAD = 1000
 _KEPT_CHECKPOINTS = 2
 

@@ -317,8 +317,8 @@ def plot(
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's page anew: RUN/report.html.
 
-    Training writes it with every checkpoint and at its end, diagnose when it is done. After
-    evaluate or sample it is a former state that the page shows, until this renews it.
+    Training writes it with every checkpoint and at its end, evaluate and diagnose when they are
+    done. What sample, reconstruct and plot have made since is on it once this has renewed it.
     """
     from harmonium.cli import reporting
 

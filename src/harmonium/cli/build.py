@@ -18,7 +18,7 @@ from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.runs import LAYER_BELOW, RunDirectory
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
@@ -30,9 +30,6 @@ _OPTIMIZERS = {
     "adagrad": torch.optim.Adagrad,
 }
 _GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
-
-LAYER_BELOW = "../"
-"""How the data of a layer begin that are those of its neighbour in the same folder."""
 
 
 def choose_device(name: str) -> torch.device:

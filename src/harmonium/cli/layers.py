@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from harmonium.cli.options import TrainingOptions, flag
+from harmonium.runs import LAYER_BELOW
 
 LAYERS = "200,200,200"
 """Hidden units of each layer, where nobody says."""
@@ -90,7 +91,9 @@ class NetworkOptions:
             sizes.append(int(size))
         return tuple(sizes)
 
-    def by_layer(self, below: str = "../", n_classes: int | None = None) -> list[TrainingOptions]:
+    def by_layer(
+        self, below: str = LAYER_BELOW, n_classes: int | None = None
+    ) -> list[TrainingOptions]:
         """The options of each layer's own run.
 
         Parameters

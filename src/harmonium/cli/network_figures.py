@@ -78,19 +78,11 @@ def draw(
         image_shape,
     )
     stream = Stream(seed, Purpose.DREAM)
-    few = (
-        start_random(dbn.top, figures.FINAL_CHAINS, stream)
-        if chains is None
-        else figures.a_few(chains, figures.FINAL_CHAINS)
-    )
+    few = _begin(dbn, chains, figures.FINAL_CHAINS, stream)
     yield _save_dreams(folder / "samples.png", dbn, few, figures.FINAL_SCHEDULE, stream, shown)
     if image_shape is not None:
         of_film = Stream(seed, Purpose.DREAM, rank=1)
-        few = (
-            start_random(dbn.top, film.CHAINS, of_film)
-            if chains is None
-            else figures.a_few(chains, film.CHAINS)
-        )
+        few = _begin(dbn, chains, film.CHAINS, of_film)
         dreams = dbn.sample(few, film.SCHEDULE, of_film)
         yield film.save(
             network.run,
@@ -103,6 +95,11 @@ def draw(
         clamp = dbn.clamp_classes(torch.arange(dbn.n_classes))
         path = folder / "classes.png"
         yield _save_dreams(path, dbn, few, _CLASS_SCHEDULE, stream, shown, clamp)
+
+
+def _begin(dbn: DBN, chains: ChainState | None, n: int, stream: Stream) -> ChainState:
+    """Chains of the top RBM to dream on from, in memory of their own."""
+    return start_random(dbn.top, n, stream) if chains is None else figures.a_few(chains, n)
 
 
 def _save_dreams(

@@ -24,6 +24,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from harmonium.metrics import name_of
+
 Doing = Literal["training", "evaluating"]
 
 _SECONDS_BETWEEN_REFRESHES = 0.1
@@ -182,9 +184,7 @@ def choose_reporter(
 
 
 LABELS = {
-    "log_likelihood": "log-likelihood",
-    "pseudo_log_likelihood": "pseudo-log-likelihood",
-    "reconstruction_error": "reconstruction error",
+    key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
 }
 """What a person calls the numbers that tell most, the best first."""
 

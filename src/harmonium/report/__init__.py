@@ -49,9 +49,7 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     OSError
         As the file system says it.
     """
-    refuse_foreign(run.report_path, REPORT_MARK)
-    write_whole(run.report_path, page_of(Facts(run, stage, command)).encode())
-    return run.report_path
+    return _write(run.report_path, page_of(Facts(run, stage, command)))
 
 
 def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
@@ -80,6 +78,10 @@ def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
     """
     facts = [Facts(run, "unknown", "") for run in runs]
     check(facts)
+    return _write(path, comparison_of(facts))
+
+
+def _write(path: Path, page: str) -> Path:
     refuse_foreign(path, REPORT_MARK)
-    write_whole(path, comparison_of(facts).encode())
+    write_whole(path, page.encode())
     return path

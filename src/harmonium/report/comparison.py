@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from harmonium import __version__
 from harmonium.metrics import PANELS, Panel
 from harmonium.report import likelihood
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration, moment
-from harmonium.report.markup import Note, Section, Table, data_uri, minus, page, text
+from harmonium.report.facts import Facts, data_name, duration, written
+from harmonium.report.markup import Note, Section, Table, data_uri, number, page, text
 from harmonium.report.pages import describe, evaluation_of, options_of
 
 MOST_RUNS = 8
@@ -72,12 +70,11 @@ def comparison_of(runs: Sequence[Facts]) -> str:
         _options(named),
         *_pictures(named),
     )
-    now = moment(datetime.now(UTC).isoformat())
     return page(
         " · ".join(names),
         "Each run has its colour throughout.",
         [section for section in sections if section is not None],
-        footer=f"Written by harmonium {__version__} on {now}.",
+        footer=written(),
         heading=f"{len(runs)} runs compared",
     )
 
@@ -88,14 +85,14 @@ def _names(runs: Sequence[Facts]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(facts.run.path) for facts in runs]
 
 
-def _swatch(number: int, name: str) -> str:
-    mark = f'<span class="swatch" style="background:var(--run-{number + 1})"></span>'
+def _swatch(place: int, name: str) -> str:
+    mark = f'<span class="swatch" style="background:var(--run-{place + 1})"></span>'
     return f"{mark}<strong>{text(name)}</strong>"
 
 
 def _overview(named: Mapping[str, Facts]) -> Section:
     cards = []
-    for number, (name, facts) in enumerate(named.items()):
+    for place, (name, facts) in enumerate(named.items()):
         done = "finished" if facts.is_finished else "not finished"
         if facts.kind != "deep belief network":
             epochs = facts.done / facts.n_updates_an_epoch
@@ -103,7 +100,7 @@ def _overview(named: Mapping[str, Facts]) -> Section:
         if facts.seconds:
             done += f" in {duration(facts.seconds)}"
         cards.append(
-            f"<figure>{_swatch(number, name)}<figcaption>{text(describe(facts))}<br>{done}<br>"
+            f"<figure>{_swatch(place, name)}<figcaption>{text(describe(facts))}<br>{done}<br>"
             f"<code>{escape(str(facts.run.path))}</code></figcaption></figure>"
         )
     body = f'<div class="runs">{"".join(cards)}</div>'
@@ -197,8 +194,7 @@ def _last(facts: Facts, panel: Panel, key: str) -> str:
     value = row[key]
     if panel.is_share:
         return f"{100 * value:.2f} %"
-    shown = f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
-    return minus(shown) + (f" ± {error:.2f}" if error else "")
+    return number(value) + (f" ± {error:.2f}" if error else "")
 
 
 def _likelihoods(named: Mapping[str, Facts]) -> Section:
@@ -214,9 +210,9 @@ def _likelihoods(named: Mapping[str, Facts]) -> Section:
         intervals = {name: of[data] for name, of in found.items() if data in of}
         body += f"<h3>{text(data)}</h3>"
         low, high = likelihood.scale(list(intervals.values()))
-        for number, name in enumerate(named):
+        for place, name in enumerate(named):
             if name in intervals:
-                colour = f"var(--run-{number + 1})"
+                colour = f"var(--run-{place + 1})"
                 body += likelihood.bar(name, intervals[name], low, high, colour)
     return Section("likelihood", "Log-likelihoods", lead, body)
 
@@ -265,7 +261,7 @@ def _pictures(named: Mapping[str, Facts]) -> Iterator[Section]:
         if not any(found.values()):
             continue
         figures = []
-        for number, (name, path) in enumerate(found.items()):
+        for place, (name, path) in enumerate(found.items()):
             shown = "<figcaption>There is no such picture of this run.</figcaption>"
             if path is not None:
                 look = "sheet" if path.parent.parent.name == "history" else "paper"
@@ -274,7 +270,7 @@ def _pictures(named: Mapping[str, Facts]) -> Iterator[Section]:
                     f'alt="{escape(title)} of {escape(name)}">'
                 )
             figures.append(
-                f"<figure>{shown}<figcaption>{_swatch(number, name)}</figcaption></figure>"
+                f"<figure>{shown}<figcaption>{_swatch(place, name)}</figcaption></figure>"
             )
         yield Section(what, title, "", f'<div class="runs">{"".join(figures)}</div>')
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
-from harmonium.runs import DBN_KIND, FINETUNING_KIND, Network, RunDirectory
+from harmonium import __version__
+from harmonium.runs import DBN_KIND, FINETUNING_KIND, LAYER_BELOW, Network, RunDirectory
 
 Kind = Literal["RBM", "deep belief network", "fine-tuning"]
 
@@ -142,9 +143,14 @@ def data_name(config: Mapping[str, Any]) -> str:
         name = str(config["bottom"]["data"])
     else:
         name = str(config["options"]["data"])
-    if name.startswith("../"):
-        return f"the hidden units of layer {name.removeprefix('../')}"
+    if name.startswith(LAYER_BELOW):
+        return f"the hidden units of layer {name.removeprefix(LAYER_BELOW)}"
     return Path(name).name
+
+
+def written() -> str:
+    """By what a page is written, and when."""
+    return f"Written by harmonium {__version__} on {moment(datetime.now(UTC).isoformat())}."
 
 
 def duration(seconds: float) -> str:

@@ -112,6 +112,11 @@ def minus(numbers: str) -> str:
     return numbers.replace("-", "−")
 
 
+def number(value: float) -> str:
+    """Two decimals, or three digits of what is smaller than 1."""
+    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
+
+
 def code(lines: str) -> str:
     """What is to be typed, in a box of its own."""
     return f'<pre tabindex="0"><code>{escape(lines)}</code></pre>'

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harmonium import __version__
+from harmonium.metrics import name_of
 from harmonium.report import diagnosis, likelihood, loading, players
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration, moment
+from harmonium.report.facts import Facts, data_name, duration, moment, written
 from harmonium.report.markup import (
     Note,
     Picture,
@@ -49,14 +48,12 @@ def page_of(facts: Facts) -> str:
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
     }
-    now = moment(datetime.now(UTC).isoformat())
     return page(
         f"{facts.name} · harmonium",
         _lead(facts),
         [section for section in sections[facts.kind](facts) if section is not None],
         state=_state(facts),
-        footer=f"Written by harmonium {__version__} on {now}. `harmonium report "
-        f"{facts.typed_path}` writes it anew.",
+        footer=f"{written()} `harmonium report {facts.typed_path}` writes it anew.",
         heading=facts.name,
     )
 
@@ -177,7 +174,7 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 
 def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
-    name = key.replace("pseudo_log", "pseudo-log").replace("log_l", "log-l").replace("_", " ")
+    name = name_of(key)
     unit = "nats a row" if "likelihood" in key else "per row"
     held = f"held_out_{key}"
     if held in last:

@@ -125,7 +125,7 @@ def film(facts: Facts) -> Section | None:
     chains = (
         "Chains of the top layer, each shown as the picture below it"
         if of_network
-        else ("Chains of the finished model")
+        else "Chains of the finished model"
     )
     playing = player(
         "film",

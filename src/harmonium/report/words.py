@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harmonium.metrics import PANELS, Panel
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, minus, sentence
+from harmonium.report.markup import Note, minus, number, sentence
 
 _SURE = 2.0
 """Standard errors from which two numbers are called different in passing: about 5 %."""
@@ -84,7 +84,7 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
     if lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
         yield Note(
             f"Held-out rows were described best after epoch {best['epoch']:g}.",
-            f"Their {_name(panel)} was {_number(best[held])} then and is {_number(last[held])} "
+            f"Their {panel.name} was {number(best[held])} then and is {number(last[held])} "
             "now: what was learned since is about the training rows. Fewer `--epochs`, weight "
             "decay or more rows would help.",
             "worth a look",
@@ -100,7 +100,7 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
         )
         yield Note(
             "Training rows beside held-out rows",
-            f"By {_name(panel)}, training rows are {told}.",
+            f"By {panel.name}, training rows are {told}.",
         )
 
 
@@ -115,7 +115,7 @@ def _progress(facts: Facts) -> Iterator[Note]:
     (first_epoch, first), (last_epoch, last) = values[0], values[-1]
     of = f" of {curve.label} rows" if curve.label else ""
     words = (
-        f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {_name(panel)}{of} went from "
+        f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {panel.name}{of} went from "
         f"{_value(panel, first)} to {_value(panel, last)}."
     )
     if len(values) >= 8:
@@ -161,18 +161,10 @@ def _spread(values: list[float]) -> float:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
 
 
-def _name(panel: Panel) -> str:
-    return panel.title[0].lower() + panel.title[1:]
-
-
 def _value(panel: Panel, value: float) -> str:
     if panel.is_share:
         return _percent(value)
-    return f"{_number(value)} nats" if panel.unit.startswith("nats") else _number(value)
-
-
-def _number(value: float) -> str:
-    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
+    return f"{number(value)} nats" if panel.unit.startswith("nats") else number(value)
 
 
 def _percent(share: float) -> str:
