@@ -354,7 +354,13 @@ def test_a_data_set_is_named_in_short() -> None:
     [
         ({"values": torch.zeros(3)}, ValueError, r"shape \(3,\); pass shape \(n_rows, n\)"),
         ({"values": torch.zeros(0, 3)}, ValueError, r"shape \(0, 3\)"),
-        ({"values": torch.zeros(2, 2).double()}, TypeError, "torch.float64; pass torch.uint8"),
+        ({"values": torch.zeros(2, 2).half()}, TypeError, "torch.float16; pass torch.uint8"),
+        ({"columns": ("a",)}, ValueError, "3 columns, but 1 names of columns; pass one name"),
+        (
+            {"labels": torch.tensor([0, 2]), "classes": ("no", "yes")},
+            ValueError,
+            "labels of bad go up to 2, but 2 classes have a name; pass 3 names",
+        ),
         ({"labels": torch.zeros(3).long()}, ValueError, r"has 2 rows, but labels of shape \(3,\)"),
         ({"labels": torch.zeros(2)}, TypeError, "labels of bad are torch.float32; pass torch.int"),
         ({"targets": torch.zeros(2)}, ValueError, r"2 rows, but targets of shape \(2,\); pass"),

@@ -84,6 +84,8 @@ class Begun:
                 "n_train": len(data),
                 "n_held_out": 0 if held_out is None else len(held_out),
                 "n_columns": data.n_columns,
+                "columns": data.columns,
+                "classes": data.classes,
                 "image_shape": data.image_shape,
                 "encoding": data.encoding.to_config(),
                 "fingerprint": fingerprint,

@@ -56,11 +56,13 @@ class Arrays:
     labels
         Shape (n_rows,), whole numbers.
     columns
-        Names of the columns, for messages.
+        Names of the columns.
     parts
         As in `Data`.
     targets
         Shape (n_rows,) or (n_rows, n_targets), any type of number.
+    classes, notes
+        As in `Data`.
     """
 
     values: NDArray[Any]
@@ -68,10 +70,17 @@ class Arrays:
     columns: Sequence[str] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
     targets: NDArray[Any] | None = None
+    classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
 
 
 def from_array(
-    values: Any, *, labels: Any = None, targets: Any = None, name: str = "array"
+    values: Any,
+    *,
+    labels: Any = None,
+    targets: Any = None,
+    name: str = "array",
+    columns: Sequence[str] | None = None,
 ) -> Data:
     """Make `Data` of numbers in memory.
 
@@ -87,6 +96,8 @@ def from_array(
         Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
     name
         What messages call the data.
+    columns
+        Names of the columns, one for each.
 
     Raises
     ------
@@ -99,6 +110,7 @@ def from_array(
         _array(values, name),
         labels=None if labels is None else _array(labels),
         targets=None if targets is None else _array(targets, "targets"),
+        columns=columns,
     )
     return to_data(arrays, name)
 
@@ -123,6 +135,9 @@ def to_data(arrays: Arrays, name: str) -> Data:
         targets=None if arrays.targets is None else _targets(arrays.targets, len(values), name),
         image_shape=(values.shape[1], values.shape[2]) if pictures else None,
         parts=arrays.parts,
+        columns=None if arrays.columns is None else tuple(arrays.columns),
+        classes=None if arrays.classes is None else tuple(arrays.classes),
+        notes=tuple(arrays.notes),
     )
 
 

@@ -46,7 +46,8 @@ class Data:
     name
         What messages and run directories call the data.
     values
-        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32.
+        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32;
+        float64 where float32 would round what tells the values of a column apart.
     encoding
         How values become states.
     labels
@@ -56,7 +57,14 @@ class Data:
     parts
         Named ranges of rows that stand for themselves, such as train and test.
     targets
-        Real numbers to be predicted of each row, float32, shape (n_rows, n_targets).
+        Real numbers to be predicted of each row, float32 or float64, shape
+        (n_rows, n_targets).
+    columns
+        Names of the columns of ``values``, where the source names them.
+    classes
+        What the classes 0, 1, ... of the labels are called, where their source has other names.
+    notes
+        Sentences that say what the source was taken for, such as which column holds the labels.
 
     Raises
     ------
@@ -73,13 +81,16 @@ class Data:
     image_shape: tuple[int, int] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
     targets: Tensor | None = None
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
-        if values.dtype not in (torch.uint8, torch.float32):
+        if values.dtype not in (torch.uint8, torch.float32, torch.float64):
             raise TypeError(
-                f"values of {self.name} are {values.dtype}; pass torch.uint8 or torch.float32, "
-                "or make the data with datasets.from_array"
+                f"values of {self.name} are {values.dtype}; pass torch.uint8, torch.float32 or "
+                "torch.float64, or make the data with datasets.from_array"
             )
         if values.ndim != 2 or not values.numel():
             raise ValueError(
@@ -94,6 +105,7 @@ class Data:
         if labels is not None and labels.dtype != torch.int64:
             raise TypeError(f"labels of {self.name} are {labels.dtype}; pass torch.int64")
         self._check_targets()
+        self._check_names()
         if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
             height, width = self.image_shape
             raise ValueError(
@@ -117,8 +129,28 @@ class Data:
                 f"{self.name} has {len(self.values)} rows, but targets of shape "
                 f"{tuple(targets.shape)}; pass shape ({len(self.values)}, n_targets)"
             )
-        if targets.dtype != torch.float32:
-            raise TypeError(f"targets of {self.name} are {targets.dtype}; pass torch.float32")
+        if targets.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"targets of {self.name} are {targets.dtype}; pass torch.float32 or torch.float64"
+            )
+
+    def _check_names(self) -> None:
+        for what, names in (("columns", self.columns), ("classes", self.classes)):
+            if names is not None:
+                object.__setattr__(self, what, tuple(map(str, names)))
+        n = self.values.shape[1]
+        if self.columns is not None and len(self.columns) != n:
+            raise ValueError(
+                f"{self.name} has {n} columns, but {len(self.columns)} names of columns; pass one "
+                "name a column"
+            )
+        if self.classes is not None and self.labels is not None:
+            most = int(self.labels.max())
+            if most >= len(self.classes):
+                raise ValueError(
+                    f"labels of {self.name} go up to {most}, but {len(self.classes)} classes have "
+                    f"a name; pass {most + 1} names or more"
+                )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -314,7 +346,10 @@ class Data:
             values = values.to(torch.float32)
         values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
         encoding = Labelled(self.encoding, n_classes)
-        return dataclasses.replace(self, values=values, encoding=encoding, image_shape=None)
+        columns = None if self.columns is None else (*self.columns, "label")
+        return dataclasses.replace(
+            self, values=values, encoding=encoding, image_shape=None, columns=columns
+        )
 
     # Parts
 
