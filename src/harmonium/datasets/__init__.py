@@ -25,6 +25,7 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
+from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.minibatches import Minibatches, Rows
 
 __all__ = [
@@ -45,8 +46,10 @@ __all__ = [
     "fetch",
     "from_array",
     "load",
+    "match_columns",
     "names",
     "quiet",
+    "refuse_other_scale",
 ]
 
 FORMATS = readers.FORMATS

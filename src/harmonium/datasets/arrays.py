@@ -2,7 +2,7 @@
 
 What belongs here is what all sources of data share. Integers that fit are stored as uint8, and
 everything else as float32, or as float64 where float32 would lose more than rounding
-(`harmonium.datasets.precision`). An array is read and converted block by block, so that loading
+(`harmonium.datasets.narrowing`). An array is read and converted block by block, so that loading
 never holds a second copy.
 """
 
@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium.datasets.data import Data, picture_encoding
+from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import AsIs
-from harmonium.datasets.precision import blocks, narrowed, narrowed_in_place
+from harmonium.datasets.narrowing import blocks, narrowed, narrowed_in_place
+from harmonium.datasets.pictures import picture_encoding
 
 _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text", "V": "records"}
 
@@ -131,17 +132,18 @@ def to_data(arrays: Arrays, name: str) -> Data:
     if rows.dtype != np.uint8:
         _check_finite(rows, name, arrays.columns)
     tensor = _tensor(rows)
+    encoding, note = picture_encoding(tensor) if pictures else (AsIs(), None)
     return Data(
         name,
         tensor,
-        picture_encoding(tensor) if pictures else AsIs(),
+        encoding,
         labels=None if arrays.labels is None else _labels(arrays.labels, len(values), name),
         targets=None if arrays.targets is None else _targets(arrays.targets, len(values), name),
         image_shape=(values.shape[1], values.shape[2]) if pictures else None,
         parts=arrays.parts,
         columns=None if arrays.columns is None else tuple(arrays.columns),
         classes=None if arrays.classes is None else tuple(arrays.classes),
-        notes=tuple(arrays.notes),
+        notes=(*arrays.notes, *([note] if note else [])),
     )
 
 

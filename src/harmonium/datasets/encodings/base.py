@@ -80,7 +80,8 @@ class Encoding(ABC):
         }
         kind = arguments.pop("kind", None)
         if kind not in kinds:
-            raise ValueError(f"there is no encoding {kind!r}; the encodings are {', '.join(kinds)}")
+            known = ", ".join(sorted(kinds))
+            raise ValueError(f"there is no encoding {kind!r}; the encodings are {known}")
         try:
             return kinds[kind](**arguments)
         except TypeError as error:
