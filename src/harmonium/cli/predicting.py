@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
+from harmonium.cli.encoding import Known
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.cli.tuning import describe
 from harmonium.datasets import Data, Encoding
@@ -45,8 +45,7 @@ class Tuned:
 
     run: RunDirectory
     network: Network
-    encoding: Encoding
-    image_shape: tuple[int, int] | None
+    known: Known
 
     def data(self, source: str, split: str | None) -> Data:
         """Rows of a named set or a file, encoded as in training."""
@@ -56,16 +55,19 @@ class Tuned:
             split = "test"
         if split is not None and split != "all":
             data = data.part(split)
-        n = self.network.visible.n_columns
-        if self.encoding.n_columns(data.values.shape[1]) != n:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on rows of {n} states; pass data of the same columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+        data = self.known.other(data)
         self.network.check(data)
         return data.to(self.network.device)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How values become states, on the CPU."""
+        return self.known.encoding
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
 
 def open_tuned(path: Path, device: str) -> Tuned:
@@ -82,14 +84,7 @@ def open_tuned(path: Path, device: str) -> Tuned:
     if not run.is_finetuning:
         source = NetworkRun.open(path)  # refuses the run of a single RBM
         run = _only_tuning(source.run)
-    config = run.config()["data"]
-    shape = config["image_shape"]
-    return Tuned(
-        run,
-        _network_of(run, where),
-        Encoding.from_config(config["encoding"]).to(where),
-        tuple(shape) if shape else None,
-    )
+    return Tuned(run, _network_of(run, where), build.known_of(run))
 
 
 def open_autoencoder(path: Path, device: str) -> Tuned:
@@ -110,10 +105,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        config = run.config()["data"]
-        shape = config["image_shape"]
-        encoding = Encoding.from_config(config["encoding"]).to(where)
-        return Tuned(run, network, encoding, tuple(shape) if shape else None)
+        return Tuned(run, network, build.known_of(run))
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -246,7 +238,7 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
         rows = torch.cat(
             [network.decode(block.to(network.device, network.dtype)) for block in codes.blocks()]
         )
-    encoding = tuned.encoding.to("cpu")
+    encoding = tuned.encoding
     values = figures.in_users_units(rows.cpu(), encoding)
     header = [f"column_{number}" for number in range(values.shape[1])]
     _write(target, header, [*values.T], {"rows": values})

@@ -15,6 +15,7 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
@@ -77,9 +78,7 @@ def finetune(
             "n_train": len(rows.train),
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
-            "n_columns": rows.train.n_columns,
-            "image_shape": rows.train.image_shape,
-            "encoding": rows.train.encoding.to_config(),
+            **described(rows.train),
             "fingerprint": rows.fingerprint(),
         },
     }
