@@ -56,6 +56,8 @@ patience, validation_fraction
         The stack as pretraining left it: of its weights the network has copies.
     network_ : harmonium.deep.Autoencoder
         Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -82,7 +84,7 @@ patience, validation_fraction
         layers: Any = (256, 64, 2),
         *,
         codes: str = "linear",
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,

@@ -108,10 +108,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
         """Checked features, and the states that they are to the fitted model."""
-        check_is_fitted(self)
-        X = self._checked_X(X, reset=False)
+        X = self._checked_fitted_X(X)
         self._check_features(X, self._scaling)
         return X, self._rows(X, self._scaling)
+
+    def _checked_fitted_X(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._checked_X(X, reset=False)
 
     def _rows(self, X: Any, scaling: Scaling | None) -> ArrayRows:
         like = self._weights()

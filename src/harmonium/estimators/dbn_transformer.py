@@ -38,12 +38,15 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     layers : sequence of int, default=(256, 64)
         Hidden units of each layer, from the features upwards.
-    visible : {"binary", "gaussian"}, default="binary"
+    visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows.
+        inside by their moments in the training rows. "auto" decides by the training rows: binary
+        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
+        255); Gaussian units see everything else.
     scale : bool, default=False
         For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends.
+        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
+        training, and taken as 0 or 1 in what follows, with a warning.
     pretraining_epochs : int or sequence of int, default=10
         Passes over the rows for each layer. This parameter and the next six are one value for all
         layers, or a list or tuple with one for each.
@@ -77,6 +80,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     model_ : harmonium.deep.DBN
         The network itself, on which all of harmonium works.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -105,7 +110,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self,
         layers: Any = (256, 64),
         *,
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,

@@ -43,10 +43,7 @@ class Scaling:
     @classmethod
     def of_range(cls, X: Any) -> Scaling:
         """The range of each feature to 0 ... 1; a constant gets the state 0."""
-        ends = [X.min(0), X.max(0)]
-        if not isinstance(X, np.ndarray):
-            ends = [np.asarray(end.todense()).ravel() for end in ends]
-        low, high = (end.astype(np.float64) for end in ends)
+        low, high = range_of(X)
         return cls(low, np.where(high > low, high - low, 1.0), clip=True)
 
     @classmethod
@@ -155,6 +152,22 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
+def range_of(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest value of each feature, float64."""
+    ends = [X.min(0), X.max(0)]
+    if not isinstance(X, np.ndarray):
+        ends = [np.asarray(end.todense()).ravel() for end in ends]
+    low, high = (end.astype(np.float64) for end in ends)
+    return low, high
+
+
+def is_in_unit_range(X: Any) -> bool:
+    """Whether all values lie from 0 to 1, but for the rounding of a scaler."""
+    low, high = (float(end) for end in (X.min(), X.max()))
+    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
+    return low >= -rounding and high <= 1 + rounding
+
+
 def check_unit_range(X: Any, remedy: str) -> None:
     """Refuse features that are no probabilities of binary units.
 
@@ -163,10 +176,9 @@ def check_unit_range(X: Any, remedy: str) -> None:
     ValueError
         Says what the range is; ``remedy`` is the option that helps.
     """
-    low, high = (float(end) for end in (X.min(), X.max()))
-    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
-    if low < -rounding or high > 1 + rounding:
+    if not is_in_unit_range(X):
         raise ValueError(
-            f"X has values from {low:g} to {high:g}, but binary units take values from 0 to 1; "
-            f"pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian units"
+            f"X has values from {X.min():g} to {X.max():g}, but binary units take values from 0 "
+            f"to 1; pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian "
+            "units"
         )
