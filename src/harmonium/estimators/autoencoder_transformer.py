@@ -199,6 +199,8 @@ patience, validation_fraction
         if begins:
             data = self._data(X[:1], scaling, self._checked_device())
             self._begin_untrained(data, scaling, None)
+        else:
+            self._scaling = self._scaling_after(X)
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, None, weights)
         return self

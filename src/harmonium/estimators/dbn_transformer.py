@@ -17,7 +17,6 @@ from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
     seed_of,
-    to_numpy,
     weights_of,
     with_weight,
 )
@@ -202,6 +201,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._check_features(X, scaling)
         if begins:
             self._begin_untrained(X, scaling, weights)
+        else:
+            self._scaling = self._scaling_after(X)
         rows = self._rows(X, self._scaling)
         v = torch.cat(list(rows.blocks()))
         for rbm, state in zip(self.model_.stack, self._training, strict=True):
@@ -308,7 +309,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         dbn = self.model_
         chains = start_random(dbn.top, n_samples, stream)
         (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)
-        return to_numpy(self._values(dream.visible), to_numpy(dbn.top.weights[:0]).dtype)
+        return self._drawn_values(dream.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Minus the reconstruction error of each row; the higher, the better.

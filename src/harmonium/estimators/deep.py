@@ -86,6 +86,9 @@ class DeepEstimator(VisibleEstimator):
 
     # Features in
 
+    def _states_dtype(self) -> torch.dtype:
+        return torch.float32
+
     def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
         """All rows as the deep part of the library takes them: bytes, or float32 states."""
         if scaling is None and isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.bool_):

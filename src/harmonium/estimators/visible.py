@@ -29,7 +29,7 @@ class VisibleEstimator(Estimator):
     scale: Any
     visible_: str
 
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+    def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
         """Decide on the visible units, and on how values become their states."""
         self.visible_, scaling = self._units_for(X, weights)
         return scaling
