@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harmonium.arguments import check_type, described, is_whole, no_tensor
 from harmonium.rng import Stream
+
+_TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
 
 
 class Units(nn.Module, ABC):
@@ -35,14 +38,18 @@ class Units(nn.Module, ABC):
     """
 
     bias: nn.Parameter
+    n: int
+    n_columns: int
     _groups: tuple[tuple[slice, Units], ...] | None = None
 
     def __init__(self, n: int, n_columns: int | None = None) -> None:
         super().__init__()
+        if not is_whole(n):
+            raise TypeError(f"n, the number of units, is {described(n)}; pass a whole number")
         if n < 1:
             raise ValueError(f"a layer of {n} units was asked for; pass 1 or more")
-        self.n = n
-        self.n_columns = n if n_columns is None else n_columns
+        self.n = int(n)
+        self.n_columns = self.n if n_columns is None else n_columns
         self.bias = nn.Parameter(torch.zeros(self.n_columns))
 
     @property
@@ -120,6 +127,9 @@ class Units(nn.Module, ABC):
     @torch.no_grad()
     def sample(self, inputs: Tensor, stream: Stream) -> Tensor:
         """A draw for each row of ``inputs``, shape (..., n_columns); it has no gradient."""
+        if not isinstance(inputs, Tensor):
+            raise no_tensor("inputs", inputs)
+        check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE)")
         if inputs.shape[-1] != self.n_columns:
             raise ValueError(
                 f"inputs have {inputs.shape[-1]} columns, but this layer has {self.n_columns}; "
@@ -166,12 +176,46 @@ class Units(nn.Module, ABC):
 
     def check_width(self, x: Tensor, layer: str) -> None:
         """Refuse rows of the wrong width; ``layer`` is "visible" or "hidden"."""
+        if not isinstance(x, Tensor):
+            raise no_tensor(layer, x)
         if x.dim() < 1 or x.shape[-1] != self.n_columns:
             came = f"{x.shape[-1]} columns" if x.dim() else "no columns"
             raise ValueError(
                 f"{layer} has {came}, but this RBM has {self.n_columns} {layer} "
                 f"{'units' if self.n_columns == self.n else 'columns'}; "
                 f"pass shape (n, {self.n_columns})"
+            )
+
+    def check_states(self, x: Tensor, layer: str) -> None:
+        """Refuse what cannot be multiplied by the weights: no tensor, another width or type.
+
+        Parameters
+        ----------
+        x
+            States, shape (..., n_columns).
+        layer
+            "visible" or "hidden".
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or one of another dtype than the parameters.
+        ValueError
+            If it has another width, or is on another device.
+        """
+        self.check_width(x, layer)
+        bias = self.bias
+        if x.dtype != bias.dtype and not torch.is_autocast_enabled(bias.device.type):
+            to = _TO_DTYPE.get(bias.dtype)
+            call = f"x.{to}()" if to else f"x.to({bias.dtype})"
+            raise TypeError(
+                f"{layer} states are {x.dtype}, but this RBM's parameters are {bias.dtype}; pass "
+                f"{call}" + f", or convert the model: rbm.to({x.dtype})" * x.dtype.is_floating_point
+            )
+        if x.device != bias.device:
+            raise ValueError(
+                f"{layer} states are on {x.device}, but this RBM is on {bias.device}; move one of "
+                f"them: x.to({str(bias.device)!r}), or rbm.to({str(x.device)!r})"
             )
 
     def extra_repr(self) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harmonium import kernels
+from harmonium.arguments import described, is_whole
 from harmonium.rng import Stream
 from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
@@ -32,10 +33,12 @@ class Categorical(LinearUnits):
     """
 
     def __init__(self, n: int, n_categories: int) -> None:
+        if not is_whole(n_categories):
+            raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
         if n_categories < 2:
             raise ValueError(f"n_categories is {n_categories}; a unit needs 2 or more")
         super().__init__(n, n * n_categories)
-        self.n_categories = n_categories
+        self.n_categories = int(n_categories)
 
     @property
     def states(self) -> Tensor:  # noqa: D102

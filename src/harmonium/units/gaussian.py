@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import kernels
+from harmonium.arguments import check_number
 from harmonium.rng import Stream
 from harmonium.units.base import Units, refuse
 
@@ -38,7 +39,8 @@ class Gaussian(Units):
 
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n)
-        if not (math.isfinite(precision) and precision > 0):
+        check_number("precision", precision, "a positive number")
+        if not precision > 0:
             raise ValueError(f"precision is {precision}; pass a positive number")
         self._start = precision
         self.log_precision = nn.Parameter(
