@@ -142,6 +142,13 @@ class RBM(nn.Module):
     def __repr__(self) -> str:
         return f"RBM({self.visible!r}, {self.hidden!r})"
 
+    def forward(self, v: Tensor) -> Tensor:
+        """Refuse ``rbm(v)``, which could mean several things; always raises a TypeError."""
+        raise TypeError(
+            "rbm(v) has no meaning of its own; call rbm.mean_h_from_v(v), rbm.sample_h_from_v(v, "
+            "stream) or rbm.free_energy(v)"
+        )
+
     @torch.no_grad()
     def init_from_data_(
         self, data: Tensor | HasMoments, seed: int, weight_std: float = defaults.WEIGHT_STD
@@ -195,7 +202,13 @@ class RBM(nn.Module):
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """Joint energy, nats, shape (...,)."""
         self.hidden.check_states(h, "hidden")
-        interaction = (self.inputs_h_from_v(v) * h).sum(-1)
+        inputs = self.inputs_h_from_v(v)
+        try:
+            interaction = (inputs * h).sum(-1)
+        except RuntimeError as error:
+            raise ValueError(
+                f"v has shape {tuple(v.shape)} and h {tuple(h.shape)}; pass as many rows of each"
+            ) from error
         return self.visible.energy(v) + self.hidden.energy(h) - interaction
 
     def free_energy(self, v: Tensor) -> Tensor:
@@ -354,7 +367,9 @@ def check_rbm(name: str, rbm: Any) -> None:
 def _as_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
     """A tensor of finite numbers, none of which the dtype turns into infinity."""
     try:
-        array = torch.as_tensor(value)
+        # numbers of Python are float64, which torch would round to its default
+        typed = hasattr(value, "dtype")
+        array = torch.as_tensor(value, dtype=None if typed else torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} is {described(value)}; pass an array of numbers") from error
     if array.is_complex() or array.dtype == torch.bool:

@@ -141,6 +141,13 @@ class DBN(nn.Module):
         """Classes of the label units; None where there are none."""
         return self.top.visible.n_columns - self.n_features or None
 
+    def forward(self, v: Tensor) -> Tensor:
+        """Refuse ``dbn(v)``, which could mean several things; always raises a TypeError."""
+        raise TypeError(
+            "dbn(v) has no meaning of its own; call dbn.mean_up(v), dbn.sample_up(v, stream) or, "
+            "with label units, dbn.classify(v)"
+        )
+
     def untie_(self) -> DBN:
         """Give the way upwards weights of its own, equal to the others at first; returns self.
 

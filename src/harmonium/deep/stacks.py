@@ -63,7 +63,7 @@ def check_stack(rbms: Sequence[RBM]) -> None:
         If the hidden units of one are of another type or number than the visible ones of the next,
         which may have label units beside them if it is the top one.
     """
-    check_type("rbms", rbms, (list, tuple, nn.ModuleList), "a list of RBMs, such as [rbm]")
+    check_type("rbms", rbms, (list, tuple, nn.ModuleList), "a list of RBMs, such as dbn.stack")
     for number, rbm in enumerate(rbms, start=1):
         check_rbm(f"RBM {number} of the stack", rbm)
     for number, (lower, upper) in enumerate(pairwise(rbms), start=1):

@@ -63,17 +63,27 @@ class Gaussian(Units):
         return None
 
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return (x * (0.5 * self.precision * x - self.bias)).sum(-1)
+        if not isinstance(x, Tensor):
+            self.check_energy_of(x)
+        try:
+            return (x * (0.5 * self.precision * x - self.bias)).sum(-1)
+        except (TypeError, RuntimeError):
+            self.check_energy_of(x)
+            raise
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         half_log = 0.5 * (math.log(2 * math.pi) - self.log_precision)
-        return 0.5 * (inputs + self.bias).square() / self.precision + half_log
+        return 0.5 * self.with_bias(inputs).square() / self.precision + half_log
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (inputs + self.bias) / self.precision
+        return self.with_bias(inputs) / self.precision
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (1 / self.precision).expand_as(inputs)
+        try:
+            return (1 / self.precision).expand_as(inputs)
+        except (TypeError, RuntimeError):
+            self.check_rows(inputs, "inputs")
+            raise
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self.mean(inputs)
