@@ -83,7 +83,7 @@ def draw(
     if image_shape is not None:
         of_film = Stream(seed, Purpose.DREAM, rank=1)
         few = _begin(dbn, chains, film.CHAINS, of_film)
-        dreams = dbn.sample(few, film.SCHEDULE, of_film)
+        dreams = dbn.sample(few, film.SCHEDULE, of_film, copies=False)
         yield film.save(
             network.run,
             (figures.in_users_units(dream.means, shown.encoding) for dream in dreams),
@@ -111,7 +111,7 @@ def _save_dreams(
     shown: Shown,
     clamp: Clamp | None = None,
 ) -> Path:
-    dreams = dbn.sample(chains, schedule, stream, clamp)
+    dreams = dbn.sample(chains, schedule, stream, clamp, copies=False)
     return figures.save_samples(
         path,
         torch.stack([dream.means for dream in dreams], 1),

@@ -25,7 +25,7 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
-from harmonium.datasets.minibatches import Minibatches, Rows
+from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 
 __all__ = [
     "FORMATS",
@@ -42,6 +42,7 @@ __all__ = [
     "Stochastic",
     "Threshold",
     "cache_folder",
+    "check_rows",
     "fetch",
     "from_array",
     "load",

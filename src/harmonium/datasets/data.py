@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.arguments import described
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
@@ -87,6 +88,11 @@ class Data:
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"values of {self.name} are {described(values)}; pass a torch tensor, or make the "
+                "data with datasets.from_array"
+            )
         if values.dtype not in (torch.uint8, torch.float32, torch.float64):
             raise TypeError(
                 f"values of {self.name} are {values.dtype}; pass torch.uint8, torch.float32 or "
@@ -191,6 +197,11 @@ class Data:
         stream
             Where stochastic binarisation draws from; the other encodings leave it alone.
         """
+        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
+            raise TypeError(
+                f"index is {described(index)}; pass a tensor of row numbers, such as "
+                "torch.arange(10)"
+            )
         return self.encoding.encode(self.values.index_select(0, index), stream)
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:

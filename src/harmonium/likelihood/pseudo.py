@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import nearest_states
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 
 _ROWS_AT_ONCE = 250
@@ -50,6 +51,9 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     ----------
     .. [1] J. Besag (1975), "Statistical analysis of non-lattice data", The Statistician 24.
     """
+    v = _rows(rbm, v)
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
+    check_count("units_per_row", units_per_row, 0)
     visible = rbm.visible
     _as_states(rbm, v[:0])
     if not 1 <= units_per_row <= visible.n:
@@ -65,6 +69,17 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     blocks = zip(v.split(at_once), units.split(at_once), strict=True)
     total = torch.cat([_of_units(rbm, *block) for block in blocks])
     return total * (visible.n / units_per_row)
+
+
+def _rows(rbm: RBM, v: Tensor) -> Tensor:
+    """Visible rows in the type of the parameters."""
+    check_rbm("rbm", rbm)
+    rbm.visible.check_width(v, "visible")
+    if v.dim() != 2:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass shape (rows, {rbm.visible.n_columns})"
+        )
+    return v.to(rbm.weights)
 
 
 def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
@@ -111,6 +126,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     ValueError
         If the visible units have a continuum of states, or rows have another width.
     """
+    v = _rows(rbm, v)
     _as_states(rbm, v[:0])
     return torch.cat([_of_rows(rbm, rows) for rows in v.split(_ROWS_AT_ONCE)])
 
