@@ -47,7 +47,8 @@ class Minibatches:
     data
         The training rows.
     batch_size
-        Rows a batch; the last of an epoch may be shorter.
+        Rows a batch; the last of an epoch may be shorter. None for 100, or all rows where these
+        are fewer.
     weights
         How much each row counts, shape (n_rows,), all above zero: a row of weight 2 as much as two
         rows of weight 1. Every row still comes once an epoch, and only ratios matter, because a
@@ -63,9 +64,11 @@ class Minibatches:
     def __init__(
         self,
         data: Rows,
-        batch_size: int = defaults.BATCH_SIZE,
+        batch_size: int | None = None,
         weights: Tensor | None = None,
     ) -> None:
+        if batch_size is None:
+            batch_size = min(defaults.BATCH_SIZE, len(data))
         if not 1 <= batch_size <= len(data):
             raise ValueError(
                 f"batch_size is {batch_size}, but {data.name} has {len(data)} training rows; "

@@ -34,7 +34,7 @@ class LayerOptions:
     epochs
         Passes over the rows.
     batch_size
-        Rows a minibatch.
+        Rows a minibatch; None for 100, or all rows where these are fewer.
     weight_std
         Standard deviation of the weights at the start.
     n_chains
@@ -57,7 +57,7 @@ class LayerOptions:
     """
 
     epochs: int
-    batch_size: int = defaults.BATCH_SIZE
+    batch_size: int | None = None
     weight_std: float = defaults.WEIGHT_STD
     n_chains: int | None = defaults.N_CHAINS
     sampler: Sampler | None = None
@@ -74,7 +74,7 @@ class LayerOptions:
         """Refuse a training of nothing; the rest is checked where it is used."""
         if self.epochs < 1:
             raise ValueError(f"epochs is {self.epochs}; pass 1 or more")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; pass 1 or more")
 
     def begin(self, rbm: RBM, seed: int, n_batches: int) -> TrainingState:
