@@ -134,7 +134,10 @@ def save_filters(path: Path, weights: Tensor, view: View, n_filters: int = SHEET
         "A line a column and a cell a hidden unit, those with the largest weights: red columns "
         "switch the unit on, blue ones off."
     )
-    sheet = plots.weights_by_column(weights, view.unit_names(len(weights)))
+    names = view.unit_names(len(weights))
+    is_split = any(" = " in name for name in names) and names != view.labels(len(weights))
+    nouns = ("category", "categories") if is_split else ("column", "columns")
+    sheet = plots.weights_by_column(weights, names, nouns=nouns)
     return plots.save(sheet, path, title="Weights by column", caption=caption)
 
 
@@ -165,9 +168,10 @@ def save_samples(
         caption += " Chains stand beside one another; the time of each runs to the right."
     strips = plots.sample_strips(
         values[..., shown],
-        [view.names(values.shape[-1])[i] for i in shown],
+        [view.labels(values.shape[-1])[i] for i in shown],
         sweeps_per_sample=sweeps_per_sample,
         chain_names=chain_names,
+        limits=view.limits(samples.shape[-1], shown),
     )
     return plots.save(strips, path, title=title, caption=caption + note)
 
@@ -201,9 +205,13 @@ def save_completions(
         "Of each row, left the truth and right of the seam what the model completes it to. Columns "
         "with blue names were held. Each column has a colour scale of its own."
     )
-    names = view.names(rows.shape[1])
+    names = view.labels(rows.shape[1])
     strips = plots.completion_strips(
-        rows[:, shown], samples[..., shown], mask[shown], [names[i] for i in shown]
+        rows[:, shown],
+        samples[..., shown],
+        mask[shown],
+        [names[i] for i in shown],
+        limits=view.limits(truth.shape[-1], shown),
     )
     return plots.save(strips, path, title="Completions", caption=caption + note)
 
@@ -217,9 +225,12 @@ def save_reconstructions(path: Path, originals: Tensor, reconstructed: Tensor, v
         caption = "Each row of the data above what the model makes of it."
         return plots.save(sheet, path, title="Reconstructions", caption=caption)
     shown, note = view.telling(originals)
-    names = view.names(before.shape[1])
+    names = view.labels(before.shape[1])
     strips = plots.reconstruction_strips(
-        before[:SHOWN_ROWS, shown], after[:SHOWN_ROWS, shown], [names[i] for i in shown]
+        before[:SHOWN_ROWS, shown],
+        after[:SHOWN_ROWS, shown],
+        [names[i] for i in shown],
+        limits=view.limits(originals.shape[-1], shown),
     )
     caption = (
         "Each row of the data as an upright strip, left of what the model makes of it. Each column "

@@ -100,7 +100,7 @@ def compare(
         Whether the values are names without an order.
     """
     of_data, of_samples = view.values(rows), view.values(samples)
-    names = np.array(view.names(of_data.shape[1]), dtype=object)
+    names = np.array(view.labels(of_data.shape[1]), dtype=object)
     far = plots.distances(of_data, of_samples, nominal=nominal)
     order = np.argsort(-far, kind="stable")
     if len(names) > FIRST_COLUMNS and bool(((of_data == 0) | (of_data == 1)).all()):
@@ -200,8 +200,8 @@ def _correlations(
     if len(shown) < len(names):
         among = "" if len(some) == len(names) else f", among {len(some):,},"
         caption += (
-            f" The {len(shown)} columns with the strongest {measure}s in the data{among} are shown; "
-            f"{len(names) - len(shown):,} are left out."
+            f" Shown are the {len(shown)} columns with the strongest {measure}s in the "
+            f"data{among}; {len(names) - len(shown):,} are left out."
         )
     title = f"{measure.capitalize()}s"
     return plots.save(figure, folder / "correlations.png", title=title, caption=caption)

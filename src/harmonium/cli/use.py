@@ -21,7 +21,7 @@ from harmonium.cli.archives import (
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
-from harmonium.cli.views import View, picture_shape
+from harmonium.cli.views import View, picture_shape, two_states
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.rbm import RBM
@@ -55,6 +55,7 @@ class Trained:
             picture_shape(self.rbm, self.image_shape),
             self.columns,
             figures.learns_from_a_layer(self.run),
+            two_states(self.rbm),
         )
 
     def data(self, source: str | None) -> Data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium import plots
 from harmonium.datasets import Data, Encoding, Labelled
 from harmonium.rbm import RBM
 
@@ -33,18 +35,21 @@ class View:
         Names of the user's columns, where they have names.
     of_hidden_units
         Whether the columns are hidden units of a layer below.
+    two_states
+        The states of the units, where all have two.
     """
 
     encoding: Encoding
     image_shape: ImageShape
     columns: tuple[str, ...] | None = None
     of_hidden_units: bool = False
+    two_states: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, rbm: RBM, data: Data, *, of_hidden_units: bool = False) -> View:
         """The view of the rows that a model has learned."""
         shape = picture_shape(rbm, data.image_shape)
-        return cls(data.encoding, shape, data.columns, of_hidden_units)
+        return cls(data.encoding, shape, data.columns, of_hidden_units, two_states(rbm))
 
     @property
     def is_table(self) -> bool:
@@ -54,6 +59,19 @@ class View:
     def values(self, states: Tensor) -> NDArray[Any]:
         """States or mean states as values such as the data hold; any leading shape."""
         return in_users_units(states, self.encoding)
+
+    def limits(
+        self, n: int, shown: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Between which values the means of two-valued units lie, of some of ``n`` columns."""
+        if self.two_states is None:
+            return None
+        ends = [self.values(torch.full((1, n), state))[0, list(shown)] for state in self.two_states]
+        return ends[0].astype(np.float64), ends[1].astype(np.float64)
+
+    def labels(self, n: int) -> list[str]:
+        """The names of ``n`` columns as pictures write them, no two alike."""
+        return plots.legible(self.names(n))
 
     def names(self, n: int) -> list[str]:
         """What the user's columns are called, or else their numbers."""
@@ -73,7 +91,7 @@ class View:
         every = torch.eye(n_units)
         decoded = self.encoding.to("cpu").decode(every)
         n_values = decoded.shape[-1]
-        names = self.names(n_values)
+        names = self.labels(n_values)
         q, rest = divmod(n_units, n_values)
         if rest or q == 1:
             return names if q == 1 and not rest else [f"unit {i}" for i in range(n_units)]
@@ -105,6 +123,15 @@ class View:
         left_out = n_values - MOST_COLUMNS
         note = f" Of {n_values:,} columns, {left_out:,} that vary less are left out."
         return shown.tolist(), note
+
+
+def two_states(rbm: RBM) -> tuple[float, float] | None:
+    """The states of visible units that have two of them; None of other units."""
+    states = rbm.visible.states if len(rbm.visible.groups) == 1 else None
+    if states is None or states.shape != (2, 1):
+        return None
+    low, high = sorted(states.flatten().tolist())
+    return low, high
 
 
 def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:

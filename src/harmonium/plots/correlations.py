@@ -100,7 +100,7 @@ def correlations(
     for x, name in zip(both, ("data", "samples"), strict=True):
         if not n or x.shape != (n, n):
             raise ValueError(f"{name} has shape {x.shape}; pass shape ({n}, {n}), a name a column")
-    names = legible(columns, 16)
+    names = legible(columns)
     low = -1.0 if measure == "correlation" else 0.0
     cmap = style.DIVERGING if low else "Blues"
     if figure is None:

@@ -7,6 +7,7 @@ colour scale of its own: columns are measured in different units.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from matplotlib.axes import Axes
 from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray, finite
 from harmonium.plots.tables import legible
+
+Limits: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | None
 
 _CHAINS = ("n_chains", "n_samples", "n_columns")
 _NO_SPREAD = 0.5
@@ -27,6 +30,7 @@ def sample_strips(
     *,
     sweeps_per_sample: int | None = None,
     chain_names: Sequence[str] | None = None,
+    limits: Limits = None,
     title: str = "",
 ) -> Axes:
     """Draw samples of a table: an upright strip a sample, the chains beside one another.
@@ -43,6 +47,9 @@ def sample_strips(
         Sweeps between neighbouring samples of a chain, for the label.
     chain_names
         What each chain is called, such as the class that it shows; by default its number.
+    limits
+        The ends of the colour scale of each column, two arrays of shape ``(n_columns,)``; by
+        default the least and the largest value shown.
     title
         Stands above.
 
@@ -54,9 +61,9 @@ def sample_strips(
     values = finite(chains, "chains", _CHAINS)
     n_chains, n_samples, _ = values.shape
     ax = _axes(ax, values.shape[2])
-    _draw(ax, list(values), columns, gap=_gap(n_samples))
+    _draw(ax, list(values), columns, _gap(n_samples), limits)
     _name_blocks(ax, n_chains, n_samples, _gap(n_samples), chain_names)
-    subtitle = "a strip a sample; each column on its own scale, its least and largest at the right"
+    subtitle = "a strip a sample; each column on its own scale, which stands at the right"
     along = "chain"
     if n_samples > 1:
         along += "; its own time runs to the right"
@@ -73,6 +80,8 @@ def reconstruction_strips(
     reconstructed: npt.ArrayLike,
     columns: Sequence[str],
     ax: Axes | None = None,
+    *,
+    limits: Limits = None,
 ) -> Axes:
     """Draw rows of a table as upright strips, each beside its reconstruction.
 
@@ -84,6 +93,8 @@ def reconstruction_strips(
         The name of each column.
     ax
         Where to draw; by default on a new figure.
+    limits
+        As for `sample_strips`.
 
     Raises
     ------
@@ -98,7 +109,7 @@ def reconstruction_strips(
             "pass one reconstruction for each original"
         )
     ax = _axes(ax, before.shape[1])
-    _draw(ax, list(np.stack([before, after], 1)), columns, gap=1)
+    _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits)
     _name_blocks(ax, len(before), 2, 1, None)
     title = f"Reconstructions of {len(before):,} row{'s' * (len(before) != 1)}"
     subtitle = "left each row, right its reconstruction; each column on its own scale"
@@ -112,6 +123,8 @@ def completion_strips(
     held: npt.ArrayLike,
     columns: Sequence[str],
     ax: Axes | None = None,
+    *,
+    limits: Limits = None,
 ) -> Axes:
     """Draw completed rows of a table as upright strips, each beside the true row.
 
@@ -129,6 +142,8 @@ def completion_strips(
         The name of each column.
     ax
         Where to draw; by default on a new figure.
+    limits
+        As for `sample_strips`.
 
     Raises
     ------
@@ -155,7 +170,10 @@ def completion_strips(
     ax = _axes(ax, n_columns + 1)
     names = _checked(columns, n_columns)
     size, gap = len(blocks[0]), _gap(len(blocks[0]))
-    _draw(ax, [block[:, order] for block in blocks], [names[i] for i in order], gap, n_held)
+    if limits is not None:
+        limits = (np.asarray(limits[0])[order], np.asarray(limits[1])[order])
+    sorted_blocks = [block[:, order] for block in blocks]
+    _draw(ax, sorted_blocks, [names[i] for i in order], gap, limits, n_held)
     _name_blocks(ax, n_rows, size, gap, None)
     for label in ax.get_yticklabels()[:n_held]:
         label.set(color=style.BLUE, fontweight="bold")
@@ -173,14 +191,22 @@ def _gap(n: int) -> int:
 
 
 def _draw(
-    ax: Axes, blocks: list[FloatArray], columns: Sequence[str], gap: int, n_above: int = 0
+    ax: Axes,
+    blocks: list[FloatArray],
+    columns: Sequence[str],
+    gap: int,
+    limits: Limits,
+    n_above: int = 0,
 ) -> None:
     """Blocks of rows beside one another; the first ``n_above`` columns above a gap of their own."""
     names = legible(_checked(columns, blocks[0].shape[1]))
     apart = np.full((gap, blocks[0].shape[1]), np.nan)
     parts = [part for block in blocks for part in (block, apart)][:-1]
     table = np.concatenate(parts).T
-    low, high = np.nanmin(table, 1, keepdims=True), np.nanmax(table, 1, keepdims=True)
+    if limits is None:
+        low, high = np.nanmin(table, 1, keepdims=True), np.nanmax(table, 1, keepdims=True)
+    else:
+        low, high = (np.asarray(end, dtype=np.float64).reshape(-1, 1) for end in limits)
     spread = np.where(high > low, high - low, 1)
     scaled = np.where(
         high > low, (table - low) / spread, np.where(np.isnan(table), np.nan, _NO_SPREAD)

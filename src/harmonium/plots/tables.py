@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,14 @@ def legible(columns: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
     ['alcohol', 'alcohol (2)', 'proline con…milligrams']
     """
     # a dollar sign would begin a formula
-    plain = [" ".join(str(name).split()).replace("$", r"\$") for name in columns]
+    plain = [
+        " ".join(str(name).split()).replace(r"\$", "$").replace("$", r"\$") for name in columns
+    ]
     shown = [_shortened(name, longest) or f"column {i}" for i, name in enumerate(plain)]
+    for alike in {name for name in shown if shown.count(name) > 1}:
+        places = [i for i, name in enumerate(shown) if name == alike]
+        for i, told_apart in zip(places, _by_difference([plain[i] for i in places]), strict=True):
+            shown[i] = told_apart
     n_seen: Counter[str] = Counter()
     taken, unlike = set(shown), []
     for name in shown:
@@ -59,6 +66,24 @@ def _shortened(name: str, longest: int) -> str:
         return name
     head = longest // 2
     return f"{name[:head].rstrip()}…{name[-(longest - 1 - head) :].lstrip()}"
+
+
+def _by_difference(names: list[str]) -> list[str]:
+    """Long names that begin and end alike, by what is between."""
+    if len(set(names)) == 1:
+        return [_shortened(name, LONGEST_NAME) for name in names]
+    first = _common_beginning(names)
+    last = _common_beginning([name[len(first) :][::-1] for name in names])[::-1]
+    return [
+        f"{first[:5].rstrip()}…{_shortened(name[len(first) : len(name) - len(last)], 12)}"
+        f"{'…' * (len(last) > 4)}{last[-4:].lstrip()}"
+        for name in names
+    ]
+
+
+def _common_beginning(names: list[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike)
 
 
 def distances(data: npt.ArrayLike, samples: npt.ArrayLike, *, nominal: bool = False) -> FloatArray:
@@ -251,6 +276,7 @@ def weights_by_column(
     *,
     n_columns: int = 40,
     n_hidden: int = 40,
+    nouns: tuple[str, str] = ("column", "columns"),
 ) -> Axes:
     """Draw weights as a heat map: a line a column, with its name, and a hidden unit each cell.
 
@@ -267,6 +293,8 @@ def weights_by_column(
         Where to draw; by default on a new figure.
     n_columns, n_hidden
         How many are drawn, at most.
+    nouns
+        What the title calls one of them and several.
 
     Raises
     ------
@@ -288,8 +316,8 @@ def weights_by_column(
     ax.tick_params(length=0)
     subtitle = "hidden units by the size of their weights, the largest first"
     title = (
-        f"Weights of {_of(len(kept), len(every), 'column')} "
-        f"and {_of(len(units), every.shape[1], 'hidden unit')}"
+        f"Weights of {_of(len(kept), len(every), nouns)} "
+        f"and {_of(len(units), every.shape[1], ('hidden unit', 'hidden units'))}"
     )
     style.name(ax, title, subtitle, "hidden unit")
     style.colour_key(ax, image, "weight")
@@ -303,8 +331,8 @@ def strongest(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def _of(shown: int, n: int, noun: str) -> str:
-    many = f"{n:,} {noun}" + "s" * (n != 1)
+def _of(shown: int, n: int, nouns: tuple[str, str]) -> str:
+    many = f"{n:,} {nouns[n != 1]}"
     return many if shown == n else f"{shown:,} of {many}"
 
 
