@@ -26,7 +26,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.matching import match_columns, refuse_other_scale
-from harmonium.datasets.minibatches import Minibatches, Rows
+from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 
 __all__ = [
     "FORMATS",
@@ -43,6 +43,7 @@ __all__ = [
     "Stochastic",
     "Threshold",
     "cache_folder",
+    "check_rows",
     "fetch",
     "from_array",
     "load",

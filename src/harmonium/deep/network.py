@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import defaults
+from harmonium.arguments import check_type, no_tensor
 from harmonium.datasets import Data
 from harmonium.deep.layers import Drop, Layer, to_modules, with_outputs
 from harmonium.rbm import RBM
@@ -122,6 +123,11 @@ class Network(nn.Module, ABC):
             For rows of another width.
         """
         self.check_width(v)
+        if v.dtype != self.dtype:
+            raise TypeError(
+                f"rows are {v.dtype}, but this network's weights are {self.dtype}; pass "
+                f"x.to({self.dtype})"
+            )
         x, learns = v, torch.is_grad_enabled()
         for number, layer in enumerate(self.all_layers):
             if drop is not None:
@@ -139,6 +145,8 @@ class Network(nn.Module, ABC):
             Says what came and what would work.
         """
         n = self.visible.n_columns
+        if not isinstance(v, Tensor):
+            raise no_tensor("rows", v)
         if v.dim() < 1 or v.shape[-1] != n:
             came = f"{v.shape[-1]} columns" if v.dim() else "no columns"
             raise ValueError(f"rows have {came}, but this network takes {n}; pass shape (n, {n})")
@@ -210,6 +218,7 @@ class Classifier(Network):
     def __init__(
         self, rbms: Sequence[RBM], classes: Iterable[int], visible: Units | None = None
     ) -> None:
+        check_type("classes", classes, Iterable, "their numbers, such as range(10)")
         labels = sorted({int(label) for label in classes})
         if len(labels) < 2:
             raise ValueError(f"classes are {labels}; a classifier needs two or more of them")
@@ -228,6 +237,7 @@ class Classifier(Network):
         ValueError
             If rows have no labels, a negative one, or all the same; or as the class says.
         """
+        check_type("data", data, Data, "Data with labels, such as datasets.load('digits')")
         found = _labels(data).unique().tolist()
         if len(found) < 2:
             raise ValueError(
@@ -348,6 +358,7 @@ class Regressor(Network):
         ValueError
             If rows have no targets; or as the class says.
         """
+        check_type("data", data, Data, "Data with targets, as datasets.from_array makes")
         targets = _targets(data).double()
         visible = None if rbms else _any_numbers(data)
         return cls(rbms, targets.mean(0), targets.std(0, correction=0), visible)
