@@ -21,7 +21,7 @@ Refused = Callable[..., str]
 
 
 def write(path: str, values: np.ndarray, names: tuple[str, ...]) -> None:
-    np.savetxt(path, values, delimiter=",", header=",".join(names), comments="", fmt="%.6g")
+    np.savetxt(path, values, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
 
 
 def ran(*arguments: str | Path) -> Done:
