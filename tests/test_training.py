@@ -630,7 +630,7 @@ def test_an_overflow_that_the_biases_do_not_show_is_seen(learn_precision: bool) 
     # squares of 1e25 overflow float32, while means of such states do not
     rbm = RBM(Gaussian(2, learn_precision=learn_precision), Gaussian(2))
     with torch.no_grad():
-        rbm.weights.fill_(0.1)
+        rbm.weights.copy_(torch.tensor([[0.1, 0.11], [0.11, 0.1]]))
     state = TrainingState.create(rbm, gradient=PlainGradient())
     before = parameters(rbm)
     with pytest.raises(FloatingPointError, match="update 1 "):

@@ -287,7 +287,7 @@ class WatchingOptions:
         None,
         "Updates from one row of numbers to the next.",
         panel="Watching",
-        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more; 30 in short runs",
+        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more; 30 of short runs",
     )
     checkpoint_every: float = _option(
         defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"

@@ -18,13 +18,15 @@ def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
     """Draw a run's pictures anew."""
     trained = open_trained(path, device)
     reporter = choose_reporter(as_json)
+    train_data, held_out = trained.train_and_held_out()
     pictures = []
     for picture in figures.draw_all(
         trained.run,
         trained.rbm,
         trained.chains,
-        trained.data(None),
+        train_data if held_out is None else held_out,
         trained.options.seed,
+        train_data,
         n_filters=n_filters,
     ):
         reporter.say(str(picture))

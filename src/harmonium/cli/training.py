@@ -240,7 +240,8 @@ def go_on(
     checkpoint.save_model(state.model, run.model_path)
     pictures = []
     if watching.figures:
-        pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
+        of_run = (run, state.model, state.chains, shown, state.seed, train_data)
+        pictures = list(figures.draw_all(*of_run))
     reporting.write(run)
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)

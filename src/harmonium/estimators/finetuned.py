@@ -33,7 +33,7 @@ class FinetunedEstimator(DeepEstimator):
         self,
         layers: Any = (256, 64),
         *,
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,

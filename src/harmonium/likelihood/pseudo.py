@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import nearest_states
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 
 _ROWS_AT_ONCE = 250
@@ -51,6 +52,9 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     ----------
     .. [1] J. Besag (1975), "Statistical analysis of non-lattice data", The Statistician 24.
     """
+    v = _rows(rbm, v)
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
+    check_count("units_per_row", units_per_row, 0)
     visible = rbm.visible
     _as_states(rbm, v[:0])
     if not 1 <= units_per_row <= visible.n:
@@ -67,6 +71,17 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * widest * rbm.hidden.n_columns))
     blocks = zip(v.split(at_once), units.split(at_once), strict=True)
     return torch.cat([_of_units(rbm, *block, sizes) for block in blocks])
+
+
+def _rows(rbm: RBM, v: Tensor) -> Tensor:
+    """Visible rows in the type of the parameters."""
+    check_rbm("rbm", rbm)
+    rbm.visible.check_width(v, "visible")
+    if v.dim() != 2:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass shape (rows, {rbm.visible.n_columns})"
+        )
+    return v.to(rbm.weights)
 
 
 def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
@@ -114,6 +129,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     ValueError
         If the visible units have a continuum of states, or rows have another width.
     """
+    v = _rows(rbm, v)
     _as_states(rbm, v[:0])
     return torch.cat([_of_rows(rbm, rows) for rows in v.split(_ROWS_AT_ONCE)])
 
