@@ -107,6 +107,9 @@ def resume(
     epochs: Annotated[
         int | None, typer.Option(help="Epochs in all.", min=1, show_default="those of the run")
     ] = None,
+    more_epochs: Annotated[
+        int | None, typer.Option(help="Or so many beyond those of the run.", min=1)
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
     ] = None,
@@ -118,10 +121,12 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, as if it never had been.
 
-    The options of the run are kept; one that contradicts them is refused. A deep belief network
-    goes on in the layer where it was.
+    The options of the run are kept; one that contradicts them is refused, but for a smaller
+    --learning-rate, which is taken from here on. A deep belief network goes on in the layer where
+    it was.
     """
     from harmonium.cli import network, training, tuning
+    from harmonium.cli.resuming import Further
 
     if _is_finetuning(run):
         go_on = tuning.resume
@@ -133,7 +138,7 @@ def resume(
     raise typer.Exit(
         go_on(
             run,
-            epochs,
+            Further(epochs, more_epochs),
             repeated=given(TrainingOptions, said),
             watching=given(WatchingOptions, said),
             device=device,

@@ -28,7 +28,7 @@ from harmonium.cli.progress import (
     download_progress,
     tell_of_compiling,
 )
-from harmonium.cli.resuming import as_it_began, take_up
+from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -112,7 +112,7 @@ def run_name(data: str) -> str:
 
 def resume(
     path: Path,
-    epochs: int | None,
+    further: Further,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -126,13 +126,17 @@ def resume(
     config = run.config()
     refuse_layer(run, config)
     options = build.options_of(run)
-    refuse_contradictions(path, options, repeated)
+    assert options.learning_rate is not None
+    was = options.learning_rate
+    rate, others = slower(path, was, repeated)
+    refuse_contradictions(path, options, others)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
     train_data, held_out = load(options, where, build.known_of(run))
     build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
-    options = take_up(run, options, state, batches, epochs)
+    options = take_up(run, options, state, batches, further, rate)
+    tell_rate(choose_reporter(as_json), rate, was, state.update)
     return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
@@ -218,7 +222,9 @@ def go_on(
         reporter, name = keeper.reporter, str(whole or run.path)
         _introduce(reporter, name, state, train_data, held_out, options.epochs)
         if state.update == total and whole is None:
-            reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
+            reporter.say(
+                f"all {options.epochs} epochs are done already; --more-epochs goes further"
+            )
         watch(state)
         code = keeper.follow(
             _updates(options, batches, state),
