@@ -103,6 +103,12 @@ class Data:
                 f"values of {self.name} have shape {tuple(values.shape)}; "
                 "pass shape (n_rows, n) with at least one row and one column"
             )
+        for what, given in (("labels", labels), ("targets", self.targets)):
+            if given is not None and not isinstance(given, Tensor):
+                raise TypeError(
+                    f"{what} of {self.name} are {described(given)}; pass a torch tensor, or make "
+                    "the data with datasets.from_array"
+                )
         if labels is not None and labels.shape != values.shape[:1]:
             raise ValueError(
                 f"{self.name} has {len(values)} rows, but labels of shape {tuple(labels.shape)}; "

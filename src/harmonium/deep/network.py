@@ -340,6 +340,9 @@ class Regressor(Network):
     def __init__(
         self, rbms: Sequence[RBM], mean: Tensor, std: Tensor, visible: Units | None = None
     ) -> None:
+        for name, given in (("mean", mean), ("std", std)):
+            if not isinstance(given, Tensor):
+                raise no_tensor(name, given)
         if mean.ndim != 1 or not len(mean) or mean.shape != std.shape:
             raise ValueError(
                 f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}; pass both with "

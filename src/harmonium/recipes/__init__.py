@@ -137,7 +137,7 @@ def named(name: str) -> Recipe:
     return load(_FOLDER / f"{name}.toml")
 
 
-def load(path: Path) -> Recipe:
+def load(path: str | Path) -> Recipe:
     """Read a recipe.
 
     Raises
@@ -147,6 +147,7 @@ def load(path: Path) -> Recipe:
     ValueError
         If it is no TOML, names its line where a key is unknown, or has no command.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is no file; harmonium recipe NAME --show prints one to begin with"
