@@ -25,6 +25,7 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
+from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 
 __all__ = [
@@ -46,8 +47,10 @@ __all__ = [
     "fetch",
     "from_array",
     "load",
+    "match_columns",
     "names",
     "quiet",
+    "refuse_other_scale",
 ]
 
 FORMATS = readers.FORMATS

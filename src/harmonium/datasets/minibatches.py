@@ -64,7 +64,8 @@ class Minibatches:
     data
         The training rows.
     batch_size
-        Rows a batch; the last of an epoch may be shorter.
+        Rows a batch; the last of an epoch may be shorter. None for 100, or all rows where these
+        are fewer.
     weights
         How much each row counts, shape (n_rows,), all above zero: a row of weight 2 as much as two
         rows of weight 1. Every row still comes once an epoch, and only ratios matter, because a
@@ -82,10 +83,12 @@ class Minibatches:
     def __init__(
         self,
         data: Rows,
-        batch_size: int = defaults.BATCH_SIZE,
+        batch_size: int | None = None,
         weights: Tensor | None = None,
     ) -> None:
         check_rows("data", data)
+        if batch_size is None:
+            batch_size = min(defaults.BATCH_SIZE, len(data))
         if not is_whole(batch_size):
             raise TypeError(f"batch_size is {described(batch_size)}; pass a whole number")
         if not 1 <= batch_size <= len(data):

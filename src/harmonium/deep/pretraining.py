@@ -36,7 +36,7 @@ class LayerOptions:
     epochs
         Passes over the rows.
     batch_size
-        Rows a minibatch.
+        Rows a minibatch; None for 100, or all rows where these are fewer.
     weight_std
         Standard deviation of the weights at the start.
     n_chains
@@ -59,7 +59,7 @@ class LayerOptions:
     """
 
     epochs: int
-    batch_size: int = defaults.BATCH_SIZE
+    batch_size: int | None = None
     weight_std: float = defaults.WEIGHT_STD
     n_chains: int | None = defaults.N_CHAINS
     sampler: Sampler | None = None
@@ -75,7 +75,8 @@ class LayerOptions:
     def __post_init__(self) -> None:
         """Refuse a training of nothing; the rest is checked where it is used."""
         check_count("epochs", self.epochs)
-        check_count("batch_size", self.batch_size)
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
         check_maker("optimizer", self.optimizer, "torch.optim.Adam, or lambda parameters: ...")
         check_maker("schedule", self.schedule, "training.linear_to_zero")
         check_maker("features", self.features, "deep.mean_features")

@@ -24,10 +24,11 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     """Stochastic pseudo-log-likelihood of each row, nats, shape (rows,).
 
     The sum over units i of log p(v_i | the other visible units), estimated without bias from some
-    units a row: n times the mean of log p(v_i | the rest) over units that start at a random one
-    and are equally far apart. Rows that hold probabilities are rounded to the nearest states
-    first, as the classic tutorials do. It flatters models whose modes are far apart; it is no
-    likelihood, and compares models of the same data only.
+    units a row: the layer is cut into parts of the same size, but for rounding, and a unit drawn
+    from each counts for its part. (Units at equal distances would be those of a single column of a
+    picture, if its width were a multiple of the distance.) Rows that hold probabilities are
+    rounded to the nearest states first, as the classic tutorials do. It flatters models whose
+    modes are far apart; it is no likelihood, and compares models of the same data only.
 
     Parameters
     ----------
@@ -60,15 +61,16 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
         raise ValueError(
             f"units_per_row is {units_per_row}; pass 1 to {visible.n}, the number of visible units"
         )
-    first = kernels.uniform((1, len(v)), stream, device=v.device, dtype=torch.float64)[0]
-    steps = torch.arange(units_per_row, device=v.device)
-    units = ((first.unsqueeze(1) + steps) / units_per_row * visible.n).long()
-    units = units.clamp_max(visible.n - 1)
+    shape = (units_per_row, len(v))
+    places = kernels.uniform(shape, stream, device=v.device, dtype=torch.float64).T
+    parts = torch.arange(units_per_row, device=v.device)
+    first = parts * visible.n // units_per_row
+    sizes = (parts + 1) * visible.n // units_per_row - first
+    units = first + (places * sizes).long().minimum(sizes - 1)
     widest = max(of.width for _, of in visible.groups)
     at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * widest * rbm.hidden.n_columns))
     blocks = zip(v.split(at_once), units.split(at_once), strict=True)
-    total = torch.cat([_of_units(rbm, *block) for block in blocks])
-    return total * (visible.n / units_per_row)
+    return torch.cat([_of_units(rbm, *block, sizes) for block in blocks])
 
 
 def _rows(rbm: RBM, v: Tensor) -> Tensor:
@@ -82,8 +84,8 @@ def _rows(rbm: RBM, v: Tensor) -> Tensor:
     return v.to(rbm.weights)
 
 
-def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
-    """Sum of log p(v_i | the rest) over some units i of each row, shape (rows,)."""
+def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
+    """Sum of log p(v_i | the rest) over some units i of each row, each times its count, (rows,)."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = rbm.hidden.cgf(inputs).sum(-1)
@@ -102,7 +104,8 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
             shifted = torch.einsum("pc,pch->ph", change, weights).add_(inputs[row])
             changed = rbm.hidden.cgf(shifted).sum(-1)
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
-        total.index_add_(0, row, torch.stack(log_ratios).logsumexp(0), alpha=-1)
+        found = torch.stack(log_ratios).logsumexp(0) * counts[place]
+        total.index_add_(0, row, found, alpha=-1)
     return total
 
 

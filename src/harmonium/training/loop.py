@@ -50,7 +50,8 @@ def run(
     epochs
         Epochs in all, those that ``state`` has already seen included.
     every
-        Updates from one row to the next; by default whole epochs, at least 500 updates.
+        Updates from one row to the next; by default as `default_every` says, for about thirty
+        rows or more.
     held_out
         Rows to look at beside the training rows.
     monitor
@@ -77,7 +78,7 @@ def run(
     if every is not None:
         check_count("every", every)
     if every is None:
-        every = default_every(batches)
+        every = default_every(batches, state, epochs * len(batches))
     if monitor is None:
         monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
     watch = Watch(monitor, every, batches, last=epochs * len(batches))
