@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import data, deep, errors
+from harmonium.cli import completing, data, deep, errors
+from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ClampOption,
@@ -41,13 +42,13 @@ from harmonium.cli.parameters import (
 app = typer.Typer(
     name="harmonium",
     help="Train, watch, sample and draw restricted Boltzmann machines.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(deep.app, name="dbn")
+
+# What a person wants to do; ``--help`` shows the commands under these words, in this order.
+_TRAIN, _SEE, _USE, _KNOW = "Train", "See what was learned", "Use a trained model", "And"
 
 
 @app.callback(invoke_without_command=True)
@@ -67,8 +68,8 @@ def _top(
         print(context.get_help())
 
 
-@app.command()
-@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions)])
+@app.command(rich_help_panel=_TRAIN, cls=ShortHelp)
+@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions), help_all()])
 def train(
     context: typer.Context,
     config: ConfigOption = None,
@@ -95,7 +96,7 @@ def train(
     raise typer.Exit(training.train(chosen, watching, out, overwrite, device, as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 @with_parameters(
     [
         *parameters_of(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
@@ -148,7 +149,7 @@ def resume(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
@@ -200,7 +201,7 @@ def sample(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def reconstruct(
     run: RunArgument,
     data: Annotated[
@@ -223,7 +224,7 @@ def reconstruct(
     use.reconstruct(run, source=data, shown=shown, out=out, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def evaluate(
     run: RunArgument,
     chains: Annotated[
@@ -275,7 +276,7 @@ def evaluate(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def diagnose(
     run: RunArgument,
     sweeps: Annotated[
@@ -300,7 +301,7 @@ def diagnose(
     diagnosing.run(run, n_sweeps=sweeps, n_chains=chains, seed=seed, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def plot(
     run: RunArgument,
     filters: Annotated[int, typer.Option(help="Filters of a layer in its sheet.", min=1)] = 100,
@@ -318,7 +319,7 @@ def plot(
     show.plot(run, filters, device, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's page anew: RUN/report.html.
 
@@ -330,7 +331,7 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
     reporting.rewrite(run, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN RUN...", help="Two to eight run directories.")
@@ -346,7 +347,7 @@ def compare(
     reporting.compare(runs, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
     from harmonium.cli import network, show, tuning
@@ -361,7 +362,7 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
     show.info(run, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_KNOW)
 def benchmark(
     workloads: Annotated[
         str | None,
@@ -423,11 +424,16 @@ def benchmark(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def recipe(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A recipe; or `list`, for all of them.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A recipe; or `list`, for all of them.",
+            autocompletion=completing.recipes,
+        ),
     ] = "list",
     show: Annotated[
         bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
@@ -465,17 +471,21 @@ def recipe(
     from harmonium.cli import cooking
 
     if name == "list":
-        cooking.show_list()
+        cooking.show_list(as_json)
         return
     chosen = recipes.named(name)
     if show:
-        print(chosen.path.read_text(encoding="utf-8"), end="")
+        cooking.show_file(chosen, as_json)
     elif table is not None:
         cooking.show_table(chosen, table, as_json)
     else:
         for_all = {"epochs": epochs, "seed": seed, "device": device, "threads": threads}
         code = cooking.run(context, chosen, for_all, out=out, overwrite=overwrite, as_json=as_json)
         raise typer.Exit(code)
+
+
+app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
+app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 
 def _is_finetuning(path: Path) -> bool:
