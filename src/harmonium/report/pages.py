@@ -104,6 +104,8 @@ def describe(facts: Facts) -> str:
         options = config["options"]
         visible, hidden = options["visible"], options["hidden_units"]
         units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
+        # of a column of categories, each category is a state of its own
+        n_columns = len(config["data"].get("columns") or ()) or n_columns
         return (
             f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
         )

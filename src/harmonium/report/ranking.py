@@ -218,9 +218,11 @@ def _gap(measure: _Measure, best: str, other: str) -> str:
     ahead, error = _differ(measure, best, other)
     if ahead < 0:  # their bounds overlap
         ahead = abs(_middle(measure.of[best]) - _middle(measure.of[other]))
-    size = measure.scale * abs(ahead)
-    told = f"{size:.3g}" if size < 1 else f"{size:,.2f}"
-    with_error = f" ± {measure.scale * error:.2g}" if error else ""
+    size, std_error = measure.scale * abs(ahead), measure.scale * error
+    # as many digits as the error leaves certain
+    digits = max(2, 1 - math.floor(math.log10(std_error))) if std_error else 3
+    told = f"{size:,.{digits}f}"
+    with_error = f" ± {std_error:.{digits}f}" if std_error else ""
     return minus(f"{told}{with_error} {measure.unit}".strip())
 
 
