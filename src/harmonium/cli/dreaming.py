@@ -179,7 +179,7 @@ def _dreams(
     chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
     clamp = None if classes is None else dbn.clamp_classes(classes)
     sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
-    dreams = dbn.sample(chains, schedule, stream, clamp, sampler)
+    dreams = dbn.sample(chains, schedule, stream, clamp, sampler, copies=False)
     return dreams, None if sampler is None else chains
 
 

@@ -66,7 +66,8 @@ def draw_all(
         chains = start_random(rbm, film.CHAINS, stream)
     few = a_few(chains, FINAL_CHAINS)
     means = [
-        rbm.mean_v_from_h(now.hidden).detach() for now in sample(rbm, few, FINAL_SCHEDULE, stream)
+        rbm.mean_v_from_h(now.hidden).detach()
+        for now in sample(rbm, few, FINAL_SCHEDULE, stream, copies=False)
     ]
     yield save_samples(
         run.figures / "samples.png",

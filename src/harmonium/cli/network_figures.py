@@ -91,7 +91,7 @@ def draw(
     else:
         of_film = Stream(seed, Purpose.DREAM, rank=1)
         few = _begin(dbn, chains, film.CHAINS, of_film)
-        dreams = dbn.sample(few, film.SCHEDULE, of_film)
+        dreams = dbn.sample(few, film.SCHEDULE, of_film, copies=False)
         yield film.save(
             network.run,
             (view.values(dream.means) for dream in dreams),

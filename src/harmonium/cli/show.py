@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from shlex import quote
 
 from harmonium.cli import figures
-from harmonium.cli.options import flag
+from harmonium.cli.options import TrainingOptions, flag
 from harmonium.cli.progress import choose_reporter
 from harmonium.cli.use import open_trained
 from harmonium.runs import RunDirectory
@@ -46,6 +47,7 @@ def info(path: Path, as_json: bool) -> None:
         facts = {"config": config, "update": done, "last_update": total, "model": model}
         print(json.dumps(facts | {"last_row": last, "checkpoints": [str(p) for p in checkpoints]}))
         return
+    offered = {option.name for option in fields(TrainingOptions) if option.metadata} - {"data"}
     parts: list[list[tuple[str, str]]] = [
         [
             ("run", str(run.path)),
@@ -59,7 +61,7 @@ def info(path: Path, as_json: bool) -> None:
         [
             (flag(name), str(value))
             for name, value in options.items()
-            if name != "data" and value is not None and value is not False
+            if name in offered and value is not None and value is not False
         ],
         [(name.replace("_", " "), f"{value:,.6g}") for name, value in last.items()],
         [

@@ -168,7 +168,7 @@ def draw_samples(
     sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
     states, means = [], []
     with torch.no_grad():
-        for now in sample(rbm, chains, schedule, stream, held, sampler):
+        for now in sample(rbm, chains, schedule, stream, held, sampler, copies=False):
             states.append(now.visible.to("cpu", copy=True))  # the chains move on in place
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())

@@ -17,7 +17,6 @@ from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
     seed_of,
-    to_numpy,
     weights_of,
     with_weight,
 )
@@ -38,12 +37,15 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     layers : sequence of int, default=(256, 64)
         Hidden units of each layer, from the features upwards.
-    visible : {"binary", "gaussian"}, default="binary"
+    visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows.
+        inside by their moments in the training rows. "auto" decides by the training rows: binary
+        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
+        255); Gaussian units see everything else.
     scale : bool, default=False
         For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends.
+        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
+        training, and taken as 0 or 1 in what follows, with a warning.
     pretraining_epochs : int or sequence of int, default=10
         Passes over the rows for each layer. This parameter and the next six are one value for all
         layers, or a list or tuple with one for each.
@@ -77,6 +79,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     model_ : harmonium.deep.DBN
         The network itself, on which all of harmonium works.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -105,7 +109,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self,
         layers: Any = (256, 64),
         *,
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,
@@ -197,6 +201,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._check_features(X, scaling)
         if begins:
             self._begin_untrained(X, scaling, weights)
+        else:
+            self._scaling = self._scaling_after(X)
         rows = self._rows(X, self._scaling)
         v = torch.cat(list(rows.blocks()))
         for rbm, state in zip(self.model_.stack, self._training, strict=True):
@@ -303,7 +309,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         dbn = self.model_
         chains = start_random(dbn.top, n_samples, stream)
         (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)
-        return to_numpy(self._values(dream.visible), to_numpy(dbn.top.weights[:0]).dtype)
+        return self._drawn_values(dream.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Minus the reconstruction error of each row; the higher, the better.

@@ -16,7 +16,7 @@ from harmonium.estimators.base import (
     check_numbers,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VisibleEstimator
+from harmonium.estimators.visible import VISIBLE, VisibleEstimator
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -62,7 +62,7 @@ class DeepEstimator(VisibleEstimator):
             if chains is not None and chains != "batch_size":
                 check_integer("n_chains", chains, 1)
         check_choice(self, "features", _FEATURES)
-        check_choice(self, "visible", ("binary", "gaussian"))
+        check_choice(self, "visible", VISIBLE)
         check_numbers(self, weight_std=0.0)
 
     def _widths(self) -> list[Any]:
@@ -86,6 +86,9 @@ class DeepEstimator(VisibleEstimator):
 
     # Features in
 
+    def _states_dtype(self) -> torch.dtype:
+        return torch.float32
+
     def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
         """All rows as the deep part of the library takes them: bytes, or float32 states."""
         if scaling is None and isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.bool_):
@@ -100,7 +103,7 @@ class DeepEstimator(VisibleEstimator):
     # Pretraining
 
     def _make_dbn(self, n_features: int) -> DBN:
-        below: Units = Gaussian(n_features) if self.visible == "gaussian" else Binary(n_features)
+        below: Units = Gaussian(n_features) if self.visible_ == "gaussian" else Binary(n_features)
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 
