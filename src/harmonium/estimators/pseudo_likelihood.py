@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -101,9 +103,9 @@ def _softplus(x: Tensor) -> Tensor:
 
 def _uniform(keys: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
     """Numbers from 0 to below 1, shape (len(keys), n), by SplitMix64 from each key."""
-    z = keys[:, None] * np.uint64(n) + np.arange(1, n + 1, dtype=np.uint64)
+    z: Any = keys[:, None] * np.uint64(n) + np.arange(1, n + 1, dtype=np.uint64)
     z *= np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
-    return np.right_shift(z, np.uint64(11)) * 2.0**-53
+    return np.asarray((z >> np.uint64(11)) * 2.0**-53)
