@@ -306,7 +306,7 @@ def test_epochs_are_as_many_as_updates_are_wanted(
     ran("dbn", "finetune", run, *TUNE, "--out", "a")
     tuned = RunDirectory("a")
     assert tuned.config()["options"]["epochs"] == 3  # of 26 minibatches
-    assert [row["epoch"] for row in tuned.rows()] == [1, 2, 3]
+    assert tuned.rows()[-1]["epoch"] == 3
     monkeypatch.setattr(defaults, "FINETUNING_MOST_EPOCHS", 2)
     ran("dbn", "finetune", run, *TUNE, "--out", "b")
     assert RunDirectory("b").config()["options"]["epochs"] == 2

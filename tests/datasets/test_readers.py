@@ -111,7 +111,7 @@ def test_a_file_keeps_its_name_and_has_no_parts() -> None:
 
 
 def test_grey_pictures_are_scaled() -> None:
-    assert read("a.idx", idx(np.full((2, 3, 3), 9, np.uint8))).encoding == Scaled(0, 255)
+    assert read("a.idx", idx(np.full((2, 3, 3), 200, np.uint8))).encoding == Scaled(0, 255)
 
 
 def test_targets_of_npz() -> None:

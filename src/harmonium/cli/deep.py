@@ -219,7 +219,8 @@ def finetune(
         int | None,
         typer.Option(
             help="Updates from one row of numbers, and one look at held-out rows, to the next.",
-            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run",
+            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run; parts of "
+            "epochs, where there are fewer than 30",
             rich_help_panel="Watching",
         ),
     ] = None,

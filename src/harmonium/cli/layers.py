@@ -24,7 +24,7 @@ _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
     *("rows", "learn_precision", "seed"),
 )
-_NOT_OFFERED = ("hidden", "n_classes")
+_NOT_OFFERED = ("hidden", "n_classes", "stratified")
 
 OF_EACH = tuple(
     option.name for option in fields(TrainingOptions) if option.name not in _OF_ALL + _NOT_OFFERED

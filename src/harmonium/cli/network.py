@@ -96,7 +96,7 @@ def resume(
         run.check_replaceable()
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
-    layers = [TrainingOptions(**layer) for layer in config["layers"]]
+    layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
     train_data, held_out = load(layers[0], where)
     build.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)

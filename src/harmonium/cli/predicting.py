@@ -20,6 +20,7 @@ from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.cli.tuning import describe
+from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import (
     Autoencoder,
@@ -254,9 +255,9 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
     picture = figures.save_samples(
         target.with_suffix(".png"),
         rows[: figures.SHOWN_ROWS].unsqueeze(1).cpu(),
-        encoding,
-        shape,
+        View(encoding, shape),
         1,
+        title="Decoded rows",
     )
     reporter = choose_reporter(as_json)
     reporter.say(f"rows      {target} (shape {values.shape})")

@@ -72,6 +72,12 @@ class Begun:
         state = build.make_state(options, rbm, batches)
         return cls(options, batches, train_data, held_out, state)
 
+    @property
+    def total(self) -> int:
+        """Updates of the whole training."""
+        assert self.options.epochs is not None
+        return self.options.epochs * len(self.batches)
+
     def config(self, watching: WatchingOptions) -> dict[str, Any]:
         """Everything that defines the run."""
         data, held_out = self.data, self.held_out
@@ -80,6 +86,7 @@ class Begun:
             **surroundings(data.values.device),
             "options": dataclasses.asdict(self.options),
             "watching": dataclasses.asdict(watching),
+            "every": watching.every or training.default_every(self.batches, self.state, self.total),
             "data": {
                 "n_train": len(data),
                 "n_held_out": 0 if held_out is None else len(held_out),
@@ -192,8 +199,9 @@ def go_on(
     options, batches, state = begun.options, begun.batches, begun.state
     train_data, held_out = begun.data, begun.held_out
     assert options.epochs is not None
-    total = options.epochs * len(batches)
-    every = watching.every or training.default_every(batches)
+    total = begun.total
+    # runs that do not say it were begun when all had the rhythm of long ones
+    every = watching.every or run.config().get("every") or training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every, total)
     if not watching.log_likelihood:
         monitor.following = None
@@ -226,7 +234,8 @@ def go_on(
     checkpoint.save_model(state.model, run.model_path)
     pictures = []
     if watching.figures:
-        pictures = list(figures.draw_all(run, state.model, state.chains, shown, state.seed))
+        of_run = (run, state.model, state.chains, shown, state.seed, train_data)
+        pictures = list(figures.draw_all(*of_run))
     reporting.write(run)
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium import plots
 from harmonium.cli import figures
+from harmonium.cli.views import View
 from harmonium.datasets import Data
 from harmonium.deep import Autoencoder, Classifier, Network
 from harmonium.rng import Purpose, Stream
@@ -60,7 +61,8 @@ def draw_predictions(
         Of its classes, shape (n_rows, n_classes).
     """
     wanted, p = network.targets(data).cpu().numpy(), probabilities.double().cpu().numpy()
-    classes, taken = network.classes.tolist(), p.argmax(1)
+    taken = p.argmax(1)
+    classes = [_class_name(label, data.classes) for label in network.classes.tolist()]
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (wanted, taken), 1)
     yield plots.save(plots.confusion_matrix(counts, classes), path)
@@ -76,6 +78,10 @@ def draw_predictions(
     values = data.values[torch.from_numpy(worst).to(data.values.device)].cpu().numpy()
     place = path.with_name(path.name.replace("confusion", "mistakes"))
     yield plots.save(plots.mistakes(values, captions, data.image_shape), place)
+
+
+def _class_name(label: int, known: Sequence[str] | None) -> str:
+    return str(label) if known is None or not 0 <= label < len(known) else known[label]
 
 
 def draw_codes(path: Path, codes: Tensor, labels: Tensor | None) -> Path:
@@ -105,4 +111,5 @@ def _draw_reconstructions(path: Path, network: Autoencoder, data: Data) -> Path:
     first = torch.arange(min(len(data), figures.SHOWN_ROWS), device=data.values.device)
     rows = data.rows(first, Stream(0, Purpose.ENCODE, rank=3)).to(network.device, network.dtype)
     shape = data.image_shape if network.visible.n_columns == data.values.shape[1] else None
-    return figures.save_reconstructions(path, rows, network(rows), data.encoding, shape)
+    view = View(data.encoding, shape, data.columns)
+    return figures.save_reconstructions(path, rows, network(rows), view)

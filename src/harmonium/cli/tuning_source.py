@@ -113,7 +113,7 @@ class Source:
                     "leave it out"
                 )
         config = stack.run.config()
-        layers = [TrainingOptions(**layer) for layer in config["layers"]]
+        layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
         bottom, encoding = layers[0], Encoding.from_config(config["data"]["encoding"])
         if options.binarize is None:
             return cls(stack, bottom, layers, encoding)
@@ -142,8 +142,8 @@ class Source:
         """What a run was begun with, but for the stack; its encoding is the one of the rows."""
         return cls(
             stack=None,
-            bottom=TrainingOptions(**config["bottom"]),
-            layers=[TrainingOptions(**layer) for layer in config["layers"]],
+            bottom=TrainingOptions.from_config(config["bottom"]),
+            layers=[TrainingOptions.from_config(layer) for layer in config["layers"]],
             encoding=Encoding.from_config(config["data"]["encoding"]),
         )
 
@@ -207,5 +207,5 @@ def _parts(
             return data.part("train"), data.part("validation")
         return data.join("train", "validation"), None
     if options.validation and bottom.held_out:
-        return data.split_randomly_(bottom.held_out, bottom.seed)
+        return data.split_randomly_(bottom.held_out, bottom.seed, bottom.stratified)
     return data, None

@@ -25,7 +25,8 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
-from harmonium.datasets.minibatches import Minibatches, Rows
+from harmonium.datasets.matching import match_columns, refuse_other_scale
+from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 
 __all__ = [
     "FORMATS",
@@ -42,11 +43,14 @@ __all__ = [
     "Stochastic",
     "Threshold",
     "cache_folder",
+    "check_rows",
     "fetch",
     "from_array",
     "load",
+    "match_columns",
     "names",
     "quiet",
+    "refuse_other_scale",
 ]
 
 FORMATS = readers.FORMATS

@@ -125,7 +125,7 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
     values = weights.new_empty(n, 3 + n_directions, len(chains), dtype=torch.float64)
     kept = sorted({round(i) for i in torch.linspace(0, n - 1, min(n, _KEPT_STATES)).tolist()})
     states = []
-    for i, now in enumerate(sample(rbm, chains, schedule, stream)):
+    for i, now in enumerate(sample(rbm, chains, schedule, stream, copies=False)):
         v = now.visible
         inputs = rbm.inputs_h_from_v(v)
         values[i, 0] = rbm.visible.energy(v) - rbm.hidden.cgf(inputs).sum(-1)

@@ -29,7 +29,7 @@ class Note:
     def html(self) -> str:
         """As a box."""
         kind = f'<span class="kind">{escape(self.kind)}</span>' if self.kind else ""
-        look = "note serious" if self.kind == "serious" else "note"
+        look = f"note {self.kind}" if self.kind in ("serious", "warning") else "note"
         return (
             f'<div class="{look}"><h3>{text(self.heading)}{kind}</h3><p>{text(self.text)}</p></div>'
         )

@@ -59,7 +59,7 @@ def page_of(facts: Facts) -> str:
 
 
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:
-    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    yield _glance(facts)
     yield _curves(facts)
     yield players.history(facts)
     film = players.film(facts)
@@ -72,7 +72,7 @@ def _of_rbm(facts: Facts) -> Iterator[Section | None]:
 
 
 def _of_network(facts: Facts) -> Iterator[Section | None]:
-    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    yield _glance(facts)
     film = players.film(facts)
     yield film
     apart = {"samples"} if film is not None else set()
@@ -85,13 +85,19 @@ def _of_network(facts: Facts) -> Iterator[Section | None]:
 
 
 def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
-    yield Section("glance", "At a glance", "", tiles(_tiles(facts)))
+    yield _glance(facts)
     yield _curves(facts)
     yield _pictures(facts)
     notes = "".join(note.html() for note in readings(facts))
     yield Section("diagnosis", "Diagnosis", "What the numbers of the training tell.", notes)
     yield loading.section(facts)
     yield _again(facts)
+
+
+def _glance(facts: Facts) -> Section:
+    """What matters most: the warnings of the run, and its main numbers."""
+    warnings = "".join(Note(one.title, one.text, "warning").html() for one in facts.run.warnings())
+    return Section("glance", "At a glance", "", warnings + tiles(_tiles(facts)))
 
 
 def describe(facts: Facts) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_count
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
@@ -33,8 +34,7 @@ class Gibbs(Sampler):
 
     def __post_init__(self) -> None:
         """Refuse a sampler that would not move."""
-        if self.sweeps < 1:
-            raise ValueError(f"sweeps is {self.sweeps}; pass 1 or more")
+        check_count("sweeps", self.sweeps)
 
     @without_autograd
     def __call__(
