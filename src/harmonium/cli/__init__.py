@@ -37,6 +37,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -144,6 +145,7 @@ def resume(
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
@@ -174,6 +176,7 @@ def sample(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     set_threads(threads)
@@ -188,6 +191,7 @@ def sample(
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
         clamp=clamp,
         source=data,
+        said=ReadingOptions(**options),
         seed=seed,
         out=out,
         device=device,
@@ -196,6 +200,7 @@ def sample(
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def reconstruct(
     run: RunArgument,
     data: Annotated[
@@ -210,15 +215,25 @@ def reconstruct(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Reconstruct rows: the mean visible units given the mean hidden ones."""
     set_threads(threads)
     from harmonium.cli import use
 
-    use.reconstruct(run, source=data, shown=shown, out=out, device=device, as_json=as_json)
+    use.reconstruct(
+        run,
+        source=data,
+        said=ReadingOptions(**options),
+        shown=shown,
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def evaluate(
     run: RunArgument,
     chains: Annotated[
@@ -248,6 +263,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Give the mean log-likelihood of test rows: a lower and an upper bound, nats.
 
@@ -262,6 +278,7 @@ def evaluate(
         n_temperatures=temperatures,
         split=split,
         source=data,
+        said=ReadingOptions(**options),
         n_rows=rows,
         binarize=binarize,
         seed=seed,

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
+from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.tuning import describe
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import (
@@ -47,11 +49,14 @@ class Tuned:
     network: Network
     encoding: Encoding
     image_shape: tuple[int, int] | None
+    rows: TrainingOptions
 
-    def data(self, source: str, split: str | None) -> Data:
-        """Rows of a named set or a file, encoded as in training."""
+    def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a named set or a file, read and encoded as in training."""
         with download_progress() as progress:
-            data = datasets.load(source, progress=progress)
+            config = self.run.config()["data"]
+            n_columns = self.network.visible.n
+            data = read_new(source, self.rows, config, n_columns, said, progress)
         if split is None and "test" in data.parts:
             split = "test"
         if split is not None and split != "all":
@@ -89,6 +94,7 @@ def open_tuned(path: Path, device: str) -> Tuned:
         _network_of(run, where),
         Encoding.from_config(config["encoding"]).to(where),
         tuple(shape) if shape else None,
+        TrainingOptions(**run.config()["bottom"]),
     )
 
 
@@ -113,7 +119,8 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         config = run.config()["data"]
         shape = config["image_shape"]
         encoding = Encoding.from_config(config["encoding"]).to(where)
-        return Tuned(run, network, encoding, tuple(shape) if shape else None)
+        bottom = TrainingOptions(**run.config()["layers"][0])
+        return Tuned(run, network, encoding, tuple(shape) if shape else None, bottom)
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -157,7 +164,14 @@ def _network_of(run: RunDirectory, device: torch.device) -> Network:
 
 
 def predict(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Predict rows; writes a table or an archive, and pictures where labels are known."""
     tuned = open_tuned(path, device)
@@ -168,7 +182,7 @@ def predict(
             "and decode use it"
         )
     target = _target(out, tuned.run, "predictions.csv")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     known = data.labels if isinstance(network, Classifier) else data.targets
     # whatever cannot be scored is refused before anything is written
     scores = None if known is None else finetuning.evaluate(network, data)
@@ -211,14 +225,21 @@ def predict(
 
 
 def encode(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Encode rows by an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
     target = _target(out, tuned.run, "codes.npz")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     codes = network.codes(data)
     scores = finetuning.evaluate(network, data)
     arrays = {"codes": codes.cpu().numpy()}

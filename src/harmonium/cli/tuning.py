@@ -78,6 +78,8 @@ def finetune(
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
             "n_columns": rows.train.n_columns,
+            "columns": rows.train.columns,
+            "classes": rows.train.classes,
             "image_shape": rows.train.image_shape,
             "encoding": rows.train.encoding.to_config(),
             "fingerprint": rows.fingerprint(),

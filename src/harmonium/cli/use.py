@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harmonium import checkpoint, datasets
+from harmonium import checkpoint
 from harmonium.cli import build, figures
 from harmonium.cli.archives import free_archive, keep_samples, write_archive
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.rbm import RBM
@@ -38,14 +39,16 @@ class Trained:
     device: torch.device
     update: int | None
 
-    def data(self, source: str | None) -> Data:
-        """Rows of a file, encoded as in training; by default the run's own held-out rows."""
+    def data(self, source: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
                 train, held_out = build.load_data(self.options, progress)
                 data = train if held_out is None else held_out
             else:
-                data = datasets.load(source, progress=progress)
+                config = self.run.config()["data"]
+                n_columns = self.rbm.visible.n
+                data = read_new(source, self.options, config, n_columns, said, progress)
         return self.encoded(data)
 
     def encoded(self, data: Data) -> Data:
@@ -111,6 +114,7 @@ def draw_samples(
     schedule: SamplingSchedule,
     clamp: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -127,7 +131,7 @@ def draw_samples(
     mask = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source), options.n_chains)
+        rows = first_rows(trained, trained.data(source, said), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held = None if mask is None or rows is None else Clamp(mask, rows)
@@ -154,12 +158,19 @@ def draw_samples(
 
 
 def reconstruct(
-    path: Path, *, source: str | None, shown: int, out: Path | None, device: str, as_json: bool
+    path: Path,
+    *,
+    source: str | None,
+    said: ReadingOptions,
+    shown: int,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
-    data = trained.data(source)
+    data = trained.data(source, said)
     rbm, encoding = trained.rbm, trained.encoding.to("cpu")
     base = trained.base_of(data)
     reconstructed, errors, errors_of_mean = [], [], []
