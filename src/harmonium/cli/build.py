@@ -12,9 +12,10 @@ from typing import NoReturn
 import torch
 
 from harmonium import checkpoint, datasets, defaults, training
+from harmonium.cli.encoding import Known, encode
 from harmonium.cli.options import TrainingOptions, flag
 from harmonium.cli.rows import OF_ROWS, read_parts
-from harmonium.datasets import Data, Minibatches, OneHot, Scaled
+from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
@@ -54,9 +55,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def load_data(
-    options: TrainingOptions, progress: datasets.Progress = datasets.quiet
+    options: TrainingOptions,
+    progress: datasets.Progress = datasets.quiet,
+    known: Known | None = None,
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows, encoded as the visible units need them.
+
+    Parameters
+    ----------
+    options
+        Of the run.
+    progress
+        As for `harmonium.datasets.load`.
+    known
+        What a run knows of its data that has begun already: it decides the encoding.
 
     Raises
     ------
@@ -65,11 +77,17 @@ def load_data(
     """
     if is_run(options.data):
         return _load_features(options, progress)
-    return split_data(options, read_data(options, progress))
+    return split_data(options, read_data(options, progress, known), known)
 
 
-def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.quiet) -> Data:
+def read_data(
+    options: TrainingOptions,
+    progress: datasets.Progress = datasets.quiet,
+    known: Known | None = None,
+) -> Data:
     """All rows, encoded as far as that needs no statistics of the training rows.
+
+    Takes what `load_data` takes.
 
     Raises
     ------
@@ -77,12 +95,34 @@ def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.q
         If the data cannot be found or read, or cannot be encoded.
     """
     data = read_parts(options, progress)
+    if known is not None:
+        return known.own(data)
     if options.height_and_width is not None:
-        data = data.as_pictures(*options.height_and_width)
+        data = data.as_pictures(*options.height_and_width, white=options.white)
+    elif options.white is not None:
+        data = rescale(data, options.white)
     return encode(data, options)
 
 
-def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
+def rescale(data: Data, white: float) -> Data:
+    """Pictures whose white a user names.
+
+    Raises
+    ------
+    ValueError
+        If the rows are no pictures, or have values beyond white.
+    """
+    if data.image_shape is None:
+        raise ValueError(
+            f"--white is for pictures, and {data.name} does not say that its rows are such; pass "
+            "--image-shape, such as 28x28"
+        )
+    return data.as_pictures(*data.image_shape, white=white)
+
+
+def split_data(
+    options: TrainingOptions, data: Data, known: Known | None = None
+) -> tuple[Data, Data | None]:
     """Training rows and held-out rows of what `read_data` returns, in the same memory.
 
     Rows without parts of their own change their order; those of ``--rows`` are copies.
@@ -97,7 +137,8 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
             refuse_held_out(data)
-        train, held_out = _given_parts(data, options.validation)
+        watched = options.validation or options.validation_data is not None
+        train, held_out = _given_parts(data, watched)
     elif options.validation:
         raise ValueError(
             f"--validation is for named sets, and {data.name} has no validation rows of its own; "
@@ -109,7 +150,7 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
         train, held_out = data, None
     if options.rows is not None:
         train = train.draw_rows(options.rows, options.seed)
-    if options.visible == "gaussian" and options.standardize is not False:
+    if known is None and options.visible == "gaussian" and options.standardize is not False:
         train = train.standardize()
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
@@ -151,6 +192,11 @@ def options_of(run: RunDirectory) -> TrainingOptions:
     return dataclasses.replace(options, data=str((run.path / options.data).resolve()))
 
 
+def known_of(run: RunDirectory) -> Known:
+    """What a run knows of its data."""
+    return Known.of(str(run.path), run.config()["data"])
+
+
 def _load_features(
     options: TrainingOptions, progress: datasets.Progress
 ) -> tuple[Data, Data | None]:
@@ -166,7 +212,7 @@ def _load_features(
             "--held-out and --validation out"
         )
     below = RunDirectory.open(options.data)
-    train, held_out = load_data(options_of(below), progress)
+    train, held_out = load_data(options_of(below), progress, known_of(below))
     refuse_other_data(below, train, held_out)
     train, held_out = hand_on(below, options, train, held_out)
     if options.rows is not None:
@@ -250,21 +296,6 @@ def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> 
             f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
             "values, encoding or split); bring the old data back, or start a new run"
         )
-
-
-def encode(data: Data, options: TrainingOptions) -> Data:
-    """The encodings that need no statistics of the training rows."""
-    if options.binarize == "stochastic":
-        data = data.binarize_stochastically()
-    elif options.threshold is not None:
-        data = data.binarize(options.threshold)
-    elif options.binarize is None and options.visible in ("binary", "spin"):
-        data = data.binarize() if isinstance(data.encoding, Scaled) else data
-    if options.visible == "spin":
-        return data.to_spins()
-    if options.visible == "categorical":
-        return data.one_hot()
-    return data
 
 
 def make_batches(options: TrainingOptions, train: Data) -> Minibatches:

@@ -68,7 +68,7 @@ def run(
     result = {
         **_described(found),
         "data": data.name,
-        "binarized": _binarized(data),
+        "binarized": how_binarized(data),
         "temperatures": None if found.is_exact else n_temperatures,
         "seed": seed,
         "update": trained.update,
@@ -118,27 +118,31 @@ def _load(
     options = trained.options
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
+    known = trained.known if binarize is None else None
     with download_progress() as progress:
         if build.is_run(options.data):
             train, held_out = build.load_data(options, progress)
             whole = train
         else:
-            whole = build.read_data(options, progress)
-            train, held_out = build.split_data(options, whole)
+            whole = build.read_data(options, progress, known)
+            train, held_out = build.split_data(options, whole, known)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:
         data = trained.data(source, said)
     else:
-        known = [name for name, rows in there.items() if rows is not None]
-        rows = there[split or known[0]]
+        names = [name for name, rows in there.items() if rows is not None]
+        rows = there[split or names[0]]
         if rows is None:
             raise ValueError(
-                f"--split is {split}, but {whole.name} has no such rows; it has {', '.join(known)}"
+                f"--split is {split}, but {whole.name} has no such rows; it has {', '.join(names)}"
             )
-        data = trained.encoded(rows)
+        data = trained.checked(rows)
     encoding = train.encoding
-    if isinstance(trained.rbm.visible, Binary) and isinstance(encoding, Scaled | AsIs):
+    states = all(d.is_two_valued for d in (train, data))
+    if isinstance(trained.rbm.visible, Binary) and (
+        isinstance(encoding, Scaled) or (isinstance(encoding, AsIs) and not states)
+    ):
         # a likelihood is of states, also where training took grey values
         encoding = train.binarize(defaults.THRESHOLD).encoding
     train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
@@ -198,15 +202,17 @@ def _explained(found: LogLikelihood) -> str:
 
 
 def _rows(found: LogLikelihood, data: Data) -> str:
-    how = _binarized(data)
+    how = how_binarized(data)
     text = f"{found.n_rows:,} of {data.name}" + (f", {how}" if how else "")
     if not math.isnan(found.rows_std_error):
         text += f" (with other rows of their kind: ± {found.rows_std_error:.2f} nats)"
     return text
 
 
-def _binarized(data: Data) -> str | None:
-    """How the states were made of grey values, in words."""
+def how_binarized(data: Data) -> str | None:
+    """How states of two values were made of grey values, in words."""
+    if isinstance(data.encoding, AsIs | Threshold | Stochastic) and data.is_two_valued:
+        return "binary as they are"
     match data.encoding:
         case Threshold():
             return f"thresholded at {data.encoding.level:g}"

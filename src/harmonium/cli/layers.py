@@ -23,7 +23,7 @@ LAYERS = "200,200,200"
 # Of the whole network, or of its first layer alone. `hidden` is what --layers gives.
 _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
-    *("rows", "learn_precision", "seed"),
+    *("rows", "learn_precision", "seed", "white", "categories"),
     *OF_ROWS,
 )
 _NOT_OFFERED = ("hidden", "n_classes")

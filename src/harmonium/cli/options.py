@@ -55,8 +55,20 @@ class TrainingOptions:
     image_shape: str | None = _option(
         None,
         "HEIGHTxWIDTH of rows that are pictures, such as 28x28, where the file does not say; grey "
-        "values 0 to 255 are then scaled to 0 to 1.",
+        "values are then scaled to 0 to 1.",
         panel="Data",
+    )
+    white: float | None = _option(
+        None,
+        "The grey value of pictures that is white.",
+        panel="Data",
+        shown="255, or the largest value where that is far below",
+    )
+    categories: str | None = _option(
+        None,
+        "The values of categorical visible units, such as 1,2,3,4,5.",
+        panel="Data",
+        shown="those that occur",
     )
     binarize: str | None = _option(
         None,
@@ -240,8 +252,16 @@ class TrainingOptions:
                 f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
                 "leave one out"
             )
+        if self.categories is not None and self.visible != "categorical":
+            raise ValueError(
+                f"--categories is for categorical visible units, and --visible is {self.visible}; "
+                "leave it out, or take --visible categorical"
+            )
+        if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
+            raise ValueError(f"--white is {self.white}; pass a positive number, such as 255")
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
+        self.named_categories  # noqa: B018
 
     def _refuse_below(self, least: int, name: str) -> None:
         value = getattr(self, name)
@@ -264,6 +284,22 @@ class TrainingOptions:
                 "`none`"
             )
         return threshold
+
+    @property
+    def named_categories(self) -> tuple[float, ...] | None:
+        """The numbers that ``--categories`` gives, ascending."""
+        if self.categories is None:
+            return None
+        try:
+            named = sorted({float(name) for name in self.categories.split(",")})
+        except ValueError:
+            named = []
+        if len(named) < 2 or not all(map(math.isfinite, named)):
+            raise ValueError(
+                f"--categories is {self.categories!r}; pass two or more numbers separated by "
+                "commas, such as 1,2,3,4,5"
+            )
+        return tuple(named)
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
@@ -342,6 +378,12 @@ class FinetuningOptions:
     )
     image_shape: str | None = _option(
         None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
+    )
+    white: float | None = _option(
+        None,
+        "The grey value of pictures of DATA that is white.",
+        panel="Data",
+        shown="255, or the largest value where that is far below",
     )
     binarize: str | None = _option(
         None,
@@ -451,7 +493,7 @@ class FinetuningOptions:
     @property
     def of_data(self) -> dict[str, Any]:
         """The options that say how to read DATA, by the names that `TrainingOptions` have."""
-        names = ("visible", "image_shape", "standardize", "held_out", *OF_ROWS)
+        names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
         chosen = {name: getattr(self, name) for name in names}
         return {name: value for name, value in chosen.items() if value is not None}
 

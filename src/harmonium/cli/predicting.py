@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
+from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.cli.rows import ReadingOptions, read_new
@@ -47,8 +47,7 @@ class Tuned:
 
     run: RunDirectory
     network: Network
-    encoding: Encoding
-    image_shape: tuple[int, int] | None
+    known: Known
     rows: TrainingOptions
 
     def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
@@ -61,16 +60,19 @@ class Tuned:
             split = "test"
         if split is not None and split != "all":
             data = data.part(split)
-        n = self.network.visible.n_columns
-        if self.encoding.n_columns(data.values.shape[1]) != n:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on rows of {n} states; pass data of the same columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+        data = self.known.other(data)
         self.network.check(data)
         return data.to(self.network.device)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How values become states, on the CPU."""
+        return self.known.encoding
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
 
 def open_tuned(path: Path, device: str) -> Tuned:
@@ -87,15 +89,8 @@ def open_tuned(path: Path, device: str) -> Tuned:
     if not run.is_finetuning:
         source = NetworkRun.open(path)  # refuses the run of a single RBM
         run = _only_tuning(source.run)
-    config = run.config()["data"]
-    shape = config["image_shape"]
-    return Tuned(
-        run,
-        _network_of(run, where),
-        Encoding.from_config(config["encoding"]).to(where),
-        tuple(shape) if shape else None,
-        TrainingOptions(**run.config()["bottom"]),
-    )
+    bottom = TrainingOptions(**run.config()["bottom"])
+    return Tuned(run, _network_of(run, where), build.known_of(run), bottom)
 
 
 def open_autoencoder(path: Path, device: str) -> Tuned:
@@ -116,11 +111,8 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        config = run.config()["data"]
-        shape = config["image_shape"]
-        encoding = Encoding.from_config(config["encoding"]).to(where)
         bottom = TrainingOptions(**run.config()["layers"][0])
-        return Tuned(run, network, encoding, tuple(shape) if shape else None, bottom)
+        return Tuned(run, network, build.known_of(run), bottom)
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -267,7 +259,7 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
         rows = torch.cat(
             [network.decode(block.to(network.device, network.dtype)) for block in codes.blocks()]
         )
-    encoding = tuned.encoding.to("cpu")
+    encoding = tuned.encoding
     values = figures.in_users_units(rows.cpu(), encoding)
     header = [f"column_{number}" for number in range(values.shape[1])]
     _write(target, header, [*values.T], {"rows": values})

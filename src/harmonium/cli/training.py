@@ -17,6 +17,7 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures, reporting
+from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -84,11 +85,7 @@ class Begun:
             "data": {
                 "n_train": len(data),
                 "n_held_out": 0 if held_out is None else len(held_out),
-                "n_columns": data.n_columns,
-                "columns": data.columns,
-                "classes": data.classes,
-                "image_shape": data.image_shape,
-                "encoding": data.encoding.to_config(),
+                **described(data),
                 "fingerprint": fingerprint,
                 "held_out_fingerprint": of_held_out,
             },
@@ -127,17 +124,19 @@ def resume(
     refuse_contradictions(path, options, repeated)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
-    train_data, held_out = load(options, where)
+    train_data, held_out = load(options, where, build.known_of(run))
     build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
     options = take_up(run, options, state, batches, epochs)
     return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
-def load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
-    """Training rows and held-out rows, on the device."""
+def load(
+    options: TrainingOptions, device: torch.device, known: Known | None = None
+) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with download_progress() as progress:
-        train_data, held_out = build.load_data(options, progress)
+        train_data, held_out = build.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 

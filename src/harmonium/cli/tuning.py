@@ -15,11 +15,12 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import as_it_began, take_up
-from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.training import run_name, say_notes, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -77,11 +78,7 @@ def finetune(
             "n_train": len(rows.train),
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
-            "n_columns": rows.train.n_columns,
-            "columns": rows.train.columns,
-            "classes": rows.train.classes,
-            "image_shape": rows.train.image_shape,
-            "encoding": rows.train.encoding.to_config(),
+            **described(rows.train),
             "fingerprint": rows.fingerprint(),
         },
     }
@@ -244,6 +241,7 @@ def _introduce(
         f"{len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} epochs, "
         f"{state.network.device}{began}. It starts from {start}"
     )
+    say_notes(reporter, rows.train)
 
 
 def _summarise(

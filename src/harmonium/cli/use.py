@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from harmonium import checkpoint
 from harmonium.cli import build, figures
 from harmonium.cli.archives import free_archive, keep_samples, write_archive
 from harmonium.cli.chains import ChainOptions
+from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
 from harmonium.cli.rows import ReadingOptions, read_new
@@ -32,8 +32,8 @@ class Trained:
 
     run: RunDirectory
     options: TrainingOptions
+    known: Known
     encoding: Encoding
-    image_shape: tuple[int, int] | None
     rbm: RBM
     chains: ChainState | None
     device: torch.device
@@ -43,26 +43,21 @@ class Trained:
         """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
-                train, held_out = build.load_data(self.options, progress)
-                data = train if held_out is None else held_out
-            else:
-                config = self.run.config()["data"]
-                n_columns = self.rbm.visible.n
-                data = read_new(source, self.options, config, n_columns, said, progress)
-        return self.encoded(data)
+                train, held_out = build.load_data(self.options, progress, self.known)
+                return self.checked(train if held_out is None else held_out)
+            config = self.run.config()["data"]
+            data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
+        return self.checked(self.known.other(data))
 
-    def encoded(self, data: Data) -> Data:
-        """Rows of values, encoded as in training."""
-        n = self.rbm.visible.n
-        if self.encoding.n_columns(data.values.shape[1]) != self.rbm.visible.n_columns:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on {n}; pass data of the same {n} columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+    def checked(self, data: Data) -> Data:
+        """Rows that are encoded as in training, on the device; refuses what are no states."""
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
@@ -85,7 +80,6 @@ class Trained:
 def open_trained(path: Path, device: str) -> Trained:
     """The model of a run as its newest checkpoint has it, be the run finished or not."""
     run = RunDirectory.open(path)
-    config = run.config()
     where = build.choose_device(device)
     tell_of_compiling()
     if run.checkpoints():
@@ -94,12 +88,12 @@ def open_trained(path: Path, device: str) -> Trained:
     else:  # a run that was kept without them, to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
         update = None
-    shape = config["data"]["image_shape"]
+    known = build.known_of(run)
     return Trained(
         run=run,
         options=build.options_of(run),
-        encoding=Encoding.from_config(config["data"]["encoding"]).to(where),
-        image_shape=tuple(shape) if shape else None,
+        known=known,
+        encoding=known.encoding.to(where),
         rbm=rbm,
         chains=chains,
         device=where,

@@ -28,6 +28,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
+from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.minibatches import Minibatches, Rows
 from harmonium.datasets.reading import Column, Reading
 
@@ -52,9 +53,11 @@ __all__ = [
     "from_array",
     "join_parts",
     "load",
+    "match_columns",
     "names",
     "quiet",
     "read",
+    "refuse_other_scale",
 ]
 
 FORMATS = readers.FORMATS

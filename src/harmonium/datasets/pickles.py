@@ -16,7 +16,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonium.datasets.arrays import Arrays, Readable, as_bytes, blocks, open_unpacked
+from harmonium.datasets.arrays import Arrays, Readable, as_bytes, open_unpacked
+from harmonium.datasets.narrowing import blocks
 from harmonium.datasets.reading import Reading
 
 _PICTURE = (28, 28)

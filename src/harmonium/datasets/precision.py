@@ -45,8 +45,6 @@ class Chunks:
         if not self._exact:
             np.minimum(self._low, block.min(0), out=self._low)
             np.maximum(self._high, block.max(0), out=self._high)
-            with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
-                block = block.astype(np.float32, copy=False)
         self._chunks.append(block)
 
     @property

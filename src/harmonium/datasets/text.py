@@ -21,6 +21,7 @@ from harmonium.datasets.classes import Classes
 from harmonium.datasets.columns import Roles, called, choose
 from harmonium.datasets.indices import find_indices
 from harmonium.datasets.layouts import Layout, find_layout
+from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.precision import Chunks
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.segments import Parser, in_parallel, pieces
@@ -74,8 +75,6 @@ class _Table:
     def read(self) -> Arrays:
         roles, looks, name = self.roles, self.layout.looks, self.path.name
         values, targets, classes = self._collect(exact=False)
-        if values.rounds:
-            values, targets, classes = self._collect(exact=True)
         self._refuse_missing(classes)
         notes = [*self.layout.notes, *roles.notes]
         notes += [index.note(looks, name) for index in self.indices]
@@ -96,9 +95,9 @@ class _Table:
         )
 
     def _collect(self, exact: bool) -> tuple[Chunks, list[NDArray[Any]], Classes | None]:
-        """Go through the file once."""
+        """Go through the file; once more in float64 where float32 has rounded too much."""
         roles = self.roles
-        values = Chunks(len(roles.values), exact)
+        values, rounds = Chunks(len(roles.values), exact), False
         targets: list[NDArray[Any]] = []
         classes = None if roles.label is None else Classes()
         self.n_rows, self.missing, self.n_missing = 0, [], 0
@@ -106,6 +105,7 @@ class _Table:
             index.begin()
         for piece in self._pieces(exact):
             values.add(piece.values)
+            rounds |= piece.rounds
             targets.append(piece.targets)
             if classes is not None:
                 assert piece.labels is not None
@@ -115,14 +115,15 @@ class _Table:
             self.n_missing += piece.n_missing
             self.missing += [(self.n_rows + row, column) for row, column in piece.missing]
             self.n_rows += len(piece.values)
+        if not exact and (rounds or values.rounds):
+            return self._collect(exact=True)
         return values, targets, classes
 
     def _pieces(self, exact: bool) -> Iterator[_Piece]:
         import pyarrow as pa
 
         layout, roles = self.layout, self.roles
-        number = "float64" if exact else "float32"
-        types = dict.fromkeys(roles.values, number) | dict.fromkeys(roles.targets, "float64")
+        types = dict.fromkeys((*roles.values, *roles.targets), "float64")
         types = {n: "bool" if layout.looks[n].kind == "truth" else t for n, t in types.items()}
         for n in (roles.label, *(index.number for index in self.indices)):
             if n is not None:
@@ -133,7 +134,9 @@ class _Table:
         try:
             with open_unpacked(self.path) as stream:
                 text = pieces(stream, layout.skipped, size)
-                yield from in_parallel(lambda piece: _Piece.of(parser.parse(piece), roles), text)
+                yield from in_parallel(
+                    lambda piece: _Piece.of(parser.parse(piece), roles, exact), text
+                )
         except pa.ArrowInvalid as error:
             raise self._fault() or ValueError(
                 f"{self.path.name} is damaged, or no table of text: {error}"
@@ -210,13 +213,14 @@ class _Piece:
 
     table: Any
     values: NDArray[Any]
+    rounds: bool
     targets: NDArray[Any]
     labels: tuple[list[str], NDArray[np.integer]] | None
     n_missing: int
     missing: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, table: Any, roles: Roles) -> _Piece:
+    def of(cls, table: Any, roles: Roles, exact: bool) -> _Piece:
         n_missing = 0
         missing: list[tuple[int, int]] = []
         for number in (*roles.values, *roles.targets):
@@ -230,9 +234,15 @@ class _Piece:
             cells = _column(table, roles.label).dictionary_encode()
             codes = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
             labels = ([decode(cell) for cell in cells.dictionary.to_pylist()], codes)
+        values = _side_by_side(table, roles.values)
+        rounds = not exact and len(rounded_columns(values)) > 0
+        if not exact:
+            with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+                values = values.astype(np.float32)
         return cls(
             table,
-            _side_by_side(table, roles.values),
+            values,
+            rounds,
             _side_by_side(table, roles.targets),
             labels,
             n_missing,
@@ -243,8 +253,7 @@ class _Piece:
 def _side_by_side(table: Any, numbers: Sequence[int]) -> NDArray[Any]:
     """Columns as rows; NaN where there is no value, 0 and 1 for False and True."""
     columns = [_column(table, number) for number in numbers]
-    kinds = {str(column.type) for column in columns}
-    rows = np.empty((table.num_rows, len(numbers)), np.float64 if "double" in kinds else np.float32)
+    rows = np.empty((table.num_rows, len(numbers)))
     for place, column in enumerate(columns):
         if str(column.type) == "bool":
             column = column.cast("uint8")

@@ -24,6 +24,7 @@ from harmonium.rng import Purpose, Stream
 from harmonium.units import Categorical, Gaussian, Units
 
 _SHOWN = 12  # classes in a message
+_LEAST_ROUNDING = 1e-4  # of a standard deviation, which no prediction is so close to
 
 
 class Network(nn.Module, ABC):
@@ -303,7 +304,9 @@ class Regressor(Network):
     rbms
         From the rows upwards; their weights are shared (`Network`). May be empty.
     mean, std
-        Of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1.
+        Of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1. They are kept
+        in the type of the weights, or in float64, in which predictions then are, where that would
+        round what tells targets apart, such as 1e8 ± 1.
     visible
         What the rows are, where there are no RBMs to say it.
 
@@ -330,8 +333,11 @@ class Regressor(Network):
         super().__init__(*with_outputs(rbms, visible, Gaussian(len(mean))))
         # the units are the outputs in standard units, whose precision nobody learns
         like = self.last.weights
-        self.register_buffer("mean", mean.detach().to(like, copy=True))
-        self.register_buffer("std", torch.where(std == 0, 1.0, std.detach()).to(like))
+        rounded = torch.finfo(like.dtype).eps * mean.detach().abs() > _LEAST_ROUNDING * std.detach()
+        kept = torch.float64 if (rounded & (std > 0)).any() else like.dtype
+        std = torch.where(std == 0, torch.ones_like(std), std).detach()
+        self.register_buffer("mean", mean.detach().to(like.device, kept, copy=True))
+        self.register_buffer("std", std.to(like.device, kept))
 
     @classmethod
     def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
@@ -365,7 +371,7 @@ class Regressor(Network):
                 f"{len(self.mean)}"
             )
         mean, std = (moment.to(targets.device) for moment in (self.mean, self.std))
-        return (targets - mean) / std
+        return ((targets - mean) / std).to(self.dtype)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Squared error in standard units, the mean over targets.
@@ -387,7 +393,8 @@ class Regressor(Network):
     def to_sequential(self) -> nn.Sequential:
         """A copy as plain ``torch.nn`` modules that predicts in the targets' own units.
 
-        Dropout is not in it: it belongs to training.
+        Dropout is not in it: it belongs to training. Its predictions are of the weights' type,
+        which rounds those of targets such as 1e8 ± 1.
         """
         linear = self.last.to_linear()
         linear.weight.mul_(self.std.unsqueeze(1))

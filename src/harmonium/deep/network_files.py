@@ -198,5 +198,8 @@ def _make(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
         moments = torch.zeros(config["n_outputs"])
         network = Regressor(rbms, moments, moments, visible)
     network.to(tensors["layers.0.weights"].dtype)
+    if isinstance(network, Regressor):
+        for name in {"mean", "std"} & set(tensors):  # which may be wider than the weights
+            setattr(network, name, getattr(network, name).to(tensors[name].dtype))
     load_parameters_(network, tensors)
     return network

@@ -69,6 +69,7 @@ def diagnose(
     n_training_chains: int | None = None,
     batch_size: int | None = None,
     update_ratio: float | None = None,
+    has_grey_values: bool | None = None,
 ) -> Diagnosis:
     """Measure a model, its chains and its fit, and say what to do.
 
@@ -86,8 +87,8 @@ def diagnose(
         Of the chains.
     n_rows
         Training rows in all, if ``train`` is some of them.
-    n_training_chains, batch_size, update_ratio
-        Of the training, where known: see `Findings`.
+    n_training_chains, batch_size, update_ratio, has_grey_values
+        Of the training and its data, where known: see `Findings`.
 
     Raises
     ------
@@ -168,6 +169,7 @@ def diagnose(
         hidden=hidden,
         overfitting=gap,
         has_diverged=has_diverged,
+        has_grey_values=has_grey_values,
         not_measured=why,
     )
     return Diagnosis(findings, recording, curves, of_data, of_chains)
