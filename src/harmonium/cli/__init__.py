@@ -38,6 +38,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -150,6 +151,7 @@ def resume(
 
 
 @app.command(rich_help_panel=_USE)
+@with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
@@ -180,6 +182,7 @@ def sample(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     set_threads(threads)
@@ -194,6 +197,7 @@ def sample(
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
         clamp=clamp,
         source=data,
+        said=ReadingOptions(**options),
         seed=seed,
         out=out,
         device=device,
@@ -202,6 +206,7 @@ def sample(
 
 
 @app.command(rich_help_panel=_USE)
+@with_parameters(parameters_of(ReadingOptions))
 def reconstruct(
     run: RunArgument,
     data: Annotated[
@@ -216,15 +221,25 @@ def reconstruct(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Reconstruct rows: the mean visible units given the mean hidden ones."""
     set_threads(threads)
     from harmonium.cli import use
 
-    use.reconstruct(run, source=data, shown=shown, out=out, device=device, as_json=as_json)
+    use.reconstruct(
+        run,
+        source=data,
+        said=ReadingOptions(**options),
+        shown=shown,
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command(rich_help_panel=_SEE)
+@with_parameters(parameters_of(ReadingOptions))
 def evaluate(
     run: RunArgument,
     chains: Annotated[
@@ -254,6 +269,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Give the mean log-likelihood of test rows: a lower and an upper bound, nats.
 
@@ -268,6 +284,7 @@ def evaluate(
         n_temperatures=temperatures,
         split=split,
         source=data,
+        said=ReadingOptions(**options),
         n_rows=rows,
         binarize=binarize,
         seed=seed,

@@ -50,6 +50,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.rows import ReadingOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 
@@ -123,6 +124,7 @@ def train(
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains of the top RBM.", min=1)] = 20,
@@ -168,6 +170,7 @@ def sample(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Let a network dream: arrays and a sheet with one row a chain, time running right.
 
@@ -188,6 +191,7 @@ def sample(
         completion=completion,
         classes=classes,
         source=data,
+        said=ReadingOptions(**options),
         seed=seed,
         out=out,
         device=device,
@@ -263,6 +267,7 @@ SplitOption = Annotated[
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def predict(
     run: TunedArgument,
     data: RowsArgument,
@@ -274,6 +279,7 @@ def predict(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Predict classes, with their probabilities, or targets.
 
@@ -283,10 +289,19 @@ def predict(
     set_threads(threads)
     from harmonium.cli import predicting
 
-    predicting.predict(run, data, split=split, out=out, device=device, as_json=as_json)
+    predicting.predict(
+        run,
+        data,
+        split=split,
+        said=ReadingOptions(**options),
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def encode(
     run: TunedArgument,
     data: RowsArgument,
@@ -298,6 +313,7 @@ def encode(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Encode rows by an autoencoder, and draw the codes in two dimensions.
 
@@ -306,7 +322,15 @@ def encode(
     set_threads(threads)
     from harmonium.cli import predicting
 
-    predicting.encode(run, data, split=split, out=out, device=device, as_json=as_json)
+    predicting.encode(
+        run,
+        data,
+        split=split,
+        said=ReadingOptions(**options),
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -19,7 +19,9 @@ from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
 from harmonium.cli.classes import LabelUnits, Predicted
 from harmonium.cli.encoding import Known
+from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.tuning import describe
 from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
@@ -48,11 +50,14 @@ class Tuned:
     run: RunDirectory
     network: Network | LabelUnits
     known: Known
+    rows: TrainingOptions
 
-    def data(self, source: str, split: str | None) -> Data:
-        """Rows of a named set or a file, encoded as in training."""
+    def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a named set or a file, read and encoded as in training."""
         with download_progress() as progress:
-            data = datasets.load(source, progress=progress)
+            config = self.run.config()["data"]
+            n_columns = self.network.visible.n
+            data = read_new(source, self.rows, config, n_columns, said, progress)
         if split is None and "test" in data.parts:
             split = "test"
         if split is not None and split != "all":
@@ -94,7 +99,15 @@ def open_tuned(path: Path, device: str) -> Tuned:
         network = _network_of(run, where)
     else:
         network = LabelUnits(load_dbn(NetworkRun(run).dbn_path, device=where))
-    return Tuned(run, network, build.known_of(run))
+    return Tuned(run, network, build.known_of(run), _bottom_of(run))
+
+
+def _bottom_of(run: RunDirectory) -> TrainingOptions:
+    """The options of the lowest layer of a stack, or of the stack that was fine-tuned."""
+    config = run.config()
+    return TrainingOptions.from_config(
+        config["bottom"] if run.is_finetuning else config["layers"][0]
+    )
 
 
 def open_autoencoder(path: Path, device: str) -> Tuned:
@@ -115,7 +128,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        return Tuned(run, network, build.known_of(run))
+        return Tuned(run, network, build.known_of(run), _bottom_of(run))
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -165,7 +178,14 @@ def _network_of(run: RunDirectory, device: torch.device) -> Network:
 
 
 def predict(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Predict rows; writes a table or an archive, and pictures where labels are known."""
     tuned = open_tuned(path, device)
@@ -176,7 +196,7 @@ def predict(
             "and decode use it"
         )
     target = _target(out, tuned.run, "predictions.csv")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     reporter = choose_reporter(as_json)
     pictures: list[Path] = []
     assert isinstance(network, Regressor | Classifier | LabelUnits)
@@ -222,14 +242,21 @@ def predict(
 
 
 def encode(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Encode rows by an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
     target = _target(out, tuned.run, "codes.npz")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     codes = network.codes(data)
     scores = finetuning.evaluate(network, data)
     arrays = {"codes": codes.cpu().numpy()}

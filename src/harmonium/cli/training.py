@@ -29,6 +29,7 @@ from harmonium.cli.progress import (
     tell_of_compiling,
 )
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
+from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -100,9 +101,10 @@ class Begun:
 
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
     """The options with a path that resuming finds from any folder."""
-    if options.data in datasets.names():
-        return options
-    return dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
+    if options.data not in datasets.names():
+        files["data"] = from_anywhere(options.data)
+    return dataclasses.replace(options, **files)
 
 
 def run_name(data: str) -> str:
@@ -280,6 +282,13 @@ def _introduce(
         + (f", {len(held_out):,} held out" if held_out is not None else "")
         + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
     )
+    say_notes(reporter, train_data)
+
+
+def say_notes(reporter: Reporter, data: Data) -> None:
+    """Say in one line what a file was taken for."""
+    if data.notes:
+        reporter.say(f"data      {'; '.join(data.notes)}")
 
 
 def _last_row(run: RunDirectory) -> dict[str, float]:

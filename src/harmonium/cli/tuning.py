@@ -20,7 +20,7 @@ from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
-from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.training import run_name, say_notes, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -272,6 +272,7 @@ def _introduce(
         f"{len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} epochs, "
         f"{state.network.device}{began}. It starts from {start}"
     )
+    say_notes(reporter, rows.train)
 
 
 def _summarise(
