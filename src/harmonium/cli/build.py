@@ -13,7 +13,8 @@ import torch
 
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.encoding import Known, encode
-from harmonium.cli.options import TrainingOptions
+from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.rows import OF_ROWS, read_parts
 from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
@@ -93,7 +94,7 @@ def read_data(
     OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
-    data = datasets.load(options.data, progress=progress)
+    data = read_parts(options, progress)
     if known is not None:
         return known.own(data)
     if options.height_and_width is not None:
@@ -136,10 +137,8 @@ def split_data(
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
             refuse_held_out(data)
-        if options.validation:
-            train, held_out = data.part("train"), data.part("validation")
-        else:
-            train, held_out = data.join("train", "validation"), data.part("test")
+        watched = options.validation or options.validation_data is not None
+        train, held_out = _given_parts(data, watched)
     elif options.validation:
         raise ValueError(
             f"--validation is for named sets, and {data.name} has no validation rows of its own; "
@@ -156,6 +155,20 @@ def split_data(
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
     return train, held_out
+
+
+def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
+    """Rows to train on and rows to watch, of data with parts of their own."""
+    if "validation" not in data.parts and validation:
+        raise ValueError(
+            f"--validation is for data with validation rows, and {data.name} has "
+            f"{', '.join(data.parts)}; leave it out, or name a file by --validation-data"
+        )
+    if validation or "test" not in data.parts:
+        # validation rows that stand alone are there to be watched
+        return data.part("train"), data.part("validation")
+    of_training = [name for name in ("train", "validation") if name in data.parts]
+    return data.join(*of_training), data.part("test")
 
 
 def refuse_held_out(data: Data) -> NoReturn:
@@ -187,6 +200,12 @@ def known_of(run: RunDirectory) -> Known:
 def _load_features(
     options: TrainingOptions, progress: datasets.Progress
 ) -> tuple[Data, Data | None]:
+    for name in OF_ROWS:
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"{flag(name)} is for files, and {options.data} is a run, whose rows are known; "
+                "leave it out"
+            )
     if options.validation or options.held_out != defaults.HELD_OUT:
         raise ValueError(
             f"{options.data} is a run, and holds out the rows that it held out in training; leave "

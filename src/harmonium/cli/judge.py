@@ -15,6 +15,7 @@ from torch import Tensor
 from harmonium import defaults, kernels, likelihood
 from harmonium.cli import build, reporting
 from harmonium.cli.progress import choose_reporter, download_progress
+from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
@@ -38,6 +39,7 @@ def run(
     n_temperatures: int,
     split: Split | None,
     source: str | None,
+    said: ReadingOptions,
     n_rows: int | None,
     binarize: str | None,
     seed: int,
@@ -50,7 +52,7 @@ def run(
     trained = open_trained(path, device)
     refuse_foreign(trained.run.report_path, REPORT_MARK)
     results = _former(trained.run.likelihood_path)
-    train, data = _load(trained, split, source, binarize)
+    train, data = _load(trained, split, source, said, binarize)
     v = _states(data, n_rows, seed)
     began = time.monotonic()
     reporter = choose_reporter(as_json)
@@ -106,7 +108,11 @@ def _former(path: Path) -> dict[str, Any]:
 
 
 def _load(
-    trained: Trained, split: Split | None, source: str | None, binarize: str | None
+    trained: Trained,
+    split: Split | None,
+    source: str | None,
+    said: ReadingOptions,
+    binarize: str | None,
 ) -> tuple[Data, Data]:
     """Training rows, for the base of the annealing, and the rows to evaluate, both as states."""
     options = trained.options
@@ -123,7 +129,7 @@ def _load(
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:
-        data = trained.data(source)
+        data = trained.data(source, said)
     else:
         names = [name for name, rows in there.items() if rows is not None]
         rows = there[split or names[0]]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from harmonium import defaults
+from harmonium.cli.rows import OF_ROWS, copied
+from harmonium.cli.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
@@ -35,8 +37,8 @@ class TrainingOptions:
         default="digits",
         metadata={
             "metavar": "DATA",
-            "help": "A named data set (harmonium data list); a file: .npy .npz .csv .parquet, "
-            "IDX, mnist.pkl.gz; or a run, whose hidden units are then the data.",
+            "help": "A named data set (harmonium data list); a file: .csv or other text, .npy, "
+            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
         },
     )
     visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
@@ -100,6 +102,14 @@ class TrainingOptions:
         panel="Data",
         shown="all",
     )
+    label: str | None = copied("label")
+    target: str | None = copied("target")
+    drop: str | None = copied("drop")
+    header: bool | None = copied("header")
+    array: str | None = copied("array")
+    labels_file: str | None = copied("labels_file")
+    validation_data: str | None = copied("validation_data")
+    test_data: str | None = copied("test_data")
     method: Literal["pcd", "cd"] = _option(
         "pcd",
         "Persistent chains (pcd), or chains that start at the data in each update (cd).",
@@ -417,6 +427,14 @@ class FinetuningOptions:
         "choose the best network and to stop.",
         panel="Data",
     )
+    label: str | None = copied("label")
+    target: str | None = copied("target")
+    drop: str | None = copied("drop")
+    header: bool | None = copied("header")
+    array: str | None = copied("array")
+    labels_file: str | None = copied("labels_file")
+    validation_data: str | None = copied("validation_data")
+    test_data: str | None = copied("test_data")
     epochs: int | None = _option(
         None,
         "Epochs, at most.",
@@ -486,7 +504,7 @@ class FinetuningOptions:
     @property
     def of_data(self) -> dict[str, Any]:
         """The options that say how to read DATA, by the names that `TrainingOptions` have."""
-        names = ("visible", "image_shape", "white", "standardize", "held_out")
+        names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
         chosen = {name: getattr(self, name) for name in names}
         return {name: value for name, value in chosen.items() if value is not None}
 
@@ -516,8 +534,3 @@ def refuse_temperatures(temperatures: int | None, sampler: str, start: str | Non
             f"--temperatures is for --sampler tempering, and --sampler is {sampler}; leave it out, "
             "or take --sampler tempering"
         )
-
-
-def flag(name: str) -> str:
-    """The command line's spelling of an option."""
-    return "--" + name.replace("_", "-")

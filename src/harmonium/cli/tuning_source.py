@@ -168,7 +168,7 @@ class Source:
         bottom, known = self.bottom, self.known
         with download_progress() as progress:
             data = build.read_data(bottom, progress, known)
-        test = data.part("test") if data.parts else None
+        test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
         if options.rows is not None:
             train = train.draw_rows(options.rows, options.seed)
@@ -204,9 +204,12 @@ def _parts(
     if data.parts:
         if options.held_out is not None:
             build.refuse_held_out(data)
-        if options.validation:
+        train = [name for name in ("train", "validation") if name in data.parts]
+        if not options.validation:
+            return data.join(*train), None
+        if "validation" in data.parts:
             return data.part("train"), data.part("validation")
-        return data.join("train", "validation"), None
+        data = data.part("train")
     if options.validation and bottom.held_out:
         return data.split_randomly_(bottom.held_out, bottom.seed, bottom.stratified)
     return data, None

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harmonium import checkpoint, datasets
+from harmonium import checkpoint
 from harmonium.cli import build, figures, holding
 from harmonium.cli.archives import (
     Completed,
@@ -21,6 +21,7 @@ from harmonium.cli.chains import ChainOptions
 from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.views import View, picture_shape, two_states
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
@@ -58,13 +59,14 @@ class Trained:
             two_states(self.rbm),
         )
 
-    def data(self, source: str | None) -> Data:
-        """Rows of a file, encoded as in training; by default the run's own held-out rows."""
+    def data(self, source: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
                 train, held_out = build.load_data(self.options, progress, self.known)
                 return self.checked(train if held_out is None else held_out)
-            data = datasets.load(source, progress=progress)
+            config = self.run.config()["data"]
+            data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
         return self.checked(self.known.other(data))
 
     def train_and_held_out(self) -> tuple[Data, Data | None]:
@@ -138,6 +140,7 @@ def draw_samples(
     schedule: SamplingSchedule,
     clamp: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -154,7 +157,7 @@ def draw_samples(
     given = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source), options.n_chains)
+        rows = first_rows(trained, trained.data(source, said), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
@@ -183,12 +186,19 @@ def draw_samples(
 
 
 def reconstruct(
-    path: Path, *, source: str | None, shown: int, out: Path | None, device: str, as_json: bool
+    path: Path,
+    *,
+    source: str | None,
+    said: ReadingOptions,
+    shown: int,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
-    data = trained.data(source)
+    data = trained.data(source, said)
     rbm, view = trained.rbm, trained.view
     base = trained.base_of(data)
     reconstructed, errors, errors_of_mean = [], [], []
