@@ -32,10 +32,8 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     """
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
-        raise ValueError(
-            f"all values of {data.name} are {least:g}, from which there is nothing to learn; pass "
-            "rows that differ"
-        )
+        note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"
+        data = dataclasses.replace(data, notes=(*data.notes, note))
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
     elif options.threshold is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from harmonium.datasets.encodings.categories import is_integral
 
 _BLOCK = 1000  # rows looked at at a time
-_MOST_FRACTIONS = 100  # different values that are not whole: rather measurements than categories
+_MOST_FRACTIONS = 20  # different values that are not whole: rather measurements than categories
 _MOST = 10_000  # different values: a layer of so many states a unit is no model of anything
 
 
@@ -30,9 +30,12 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
     assert found is not None
     most = _MOST if is_integral(found.unsqueeze(0)) else _MOST_FRACTIONS
     if len(found) > most:
+        least, largest = (float(bound) for bound in values.aminmax())
         raise ValueError(
-            f"{name} holds more than {most:,} different values, which are no categories; take "
-            "Gaussian visible units (--visible gaussian), or name the categories"
+            f"{name}: values range from {least:g} to {largest:g}, but categories are the integers "
+            f"that occur, at most {_MOST:,}, or other numbers that occur, at most "
+            f"{_MOST_FRACTIONS}; name the categories (--categories 0.5,1,1.5), or take Gaussian "
+            "visible units (--visible gaussian)"
         )
     if len(found) < 2:
         raise ValueError(
