@@ -108,6 +108,13 @@ def test_one_hot_along_another_axis_is_refused_with_the_remedy() -> None:
         from_array(rows.transpose(0, 2, 1)).one_hot_width  # noqa: B018
 
 
+def test_gaps_without_a_state_are_refused() -> None:
+    _, rows = one_hot_rows()
+    rows[7, 2] = rows[9, 1] = 0
+    with pytest.raises(ValueError, match=r"of 250 groups of 4, 2 hold no 1 .*row 7, site 2"):
+        from_array(rows).one_hot_width  # noqa: B018
+
+
 def test_groups_of_different_widths_are_refused() -> None:
     groups = [np.eye(q)[RNG.integers(0, q, 400)] for q in (3, 2, 4)]
     with pytest.raises(ValueError, match="in groups of 3, 2, 4, but all units of a layer have"):

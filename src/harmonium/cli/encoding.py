@@ -62,6 +62,7 @@ def described(data: Data) -> dict[str, Any]:
         "image_shape": data.image_shape,
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),
+        "two_valued": data.is_two_valued,
     }
 
 

@@ -75,6 +75,7 @@ def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) 
         return n // n_ones
     if image_shape is not None:
         height, width = image_shape
+        _refuse_missing(values, height, width, name)
         across = all(
             bool((block.view(-1, height, width).sum(1) == 1).all())
             for block in values.split(_BLOCK)
@@ -115,6 +116,27 @@ def _sum_to_one(values: Tensor, width: int) -> bool:
         bool((block.view(len(block), -1, width).sum(-1) == 1).all())
         for block in values.split(_BLOCK)
     )
+
+
+def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
+    """Refuse rows of which most groups hold one 1, and some hold none: a gap needs a state, too."""
+    sums = torch.zeros(2, dtype=torch.int64, device=values.device)
+    first: tuple[int, int] | None = None
+    for start, block in enumerate(values.split(_BLOCK)):
+        ones = block.view(-1, height, width).sum(-1)
+        if ones.max() > 1:
+            return
+        sums += torch.stack([(ones == 0).sum(), (ones == 1).sum()])
+        missing = (ones == 0).nonzero()
+        if first is None and len(missing):
+            first = start * _BLOCK + int(missing[0, 0]), int(missing[0, 1])
+    n_missing, n_there = sums.tolist()
+    if first is not None and n_there > n_missing and width > 2:
+        raise ValueError(
+            f"{name} is one-hot, but of {n_missing + n_there:,} groups of {width}, {n_missing:,} hold "
+            f"no 1 (the first at row {first[0]}, site {first[1]}); give a gap or a missing value a "
+            f"state of its own, shape (n_rows, {height}, {width + 1})"
+        )
 
 
 def _uneven_groups(values: Tensor) -> list[int]:
