@@ -367,7 +367,7 @@ def test_dreams_follow_the_features() -> None:
         ({"pretraining_rate": [0.1, 0.1, 0.1]}, "pretraining_rate has 3 values, but there are 2"),
         ({"pretraining_epochs": (1,)}, "pretraining_epochs has 1 values, but there are 2 layers"),
         ({"n_chains": [5, 0]}, "n_chains is 0; pass an integer, 1 or more"),
-        ({"visible": "spin"}, "visible is 'spin'; pass 'binary' or 'gaussian'"),
+        ({"visible": "spin"}, "visible is 'spin'; pass 'auto' or 'binary' or 'gaussian'"),
         ({"features": "all"}, "features is 'all'; pass 'drawn' or 'mean'"),
         ({"device": "gpu7"}, "device is 'gpu7', which cannot be used here"),
     ],
@@ -450,14 +450,26 @@ def test_another_number_of_targets_is_refused() -> None:
 @EVERYTHING
 def test_features_out_of_range_are_refused_and_say_what_helps(make: Any) -> None:
     X, y = rows()
-    fitted = small(make).fit(X, y)
-    for call in (
-        lambda: small(make).fit(X * 3, y),
-        lambda: outputs(fitted, X * 3),
-        lambda: fitted.partial_fit(X * 3, y),
-    ):
+    binary = small(make, visible="binary")
+    fitted = copy.deepcopy(binary).fit(X, y)
+    for call in (lambda: binary.fit(X * 3, y), lambda: fitted.partial_fit(X * 3, y)):
         with pytest.raises(ValueError, match=r"X has values from 0 to 3, .* visible='gaussian'"):
             call()
+
+
+@EVERYTHING
+@pytest.mark.parametrize("visible", ["auto", "binary"])
+def test_rows_a_little_outside_the_training_rows_are_taken_as_their_ends_with_one_warning(
+    make: Any, visible: str
+) -> None:
+    X, y = rows()
+    fitted = small(make, visible=visible).fit(X, y)
+    assert fitted.visible_ == "binary"
+    outside = np.concatenate([X * 1.2 - 0.1] * 60)  # several blocks of rows
+    with pytest.warns(UserWarning, match=r"X has values from -0.1 to 1.1, but .* 0 or 1") as told:
+        found = outputs(fitted, outside)
+    assert len(told) == 1
+    np.testing.assert_array_equal(found[:N], outputs(fitted, X))
 
 
 @EVERYTHING

@@ -145,7 +145,7 @@ def split_data(
             "--held-out takes a share of the rows"
         )
     elif options.held_out:
-        train, held_out = data.split_randomly_(options.held_out, options.seed)
+        train, held_out = data.split_randomly_(options.held_out, options.seed, options.stratified)
     else:
         train, held_out = data, None
     if options.rows is not None:
@@ -186,7 +186,7 @@ def is_run(data: str) -> bool:
 
 def options_of(run: RunDirectory) -> TrainingOptions:
     """What a run was begun with; the layer below it is found wherever the network has moved."""
-    options = TrainingOptions(**run.config()["options"])
+    options = TrainingOptions.from_config(run.config()["options"])
     if not options.data.startswith(LAYER_BELOW):
         return options
     return dataclasses.replace(options, data=str((run.path / options.data).resolve()))
@@ -299,14 +299,14 @@ def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> 
 
 
 def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
-    """The training rows in minibatches.
+    """The training rows in minibatches, of all rows at most where nobody gave their size.
 
     Raises
     ------
     ValueError
         If a batch is larger than the data.
     """
-    batch_size = options.batch_size or defaults.BATCH_SIZE
+    batch_size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
     if batch_size > len(train):
         raise ValueError(
             f"--batch-size is {batch_size}, but {train.name} has {len(train)} training "

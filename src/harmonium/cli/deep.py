@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from harmonium import defaults
+from harmonium.cli import completing
+from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.layers import (
     LAYERS,
     OF_EACH,
@@ -53,12 +55,13 @@ from harmonium.cli.rows import ReadingOptions
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 @with_parameters(
     [
         *parameters_of(TrainingOptions, leave_out=offered_once()),
         *parameters_of_each(),
         *parameters_of(WatchingOptions),
+        help_all(),
     ]
 )
 def train(
@@ -196,11 +199,12 @@ def sample(
     )
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 @with_parameters(
     [
         *parameters_of(FinetuningOptions),
         *parameters_of(WatchingOptions, leave_out=("every", "log_likelihood")),
+        help_all(),
     ]
 )
 def finetune(
@@ -223,7 +227,8 @@ def finetune(
         int | None,
         typer.Option(
             help="Updates from one row of numbers, and one look at held-out rows, to the next.",
-            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run",
+            show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run; parts of "
+            "epochs, where there are fewer than 30",
             rich_help_panel="Watching",
         ),
     ] = None,
@@ -243,8 +248,15 @@ def finetune(
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
-TunedArgument = Annotated[Path, typer.Argument(metavar="RUN", help=_TUNED)]
-RowsArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named data set, or a file.")]
+TunedArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help=_TUNED, autocompletion=completing.runs)
+]
+RowsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="A named data set, or a file.", autocompletion=completing.data
+    ),
+]
 SplitOption = Annotated[
     str | None,
     typer.Option(

@@ -26,7 +26,7 @@ _OF_ALL = (
     *("rows", "learn_precision", "seed", "white", "categories"),
     *OF_ROWS,
 )
-_NOT_OFFERED = ("hidden", "n_classes")
+_NOT_OFFERED = ("hidden", "n_classes", "stratified")
 
 OF_EACH = tuple(
     option.name for option in fields(TrainingOptions) if option.name not in _OF_ALL + _NOT_OFFERED

@@ -7,8 +7,9 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from harmonium import defaults
 from harmonium.cli.rows import OF_ROWS, copied
@@ -161,7 +162,10 @@ class TrainingOptions:
     )
     momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
     batch_size: int | None = _option(
-        None, "Rows a minibatch.", panel="Training", shown=str(defaults.BATCH_SIZE)
+        None,
+        "Rows a minibatch.",
+        panel="Training",
+        shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
     )
     epochs: int | None = _option(
         None,
@@ -185,6 +189,13 @@ class TrainingOptions:
     )
     seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
     n_classes: int | None = None  # of label units, which the top layer of a network alone can have
+    stratified: bool = True  # the same share of each class is held out
+
+    @classmethod
+    def from_config(cls, options: Mapping[str, Any]) -> Self:
+        """The options that a run was begun with."""
+        # splits did not look at labels when runs did not say so
+        return cls(**{"stratified": False, **options})
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before any data are read."""
@@ -322,7 +333,7 @@ class WatchingOptions:
         None,
         "Updates from one row of numbers to the next.",
         panel="Watching",
-        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more",
+        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more; 30 of short runs",
     )
     checkpoint_every: float = _option(
         defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"

@@ -115,7 +115,7 @@ class Source:
                     "leave it out"
                 )
         config = stack.run.config()
-        layers = [TrainingOptions(**layer) for layer in config["layers"]]
+        layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
         bottom, known = layers[0], build.known_of(stack.run)
         if options.binarize is None:
             return cls(stack, bottom, layers, known)
@@ -144,8 +144,8 @@ class Source:
         """What a run was begun with, but for the stack; its encoding is the one of the rows."""
         return cls(
             stack=None,
-            bottom=TrainingOptions(**config["bottom"]),
-            layers=[TrainingOptions(**layer) for layer in config["layers"]],
+            bottom=TrainingOptions.from_config(config["bottom"]),
+            layers=[TrainingOptions.from_config(layer) for layer in config["layers"]],
             known=Known.of("the run", config["data"]),
         )
 
@@ -211,5 +211,5 @@ def _parts(
             return data.part("train"), data.part("validation")
         data = data.part("train")
     if options.validation and bottom.held_out:
-        return data.split_randomly_(bottom.held_out, bottom.seed)
+        return data.split_randomly_(bottom.held_out, bottom.seed, bottom.stratified)
     return data, None

@@ -29,7 +29,7 @@ from harmonium.datasets.encodings import (
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import from_array
-from harmonium.datasets.minibatches import Minibatches, Rows
+from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Reading
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Stochastic",
     "Threshold",
     "cache_folder",
+    "check_rows",
     "fetch",
     "from_array",
     "join_parts",

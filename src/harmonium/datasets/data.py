@@ -17,8 +17,7 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
-from harmonium.kernels import permutation
-from harmonium.rng import Purpose, Stream
+from harmonium.datasets.splits import drawn_rows, held_out_rows
 
 
 @final
@@ -97,7 +96,10 @@ class Data(Recodable):
         return tuple(self.part(name) for name in self.parts)
 
     def split_randomly(
-        self, held_out: float = defaults.HELD_OUT, seed: int = defaults.SEED
+        self,
+        held_out: float = defaults.HELD_OUT,
+        seed: int = defaults.SEED,
+        stratified: bool = True,
     ) -> tuple[Data, Data]:
         """Split the rows at random into those to train on and those held out; copies the values.
 
@@ -106,9 +108,18 @@ class Data(Recodable):
         held_out
             Share of the rows to hold out, between 0 and 1; rounded, but at least one row.
         seed
-            Seed of the order; the same seed makes the same split of as many rows.
+            Seed of the order; the same seed makes the same split of as many rows with the same
+            labels.
+        stratified
+            Where there are labels, hold out this share of each class, and keep a row of each to
+            train on. Labels no two of which are alike are no classes.
+
+        Raises
+        ------
+        ValueError
+            If the share is out of its range, or there is one row.
         """
-        held = self._held_out_rows(held_out, seed)
+        held = self._held_out_rows(held_out, seed, stratified)
         kept = torch.ones(len(self), dtype=torch.bool, device=held.device)
         kept[held] = False
         return (
@@ -117,14 +128,17 @@ class Data(Recodable):
         )
 
     def split_randomly_(
-        self, held_out: float = defaults.HELD_OUT, seed: int = defaults.SEED
+        self,
+        held_out: float = defaults.HELD_OUT,
+        seed: int = defaults.SEED,
+        stratified: bool = True,
     ) -> tuple[Data, Data]:
         """Split like `split_randomly`, in place: nothing is copied, and these rows change order.
 
         The rows held out change places with the last ones, and both parts look into the same
         memory as before.
         """
-        held = self._held_out_rows(held_out, seed)
+        held = self._held_out_rows(held_out, seed, stratified)
         n_train = len(self) - len(held)
         last = torch.arange(n_train, len(self), device=held.device)
         into_last = held[held < n_train]
@@ -162,27 +176,17 @@ class Data(Recodable):
             raise ValueError(
                 f"{n} rows were asked for, but {self.name} has {len(self)}; pass 1 to {len(self)}"
             )
-        order = permutation(len(self), Stream(seed, Purpose.SPLIT, rank=1)).to(self.values.device)
-        if self.labels is not None:
-            # all first ones of their class come before all second ones
-            by_class = order[self.labels[order].sort(stable=True).indices]
-            labels = self.labels[by_class]
-            place = torch.arange(len(self), device=labels.device)
-            is_first = torch.ones_like(labels, dtype=torch.bool)
-            is_first[1:] = labels[1:] != labels[:-1]
-            turn = place - torch.where(is_first, place, 0).cummax(0).values
-            order = by_class[turn.sort(stable=True).indices]
-        return self._rows_only(f"{self.name}:{n}", order[:n].sort().values)
+        rows = drawn_rows(len(self), n, seed, self.labels).to(self.device)
+        return self._rows_only(f"{self.name}:{n}", rows)
 
-    def _held_out_rows(self, held_out: float, seed: int) -> Tensor:
-        """Draw the rows to hold out; sorted, so that memory is read from front to back."""
+    def _held_out_rows(self, held_out: float, seed: int, stratified: bool) -> Tensor:
         if not 0 < held_out < 1:
             raise ValueError(f"held_out is {held_out}; pass a share of the rows between 0 and 1")
         if len(self) < 2:
             raise ValueError(f"{self.name} has one row, which cannot be split; pass more rows")
-        order = permutation(len(self), Stream(seed, Purpose.SPLIT)).to(self.values.device)
         n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
-        return order[:n_held_out].sort().values
+        labels = self.labels if stratified else None
+        return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
         labels, targets = (

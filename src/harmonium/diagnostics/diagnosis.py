@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.arguments import no_tensor
 from harmonium.diagnostics.advice import Advice, Findings, advise
 from harmonium.diagnostics.chains import (
     Mixing,
@@ -22,7 +23,7 @@ from harmonium.diagnostics.convergence import Autocorrelation
 from harmonium.diagnostics.hidden import HiddenUnits, hidden_units
 from harmonium.diagnostics.moments import MomentDistance, Moments, moment_distance, moments
 from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 
 _MOST_RECORDS = 1000
@@ -96,6 +97,7 @@ def diagnose(
         If parameters are not finite, if there are no rows or they do not fit, or if there are no
         chains or too few sweeps.
     """
+    check_rbm("rbm", rbm)
     for name, parameter in rbm.named_parameters():
         n_bad = int((~parameter.isfinite()).sum())
         if n_bad:
@@ -105,7 +107,9 @@ def diagnose(
                 "learning rate"
             )
     for name, rows in (("train", train), ("held_out", held_out)):
-        if rows is not None:
+        if rows is not None or name == "train":
+            if not isinstance(rows, Tensor):
+                raise no_tensor(name, rows)
             rbm.visible.check_width(rows, "visible")
             if rows.dim() != 2 or len(rows) == 0:
                 raise ValueError(f"{name} has shape {tuple(rows.shape)}; pass 1 or more rows")

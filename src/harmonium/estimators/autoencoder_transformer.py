@@ -56,6 +56,8 @@ patience, validation_fraction
         The stack as pretraining left it: of its weights the network has copies.
     network_ : harmonium.deep.Autoencoder
         Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -82,7 +84,7 @@ patience, validation_fraction
         layers: Any = (256, 64, 2),
         *,
         codes: str = "linear",
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,
@@ -92,7 +94,7 @@ patience, validation_fraction
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         epochs: int = 30,
         learning_rate: float = 0.01,
         batch_size: int = 20,
@@ -197,6 +199,8 @@ patience, validation_fraction
         if begins:
             data = self._data(X[:1], scaling, self._checked_device())
             self._begin_untrained(data, scaling, None)
+        else:
+            self._scaling = self._scaling_after(X)
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, None, weights)
         return self

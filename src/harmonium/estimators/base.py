@@ -6,7 +6,7 @@ import dataclasses
 import io
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,11 +19,16 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from harmonium.deep import FinetuningState, finetuning
+from harmonium.estimators.precision import check_precision
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.training import TrainingState, settle
 
-# Bytes and booleans stay as small as they are, everything else becomes floating point.
-_KEPT_DTYPES = (np.float32, np.float64, np.uint8, np.bool_)
+# What stays as it came; everything else becomes float64, the first. Integers have up to 64 bits,
+# of which float32 would keep 24: they are scaled before they are rounded.
+_KEPT_DTYPES = (
+    *(np.float64, np.float32),
+    *(np.uint8, np.bool_, np.int8, np.int16, np.int32, np.int64),
+)
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -67,7 +72,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     # What estimators differ in
 
     @abstractmethod
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+    def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
         """How values become states, from the rows that training begins with."""
 
     @abstractmethod
@@ -77,6 +82,10 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _weights(self) -> Tensor:
         """Some weights of the fitted model: of its type, on its device."""
+
+    def _states_dtype(self) -> torch.dtype:
+        """Type in which states are kept."""
+        return self._checked_dtype()
 
     # Parameters and features in
 
@@ -106,12 +115,29 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
         )
 
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        """How values become states; refuses values that cannot, by the names of their columns."""
+        scaling = self._choose_scaling(X, weights)
+        if scaling is not None:
+            check_precision(X, scaling, self._states_dtype(), self._names())
+        return scaling
+
+    def _scaling_after(self, X: Any) -> Scaling | None:
+        """The scaling of what is fitted, now that it goes on learning from these rows, too."""
+        return None if self._scaling is None else self._scaling.after(X)
+
+    def _names(self) -> Sequence[str] | None:
+        return getattr(self, "feature_names_in_", None)
+
     def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
         """Checked features, and the states that they are to the fitted model."""
-        check_is_fitted(self)
-        X = self._checked_X(X, reset=False)
+        X = self._checked_fitted_X(X)
         self._check_features(X, self._scaling)
         return X, self._rows(X, self._scaling)
+
+    def _checked_fitted_X(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._checked_X(X, reset=False)
 
     def _rows(self, X: Any, scaling: Scaling | None) -> ArrayRows:
         like = self._weights()
@@ -122,6 +148,16 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _values(self, states: Tensor) -> Tensor:
         return states if self._scaling is None else self._scaling.decode(states)
 
+    def _values_type(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Type of values that are returned: float64 where this one would round them too much."""
+        is_fine = self._scaling is not None and self._scaling.is_fine
+        return np.dtype(np.float64 if is_fine else dtype)
+
+    def _drawn_values(self, states: Tensor) -> NDArray[Any]:
+        """Values of drawn states, in the type of the model or wider."""
+        dtype = to_numpy(self._weights()[:0]).dtype
+        return to_numpy(self._values(states), self._values_type(dtype))
+
     @torch.no_grad()
     def _by_block(
         self,
@@ -129,6 +165,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         compute: Callable[[Tensor], Tensor],
         width: int | None,
         like: Any,
+        dtype: np.dtype[Any] | None = None,
     ) -> NDArray[Any]:
         """Compute block by block into an array, so that nothing else is as large as that.
 
@@ -141,10 +178,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         width
             Columns of the result; None for one number a row.
         like
-            The features as they came: the result is of their type.
+            The features as they came: the result is of their type,
+        dtype
+            unless another one is given.
         """
         shape = (len(rows),) if width is None else (len(rows), width)
-        result = np.empty(shape, float_type(like))
+        result = np.empty(shape, float_type(like) if dtype is None else dtype)
         start = 0
         for block in rows.blocks():
             result[start : start + len(block)] = to_numpy(compute(block))
@@ -193,7 +232,11 @@ class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
         check_is_fitted(self)
         X = check_hidden(X, self._n_features_out)
         return self._by_block(
-            self._rows(X, None), lambda h: self._values(decode(h)), self.n_features_in_, X
+            self._rows(X, None),
+            lambda h: self._values(decode(h)),
+            self.n_features_in_,
+            X,
+            self._values_type(X.dtype),
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -288,6 +331,17 @@ def check_numbers(estimator: Any, **least: float) -> None:
         good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
         if not good or float(value) < bound:
             raise ValueError(f"{name} is {value!r}; pass a number, {bound:g} or more")
+
+
+def check_weight_std(estimator: Any) -> None:
+    """Refuse a width of the first weights that is neither None nor a finite number above 0."""
+    if estimator.weight_std is not None:
+        check_numbers(estimator, weight_std=0.0)
+
+
+def width_of(weight_std: Any) -> float | None:
+    """The parameter ``weight_std`` as training takes it."""
+    return None if weight_std is None else float(weight_std)
 
 
 def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:

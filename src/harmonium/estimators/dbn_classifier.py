@@ -74,6 +74,8 @@ penalties, features, weight_std
         copy in plain ``torch.nn``.
     classes_ : ndarray of shape (n_classes,)
         The labels, of any type.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -46,6 +46,8 @@ dropout_features, max_norm, patience, validation_fraction
     network_ : harmonium.deep.Regressor
         The network, which shares the stack's weights upwards; ``network_.to_sequential()`` is a
         copy in plain ``torch.nn``.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

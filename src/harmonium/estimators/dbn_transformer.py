@@ -17,8 +17,8 @@ from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
     seed_of,
-    to_numpy,
     weights_of,
+    width_of,
     with_weight,
 )
 from harmonium.estimators.deep import DeepEstimator
@@ -38,12 +38,15 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     layers : sequence of int, default=(256, 64)
         Hidden units of each layer, from the features upwards.
-    visible : {"binary", "gaussian"}, default="binary"
+    visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows.
+        inside by their moments in the training rows. "auto" decides by the training rows: binary
+        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
+        255); Gaussian units see everything else.
     scale : bool, default=False
         For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends.
+        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
+        training, and taken as 0 or 1 in what follows, with a warning.
     pretraining_epochs : int or sequence of int, default=10
         Passes over the rows for each layer. This parameter and the next six are one value for all
         layers, or a list or tuple with one for each.
@@ -62,8 +65,10 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     features : {"drawn", "mean"}, default="drawn"
         What a layer learns from: states of the layer below, drawn anew in each epoch, or their
         means.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float, default=None
+        Standard deviation of the weights at the start. None is wide enough that hidden units
+        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
+        need; 0.01 is what Hinton (2010) advises for many thousand updates.
     random_state : int, RandomState instance or None, default=None
         An integer makes fits repeatable, and is the seed of everything random in them.
     verbose : int, default=0
@@ -77,6 +82,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     ----------
     model_ : harmonium.deep.DBN
         The network itself, on which all of harmonium works.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -105,7 +112,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self,
         layers: Any = (256, 64),
         *,
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         pretraining_epochs: Any = 10,
         pretraining_rate: Any = None,
@@ -115,7 +122,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
         device: str | torch.device = "cpu",
@@ -197,6 +204,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._check_features(X, scaling)
         if begins:
             self._begin_untrained(X, scaling, weights)
+        else:
+            self._scaling = self._scaling_after(X)
         rows = self._rows(X, self._scaling)
         v = torch.cat(list(rows.blocks()))
         for rbm, state in zip(self.model_.stack, self._training, strict=True):
@@ -215,7 +224,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
                 below: Any = Minibatches(rows, len(rows), weights)
             else:
                 below = rbm.visible.mean(rbm.weights.new_zeros(1, rbm.visible.n_columns)).detach()
-            rbm.init_from_data_(below, seed_of_layer(seed, layer), float(self.weight_std))
+            rbm.init_from_data_(below, seed_of_layer(seed, layer), width_of(self.weight_std))
         self.model_, self._scaling = dbn, scaling
         self._training = self._begun(seed, len(rows))
         self._stream = Stream(seed, Purpose.SAMPLE)
@@ -303,7 +312,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         dbn = self.model_
         chains = start_random(dbn.top, n_samples, stream)
         (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)
-        return to_numpy(self._values(dream.visible), to_numpy(dbn.top.weights[:0]).dtype)
+        return self._drawn_values(dream.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Minus the reconstruction error of each row; the higher, the better.

@@ -13,10 +13,11 @@ from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_f
 from harmonium.estimators.base import (
     check_choice,
     check_integer,
-    check_numbers,
+    check_weight_std,
+    width_of,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VisibleEstimator
+from harmonium.estimators.visible import VISIBLE, VisibleEstimator
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -46,7 +47,7 @@ class DeepEstimator(VisibleEstimator):
     gradient: Any
     penalties: Any
     features: str
-    weight_std: float
+    weight_std: float | None
     verbose: int
 
     model_: Any
@@ -62,8 +63,8 @@ class DeepEstimator(VisibleEstimator):
             if chains is not None and chains != "batch_size":
                 check_integer("n_chains", chains, 1)
         check_choice(self, "features", _FEATURES)
-        check_choice(self, "visible", ("binary", "gaussian"))
-        check_numbers(self, weight_std=0.0)
+        check_choice(self, "visible", VISIBLE)
+        check_weight_std(self)
 
     def _widths(self) -> list[Any]:
         if isinstance(self.layers, str) or not isinstance(self.layers, list | tuple | np.ndarray):
@@ -86,6 +87,9 @@ class DeepEstimator(VisibleEstimator):
 
     # Features in
 
+    def _states_dtype(self) -> torch.dtype:
+        return torch.float32
+
     def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
         """All rows as the deep part of the library takes them: bytes, or float32 states."""
         if scaling is None and isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.bool_):
@@ -100,7 +104,7 @@ class DeepEstimator(VisibleEstimator):
     # Pretraining
 
     def _make_dbn(self, n_features: int) -> DBN:
-        below: Units = Gaussian(n_features) if self.visible == "gaussian" else Binary(n_features)
+        below: Units = Gaussian(n_features) if self.visible_ == "gaussian" else Binary(n_features)
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 
@@ -128,7 +132,7 @@ class DeepEstimator(VisibleEstimator):
                 LayerOptions(
                     max(1, int(epochs)),
                     batch_size=min(int(batch_size), n_rows),
-                    weight_std=float(self.weight_std),
+                    weight_std=width_of(self.weight_std),
                     n_chains=int(batch_size) if n_chains == "batch_size" else n_chains,
                     sampler=sampler,
                     learning_rate=_usual_rate(rbm.visible, rbm.hidden) if rate is None else rate,

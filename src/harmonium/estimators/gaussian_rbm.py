@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.diagnostics import reconstruction_error
+from harmonium.estimators.precision import check_precision
 from harmonium.estimators.rbm import RBMEstimator
 from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
@@ -61,8 +63,10 @@ class GaussianRBM(RBMEstimator):
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float, default=None
+        Standard deviation of the weights at the start. None is wide enough that hidden units
+        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
+        need; 0.01 is what Hinton (2010) advises for many thousand updates.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
@@ -75,7 +79,8 @@ class GaussianRBM(RBMEstimator):
     components_, intercept_hidden_, intercept_visible_, h_samples_
         As of `BernoulliRBM`, for standardised features.
     mean_, scale_ : ndarray of shape (n_features,)
-        What is subtracted from features, and what they are then divided by.
+        Mean and standard deviation of the training rows: what is subtracted from features, and
+        what they are then divided by. A constant has a scale of 0, and is divided by 1.
     precision_ : ndarray of shape (n_features,)
         Inverse variance of each standardised feature's noise.
     n_features_in_, feature_names_in_
@@ -114,7 +119,7 @@ class GaussianRBM(RBMEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "constant",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         device: str | torch.device = "cpu",
         dtype: Any = "float32",
     ) -> None:
@@ -144,7 +149,7 @@ class GaussianRBM(RBMEstimator):
 
     @property
     def scale_(self) -> NDArray[np.float64]:
-        """What features are divided by, shape (n_features,)."""
+        """Standard deviation of each feature, shape (n_features,); 0 of a constant."""
         return self._of_scaling("scale_").scale
 
     @property
@@ -164,11 +169,17 @@ class GaussianRBM(RBMEstimator):
     def _make_units(self, n_features: int) -> Units:
         return Gaussian(n_features, learn_precision=bool(self.learn_precision))
 
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+    def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
         return Scaling.of_moments(X, weights) if self.standardize else None
+
+    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        scaling = super()._make_scaling(X, weights)
+        if scaling is None:
+            check_precision(X, None, self._states_dtype(), self._names())
+        return scaling
 
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
         """Any finite number is a state."""
 
-    def _score_rows(self, states: Tensor) -> Tensor:
-        return -reconstruction_error(self.model_, states)
+    def _scorer(self) -> Callable[[Tensor], Tensor]:
+        return lambda states: -reconstruction_error(self.model_, states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     Estimator,
     ScoringTransformer,
+    float_type,
     seed_of,
     to_numpy,
     weights_of,
@@ -47,7 +49,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
     momentum: float
     schedule: str
     average_decay: float | None
-    weight_std: float
+    weight_std: float | None
 
     model_: RBM
     _training: TrainingState
@@ -60,8 +62,8 @@ class RBMEstimator(ScoringTransformer, Estimator):
         """The visible layer, not yet trained."""
 
     @abstractmethod
-    def _score_rows(self, states: Tensor) -> Tensor:
-        """Score of each row of states, shape (rows,)."""
+    def _scorer(self) -> Callable[[Tensor], Tensor]:
+        """What makes scores, shape (rows,), of rows of states."""
 
     # Training
 
@@ -122,8 +124,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
             rows, state = self._begun(X, weights)
         else:
             state = self._training
-            rows = self._rows(X, self._scaling)
             self._check_features(X, self._scaling)
+            self._scaling = self._scaling_after(X)
+            rows = self._rows(X, self._scaling)
             set_rate(state.optimizer, self.learning_rate)
         everything = torch.arange(len(rows), device=rows.device)
         training.update(state, rows.rows(everything), weights=weights)
@@ -266,7 +269,8 @@ class RBMEstimator(ScoringTransformer, Estimator):
             chains = start_at(model, states, self._stream)
             return self._values(model.sample_v_from_h(chains.hidden, self._stream))
 
-        return self._by_block(rows, step, model.visible.n, v)
+        dtype = self._values_type(float_type(v))
+        return self._by_block(rows, step, model.visible.n, v, dtype)
 
     def sample(
         self,
@@ -299,12 +303,12 @@ class RBMEstimator(ScoringTransformer, Estimator):
         schedule = SamplingSchedule(n_sweeps, 1, 1)
         for _ in sampling.sample(self.model_, chains, schedule, stream):
             pass
-        return to_numpy(self._values(chains.visible), to_numpy(self.model_.weights[:0]).dtype)
+        return self._drawn_values(chains.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """Score of each row; the higher, the better. See the class for what it measures.
 
-        The same rows have the same scores: nothing is drawn.
+        The same row has the same score, whatever rows come with it.
 
         Parameters
         ----------
@@ -317,7 +321,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
             Float64 where X is, else float32.
         """
         X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self._score_rows, None, X)
+        return self._by_block(rows, self._scorer(), None, X)
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""

@@ -38,7 +38,7 @@ from harmonium.estimators.rbm_training import (
     train,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VisibleEstimator
+from harmonium.estimators.visible import VISIBLE, VisibleEstimator
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
 from harmonium.rbm import RBM
@@ -69,12 +69,15 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Rows a minibatch.
     n_iter : int, default=30
         Epochs.
-    visible : {"binary", "gaussian"}, default="binary"
+    visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows.
+        inside by their moments in the training rows. "auto" decides by the training rows: binary
+        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
+        255); Gaussian units see everything else.
     scale : bool, default=False
         For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends.
+        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
+        training, and taken as 0 or 1 in what follows, with a warning.
     n_chains : int, "batch_size" or None, default="batch_size"
         Persistent chains of the generative part; None starts chains at the rows of each
         minibatch (CD).
@@ -110,6 +113,8 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         The model itself; its visible layer is mixed, of the features and of the class.
     classes_ : ndarray of shape (n_classes,)
         The labels, of any type.
+    visible_ : {"binary", "gaussian"}
+        What the features were taken for.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -138,7 +143,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         learning_rate: float = 0.05,
         batch_size: int = 20,
         n_iter: int = 30,
-        visible: str = "binary",
+        visible: str = "auto",
         scale: bool = False,
         n_chains: Any = "batch_size",
         sampler: Sampler | None = None,
@@ -265,7 +270,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
 
     def _check_parameters(self) -> None:
         check_training(self)
-        check_choice(self, "visible", ("binary", "gaussian"))
+        check_choice(self, "visible", VISIBLE)
         if self.generative_weight is not None:
             check_numbers(self, generative_weight=0.0)
         check_numbers(self, dropout=0.0)
@@ -310,7 +315,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         seed: int,
     ) -> tuple[TrainingState, ArrayRows]:
         rows = self._labelled(X, numbers, n_classes, scaling)
-        features = (Gaussian if self.visible == "gaussian" else Binary)(X.shape[1])
+        features = (Gaussian if self.visible_ == "gaussian" else Binary)(X.shape[1])
         gradient: Gradient | None = None
         if self.generative_weight is not None:
             gradient = HybridGradient(float(self.generative_weight), dropout=float(self.dropout))

@@ -6,6 +6,7 @@ the rows that are asked for become floating-point states.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,13 @@ from harmonium.rng import Stream
 # Roundings by which scalers to 0 ... 1 leave that range
 _ROUNDING = 4
 
+# Steps of rounding in float64 by which a feature that is called constant may vary
+_ROUNDING_OF_CONSTANTS = 16
+
+# Rounding of float32, and the part of a feature's scale that it may take
+_FLOAT32_ROUNDING = 2.0**-24
+_LEAST_LOSS = 1e-4
+
 _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
 
 
@@ -28,10 +36,14 @@ _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 co
 class Scaling:
     """A linear map of each feature to the states of a unit, ``(value - shift) / scale``.
 
+    Everything is done in float64: numbers such as unix seconds lose in float32 what tells them
+    apart, and have it no more once they are scaled.
+
     Parameters
     ----------
     shift, scale
-        Float64, shape (n_features,); every scale is above zero.
+        Float64, shape (n_features,). A feature that does not vary has a scale of 0: its value is
+        the state 0, every state is that value, and other values are taken as if the scale were 1.
     clip
         Whether states are held between 0 and 1.
     """
@@ -43,30 +55,66 @@ class Scaling:
     @classmethod
     def of_range(cls, X: Any) -> Scaling:
         """The range of each feature to 0 ... 1; a constant gets the state 0."""
-        ends = [X.min(0), X.max(0)]
-        if not isinstance(X, np.ndarray):
-            ends = [np.asarray(end.todense()).ravel() for end in ends]
-        low, high = (end.astype(np.float64) for end in ends)
-        return cls(low, np.where(high > low, high - low, 1.0), clip=True)
+        low, high = range_of(X)
+        with np.errstate(over="ignore"):  # infinity is refused by who asked
+            scale = high - low
+        return cls(low, np.where(scale > _noise(X, low, high), scale, 0.0), clip=True)
 
     @classmethod
     def of_moments(cls, X: Any, weights: Tensor | None = None) -> Scaling:
         """To mean 0 and variance 1 in rows that count by weight; a constant gets the state 0."""
         mean, var = (x.numpy() for x in ArrayRows(X, dtype=torch.float64).moments(weights))
-        # what rounding leaves of the variance of a constant is no variance
-        noise = (16 * np.finfo(np.float64).eps * np.abs(mean)) ** 2
-        return cls(mean, np.where(var > noise, np.sqrt(var), 1.0))
+        std = np.sqrt(var)
+        return cls(mean, np.where(std > _noise(X, mean, mean), std, 0.0))
+
+    @property
+    def divisor(self) -> NDArray[np.float64]:
+        """What differences to the shift are divided by: the scale, and 1 where that is 0."""
+        return np.where(self.scale == 0, 1.0, self.scale)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether float32 would round values by a part of their scale that matters."""
+        rounding = np.abs(self.shift) * _FLOAT32_ROUNDING
+        return bool((rounding > np.where(self.scale == 0, 1.0, _LEAST_LOSS * self.scale)).any())
+
+    def after(self, X: Any) -> Scaling:
+        """The scaling that also decodes values of ``X`` of a feature that has not varied before.
+
+        Their states are differences to the shift: from now on they are decoded as such.
+        """
+        same = np.flatnonzero(self.scale == 0)
+        if not len(same):
+            return self
+        low, high = range_of(X[:, same])
+        shift = self.shift[same]
+        far = np.maximum(np.abs(low - shift), np.abs(high - shift))
+        varies = same[far > _noise(X, low, high)]
+        scale = self.scale.copy()
+        scale[varies] = 1.0
+        return dataclasses.replace(self, scale=scale)
 
     def encode(self, values: Tensor) -> Tensor:
         """States of values, float64, shape (rows, n_features)."""
-        shift, scale = (torch.from_numpy(x).to(values.device) for x in (self.shift, self.scale))
+        shift, scale = (torch.from_numpy(x).to(values.device) for x in (self.shift, self.divisor))
         states = values.double().sub(shift).div_(scale)
         return states.clamp_(0, 1) if self.clip else states
 
     def decode(self, states: Tensor) -> Tensor:
-        """Values of states, or of means of states."""
+        """Values of states, or of means of states, float64."""
         shift, scale = (torch.from_numpy(x).to(states.device) for x in (self.shift, self.scale))
         return states.double() * scale + shift
+
+
+def _noise(X: Any, *sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far values of about that size differ by rounding alone; integers differ by none."""
+    if X.dtype.kind != "f":
+        return np.zeros_like(sizes[0])
+    # a constant in float32 that was computed in two ways; in float64 it was by more steps
+    steps = 1 if X.dtype == np.float32 else _ROUNDING_OF_CONSTANTS
+    eps: float = np.finfo(X.dtype).eps
+    noise: NDArray[np.float64] = steps * eps * np.abs(sizes).max(0)
+    return noise
 
 
 class ArrayRows:
@@ -155,6 +203,22 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
+def range_of(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest value of each feature, float64."""
+    ends = [X.min(0), X.max(0)]
+    if not isinstance(X, np.ndarray):
+        ends = [np.asarray(end.todense()).ravel() for end in ends]
+    low, high = (end.astype(np.float64) for end in ends)
+    return low, high
+
+
+def is_in_unit_range(X: Any) -> bool:
+    """Whether all values lie from 0 to 1, but for the rounding of a scaler."""
+    low, high = (float(end) for end in (X.min(), X.max()))
+    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
+    return low >= -rounding and high <= 1 + rounding
+
+
 def check_unit_range(X: Any, remedy: str) -> None:
     """Refuse features that are no probabilities of binary units.
 
@@ -163,10 +227,9 @@ def check_unit_range(X: Any, remedy: str) -> None:
     ValueError
         Says what the range is; ``remedy`` is the option that helps.
     """
-    low, high = (float(end) for end in (X.min(), X.max()))
-    rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
-    if low < -rounding or high > 1 + rounding:
+    if not is_in_unit_range(X):
         raise ValueError(
-            f"X has values from {low:g} to {high:g}, but binary units take values from 0 to 1; "
-            f"pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian units"
+            f"X has values from {X.min():g} to {X.max():g}, but binary units take values from 0 "
+            f"to 1; pass {remedy}, put MinMaxScaler(clip=True) before this step, or take Gaussian "
+            "units"
         )

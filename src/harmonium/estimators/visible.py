@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from harmonium.datasets.states import suit_binary_units, white_of
 from harmonium.estimators.base import Estimator
-from harmonium.estimators.rows import Scaling, check_unit_range
+from harmonium.estimators.rows import (
+    ArrayRows,
+    Scaling,
+    check_unit_range,
+    is_in_unit_range,
+    range_of,
+)
+
+VISIBLE = ("auto", "binary", "gaussian")
 
 
 class VisibleEstimator(Estimator):
@@ -15,12 +27,52 @@ class VisibleEstimator(Estimator):
 
     visible: Any
     scale: Any
+    visible_: str
 
-    def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+    def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
+        """Decide on the visible units, and on how values become their states."""
+        self.visible_, scaling = self._units_for(X, weights)
+        return scaling
+
+    def _units_for(self, X: Any, weights: Tensor | None) -> tuple[str, Scaling | None]:
         if self.visible == "gaussian":
-            return Scaling.of_moments(X, weights)
-        return Scaling.of_range(X) if self.scale else None
+            return "gaussian", Scaling.of_moments(X, weights)
+        scaling = Scaling.of_range(X) if self.scale else None
+        if self.visible == "binary":
+            return "binary", scaling
+        mean, var = ArrayRows(X, scaling, dtype=torch.float64).moments(weights)
+        low, high = (torch.from_numpy(end) for end in range_of(X))
+        if scaling is not None:
+            low, high = (scaling.encode(end) for end in (low, high))
+        if suit_binary_units(mean, var, low, high):
+            return "binary", scaling
+        white = white_of(mean, var, low, high)
+        if white is None:
+            return "gaussian", Scaling.of_moments(X, weights)
+        n = X.shape[1]
+        return "binary", Scaling(np.zeros(n), np.full(n, white), clip=True)
 
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
         if scaling is None:
-            check_unit_range(X, "visible='gaussian' or scale=True")
+            check_unit_range(X, "visible='auto', visible='gaussian' or scale=True")
+
+    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
+        """Checked features, and the states that they are to the fitted model.
+
+        New rows behind a scaler can lie a little outside the range of the training rows. They are
+        held at its ends, as ``scale=True`` does it, but not in silence.
+        """
+        X = self._checked_fitted_X(X)
+        scaling = self._scaling
+        if scaling is None and not is_in_unit_range(X):
+            low, high = range_of(X)
+            warnings.warn(
+                f"X has values from {low.min():g} to {high.max():g}, but {type(self).__name__} was "
+                "fitted to values from 0 to 1, which its binary units take: values outside are "
+                "taken as 0 or 1. If the rows are in other units than those of fit, scale them "
+                "alike",
+                stacklevel=3,
+            )
+            n = X.shape[1]
+            scaling = Scaling(np.zeros(n), np.ones(n), clip=True)
+        return X, self._rows(X, scaling)
