@@ -30,6 +30,12 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     ValueError
         If the values cannot be encoded so.
     """
+    least, most = data.value_range
+    if least == most and data.values.numel() > 1:
+        raise ValueError(
+            f"all values of {data.name} are {least:g}, from which there is nothing to learn; pass "
+            "rows that differ"
+        )
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
     elif options.threshold is not None:

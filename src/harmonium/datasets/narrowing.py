@@ -23,6 +23,9 @@ _LEAST_ROUNDING = 1e-4
 # Where so many of the values that differ become the same, float32 does not tell them apart.
 _MERGED = 0.1
 
+# Of a column's size: smaller differences are the rounding of whatever computed it in float64.
+NOISE = 1e-12
+
 _SAMPLE = 256  # rows by which columns are judged,
 _SAMPLED_CELLS = 1 << 24  # fewer where there are very many columns
 
@@ -107,17 +110,20 @@ def _is_exact(dtype: np.dtype[Any]) -> bool:
 def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
     """For each column of a few rows, whether float32 loses more than rounding."""
     with np.errstate(over="ignore", invalid="ignore"):
+        wide = np.sort(wide, 0)
         narrow = wide.astype(np.float32)
-        error = np.abs(wide - narrow).max(0)
-        n_wide, n_narrow = _n_different(wide), _n_different(narrow)
-        coarse = (n_wide > 1) & (error > _LEAST_ROUNDING * wide.std(0))
-    # a few far values make the standard deviation large, and hide that the others are merged
-    merged = n_narrow < (1 - _MERGED) * n_wide
-    lost: NDArray[np.bool] = np.logical_or(coarse, merged) & np.isfinite(narrow).all(0)
+        error = np.abs(wide - narrow)
+        coarse = error.max(0) > _LEAST_ROUNDING * wide.std(0)
+        # a few far values make the standard deviation large: the middle half, too, is looked at
+        low, high = len(wide) // 4, len(wide) - 1 - len(wide) // 4
+        middle = wide[high] - wide[low]
+        coarse |= (middle > 0) & (error[low : high + 1].max(0) > _LEAST_ROUNDING * middle)
+        merged = _n_different(narrow) < (1 - _MERGED) * _n_different(wide)
+        varies = wide[-1] - wide[0] > NOISE * np.maximum(np.abs(wide[0]), np.abs(wide[-1]))
+    lost: NDArray[np.bool] = (coarse | merged) & varies & np.isfinite(narrow).all(0)
     return lost
 
 
-def _n_different(values: NDArray[Any]) -> NDArray[np.intp]:
-    ordered = np.sort(values, 0)
+def _n_different(ordered: NDArray[Any]) -> NDArray[np.intp]:
     count: NDArray[np.intp] = np.sum(ordered[1:] != ordered[:-1], 0) + 1
     return count

@@ -22,6 +22,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import places
+from harmonium.datasets.narrowing import NOISE
 from harmonium.datasets.stored import Stored
 
 _BLOCK = 1000  # rows worked on at a time
@@ -110,8 +111,10 @@ class Recodable(Stored):
         """
         mean, variance = moments(self.values.split(_BLOCK))
         std = variance.sqrt()
+        std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # what only rounding varies
         # float32 is faster, and enough unless columns lie far from 0
-        if ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all():
+        is_near = ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all()
+        if self.values.dtype != torch.float64 and is_near:
             mean, std = mean.float(), std.float()
         return self.with_encoding(Standardized(mean, std))
 
