@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
-from harmonium.estimators.amounts import batch_size_for, pretraining_epochs_for
+from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
 from harmonium.estimators.base import (
     check_choice,
     check_integer,
@@ -18,7 +18,7 @@ from harmonium.estimators.base import (
     width_of,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VISIBLE, VisibleEstimator
+from harmonium.estimators.visible import PRECISION, VISIBLE, VisibleEstimator
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -27,19 +27,15 @@ _RATE = 0.1
 _GAUSSIAN_RATE = 0.01
 """Gaussian states have no bounds: what suits binary units is too fast for them (Hinton, 2010)."""
 
-_PRECISION = 4.0
-"""Of standardised features: noise of half a standard deviation.
-
-Noise as wide as the features themselves would leave the hidden units nothing to explain, and
-what is best then is weights near zero.
-"""
-
 _LINEAR_RATE = 0.001
 """For linear hidden units, as Hinton and Salakhutdinov (2006) took it."""
 
 
 class DeepEstimator(VisibleEstimator):
     """A stack of RBMs on features that are binary, or real and standardised inside."""
+
+    _passes = FEATURE_PASSES
+    """Of pretraining over many rows, where the number of epochs is left open."""
 
     codes: str = "binary"
     """What the top hidden units are; an estimator that lets users choose has a parameter."""
@@ -116,7 +112,7 @@ class DeepEstimator(VisibleEstimator):
     def _make_dbn(self, n_features: int) -> DBN:
         below: Units = Binary(n_features)
         if self.visible_ == "gaussian":
-            below = Gaussian(n_features, precision=_PRECISION)
+            below = Gaussian(n_features, precision=PRECISION)
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 
@@ -142,7 +138,7 @@ class DeepEstimator(VisibleEstimator):
         ):
             rows = batch_size_for(n_rows) if batch_size is None else min(int(batch_size), n_rows)
             if epochs is None:
-                epochs = pretraining_epochs_for(n_rows, rows)
+                epochs = pretraining_epochs_for(n_rows, rows, self._passes)
             each.append(
                 LayerOptions(
                     max(1, int(epochs)),

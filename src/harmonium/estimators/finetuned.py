@@ -14,7 +14,12 @@ from harmonium import defaults, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
 from harmonium.deep.layers import init_randomly_
-from harmonium.estimators.amounts import batch_size_for, finetuning_epochs_for
+from harmonium.estimators.amounts import (
+    PRETRAINING_PASSES,
+    UPDATES_BEFORE_PATIENCE,
+    batch_size_for,
+    finetuning_epochs_for,
+)
 from harmonium.estimators.base import check_choice, check_integers, check_numbers, seed_of
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import Scaling
@@ -24,14 +29,12 @@ from harmonium.sampling import Sampler
 _ADAPTIVE_RATE = 0.006
 """Of AdamW on a few hundred units; falls to zero over the epochs."""
 
-_UPDATES_BEFORE_PATIENCE = 100
-"""Patience counts epochs, of which a small table has many before anything is learned."""
-
 
 class FinetunedEstimator(DeepEstimator):
     """A stack that is pretrained, and then fine-tuned as a network with outputs."""
 
     _HELD = ("model_", "network_", "_training")
+    _passes = PRETRAINING_PASSES
 
     network_: Network
     _training: FinetuningState
@@ -173,7 +176,7 @@ class FinetunedEstimator(DeepEstimator):
                 schedule = partial(training.linear_to_zero, n_updates=n_updates)
             if self.patience is not None:
                 patience = Patience(
-                    at_least=_UPDATES_BEFORE_PATIENCE, after_best=self.patience * len(batches)
+                    at_least=UPDATES_BEFORE_PATIENCE, after_best=self.patience * len(batches)
                 )
         decay, optimizer = float(self.weight_decay), None
         if self._is_adaptive:
