@@ -322,6 +322,12 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         visible = Mixed(features, Categorical(1, n_classes))
         return begin(self, visible, rows, weights, gradient, seed), rows
 
+    def _losses(self, model: RBM, states: Tensor) -> Tensor:
+        """Minus the log-probability of each row's class, for `loss_curve_`."""
+        columns = class_columns(model)
+        log_p = class_log_probabilities(model, states[:, : columns.start])
+        return -(log_p * states[:, columns]).sum(1)
+
     def _remember(
         self, state: TrainingState, scaling: Scaling | None, classes: NDArray[Any]
     ) -> None:
