@@ -19,6 +19,7 @@ ORDER = (
     "defaults",
     "files",
     "metrics",
+    "arguments",
     "autograd",
     "rng",
     "kernels",

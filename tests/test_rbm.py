@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,3 +216,150 @@ def test_the_state_is_the_parameters() -> None:
     names = {"weights", "visible.bias", "visible.log_precision", "hidden.bias"}
     assert set(rbm.state_dict()) == {name for name, _ in rbm.named_parameters()} == names
     assert repr(rbm) == "RBM(Gaussian(n=3, precision=1.0, learn_precision=True), Binary(n=2))"
+
+
+# What a newcomer types
+
+
+def test_numbers_are_layers_of_so_many_binary_units() -> None:
+    assert repr(RBM(64, 200)) == repr(RBM(Binary(64), Binary(200)))
+    assert repr(RBM(Gaussian(3), np.int64(2))) == repr(RBM(Gaussian(3), Binary(2)))  # type: ignore[arg-type]
+    for wrong in ("64", 64.0, True, None, Binary, torch.zeros(3)):
+        with pytest.raises(TypeError, match=r"^visible is .*; pass a layer such as Binary\(200\)"):
+            RBM(wrong, 2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^hidden is \(200, 100\); pass a layer"):
+        RBM(64, (200, 100))  # type: ignore[arg-type]
+    layer = Binary(4)
+    with pytest.raises(ValueError, match=r"^visible and hidden are one and the same Binary\(n=4\)"):
+        RBM(layer, layer)
+
+
+GIVEN_V = {
+    "energy": lambda rbm, v: rbm.energy(v, torch.zeros(5, 2)),
+    "free_energy": lambda rbm, v: rbm.free_energy(v),
+    "mean": lambda rbm, v: rbm.mean_h_from_v(v),
+    "sample": lambda rbm, v: rbm.sample_h_from_v(v, stream()),
+    "observe": lambda rbm, v: rbm.observe_h_from_v(v),
+}
+
+
+@pytest.mark.parametrize("call", GIVEN_V.values(), ids=GIVEN_V)
+@pytest.mark.parametrize(
+    ("v", "message"),
+    [
+        (
+            np.zeros((5, 3)),
+            r"visible is a numpy.ndarray of shape \(5, 3\) and dtype float64; pass a torch tensor: "
+            r"torch.from_numpy\(x\).float\(\)$",
+        ),
+        (
+            [[0.0, 1.0, 0.0]],
+            r"visible is \[\[0.0, .*; pass a torch tensor: torch.tensor\(x\).float",
+        ),
+        (None, r"visible is None; pass a torch tensor"),
+        (
+            datasets.Data("mine", torch.zeros(5, 3)),
+            r"visible is .*; pass a torch tensor: .*torch.cat\(list\(data.blocks\(\)\)\)",
+        ),
+        (
+            torch.zeros(5, 3, dtype=torch.float64),
+            r"visible states are torch.float64, but this RBM's parameters are torch.float32; pass "
+            r"x.float\(\), or convert the RBM: rbm.to\(torch.float64\)$",
+        ),
+        (torch.zeros(5, 3, dtype=torch.uint8), r"visible states are torch.uint8, .*x.float\(\)$"),
+        (torch.zeros(5, 3, dtype=torch.bool), r"visible states are torch.bool, .*x.float\(\)$"),
+        (torch.zeros(5, 3, dtype=torch.int64), r"visible states are torch.int64, .*x.float\(\)$"),
+    ],
+    ids=str,
+)
+def test_states_of_another_type_are_refused_with_what_would_work(
+    call: Callable[[RBM, object], object], v: object, message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
+        call(RBM(3, 2), v)
+
+
+def test_states_on_another_device_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^visible states are on meta, but this RBM is on cpu"):
+        RBM(3, 2).free_energy(torch.zeros(5, 3, device="meta"))
+
+
+def test_states_of_both_layers_are_as_many() -> None:
+    with pytest.raises(ValueError, match=r"^v has shape \(5, 3\) and h \(4, 2\); pass as many"):
+        RBM(3, 2).energy(torch.zeros(5, 3), torch.zeros(4, 2))
+
+
+def test_a_call_of_the_model_says_what_it_could_mean() -> None:
+    with pytest.raises(TypeError, match=r"call rbm.mean_h_from_v\(v\)"):
+        RBM(3, 2)(torch.zeros(5, 3))
+
+
+# Parameters of other programs
+
+
+@every_pair
+def test_arrays_come_back_as_they_went_in(visible: UnitType, hidden: UnitType) -> None:
+    rbm, _ = random_rbm(visible, hidden)
+    other = RBM.from_arrays(
+        array(rbm.weights.detach()),
+        array(rbm.visible.bias.detach()),
+        rbm.hidden.bias.tolist(),
+        visible=copy.deepcopy(rbm.visible),
+        hidden=copy.deepcopy(rbm.hidden),
+        dtype=torch.float64,
+    )
+    for name, p in rbm.state_dict().items():
+        assert torch.equal(p, other.state_dict()[name]), name
+    other.weights.data.zero_()
+    assert rbm.weights.any()
+
+
+def test_arrays_of_binary_units_need_no_layers() -> None:
+    weights = np.arange(6.0).reshape(3, 2)
+    rbm = RBM.from_arrays(weights, [0, 1, 2], np.array([5, 7]))
+    assert repr(rbm) == "RBM(Binary(n=3), Binary(n=2))" and rbm.weights.dtype == torch.float32
+    v, h = np.array([1, 0, 1]), np.array([0, 1])
+    expected = -(v @ weights @ h + v @ [0, 1, 2] + h @ [5, 7])
+    energy = rbm.energy(torch.from_numpy(v).float(), torch.from_numpy(h).float())
+    assert energy.item() == expected
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        (
+            (np.zeros((2, 3)), np.zeros(3), np.zeros(2)),
+            ValueError,
+            r"weights have shape \(2, 3\), but there are 3 visible and 2 hidden biases; pass "
+            r"weights.T of shape \(3, 2\) \(scikit-learn's components_",
+        ),
+        ((np.zeros((4, 2)), np.zeros(3), np.zeros(2)), ValueError, r"weights have shape \(4, 2\)"),
+        (
+            (np.zeros((3, 2)), np.zeros((3, 1)), np.zeros(2)),
+            ValueError,
+            r"visible_bias has shape \(3, 1\); pass one number a column, shape \(3,\)",
+        ),
+        (
+            (np.full((3, 2), np.inf), np.zeros(3), np.zeros(2)),
+            ValueError,
+            "6 of 6 values of weights are infinite or NaN as torch.float32",
+        ),
+        ((np.full((3, 2), 1e300), np.zeros(3), np.zeros(2)), ValueError, "6 of 6 values"),
+        (("weights", np.zeros(3), np.zeros(2)), TypeError, "weights is 'weights'; pass an array"),
+        ((np.zeros((3, 2)) * 1j, np.zeros(3), np.zeros(2)), TypeError, "weights has dtype"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    arrays: tuple[Any, Any, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        RBM.from_arrays(*arrays)
+
+
+def test_layers_that_do_not_fit_the_arrays_are_refused_and_left_alone() -> None:
+    layer = Gaussian(4)
+    with pytest.raises(ValueError, match=r"^visible is Gaussian.* with 4 columns, but there are 3"):
+        RBM.from_arrays(
+            np.zeros((3, 2)), np.zeros(3), np.zeros(2), visible=layer, dtype=torch.float64
+        )
+    assert layer.bias.dtype == torch.float32

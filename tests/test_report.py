@@ -18,7 +18,7 @@ from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
 from harmonium.report.markup import Note, Picture, Section, Table, page, text
 from harmonium.report.words import readings
-from harmonium.runs import RunDirectory
+from harmonium.runs import RunDirectory, Warned
 from html_pages import Page
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -243,6 +243,16 @@ def test_what_was_run_on_what_and_how_long(make: Make) -> None:
         "SHA-256 aaaaaaaaaaaaaaaa…",
     ):
         assert said in read.text, said
+
+
+def test_warnings_of_a_run_have_a_mark_at_the_top(make: Make) -> None:
+    run = make([row(1, reconstruction_error=5.0)])
+    assert "note warning" not in page_of(run).kinds
+    run.write_warnings([Warned("It predicts <one> class", "Take a smaller `--learning-rate`.")])
+    read = page_of(run)
+    said = "It predicts <one> class warning Take a smaller --learning-rate ."
+    assert said in read.text and "note warning" in read.kinds
+    assert read.text.index(said) < read.text.index("reconstruction error 5.00")
 
 
 def test_a_run_without_a_row_has_a_page(make: Make) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harmonium.files import write_whole
-from harmonium.runs import FORMAT, RunDirectory, free_path
+from harmonium.runs import FORMAT, RunDirectory, Warned, free_path
 
 CONFIG = {"options": {"epochs": 1}, "data": {}}
 
@@ -167,3 +167,22 @@ def test_free_names_count_up(tmp_path: Path) -> None:
     for name in ("samples.npz", "samples-2.npz", "samples-3.npz"):
         assert free_path(path).name == name
         (tmp_path / name).touch()
+
+
+def test_warnings_of_a_run_come_back_in_order(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    assert run.warnings() == []
+    said = [Warned("One class", "Take more rows — `--rows`."), Warned("Overfitting", "Stop.")]
+    run.write_warnings(said)
+    assert run.warnings() == said
+    run.write_warnings([])
+    assert run.warnings() == [] and not run.warnings_path.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[1]", '[{"title": "a"}]', '[{"title": 1}]'])
+def test_a_file_that_holds_no_warnings_is_as_if_it_were_not_there(
+    content: str, tmp_path: Path
+) -> None:
+    run = begun(tmp_path / "run")
+    run.warnings_path.write_text(content)
+    assert run.warnings() == []

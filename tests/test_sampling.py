@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 import oracle
-from harmonium import RBM, Binary, Categorical, Gaussian
+from harmonium import RBM, Binary, Categorical, Gaussian, deep
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import (
     ChainState,
     Clamp,
     Gibbs,
     SamplingSchedule,
+    draw,
     sample,
     start_at,
     start_random,
@@ -154,7 +155,7 @@ def test_chains_of_another_model_are_refused() -> None:
         ((5, 4), (6, 3), "have shape (5, 4) and the hidden ones (6, 3); pass (n_chains, columns)"),
         ((4,), (3,), "have shape (4,) and the hidden ones (3,)"),
     ):
-        chains = ChainState(torch.zeros(visible), torch.zeros(hidden))
+        chains = ChainState(torch.zeros(visible).double(), torch.zeros(hidden).double())
         for call in (
             lambda chains=chains: Gibbs()(rbm, chains, s),
             lambda chains=chains: sample(rbm, chains, SamplingSchedule(0, 1, 1), s),
@@ -189,12 +190,68 @@ def test_a_schedule_counts_sweeps(n_warmup: int, n_samples: int, sweeps_per_samp
 def test_samples_are_taken_when_asked_for() -> None:
     rbm, s = small_rbm(), stream(7)
     chains = start_random(rbm, 20, stream())
-    samples = sample(rbm, chains, SamplingSchedule(2, 3, 4), s)
+    samples = sample(rbm, chains, SamplingSchedule(2, 3, 4), s, copies=False)
     assert s.position == 7
     assert next(samples) is chains
     assert s.position == 7 + 2 * 2
     assert next(samples) is chains
     assert s.position == 7 + 2 * (2 + 4)
+
+
+def test_a_list_of_samples_holds_each_of_them() -> None:
+    rbm, schedule = small_rbm(), SamplingSchedule(2, 3, 4)
+    chains = start_random(rbm, 20, stream())
+    samples = list(sample(rbm, chains.clone(), schedule, stream(7)))
+    in_place = sample(rbm, chains.clone(), schedule, stream(7), copies=False)
+    for kept, now in zip(samples, in_place, strict=True):
+        assert equal(kept, now)
+    assert not torch.equal(samples[0].visible, samples[1].visible)
+    # the last one goes on as the chains themselves do
+    sample_after = sample(rbm, samples[-1], SamplingSchedule(3, 1, 1), stream(9))
+    assert equal(next(sample_after), next(sample(rbm, now, SamplingSchedule(3, 1, 1), stream(9))))
+
+
+def test_samples_are_drawn_as_one_array() -> None:
+    rbm, schedule = small_rbm(), SamplingSchedule(2, 3, 4)
+    start = start_random(rbm, 20, stream())
+    drawn = draw(rbm, start.clone(), schedule, stream(7))
+    assert drawn.shape == (3, 20, 4)
+    one_by_one = [now.visible for now in sample(rbm, start, schedule, stream(7))]
+    assert torch.equal(drawn, torch.stack(one_by_one))
+
+
+def test_an_rbm_samples_by_itself_what_its_chains_would() -> None:
+    rbm = small_rbm()
+    s = Stream(3, Purpose.SAMPLE)
+    expected = draw(rbm, start_random(rbm, 20, s), SamplingSchedule(30, 1, 1), s)[0]
+    assert torch.equal(rbm.sample(20, sweeps=30, seed=3), expected)
+    assert not torch.equal(rbm.sample(20, sweeps=30, seed=4), expected)
+
+
+def test_what_is_no_chain_or_stream_is_refused_in_words() -> None:
+    rbm, schedule, chains = (
+        small_rbm(),
+        SamplingSchedule(2, 3, 4),
+        start_random(small_rbm(), 5, stream()),
+    )
+    dbn = deep.DBN([rbm])
+    for call, message in (
+        (lambda: sample(rbm, 10, schedule, stream()), "chains is 10; pass sampling.start_random"),
+        (lambda: sample(rbm, chains, 10, stream()), "schedule is 10; pass SamplingSchedule"),
+        (lambda: sample(rbm, chains, schedule, 0), "stream is 0; pass Stream"),
+        (lambda: sample(dbn, chains, schedule, stream()), r"rbm is .*; pass an RBM, .*dbn.top"),
+        (lambda: dbn.sample(10, schedule, stream()), "chains is 10; pass sampling.start_random"),
+        (lambda: start_random(rbm, "5", stream()), "n_chains is '5'; pass a whole number"),
+        (lambda: start_random(rbm, 5, 0), "stream is 0; pass Stream"),
+        (lambda: start_at(rbm, np.zeros((2, 4)), stream()), r"visible is a numpy.ndarray of shape"),
+        (lambda: Clamp(np.zeros(4, bool), torch.zeros(4)), r"mask is a numpy.ndarray of shape"),
+        (lambda: Gibbs("1"), "sweeps is '1'; pass a whole number"),
+        (lambda: SamplingSchedule(1.5, 1, 1), "n_warmup is 1.5; pass a whole number"),
+        (lambda: sample(rbm, chains, schedule, stream(), sampler="gibbs"), "sampler is 'gibbs'"),
+        (lambda: rbm.sample("5"), "n is '5'; pass a whole number"),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}"):
+            call()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(

@@ -487,6 +487,39 @@ def test_by_default_rows_come_after_whole_epochs() -> None:
         assert every == epochs * n_batches >= defaults.MIN_UPDATES_PER_ROW
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "epochs"),
+    [(144, 100, 250), (1600, 100, 3), (40, 40, 250), (40, 40, 12), (9000, 90, 149)],
+)
+def test_a_short_run_has_about_thirty_rows_of_numbers(
+    n_rows: int, batch_size: int, epochs: int
+) -> None:
+    batches = Minibatches(Data("rows", torch.zeros(n_rows, 4)), batch_size)
+    state = TrainingState.create(model())
+    n_updates = epochs * len(batches)
+    every = training.default_every(batches, state, n_updates)
+    assert min(30, n_updates) <= -(-n_updates // every) <= 62
+    if epochs >= 30:
+        assert every % len(batches) == 0
+
+
+def test_a_long_run_is_looked_at_as_seldom_as_it_always_was() -> None:
+    batches = Minibatches(Data("rows", torch.zeros(600, 4)), 1)
+    state = TrainingState.create(model())
+    assert training.default_every(batches, state, 30 * 600) == training.default_every(batches)
+
+
+def test_a_large_model_is_looked_at_less_often_in_a_short_run() -> None:
+    batches = Minibatches(Data("rows", torch.zeros(6_000, 1)), 100)
+    state = TrainingState.create(RBM(Binary(1000), Binary(2000)), n_chains=500)
+    # rows times products: two for each row of an update and three for each chain, 40 for a look's
+    per_update, per_look = 2 * 100 + 3 * 500, 40 * defaults.MONITOR_ROWS_LEAST
+    n_looks = 60 / training.default_every(batches, state, 60)
+    # beyond three per cent, a look may take 6e10 multiplications of a run
+    assert n_looks * per_look <= 6e10 / state.rbm.weights.numel() + 0.03 * 60 * per_update
+    assert n_looks >= 5
+
+
 def test_a_float64_model_trains_on_data_of_any_type() -> None:
     state = TrainingState.create(model().double())
     assert list(training.run(state, Minibatches(data(), 8), 2, every=4))
@@ -597,7 +630,7 @@ def test_an_overflow_that_the_biases_do_not_show_is_seen(learn_precision: bool) 
     # squares of 1e25 overflow float32, while means of such states do not
     rbm = RBM(Gaussian(2, learn_precision=learn_precision), Gaussian(2))
     with torch.no_grad():
-        rbm.weights.fill_(0.1)
+        rbm.weights.copy_(torch.tensor([[0.1, 0.11], [0.11, 0.1]]))
     state = TrainingState.create(rbm, gradient=PlainGradient())
     before = parameters(rbm)
     with pytest.raises(FloatingPointError, match="update 1 "):

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
+from harmonium import defaults
+from harmonium.arguments import check_number, check_type, described, is_whole
 from harmonium.serialization import lookup
 
 _PAIRS = "key-value pairs"
@@ -38,9 +40,13 @@ def check_optimizer(
 
     Raises
     ------
+    TypeError
+        If it is no optimiser, such as a name or the class of one.
     ValueError
         Says what would work.
     """
+    made = f"torch.optim.Adam({called.lower()}.parameters(), lr=0.001)"
+    check_type("optimizer", optimizer, Optimizer, f"one that is made, such as {made}")
     if isinstance(optimizer, torch.optim.LBFGS):
         raise ValueError(
             f"{why_no_lbfgs}; pass an optimizer that needs gradients alone, such as SGD or Adam"
@@ -54,6 +60,60 @@ def check_optimizer(
             )
 
 
+def check_learning_rate(learning_rate: float, momentum: float = 0.0) -> None:
+    """Refuse rates that plain gradient descent cannot go by.
+
+    Raises
+    ------
+    TypeError
+        If one is no number.
+    ValueError
+        If one is out of its range.
+    """
+    remedy = f"0 or a positive number, such as {defaults.LEARNING_RATE}"
+    check_number("learning_rate", learning_rate, remedy)
+    if learning_rate < 0:
+        raise ValueError(f"learning_rate is {learning_rate}; pass {remedy}")
+    check_number("momentum", momentum, "a number from 0 to below 1")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+
+
+def check_maker(name: str, make: Any, remedy: str) -> None:
+    """Refuse what makes nothing: a name, or an optimiser or schedule that is made already.
+
+    Raises
+    ------
+    TypeError
+        Says what would work.
+    """
+    if make is not None and (not callable(make) or isinstance(make, Optimizer | LRScheduler)):
+        raise TypeError(f"{name} is {described(make)}; pass a function that makes it: {remedy}")
+
+
+def make_schedule(
+    optimizer: Optimizer, make: Callable[[Optimizer], LRScheduler] | None
+) -> LRScheduler | None:
+    """The schedule that ``make`` makes of an optimiser; None if it is None.
+
+    Raises
+    ------
+    TypeError
+        If it is no function, or does not return a scheduler.
+    """
+    remedy = (
+        "lambda optimizer: training.linear_to_zero(optimizer, n_updates), where n_updates is "
+        "epochs * len(batches); None keeps the rate"
+    )
+    check_maker("schedule", make, remedy)
+    if make is None:
+        return None
+    schedule = make(optimizer)
+    if not isinstance(schedule, LRScheduler):
+        raise TypeError(f"schedule has made {described(schedule)}; pass {remedy}")
+    return schedule
+
+
 def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRScheduler:
     """A learning rate that falls linearly to zero at update ``n_updates``.
 
@@ -65,6 +125,10 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
     ValueError
         If there are no updates to fall over, or less than none are done.
     """
+    check_type("optimizer", optimizer, Optimizer, "the optimiser, such as state.optimizer")
+    for name, value in (("n_updates", n_updates), ("done", done)):
+        if not is_whole(value):
+            raise TypeError(f"{name} is {described(value)}; pass a whole number")
     if n_updates < 1 or done < 0:
         raise ValueError(
             f"n_updates is {n_updates} and done {done}; pass 1 or more updates, 0 or more of "

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_count, check_number, described, is_whole, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Units
+
+Numbers = Tensor | Sequence[Any]
+"""What `torch.as_tensor` takes: tensors, NumPy arrays, lists of numbers."""
 
 
 class HasMoments(Protocol):
@@ -26,7 +31,15 @@ class RBM(nn.Module):
     Parameters
     ----------
     visible, hidden
-        The layers; any unit type against any other.
+        The layers; any unit type against any other. A whole number stands for so many binary units:
+        ``RBM(784, 200)`` is ``RBM(Binary(784), Binary(200))``. Held, not copied.
+
+    Raises
+    ------
+    TypeError
+        If a layer is neither.
+    ValueError
+        If both layers are the same object, which would share its parameters.
 
     Attributes
     ----------
@@ -38,14 +51,103 @@ class RBM(nn.Module):
     ``v`` has shape (..., visible.n_columns) and ``h`` (..., hidden.n_columns) in every method.
     """
 
-    def __init__(self, visible: Units, hidden: Units) -> None:
+    def __init__(self, visible: Units | int, hidden: Units | int) -> None:
         super().__init__()
-        self.visible = visible
-        self.hidden = hidden
-        self.weights = nn.Parameter(torch.zeros(visible.n_columns, hidden.n_columns))
+        self.visible = as_units("visible", visible)
+        self.hidden = as_units("hidden", hidden)
+        if self.visible is self.hidden:
+            raise ValueError(
+                f"visible and hidden are one and the same {visible!r}, and would share its biases; "
+                "make a layer for each"
+            )
+        shape = (self.visible.n_columns, self.hidden.n_columns)
+        self.weights = nn.Parameter(torch.zeros(shape))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        weights: Numbers,
+        visible_bias: Numbers,
+        hidden_bias: Numbers,
+        *,
+        visible: Units | None = None,
+        hidden: Units | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> RBM:
+        """An RBM of given parameters, such as those of another program.
+
+        scikit-learn's ``BernoulliRBM`` keeps ``components_`` with shape (n_hidden, n_visible): pass
+        ``components_.T``, ``intercept_visible_`` and ``intercept_hidden_``.
+
+        Parameters
+        ----------
+        weights
+            Shape (n_visible, n_hidden), a row for each visible column.
+        visible_bias, hidden_bias
+            Shape (n_visible,) and (n_hidden,).
+        visible, hidden
+            Layers of other than binary units, which are held; their biases are overwritten.
+        dtype
+            Of the parameters; torch's default, float32, if None.
+
+        Returns
+        -------
+        RBM
+            In memory of its own. ``rbm.weights``, ``rbm.visible.bias`` and ``rbm.hidden.bias`` give
+            the arrays back.
+
+        Raises
+        ------
+        TypeError
+            If something is no array of real numbers.
+        ValueError
+            If shapes do not fit, or a number is not finite.
+        """
+        given = {"weights": weights, "visible_bias": visible_bias, "hidden_bias": hidden_bias}
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        arrays = {name: _as_array(name, value, dtype) for name, value in given.items()}
+        shape = tuple(arrays["weights"].shape)
+        sizes = (arrays["visible_bias"].numel(), arrays["hidden_bias"].numel())
+        for name in ("visible_bias", "hidden_bias"):
+            if arrays[name].dim() != 1:
+                raise ValueError(
+                    f"{name} has shape {tuple(arrays[name].shape)}; pass one number a column, "
+                    f"shape ({arrays[name].numel()},)"
+                )
+        if shape != sizes:
+            turned = shape == sizes[::-1]
+            raise ValueError(
+                f"weights have shape {shape}, but there are {sizes[0]} visible and {sizes[1]} "
+                f"hidden biases; pass {'weights.T' if turned else 'weights'} of shape {sizes}"
+                + " (scikit-learn's components_ have a row for each hidden unit)"
+                * turned
+            )
+        layers = [
+            as_units(name, n if layer is None else layer)
+            for name, n, layer in zip(("visible", "hidden"), sizes, (visible, hidden), strict=True)
+        ]
+        for name, n, layer in zip(("visible", "hidden"), sizes, layers, strict=True):
+            if layer.n_columns != n:
+                raise ValueError(
+                    f"{name} is {layer!r} with {layer.n_columns} columns, but there are {n} "
+                    f"{name} biases; pass one for each column"
+                )
+        rbm = cls(*layers).to(dtype)
+        with torch.no_grad():
+            rbm.weights.copy_(arrays["weights"])
+            rbm.visible.bias.copy_(arrays["visible_bias"])
+            rbm.hidden.bias.copy_(arrays["hidden_bias"])
+        return rbm
 
     def __repr__(self) -> str:
         return f"RBM({self.visible!r}, {self.hidden!r})"
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Refuse ``rbm(v)``, which could mean several things; always raises a TypeError."""
+        raise TypeError(
+            "rbm(v) has no meaning of its own; call rbm.mean_h_from_v(v), rbm.sample_h_from_v(v, "
+            "stream) or rbm.free_energy(v)"
+        )
 
     @torch.no_grad()
     def init_from_data_(
@@ -80,8 +182,11 @@ class RBM(nn.Module):
             If there are no rows, if they have the wrong width or no states of the visible units,
             or if the seed or ``weight_std`` is none.
         """
-        if weight_std is not None and not 0 <= weight_std < float("inf"):
+        if weight_std is not None:
+            check_number("weight_std", weight_std, "0, a positive number, or None")
+        if weight_std is not None and weight_std < 0:
             raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
+        stream = Stream(seed, Purpose.INIT)  # refuses what is no seed
         if isinstance(data, Tensor):
             self.visible.check_width(data, "visible")
             self.visible.check(data, "data")
@@ -89,20 +194,20 @@ class RBM(nn.Module):
             if len(rows) == 0:
                 raise ValueError("data has no rows; pass 1 or more")
             mean, var = rows.mean(0), rows.var(0, correction=0)
+        elif not hasattr(data, "moments"):
+            raise no_tensor("data", data)
         else:
             mean, var = data.moments()
             self.visible.check_width(mean, "visible")
             self.visible.check(mean, "the mean of the data")
         like = self.weights
-        noise = kernels.normal(
-            (like.shape[0], like.shape[1]), Stream(seed, Purpose.INIT), dtype=like.dtype
-        )
+        drawn = kernels.normal((like.shape[0], like.shape[1]), stream, dtype=like.dtype)
         self.visible.init_from_moments_(mean.to(like), var.to(like))
         self.hidden.bias.zero_()
         if weight_std is not None:
-            self.weights.copy_(noise.mul_(weight_std))
+            self.weights.copy_(drawn.mul_(weight_std))
             return self
-        self.weights.copy_(noise.mul_(glorot_std(self)))
+        self.weights.copy_(drawn.mul_(glorot_std(self)))
         h = self.hidden.mean(self.hidden.bias.new_zeros(1, self.hidden.n_columns))[0]
         self.hidden.bias.sub_(mean.to(like) @ self.weights)
         self.visible.bias.sub_(self.weights @ h)
@@ -110,8 +215,14 @@ class RBM(nn.Module):
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """Joint energy, nats, shape (...,)."""
-        self.hidden.check_width(h, "hidden")
-        interaction = (self.inputs_h_from_v(v) * h).sum(-1)
+        self.hidden.check_states(h, "hidden")
+        inputs = self.inputs_h_from_v(v)
+        try:
+            interaction = (inputs * h).sum(-1)
+        except RuntimeError as error:
+            raise ValueError(
+                f"v has shape {tuple(v.shape)} and h {tuple(h.shape)}; pass as many rows of each"
+            ) from error
         return self.visible.energy(v) + self.hidden.energy(h) - interaction
 
     def free_energy(self, v: Tensor) -> Tensor:
@@ -121,14 +232,14 @@ class RBM(nn.Module):
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
         """What the hidden units receive: ``v weights``."""
-        self.visible.check_width(v, "visible")
+        self.visible.check_states(v, "visible")
         if v.dim() == 2 and not torch.is_grad_enabled():
             return kernels.product(v, self.weights)
         return v @ self.weights
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:
         """What the visible units receive: ``h weights^T``."""
-        self.hidden.check_width(h, "hidden")
+        self.hidden.check_states(h, "hidden")
         return h @ self.weights.T
 
     def mean_h_from_v(self, v: Tensor) -> Tensor:
@@ -179,7 +290,7 @@ class RBM(nn.Module):
         dict
             `Units.mean_statistics` by parameter name; they have no gradient.
         """
-        self.visible.check_width(v, "visible")
+        self.visible.check_states(v, "visible")
         hidden = self.hidden
         if type(hidden) is Binary:
             return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
@@ -192,6 +303,99 @@ class RBM(nn.Module):
     def sample_v_from_h(self, h: Tensor, stream: Stream) -> Tensor:
         """A draw of the visible units given the hidden ones."""
         return self.visible.sample(self.inputs_v_from_h(h), stream)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, sweeps: int = defaults.SAMPLE_WARMUP, seed: int = defaults.SEED
+    ) -> Tensor:
+        """Visible states of ``n`` chains after some sweeps, each from a start of its own.
+
+        The chains begin at noise with the base rates of the visible units' biases and make block
+        Gibbs sweeps. So the rows are independent of each other, and follow the model as far as that
+        many sweeps forget the start: more are needed where modes are far apart.
+        `harmonium.sampling` has clamps, tempering, and chains that go on; its `sampling.draw` with
+        the same stream gives the same states, faster where few units flip.
+
+        Parameters
+        ----------
+        n
+            Chains, and rows.
+        sweeps
+            Gibbs sweeps of each.
+        seed
+            Of the random numbers.
+
+        Returns
+        -------
+        Tensor
+            Shape (n, visible.n_columns), on the device of the model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number is none, or too small.
+        """
+        check_count("n", n)
+        check_count("sweeps", sweeps, 0)
+        stream = Stream(seed, Purpose.SAMPLE)
+        v = self.visible.sample_(self.weights.new_zeros(n, self.visible.n_columns), stream)
+        h = self.weights.new_empty(n, self.hidden.n_columns)
+        for _ in range(sweeps):
+            self.hidden.sample_(torch.mm(v, self.weights, out=h), stream)
+            self.visible.sample_(torch.mm(h, self.weights.T, out=v), stream)
+        return v
+
+
+def as_units(name: str, layer: Units | int) -> Units:
+    """The layer itself, or so many binary units.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, naming the argument.
+    """
+    if isinstance(layer, Units):
+        return layer
+    if not is_whole(layer):
+        raise TypeError(
+            f"{name} is {described(layer)}; pass a layer such as Binary(200), or the number of its "
+            "binary units, 200"
+        )
+    return Binary(layer)
+
+
+def check_rbm(name: str, rbm: Any) -> None:
+    """Refuse what is no RBM; of a deep belief network, one of its RBMs is wanted.
+
+    Raises
+    ------
+    TypeError
+        Naming the argument.
+    """
+    if not isinstance(rbm, RBM):
+        stack = " (of a deep belief network: dbn.top, or one of dbn.stack)"
+        hint = "an RBM, such as RBM(Binary(784), Binary(200))"
+        raise TypeError(f"{name} is {described(rbm)}; pass {hint}{stack * hasattr(rbm, 'stack')}")
+
+
+def _as_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
+    """A tensor of finite numbers, none of which the dtype turns into infinity."""
+    try:
+        # numbers of Python are float64, which torch would round to its default
+        typed = hasattr(value, "dtype")
+        array = torch.as_tensor(value, dtype=None if typed else torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} is {described(value)}; pass an array of numbers") from error
+    if array.is_complex() or array.dtype == torch.bool:
+        raise TypeError(f"{name} has dtype {array.dtype}; pass real numbers")
+    array = array.detach().to(dtype)
+    n = int(array.isfinite().logical_not().sum())
+    if n:
+        raise ValueError(
+            f"{n} of {array.numel()} values of {name} are infinite or NaN as {dtype}; pass finite "
+            "numbers"
+        )
+    return array
 
 
 def glorot_std(rbm: RBM) -> float:

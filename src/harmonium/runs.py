@@ -1,8 +1,8 @@
 """The run directory: where a run's files are, and how they are written without losing any.
 
 ``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row a line),
-``checkpoints/``, ``model.safetensors`` and ``figures/``. Every command reads and writes this
-layout and nothing else.
+``warnings.json`` (what a user has to know of it), ``checkpoints/``, ``model.safetensors`` and
+``figures/``. Every command reads and writes this layout and nothing else.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 from harmonium.files import write_json, write_whole
 
@@ -36,6 +36,21 @@ LAYER_BELOW = "../"
 
 _HEAD = 1000
 _KEPT_CHECKPOINTS = 2
+
+
+class Warned(NamedTuple):
+    """Something about a run that its user has to know: the top of its page shows it.
+
+    Attributes
+    ----------
+    title
+        What is wrong, in a few words.
+    text
+        The cause and the remedy, one or two sentences; what is typed stands between backquotes.
+    """
+
+    title: str
+    text: str
 
 
 class RunDirectory:
@@ -129,6 +144,34 @@ class RunDirectory:
     def likelihood_path(self) -> Path:
         """What `harmonium evaluate` found."""
         return self.path / "likelihood.json"
+
+    @property
+    def warnings_path(self) -> Path:
+        """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
+        return self.path / "warnings.json"
+
+    def warnings(self) -> list[Warned]:
+        """The warnings of the run, in order; of a file that is missing or damaged, none."""
+        try:
+            content = json.loads(self.warnings_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return []
+        kept = content if isinstance(content, list) else []
+        return [
+            Warned(one["title"], one["text"])
+            for one in kept
+            if isinstance(one, dict)
+            and all(isinstance(one.get(key), str) and one[key] for key in Warned._fields)
+        ]
+
+    def write_warnings(self, warnings: Iterable[Warned]) -> None:
+        """Replace the warnings of the run; of none, the file is removed."""
+        content = [one._asdict() for one in warnings]
+        if content:
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            write_whole(self.warnings_path, (text + "\n").encode())
+        else:
+            self.warnings_path.unlink(missing_ok=True)
 
     @property
     def figures(self) -> Path:
@@ -352,6 +395,7 @@ class RunDirectory:
             self.network_path,
             self.likelihood_path,
             self.diagnosis_path,
+            self.warnings_path,
             self.report_path,
         )
         unfinished = [part for file in own for part in self.path.glob(f".{file.name}.*.tmp")]

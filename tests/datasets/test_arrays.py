@@ -31,7 +31,7 @@ def test_real_numbers_are_stored_in_float32(dtype: str) -> None:
 
 
 def test_pictures_are_flattened_and_keep_their_shape() -> None:
-    data = from_array(np.full((2, 3, 5), 9, np.uint8), labels=[1, 0])
+    data = from_array(np.full((2, 3, 5), 200, np.uint8), labels=[1, 0])
     assert data.values.shape == (2, 15)
     assert data.image_shape == (3, 5)
     assert data.encoding == Scaled(0, 255)

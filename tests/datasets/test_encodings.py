@@ -59,7 +59,7 @@ def test_numbers_of_another_type_make_the_same_description() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"kind": "Squared"}, "no encoding 'Squared'; the encodings are AsIs, Scaled"),
+        ({"kind": "Squared"}, "no encoding 'Squared'; the encodings are AsIs, Labelled"),
         ({}, "no encoding None"),
         ({"kind": "Scaled", "low": 0}, "not an encoding's description"),
         ({"kind": "Scaled", "low": 1, "high": 1}, "low < high"),

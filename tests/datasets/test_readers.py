@@ -111,7 +111,7 @@ def test_a_file_keeps_its_name_and_has_no_parts() -> None:
 
 
 def test_grey_pictures_are_scaled() -> None:
-    assert read("a.idx", idx(np.full((2, 3, 3), 9, np.uint8))).encoding == Scaled(0, 255)
+    assert read("a.idx", idx(np.full((2, 3, 3), 200, np.uint8))).encoding == Scaled(0, 255)
 
 
 def test_targets_of_npz() -> None:
@@ -177,9 +177,10 @@ RECORDS = np.zeros((2, 2), dtype=[("a", "f4")])
             ValueError,
             "d.gz is damaged",
         ),
-        ("a.txt", b"1 2 3", ValueError, "a.txt is of a type not read; these are: .npy, .npz, .csv"),
-        ("b.csv.gz", gzip.compress(b"1,2\n"), ValueError, "b.csv.gz is of a type not read"),
-        ("c.txt", b"\0\0", ValueError, "c.txt is of a type not read"),
+        ("a.doc", b"1 2 3", ValueError, "a.doc is of a type not read; these are: .npy, .npz, .par"),
+        ("b.csv.gz", gzip.compress(b"1,2\n")[:-9], ValueError, "b.csv.gz is damaged"),
+        ("c.txt", b"\0\0", ValueError, "c.txt is no text in UTF-8"),
+        ("c.bin", b"\0\0", ValueError, "c.bin is of a type not read"),
         ("d", idx(np.zeros((1, 1), np.uint8), 0x0A), ValueError, "d is of a type not read"),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 10 else "",

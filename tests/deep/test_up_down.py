@@ -13,7 +13,15 @@ import oracle
 from deep.test_dbn import exact_chains, random_dbn
 from deep.test_labels import LABELLED, N_CLASSES, ROWS
 from harmonium import Binary, Data, Gibbs, Minibatches, Penalties, Spin, Tempering
-from harmonium.deep import DBN, LayerOptions, PretrainingState, UpDownState, pretraining, up_down
+from harmonium.deep import (
+    DBN,
+    LayerOptions,
+    PretrainingState,
+    UpDownState,
+    init_randomly_,
+    pretraining,
+    up_down,
+)
 from harmonium.deep.bound import log_p
 from unit_types import array
 
@@ -151,9 +159,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_others() -> None:
     weights = []
     for seed in (2, 2, 3):
         dbn = DBN.of(Binary(6), Binary(4), Binary(3))
-        torch.nn.init.normal_(
-            dbn.stack[0].weights, 0, 0.5, generator=torch.Generator().manual_seed(0)
-        )
+        init_randomly_(dbn.stack, seed=0)
         finish(UpDownState.create(dbn, seed=seed), data, epochs=1)
         weights.append(dbn.stack[0].weights.detach().clone())
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
@@ -162,6 +168,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_others() -> None:
 def test_only_what_the_network_uses_is_trained() -> None:
     data, _ = teacher()
     dbn = DBN.of(Binary(6), Spin(4), Binary(3))
+    init_randomly_(dbn.stack)
     state = UpDownState.create(
         dbn, optimizer=lambda own: torch.optim.Adam(own, lr=0.01), n_chains=5, seed=1
     )
@@ -169,6 +176,13 @@ def test_only_what_the_network_uses_is_trained() -> None:
     finish(state, data, epochs=1)
     moved = {n for n, p in dbn.named_parameters() if not torch.equal(p, before[n])}
     assert {*before} - moved == {"rbms.0.hidden.bias", "_upwards.0.visible.bias"}
+
+
+def test_a_network_without_weights_is_refused() -> None:
+    state = UpDownState.create(DBN.of(6, 4, 3))
+    with pytest.raises(ValueError, match=r"^all 3 hidden units are alike: their weights are zero"):
+        up_down.update(state, ROWS)
+    assert state.update == 0 and state.stream.position == 0
 
 
 def test_a_short_last_batch_counts_for_less() -> None:
@@ -238,6 +252,7 @@ def test_batches_of_another_width_are_refused() -> None:
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
     dbn = DBN.of(Binary(6), Binary(4), Binary(3))
+    init_randomly_(dbn.stack)
     state = UpDownState.create(dbn, learning_rate=0.1)
     before = dbn.stack[0].weights.detach().clone()
     with torch.no_grad():

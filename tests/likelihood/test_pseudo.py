@@ -74,7 +74,8 @@ def test_all_units_of_a_row_make_it_exact_and_some_are_apart(
         every = pseudo_log_likelihood(rbm, states, stream, units_per_row=3)
         np.testing.assert_allclose(array(every), exact.sum(1), rtol=1e-10)
         two = array(pseudo_log_likelihood(rbm, states, stream, units_per_row=2))
-        pairs = 1.5 * np.stack([exact[:, i] + exact[:, j] for i, j in ((0, 1), (0, 2), (1, 2))])
+        # the first unit is a part of its own, and another stands for itself and the third
+        pairs = np.stack([exact[:, 0] + 2 * exact[:, i] for i in (1, 2)])
         assert np.abs(two - pairs).min(0).max() < 1e-10
 
 
@@ -104,6 +105,22 @@ def test_some_units_a_row_are_right_on_average(units_per_row: int) -> None:
     estimates = array(pseudo_log_likelihood(rbm, many, stream, units_per_row)).reshape(2, n_draws)
     error = estimates.std(1) / np.sqrt(n_draws)
     assert (np.abs(estimates.mean(1) - conditionals(model, v).sum(1)) < 5 * error).all()
+
+
+@pytest.mark.parametrize("units_per_row", [7, 8, 16])
+def test_units_do_not_resonate_with_the_width_of_pictures(units_per_row: int) -> None:
+    # pictures of 8 × 8 pixels, of which each column is as likely as it is bright
+    rbm = RBM(Binary(64), Binary(1)).double()
+    bias = torch.linspace(-6, 0, 8, dtype=torch.float64).repeat(8)
+    rbm.visible.bias.data.copy_(bias)
+    v = torch.zeros(4000, 64, dtype=torch.float64)
+    stream = Stream(62, Purpose.MONITOR)
+    estimates = array(pseudo_log_likelihood(rbm, v, stream, units_per_row))
+    terms = -np.log1p(np.exp(bias.numpy()))
+    # all the units drawn being of one column would leave the variance of a single unit
+    of_one = 64 * terms.std()
+    assert estimates.std() < 1.1 * of_one / np.sqrt(units_per_row)
+    assert abs(estimates.mean() - terms.sum()) < 5 * estimates.std() / np.sqrt(len(v))
 
 
 @pytest.mark.parametrize("units_per_row", [0, 4])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,31 @@ def test_columns_of_categorical_units_stand_together() -> None:
     assert units.mode(inputs).tolist() == [[0, 1, 0, 0, 0, 1]]
     with pytest.raises(ValueError, match="this RBM has 6 visible columns; pass shape"):
         units.check_width(torch.zeros(1, 2), "visible")
+
+
+@pytest.mark.parametrize("wrong", [2.5, "3", True, None])
+def test_a_number_of_units_that_is_no_whole_number_is_refused(wrong: object) -> None:
+    for make in (Binary, Spin, Gaussian, lambda n: Categorical(n, 3)):
+        with pytest.raises(TypeError, match=r"^n, the number of units, is .*; pass a whole"):
+            make(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^n_categories is .*; pass a whole number$"):
+        Categorical(3, wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "units",
+    [Binary(3), Spin(3), Gaussian(3), Categorical(1, 3), Mixed(Binary(1), Gaussian(2))],
+    ids=repr,
+)
+def test_what_does_not_fit_units_by_themselves_is_refused_in_words(units: Units) -> None:
+    for method in (units.mean, units.var, units.mode, units.cgf):
+        with pytest.raises(ValueError, match=r"^inputs have 4 columns, but this layer has 3"):
+            method(torch.zeros(5, 4))
+        with pytest.raises(TypeError, match=r"^inputs is None; pass a torch tensor"):
+            method(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^states have 4 columns, but this layer has 3"):
+        units.energy(torch.zeros(5, 4))
+    with pytest.raises(TypeError, match=r"^states is a numpy.ndarray of shape \(5, 3\)"):
+        units.energy(np.zeros((5, 3)))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^stream is 0; pass Stream"):
+        units.sample(torch.zeros(5, 3), 0)  # type: ignore[arg-type]

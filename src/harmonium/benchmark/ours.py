@@ -131,7 +131,7 @@ class OurSampling:
         stream = Stream(0, Purpose.SAMPLE)
         self._chains = start_at(rbm, start.chains, stream)
         schedule = SamplingSchedule(0, _MANY, workload.sweeps)
-        self._samples = sample(rbm, self._chains, schedule, stream)
+        self._samples = sample(rbm, self._chains, schedule, stream, copies=False)
         self._work = workload.n_chains * workload.sweeps
         next(self._samples)  # where the chains start
 

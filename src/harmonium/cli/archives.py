@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from harmonium.cli import figures
 from harmonium.cli.progress import choose_reporter
-from harmonium.datasets import Encoding
+from harmonium.cli.views import View
 from harmonium.files import whole_file
 from harmonium.sampling import Replicas, SamplingSchedule
 
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
 _SHOWN_OF_ONE = 400  # chains that have one sample each lie in a square
+_SHOWN_COMPLETIONS = 60  # the same, each beside two pictures that say what it is
 
 
 def free_archive(path: Path) -> Path:
@@ -39,18 +41,40 @@ def write_archive(path: Path, **arrays: NDArray[Any]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
+@dataclass(frozen=True)
+class Completed:
+    """What was completed.
+
+    Attributes
+    ----------
+    truth
+        States of the rows, shape (n_chains, n_columns).
+    held
+        True where a column of the user's values was held.
+    """
+
+    truth: Tensor
+    held: Tensor
+
+
+def column_names(view: View) -> dict[str, NDArray[Any]]:
+    """The array of an archive that names the columns, where they have names."""
+    return {} if view.columns is None else {"columns": np.array(view.columns, dtype=np.str_)}
+
+
 def keep_samples(
     archive: Path,
     arrays: Mapping[str, NDArray[Any]],
     described: str,
     *,
     means: list[Tensor],
-    encoding: Encoding,
-    image_shape: figures.ImageShape,
+    view: View,
     schedule: SamplingSchedule,
     replicas: Replicas | None,
     as_json: bool,
     acceptance: Tensor | None = None,
+    completed: Completed | None = None,
+    classes: Sequence[str] | None = None,
 ) -> None:
     """Write samples, draw them, and say where they are.
 
@@ -63,7 +87,7 @@ def keep_samples(
     means
         Mean visible units given the hidden ones, one tensor (n_chains, n_columns) a sample: what
         the picture shows.
-    encoding, image_shape, schedule
+    view, schedule
         Of the visible units, and of the samples.
     replicas
         Of tempered chains, whose swaps are reported; None for others.
@@ -71,18 +95,23 @@ def keep_samples(
         Whether what is said is JSON.
     acceptance
         Of proposals of all hidden units, and of a few of them, shape (n_chains, 2).
+    completed
+        Of chains with columns that are held.
+    classes
+        The name of the class that each chain holds.
     """
-    write_archive(archive, **arrays)
-    n_shown = _SHOWN_CHAINS if len(means) > 1 else _SHOWN_OF_ONE
-    picture = figures.save_samples(
-        archive.with_suffix(".png"),
-        torch.stack(means[:_SHOWN_SAMPLES], 1)[:n_shown],
-        encoding,
-        image_shape,
-        schedule.sweeps_per_sample,
-    )
+    kept = {**arrays, **column_names(view)}
+    if completed is not None:
+        kept["truth"] = view.values(completed.truth.cpu())
+        kept["held"] = completed.held.cpu().numpy()
+    write_archive(archive, **kept)
+    picture = _draw(archive.with_suffix(".png"), means, view, schedule, completed, classes)
     reporter = choose_reporter(as_json)
     reporter.say(f"samples   {archive} ({described}: chains, samples, columns)")
+    if completed is not None:
+        reporter.say("          `truth` holds the rows that were completed, `held` what was given")
+    if "columns" in kept:
+        reporter.say("          `columns` holds the names of the columns")
     reporter.say(f"picture   {picture} (mean activations)")
     ladder = {} if replicas is None else replicas.row()
     if ladder:
@@ -91,6 +120,35 @@ def keep_samples(
     if accepted:
         reporter.say(_describe_acceptance(accepted))
     reporter.finish({"samples": str(archive), "picture": str(picture), **ladder, **accepted})
+
+
+def _draw(
+    path: Path,
+    means: list[Tensor],
+    view: View,
+    schedule: SamplingSchedule,
+    completed: Completed | None,
+    classes: Sequence[str] | None,
+) -> Path:
+    """Draw as many of the samples as a picture has room for."""
+    shown = torch.stack(means[:_SHOWN_SAMPLES], 1)
+    n_chains = len(shown)
+    n_shown = min(n_chains, _SHOWN_CHAINS if len(means) > 1 else _SHOWN_OF_ONE)
+    if completed is not None:
+        n_shown = min(n_chains, _SHOWN_COMPLETIONS if len(means) == 1 else _SHOWN_CHAINS)
+        truth = completed.truth[:n_shown].cpu()
+        return figures.save_completions(path, truth, shown[:n_shown], completed.held, view)
+    # of chains in the order of their classes, some of each
+    chosen = torch.arange(n_shown)
+    if classes is not None:
+        chosen = chosen * n_chains // n_shown
+    return figures.save_samples(
+        path,
+        shown[chosen],
+        view,
+        schedule.sweeps_per_sample,
+        chain_names=None if classes is None else [classes[i] for i in chosen.tolist()],
+    )
 
 
 def _describe_ladder(ladder: Mapping[str, float]) -> str:

@@ -9,12 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harmonium.cli import figures, network_figures
-from harmonium.cli.archives import free_archive, keep_samples
+from harmonium.cli import network_figures
+from harmonium.cli.archives import Completed, free_archive, keep_samples
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import CompletionName
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.use import Trained, first_rows, held_columns, open_trained, saved_chains
+from harmonium.cli.rows import ReadingOptions
+from harmonium.cli.use import (
+    Trained,
+    first_rows,
+    held_columns,
+    held_states,
+    open_trained,
+    saved_chains,
+)
+from harmonium.cli.views import View
 from harmonium.deep import (
     DBN,
     Completion,
@@ -43,6 +52,16 @@ class TrainedNetwork:
     dbn: DBN
     bottom: Trained
     """The lowest layer, which knows the data."""
+
+    @property
+    def view(self) -> View:
+        """How rows of data are shown."""
+        return self.bottom.view
+
+    @property
+    def class_names(self) -> list[str]:
+        """What the classes of its label units are called; empty without them."""
+        return network_figures.class_names(self.dbn, self.bottom.classes)
 
     def top_chains(self, n_chains: int) -> ChainState:
         """Chains that the training of the top layer kept."""
@@ -78,6 +97,7 @@ def draw_samples(
     completion: CompletionName | None,
     classes: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -95,18 +115,21 @@ def draw_samples(
         )
     trained = open_network(path, device)
     dbn, bottom = trained.dbn, trained.bottom
-    chosen = None if classes is None else _classes(classes, dbn, options.n_chains)
-    mask = None if clamp is None else held_columns(clamp, bottom)
+    names = trained.class_names
+    chosen = None if classes is None else _classes(classes, names, options.n_chains)
+    given = None if clamp is None else held_columns(clamp, bottom)
     archive = free_archive(out) if out else trained.network.run.free_path("samples.npz")
     stream = Stream(seed, Purpose.DREAM)
     rows = None
     if options.start == "data":
-        rows = first_rows(bottom, bottom.data(source), options.n_chains)
+        rows = first_rows(bottom, bottom.data(source, said), options.n_chains)
     tempered = None
     moments: Iterator[Dream | Completion]
-    if mask is not None and rows is not None:
+    completed = None
+    if given is not None and rows is not None:
         sampler = _COMPLETIONS[completion or "pseudo-gibbs"]()
-        held = Clamp(mask, rows)
+        held = Clamp(held_states(given, bottom), rows)
+        completed = Completed(rows, given)
         moments = complete(dbn, rows, held, schedule, stream, classes=chosen, sampler=sampler)
     else:
         moments, tempered = _dreams(trained, options, schedule, stream, rows, chosen)
@@ -118,24 +141,25 @@ def draw_samples(
             shown_classes.append(now.classes.cpu())
         if isinstance(now, Completion) and now.acceptance is not None:
             acceptances.append(now.acceptance)
-    encoding = bottom.encoding.to("cpu")
+    view = trained.view
     arrays = {
-        "samples": figures.in_users_units(torch.stack(states, 1), encoding),
-        "means": figures.in_users_units(torch.stack(means, 1), encoding),
+        "samples": view.values(torch.stack(states, 1)),
+        "means": view.values(torch.stack(means, 1)),
     }
     if shown_classes:
         arrays["classes"] = torch.stack(shown_classes, 1).numpy()
-    names = " and ".join(f"`{name}`" for name in arrays)
+    listed = " and ".join(f"`{name}`" for name in arrays)
     # the first one is of the warm-up, which is of interest only if there is no other
     acceptances = acceptances[1:] or acceptances
     keep_samples(
         archive,
         arrays,
-        f"arrays {names}; samples have shape {arrays['samples'].shape}",
+        f"arrays {listed}; samples have shape {arrays['samples'].shape}",
         means=means,
-        encoding=encoding,
-        image_shape=figures.picture_shape(dbn.stack[0], bottom.image_shape),
+        view=view,
         schedule=schedule,
+        completed=completed,
+        classes=None if chosen is None else [names[k] for k in chosen.tolist()],
         replicas=None if tempered is None else tempered.replicas,
         acceptance=torch.stack(acceptances).mean(0) if acceptances else None,
         as_json=as_json,
@@ -157,37 +181,37 @@ def _dreams(
     chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
     clamp = None if classes is None else dbn.clamp_classes(classes)
     sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
-    dreams = dbn.sample(chains, schedule, stream, clamp, sampler)
+    dreams = dbn.sample(chains, schedule, stream, clamp, sampler, copies=False)
     return dreams, None if sampler is None else chains
 
 
-def _classes(text: str, dbn: DBN, n_chains: int) -> torch.Tensor:
+def _classes(text: str, names: list[str], n_chains: int) -> torch.Tensor:
     """A class for each chain, in order and as many of each as can be."""
-    if dbn.n_classes is None:
+    if not names:
         raise ValueError(
             "--class chooses what label units show, and this network has none; train one with "
             "--labels"
         )
-    names = [str(k) for k in range(dbn.n_classes)]
     chosen = names if text == "all" else [name.strip() for name in text.split(",")]
     if not set(chosen) <= set(names):
-        raise ValueError(
-            f"--class is {text!r}; pass classes from 0 to {dbn.n_classes - 1}, such as 0,3, or all"
-        )
+        known = f"from 0 to {len(names) - 1}, such as 0,1,"
+        if names != [str(k) for k in range(len(names))]:
+            known = f"of {', '.join(names)},"
+        raise ValueError(f"--class is {text!r}; pass classes {known} or all")
     if len(chosen) > n_chains:
         raise ValueError(
             f"--chains is {n_chains}, and --class names {len(chosen)} classes; pass "
             f"{len(chosen)} chains or more"
         )
-    return torch.tensor([int(chosen[i * len(chosen) // n_chains]) for i in range(n_chains)])
+    return torch.tensor([names.index(chosen[i * len(chosen) // n_chains]) for i in range(n_chains)])
 
 
 def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
     """Draw a network's pictures anew."""
     trained = open_network(path, device)
     bottom, dbn = trained.bottom, trained.dbn
-    data = bottom.data(None)
-    shown = network_figures.Shown.of(data, None, bottom.options.seed)
+    train_data, held_out = bottom.train_and_held_out()
+    shown = network_figures.Shown.of(train_data, held_out, bottom.options.seed)
     top = open_trained(trained.network.layers()[-1].path, device)
     reporter, pictures = choose_reporter(as_json), []
     for picture in network_figures.draw(

@@ -30,7 +30,7 @@ def shades(values: NDArray[Any]) -> tuple[float, float]:
 @torch.no_grad()
 def of_chains(rbm: RBM, chains: ChainState, stream: Stream) -> Iterator[Tensor]:
     """Mean visible units of chains along `SCHEDULE`, shape (n_chains, n_columns) each."""
-    for now in sample(rbm, chains, SCHEDULE, stream):
+    for now in sample(rbm, chains, SCHEDULE, stream, copies=False):
         yield rbm.mean_v_from_h(now.hidden)
 
 

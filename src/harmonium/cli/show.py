@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from shlex import quote
 
 from harmonium.cli import figures
-from harmonium.cli.options import flag
+from harmonium.cli.options import TrainingOptions, flag
 from harmonium.cli.progress import choose_reporter
 from harmonium.cli.use import open_trained
 from harmonium.runs import RunDirectory
@@ -17,13 +18,15 @@ def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
     """Draw a run's pictures anew."""
     trained = open_trained(path, device)
     reporter = choose_reporter(as_json)
+    train_data, held_out = trained.train_and_held_out()
     pictures = []
     for picture in figures.draw_all(
         trained.run,
         trained.rbm,
         trained.chains,
-        trained.data(None),
+        train_data if held_out is None else held_out,
         trained.options.seed,
+        train_data,
         n_filters=n_filters,
     ):
         reporter.say(str(picture))
@@ -44,6 +47,7 @@ def info(path: Path, as_json: bool) -> None:
         facts = {"config": config, "update": done, "last_update": total, "model": model}
         print(json.dumps(facts | {"last_row": last, "checkpoints": [str(p) for p in checkpoints]}))
         return
+    offered = {option.name for option in fields(TrainingOptions) if option.metadata} - {"data"}
     parts: list[list[tuple[str, str]]] = [
         [
             ("run", str(run.path)),
@@ -57,7 +61,7 @@ def info(path: Path, as_json: bool) -> None:
         [
             (flag(name), str(value))
             for name, value in options.items()
-            if name != "data" and value is not None and value is not False
+            if name in offered and value is not None and value is not False
         ],
         [(name.replace("_", " "), f"{value:,.6g}") for name, value in last.items()],
         [

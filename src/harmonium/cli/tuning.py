@@ -15,11 +15,12 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
-from harmonium.cli.resuming import as_it_began, take_up
-from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
+from harmonium.cli.training import run_name, say_notes, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -39,6 +40,12 @@ from harmonium.deep import (
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
 from harmonium.runs import FINETUNING_KIND, RunDirectory, free_path
+
+# Of a short training: rows of numbers that it has, held-out rows that may be looked at for each
+# whatever that costs, and beyond them the share of the time.
+_FEWEST_ROWS = 30
+_CHEAP_ROWS = 1_000
+_JUDGING_SHARE = 0.1
 
 
 def finetune(
@@ -73,13 +80,12 @@ def finetune(
         "pretrained": pretrained,
         "options": dataclasses.asdict(options),
         "watching": dataclasses.asdict(watching),
+        "every": watching.every or _default_every(options, batches, rows),
         "data": {
             "n_train": len(rows.train),
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
-            "n_columns": rows.train.n_columns,
-            "image_shape": rows.train.image_shape,
-            "encoding": rows.train.encoding.to_config(),
+            **described(rows.train),
             "fingerprint": rows.fingerprint(),
         },
     }
@@ -89,7 +95,7 @@ def finetune(
 
 def resume(
     path: Path,
-    epochs: int | None,
+    further: Further,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -100,13 +106,15 @@ def resume(
     """Go on with a fine-tuning that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open_any(path)
     run.check_replaceable()
-    if repeated:
-        raise ValueError(
-            f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
-            f"{flag(next(iter(repeated)))} out"
-        )
     config = run.config()
     options = FinetuningOptions(**config["options"])
+    was = options.rate
+    rate, others = slower(path, was, repeated)
+    if others:
+        raise ValueError(
+            f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
+            f"{flag(next(iter(others)))} out"
+        )
     watch, where = as_it_began(config, watching, device, threads)
     source = Source.from_config(config)
     rows = source.load(options, where)
@@ -117,7 +125,8 @@ def resume(
         )
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
-    options = take_up(run, options, state, batches, epochs)
+    options = take_up(run, options, state, batches, further, rate)
+    tell_rate(choose_reporter(as_json), rate, was, state.update)
     return _go_on(run, options, state, batches, rows, watch, as_json)
 
 
@@ -191,8 +200,8 @@ def _go_on(
 ) -> int:
     """Train to the end, or until patience runs out or somebody stops it; the exit code."""
     total = _total(options, batches)
-    epochs_a_row = max(1, total // len(batches) // defaults.FINETUNING_ROWS)
-    every = watching.every or epochs_a_row * len(batches)
+    # runs that do not say it were begun when none was looked at within an epoch
+    every = watching.every or run.config().get("every") or _whole_epochs(options) * len(batches)
     began = time.monotonic()
     with open_keeper(run, state.update, total, watching, as_json) as keeper:
         _introduce(keeper.reporter, run, options, state, rows)
@@ -209,6 +218,27 @@ def _go_on(
     save_network(state.model, run.network_path)
     _summarise(choose_reporter(as_json), run, state, rows, watching.figures, seconds)
     return 0
+
+
+def _default_every(options: FinetuningOptions, batches: Minibatches, rows: Rows) -> int:
+    """Updates from one row of numbers to the next: whole epochs, where there are enough of them.
+
+    Else a share of an epoch, of which a look at the held-out rows may take a few per cent.
+    """
+    assert options.epochs is not None
+    n_batches, n_held_out = len(batches), 0 if rows.held_out is None else len(rows.held_out)
+    every = max(1, options.epochs * n_batches // _FEWEST_ROWS)
+    if n_held_out > _CHEAP_ROWS:
+        # of a row that is learned from, the gradient takes three times what its outputs do
+        every = max(every, int(n_held_out / (3 * _JUDGING_SHARE * batches.batch_size)))
+    if options.epochs < _FEWEST_ROWS and every <= n_batches // 2:
+        return every
+    return _whole_epochs(options) * n_batches
+
+
+def _whole_epochs(options: FinetuningOptions) -> int:
+    assert options.epochs is not None
+    return max(1, options.epochs // defaults.FINETUNING_ROWS)
 
 
 def _total(options: FinetuningOptions, batches: Minibatches) -> int:
@@ -242,6 +272,7 @@ def _introduce(
         f"{len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} epochs, "
         f"{state.network.device}{began}. It starts from {start}"
     )
+    say_notes(reporter, rows.train)
 
 
 def _summarise(

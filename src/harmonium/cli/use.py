@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harmonium import checkpoint, datasets
-from harmonium.cli import build, figures
-from harmonium.cli.archives import free_archive, keep_samples, write_archive
+from harmonium import checkpoint
+from harmonium.cli import build, figures, holding
+from harmonium.cli.archives import (
+    Completed,
+    column_names,
+    free_archive,
+    keep_samples,
+    write_archive,
+)
 from harmonium.cli.chains import ChainOptions
+from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
+from harmonium.cli.views import View, picture_shape, two_states
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.rbm import RBM
@@ -31,35 +39,51 @@ class Trained:
 
     run: RunDirectory
     options: TrainingOptions
+    known: Known
     encoding: Encoding
-    image_shape: tuple[int, int] | None
     rbm: RBM
     chains: ChainState | None
     device: torch.device
     update: int | None
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
 
-    def data(self, source: str | None) -> Data:
-        """Rows of a file, encoded as in training; by default the run's own held-out rows."""
+    @property
+    def view(self) -> View:
+        """How its rows are shown; arrays are on the CPU by then."""
+        return View(
+            self.encoding.to("cpu"),
+            picture_shape(self.rbm, self.image_shape),
+            self.columns,
+            figures.learns_from_a_layer(self.run),
+            two_states(self.rbm),
+        )
+
+    def data(self, source: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
-                train, held_out = build.load_data(self.options, progress)
-                data = train if held_out is None else held_out
-            else:
-                data = datasets.load(source, progress=progress)
-        return self.encoded(data)
+                train, held_out = build.load_data(self.options, progress, self.known)
+                return self.checked(train if held_out is None else held_out)
+            config = self.run.config()["data"]
+            data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
+        return self.checked(self.known.other(data))
 
-    def encoded(self, data: Data) -> Data:
-        """Rows of values, encoded as in training."""
-        n = self.rbm.visible.n
-        if self.encoding.n_columns(data.values.shape[1]) != self.rbm.visible.n_columns:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on {n}; pass data of the same {n} columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+    def train_and_held_out(self) -> tuple[Data, Data | None]:
+        """The run's own rows, encoded as in training."""
+        with download_progress() as progress:
+            train, held_out = build.load_data(self.options, progress, self.known)
+        return self.checked(train), None if held_out is None else self.checked(held_out)
+
+    def checked(self, data: Data) -> Data:
+        """Rows that are encoded as in training, on the device; refuses what are no states."""
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
@@ -82,7 +106,6 @@ class Trained:
 def open_trained(path: Path, device: str) -> Trained:
     """The model of a run as its newest checkpoint has it, be the run finished or not."""
     run = RunDirectory.open(path)
-    config = run.config()
     where = build.choose_device(device)
     tell_of_compiling()
     if run.checkpoints():
@@ -91,17 +114,23 @@ def open_trained(path: Path, device: str) -> Trained:
     else:  # a run that was kept without them, to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
         update = None
-    shape = config["data"]["image_shape"]
+    known, config = build.known_of(run), run.config()
     return Trained(
         run=run,
         options=build.options_of(run),
-        encoding=Encoding.from_config(config["data"]["encoding"]).to(where),
-        image_shape=tuple(shape) if shape else None,
+        known=known,
+        encoding=known.encoding.to(where),
         rbm=rbm,
         chains=chains,
         device=where,
         update=update,
+        columns=_names(config["data"].get("columns")),
+        classes=_names(config["data"].get("classes")),
     )
+
+
+def _names(kept: list[str] | None) -> tuple[str, ...] | None:
+    return None if kept is None else tuple(kept)
 
 
 def draw_samples(
@@ -111,6 +140,7 @@ def draw_samples(
     schedule: SamplingSchedule,
     clamp: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -122,45 +152,54 @@ def draw_samples(
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
-    encoding = trained.encoding.to("cpu")
+    view = trained.view
     saved = saved_chains(trained, options.n_chains) if options.start == "chains" else None
-    mask = held_columns(clamp, trained) if clamp else None
+    given = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source), options.n_chains)
+        rows = first_rows(trained, trained.data(source, said), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
-    held = None if mask is None or rows is None else Clamp(mask, rows)
+    held, completed = None, None
+    if given is not None and rows is not None:
+        held, completed = Clamp(held_states(given, trained), rows), Completed(rows, given)
     sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
     states, means = [], []
     with torch.no_grad():
-        for now in sample(rbm, chains, schedule, stream, held, sampler):
+        for now in sample(rbm, chains, schedule, stream, held, sampler, copies=False):
             states.append(now.visible.to("cpu", copy=True))  # the chains move on in place
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
-    values = figures.in_users_units(torch.stack(states, 1), encoding)
-    mean_values = figures.in_users_units(torch.stack(means, 1), encoding)
+    values = view.values(torch.stack(states, 1))
+    mean_values = view.values(torch.stack(means, 1))
     keep_samples(
         archive,
         {"samples": values, "means": mean_values},
         f"arrays `samples` and `means`, shape {values.shape}",
         means=means,
-        encoding=encoding,
-        image_shape=figures.picture_shape(rbm, trained.image_shape),
+        view=view,
         schedule=schedule,
+        completed=completed,
         replicas=None if sampler is None else chains.replicas,
         as_json=as_json,
     )
 
 
 def reconstruct(
-    path: Path, *, source: str | None, shown: int, out: Path | None, device: str, as_json: bool
+    path: Path,
+    *,
+    source: str | None,
+    said: ReadingOptions,
+    shown: int,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
-    data = trained.data(source)
-    rbm, encoding = trained.rbm, trained.encoding.to("cpu")
+    data = trained.data(source, said)
+    rbm, view = trained.rbm, trained.view
     base = trained.base_of(data)
     reconstructed, errors, errors_of_mean = [], [], []
     with torch.no_grad():
@@ -171,15 +210,13 @@ def reconstruct(
             errors_of_mean.append(reconstruction_error(base, rows).cpu())
     means, error = torch.cat(reconstructed), torch.cat(errors)
     of_mean = torch.cat(errors_of_mean).double().mean().item()
-    write_archive(
-        archive, reconstructions=figures.in_users_units(means, encoding), errors=error.numpy()
-    )
+    arrays = {"reconstructions": view.values(means), "errors": error.numpy(), **column_names(view)}
+    write_archive(archive, **arrays)
     picture = figures.save_reconstructions(
         archive.with_suffix(".png"),
         trained.states(data, 0, shown).cpu(),
         means[:shown],
-        encoding,
-        figures.picture_shape(rbm, trained.image_shape),
+        view,
     )
     unit = "cross-entropy, nats" if rbm.visible.is_discrete else "squared error"
     of_all = error.double().mean().item()
@@ -188,7 +225,8 @@ def reconstruct(
         f"{len(data):,} rows of {data.name}: mean reconstruction error {of_all:.3f} ({unit}), "
         f"{of_mean:.3f} with the mean row in place of every reconstruction"
     )
-    reporter.say(f"rows      {archive} (arrays `reconstructions` and `errors`)")
+    names = ", ".join(f"`{name}`" for name in arrays)
+    reporter.say(f"rows      {archive} (arrays {names})")
     reporter.say(f"picture   {picture}")
     reporter.finish(
         {
@@ -227,42 +265,16 @@ def first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
 
 
 def held_columns(clamp: str, trained: Trained) -> Tensor:
-    """True where columns are held: a half of a picture, or ranges of columns such as ``0-9,20``."""
-    n_values = trained.rbm.visible.n
-    held = torch.zeros(n_values, dtype=torch.bool)
-    if clamp in ("top", "bottom", "left", "right"):
-        if trained.image_shape is None:
-            raise ValueError(
-                f"--clamp {clamp} is for pictures, and {trained.run.path} was trained on rows that "
-                "are none; pass columns, such as 0-9,20"
-            )
-        height, width = trained.image_shape
-        picture = held.view(height, width)
-        halves = {
-            "top": picture[: height // 2],
-            "bottom": picture[height // 2 :],
-            "left": picture[:, : width // 2],
-            "right": picture[:, width // 2 :],
-        }
-        halves[clamp].fill_(True)
-    else:
-        for part in clamp.split(","):
-            first, _, last = part.partition("-")
-            try:
-                begin, end = int(first), int(last or first)
-            except ValueError:
-                raise ValueError(
-                    f"--clamp is {clamp!r}; pass top, bottom, left, right, or columns such as "
-                    "0-9,20"
-                ) from None
-            if not 0 <= begin <= end < n_values:
-                raise ValueError(
-                    f"--clamp names columns {part}, but there are columns 0 to {n_values - 1}"
-                )
-            held[begin : end + 1] = True
-    if held.all():
-        raise ValueError(
-            f"--clamp {clamp} holds all {n_values} columns, and nothing is left to complete; leave "
-            "one or more free"
-        )
+    """True where columns of the user's values are held; see `holding.held_columns`."""
+    return holding.held_columns(
+        clamp,
+        trained.rbm.visible.n,
+        names=trained.columns,
+        image_shape=trained.image_shape,
+        run=str(trained.run.path),
+    )
+
+
+def held_states(held: Tensor, trained: Trained) -> Tensor:
+    """The same of the columns of the states, several of which may stand for one of the user's."""
     return held.repeat_interleave(trained.rbm.visible.width).to(trained.device)

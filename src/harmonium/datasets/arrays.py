@@ -1,8 +1,9 @@
 """Arrays of any origin become `Data`: what is stored, what is refused, and how it is said.
 
-What belongs here is what all sources of data share. Integers that fit are stored as uint8 and
-everything else as float32; an array is read and converted block by block, so that loading never
-holds a second float32 copy.
+What belongs here is what all sources of data share. Integers that fit are stored as uint8, and
+everything else as float32, or as float64 where float32 would lose more than rounding
+(`harmonium.datasets.narrowing`). An array is read and converted block by block, so that loading
+never holds a second copy.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 import gzip
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium.datasets.data import Data, picture_encoding
+from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import AsIs
+from harmonium.datasets.narrowing import blocks, narrowed, narrowed_in_place
+from harmonium.datasets.pictures import picture_encoding
 
 _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text", "V": "records"}
 
 _BLOCK_BYTES = 1 << 22
+_LARGEST = float(np.finfo(np.float32).max)
 _SHOWN = 3  # positions of NaN and infinity in a message
 _WANTED = (
     "data are rows and columns of numbers, shape (n_rows, n_columns), "
@@ -88,7 +92,8 @@ def from_array(
     ----------
     values
         Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures.
-        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32.
+        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32, or as
+        float64 where float32 would not tell the values of a column apart, such as unix seconds.
         The memory is shared where that needs no conversion.
     labels
         Whole numbers, shape (n_rows,).
@@ -124,20 +129,21 @@ def to_data(arrays: Arrays, name: str) -> Data:
         raise ValueError(f"{name} is empty: its shape is {values.shape}; pass at least one row")
     pictures = values.ndim == 3
     rows = _stored(values, name).reshape(len(values), -1)
-    if rows.dtype == np.float32:
+    if rows.dtype != np.uint8:
         _check_finite(rows, name, arrays.columns)
     tensor = _tensor(rows)
+    encoding, note = picture_encoding(tensor) if pictures else (AsIs(), None)
     return Data(
         name,
         tensor,
-        picture_encoding(tensor) if pictures else AsIs(),
+        encoding,
         labels=None if arrays.labels is None else _labels(arrays.labels, len(values), name),
         targets=None if arrays.targets is None else _targets(arrays.targets, len(values), name),
         image_shape=(values.shape[1], values.shape[2]) if pictures else None,
         parts=arrays.parts,
         columns=None if arrays.columns is None else tuple(arrays.columns),
         classes=None if arrays.classes is None else tuple(arrays.classes),
-        notes=tuple(arrays.notes),
+        notes=(*arrays.notes, *([note] if note else [])),
     )
 
 
@@ -158,14 +164,31 @@ def read_array(
         Whether the stream holds the last index first (Fortran's order).
     """
     check_type(dtype, name)
+    if dtype in (np.bool, np.uint8):
+        wide: type[np.generic] = np.uint8
+    else:
+        wide = np.float32 if np.can_cast(dtype, np.float32, "safe") else np.float64
     try:
-        values = np.empty(shape, np.uint8 if dtype in (np.bool, np.uint8) else np.float32)
+        flat = np.empty(math.prod(shape), wide)
     except (MemoryError, ValueError):
         raise ValueError(
             f"{name} says that it holds an array of shape {shape}, which needs "
-            f"{math.prod(shape) * 4 / 2**30:.0f} GiB of memory; it is damaged, or too large"
+            f"{math.prod(shape) * np.dtype(wide).itemsize / 2**30:.0f} GiB of memory; it is "
+            "damaged, or too large"
         ) from None
-    target = np.atleast_1d(values.T if transposed else values)
+    _fill(np.atleast_1d(flat.reshape(shape[::-1] if transposed else shape)), stream, dtype, name)
+    order: Literal["C", "F"] = "F" if transposed else "C"
+    values = flat.reshape(shape, order=order)
+    if dtype.kind in "iu":
+        values = as_bytes(values)
+    if values.dtype != np.float64:
+        return values
+    del values  # a view, and the memory may shrink
+    return narrowed_in_place(flat, shape, order)
+
+
+def _fill(target: NDArray[Any], stream: Readable, dtype: np.dtype[Any], name: str) -> None:
+    """Read the raw numbers of an array, a few rows at a time."""
     row_bytes = math.prod(target.shape[1:]) * dtype.itemsize
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(target), step):
@@ -173,12 +196,10 @@ def read_array(
         raw = stream.read(len(block) * row_bytes)
         if len(raw) < len(block) * row_bytes:
             raise ValueError(
-                f"{name} is cut off: its header promises {math.prod(shape) * dtype.itemsize} "
+                f"{name} is cut off: its header promises {target.size * dtype.itemsize} "
                 f"bytes of numbers, and {start * row_bytes + len(raw)} are there"
             )
-        with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
-            block[...] = np.frombuffer(raw, dtype).reshape(block.shape)
-    return as_bytes(values) if dtype.kind in "iu" else values
+        block[...] = np.frombuffer(raw, dtype).reshape(block.shape)
 
 
 def open_unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:
@@ -224,8 +245,7 @@ def _stored(values: NDArray[Any], name: str) -> NDArray[Any]:
         values = as_bytes(values)
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, np.float32)
+    return narrowed(values)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
@@ -251,17 +271,18 @@ def _targets(targets: NDArray[Any], n_rows: int, name: str) -> Tensor:
             f"pass shape ({n_rows},) or ({n_rows}, n_targets)"
         )
     check_type(targets.dtype, f"the targets of {name}")
-    with np.errstate(over="ignore"):
-        columns = np.ascontiguousarray(targets.reshape(n_rows, -1), np.float32)
+    columns = narrowed(targets.reshape(n_rows, -1))
     _check_finite(columns, f"the targets of {name}", None)
     return _tensor(columns)
 
 
-def _check_finite(rows: NDArray[np.float32], name: str, columns: Sequence[str] | None) -> None:
+def _check_finite(rows: NDArray[Any], name: str, columns: Sequence[str] | None) -> None:
     n_nan = n_infinite = start = 0
     first: list[str] = []
     for block in blocks(rows):
         finite = np.isfinite(block)
+        if block.dtype == np.float64:  # which holds more than the states, in float32
+            finite &= np.abs(block) <= _LARGEST
         if not finite.all():
             nan = np.isnan(block)
             n_nan += int(nan.sum())
@@ -271,15 +292,8 @@ def _check_finite(rows: NDArray[np.float32], name: str, columns: Sequence[str] |
                 first.append(f"row {start + row}, column {label}")
         start += len(block)
     if first:
-        # The conversion to float32 has made infinities of what it cannot hold.
         beyond = ", or values beyond ±3.4e38" if n_infinite else ""
         raise ValueError(
             f"{name} holds {n_nan} NaN and {n_infinite} infinities{beyond}; the first: "
             f"{'; '.join(first)} (counted from 0); replace them or leave those rows out"
         )
-
-
-def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views of a few rows each, some megabytes at a time."""
-    step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
-    return (values[start : start + step] for start in range(0, len(values), step))

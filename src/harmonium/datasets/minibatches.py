@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.arguments import described, is_whole, no_tensor
 from harmonium.rng import Purpose, Stream
 
 
@@ -35,6 +37,21 @@ class Rows(Protocol):
         """Mean and variance of every column, float64; rows count by weight."""
 
 
+def check_rows(name: str, data: Rows) -> None:
+    """Refuse what is neither `Data` nor can give rows as they do, such as a tensor or a path.
+
+    Raises
+    ------
+    TypeError
+        Says how data are made of what came.
+    """
+    if not all(hasattr(data, attribute) for attribute in ("rows", "moments", "n_columns", "name")):
+        made = "Data('mine', x)" if isinstance(data, Tensor) else "datasets.from_array(x)"
+        if isinstance(data, str | PathLike):
+            made = "datasets.load(path)"
+        raise TypeError(f"{name} is {described(data)}; pass Data, such as {made}")
+
+
 class Minibatches:
     """Every row once an epoch, in a new random order each epoch.
 
@@ -47,7 +64,8 @@ class Minibatches:
     data
         The training rows.
     batch_size
-        Rows a batch; the last of an epoch may be shorter.
+        Rows a batch; the last of an epoch may be shorter. None for 100, or all rows where these
+        are fewer.
     weights
         How much each row counts, shape (n_rows,), all above zero: a row of weight 2 as much as two
         rows of weight 1. Every row still comes once an epoch, and only ratios matter, because a
@@ -55,6 +73,8 @@ class Minibatches:
 
     Raises
     ------
+    TypeError
+        If the data are no `Data`, or a number is none.
     ValueError
         If a batch would be empty or larger than the data, or weights are not one a row, or not
         all above zero and finite.
@@ -63,15 +83,22 @@ class Minibatches:
     def __init__(
         self,
         data: Rows,
-        batch_size: int = defaults.BATCH_SIZE,
+        batch_size: int | None = None,
         weights: Tensor | None = None,
     ) -> None:
+        check_rows("data", data)
+        if batch_size is None:
+            batch_size = min(defaults.BATCH_SIZE, len(data))
+        if not is_whole(batch_size):
+            raise TypeError(f"batch_size is {described(batch_size)}; pass a whole number")
         if not 1 <= batch_size <= len(data):
             raise ValueError(
                 f"batch_size is {batch_size}, but {data.name} has {len(data)} training rows; "
                 f"pass 1 to {len(data)}"
             )
         if weights is not None:
+            if not isinstance(weights, Tensor):
+                raise no_tensor("weights", weights)
             weights = weights.detach().to(data.device, torch.float64)
             if weights.shape != (len(data),) or not ((weights > 0) & weights.isfinite()).all():
                 raise ValueError(

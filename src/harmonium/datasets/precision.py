@@ -1,123 +1,67 @@
-"""Which numbers float32 holds well enough: what is stored in four bytes, and what in eight.
+"""Collecting rows that come in blocks: in bytes, in float32, or in float64 where that is needed.
 
-float32 has 24 bits: of unix seconds it tells times apart that differ by more than two minutes, and
-of 100,000,000.0 ± 1 nothing is left. A table with such columns is kept in float64, until it is
-standardised; every other table in float32, in half the memory.
+What belongs here is how many bits numbers keep, and memory: no second copy of all rows is held.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_BYTES = 1 << 22
-
-# Rounding by less than this share of a column's standard deviation is no loss: it is a tenth of
-# the standard error that a million rows leave of the column's mean.
-_LEAST_ROUNDING = 1e-4
-
-# Where so many of the values that differ become the same, float32 does not tell them apart.
-_MERGED = 0.1
-
-_SAMPLE = 256  # rows by which columns are judged,
-_SAMPLED_CELLS = 1 << 24  # fewer where there are very many columns
+_HALF_STEP = 2.0**-24  # float32 rounds a number by at most this share of it
+_SHARE = 1e-4  # of a column's range that rounding may move its values
 
 
-def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
-    """The columns of which float32 would lose more than rounding.
-
-    They are judged by some rows, evenly spread, which takes no time; a column that is constant
-    there, by all rows.
+class Chunks:
+    """Blocks of rows, joined at the end.
 
     Parameters
     ----------
-    values
-        Shape (n_rows, ...), real numbers of any type; columns are counted as if the rows were flat.
+    n_columns
+        Numbers a row.
+    exact
+        Whether to keep float64.
     """
-    if not values.size or _is_exact(values.dtype):
-        return np.empty(0, np.intp)
-    n_columns = math.prod(values.shape[1:])
-    n = max(2, min(len(values), _SAMPLE, _SAMPLED_CELLS // n_columns))
-    rows = np.linspace(0, len(values) - 1, n).astype(np.intp)
-    some = values[rows].reshape(n, n_columns).astype(np.float64)
-    lost = _is_lost(some)
-    with np.errstate(over="ignore"):
-        inexact = some[0].astype(np.float32) != some[0]
-    for column in np.flatnonzero(inexact & (some == some[0]).all(0)):
-        place: tuple[Any, ...] = np.unravel_index(column, values.shape[1:])
-        whole = values[(slice(None), *place)]
-        if not (whole == whole[0]).all():
-            lost[column] = _is_lost(whole[:, None].astype(np.float64))[0]
-    return np.flatnonzero(lost)
 
+    def __init__(self, n_columns: int, exact: bool = False) -> None:
+        self._chunks: list[NDArray[Any]] = []
+        self._n_columns = n_columns
+        self._exact = exact
+        self._bytes = True
+        self._low = np.full(n_columns, np.inf)
+        self._high = np.full(n_columns, -np.inf)
 
-def narrowed(values: NDArray[Any]) -> NDArray[Any]:
-    """The values as float32, or as float64 where float32 would lose more than rounding.
+    def add(self, block: NDArray[Any]) -> None:
+        """Take a block, float32 or float64, shape (n, n_columns), which is kept."""
+        if self._bytes:
+            with np.errstate(invalid="ignore"):
+                small = block.astype(np.uint8)
+            if np.array_equal(small, block):
+                self._chunks.append(small)
+                return
+            self._bytes = False
+        if not self._exact:
+            np.minimum(self._low, block.min(0), out=self._low)
+            np.maximum(self._high, block.max(0), out=self._high)
+        self._chunks.append(block)
 
-    Parameters
-    ----------
-    values
-        Shape (n_rows, ...), real numbers of any type; the memory is shared where nothing changes.
-    """
-    kept = np.float64 if len(rounded_columns(values)) else np.float32
-    with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
-        return np.ascontiguousarray(values, kept)
+    @property
+    def rounds(self) -> bool:
+        """Whether float32 may round so that values of a column cannot be told apart."""
+        with np.errstate(invalid="ignore"):
+            spread = self._high - self._low
+            most = np.maximum(np.abs(self._low), np.abs(self._high))
+            return bool(((spread > 0) & (most * _HALF_STEP > _SHARE * spread)).any())
 
-
-def narrowed_in_place(
-    flat: NDArray[np.float64], shape: tuple[int, ...], order: Literal["C", "F"]
-) -> NDArray[Any]:
-    """`narrowed` for numbers that nobody else holds: never in more memory than they have.
-
-    Parameters
-    ----------
-    flat
-        All numbers as they lie in memory, which is theirs and is overwritten.
-    shape, order
-        Of the array.
-    """
-    if len(rounded_columns(flat.reshape(shape, order=order))):
-        return flat.reshape(shape, order=order)
-    size, step = flat.size, _BLOCK_BYTES // flat.itemsize
-    narrow = flat.view(np.float32)
-    with np.errstate(over="ignore"):
-        for start in range(0, size, step):
-            stop = min(start + step, size)
-            narrow[start:stop] = flat[start:stop]
-    del narrow  # a view, while the memory shrinks to its half
-    flat.resize((size + 1) // 2, refcheck=False)
-    return flat.view(np.float32)[:size].reshape(shape, order=order)
-
-
-def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views of a few rows each, some megabytes at a time."""
-    step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
-    return (values[start : start + step] for start in range(0, len(values), step))
-
-
-def _is_exact(dtype: np.dtype[Any]) -> bool:
-    """Whether float32 holds every number of this type."""
-    return bool(np.can_cast(dtype, np.float32, "safe"))
-
-
-def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
-    """For each column of a few rows, whether float32 loses more than rounding."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = wide.astype(np.float32)
-        error = np.abs(wide - narrow).max(0)
-        n_wide, n_narrow = _n_different(wide), _n_different(narrow)
-        coarse = (n_wide > 1) & (error > _LEAST_ROUNDING * wide.std(0))
-    # a few far values make the standard deviation large, and hide that the others are merged
-    merged = n_narrow < (1 - _MERGED) * n_wide
-    lost: NDArray[np.bool] = np.logical_or(coarse, merged) & np.isfinite(narrow).all(0)
-    return lost
-
-
-def _n_different(values: NDArray[Any]) -> NDArray[np.intp]:
-    ordered = np.sort(values, 0)
-    count: NDArray[np.intp] = np.sum(ordered[1:] != ordered[:-1], 0) + 1
-    return count
+    def join(self) -> NDArray[Any]:
+        """All rows; every block is let go of when it has been copied."""
+        dtype: Any = np.uint8 if self._bytes else np.float64 if self._exact else np.float32
+        rows = np.empty((sum(map(len, self._chunks)), self._n_columns), dtype)
+        stop = len(rows)
+        while self._chunks:
+            chunk = self._chunks.pop()
+            rows[stop - len(chunk) : stop] = chunk
+            stop -= len(chunk)
+        return rows

@@ -15,7 +15,7 @@ from harmonium.deep.completion import (
     PseudoGibbs,
     complete,
 )
-from harmonium.deep.dbn import DBN, Dream, check_stack
+from harmonium.deep.dbn import DBN, Dream
 from harmonium.deep.features import (
     check_labels,
     drawn_features,
@@ -34,6 +34,7 @@ from harmonium.deep.network_files import (
     save_network,
 )
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
+from harmonium.deep.stacks import check_stack
 from harmonium.deep.up_down import UpDownState
 
 __all__ = [

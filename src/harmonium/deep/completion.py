@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.arguments import check_type, no_tensor
 from harmonium.deep.bound import log_p
 from harmonium.deep.dbn import DBN
 from harmonium.rng import Stream
@@ -227,6 +228,12 @@ def complete(
         If rows, clamp or classes do not fit the network, or nothing is left to complete; at once,
         not at the first sample.
     """
+    check_type("dbn", dbn, DBN, "a DBN; an RBM alone is DBN([rbm])")
+    if not isinstance(visible, Tensor):
+        raise no_tensor("visible", visible)
+    check_type("clamp", clamp, Clamp, "Clamp(mask, values)")
+    check_type("schedule", schedule, SamplingSchedule, "SamplingSchedule(1_000, 10, 100)")
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE)")
     bottom = dbn.stack[0]
     v = visible.to(bottom.weights.dtype, memory_format=torch.contiguous_format, copy=True)
     chains = ChainState(v, v.new_zeros(*v.shape[:-1], bottom.hidden.n_columns))
@@ -243,7 +250,7 @@ def complete(
             raise ValueError(f"there are {len(classes)} classes and {len(v)} chains; pass one each")
         labels = dbn.clamp_classes(classes).values[:, dbn.n_features :]
     if len(dbn) == 1:
-        moments = sample_rbm(dbn.top, chains, schedule, stream, clamp)
+        moments = sample_rbm(dbn.top, chains, schedule, stream, clamp, copies=False)
         return (_of_one_layer(dbn, now, clamp) for now in moments)
     return _completions(dbn, v, clamp, schedule, stream, labels, sampler or PseudoGibbs())
 

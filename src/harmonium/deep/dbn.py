@@ -6,19 +6,18 @@ import copy
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harmonium.arguments import check_type, is_whole, no_tensor
 from harmonium.classification import class_log_probabilities
+from harmonium.deep.stacks import check_stack, check_upwards, rbms_of
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sample
-from harmonium.units import Categorical, Mixed, Units
-
-Kinds = tuple[tuple[type[Units], int, int], ...]
+from harmonium.units import Units
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Dream:
     means : Tensor, shape (n_chains, n_columns)
         Means of the visible units given the states above them: smoother to look at.
     chains : ChainState
-        The chains of the top RBM; they move on in place.
+        The chains of the top RBM as they were then; with ``copies=False`` they move on in place.
     classes : Tensor or None, shape (n_chains,)
         The class that each chain's label units show, int64, where there are any.
     """
@@ -74,22 +73,23 @@ class DBN(nn.Module):
 
     def __init__(self, rbms: Sequence[RBM], upwards: Sequence[RBM] | None = None) -> None:
         super().__init__()
-        if not rbms:
-            raise ValueError("there are no RBMs to stack; pass 1 or more, from the data upwards")
         check_stack(rbms)
+        if not len(rbms):
+            raise ValueError("there are no RBMs to stack; pass 1 or more, from the data upwards")
         if upwards is not None:
-            _check_upwards(rbms, upwards)
+            check_upwards(rbms, upwards)
         self.rbms = nn.ModuleList(rbms)
         self._upwards = nn.ModuleList(upwards or ())
 
     @classmethod
-    def of(cls, visible: Units, *hidden: Units, n_classes: int | None = None) -> DBN:
+    def of(cls, visible: Units | int, *hidden: Units | int, n_classes: int | None = None) -> DBN:
         """A network of these layers, each RBM with its own copies of the units; weights are zero.
 
         Parameters
         ----------
         visible, *hidden
-            The layers, from the data upwards.
+            The layers, from the data upwards. A whole number stands for so many binary units:
+            ``DBN.of(784, 500, 500)``.
         n_classes
             Classes of the label units beside the units that the top RBM sees; None for none.
 
@@ -98,19 +98,7 @@ class DBN(nn.Module):
         ValueError
             If there is no hidden layer, or only one and label units.
         """
-        pairs = pairwise((visible, *hidden))
-        rbms = [RBM(copy.deepcopy(below), copy.deepcopy(above)) for below, above in pairs]
-        if n_classes is not None:
-            if len(rbms) < 2:
-                raise ValueError(
-                    "label units stand beside the hidden units of a layer below the top RBM, and "
-                    f"there are {len(rbms)} hidden layers; pass 2 or more (one RBM with label "
-                    "units is RBM(Mixed(visible, Categorical(1, n_classes)), hidden))"
-                )
-            top = rbms[-1]
-            groups = [units for _, units in top.visible.groups]
-            rbms[-1] = RBM(Mixed(*groups, Categorical(1, n_classes)), top.hidden)
-        return cls(rbms)
+        return cls(rbms_of((visible, *hidden), n_classes))
 
     def __len__(self) -> int:
         """Hidden layers."""
@@ -152,6 +140,13 @@ class DBN(nn.Module):
     def n_classes(self) -> int | None:
         """Classes of the label units; None where there are none."""
         return self.top.visible.n_columns - self.n_features or None
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Refuse ``dbn(v)``, which could mean several things; always raises a TypeError."""
+        raise TypeError(
+            "dbn(v) has no meaning of its own; call dbn.mean_up(v), dbn.sample_up(v, stream) or, "
+            "with label units, dbn.classify(v)"
+        )
 
     def untie_(self) -> DBN:
         """Give the way upwards weights of its own, equal to the others at first; returns self.
@@ -272,6 +267,8 @@ class DBN(nn.Module):
             If the network has no label units, or there are no such classes.
         """
         n_classes = self._require_labels()
+        if not isinstance(classes, Tensor):
+            raise no_tensor("classes", classes)
         if classes.dim() != 1 or not ((classes >= 0) & (classes < n_classes)).all():
             raise ValueError(
                 f"classes are {classes.tolist()}; pass shape (n_chains,), from 0 to {n_classes - 1}"
@@ -316,6 +313,8 @@ class DBN(nn.Module):
         stream: Stream,
         clamp: Clamp | None = None,
         sampler: Sampler | None = None,
+        *,
+        copies: bool = True,
     ) -> Iterator[Dream]:
         """Yield what the chains of the top RBM dream of, at each of the schedule's samples.
 
@@ -334,13 +333,19 @@ class DBN(nn.Module):
             Visible columns of the *top* RBM to hold fixed.
         sampler
             Moves the chains; Gibbs by default.
+        copies
+            False leaves out the copy of the chains that each dream holds: `Dream.chains` are then
+            ``chains`` themselves, which move on. Visible states and means are copies in any case.
 
         Raises
         ------
+        TypeError
+            If an argument is of another type, such as a number of chains.
         ValueError
             If chains or clamp do not fit the top RBM; at once, not at the first sample.
         """
-        moments = sample(self.top, chains, schedule, stream, clamp, sampler)
+        check_type("chains", chains, ChainState, "sampling.start_random(dbn.top, n_chains, stream)")
+        moments = sample(self.top, chains, schedule, stream, clamp, sampler, copies=copies)
         return (self._dream(now, stream) for now in moments)
 
     @torch.no_grad()
@@ -389,46 +394,6 @@ class DBN(nn.Module):
     def _count(self, n_layers: int | None) -> int:
         if n_layers is None:
             return len(self)
-        if not 0 <= n_layers <= len(self):
+        if not (is_whole(n_layers) and 0 <= n_layers <= len(self)):
             raise ValueError(f"n_layers is {n_layers}; pass 0 to {len(self)}")
         return n_layers
-
-
-def check_stack(rbms: Sequence[RBM]) -> None:
-    """Refuse RBMs that cannot be stacked.
-
-    Raises
-    ------
-    ValueError
-        If the hidden units of one are of another type or number than the visible ones of the next,
-        which may have label units beside them if it is the top one.
-    """
-    for number, (lower, upper) in enumerate(pairwise(rbms), start=1):
-        beside = _label_kinds(upper.visible.kinds) if number == len(rbms) - 1 else ()
-        if upper.visible.kinds != lower.hidden.kinds + beside:
-            raise ValueError(
-                f"the RBMs do not fit together: RBM {number} has the hidden units "
-                f"{lower.hidden!r}, but RBM {number + 1} above it the visible units "
-                f"{upper.visible!r}; pass units of the same type and number (those of the top "
-                "RBM may be Mixed, with Categorical(1, n_classes) for labels at the end)"
-            )
-
-
-def _check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:
-    if len(upwards) != len(rbms) - 1:
-        raise ValueError(
-            f"there are {len(upwards)} RBMs upwards and {len(rbms)} downwards; pass one upwards "
-            "for each but the top one"
-        )
-    for number, (up, down) in enumerate(zip(upwards, rbms, strict=False), start=1):
-        if (up.visible.kinds, up.hidden.kinds) != (down.visible.kinds, down.hidden.kinds):
-            raise ValueError(
-                f"RBM {number} is {up!r} upwards, but {down!r} downwards; pass two of the same "
-                "layers"
-            )
-
-
-def _label_kinds(kinds: Kinds) -> Kinds:
-    """Those at the end of a layer that label units would have; empty where there are none."""
-    *_, (unit_type, n, _) = kinds
-    return kinds[-1:] if len(kinds) > 1 and unit_type is Categorical and n == 1 else ()

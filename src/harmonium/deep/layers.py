@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
-from harmonium.deep.dbn import check_stack
+from harmonium.deep.stacks import check_stack
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import defaults
+from harmonium.arguments import check_type, no_tensor
 from harmonium.datasets import Data
 from harmonium.deep.layers import Drop, Layer, to_modules, with_outputs
 from harmonium.rbm import RBM
@@ -24,6 +25,7 @@ from harmonium.rng import Purpose, Stream
 from harmonium.units import Categorical, Gaussian, Units
 
 _SHOWN = 12  # classes in a message
+_LEAST_ROUNDING = 1e-4  # of a standard deviation, which no prediction is so close to
 
 
 class Network(nn.Module, ABC):
@@ -120,7 +122,7 @@ class Network(nn.Module, ABC):
         ValueError
             For rows of another width.
         """
-        self.check_width(v)
+        self.check_rows(v)
         x, learns = v, torch.is_grad_enabled()
         for number, layer in enumerate(self.all_layers):
             if drop is not None:
@@ -138,9 +140,26 @@ class Network(nn.Module, ABC):
             Says what came and what would work.
         """
         n = self.visible.n_columns
+        if not isinstance(v, Tensor):
+            raise no_tensor("rows", v)
         if v.dim() < 1 or v.shape[-1] != n:
             came = f"{v.shape[-1]} columns" if v.dim() else "no columns"
             raise ValueError(f"rows have {came}, but this network takes {n}; pass shape (n, {n})")
+
+    def check_rows(self, v: Tensor) -> None:
+        """Refuse rows of another width or type than the network computes with.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Says what came and what would work.
+        """
+        self.check_width(v)
+        if v.dtype != self.dtype:
+            raise TypeError(
+                f"rows are {v.dtype}, but this network's weights are {self.dtype}; pass "
+                f"x.to({self.dtype})"
+            )
 
     def check(self, data: Data) -> None:
         """Refuse rows of another width, or that are no states of the visible units.
@@ -209,6 +228,7 @@ class Classifier(Network):
     def __init__(
         self, rbms: Sequence[RBM], classes: Iterable[int], visible: Units | None = None
     ) -> None:
+        check_type("classes", classes, Iterable, "their numbers, such as range(10)")
         labels = sorted({int(label) for label in classes})
         if len(labels) < 2:
             raise ValueError(f"classes are {labels}; a classifier needs two or more of them")
@@ -227,6 +247,7 @@ class Classifier(Network):
         ValueError
             If rows have no labels, a negative one, or all the same; or as the class says.
         """
+        check_type("data", data, Data, "Data with labels, such as datasets.load('digits')")
         found = _labels(data).unique().tolist()
         if len(found) < 2:
             raise ValueError(
@@ -303,7 +324,9 @@ class Regressor(Network):
     rbms
         From the rows upwards; their weights are shared (`Network`). May be empty.
     mean, std
-        Of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1.
+        Of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1. They are kept
+        in the type of the weights, or in float64, in which predictions then are, where that would
+        round what tells targets apart, such as 1e8 ± 1.
     visible
         What the rows are, where there are no RBMs to say it.
 
@@ -320,6 +343,9 @@ class Regressor(Network):
     def __init__(
         self, rbms: Sequence[RBM], mean: Tensor, std: Tensor, visible: Units | None = None
     ) -> None:
+        for name, given in (("mean", mean), ("std", std)):
+            if not isinstance(given, Tensor):
+                raise no_tensor(name, given)
         if mean.ndim != 1 or not len(mean) or mean.shape != std.shape:
             raise ValueError(
                 f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}; pass both with "
@@ -330,8 +356,11 @@ class Regressor(Network):
         super().__init__(*with_outputs(rbms, visible, Gaussian(len(mean))))
         # the units are the outputs in standard units, whose precision nobody learns
         like = self.last.weights
-        self.register_buffer("mean", mean.detach().to(like, copy=True))
-        self.register_buffer("std", torch.where(std == 0, 1.0, std.detach()).to(like))
+        rounded = torch.finfo(like.dtype).eps * mean.detach().abs() > _LEAST_ROUNDING * std.detach()
+        kept = torch.float64 if (rounded & (std > 0)).any() else like.dtype
+        std = torch.where(std == 0, torch.ones_like(std), std).detach()
+        self.register_buffer("mean", mean.detach().to(like.device, kept, copy=True))
+        self.register_buffer("std", std.to(like.device, kept))
 
     @classmethod
     def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
@@ -342,6 +371,7 @@ class Regressor(Network):
         ValueError
             If rows have no targets; or as the class says.
         """
+        check_type("data", data, Data, "Data with targets, as datasets.from_array makes")
         targets = _targets(data).double()
         visible = None if rbms else _any_numbers(data)
         return cls(rbms, targets.mean(0), targets.std(0, correction=0), visible)
@@ -365,7 +395,7 @@ class Regressor(Network):
                 f"{len(self.mean)}"
             )
         mean, std = (moment.to(targets.device) for moment in (self.mean, self.std))
-        return (targets - mean) / std
+        return ((targets - mean) / std).to(self.dtype)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Squared error in standard units, the mean over targets.
@@ -387,7 +417,8 @@ class Regressor(Network):
     def to_sequential(self) -> nn.Sequential:
         """A copy as plain ``torch.nn`` modules that predicts in the targets' own units.
 
-        Dropout is not in it: it belongs to training.
+        Dropout is not in it: it belongs to training. Its predictions are of the weights' type,
+        which rounds those of targets such as 1e8 ± 1.
         """
         linear = self.last.to_linear()
         linear.weight.mul_(self.std.unsqueeze(1))

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import checkpoint
+from harmonium.arguments import check_type
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.finetuning import Best, FinetuningState, Patience, settle
 from harmonium.deep.layers import Dropout
@@ -41,6 +42,7 @@ def save_network(network: Network, path: str | Path) -> None:
     OSError
         As the file system says it.
     """
+    check_type("network", network, Network, "a Classifier, a Regressor or an Autoencoder")
     content = serialize("network", checkpoint.tensors_of(network), _describe(network))
     write_whole(Path(path), content)
 
@@ -198,5 +200,8 @@ def _make(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
         moments = torch.zeros(config["n_outputs"])
         network = Regressor(rbms, moments, moments, visible)
     network.to(tensors["layers.0.weights"].dtype)
+    if isinstance(network, Regressor):
+        for name in {"mean", "std"} & set(tensors):  # which may be wider than the weights
+            setattr(network, name, getattr(network, name).to(tensors[name].dtype))
     load_parameters_(network, tensors)
     return network

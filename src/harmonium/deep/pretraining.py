@@ -12,10 +12,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults, training
+from harmonium.arguments import check_count, check_type
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.dbn import DBN
 from harmonium.deep.features import check_labels, features
 from harmonium.gradient import Gradient, Penalties
+from harmonium.optimization import check_maker
 from harmonium.rbm import RBM
 from harmonium.sampling import Sampler
 from harmonium.training import Row, TrainingState
@@ -34,7 +36,7 @@ class LayerOptions:
     epochs
         Passes over the rows.
     batch_size
-        Rows a minibatch.
+        Rows a minibatch; None for 100, or all rows where these are fewer.
     weight_std
         Standard deviation of the weights at the start; None as in `RBM.init_from_data_`.
     n_chains
@@ -57,7 +59,7 @@ class LayerOptions:
     """
 
     epochs: int
-    batch_size: int = defaults.BATCH_SIZE
+    batch_size: int | None = None
     weight_std: float | None = defaults.WEIGHT_STD
     n_chains: int | None = defaults.N_CHAINS
     sampler: Sampler | None = None
@@ -72,10 +74,12 @@ class LayerOptions:
 
     def __post_init__(self) -> None:
         """Refuse a training of nothing; the rest is checked where it is used."""
-        if self.epochs < 1:
-            raise ValueError(f"epochs is {self.epochs}; pass 1 or more")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; pass 1 or more")
+        check_count("epochs", self.epochs)
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
+        check_maker("optimizer", self.optimizer, "torch.optim.Adam, or lambda parameters: ...")
+        check_maker("schedule", self.schedule, "training.linear_to_zero")
+        check_maker("features", self.features, "deep.mean_features")
 
     def begin(self, rbm: RBM, seed: int, n_batches: int) -> TrainingState:
         """The state before a layer's first update; its epochs have so many minibatches."""
@@ -218,11 +222,16 @@ def of_each_layer(
     ValueError
         If there is another number of options than of layers, or the network is untied.
     """
+    check_type("dbn", dbn, DBN, "a network such as DBN.of(784, 500, 500)")
     if dbn.is_untied:
         raise ValueError(
             "the network is untied: its ways up and down have weights of their own, and greedy "
             "pretraining would change only one of them; pass a tied network, such as DBN.of(...)"
         )
+    kinds = (LayerOptions, list, tuple)
+    check_type(
+        "options", options, kinds, "LayerOptions(epochs=10), or a list of one for each layer"
+    )
     each = (options,) * len(dbn) if isinstance(options, LayerOptions) else tuple(options)
     if len(each) != len(dbn):
         raise ValueError(
@@ -323,6 +332,8 @@ def _layers(
 
 def _check(state: PretrainingState, data: Data, held_out: Data | None) -> None:
     """Refuse data from which a layer cannot learn, before anything is trained."""
+    check_type("state", state, PretrainingState, "PretrainingState.create(dbn, options)")
+    check_type("data", data, Data, "Data, such as datasets.load('digits')")
     visible, n_classes = state.dbn.visible, state.dbn.n_classes
     for rows in (data, held_out):
         if rows is not None and n_classes is not None:

@@ -20,12 +20,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
+from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.datasets import Minibatches
 from harmonium.deep.dbn import DBN
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
+from harmonium.optimization import check_learning_rate, check_maker, make_schedule
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
+from harmonium.training.state import check_hidden_differ
 from harmonium.units import Units
 
 
@@ -106,13 +109,14 @@ class UpDownState:
         ValueError
             If the network has one hidden layer, or an option is out of its range.
         """
+        check_type("dbn", dbn, DBN, "a DBN of two hidden layers or more")
         if len(dbn) < 2:
             raise ValueError(
                 "the network has 1 hidden layer, and no ways up and down that could be fine-tuned "
                 "apart; pass one of 2 or more, or train the RBM further with harmonium.training"
             )
-        if not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(f"learning_rate is {learning_rate}; pass 0 or a positive number")
+        check_learning_rate(learning_rate)
+        check_maker("optimizer", optimizer, "torch.optim.Adam, or lambda parameters: ...")
         if n_chains is None and isinstance(sampler, Tempering):
             raise ValueError(
                 "tempering moves replicas that have to persist, and without n_chains chains start "
@@ -134,7 +138,7 @@ class UpDownState:
             penalties=penalties,
             stream=stream,
             seed=seed,
-            schedule=schedule(made) if schedule else None,
+            schedule=make_schedule(made, schedule),
         )
 
     @property
@@ -173,13 +177,20 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
 
     Raises
     ------
+    TypeError
+        If the batch is no tensor.
     ValueError
-        If the rows are of another width.
+        If the rows are of another width; or, before the first update, if all hidden units of the
+        top RBM are alike, because nobody has drawn or learned their weights.
     FloatingPointError
         If a gradient is not finite, naming the update; the parameters are then as before it.
     """
     dbn, stream = state.dbn, state.stream
+    if not isinstance(batch, Tensor):
+        raise no_tensor("batch", batch)
     v, labels = _split(dbn, batch.to(dbn.top.weights.dtype))
+    if state.update == 0:  # the layers below learn from draws, which differ
+        check_hidden_differ(dbn.top.weights, dbn.top.hidden, "pretrain the network first")
     scale = batch.shape[0] / batch_size if batch_size else 1.0
     awake = _draw_up(dbn, v, stream)
     for rbm, below, above in zip(dbn.stack[:-1], awake, awake[1:], strict=False):
@@ -224,7 +235,7 @@ def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[i
 def _split(dbn: DBN, batch: Tensor) -> tuple[Tensor, Tensor]:
     """Visible states, and one-hot labels (of no columns where there are no label units)."""
     width, n_classes = dbn.visible.n_columns, dbn.n_classes or 0
-    if batch.dim() != 2 or batch.shape[1] != width + n_classes:
+    if batch.dim() != 2 or not len(batch) or batch.shape[1] != width + n_classes:
         labels = f" and {n_classes} of the labels (Data.join_labels)" if n_classes else ""
         raise ValueError(
             f"a batch has shape {tuple(batch.shape)}, but the network has {width} visible "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from functools import partial
 from typing import Any
@@ -204,7 +205,8 @@ def _split(
     """Rows to learn from, rows that tell when to stop, and the weights of the former."""
     if weights is None:
         return (*data.split_randomly(held_out, seed), None)
-    # the split takes its rows in order: numbers of rows go the same way as the rows themselves
-    numbered = Data("rows", torch.zeros(len(data), 1), labels=torch.arange(len(data)))
-    kept = numbered.split_randomly(held_out, seed)[0].labels
-    return (*data.split_randomly(held_out, seed), weights[kept])
+    # weights go the same way as the rows themselves
+    weighted = dataclasses.replace(data, targets=weights.double().unsqueeze(1))
+    kept = weighted.split_randomly(held_out, seed)[0].targets
+    assert kept is not None
+    return (*data.split_randomly(held_out, seed), kept[:, 0].to(weights))

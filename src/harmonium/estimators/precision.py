@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harmonium.datasets.precision import rounded_columns
+from harmonium.datasets.narrowing import rounded_columns
 from harmonium.estimators.rows import ArrayRows, Scaling, range_of
 
 _SAMPLE = 256  # rows by which features are judged

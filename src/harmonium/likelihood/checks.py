@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from harmonium.rbm import RBM
+from harmonium.arguments import check_count, no_tensor
+from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Units
 
 _ROWS_AT_ONCE = 1000
@@ -18,6 +19,7 @@ def check_finite(rbm: RBM) -> None:
     ValueError
         Says which parameter, and how many of its values.
     """
+    check_rbm("rbm", rbm)
     for name, parameter in rbm.named_parameters():
         n = int(parameter.isfinite().logical_not().sum())
         if n:
@@ -35,6 +37,9 @@ def check_states(rbm: RBM, v: Tensor) -> None:
     ValueError
         Says what came, and that values between states have to be binarised.
     """
+    check_rbm("rbm", rbm)
+    if not isinstance(v, Tensor):
+        raise no_tensor("visible", v)
     if v.dim() != 2 or len(v) == 0:
         raise ValueError(
             f"visible has shape {tuple(v.shape)}; pass (rows, {rbm.visible.n_columns}), of one row "
@@ -64,6 +69,7 @@ def check_n_chains(n_chains: int) -> None:
     ValueError
         If there are fewer than 2.
     """
+    check_count("n_chains", n_chains, 0)
     if n_chains < 2:
         raise ValueError(f"n_chains is {n_chains}; pass 2 or more: a standard error needs them")
 

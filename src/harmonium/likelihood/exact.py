@@ -17,7 +17,7 @@ from harmonium.gradient import grad_buffer
 from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Gaussian, Units
 
 
@@ -125,7 +125,13 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
     float
         The exact mean log-likelihood of the rows, nats, which comes along, if they are states.
     """
+    check_rbm("rbm", rbm)
     rbm.visible.check_width(v, "visible")
+    if v.dim() != 2 or len(v) == 0:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass (rows, {rbm.visible.n_columns}), of one row "
+            "or more"
+        )
     rbm.visible.check(v, "visible")
     moments = exact_moments(rbm)
     model = _in_float64(rbm)
@@ -146,6 +152,7 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
 
 def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
     """Whether `exact_log_z` knows this model, with at most so many states of the smaller layer."""
+    check_rbm("rbm", rbm)
     counts = [n for n in map(n_states, (rbm.visible, rbm.hidden)) if n is not None]
     return min(counts) <= most if counts else _are_gaussian(rbm)
 

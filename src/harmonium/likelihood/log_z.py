@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harmonium.rbm import RBM
+from harmonium.arguments import check_type
+from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
 _FEWEST_EFFECTIVE_CHAINS = 20
@@ -172,6 +173,9 @@ def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
     On the other side of the truth than ``log_z``: a value of log Z that errs below makes this err
     above.
     """
+    check_rbm("rbm", rbm)
+    rbm.visible.check_width(v, "visible")
+    check_type("log_z", log_z, LogZ, "a LogZ, such as exact_log_z(rbm); a number is LogZ.exact(x)")
     return -rbm.free_energy(v.to(rbm.weights)).double() - log_z.value
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import nearest_states
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 
 _ROWS_AT_ONCE = 250
@@ -23,10 +24,11 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     """Stochastic pseudo-log-likelihood of each row, nats, shape (rows,).
 
     The sum over units i of log p(v_i | the other visible units), estimated without bias from some
-    units a row: n times the mean of log p(v_i | the rest) over units that start at a random one
-    and are equally far apart. Rows that hold probabilities are rounded to the nearest states
-    first, as the classic tutorials do. It flatters models whose modes are far apart; it is no
-    likelihood, and compares models of the same data only.
+    units a row: the layer is cut into parts of the same size, but for rounding, and a unit drawn
+    from each counts for its part. (Units at equal distances would be those of a single column of a
+    picture, if its width were a multiple of the distance.) Rows that hold probabilities are
+    rounded to the nearest states first, as the classic tutorials do. It flatters models whose
+    modes are far apart; it is no likelihood, and compares models of the same data only.
 
     Parameters
     ----------
@@ -50,25 +52,40 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     ----------
     .. [1] J. Besag (1975), "Statistical analysis of non-lattice data", The Statistician 24.
     """
+    v = _rows(rbm, v)
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
+    check_count("units_per_row", units_per_row, 0)
     visible = rbm.visible
     _as_states(rbm, v[:0])
     if not 1 <= units_per_row <= visible.n:
         raise ValueError(
             f"units_per_row is {units_per_row}; pass 1 to {visible.n}, the number of visible units"
         )
-    first = kernels.uniform((1, len(v)), stream, device=v.device, dtype=torch.float64)[0]
-    steps = torch.arange(units_per_row, device=v.device)
-    units = ((first.unsqueeze(1) + steps) / units_per_row * visible.n).long()
-    units = units.clamp_max(visible.n - 1)
+    shape = (units_per_row, len(v))
+    places = kernels.uniform(shape, stream, device=v.device, dtype=torch.float64).T
+    parts = torch.arange(units_per_row, device=v.device)
+    first = parts * visible.n // units_per_row
+    sizes = (parts + 1) * visible.n // units_per_row - first
+    units = first + (places * sizes).long().minimum(sizes - 1)
     widest = max(of.width for _, of in visible.groups)
     at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * widest * rbm.hidden.n_columns))
     blocks = zip(v.split(at_once), units.split(at_once), strict=True)
-    total = torch.cat([_of_units(rbm, *block) for block in blocks])
-    return total * (visible.n / units_per_row)
+    return torch.cat([_of_units(rbm, *block, sizes) for block in blocks])
 
 
-def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
-    """Sum of log p(v_i | the rest) over some units i of each row, shape (rows,)."""
+def _rows(rbm: RBM, v: Tensor) -> Tensor:
+    """Visible rows in the type of the parameters."""
+    check_rbm("rbm", rbm)
+    rbm.visible.check_width(v, "visible")
+    if v.dim() != 2:
+        raise ValueError(
+            f"visible has shape {tuple(v.shape)}; pass shape (rows, {rbm.visible.n_columns})"
+        )
+    return v.to(rbm.weights)
+
+
+def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
+    """Sum of log p(v_i | the rest) over some units i of each row, each times its count, (rows,)."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = rbm.hidden.cgf(inputs).sum(-1)
@@ -87,7 +104,8 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor) -> Tensor:
             shifted = torch.einsum("pc,pch->ph", change, weights).add_(inputs[row])
             changed = rbm.hidden.cgf(shifted).sum(-1)
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
-        total.index_add_(0, row, torch.stack(log_ratios).logsumexp(0), alpha=-1)
+        found = torch.stack(log_ratios).logsumexp(0) * counts[place]
+        total.index_add_(0, row, found, alpha=-1)
     return total
 
 
@@ -111,6 +129,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     ValueError
         If the visible units have a continuum of states, or rows have another width.
     """
+    v = _rows(rbm, v)
     _as_states(rbm, v[:0])
     return torch.cat([_of_rows(rbm, rows) for rows in v.split(_ROWS_AT_ONCE)])
 

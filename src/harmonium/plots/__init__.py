@@ -2,43 +2,67 @@
 
 Two layers. `tile`, `filter_sheet`, `save_sheet` and `save_frame` make plain raster sheets within
 milliseconds, fit to be written after every epoch. `filters`, `samples`, `reconstructions` and the
-others draw labelled figures, on an Axes of the caller's or on a figure of their own. Nothing here
-knows models, runs or torch, and no global state of matplotlib is read or changed: a figure made
-here belongs to its caller alone.
+others draw labelled figures, those of tables (`distributions`, `sample_strips`, ...) with names of
+columns, on an Axes of the caller's or on a figure of their own. Nothing here knows models, runs or
+torch, and no global state of matplotlib is read or changed: a figure made here belongs to its
+caller alone.
 """
 
+from harmonium.plots.correlations import associations, correlations, nominal_associations
 from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
 from harmonium.plots.files import png, save, save_sheet
 from harmonium.plots.frames import save_frame
 from harmonium.plots.likelihoods import likelihoods_over_time
-from harmonium.plots.pictures import filters, reconstructions, samples
+from harmonium.plots.pictures import completions, filters, reconstructions, samples
 from harmonium.plots.predictions import codes, confusion_matrix, mistakes
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
 from harmonium.plots.speeds import speeds
+from harmonium.plots.strips import completion_strips, reconstruction_strips, sample_strips
+from harmonium.plots.tables import (
+    distances,
+    distributions,
+    legible,
+    shares,
+    strongest,
+    weights_by_column,
+)
 
 __all__ = [
     "activity_histogram",
+    "associations",
     "autocorrelation",
     "codes",
+    "completion_strips",
+    "completions",
     "confusion_matrix",
+    "correlations",
+    "distances",
+    "distributions",
     "filter_sheet",
     "filters",
     "hidden_activity",
     "learning_curves",
+    "legible",
     "likelihoods_over_time",
     "mistakes",
     "moments",
+    "nominal_associations",
     "png",
+    "reconstruction_strips",
     "reconstructions",
+    "sample_strips",
     "samples",
     "save",
     "save_frame",
     "save_sheet",
     "scale_each",
+    "shares",
     "singular_values",
     "speeds",
+    "strongest",
     "tile",
     "weight_histogram",
+    "weights_by_column",
 ]

@@ -16,11 +16,25 @@ from harmonium.files import whole_file
 from harmonium.plots.arrays import whole_number
 
 
-def save(figure_or_axes: Figure | SubFigure | Axes, path: str | os.PathLike[str]) -> Path:
+def save(
+    figure_or_axes: Figure | SubFigure | Axes,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    caption: str = "",
+) -> Path:
     """Write a figure, or the figure an Axes belongs to, in the format that the suffix names.
 
     The suffix is ``.png``, ``.pdf``, ``.svg`` or another that matplotlib writes. A file of that
     name is replaced; nothing is left behind if writing fails.
+
+    Parameters
+    ----------
+    figure_or_axes, path
+        What to write, and where.
+    title, caption
+        What the picture shows, in a few words and in a sentence. A PNG file keeps both (as
+        ``Title`` and ``Description``); other formats do not.
 
     Raises
     ------
@@ -38,8 +52,9 @@ def save(figure_or_axes: Figure | SubFigure | Axes, path: str | os.PathLike[str]
             f"{path} ends in {path.suffix or 'no suffix'}, which names no picture format; "
             f"use one of {', '.join('.' + name for name in sorted(formats))}"
         )
+    words = {"Title": title, "Description": caption} if suffix == "png" and title else None
     with whole_file(path) as file:
-        figure.savefig(file, format=suffix)
+        figure.savefig(file, format=suffix, metadata=words)
     return path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -10,6 +12,8 @@ from matplotlib.colors import Colormap
 from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray, ImageShape, check_image_shape, finite, whole_number
 from harmonium.plots.sheets import grey_levels, mosaic, near_square, scale_each, value_limits
+
+_NOT_GIVEN = (0.72, 0.80, 0.90)
 
 
 def filters(
@@ -86,10 +90,12 @@ def samples(
     *,
     sweeps_per_sample: int | None = None,
     limits: tuple[float, float] | None = None,
+    chain_names: Sequence[str] | None = None,
 ) -> Axes:
     """Draw samples of several chains: one row a chain, its own time running to the right.
 
-    Pictures of which each chain has one are a grid that is as square as can be.
+    Pictures of which each chain has one are a grid that is as square as can be; of chains with
+    names, a row a name.
 
     Parameters
     ----------
@@ -105,6 +111,9 @@ def samples(
         Sweeps between neighbouring samples of a chain, for the label.
     limits
         The values drawn black and white, as in `tile`; by default the least and the largest.
+    chain_names
+        What each chain is called, such as the class that it shows; by default its number. Only for
+        pictures.
 
     Returns
     -------
@@ -113,7 +122,8 @@ def samples(
     Raises
     ------
     ValueError
-        If `chains` is empty, not finite, or does not fit `image_shape`.
+        If `chains` is empty, not finite, or does not fit `image_shape`, or if the names are of
+        another number.
     """
     values = finite(chains, "chains", ("n_chains", "n_samples", "n_visible"))
     n_chains, n_samples, n_visible = values.shape
@@ -134,7 +144,11 @@ def samples(
         return ax
 
     shape = check_image_shape(image_shape, n_visible, "chains")
+    if chain_names is not None and len(chain_names) != n_chains:
+        raise ValueError(f"chain_names are {len(chain_names)} names for {n_chains} chains")
     pictures = grey_levels(values, limits).reshape(-1, *shape)
+    if n_samples == 1 and chain_names is not None:
+        return _named_rows(pictures, chain_names, title, ax)
     if n_samples == 1:
         whole = mosaic(pictures, near_square(n_chains, shape), gaps=(1, 1), fill=np.nan)
         ax = style.picture_axes(ax, whole.shape)
@@ -143,11 +157,34 @@ def samples(
         style.name(ax, title, "one of each chain")
         return ax
     whole = mosaic(pictures, n_samples, gaps=(1, 1), fill=np.nan)
-    ax = style.picture_axes(ax, whole.shape, left=0.6, bottom=0.5)
+    left = 0.6 if chain_names is None else style.room_for(chain_names)
+    ax = style.picture_axes(ax, whole.shape, left=left, bottom=0.5)
     ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
     style.number_blocks(ax, "x", n_samples, shape[1], 1)
-    style.number_blocks(ax, "y", n_chains, shape[0], 1)
-    style.name(ax, title, "one row a chain; its own time runs to the right", f"{time}  →", "chain")
+    which = "chain"
+    if chain_names is None:
+        style.number_blocks(ax, "y", n_chains, shape[0], 1)
+    else:
+        which = ""
+        style.name_blocks(ax, chain_names, shape[0], 1)
+    subtitle = "one row a chain; its own time runs to the right"
+    style.name(ax, title, subtitle, f"{time}  →", which)
+    return ax
+
+
+def _named_rows(pictures: FloatArray, names: Sequence[str], title: str, ax: Axes | None) -> Axes:
+    """One picture of each chain, those of a name in a row."""
+    rows = {name: [i for i, of in enumerate(names) if of == name] for name in dict.fromkeys(names)}
+    most = max(map(len, rows.values()))
+    cells = np.full((len(rows), most, *pictures.shape[1:]), np.nan)
+    for row, chosen in enumerate(rows.values()):
+        cells[row, : len(chosen)] = pictures[chosen]
+    whole = mosaic(cells.reshape(-1, *pictures.shape[1:]), most, gaps=(1, 1), fill=np.nan)
+    ax = style.picture_axes(ax, whole.shape, left=style.room_for(rows))
+    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+    ax.set_xticks([])
+    style.name_blocks(ax, list(rows), pictures.shape[1], 1)
+    style.name(ax, title, "one of each chain; one row a class")
     return ax
 
 
@@ -228,6 +265,81 @@ def reconstructions(
         ["original"] * len(tops) + ["reconstructed"] * len(tops),
     )
     style.name(ax, title, subtitle)
+    return ax
+
+
+def completions(
+    truth: npt.ArrayLike,
+    completed: npt.ArrayLike,
+    held: npt.ArrayLike,
+    image_shape: ImageShape,
+    ax: Axes | None = None,
+    *,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw pictures that were completed: the true one, what was given of it, and completions.
+
+    What was not given is tinted. Of each picture, the completions run to the right; where there is
+    one of each, several pictures stand beside one another.
+
+    Parameters
+    ----------
+    truth
+        The pictures that were completed, shape ``(n_images, n_visible)``.
+    completed
+        Samples of each, or means for a smoother display, shape
+        ``(n_images, n_samples, n_visible)``.
+    held
+        True where a pixel was given, shape ``(n_visible,)``.
+    image_shape
+        ``(height, width)``.
+    ax
+        Where to draw; by default on a new figure.
+    limits
+        The values drawn black and white, as in `tile`; by default the least and the largest.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, or shapes do not fit.
+    """
+    rows = finite(truth, "truth", ("n_images", "n_visible"))
+    samples = finite(completed, "completed", ("n_images", "n_samples", "n_visible"))
+    mask = np.asarray(held, dtype=bool)
+    if samples.shape[::2] != rows.shape or mask.shape != rows.shape[1:]:
+        raise ValueError(
+            f"truth has shape {rows.shape}, completed {samples.shape} and held {mask.shape}; pass "
+            "(n_images, n_visible), (n_images, n_samples, n_visible) and (n_visible,)"
+        )
+    height, width = shape = check_image_shape(image_shape, rows.shape[1], "truth")
+    n_images, n_samples, _ = samples.shape
+    every = np.concatenate([rows[:, None], rows[:, None], samples], 1)
+    levels = grey_levels(every, limits).reshape(-1, *shape)
+    n_parts = n_samples + 2
+    tints = np.zeros((n_images, n_parts, *shape))
+    tints[:, 1] = ~mask.reshape(shape)
+    n_beside = n_parts
+    if n_samples == 1:
+        n_beside *= near_square(n_images, (height, n_parts * width))
+    grey = mosaic(levels, n_beside, gaps=(2, 1), fill=np.nan)
+    tint = mosaic(tints.reshape(-1, *shape), n_beside, gaps=(2, 1), fill=0)
+    colours = np.repeat(np.nan_to_num(grey, nan=1.0)[..., None], 3, axis=-1)
+    colours[tint > 0] = _NOT_GIVEN
+    ax = style.picture_axes(ax, grey.shape, left=0.3, bottom=0.9)
+    ax.imshow(colours)
+    ax.set_yticks([])
+    parts = ["true", "given", *(str(i) for i in range(n_samples))]
+    if n_samples == 1:
+        parts = ["true", "given", "completed"] * (n_beside // n_parts)
+    places = (width + 1) * np.arange(len(parts)) + (width - 1) / 2
+    ax.set_xticks(places, parts, rotation=90 if n_samples == 1 or n_samples > 8 else 0)
+    title = f"Completions of {_plural(n_images, 'picture')}"
+    subtitle = "true picture, the given part (the rest is tinted), completions"
+    style.name(ax, title, subtitle, "" if n_samples == 1 else "number of the completion  →")
     return ax
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Literal
 
@@ -161,3 +161,15 @@ def number_blocks(ax: Axes, axis: Literal["x", "y"], n: int, size: float, gap: f
     places = [i * (size + gap) + (size - 1) / 2 for i in shown]
     set_ticks = ax.set_xticks if axis == "x" else ax.set_yticks
     set_ticks(places, [str(i) for i in shown])
+
+
+def name_blocks(ax: Axes, names: Sequence[str], size: float, gap: float) -> None:
+    """Write a name beside each of the blocks that `number_blocks` would number, from the top."""
+    step = -(-len(names) // 40)
+    places = [i * (size + gap) + (size - 1) / 2 for i in range(0, len(names), step)]
+    ax.set_yticks(places, [str(name) for name in names[::step]])
+
+
+def room_for(names: Iterable[str]) -> float:
+    """Inches that names need at the left of a picture."""
+    return max(0.6, 0.2 + 0.065 * max(map(len, names)))

@@ -7,7 +7,7 @@ from harmonium.sampling.levels import TemperaturePath, independent_units
 from harmonium.sampling.log_z import LadderLogZ, ladder_log_z
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
-from harmonium.sampling.schedule import SamplingSchedule, sample
+from harmonium.sampling.schedule import SamplingSchedule, draw, sample
 from harmonium.sampling.starts import start_annealed, start_tempered
 from harmonium.sampling.tempering import Tempering, place_temperatures, temper, tune_ladder
 from harmonium.sampling.trajectory import Trajectory, TrajectoryTempering, choose_models
@@ -26,6 +26,7 @@ __all__ = [
     "Trajectory",
     "TrajectoryTempering",
     "choose_models",
+    "draw",
     "independent_units",
     "ladder_log_z",
     "place_temperatures",

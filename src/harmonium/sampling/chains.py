@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonium.rbm import RBM
+from harmonium.arguments import check_count, check_type, no_tensor
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.replicas import Replicas
 
@@ -47,15 +48,24 @@ class ChainState:
         return self.visible.shape[0]
 
     def check(self, rbm: RBM) -> None:
-        """Refuse chains that are not of this RBM's shape.
+        """Refuse chains that are not of this RBM's shape and type.
 
         Raises
         ------
+        TypeError
+            If states are no tensors, or of another dtype than the parameters.
         ValueError
-            Says which layer is of which shape.
+            Says which layer is of which shape, or on which device.
         """
+        check_rbm("rbm", rbm)
         rbm.visible.check_width(self.visible, "visible")
         rbm.hidden.check_width(self.hidden, "hidden")
+        like = rbm.weights  # asked once: this stands before every call of a sampler
+        if not self.visible.dtype == self.hidden.dtype == like.dtype or not (
+            self.visible.device == self.hidden.device == like.device
+        ):
+            rbm.visible.check_states(self.visible, "visible")
+            rbm.hidden.check_states(self.hidden, "hidden")
         if self.visible.dim() != 2 or self.visible.shape[:-1] != self.hidden.shape[:-1]:
             raise ValueError(
                 f"the chains' visible states have shape {tuple(self.visible.shape)} and the hidden "
@@ -82,6 +92,10 @@ class ChainState:
 @torch.no_grad()
 def start_at(rbm: RBM, visible: Tensor, stream: Stream) -> ChainState:
     """Start one chain at each row of ``visible``, shape (n_chains, visible.n_columns)."""
+    check_rbm("rbm", rbm)
+    check_stream(stream)
+    if not isinstance(visible, Tensor):
+        raise no_tensor("visible", visible)
     if visible.dim() != 2:
         raise ValueError(
             f"visible has shape {tuple(visible.shape)}; pass (n_chains, {rbm.visible.n_columns}), "
@@ -97,7 +111,13 @@ def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
 
     After `RBM.init_from_data_` that is independent noise with the data's base rates.
     """
-    if n_chains < 1:
-        raise ValueError(f"n_chains is {n_chains}; pass 1 or more")
+    check_rbm("rbm", rbm)
+    check_count("n_chains", n_chains)
+    check_stream(stream)
     visible = rbm.visible.sample_(rbm.weights.new_zeros(n_chains, rbm.visible.n_columns), stream)
     return start_at(rbm, visible, stream)
+
+
+def check_stream(stream: Stream) -> None:
+    """Refuse what is no stream of random numbers, such as a seed alone."""
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE), from harmonium.rng")

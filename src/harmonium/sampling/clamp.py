@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harmonium.arguments import no_tensor
 from harmonium.rbm import RBM
 from harmonium.sampling.chains import ChainState
 
@@ -21,6 +22,9 @@ class Clamp:
     """
 
     def __init__(self, mask: Tensor, values: Tensor) -> None:
+        for name, given in (("mask", mask), ("values", values)):
+            if not isinstance(given, Tensor):
+                raise no_tensor(name, given)
         if mask.dtype != torch.bool:
             raise TypeError(f"mask has dtype {mask.dtype}; pass booleans, True where held")
         if mask.dim() < 1 or mask.shape[-1:] != values.shape[-1:]:
@@ -46,6 +50,11 @@ class Clamp:
                 raise ValueError(
                     f"{name} has shape {tuple(held.shape)}, but there are {len(chains)} chains; "
                     f"pass shape ({held.shape[-1]},) or ({len(chains)}, {held.shape[-1]})"
+                )
+            if held.device != chains.visible.device:
+                raise ValueError(
+                    f"{name} is on {held.device}, but the chains are on {chains.visible.device}; "
+                    "move it there"
                 )
         for columns, units in rbm.visible.groups:
             by_unit = self.mask[..., columns].reshape(-1, units.n, units.width)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_count
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling.chains import ChainState
+from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.units import Binary, Spin, Units
@@ -33,8 +34,7 @@ class Gibbs(Sampler):
 
     def __post_init__(self) -> None:
         """Refuse a sampler that would not move."""
-        if self.sweeps < 1:
-            raise ValueError(f"sweeps is {self.sweeps}; pass 1 or more")
+        check_count("sweeps", self.sweeps)
 
     @without_autograd
     def __call__(
@@ -50,6 +50,7 @@ class Gibbs(Sampler):
 
         With ``ends`` they are left with the last visible states and no hidden ones.
         """
+        check_stream(stream)
         chains.check(rbm)
         v, h, weights = chains.visible, chains.hidden, rbm.weights
         # one sweep from scratch is no more than products; what is held does not flip as it draws

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.units import Units
 
@@ -213,6 +213,7 @@ def independent_units(rbm: RBM, mean: Tensor | None = None, var: Tensor | None =
     ValueError
         If one of the moments is missing, or they are none of these units'.
     """
+    check_rbm("rbm", rbm)
     if (mean is None) != (var is None):
         raise ValueError("one of mean and var is missing; pass both, or neither")
     base = copy.deepcopy(rbm).requires_grad_(False)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from harmonium.arguments import check_count, check_type
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling.chains import ChainState
+from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.gibbs import Gibbs
 from harmonium.sampling.sampler import Sampler
@@ -39,8 +41,7 @@ class SamplingSchedule:
     def __post_init__(self) -> None:
         """Refuse a schedule that takes nothing or goes nowhere."""
         for name, least in (("n_warmup", 0), ("n_samples", 1), ("sweeps_per_sample", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; pass {least} or more")
+            check_count(name, getattr(self, name), least)
 
     @property
     def n_sweeps(self) -> int:
@@ -55,11 +56,15 @@ def sample(
     stream: Stream,
     clamp: Clamp | None = None,
     sampler: Sampler | None = None,
+    *,
+    copies: bool = True,
 ) -> Iterator[ChainState]:
     """Yield the chains at each of the schedule's samples.
 
-    The same `ChainState` is yielded each time and moves on afterwards: copy what is to be kept.
-    ``rbm.mean_v_from_h(chains.hidden)`` gives the mean activations that are smoother to look at.
+    Each is a `ChainState` in memory of its own, so that ``list(sample(...))`` holds all samples;
+    `draw` returns their visible states as one array. The last is in the state that ``chains`` have
+    then, and either can go on. ``rbm.mean_v_from_h(now.hidden)`` gives mean activations, which are
+    smoother to look at.
 
     Parameters
     ----------
@@ -75,16 +80,54 @@ def sample(
         Visible columns to hold fixed, for completing the rest.
     sampler
         Moves the chains: each of its calls counts as one sweep of the schedule. Gibbs by default.
+    copies
+        False yields ``chains`` themselves each time, which move on in place: no memory and no
+        time, but only for a loop that is done with a sample when it asks for the next.
 
     Raises
     ------
+    TypeError
+        If an argument is of another type, such as a seed for a stream.
     ValueError
         If chains or clamp do not fit the model; at once, not at the first sample.
     """
+    check_type("chains", chains, ChainState, "sampling.start_random(rbm, n_chains, stream)")
     chains.check(rbm)
+    check_type("schedule", schedule, SamplingSchedule, "SamplingSchedule(1_000, 10, 100)")
+    check_stream(stream)
     if clamp is not None:
+        check_type("clamp", clamp, Clamp, "Clamp(mask, values), or None")
         clamp.check(rbm, chains)
-    return _samples(rbm, chains, schedule, stream, clamp, sampler)
+    if sampler is not None:
+        check_type("sampler", sampler, Sampler, "a sampler such as Gibbs(), or None")
+    moments = _samples(rbm, chains, schedule, stream, clamp, sampler)
+    return (now.clone() for now in moments) if copies else moments
+
+
+def draw(
+    rbm: RBM,
+    chains: ChainState,
+    schedule: SamplingSchedule,
+    stream: Stream,
+    clamp: Clamp | None = None,
+    sampler: Sampler | None = None,
+) -> Tensor:
+    """Visible states of the chains at all of the schedule's samples, as one array.
+
+    Parameters and errors are those of `sample`; `RBM.sample` is shorter where every row shall come
+    from a chain of its own.
+
+    Returns
+    -------
+    Tensor
+        Shape (n_samples, n_chains, visible.n_columns).
+    """
+    moments = sample(rbm, chains, schedule, stream, clamp, sampler, copies=False)
+    shape = (schedule.n_samples, *chains.visible.shape)
+    samples = chains.visible.new_empty(shape)
+    for number, now in enumerate(moments):
+        samples[number] = now.visible
+    return samples
 
 
 def _samples(

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harmonium.datasets import Minibatches, Rows
+from harmonium.arguments import check_count, check_type, described
+from harmonium.datasets import Minibatches, Rows, check_rows
 from harmonium.training.state import TrainingState
-from harmonium.training.updating import settle, update
+from harmonium.training.updating import check_start, settle, update
 from harmonium.training.watching import Look, Row, Watch, default_every, default_monitor
 
 
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
-    """Train until ``epochs`` epochs have been seen in all, yielding after every update."""
+    """Train until ``epochs`` epochs have been seen in all, yielding after every update.
+
+    Raises
+    ------
+    TypeError, ValueError
+        At the first ``next()``, if an argument is of another type or out of its range, or if all
+        hidden units are alike.
+    """
+    _check(state, batches, epochs)
     for number in range(state.update, epochs * len(batches)):
         batch, weights = batches.batch(number, state.seed), batches.weights(number, state.seed)
         update(state, batch, batches.batch_size, weights)
@@ -41,7 +50,8 @@ def run(
     epochs
         Epochs in all, those that ``state`` has already seen included.
     every
-        Updates from one row to the next; by default whole epochs, at least 500 updates.
+        Updates from one row to the next; by default as `default_every` says, for about thirty
+        rows or more.
     held_out
         Rows to look at beside the training rows.
     monitor
@@ -54,9 +64,21 @@ def run(
         ``update``, ``epoch``, ``learning_rate``, what `Monitor` and `Monitor.log_likelihood`
         return, ``update_ratio`` (`diagnostics.update_ratio`), ``rows_per_second`` and
         ``sweeps_per_second`` (chains times sweeps); for tempered chains also `Replicas.row`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `updates`.
     """
+    _check(state, batches, epochs)
+    if held_out is not None:
+        check_rows("held_out", held_out)
+    if monitor is not None and not callable(monitor):
+        raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
+    if every is not None:
+        check_count("every", every)
     if every is None:
-        every = default_every(batches)
+        every = default_every(batches, state, epochs * len(batches))
     if monitor is None:
         monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
     watch = Watch(monitor, every, batches, last=epochs * len(batches))
@@ -65,3 +87,11 @@ def run(
         row = watch(state)
         if row is not None:
             yield row
+
+
+def _check(state: TrainingState, batches: Minibatches, epochs: int) -> None:
+    check_type("state", state, TrainingState, "TrainingState.create(rbm)")
+    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
+    check_count("epochs", epochs, 0)
+    if state.update == 0:
+        check_start(state)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
+from harmonium.arguments import check_number, check_type
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.graphs import Recorder
 from harmonium.monitor import Population
-from harmonium.optimization import check_optimizer
-from harmonium.rbm import RBM
+from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
+from harmonium.units import Units
 
 
 @dataclass
@@ -124,17 +126,21 @@ class TrainingState:
 
         Raises
         ------
+        TypeError
+            If an option is of another type, such as a name for a sampler.
         ValueError
             If an option is out of its range.
         """
+        check_rbm("rbm", rbm)
+        for name, given, kind, remedy in (
+            ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
+            ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),
+            ("penalties", penalties, Penalties, "Penalties(l2=1e-4), with the numbers you want"),
+        ):
+            if given is not None:
+                check_type(name, given, kind, remedy)
         if optimizer is None:
-            if not (math.isfinite(learning_rate) and learning_rate >= 0):
-                raise ValueError(
-                    f"learning_rate is {learning_rate}; pass 0 or a positive number, such as "
-                    f"{defaults.LEARNING_RATE}"
-                )
-            if not 0 <= momentum < 1:
-                raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+            check_learning_rate(learning_rate, momentum)
             optimizer = torch.optim.SGD(
                 [p for p in rbm.parameters() if p.requires_grad],
                 lr=learning_rate,
@@ -150,6 +156,8 @@ class TrainingState:
                 why_no_lbfgs="LBFGS compares losses, and the log-likelihood of an RBM is not known "
                 "while it is trained",
             )
+        if average_decay is not None:
+            check_number("average_decay", average_decay, "a number between 0 and 1, or None")
         if average_decay is not None and not 0 < average_decay < 1:
             raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
         if n_chains is None and isinstance(sampler, Tempering):
@@ -169,7 +177,7 @@ class TrainingState:
             chains=None if n_chains is None else start_random(rbm, n_chains, stream),
             stream=stream,
             seed=seed,
-            schedule=schedule(optimizer) if schedule else None,
+            schedule=make_schedule(optimizer, schedule),
             average=copy.deepcopy(rbm) if average_decay is not None else None,
             average_decay=average_decay,
         )
@@ -183,3 +191,29 @@ class TrainingState:
     def learning_rate(self) -> float:
         """Learning rate of the next update."""
         return float(self.optimizer.param_groups[0]["lr"])
+
+
+def check_hidden_differ(weights: Tensor, hidden: Units, remedy: str) -> None:
+    """Refuse to train hidden units that are all alike: they would learn the same for ever.
+
+    Parameters
+    ----------
+    weights
+        Those that lead to the units, shape (n_columns below, hidden.n_columns).
+    hidden
+        The units.
+    remedy
+        What draws their weights.
+
+    Raises
+    ------
+    ValueError
+        If there are two or more, and all have the same weights and biases.
+    """
+    bias = hidden.bias
+    if len(bias) > 1 and bool((bias == bias[0]).all()) and bool((weights == weights[:, :1]).all()):
+        zero = "zero" if not bool(weights.any()) else "the same"
+        raise ValueError(
+            f"all {len(bias)} hidden units are alike: their weights are {zero}, so that every "
+            f"update would change them alike; draw the weights first: {remedy}"
+        )

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.gradient import (
     CenteredGradient,
@@ -20,7 +21,7 @@ from harmonium.gradient import (
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs
-from harmonium.training.state import Ahead, TrainingState
+from harmonium.training.state import Ahead, TrainingState, check_hidden_differ
 from harmonium.units import UNIT_TYPES
 
 # On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
@@ -52,18 +53,30 @@ def update(
 
     Raises
     ------
+    TypeError
+        If the batch is no tensor.
     ValueError
         If the batch has another width than the visible layer, or the weights are not one a row,
-        or are negative or not finite, or all zero.
+        or are negative or not finite, or all zero; or, before the first update, if all hidden
+        units are alike, because the model's weights were never drawn.
     FloatingPointError
         If the gradient is not finite, naming the update (the first is 1, as in the rows of
         `run`); the parameters are then as they were before it. On CUDA, where waiting for the
         gradient would take longer than making it, `settle` raises this.
     """
-    batch = batch.to(state.rbm.weights.dtype)
+    check_type("state", state, TrainingState, "TrainingState.create(rbm)")
     state.rbm.visible.check_width(batch, "visible")
+    if batch.dim() != 2 or len(batch) == 0:
+        raise ValueError(
+            f"a batch has shape {tuple(batch.shape)}; pass (rows, {batch.shape[-1]}), with rows"
+        )
+    if state.update == 0:
+        check_start(state)
+    batch = batch.to(state.rbm.weights.dtype)
     n_rows = float(batch.shape[0])
     if weights is not None:
+        if not isinstance(weights, Tensor):
+            raise no_tensor("weights", weights)
         weights = weights.to(batch)
         n_rows = _total_weight(weights, batch)
     scale = n_rows / batch_size if batch_size else 1.0
@@ -90,6 +103,18 @@ def update(
             average.lerp_(parameter, 1 - decay)
     if state.update % _SETTLE_EVERY == 0:
         settle(state)
+
+
+def check_start(state: TrainingState) -> None:
+    """Refuse a model from which training cannot begin.
+
+    Raises
+    ------
+    ValueError
+        If all hidden units are alike.
+    """
+    rbm = state.rbm
+    check_hidden_differ(rbm.weights, rbm.hidden, "rbm.init_from_data_(data, seed=0)")
 
 
 def _total_weight(weights: Tensor, batch: Tensor) -> float:

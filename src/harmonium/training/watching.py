@@ -24,6 +24,10 @@ Look = Callable[[RBM, ChainState | None, int], Row]
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
 
+# Of a short run: looks that it has, and multiplications that they may take beyond the share.
+_FEWEST_LOOKS = 30
+_FREE = 6e10
+
 # Of a run, for following log Z: as much for reaching the model at the first look as for going on.
 _FOLLOWING_SHARE = 0.03
 _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
@@ -104,9 +108,35 @@ class Watch:
         return row
 
 
-def default_every(batches: Minibatches) -> int:
-    """Whole epochs, and enough updates that looking costs little beside training."""
-    return -(-defaults.MIN_UPDATES_PER_ROW // len(batches)) * len(batches)
+def default_every(
+    batches: Minibatches, state: TrainingState | None = None, n_updates: int | None = None
+) -> int:
+    """Updates from one look to the next, of which a run has thirty at least.
+
+    Whole epochs, and 500 updates or more, where the run is so long. A shorter one is looked at
+    more often, in whole epochs if it has thirty of them, and as often as that costs a few per cent
+    of the training, or a second or two.
+
+    Parameters
+    ----------
+    batches
+        What is trained on.
+    state, n_updates
+        What is trained, and for how many updates in all; without them the run is taken for a long
+        one.
+    """
+    n_batches = len(batches)
+    every = -(-defaults.MIN_UPDATES_PER_ROW // n_batches) * n_batches
+    if state is None or n_updates is None or n_updates >= _FEWEST_LOOKS * every:
+        return every
+    rbm = state.rbm
+    affordable = max(
+        _WATCHING_SHARE * n_updates * _products(state, batches), _FREE / rbm.weights.numel()
+    )
+    per_look = _PRODUCTS_PER_LOOK * min(defaults.MONITOR_ROWS_LEAST, len(batches.data))
+    n_looks = max(1, min(_FEWEST_LOOKS, int(affordable / per_look)))
+    n_epochs = n_updates // n_batches // n_looks
+    return n_epochs * n_batches or max(1, n_updates // n_looks)
 
 
 def default_monitor(
@@ -132,9 +162,7 @@ def default_monitor(
     n_updates
         Updates of the whole run.
     """
-    n_chains = batches.batch_size if state.chains is None else len(state.chains)
-    sweeps = state.sampler.config().get("sweeps", 1)
-    per_update = 2 * batches.batch_size + (2 * sweeps + 1) * n_chains
+    per_update = _products(state, batches)
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
     n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
     per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
@@ -147,3 +175,10 @@ def default_monitor(
         n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
     )
     return Monitor(batches.data, held_out, n_rows, state.seed, following)
+
+
+def _products(state: TrainingState, batches: Minibatches) -> int:
+    """Rows times matrix products of an update."""
+    n_chains = batches.batch_size if state.chains is None else len(state.chains)
+    sweeps = state.sampler.config().get("sweeps", 1)
+    return int(2 * batches.batch_size + (2 * sweeps + 1) * n_chains)

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harmonium.arguments import check_type, described, is_whole, no_tensor
 from harmonium.rng import Stream
+
+_TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
 
 
 class Units(nn.Module, ABC):
@@ -35,14 +38,18 @@ class Units(nn.Module, ABC):
     """
 
     bias: nn.Parameter
+    n: int
+    n_columns: int
     _groups: tuple[tuple[slice, Units], ...] | None = None
 
     def __init__(self, n: int, n_columns: int | None = None) -> None:
         super().__init__()
+        if not is_whole(n):
+            raise TypeError(f"n, the number of units, is {described(n)}; pass a whole number")
         if n < 1:
             raise ValueError(f"a layer of {n} units was asked for; pass 1 or more")
-        self.n = n
-        self.n_columns = n if n_columns is None else n_columns
+        self.n = int(n)
+        self.n_columns = self.n if n_columns is None else n_columns
         self.bias = nn.Parameter(torch.zeros(self.n_columns))
 
     @property
@@ -120,11 +127,8 @@ class Units(nn.Module, ABC):
     @torch.no_grad()
     def sample(self, inputs: Tensor, stream: Stream) -> Tensor:
         """A draw for each row of ``inputs``, shape (..., n_columns); it has no gradient."""
-        if inputs.shape[-1] != self.n_columns:
-            raise ValueError(
-                f"inputs have {inputs.shape[-1]} columns, but this layer has {self.n_columns}; "
-                f"pass shape (..., {self.n_columns})"
-            )
+        check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE)")
+        self.check_rows(inputs, "inputs")
         rows = inputs.reshape(-1, inputs.shape[-1]).clone(memory_format=torch.contiguous_format)
         return self.sample_(rows, stream).reshape(inputs.shape)
 
@@ -166,6 +170,8 @@ class Units(nn.Module, ABC):
 
     def check_width(self, x: Tensor, layer: str) -> None:
         """Refuse rows of the wrong width; ``layer`` is "visible" or "hidden"."""
+        if not isinstance(x, Tensor):
+            raise no_tensor(layer, x)
         if x.dim() < 1 or x.shape[-1] != self.n_columns:
             came = f"{x.shape[-1]} columns" if x.dim() else "no columns"
             raise ValueError(
@@ -174,9 +180,98 @@ class Units(nn.Module, ABC):
                 f"pass shape (n, {self.n_columns})"
             )
 
+    def check_rows(self, x: Tensor, name: str) -> None:
+        """Refuse what is no rows of this layer's columns; ``name``, a plural, is what they are.
+
+        Raises
+        ------
+        TypeError
+            If they are no tensor.
+        ValueError
+            If they have another width, or are on another device.
+        """
+        if not isinstance(x, Tensor):
+            raise no_tensor(name, x)
+        if x.dim() < 1 or x.shape[-1] != self.n_columns:
+            came = f"{x.shape[-1]} columns" if x.dim() else "no columns"
+            raise ValueError(
+                f"{name} have {came}, but this layer has {self.n_columns}; "
+                f"pass shape (..., {self.n_columns})"
+            )
+        if x.device != self.bias.device:
+            raise ValueError(
+                f"{name} are on {x.device}, but this layer is on {self.bias.device}; move one of "
+                "them"
+            )
+
+    def check_energy_of(self, x: Tensor) -> None:
+        """Say why states have no energy, once they had none; as `check_rows`, and by their type.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no tensor of this layer's width and device and its parameters' dtype.
+        """
+        self.check_rows(x, "states")
+        if x.dtype != self.bias.dtype:
+            raise TypeError(_of_other_dtype("states", x, self.bias, "layer"))
+
+    def with_bias(self, inputs: Tensor) -> Tensor:
+        """Inputs plus the bias, which is what units see; says what is wrong where they do not fit.
+
+        Asked only when the sum has failed, so that it costs nothing where inputs are right.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `check_rows`.
+        """
+        try:
+            return inputs + self.bias
+        except (TypeError, RuntimeError):
+            self.check_rows(inputs, "inputs")
+            raise
+
+    def check_states(self, x: Tensor, layer: str) -> None:
+        """Refuse what cannot be multiplied by the weights: no tensor, another width or type.
+
+        Parameters
+        ----------
+        x
+            States, shape (..., n_columns).
+        layer
+            "visible" or "hidden".
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or one of another dtype than the parameters.
+        ValueError
+            If it has another width, or is on another device.
+        """
+        self.check_width(x, layer)
+        bias = self.bias
+        if x.dtype != bias.dtype and not torch.is_autocast_enabled(bias.device.type):
+            raise TypeError(_of_other_dtype(f"{layer} states", x, bias, "RBM"))
+        if x.device != bias.device:
+            raise ValueError(
+                f"{layer} states are on {x.device}, but this RBM is on {bias.device}; move one of "
+                f"them: x.to({str(bias.device)!r}), or rbm.to({str(x.device)!r})"
+            )
+
     def extra_repr(self) -> str:
         """Arguments as they were given."""
         return ", ".join(f"{name}={value}" for name, value in self.config().items())
+
+
+def _of_other_dtype(states: str, x: Tensor, like: Tensor, owner: str) -> str:
+    to = _TO_DTYPE.get(like.dtype)
+    pass_ = f"x.{to}()" if to else f"x.to({like.dtype})"
+    convert = f", or convert the {owner}: {owner.lower()}.to({x.dtype})"
+    return (
+        f"{states} are {x.dtype}, but this {owner}'s parameters are {like.dtype}; pass {pass_}"
+        + convert * x.dtype.is_floating_point
+    )
 
 
 def refuse(x: Tensor, outside: Tensor, name: str, expected: str, remedy: str) -> None:

@@ -37,17 +37,17 @@ class Binary(LinearUnits):
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
-        return functional.softplus(inputs + self.bias, threshold=40)
+        return functional.softplus(self.with_bias(inputs), threshold=40)
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return torch.sigmoid(inputs + self.bias)
+        return torch.sigmoid(self.with_bias(inputs))
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        x = inputs + self.bias
+        x = self.with_bias(inputs)
         return torch.sigmoid(x) * torch.sigmoid(-x)
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (inputs + self.bias > 0).to(inputs.dtype)
+        return (self.with_bias(inputs) > 0).to(inputs.dtype)
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
         return kernels.binary_(inputs, self.bias, stream)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harmonium import kernels
+from harmonium.arguments import described, is_whole
 from harmonium.rng import Stream
 from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
@@ -32,27 +33,29 @@ class Categorical(LinearUnits):
     """
 
     def __init__(self, n: int, n_categories: int) -> None:
+        if not is_whole(n_categories):
+            raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
         if n_categories < 2:
             raise ValueError(f"n_categories is {n_categories}; a unit needs 2 or more")
-        super().__init__(n, n * n_categories)
-        self.n_categories = n_categories
+        super().__init__(n, n * n_categories if is_whole(n) else None)
+        self.n_categories = int(n_categories)
 
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return self._by_unit(inputs + self.bias).logsumexp(-1)
+        return self._by_unit(self.with_bias(inputs)).logsumexp(-1)
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return self._by_unit(inputs + self.bias).softmax(-1).flatten(-2)
+        return self._by_unit(self.with_bias(inputs)).softmax(-1).flatten(-2)
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
         mean = self.mean(inputs)
         return mean * (1 - mean)
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        best = self._by_unit(inputs + self.bias).argmax(-1)
+        best = self._by_unit(self.with_bias(inputs)).argmax(-1)
         return functional.one_hot(best, self.n_categories).to(inputs.dtype).flatten(-2)
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102

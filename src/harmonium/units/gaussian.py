@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import kernels
+from harmonium.arguments import check_number
 from harmonium.rng import Stream
 from harmonium.units.base import Units, refuse
 
@@ -38,7 +39,8 @@ class Gaussian(Units):
 
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n)
-        if not (math.isfinite(precision) and precision > 0):
+        check_number("precision", precision, "a positive number")
+        if not precision > 0:
             raise ValueError(f"precision is {precision}; pass a positive number")
         self._start = precision
         self.log_precision = nn.Parameter(
@@ -61,17 +63,27 @@ class Gaussian(Units):
         return None
 
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return (x * (0.5 * self.precision * x - self.bias)).sum(-1)
+        if not isinstance(x, Tensor):
+            self.check_energy_of(x)
+        try:
+            return (x * (0.5 * self.precision * x - self.bias)).sum(-1)
+        except (TypeError, RuntimeError):
+            self.check_energy_of(x)
+            raise
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         half_log = 0.5 * (math.log(2 * math.pi) - self.log_precision)
-        return 0.5 * (inputs + self.bias).square() / self.precision + half_log
+        return 0.5 * self.with_bias(inputs).square() / self.precision + half_log
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (inputs + self.bias) / self.precision
+        return self.with_bias(inputs) / self.precision
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (1 / self.precision).expand_as(inputs)
+        try:
+            return (1 / self.precision).expand_as(inputs)
+        except (TypeError, RuntimeError):
+            self.check_rows(inputs, "inputs")
+            raise
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self.mean(inputs)

@@ -20,7 +20,11 @@ class LinearUnits(Units):
         self.bias.copy_(bias)
 
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        return -(x @ self.bias)
+        try:
+            return -(x @ self.bias)
+        except (TypeError, RuntimeError):
+            self.check_energy_of(x)
+            raise
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
         return {"bias": x}

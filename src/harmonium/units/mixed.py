@@ -88,7 +88,11 @@ class Mixed(Units):
         self.bias.copy_(bias)
 
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
-        energy = -(x @ self.bias)
+        try:
+            energy = -(x @ self.bias)
+        except (TypeError, RuntimeError):
+            self.check_energy_of(x)
+            raise
         for columns, part in self._groups:
             if part.precision is not None:
                 energy = energy + part.energy(x[..., columns])
@@ -148,11 +152,7 @@ class Mixed(Units):
 
     def _parts(self, inputs: Tensor) -> Iterator[tuple[Units, Tensor, Tensor]]:
         """Units, a view of what they receive, and the same plus their bias, in new memory."""
-        if inputs.shape[-1] != self.n_columns:
-            raise ValueError(
-                f"inputs have {inputs.shape[-1]} columns, but these units have {self.n_columns}; "
-                "pass one for each column"
-            )
+        self.check_rows(inputs, "inputs")
         views = zip(inputs.split(self._widths, -1), self.bias.split(self._widths), strict=True)
         for (_, part), (received, bias) in zip(self._groups, views, strict=True):
             yield part, received, received + bias

@@ -37,18 +37,18 @@ class Spin(LinearUnits):
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # log(2 cosh x); beyond the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64
-        x = inputs + self.bias
+        x = self.with_bias(inputs)
         return functional.softplus(2 * x, threshold=40) - x
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return torch.tanh(inputs + self.bias)
+        return torch.tanh(self.with_bias(inputs))
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        x = 2 * (inputs + self.bias)
+        x = 2 * self.with_bias(inputs)
         return 4 * torch.sigmoid(x) * torch.sigmoid(-x)
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return (inputs + self.bias > 0).to(inputs.dtype) * 2 - 1
+        return (self.with_bias(inputs) > 0).to(inputs.dtype) * 2 - 1
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
         return kernels.spin_(inputs, self.bias, stream)

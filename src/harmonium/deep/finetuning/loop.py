@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harmonium.arguments import check_count, check_type
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.finetuning.judging import Watch
 from harmonium.deep.finetuning.state import FinetuningState
@@ -22,8 +23,12 @@ def updates(state: FinetuningState, batches: Minibatches, epochs: int) -> Iterat
     ValueError
         Before the first update, for rows or targets that the network cannot learn from.
     """
+    check_type("state", state, FinetuningState, "FinetuningState.create(network)")
+    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
+    check_count("epochs", epochs, 0)
     data = batches.data
-    assert isinstance(data, Data), "fine-tuning learns from Data"
+    check_type("batches.data", data, Data, "Minibatches of Data")
+    assert isinstance(data, Data)
     state.network.check(data)
     targets = state.network.targets(data)
     while state.update < epochs * len(batches) and not state.is_over:
@@ -74,6 +79,10 @@ def run(
     ValueError
         Before the first update, for data that the network cannot learn from or be judged by.
     """
+    check_type("state", state, FinetuningState, "FinetuningState.create(network)")
+    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
+    if held_out is not None:
+        check_type("held_out", held_out, Data, "Data, such as a part of what it learns from")
     watch = Watch(state, batches, held_out, every or len(batches), last=epochs * len(batches))
     for _ in updates(state, batches, epochs):
         row = watch(state)

@@ -13,11 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
+from harmonium.arguments import check_count, check_number, check_type
 from harmonium.deep.finetuning.patience import Best, Patience
 from harmonium.deep.layers import Dropout, Layer
 from harmonium.deep.network import Network
 from harmonium.gradient import GradientCheck
-from harmonium.optimization import check_optimizer
+from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rng import Purpose, Stream
 
 
@@ -116,13 +117,21 @@ class FinetuningState:
 
         Raises
         ------
+        TypeError
+            If an option is of another type, such as a name for an optimiser.
         ValueError
             If an option is out of its range.
         """
+        check_type("network", network, Network, "Classifier(dbn, n_classes) or another Network")
+        if dropout is not None:
+            check_type("dropout", dropout, Dropout, "Dropout(inputs=0.2, hidden=0.5)")
+        if patience is not None:
+            check_type("patience", patience, Patience, "Patience(updates), or None")
+        if max_norm is not None:
+            check_number("max_norm", max_norm, "a positive number, or None")
         if max_norm is not None and not (math.isfinite(max_norm) and max_norm > 0):
             raise ValueError(f"max_norm is {max_norm}; pass a positive number, or None")
-        if head_updates < 0:
-            raise ValueError(f"head_updates is {head_updates}; pass 0 or more")
+        check_count("head_updates", head_updates, 0)
         if optimizer is None:
             optimizer = _sgd(network, learning_rate, momentum, weight_decay, head_updates)
         else:
@@ -145,7 +154,7 @@ class FinetuningState:
             stream=Stream(seed, Purpose.FINETUNE),
             seed=seed,
             loss_sum=torch.zeros((), dtype=torch.float64, device=network.device),
-            schedule=schedule(optimizer) if schedule else None,
+            schedule=make_schedule(optimizer, schedule),
             patience=patience,
         )
 
@@ -181,11 +190,10 @@ def _sgd(
     weight_decay: float,
     head_updates: int,
 ) -> Optimizer:
-    for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value}; pass 0 or a positive number")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum is {momentum}; pass a number from 0 to below 1")
+    check_learning_rate(learning_rate, momentum)
+    check_number("weight_decay", weight_decay, "0 or a positive number")
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay is {weight_decay}; pass 0 or a positive number")
     groups = parameter_groups(network, weight_decay)
     if head_updates:
         # torch's fused step cannot begin with some momenta of a group and go on with others

@@ -11,6 +11,7 @@ from torch import Tensor
 from harmonium.deep.finetuning.state import FinetuningState
 from harmonium.deep.layers import Layer
 from harmonium.gradient import GradientCheck
+from harmonium.training.state import check_hidden_differ
 
 # On CUDA, where nobody looks at rows or epochs, a loss that is not finite is told by then.
 _SETTLE_EVERY = 1_000
@@ -42,12 +43,22 @@ def update(
 
     Raises
     ------
+    TypeError
+        If the rows are no tensor.
+    ValueError
+        If they are of another width; or, before the first update, if all units of a hidden layer
+        are alike, because nobody has drawn or learned their weights.
     FloatingPointError
         If the loss or a gradient is not finite, naming the update (the first is 1); the
         parameters are then as they were before it. On CUDA `settle` raises this.
     """
     network = state.network
     first_to_learn = -1 if state.update < state.head_updates else 0
+    network.check_width(v)
+    if state.update == 0:
+        for layer in network.all_layers[:-1]:
+            remedy = "pretrain the network, or deep.init_randomly_"
+            check_hidden_differ(layer.weights, layer.units, remedy)
     v = v.to(network.dtype)
     state.optimizer.zero_grad()
     with torch.enable_grad():

@@ -1,0 +1,124 @@
+"""Which columns ``--clamp`` holds: halves of pictures, numbers of columns, and their names."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_HALVES = ("top", "bottom", "left", "right")
+_NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
+_MOST_NAMED = 12
+
+
+def held_columns(
+    clamp: str,
+    n_columns: int,
+    *,
+    names: Sequence[str] | None,
+    image_shape: tuple[int, int] | None,
+    run: str,
+) -> Tensor:
+    """True where columns are held, shape ``(n_columns,)``.
+
+    Parameters
+    ----------
+    clamp
+        A half of a picture, or columns by name or number, such as ``alcohol,ash`` or ``0-9,20``.
+        A name with a comma stands between double quotes.
+    n_columns
+        Columns of the user's values.
+    names
+        What the columns are called, where they have names.
+    image_shape
+        ``(height, width)`` of rows that are pictures.
+    run
+        What messages call the run.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, a name is that of several columns, or a number is also the name
+        of another column; and if nothing would be left to complete.
+    """
+    held = torch.zeros(n_columns, dtype=torch.bool)
+    if clamp in _HALVES and clamp not in (names or ()):
+        held = _half(clamp, n_columns, image_shape, run)
+    else:
+        for part in next(csv.reader([clamp], skipinitialspace=True), []):
+            held[_columns(part.strip(), n_columns, names)] = True
+    if not held.any():
+        raise ValueError("--clamp names no column; pass columns such as 0-9,20")
+    if held.all():
+        raise ValueError(
+            f"--clamp {clamp} holds all {n_columns} columns, and nothing is left to complete; "
+            "leave one or more free"
+        )
+    return held
+
+
+def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -> Tensor:
+    if shape is None:
+        raise ValueError(
+            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are none; pass "
+            "columns, such as 0-9,20"
+        )
+    height, width = shape
+    held = torch.zeros(n_columns, dtype=torch.bool)
+    picture = held.view(height, width)
+    halves = {
+        "top": picture[: height // 2],
+        "bottom": picture[height // 2 :],
+        "left": picture[:, : width // 2],
+        "right": picture[:, width // 2 :],
+    }
+    halves[clamp].fill_(True)
+    return held
+
+
+def _columns(part: str, n_columns: int, names: Sequence[str] | None) -> slice:
+    """The columns of one name, number or range of numbers."""
+    named = [i for i, name in enumerate(names or ()) if name.strip() == part]
+    numbers = _NUMBERS.fullmatch(part)
+    if len(named) > 1:
+        told = ", ".join(map(str, named))
+        raise ValueError(
+            f"--clamp names {part!r}, and columns {told} are all called so; pass their numbers"
+        )
+    if numbers:
+        first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+        if named and not first == last == named[0]:
+            by_number = f"{first}-{first}" + (f",{first + 1}-{last}" if last > first else "")
+            raise ValueError(
+                f"--clamp {part} is the name of column {named[0]}, and says other columns by their "
+                f"numbers; pass {named[0]}-{named[0]} for the name, or {by_number} for the numbers"
+            )
+    if named:
+        return slice(named[0], named[0] + 1)
+    if numbers is None:
+        raise ValueError(_unknown(part, names))
+    if not first <= last < n_columns:
+        raise ValueError(
+            f"--clamp names columns {part}, but there are columns 0 to {n_columns - 1}"
+        )
+    return slice(first, last + 1)
+
+
+def _unknown(part: str, names: Sequence[str] | None) -> str:
+    """What there is in place of a name that is none."""
+    if names is None:
+        return (
+            f"--clamp is {part!r}; pass top, bottom, left, right, or columns such as 0-9,20 (the "
+            "columns of this run have no names)"
+        )
+    by_lower = {name.strip().lower(): name for name in names}
+    near = difflib.get_close_matches(part.lower(), by_lower, n=1)
+    meant = f"; did you mean {by_lower[near[0]]!r}? " if near else "; "
+    more = len(names) - _MOST_NAMED
+    rest = f" and {more:,} more" if more > 0 else ""
+    there = ", ".join(names[:_MOST_NAMED])
+    return f"--clamp names {part!r}, and no column is called so{meant}There are {there}{rest}"

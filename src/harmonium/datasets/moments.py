@@ -1,0 +1,39 @@
+"""Mean and variance of the columns of rows that come in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+
+def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the columns of rows that come in blocks, float64.
+
+    Parameters
+    ----------
+    blocks
+        Tables of rows, at least one row in all.
+    weights
+        How much each row counts, shape (n_rows,); the variance is divided by their sum. None
+        counts every row alike.
+    """
+    following = iter(blocks)
+    beginning = next(following)
+    # Sums of differences to the first row: no cancellation, and exactly 0 for a constant.
+    first = beginning[0].double()
+    sums, squares = torch.zeros_like(first), torch.zeros_like(first)
+    n_rows, total = 0, 0.0
+    for block in chain([beginning], following):
+        difference = block.double() - first
+        share = None if weights is None else weights[n_rows : n_rows + len(block)].to(first)
+        n_rows += len(block)
+        total = n_rows if share is None else total + share.sum().item()
+        sums += difference.sum(0) if share is None else share @ difference
+        difference.square_()
+        squares += difference.sum(0) if share is None else share @ difference
+    mean_difference = sums / total
+    variance = squares / total - mean_difference.square()
+    return first + mean_difference, variance.clamp_min_(0.0)

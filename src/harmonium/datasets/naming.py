@@ -1,0 +1,57 @@
+"""Columns by their names: in which places they are, and which are missing or unknown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+_SHOWN = 12  # names in a message
+
+
+def places(columns: Sequence[str] | None, wanted: Sequence[str], name: str) -> list[int]:
+    """Where these columns are.
+
+    Parameters
+    ----------
+    columns
+        Of the data; None where they have no names.
+    wanted
+        Names, in the order that is wanted.
+    name
+        What messages call the data.
+
+    Raises
+    ------
+    ValueError
+        If a name is missing, occurs more than once, or there are none.
+    """
+    if columns is None:
+        raise ValueError(
+            f"the columns of {name} have no names; pass them, as in from_array(..., columns=[...])"
+        )
+    if not wanted:
+        raise ValueError(f"no column of {name} was named; pass one or more of {listed(columns)}")
+    missing = [column for column in wanted if column not in columns]
+    if missing:
+        raise ValueError(
+            f"{name} has no column {listed(missing)}; its columns are {listed(columns)}"
+        )
+    twice = repeated(wanted) or [column for column in repeated(columns) if column in wanted]
+    if twice:
+        raise ValueError(
+            f"{listed(twice)} names more than one column of {name}; give columns different names"
+        )
+    place = {column: number for number, column in enumerate(columns)}
+    return [place[column] for column in wanted]
+
+
+def repeated(columns: Iterable[str]) -> list[str]:
+    """Names that occur more than once."""
+    return [column for column, n in Counter(columns).items() if n > 1]
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Names in a message; many are cut short."""
+    shown = [repr(column) for column in columns[:_SHOWN]]
+    more = len(columns) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

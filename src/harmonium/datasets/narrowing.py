@@ -1,0 +1,123 @@
+"""Which numbers float32 holds well enough: what is stored in four bytes, and what in eight.
+
+float32 has 24 bits: of unix seconds it tells times apart that differ by more than two minutes, and
+of 100,000,000.0 ± 1 nothing is left. A table with such columns is kept in float64, until it is
+standardised; every other table in float32, in half the memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK_BYTES = 1 << 22
+
+# Rounding by less than this share of a column's standard deviation is no loss: it is a tenth of
+# the standard error that a million rows leave of the column's mean.
+_LEAST_ROUNDING = 1e-4
+
+# Where so many of the values that differ become the same, float32 does not tell them apart.
+_MERGED = 0.1
+
+_SAMPLE = 256  # rows by which columns are judged,
+_SAMPLED_CELLS = 1 << 24  # fewer where there are very many columns
+
+
+def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
+    """The columns of which float32 would lose more than rounding.
+
+    They are judged by some rows, evenly spread, which takes no time; a column that is constant
+    there, by all rows.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows, ...), real numbers of any type; columns are counted as if the rows were flat.
+    """
+    if not values.size or _is_exact(values.dtype):
+        return np.empty(0, np.intp)
+    n_columns = math.prod(values.shape[1:])
+    n = max(2, min(len(values), _SAMPLE, _SAMPLED_CELLS // n_columns))
+    rows = np.linspace(0, len(values) - 1, n).astype(np.intp)
+    some = values[rows].reshape(n, n_columns).astype(np.float64)
+    lost = _is_lost(some)
+    with np.errstate(over="ignore"):
+        inexact = some[0].astype(np.float32) != some[0]
+    for column in np.flatnonzero(inexact & (some == some[0]).all(0)):
+        place: tuple[Any, ...] = np.unravel_index(column, values.shape[1:])
+        whole = values[(slice(None), *place)]
+        if not (whole == whole[0]).all():
+            lost[column] = _is_lost(whole[:, None].astype(np.float64))[0]
+    return np.flatnonzero(lost)
+
+
+def narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """The values as float32, or as float64 where float32 would lose more than rounding.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows, ...), real numbers of any type; the memory is shared where nothing changes.
+    """
+    kept = np.float64 if len(rounded_columns(values)) else np.float32
+    with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+        return np.ascontiguousarray(values, kept)
+
+
+def narrowed_in_place(
+    flat: NDArray[np.float64], shape: tuple[int, ...], order: Literal["C", "F"]
+) -> NDArray[Any]:
+    """`narrowed` for numbers that nobody else holds: never in more memory than they have.
+
+    Parameters
+    ----------
+    flat
+        All numbers as they lie in memory, which is theirs and is overwritten.
+    shape, order
+        Of the array.
+    """
+    if len(rounded_columns(flat.reshape(shape, order=order))):
+        return flat.reshape(shape, order=order)
+    size, step = flat.size, _BLOCK_BYTES // flat.itemsize
+    narrow = flat.view(np.float32)
+    with np.errstate(over="ignore"):
+        for start in range(0, size, step):
+            stop = min(start + step, size)
+            narrow[start:stop] = flat[start:stop]
+    del narrow  # a view, while the memory shrinks to its half
+    flat.resize((size + 1) // 2, refcheck=False)
+    return flat.view(np.float32)[:size].reshape(shape, order=order)
+
+
+def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Views of a few rows each, some megabytes at a time."""
+    step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
+    return (values[start : start + step] for start in range(0, len(values), step))
+
+
+def _is_exact(dtype: np.dtype[Any]) -> bool:
+    """Whether float32 holds every number of this type."""
+    return bool(np.can_cast(dtype, np.float32, "safe"))
+
+
+def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
+    """For each column of a few rows, whether float32 loses more than rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = wide.astype(np.float32)
+        error = np.abs(wide - narrow).max(0)
+        n_wide, n_narrow = _n_different(wide), _n_different(narrow)
+        coarse = (n_wide > 1) & (error > _LEAST_ROUNDING * wide.std(0))
+    # a few far values make the standard deviation large, and hide that the others are merged
+    merged = n_narrow < (1 - _MERGED) * n_wide
+    lost: NDArray[np.bool] = np.logical_or(coarse, merged) & np.isfinite(narrow).all(0)
+    return lost
+
+
+def _n_different(values: NDArray[Any]) -> NDArray[np.intp]:
+    ordered = np.sort(values, 0)
+    count: NDArray[np.intp] = np.sum(ordered[1:] != ordered[:-1], 0) + 1
+    return count

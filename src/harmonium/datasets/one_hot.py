@@ -1,0 +1,138 @@
+"""Categories: which ones there are, and rows that are one-hot already."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonium.datasets.encodings.categories import is_integral
+
+_BLOCK = 1000  # rows looked at at a time
+_MOST_FRACTIONS = 100  # different values that are not whole: rather measurements than categories
+_MOST = 10_000  # different values: a layer of so many states a unit is no model of anything
+
+
+def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
+    """The values that occur, ascending.
+
+    Raises
+    ------
+    ValueError
+        If all are the same, or they are more than categories can be.
+    """
+    found: Tensor | None = None
+    for block in values.split(_BLOCK):
+        seen = block.unique()
+        found = seen if found is None else torch.cat([found, seen]).unique()
+        if len(found) > _MOST:
+            break
+    assert found is not None
+    most = _MOST if is_integral(found.unsqueeze(0)) else _MOST_FRACTIONS
+    if len(found) > most:
+        raise ValueError(
+            f"{name} holds more than {most:,} different values, which are no categories; take "
+            "Gaussian visible units (--visible gaussian), or name the categories"
+        )
+    if len(found) < 2:
+        raise ValueError(
+            f"all values of {name} are {found.item():g}, and units have two categories or more; "
+            "name those that there are besides (--categories 0,1, or one_hot(categories=[0, 1]))"
+        )
+    # in the shortest digits that give a float32 back: 0.1, not 0.10000000149
+    return tuple(float(str(value)) for value in found.cpu().numpy())
+
+
+def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) -> int | None:
+    """How many columns are one category each, if rows are one-hot; None if they are not.
+
+    They are if all values are 0 and 1, and every group of so many columns holds one 1. At most one
+    width can be: where groups of 4 hold one 1, groups of 8 hold two.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows, n).
+    name
+        What messages call the data.
+    image_shape
+        The shape of a row, where the values came with three axes.
+
+    Raises
+    ------
+    ValueError
+        For rows that are one-hot in another way: along the second of three axes, or in groups of
+        different widths.
+    """
+    if values.shape[1] < 2 or not _are_bits(values):
+        return None
+    n = values.shape[1]
+    n_ones = int(values[0].sum())
+    if 0 < n_ones < n and n % n_ones == 0 and _sum_to_one(values, n // n_ones):
+        return n // n_ones
+    if image_shape is not None:
+        height, width = image_shape
+        across = all(
+            bool((block.view(-1, height, width).sum(1) == 1).all())
+            for block in values.split(_BLOCK)
+        )
+        if across and height > 1:
+            raise ValueError(
+                f"{name} is one-hot along its second axis ({height}); categorical units need the "
+                f"states along the last one, shape (n_rows, {width}, {height}): transpose the last "
+                "two axes"
+            )
+        return None
+    widths = _uneven_groups(values)
+    if widths:
+        raise ValueError(
+            f"the columns of {name} are one-hot in groups of {', '.join(map(str, widths))}, but "
+            "all units of a layer have as many categories; pass one column of category numbers a "
+            "variable, or train binary units on these columns (--visible binary)"
+        )
+    return None
+
+
+def numbers_of(values: Tensor, width: int) -> Tensor:
+    """The place of the 1 in every group of columns, shape (n_rows, n / width)."""
+    dtype = torch.uint8 if width <= 256 else torch.float32
+    n_groups = values.shape[1] // width
+    numbers = torch.empty((len(values), n_groups), dtype=dtype, device=values.device)
+    for block, target in zip(values.split(_BLOCK), numbers.split(_BLOCK), strict=True):
+        target.copy_(block.view(-1, n_groups, width).argmax(-1))
+    return numbers
+
+
+def _are_bits(values: Tensor) -> bool:
+    return all(bool(((block == 0) | (block == 1)).all()) for block in values.split(_BLOCK))
+
+
+def _sum_to_one(values: Tensor, width: int) -> bool:
+    return all(
+        bool((block.view(len(block), -1, width).sum(-1) == 1).all())
+        for block in values.split(_BLOCK)
+    )
+
+
+def _uneven_groups(values: Tensor) -> list[int]:
+    """Widths of neighbouring columns that hold one 1 in every row; none if there are no such.
+
+    A few rows could be so by chance.
+    """
+    n_rows, n = values.shape
+    if n_rows < 10 * n:
+        return []
+    ends = torch.ones(n, dtype=torch.bool, device=values.device)
+    first = values[0].cumsum(0, dtype=torch.float64)
+    for block in values.split(_BLOCK):
+        ends &= (block.cumsum(1, dtype=torch.float64) == first).all(0)
+    if not ends[-1]:
+        return []
+    # of columns with the same sum the first ends the group: those behind it begin the next one
+    totals = np.asarray(first[ends].cpu())
+    places = np.flatnonzero(ends.cpu().numpy())
+    if not np.array_equal(np.unique(totals), np.arange(1, first[-1].item() + 1)):
+        return []
+    begins = [places[totals == total][0] + 1 for total in np.unique(totals)[:-1]]
+    widths: list[int] = np.diff([0, *begins, n]).tolist()
+    return widths if len(widths) > 1 and min(widths) > 1 else []

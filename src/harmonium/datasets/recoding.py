@@ -1,0 +1,279 @@
+"""Other encodings of the same values: what `Data` can be made of, method by method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+
+from harmonium import defaults
+from harmonium.datasets import one_hot, pictures, thresholds
+from harmonium.datasets.encodings import (
+    AsIs,
+    Encoding,
+    Labelled,
+    OneHot,
+    Scaled,
+    Standardized,
+    Stochastic,
+    Threshold,
+)
+from harmonium.datasets.moments import moments
+from harmonium.datasets.naming import places
+from harmonium.datasets.stored import Stored
+
+_BLOCK = 1000  # rows worked on at a time
+_LEAST_ROUNDING = 1e-4  # of a standard deviation
+
+
+class Recodable(Stored):
+    """Values that can be encoded in other ways, over the same memory where not said otherwise."""
+
+    # Other encodings of the same values
+
+    def with_encoding(self, encoding: Encoding) -> Self:
+        """Encode the stored values in another way; ValueError where it cannot encode them."""
+        encoding.check(self.values)
+        return self._replace(encoding.to(self.values.device))
+
+    def binarize(self, threshold: float = defaults.THRESHOLD) -> Self:
+        """Two states by a threshold: 1 above it, 0 at or below it.
+
+        Parameters
+        ----------
+        threshold
+            For pictures and other data that are `Scaled`, a share of the range, from 0 to below 1:
+            0.5 of grey values 0 to 255 is 127.5. For data that are `AsIs`, a plain value.
+
+        Raises
+        ------
+        ValueError
+            For a share outside its range, a threshold that makes one state of all values, and data
+            that are encoded otherwise already. What leaves almost one state alone is a note.
+        """
+        if not isinstance(self.encoding, Scaled):
+            self._require_as_loaded("binarize")
+        encoding = thresholds.level(self.encoding, threshold, self.name)
+        note = thresholds.judge(self.values, encoding.level, self.name)
+        return self.with_encoding(encoding)._with_note(note)
+
+    def binarize_stochastically(self) -> Self:
+        """Two states drawn anew every time: a value's place in its range is the chance of a 1.
+
+        The range is that of `Scaled` data, and 0 to 1 of data that are `AsIs`. A note says so
+        where there are only its two ends, and nothing to draw.
+
+        Raises
+        ------
+        ValueError
+            For values outside the range, or of a far smaller one.
+        """
+        low, high = 0.0, 1.0
+        if isinstance(self.encoding, Scaled):
+            low, high = self.encoding.low, self.encoding.high
+        else:
+            self._require_as_loaded("binarize_stochastically")
+        note = None
+        if thresholds.have_two_values(self.values, low, high):
+            note = (
+                f"all values of {self.name} are {low:g} or {high:g}, which are states already: "
+                "there is nothing to draw (--binarize stochastic is for grey values)"
+            )
+        return self.with_encoding(Stochastic(low, high))._with_note(note)
+
+    @property
+    def is_two_valued(self) -> bool:
+        """Whether all values are 0 and 1, or all are −1 and 1: states as they are."""
+        least, _ = self.value_range
+        low = -1.0 if least < 0 else 0.0
+        return thresholds.have_two_values(self.values, low, 1.0)
+
+    def to_spins(self) -> Self:
+        """States −1 and 1 in place of 0 and 1, for data that are binarised or have two values."""
+        if isinstance(self.encoding, Threshold | Stochastic):
+            return self.with_encoding(dataclasses.replace(self.encoding, low_state=-1.0))
+        low, high = self.value_range
+        if isinstance(self.encoding, AsIs) and self.is_two_valued:
+            return self.with_encoding(Threshold(0.0 if low < 0 else 0.5, low_state=-1.0))
+        raise ValueError(
+            f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
+            "call binarize or binarize_stochastically first (`--binarize 0.5`, or `stochastic`)"
+        )
+
+    def standardize(self) -> Self:
+        """Every column less its mean, divided by its standard deviation, both of these rows.
+
+        Held-out rows take the encoding of the training rows:
+        ``test.with_encoding(train.encoding)``.
+        """
+        mean, variance = moments(self.values.split(_BLOCK))
+        std = variance.sqrt()
+        # float32 is faster, and enough unless columns lie far from 0
+        if ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all():
+            mean, std = mean.float(), std.float()
+        return self.with_encoding(Standardized(mean, std))
+
+    def one_hot(
+        self, n_categories: int | None = None, *, categories: Sequence[float] | None = None
+    ) -> Self:
+        """One state a category; by default the categories are the values that occur.
+
+        Take them from all rows, before these are split into training and held-out ones: a value
+        that is no category cannot be encoded.
+
+        Parameters
+        ----------
+        n_categories
+            Says that the categories are the integers 0 … n_categories − 1.
+        categories
+            Their values, such as the ratings ``[1, 2, 3, 4, 5]``, whether all of them occur or not.
+
+        Raises
+        ------
+        ValueError
+            If both are given; for a value that is no category; if all values are the same, or they
+            are more than categories can be.
+        """
+        if n_categories is not None and categories is not None:
+            raise ValueError("n_categories and categories were both given; pass one of them")
+        if n_categories is not None:
+            return self.with_encoding(OneHot(n_categories))
+        if categories is None:
+            categories = one_hot.categories_of(self.values, self.name)
+        return self.with_encoding(OneHot.of(categories))
+
+    @property
+    def one_hot_width(self) -> int | None:
+        """How many columns are one value, if the rows are one-hot; None if they are not.
+
+        Raises
+        ------
+        ValueError
+            For rows that are one-hot along the second of three axes, or in groups of different
+            widths.
+        """
+        return one_hot.group_width(self.values, self.name, self.image_shape)
+
+    def from_one_hot(self, n_categories: int | None = None) -> Self:
+        """Rows that are one-hot already: of every so many columns, one is 1 and the others are 0.
+
+        Parameters
+        ----------
+        n_categories
+            How many columns are one value; by default what the rows themselves say.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not one-hot.
+        """
+        width = self.one_hot_width
+        if width is None or n_categories not in (None, width):
+            groups = "" if n_categories is None else f" of {n_categories} columns"
+            raise ValueError(
+                f"{self.name} is not one-hot: not every group{groups} holds one 1 and else 0; pass "
+                "one column of category numbers a variable, and call one_hot"
+            )
+        values = one_hot.numbers_of(self.values, width)
+        data = dataclasses.replace(
+            self, values=values, encoding=OneHot(width), image_shape=None, columns=None
+        )
+        return data._with_note(
+            f"the rows are one-hot: {values.shape[1]} values of {width} categories each"
+        )
+
+    def as_pictures(self, height: int, width: int, white: float | None = None) -> Self:
+        """Take the rows as pictures; grey values become `Scaled` to 0–1.
+
+        Parameters
+        ----------
+        height, width
+            Of a picture.
+        white
+            Its grey value. By default 255 where the largest is above 127 and up to 255, and the
+            largest value where all are whole numbers; a note says what was taken. Values from 0 to
+            1 are left as they are.
+        """
+        encoding, note = pictures.picture_encoding(self.values, white)
+        data = dataclasses.replace(self, image_shape=(height, width), encoding=encoding)
+        return data._with_note(note)
+
+    def select(self, *columns: str) -> Self:
+        """These columns, by name, in this order; copies the values, which are no pictures then.
+
+        Raises
+        ------
+        ValueError
+            If the columns have no names, or one is missing or occurs twice; if the encoding has
+            parameters of every column (`Standardized`) or the rows end with their label.
+        """
+        if isinstance(self.encoding, Standardized | Labelled):
+            self._require_as_loaded("select")
+        where = torch.tensor(places(self.columns, columns, self.name), device=self.device)
+        return dataclasses.replace(
+            self, values=self.values[:, where], columns=columns, image_shape=None
+        )
+
+    def join_labels(self, n_classes: int | None = None) -> Self:
+        """Rows that end with their label, one-hot: what a model of both learns from.
+
+        The states are those of a layer ``Mixed(units, Categorical(1, n_classes))``. The values are
+        copied, and are no pictures any more.
+
+        Parameters
+        ----------
+        n_classes
+            Classes in all; by default as many as the largest label needs.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels, if one is negative or beyond the classes, or if all of them
+            are the same and ``n_classes`` does not say that there are others.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"{self.name} has no labels; pass them with the values, as "
+                "Data(name, values, labels=labels)"
+            )
+        least, most = (int(bound) for bound in self.labels.aminmax())
+        if least < 0:
+            raise ValueError(
+                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
+                f"{least}); number the classes from 0"
+            )
+        if n_classes is None:
+            if least == most:
+                raise ValueError(
+                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
+                    "takes rows of two or more"
+                )
+            n_classes = most + 1
+        if most >= n_classes:
+            raise ValueError(
+                f"labels of {self.name} go up to {most}, but n_classes is {n_classes}; pass "
+                f"{most + 1} or more"
+            )
+        values = self.values
+        if values.dtype == torch.uint8 and most > 255:
+            values = values.to(torch.float32)
+        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        encoding = Labelled(self.encoding, n_classes)
+        columns = None if self.columns is None else (*self.columns, "label")
+        return dataclasses.replace(
+            self, values=values, encoding=encoding, image_shape=None, columns=columns
+        )
+
+    def _with_note(self, note: str | None) -> Self:
+        if note is None or note in self.notes:
+            return self
+        return dataclasses.replace(self, notes=(*self.notes, note))
+
+    def _require_as_loaded(self, method: str) -> None:
+        if not isinstance(self.encoding, AsIs):
+            raise ValueError(
+                f"{self.name} is encoded by {type(self.encoding).__name__} already, and {method} "
+                "works on stored values; call it on the data as they were loaded"
+            )

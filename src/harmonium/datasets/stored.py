@@ -1,0 +1,281 @@
+"""What `Data` hold, and the states that units see of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from harmonium.arguments import described
+from harmonium.datasets.encodings import AsIs, Encoding, Labelled, Scaled, Stochastic
+from harmonium.datasets.moments import moments
+from harmonium.datasets.naming import listed
+from harmonium.datasets.narrowing import rounded_columns
+from harmonium.rng import Stream
+
+_BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Rows of values, and the encoding that makes states of units of them: the fields of `Data`.
+
+    Parameters
+    ----------
+    name
+        What messages and run directories call the data.
+    values
+        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32;
+        float64 where float32 would round what tells the values of a column apart.
+    encoding
+        How values become states.
+    labels
+        Class of each row, int64, shape (n_rows,); nothing here learns from them.
+    image_shape
+        (height, width) of rows that are pictures, height · width = n.
+    parts
+        Named ranges of rows that stand for themselves, such as train and test.
+    targets
+        Real numbers to be predicted of each row, float32 or float64, shape
+        (n_rows, n_targets).
+    columns
+        Names of the columns of ``values``, where the source names them.
+    classes
+        What the classes 0, 1, ... of the labels are called, where their source has other names.
+    notes
+        Sentences that say what the source was taken for, such as which column holds the labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For values of another type or shape, labels or targets of another length, parts outside
+        the rows, or values that the encoding cannot encode. NaN is looked for on loading, not
+        here.
+    """
+
+    name: str
+    values: Tensor
+    encoding: Encoding = field(default_factory=AsIs)
+    labels: Tensor | None = None
+    image_shape: tuple[int, int] | None = None
+    parts: Mapping[str, range] = field(default_factory=dict)
+    targets: Tensor | None = None
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        values, labels = self.values, self.labels
+        given = {"values": values, "labels": labels, "targets": self.targets}
+        for what, tensor in given.items():
+            if not isinstance(tensor, Tensor) and (tensor is not None or what == "values"):
+                raise TypeError(
+                    f"{what} of {self.name} are {described(tensor)}; pass a torch tensor, or make "
+                    "the data with datasets.from_array"
+                )
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"values of {self.name} are {described(values)}; pass a torch tensor, or make the "
+                "data with datasets.from_array"
+            )
+        if values.dtype not in (torch.uint8, torch.float32, torch.float64):
+            raise TypeError(
+                f"values of {self.name} are {values.dtype}; pass torch.uint8, torch.float32 or "
+                "torch.float64, or make the data with datasets.from_array"
+            )
+        if values.ndim != 2 or not values.numel():
+            raise ValueError(
+                f"values of {self.name} have shape {tuple(values.shape)}; "
+                "pass shape (n_rows, n) with at least one row and one column"
+            )
+        if labels is not None and labels.shape != values.shape[:1]:
+            raise ValueError(
+                f"{self.name} has {len(values)} rows, but labels of shape {tuple(labels.shape)}; "
+                f"pass one label a row, shape ({len(values)},)"
+            )
+        if labels is not None and labels.dtype != torch.int64:
+            raise TypeError(f"labels of {self.name} are {labels.dtype}; pass torch.int64")
+        self._check_targets()
+        self._check_names()
+        if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
+            height, width = self.image_shape
+            raise ValueError(
+                f"{self.name} has {values.shape[1]} columns, but pictures of {height} × {width} "
+                f"have {height * width}; pass an image_shape whose product is {values.shape[1]}"
+            )
+        for part, rows in self.parts.items():
+            if not rows or rows.step != 1 or rows[0] < 0 or rows[-1] >= len(values):
+                raise ValueError(
+                    f"part {part!r} is {rows}; pass range(start, stop) within the "
+                    f"{len(values)} rows of {self.name}"
+                )
+        object.__setattr__(self, "parts", dict(self.parts))
+
+    def _check_targets(self) -> None:
+        targets = self.targets
+        if targets is None:
+            return
+        if targets.ndim != 2 or len(targets) != len(self.values) or not targets.shape[1]:
+            raise ValueError(
+                f"{self.name} has {len(self.values)} rows, but targets of shape "
+                f"{tuple(targets.shape)}; pass shape ({len(self.values)}, n_targets)"
+            )
+        if targets.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"targets of {self.name} are {targets.dtype}; pass torch.float32 or torch.float64"
+            )
+
+    def _check_names(self) -> None:
+        for what, names in (("columns", self.columns), ("classes", self.classes)):
+            if names is not None:
+                object.__setattr__(self, what, tuple(map(str, names)))
+        n = self.values.shape[1]
+        if self.columns is not None and len(self.columns) != n:
+            raise ValueError(
+                f"{self.name} has {n} columns, but {len(self.columns)} names of columns; pass one "
+                "name a column"
+            )
+        if self.classes is not None and self.labels is not None:
+            most = int(self.labels.max())
+            if most >= len(self.classes):
+                raise ValueError(
+                    f"labels of {self.name} go up to {most}, but {len(self.classes)} classes have "
+                    f"a name; pass {most + 1} names or more"
+                )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        rows, columns = self.values.shape
+        kind = type(self).__name__
+        return f"{kind}({self.name!r}, {rows} rows × {columns} columns, {self.encoding})"
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the states, which is the number of visible states needed."""
+        return self.encoding.n_columns(self.values.shape[1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values.device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move values, labels, targets and encoding to a device."""
+        return dataclasses.replace(
+            self,
+            values=self.values.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            targets=None if self.targets is None else self.targets.to(device),
+            encoding=self.encoding.to(device),
+        )
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The least and the largest value, without the class behind the values of a row."""
+        values = self.values
+        if isinstance(self.encoding, Labelled):
+            values = values[:, :-1]
+        least, most = values.aminmax()
+        return float(least), float(most)
+
+    # States
+
+    def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
+        """Return the states of some rows, float32, shape (len(index), n_columns), new memory.
+
+        Parameters
+        ----------
+        index
+            Row numbers, int64, shape (n,), on the device of the data.
+        stream
+            Where stochastic binarisation draws from; the other encodings leave it alone.
+
+        Raises
+        ------
+        ValueError
+            If the values are the states, and float32 does not tell them apart.
+        """
+        self._refuse_rounding  # noqa: B018
+        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
+            raise TypeError(
+                f"index is {described(index)}; pass a tensor of row numbers, such as "
+                "torch.arange(10)"
+            )
+        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
+            raise TypeError(
+                f"index is {described(index)}; pass a tensor of row numbers, such as "
+                "torch.arange(10)"
+            )
+        return self.encoding.encode(self.values.index_select(0, index), stream)
+
+    def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
+        """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
+        self._refuse_rounding  # noqa: B018
+        for block in self.values.split(size):
+            yield self.encoding.encode(block, stream)
+
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column of the states, float64, shape (n_columns,) each.
+
+        The variance is that of these rows (divided by their number). For stochastic
+        binarisation the moments are those over all draws, so that no stream is needed.
+
+        Parameters
+        ----------
+        weights
+            How much each row counts, shape (n_rows,); None counts every row alike.
+        """
+        encoding = self.encoding
+        if isinstance(encoding, Stochastic):
+            mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
+            step = 1 - encoding.low_state
+            return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
+        if isinstance(encoding, Labelled):
+            mean, var = dataclasses.replace(
+                self, values=self.values[:, :-1], encoding=encoding.columns, columns=None
+            ).moments(weights)
+            labels = self.values[:, -1].long()
+            counted = labels.bincount(weights, minlength=encoding.n_classes).double()
+            share = counted / counted.sum()
+            return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
+        return moments(self.blocks(), weights)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over type, shape, values and encoding, hexadecimal: what a model learns from."""
+        head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        for block in self.values.split(_BLOCK):
+            digest.update(block.cpu().contiguous().numpy())
+        return digest.hexdigest()
+
+    def _replace(self, encoding: Encoding) -> Self:
+        return dataclasses.replace(self, encoding=encoding)
+
+    @cached_property
+    def _refuse_rounding(self) -> None:
+        """Refuse values that are to be states, and that float32 does not tell apart."""
+        encoding = self.encoding
+        if isinstance(encoding, Labelled):
+            encoding = encoding.columns
+        if self.values.dtype != torch.float64 or not isinstance(encoding, AsIs):
+            return
+        lost = rounded_columns(self.values.cpu().numpy())
+        if len(lost):
+            named = listed([self.columns[i] if self.columns else str(i) for i in lost])
+            low, high = self.values[:, lost[0]].aminmax()
+            raise ValueError(
+                f"{'columns' if len(lost) > 1 else 'column'} {named} of {self.name} (values from "
+                f"{float(low):.10g} to {float(high):.10g}) would lose what tells rows apart: "
+                "states are float32, of 7 digits; standardise the columns (--visible gaussian "
+                "does, unless --no-standardize; Data.standardize()), or subtract an offset first"
+            )

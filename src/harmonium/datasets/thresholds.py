@@ -1,0 +1,62 @@
+"""Thresholds: where the level is, and what they leave of the values."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from harmonium.datasets.encodings import Encoding, Scaled, Threshold
+
+_BLOCK = 1000  # rows looked at at a time
+_RARE = 1e-3  # a share of states below which a note says how few they are
+
+
+def level(encoding: Encoding, threshold: float, name: str) -> Threshold:
+    """The encoding by this threshold: a share of the range of `Scaled` values, else a value.
+
+    Raises
+    ------
+    ValueError
+        For a share that is none: all states would be alike.
+    """
+    if not isinstance(encoding, Scaled):
+        return Threshold(threshold)
+    low, high = encoding.low, encoding.high
+    if not 0 <= threshold < 1:
+        share = (threshold - low) / (high - low)
+        meant = f", or {share:.3g} for {threshold:g} itself" if 0 < share < 1 else ""
+        raise ValueError(
+            f"the threshold is {threshold:g}, but {name} has grey values from {low:g} to {high:g}, "
+            f"of which a threshold is a share; pass 0 to below 1, such as 0.5{meant}"
+        )
+    return Threshold(low + threshold * (high - low))
+
+
+def judge(values: Tensor, level: float, name: str) -> str | None:
+    """A sentence if almost all states are alike; nothing where the threshold parts the values.
+
+    Raises
+    ------
+    ValueError
+        If values that differ all have one state.
+    """
+    least, most = (float(bound) for bound in values.aminmax())
+    if least == most:
+        return None
+    if most <= level or least > level:
+        state = int(least > level)
+        raise ValueError(
+            f"the values of {name} range from {least:g} to {most:g}, so that with a threshold of "
+            f"{level:g} every state is {state}; pass a threshold within that range"
+        )
+    ones = sum(int((block > level).sum()) for block in values.split(_BLOCK)) / values.numel()
+    if min(ones, 1 - ones) >= _RARE:
+        return None
+    return (
+        f"{max(ones, 1 - ones):.3%} of the states of {name} are {round(ones)}: its values range "
+        f"from {least:g} to {most:g}, and the threshold is {level:g}"
+    )
+
+
+def have_two_values(values: Tensor, low: float, high: float) -> bool:
+    """Whether every value is one of these two."""
+    return all(bool(((block == low) | (block == high)).all()) for block in values.split(_BLOCK))

@@ -1,0 +1,250 @@
+"""Rows of tables as coloured strips: samples, reconstructions and completions, column by column.
+
+A strip stands upright, so that the names of the columns can be read at its left. Each column has a
+colour scale of its own: columns are measured in different units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from harmonium.plots import style
+from harmonium.plots.arrays import FloatArray, finite
+from harmonium.plots.tables import legible
+
+Limits: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | None
+
+_CHAINS = ("n_chains", "n_samples", "n_columns")
+_NO_SPREAD = 0.5
+
+
+def sample_strips(
+    chains: npt.ArrayLike,
+    columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    sweeps_per_sample: int | None = None,
+    chain_names: Sequence[str] | None = None,
+    limits: Limits = None,
+    title: str = "",
+) -> Axes:
+    """Draw samples of a table: an upright strip a sample, the chains beside one another.
+
+    Parameters
+    ----------
+    chains
+        In the user's own units, shape ``(n_chains, n_samples, n_columns)``.
+    columns
+        The name of each column.
+    ax
+        Where to draw; by default on a new figure.
+    sweeps_per_sample
+        Sweeps between neighbouring samples of a chain, for the label.
+    chain_names
+        What each chain is called, such as the class that it shows; by default its number.
+    limits
+        The ends of the colour scale of each column, two arrays of shape ``(n_columns,)``; by
+        default the least and the largest value shown.
+    title
+        Stands above.
+
+    Raises
+    ------
+    ValueError
+        If `chains` is empty or not finite, or the names are of another number.
+    """
+    values = finite(chains, "chains", _CHAINS)
+    n_chains, n_samples, _ = values.shape
+    ax = _axes(ax, values.shape[2])
+    _draw(ax, list(values), columns, _gap(n_samples), limits)
+    _name_blocks(ax, n_chains, n_samples, _gap(n_samples), chain_names)
+    subtitle = "a strip a sample; each column on its own scale, which stands at the right"
+    along = "chain"
+    if n_samples > 1:
+        along += "; its own time runs to the right"
+        if sweeps_per_sample is not None:
+            along += f", {sweeps_per_sample:,} sweep{'s' * (sweeps_per_sample != 1)} a sample"
+    style.name(
+        ax, title or f"Samples of {n_chains:,} chain{'s' * (n_chains != 1)}", subtitle, along
+    )
+    return ax
+
+
+def reconstruction_strips(
+    originals: npt.ArrayLike,
+    reconstructed: npt.ArrayLike,
+    columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    limits: Limits = None,
+) -> Axes:
+    """Draw rows of a table as upright strips, each beside its reconstruction.
+
+    Parameters
+    ----------
+    originals, reconstructed
+        In the user's own units, both of shape ``(n_rows, n_columns)``.
+    columns
+        The name of each column.
+    ax
+        Where to draw; by default on a new figure.
+    limits
+        As for `sample_strips`.
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, or shapes or names do not fit.
+    """
+    before = finite(originals, "originals", ("n_rows", "n_columns"))
+    after = finite(reconstructed, "reconstructed", ("n_rows", "n_columns"))
+    if before.shape != after.shape:
+        raise ValueError(
+            f"originals has shape {before.shape}, but reconstructed has shape {after.shape}; "
+            "pass one reconstruction for each original"
+        )
+    ax = _axes(ax, before.shape[1])
+    _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits)
+    _name_blocks(ax, len(before), 2, 1, None)
+    title = f"Reconstructions of {len(before):,} row{'s' * (len(before) != 1)}"
+    subtitle = "left each row, right its reconstruction; each column on its own scale"
+    style.name(ax, title, subtitle, "row")
+    return ax
+
+
+def completion_strips(
+    truth: npt.ArrayLike,
+    completions: npt.ArrayLike,
+    held: npt.ArrayLike,
+    columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    limits: Limits = None,
+) -> Axes:
+    """Draw completed rows of a table as upright strips, each beside the true row.
+
+    The columns that were held stand at the top, above a gap, with their names in blue.
+
+    Parameters
+    ----------
+    truth
+        The rows that were completed, in the user's own units, shape ``(n_rows, n_columns)``.
+    completions
+        Samples of each, shape ``(n_rows, n_samples, n_columns)``.
+    held
+        True where a column was held, shape ``(n_columns,)``.
+    columns
+        The name of each column.
+    ax
+        Where to draw; by default on a new figure.
+    limits
+        As for `sample_strips`.
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, or shapes or names do not fit.
+    """
+    rows = finite(truth, "truth", ("n_rows", "n_columns"))
+    values = finite(completions, "completions", ("n_rows", "n_samples", "n_columns"))
+    mask = np.asarray(held, dtype=bool)
+    if values.shape[::2] != rows.shape or mask.shape != rows.shape[1:]:
+        raise ValueError(
+            f"truth has shape {rows.shape}, completions {values.shape} and held {mask.shape}; pass "
+            "(n_rows, n_columns), (n_rows, n_samples, n_columns) and (n_columns,)"
+        )
+    n_rows, n_samples, n_columns = values.shape
+    wide = max(1, round(n_samples / 4))  # the truth has to be seen beside many samples
+    seam = np.full((1, n_columns), np.nan)
+    blocks = [
+        np.concatenate([np.repeat(row[None], wide, 0), seam, samples])
+        for row, samples in zip(rows, values, strict=True)
+    ]
+    order = np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)])
+    n_held = int(mask.sum())
+    ax = _axes(ax, n_columns + 1)
+    names = _checked(columns, n_columns)
+    size, gap = len(blocks[0]), _gap(len(blocks[0]))
+    if limits is not None:
+        limits = (np.asarray(limits[0])[order], np.asarray(limits[1])[order])
+    sorted_blocks = [block[:, order] for block in blocks]
+    _draw(ax, sorted_blocks, [names[i] for i in order], gap, limits, n_held)
+    _name_blocks(ax, n_rows, size, gap, None)
+    for label in ax.get_yticklabels()[:n_held]:
+        label.set(color=style.BLUE, fontweight="bold")
+    subtitle = "left of each seam the true row; blue names were held, the others completed"
+    style.name(ax, f"Completions of {n_rows:,} row{'s' * (n_rows != 1)}", subtitle, "row")
+    return ax
+
+
+def _axes(ax: Axes | None, n_columns: int) -> Axes:
+    return style.plot_axes(ax, size=(6.6, 1.35 + 0.19 * max(n_columns, 8)))
+
+
+def _gap(n: int) -> int:
+    return max(1, round(0.15 * n))
+
+
+def _draw(
+    ax: Axes,
+    blocks: list[FloatArray],
+    columns: Sequence[str],
+    gap: int,
+    limits: Limits,
+    n_above: int = 0,
+) -> None:
+    """Blocks of rows beside one another; the first ``n_above`` columns above a gap of their own."""
+    names = legible(_checked(columns, blocks[0].shape[1]))
+    apart = np.full((gap, blocks[0].shape[1]), np.nan)
+    parts = [part for block in blocks for part in (block, apart)][:-1]
+    table = np.concatenate(parts).T
+    if limits is None:
+        low, high = np.nanmin(table, 1, keepdims=True), np.nanmax(table, 1, keepdims=True)
+    else:
+        low, high = (np.asarray(end, dtype=np.float64).reshape(-1, 1) for end in limits)
+    spread = np.where(high > low, high - low, 1)
+    scaled = np.where(
+        high > low, (table - low) / spread, np.where(np.isnan(table), np.nan, _NO_SPREAD)
+    )
+    places = np.arange(len(table), dtype=float)
+    if n_above:
+        scaled = np.insert(scaled, n_above, np.nan, axis=0)
+        places[n_above:] += 1
+    style.heat_map(ax, scaled, (0, 1))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    # many names are written where there is room for them
+    step = -(-len(names) // 60)
+    ax.set_yticks(places[::step], names[::step])
+    ends = [
+        f"{a:.4g}" if a == b else f"{a:.4g} … {b:.4g}"
+        for a, b in zip(low[::step, 0], high[::step, 0], strict=True)
+    ]
+    right = ax.secondary_yaxis("right")
+    right.set_yticks(places[::step], [end.replace("-", "−") for end in ends])
+    right.tick_params(length=0, labelsize=style.TICK_SIZE - 1, labelcolor=style.MUTED)
+    right.spines[:].set_visible(False)
+
+
+def _name_blocks(ax: Axes, n: int, size: int, gap: int, names: Sequence[str] | None) -> None:
+    if names is None:
+        style.number_blocks(ax, "x", n, size, gap)
+        return
+    if len(names) != n:
+        raise ValueError(f"chain_names are {len(names)} names for {n} chains")
+    places = [i * (size + gap) + (size - 1) / 2 for i in range(n)]
+    is_long = sum(map(len, names)) > 60
+    ax.set_xticks(places, legible(names, 14) if len(set(names)) == n else list(names))
+    if is_long:
+        ax.tick_params(axis="x", labelrotation=90)
+
+
+def _checked(columns: Sequence[str], n: int) -> Sequence[str]:
+    if len(columns) != n:
+        raise ValueError(f"columns are {len(columns)} names for {n} columns")
+    return columns

@@ -1,0 +1,357 @@
+"""Figures of tables: what their columns are like, by name, in the data and in the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from harmonium.plots import style
+from harmonium.plots.arrays import FloatArray, finite, whole_number
+
+LONGEST_NAME = 22
+"""Characters of a column's name that a figure writes; of a longer one, its middle is left out."""
+
+MOST_VALUES = 12
+"""Different values up to which a column is drawn as bars, one for each value."""
+
+_ROW = ("n_rows", "n_columns")
+
+
+def legible(columns: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
+    """Names of columns as figures write them: short, on one line, and no two alike.
+
+    Parameters
+    ----------
+    columns
+        Names; an empty one becomes the number of its column.
+    longest
+        Characters of each name, at least 5; those that tell like names apart are added.
+
+    Examples
+    --------
+    >>> legible(["alcohol", "alcohol", "proline content of the sample in milligrams"])
+    ['alcohol', 'alcohol (2)', 'proline con…milligrams']
+    """
+    # a dollar sign would begin a formula
+    plain = [
+        " ".join(str(name).split()).replace(r"\$", "$").replace("$", r"\$") for name in columns
+    ]
+    shown = [_shortened(name, longest) or f"column {i}" for i, name in enumerate(plain)]
+    for alike in {name for name in shown if shown.count(name) > 1}:
+        places = [i for i, name in enumerate(shown) if name == alike]
+        for i, told_apart in zip(places, _by_difference([plain[i] for i in places]), strict=True):
+            shown[i] = told_apart
+    n_seen: Counter[str] = Counter()
+    taken, unlike = set(shown), []
+    for name in shown:
+        n_seen[name] += 1
+        told_apart = name
+        while n_seen[name] > 1 and told_apart in taken:
+            told_apart = f"{name} ({n_seen[name]})"
+            n_seen[name] += told_apart in taken
+        taken.add(told_apart)
+        unlike.append(told_apart)
+    return unlike
+
+
+def _shortened(name: str, longest: int) -> str:
+    if len(name) <= longest:
+        return name
+    head = longest // 2
+    return f"{name[:head].rstrip()}…{name[-(longest - 1 - head) :].lstrip()}"
+
+
+def _by_difference(names: list[str]) -> list[str]:
+    """Long names that begin and end alike, by what is between."""
+    if len(set(names)) == 1:
+        return [_shortened(name, LONGEST_NAME) for name in names]
+    first = _common_beginning(names)
+    last = _common_beginning([name[len(first) :][::-1] for name in names])[::-1]
+    return [
+        f"{first[:5].rstrip()}…{_shortened(name[len(first) : len(name) - len(last)], 12)}"
+        f"{'…' * (len(last) > 4)}{last[-4:].lstrip()}"
+        for name in names
+    ]
+
+
+def _common_beginning(names: list[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
+def distances(data: npt.ArrayLike, samples: npt.ArrayLike, *, nominal: bool = False) -> FloatArray:
+    """How far the distribution of each column of samples is from that of the data, 0 to 1.
+
+    Parameters
+    ----------
+    data, samples
+        Shape ``(n_rows, n_columns)``; they may differ in the number of rows.
+    nominal
+        Whether values are names without an order. Then the distance is the total variation, half
+        the sum of the differences of the shares; else it is the largest difference of the two
+        distribution functions (Kolmogorov and Smirnov).
+
+    Returns
+    -------
+    ndarray
+        float64, shape ``(n_columns,)``.
+    """
+    of_data, of_samples = _both(data, samples)
+    found = np.empty(of_data.shape[1])
+    for column, (a, b) in enumerate(zip(of_data.T, of_samples.T, strict=True)):
+        values = np.unique(np.concatenate([a, b]))
+        if nominal:
+            found[column] = np.abs(_shares(a, values) - _shares(b, values)).sum() / 2
+        else:
+            below = (np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (a, b))
+            found[column] = np.abs(np.subtract(*below)).max()
+    return found
+
+
+def distributions(
+    data: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    columns: Sequence[str],
+    figure: Figure | SubFigure | None = None,
+    *,
+    n_beside: int = 3,
+    nominal: bool = False,
+    title: str = "Columns of the data and of samples",
+) -> Figure | SubFigure:
+    """Draw how the values of each column are distributed, data and samples over each other.
+
+    Columns with few different values have a pair of bars for each; others have histograms, whose
+    outermost bins also hold what lies beyond them.
+
+    Parameters
+    ----------
+    data, samples
+        In the user's own units, shape ``(n_rows, n_columns)``; they may differ in the number of
+        rows.
+    columns
+        The name of each column.
+    figure
+        Where to draw; by default on a new figure.
+    n_beside
+        Columns beside one another, at most.
+    nominal
+        Whether values are names without an order, which always have bars.
+    title
+        Stands above.
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, or the numbers of columns differ.
+    """
+    of_data, of_samples = _both(data, samples)
+    names = legible(_checked(columns, of_data))
+    n = len(names)
+    n_beside = min(n, whole_number(n_beside, "n_beside"))
+    n_below = -(-n // n_beside)
+    if figure is None:
+        figure = style.new_figure((max(3.4, 2.1 * n_beside), 0.65 + 1.3 * n_below))
+    figure.suptitle(title, x=0.02, ha="left", fontsize=style.TITLE_SIZE, color=style.INK)
+    axes = figure.subplots(n_below, n_beside, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.set_visible(False)
+    for ax, name, a, b in zip(axes, names, of_data.T, of_samples.T, strict=False):
+        style.dress(ax)
+        ax.spines["left"].set_visible(False)
+        values = np.unique(np.concatenate([a, b]))
+        if nominal or len(values) <= MOST_VALUES:
+            _draw_bars(ax, a, b, values)
+        else:
+            _draw_histograms(ax, a, b)
+        ax.set_yticks([])
+        ax.set_ylim(bottom=0)
+        ax.set_title(name, loc="left", fontsize=style.LABEL_SIZE, color=style.INK, pad=3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="upper right",
+        ncols=2,
+        frameon=False,
+        fontsize=style.LABEL_SIZE,
+        labelcolor=style.INK,
+    )
+    return figure
+
+
+def _draw_bars(ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray) -> None:
+    places = np.arange(len(values))
+    for shift, of, colour, label in (
+        (-0.2, a, style.BLUE, "data"),
+        (0.2, b, style.ORANGE, "samples"),
+    ):
+        ax.bar(places + shift, _shares(of, values), 0.4, color=colour, label=label)
+    step = -(-len(values) // 8)
+    ax.set_xticks(places[::step], [f"{value:.6g}" for value in values[::step]])
+
+
+def _draw_histograms(ax: Axes, a: FloatArray, b: FloatArray) -> None:
+    low, high = float(a.min()), float(a.max())
+    reach = (high - low) or float(np.ptp(b)) or 1.0
+    # a few wild samples must not press all others into one bin
+    low = min(low, max(float(np.quantile(b, 0.005)), low - reach))
+    high = max(high, min(float(np.quantile(b, 0.995)), high + reach))
+    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(a)), 8, 30)) + 1)
+    counts = [np.histogram(np.clip(x, low, high), edges)[0] / len(x) for x in (a, b)]
+    ax.stairs(counts[0], edges, color=style.BLUE, fill=True, alpha=0.45, label="data")
+    ax.stairs(counts[1], edges, color=style.ORANGE, linewidth=1.6, label="samples")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    plain = ScalarFormatter(useOffset=False)
+    plain.set_powerlimits((-4, 7))
+    ax.xaxis.set_major_formatter(plain)
+    ax.xaxis.get_offset_text().set_fontsize(style.TICK_SIZE)
+
+
+def shares(
+    data: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    title: str = "Columns of the data and of samples",
+    subtitle: str = "",
+) -> Axes:
+    """Draw the share of ones in each column of two states, in the data and in samples.
+
+    Parameters
+    ----------
+    data, samples
+        Shares from 0 to 1, shape ``(n_columns,)``.
+    columns
+        The name of each column; the first stands at the top.
+    ax
+        Where to draw; by default on a new figure.
+    title, subtitle
+        Stand above.
+
+    Raises
+    ------
+    ValueError
+        If an array is empty or not finite, or the numbers of columns differ.
+    """
+    a, b = (finite(x, name, ("n_columns",)) for x, name in ((data, "data"), (samples, "samples")))
+    names = legible(_checked(columns, a[None]))
+    if len(a) != len(b):
+        raise ValueError(f"data has {len(a)} columns, and samples {len(b)}; pass as many")
+    ax = style.plot_axes(ax, size=(6.0, 1.3 + 0.2 * len(a)))
+    places = np.arange(len(a))
+    ax.hlines(places, np.minimum(a, b), np.maximum(a, b), color=style.FAINT, linewidth=2)
+    ax.plot(a, places, "o", color=style.BLUE, markersize=5, label="data")
+    (rings,) = ax.plot(b, places, "o", color=style.ORANGE, markersize=6, label="samples")
+    rings.set(markerfacecolor="none", markeredgewidth=1.5)
+    ax.set_yticks(places, names)
+    ax.set_ylim(len(a) - 0.4, -0.6)
+    ax.grid(axis="x", color=style.FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+    ax.legend(
+        loc="upper right",
+        bbox_to_anchor=(1, -0.35 / (0.2 * len(a))),
+        ncols=2,
+        frameon=False,
+        fontsize=style.TICK_SIZE,
+        labelcolor=style.INK,
+    )
+    style.name(ax, title, subtitle, "rows that have a 1")
+    return ax
+
+
+def weights_by_column(
+    weights: npt.ArrayLike,
+    columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    n_columns: int = 40,
+    n_hidden: int = 40,
+    nouns: tuple[str, str] = ("column", "columns"),
+) -> Axes:
+    """Draw weights as a heat map: a line a column, with its name, and a hidden unit each cell.
+
+    Of more, the columns and the hidden units with the largest weights are drawn, and the title
+    says of how many.
+
+    Parameters
+    ----------
+    weights
+        Shape ``(n_visible, n_hidden)``.
+    columns
+        What each visible unit stands for: the name of its column, or its column and category.
+    ax
+        Where to draw; by default on a new figure.
+    n_columns, n_hidden
+        How many are drawn, at most.
+    nouns
+        What the title calls one of them and several.
+
+    Raises
+    ------
+    ValueError
+        If the weights are empty or not finite, or the names are of another number.
+    """
+    every = finite(weights, "weights", ("n_visible", "n_hidden"))
+    names = legible(_checked(columns, every.T))
+    kept = strongest(every, whole_number(n_columns, "n_columns"))
+    norms = np.linalg.norm(every, axis=0)
+    units = np.argsort(-norms, kind="stable")[: whole_number(n_hidden, "n_hidden")]
+    shown = every[kept][:, units]
+    largest = float(np.abs(shown).max()) or 1.0
+    ax = style.plot_axes(ax, size=(6.4, 1.3 + 0.19 * max(len(kept), 8)))
+    image = style.heat_map(ax, shown, (-largest, largest), style.DIVERGING)
+    ax.set_yticks(range(len(kept)), [names[column] for column in kept])
+    step = -(-len(units) // 16)
+    ax.set_xticks(range(0, len(units), step), [str(unit) for unit in units[::step]])
+    ax.tick_params(length=0)
+    subtitle = "hidden units by the size of their weights, the largest first"
+    title = (
+        f"Weights of {_of(len(kept), len(every), nouns)} "
+        f"and {_of(len(units), every.shape[1], ('hidden unit', 'hidden units'))}"
+    )
+    style.name(ax, title, subtitle, "hidden unit")
+    style.colour_key(ax, image, "weight")
+    return ax
+
+
+def strongest(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.intp]:
+    """The indices of the rows of largest norm, at most ``n``, in their order."""
+    every = finite(rows, "rows", ("n_rows", "n"))
+    chosen = np.argsort(-np.linalg.norm(every, axis=1), kind="stable")[:n]
+    return np.sort(chosen)
+
+
+def _of(shown: int, n: int, nouns: tuple[str, str]) -> str:
+    many = f"{n:,} {nouns[n != 1]}"
+    return many if shown == n else f"{shown:,} of {many}"
+
+
+def _shares(of: FloatArray, values: FloatArray) -> FloatArray:
+    """Of each value, the share of rows that have it; the values are sorted."""
+    counts = np.bincount(np.searchsorted(values, of), minlength=len(values))
+    return counts / len(of)
+
+
+def _both(data: npt.ArrayLike, samples: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    a, b = finite(data, "data", _ROW), finite(samples, "samples", _ROW)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"data has {a.shape[1]} columns, but samples has {b.shape[1]}; pass as many"
+        )
+    return a, b
+
+
+def _checked(columns: Sequence[str], values: FloatArray) -> Sequence[str]:
+    if len(columns) != values.shape[1]:
+        raise ValueError(f"columns are {len(columns)} names for {values.shape[1]} columns")
+    return columns
