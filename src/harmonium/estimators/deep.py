@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
+from harmonium.estimators.amounts import batch_size_for, pretraining_epochs_for
 from harmonium.estimators.base import (
     check_choice,
     check_integer,
@@ -25,6 +26,13 @@ _FEATURES = {"drawn": features, "mean": mean_features}
 _RATE = 0.1
 _GAUSSIAN_RATE = 0.01
 """Gaussian states have no bounds: what suits binary units is too fast for them (Hinton, 2010)."""
+
+_PRECISION = 4.0
+"""Of standardised features: noise of half a standard deviation.
+
+Noise as wide as the features themselves would leave the hidden units nothing to explain, and
+what is best then is weights near zero.
+"""
 
 _LINEAR_RATE = 0.001
 """For linear hidden units, as Hinton and Salakhutdinov (2006) took it."""
@@ -56,9 +64,11 @@ class DeepEstimator(VisibleEstimator):
         for width in self._widths():
             check_integer("a width in layers", width, 1)
         for epochs in self._of_each_layer("pretraining_epochs"):
-            check_integer("pretraining_epochs", epochs, 0)
+            if epochs is not None:
+                check_integer("pretraining_epochs", epochs, 0)
         for rows in self._of_each_layer("pretraining_batch_size"):
-            check_integer("pretraining_batch_size", rows, 1)
+            if rows is not None:
+                check_integer("pretraining_batch_size", rows, 1)
         for chains in self._of_each_layer("n_chains"):
             if chains is not None and chains != "batch_size":
                 check_integer("n_chains", chains, 1)
@@ -104,7 +114,9 @@ class DeepEstimator(VisibleEstimator):
     # Pretraining
 
     def _make_dbn(self, n_features: int) -> DBN:
-        below: Units = Gaussian(n_features) if self.visible_ == "gaussian" else Binary(n_features)
+        below: Units = Binary(n_features)
+        if self.visible_ == "gaussian":
+            below = Gaussian(n_features, precision=_PRECISION)
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 
@@ -128,12 +140,15 @@ class DeepEstimator(VisibleEstimator):
         for rbm, epochs, rate, batch_size, n_chains, sampler, gradient, penalties in zip(
             dbn.stack, *(self._of_each_layer(name) for name in names), strict=True
         ):
+            rows = batch_size_for(n_rows) if batch_size is None else min(int(batch_size), n_rows)
+            if epochs is None:
+                epochs = pretraining_epochs_for(n_rows, rows)
             each.append(
                 LayerOptions(
                     max(1, int(epochs)),
-                    batch_size=min(int(batch_size), n_rows),
+                    batch_size=rows,
                     weight_std=width_of(self.weight_std),
-                    n_chains=int(batch_size) if n_chains == "batch_size" else n_chains,
+                    n_chains=(batch_size or rows) if n_chains == "batch_size" else n_chains,
                     sampler=sampler,
                     learning_rate=_usual_rate(rbm.visible, rbm.hidden) if rate is None else rate,
                     gradient=gradient,
