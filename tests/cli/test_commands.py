@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cli.commands import Done, harmonium, start
+from cli.commands import QUICK, Done, harmonium, start
 from harmonium import Purpose, Stream, checkpoint, datasets
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 
@@ -418,6 +418,50 @@ def test_a_run_without_checkpoints_can_still_be_used(run: Path) -> None:
         path.unlink()
     ran("sample", run, *["--chains", "2", "--samples", "1", "--warmup", "1"])
     assert "cannot go on" in ran("info", run).out
+
+
+# units of a user's own
+
+MY_UNITS = """
+from harmonium import Binary
+from harmonium.units import register
+
+@register
+class Mine(Binary):
+    pass
+
+@register
+class OfTwo(Binary):
+    def __init__(self, n, m):
+        super().__init__(n)
+"""
+
+
+def test_hidden_units_of_a_user_are_trained_and_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmonium.units import table
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(table, "_REGISTERED", {})
+    Path("mine.py").write_text(MY_UNITS)
+    train = ("train", *QUICK, "--epochs", "1", "--out", "run", "--hidden-units")
+    unknown = harmonium(*train, "Mine")
+    assert unknown.code == 1 and not Path("run").exists()
+    assert "--hidden-units is 'Mine'; pass one of binary, spin, gaussian, categorical, or" in (
+        unknown.err
+    )
+    of_two = harmonium(*train, "OfTwo", "--units-from", "mine.py")
+    assert "OfTwo, which cannot be made of a number of units alone" in of_two.err
+    assert not Path("run").exists()
+    ran(*train, "Mine", "--units-from", "mine.py")
+    sample = ("sample", "run", "--chains", "2", "--samples", "2", "--warmup", "1")
+    monkeypatch.setattr(table, "_REGISTERED", {})
+    assert "--units-from FILE.py" in harmonium(*sample).err
+    ran("--units-from=mine.py", *sample)
+    assert archive(Path("run/samples.npz"))["samples"].shape == (2, 2, 64)
+    missing = harmonium("info", "run", "--units-from", "no.py")
+    assert missing.code == 1 and "--units-from is 'no.py', which is no file" in missing.err
 
 
 # data and help
