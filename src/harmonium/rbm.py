@@ -225,15 +225,23 @@ class RBM(nn.Module):
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
         """What the hidden units receive: ``v weights``."""
-        self.visible.check_states(v, "visible")
-        if v.dim() == 2 and not torch.is_grad_enabled():
-            return kernels.product(v, self.weights)
-        return v @ self.weights
+        self.visible.check_width(v, "visible")
+        try:
+            if v.dim() == 2 and not torch.is_grad_enabled():
+                return kernels.product(v, self.weights)
+            return v @ self.weights
+        except RuntimeError:  # asked only now, so that it costs nothing where all is well
+            self.visible.check_states(v, "visible")
+            raise
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:
         """What the visible units receive: ``h weights^T``."""
-        self.hidden.check_states(h, "hidden")
-        return h @ self.weights.T
+        self.hidden.check_width(h, "hidden")
+        try:
+            return h @ self.weights.T
+        except RuntimeError:
+            self.hidden.check_states(h, "hidden")
+            raise
 
     def mean_h_from_v(self, v: Tensor) -> Tensor:
         """Mean of the hidden units given the visible ones."""
@@ -283,11 +291,15 @@ class RBM(nn.Module):
         dict
             `Units.mean_statistics` by parameter name; they have no gradient.
         """
-        self.visible.check_states(v, "visible")
+        self.visible.check_width(v, "visible")
         hidden = self.hidden
-        if type(hidden) is Binary:
-            return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
-        inputs = kernels.product(v, self.weights)
+        try:
+            if type(hidden) is Binary:
+                return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
+            inputs = kernels.product(v, self.weights)
+        except RuntimeError:
+            self.visible.check_states(v, "visible")
+            raise
         statistics = hidden.mean_statistics(inputs)
         if out is not None and stream is not None:
             out.copy_(hidden.sample_(inputs, stream))
