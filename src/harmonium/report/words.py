@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harmonium.metrics import PANELS, Panel
+from harmonium.metrics import Panel
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Note, minus, number, sentence
-
-_SURE = 2.0
-"""Standard errors from which two numbers are called different in passing: about 5 %."""
+from harmonium.report.overfitting import SURE, HeldOut, main_panel
 
 
 def readings(facts: Facts) -> Iterator[Note]:
@@ -67,34 +65,23 @@ def _idle_units(facts: Facts) -> Iterator[Note]:
 
 
 def _overfitting(facts: Facts) -> Iterator[Note]:
-    panel = _main_panel(facts)
-    if panel is None or len(panel.curves) < 2:
+    found = HeldOut.of(facts.rows)
+    if found is None:
         return
-    train, held = (curve.key for curve in panel.curves)
-    last = facts.rows[-1]
-    if train not in last or held not in last:
-        return
-    known = [row for row in facts.rows if held in row]
-    sign = 1 if panel.better == "more" else -1
-    best = max(known, key=lambda row: sign * row[held])
-    # the best of many noisy numbers is better than the truth by about this many standard errors
-    sure = _SURE + math.sqrt(2 * math.log(len(known)))
-    error = math.hypot(_error(best, held), _error(last, held))
-    lost = sign * (best[held] - last[held])
-    if lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
+    panel, held = found.panel, found.keys[1]
+    if found.has_lost:
         yield Note(
-            f"Held-out rows were described best after epoch {best['epoch']:g}.",
-            f"Their {panel.name} was {number(best[held])} then and is {number(last[held])} "
-            "now: what was learned since is about the training rows. Fewer `--epochs`, weight "
-            "decay or more rows would help.",
+            f"Held-out rows were described best after epoch {found.best['epoch']:g}.",
+            f"Their {panel.name} was {number(found.best[held])} then and is "
+            f"{number(found.last[held])} now: what was learned since is about the training rows. "
+            "Fewer `--epochs`, weight decay or more rows would help.",
             "worth a look",
         )
-    gap = sign * (last[train] - last[held])
-    error = math.hypot(_error(last, train), _error(last, held))
+    gap, error = found.gap, found.gap_error
     if error:
         told = (
             f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
-            if gap > _SURE * error
+            if gap > SURE * error
             else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
             f"{panel.unit} apart)"
         )
@@ -105,7 +92,7 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
 
 
 def _progress(facts: Facts) -> Iterator[Note]:
-    panel = _main_panel(facts)
+    panel = main_panel(facts.rows[-1])
     if panel is None:
         return
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
@@ -126,7 +113,7 @@ def _progress(facts: Facts) -> Iterator[Note]:
             for some in (slice(-part, None), slice(-2 * part, -part))
         )
         gained = sign * (sum(late) - sum(before)) / part
-        noise = _SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
+        noise = SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
         if gained > max(noise, 0.002 * abs(last)):
             words += " It was still getting better in the last quarter: more `--epochs` may pay."
         elif -gained > max(noise, 0.002 * abs(last)):
@@ -145,15 +132,6 @@ def _movement(facts: Facts) -> Iterator[Note]:
             f"{_percent(last['hidden_flip_rate'])} of the hidden units. How many sweeps it takes "
             "to forget a picture, only a diagnosis tells.",
         )
-
-
-def _main_panel(facts: Facts) -> Panel | None:
-    """The first of the panels in which more, or less, is better."""
-    return next((p for p in PANELS if p.better and p.known_in(facts.rows[-1])), None)
-
-
-def _error(row: dict[str, float], key: str) -> float:
-    return row.get(f"{key}_std_error", 0.0)
 
 
 def _spread(values: list[float]) -> float:
