@@ -151,9 +151,13 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def init_from_data_(
-        self, data: Tensor | HasMoments, seed: int, weight_std: float = defaults.WEIGHT_STD
+        self, data: Tensor | HasMoments, seed: int, weight_std: float | None = defaults.WEIGHT_STD
     ) -> RBM:
         """Visible parameters from the data's moments, hidden biases zero, small random weights.
+
+        From weights of 0.01, which are near the saddle where all hidden units are alike, training
+        takes thousands of updates to get anywhere. Wide weights (None) make hidden units that
+        differ from the start, which is what few updates need.
 
         Parameters
         ----------
@@ -162,7 +166,10 @@ class RBM(nn.Module):
         seed
             Of the weights.
         weight_std
-            Standard deviation of the weights; Hinton (2010), section 8, advises 0.01.
+            Standard deviation of the weights; Hinton (2010), section 8, advises 0.01. None is
+            the width at which the hidden units receive inputs of the size of 1, that of Glorot
+            and Bengio (2010), equation 16; biases are then such that rows and hidden units have
+            their means at each other's means.
 
         Returns
         -------
@@ -175,8 +182,9 @@ class RBM(nn.Module):
             If there are no rows, if they have the wrong width or no states of the visible units,
             or if the seed or ``weight_std`` is none.
         """
-        check_number("weight_std", weight_std, "0 or a positive number")
-        if weight_std < 0:
+        if weight_std is not None:
+            check_number("weight_std", weight_std, "0, a positive number, or None")
+        if weight_std is not None and weight_std < 0:
             raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
         stream = Stream(seed, Purpose.INIT)  # refuses what is no seed
         if isinstance(data, Tensor):
@@ -196,7 +204,13 @@ class RBM(nn.Module):
         drawn = kernels.normal((like.shape[0], like.shape[1]), stream, dtype=like.dtype)
         self.visible.init_from_moments_(mean.to(like), var.to(like))
         self.hidden.bias.zero_()
-        self.weights.copy_(drawn.mul_(weight_std))
+        if weight_std is not None:
+            self.weights.copy_(drawn.mul_(weight_std))
+            return self
+        self.weights.copy_(drawn.mul_(glorot_std(self)))
+        h = self.hidden.mean(self.hidden.bias.new_zeros(1, self.hidden.n_columns))[0]
+        self.hidden.bias.sub_(mean.to(like) @ self.weights)
+        self.visible.bias.sub_(self.weights @ h)
         return self
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
@@ -382,3 +396,13 @@ def _as_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
             "numbers"
         )
     return array
+
+
+def glorot_std(rbm: RBM) -> float:
+    """Standard deviation of weights that pass on the size of states and of gradients.
+
+    sqrt(2 / (columns below + above)), and four times that below binary units, whose mean rises by
+    a quarter where its input rises by one (Glorot and Bengio, 2010, equation 16).
+    """
+    std: float = (2 / sum(rbm.weights.shape)) ** 0.5
+    return 4 * std if isinstance(rbm.hidden, Binary) else std

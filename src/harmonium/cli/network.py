@@ -103,7 +103,7 @@ def resume(
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-    train_data, held_out = load(layers[0], where)
+    train_data, held_out = load(layers[0], where, build.known_of(network.layer(1)))
     build.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)
     network.remove_unfinished()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +18,10 @@ from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
 from harmonium.cli.classes import LabelUnits, Predicted
+from harmonium.cli.encoding import Known
+from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.tuning import describe
 from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
@@ -47,27 +49,32 @@ class Tuned:
 
     run: RunDirectory
     network: Network | LabelUnits
-    encoding: Encoding
-    image_shape: tuple[int, int] | None
+    known: Known
+    rows: TrainingOptions
 
-    def data(self, source: str, split: str | None) -> Data:
-        """Rows of a named set or a file, encoded as in training."""
+    def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a named set or a file, read and encoded as in training."""
         with download_progress() as progress:
-            data = datasets.load(source, progress=progress)
+            config = self.run.config()["data"]
+            n_columns = self.network.visible.n
+            data = read_new(source, self.rows, config, n_columns, said, progress)
         if split is None and "test" in data.parts:
             split = "test"
         if split is not None and split != "all":
             data = data.part(split)
-        n = self.network.visible.n_columns
-        if self.encoding.n_columns(data.values.shape[1]) != n:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on rows of {n} states; pass data of the same columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+        data = self.known.other(data)
         self.network.check(data)
         return data.to(self.network.device)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How values become states, on the CPU."""
+        return self.known.encoding
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
 
 def open_tuned(path: Path, device: str) -> Tuned:
@@ -92,13 +99,14 @@ def open_tuned(path: Path, device: str) -> Tuned:
         network = _network_of(run, where)
     else:
         network = LabelUnits(load_dbn(NetworkRun(run).dbn_path, device=where))
-    config = run.config()["data"]
-    shape = config["image_shape"]
-    return Tuned(
-        run,
-        network,
-        Encoding.from_config(config["encoding"]).to(where),
-        tuple(shape) if shape else None,
+    return Tuned(run, network, build.known_of(run), _bottom_of(run))
+
+
+def _bottom_of(run: RunDirectory) -> TrainingOptions:
+    """The options of the lowest layer of a stack, or of the stack that was fine-tuned."""
+    config = run.config()
+    return TrainingOptions.from_config(
+        config["bottom"] if run.is_finetuning else config["layers"][0]
     )
 
 
@@ -120,10 +128,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        config = run.config()["data"]
-        shape = config["image_shape"]
-        encoding = Encoding.from_config(config["encoding"]).to(where)
-        return Tuned(run, network, encoding, tuple(shape) if shape else None)
+        return Tuned(run, network, build.known_of(run), _bottom_of(run))
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -173,7 +178,14 @@ def _network_of(run: RunDirectory, device: torch.device) -> Network:
 
 
 def predict(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Predict rows; writes a table or an archive, and pictures where labels are known."""
     tuned = open_tuned(path, device)
@@ -184,7 +196,7 @@ def predict(
             "and decode use it"
         )
     target = _target(out, tuned.run, "predictions.csv")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     reporter = choose_reporter(as_json)
     pictures: list[Path] = []
     assert isinstance(network, Regressor | Classifier | LabelUnits)
@@ -230,14 +242,21 @@ def predict(
 
 
 def encode(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Encode rows by an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
     target = _target(out, tuned.run, "codes.npz")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     codes = network.codes(data)
     scores = finetuning.evaluate(network, data)
     arrays = {"codes": codes.cpu().numpy()}
@@ -265,7 +284,7 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
         rows = torch.cat(
             [network.decode(block.to(network.device, network.dtype)) for block in codes.blocks()]
         )
-    encoding = tuned.encoding.to("cpu")
+    encoding = tuned.encoding
     values = figures.in_users_units(rows.cpu(), encoding)
     header = [f"column_{number}" for number in range(values.shape[1])]
     _write(target, header, [*values.T], {"rows": values})

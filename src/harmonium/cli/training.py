@@ -17,6 +17,7 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures, reporting, verdicts
+from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -28,6 +29,7 @@ from harmonium.cli.progress import (
     tell_of_compiling,
 )
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
+from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
 from harmonium.report import HeldOut
 from harmonium.runs import RunDirectory, free_path
@@ -91,11 +93,7 @@ class Begun:
             "data": {
                 "n_train": len(data),
                 "n_held_out": 0 if held_out is None else len(held_out),
-                "n_columns": data.n_columns,
-                "columns": data.columns,
-                "classes": data.classes,
-                "image_shape": data.image_shape,
-                "encoding": data.encoding.to_config(),
+                **described(data),
                 "fingerprint": fingerprint,
                 "held_out_fingerprint": of_held_out,
             },
@@ -104,9 +102,10 @@ class Begun:
 
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
     """The options with a path that resuming finds from any folder."""
-    if options.data in datasets.names():
-        return options
-    return dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
+    if options.data not in datasets.names():
+        files["data"] = from_anywhere(options.data)
+    return dataclasses.replace(options, **files)
 
 
 def run_name(data: str) -> str:
@@ -136,7 +135,7 @@ def resume(
     refuse_contradictions(path, options, others)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
-    train_data, held_out = load(options, where)
+    train_data, held_out = load(options, where, build.known_of(run))
     build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
     options = take_up(run, options, state, batches, further, rate)
@@ -144,10 +143,12 @@ def resume(
     return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
-def load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
-    """Training rows and held-out rows, on the device."""
+def load(
+    options: TrainingOptions, device: torch.device, known: Known | None = None
+) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with download_progress() as progress:
-        train_data, held_out = build.load_data(options, progress)
+        train_data, held_out = build.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
@@ -285,6 +286,13 @@ def _introduce(
         + (f", {len(held_out):,} held out" if held_out is not None else "")
         + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
     )
+    say_notes(reporter, train_data)
+
+
+def say_notes(reporter: Reporter, data: Data) -> None:
+    """Say in one line what a file was taken for."""
+    if data.notes:
+        reporter.say(f"data      {'; '.join(data.notes)}")
 
 
 def _last_row(run: RunDirectory) -> dict[str, float]:
@@ -307,14 +315,14 @@ def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
 def _held_out(rows: list[dict[str, float]], key: str) -> str:
     """What held-out rows have, and how far they are behind training rows and behind their best."""
     found = HeldOut.of(rows)
-    if found is None or found.keys[0] != key:
+    if found is None or found.train != key or found.gap is None:
         return ""
     error = f" ± {found.gap_error:.2f}" if found.gap_error else ""
     best = ""
     if found.lost >= 0.005:
         best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
     return (
-        f", {found.last[found.keys[1]]:.2f} held out ({found.gap:.2f}{error} behind training rows"
+        f", {found.last[found.held]:.2f} held out ({found.gap:.2f}{error} behind training rows"
         f"{best})"
     )
 

@@ -15,11 +15,12 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, reporting, tuned_figures, verdicts
+from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
-from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.training import run_name, say_notes, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -84,10 +85,7 @@ def finetune(
             "n_train": len(rows.train),
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
-            "n_columns": rows.train.n_columns,
-            "classes": rows.train.classes,
-            "image_shape": rows.train.image_shape,
-            "encoding": rows.train.encoding.to_config(),
+            **described(rows.train),
             "fingerprint": rows.fingerprint(),
         },
     }
@@ -274,6 +272,7 @@ def _introduce(
         f"{len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} epochs, "
         f"{state.network.device}{began}. It starts from {start}"
     )
+    say_notes(reporter, rows.train)
 
 
 def _summarise(

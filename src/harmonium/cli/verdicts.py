@@ -97,7 +97,7 @@ def of_rbm(
     constant = _features_are_constant(state, data)
     if constant or not learned:
         yield _nothing_learned(state, data, constant)
-    elif (found := HeldOut.of(rows)) is not None:
+    elif (found := HeldOut.of(rows)) is not None and found.train is not None:
         yield from _overfitting(path, found, gains)
 
 
@@ -170,7 +170,8 @@ def _overfitting(path: str, found: HeldOut, gains: Mapping[str, float]) -> Itera
     is_narrow = held + _SURE * error < gain / 2
     if not (found.has_lost or is_worse or is_narrow):
         return
-    panel, (train_key, held_key) = found.panel, found.keys
+    panel, train_key, held_key = found.panel, found.train, found.held
+    assert train_key is not None
     unit = " nats" if panel.unit.startswith("nats") else ""
     told = [
         f"Training rows have a {panel.name} of {_plain(found.last[train_key])}{unit}, and held-out "

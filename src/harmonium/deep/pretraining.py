@@ -38,7 +38,7 @@ class LayerOptions:
     batch_size
         Rows a minibatch; None for 100, or all rows where these are fewer.
     weight_std
-        Standard deviation of the weights at the start.
+        Standard deviation of the weights at the start; None as in `RBM.init_from_data_`.
     n_chains
         Persistent chains; None for CD.
     sampler
@@ -60,7 +60,7 @@ class LayerOptions:
 
     epochs: int
     batch_size: int | None = None
-    weight_std: float = defaults.WEIGHT_STD
+    weight_std: float | None = defaults.WEIGHT_STD
     n_chains: int | None = defaults.N_CHAINS
     sampler: Sampler | None = None
     learning_rate: float = defaults.LEARNING_RATE

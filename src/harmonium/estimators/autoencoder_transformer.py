@@ -94,7 +94,7 @@ patience, validation_fraction
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         epochs: int = 30,
         learning_rate: float = 0.01,
         batch_size: int = 20,

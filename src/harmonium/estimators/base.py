@@ -333,6 +333,17 @@ def check_numbers(estimator: Any, **least: float) -> None:
             raise ValueError(f"{name} is {value!r}; pass a number, {bound:g} or more")
 
 
+def check_weight_std(estimator: Any) -> None:
+    """Refuse a width of the first weights that is neither None nor a finite number above 0."""
+    if estimator.weight_std is not None:
+        check_numbers(estimator, weight_std=0.0)
+
+
+def width_of(weight_std: Any) -> float | None:
+    """The parameter ``weight_std`` as training takes it."""
+    return None if weight_std is None else float(weight_std)
+
+
 def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:
     """Refuse a parameter that is none of the choices."""
     value = getattr(estimator, name)

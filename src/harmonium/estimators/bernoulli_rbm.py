@@ -67,7 +67,8 @@ class BernoulliRBM(RBMEstimator):
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
     weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+        Standard deviation of the weights at the start. None is wide, so that hidden units differ
+        from the beginning and few updates are enough: for few rows, or large batches.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
@@ -125,7 +126,7 @@ class BernoulliRBM(RBMEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "constant",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = defaults.WEIGHT_STD,
         device: str | torch.device = "cpu",
         dtype: Any = "float32",
     ) -> None:

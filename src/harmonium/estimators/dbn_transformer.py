@@ -18,6 +18,7 @@ from harmonium.estimators.base import (
     ScoringTransformer,
     seed_of,
     weights_of,
+    width_of,
     with_weight,
 )
 from harmonium.estimators.deep import DeepEstimator
@@ -64,8 +65,10 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     features : {"drawn", "mean"}, default="drawn"
         What a layer learns from: states of the layer below, drawn anew in each epoch, or their
         means.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float, default=None
+        Standard deviation of the weights at the start. None is wide enough that hidden units
+        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
+        need; 0.01 is what Hinton (2010) advises for many thousand updates.
     random_state : int, RandomState instance or None, default=None
         An integer makes fits repeatable, and is the seed of everything random in them.
     verbose : int, default=0
@@ -119,7 +122,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
         device: str | torch.device = "cpu",
@@ -221,7 +224,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
                 below: Any = Minibatches(rows, len(rows), weights)
             else:
                 below = rbm.visible.mean(rbm.weights.new_zeros(1, rbm.visible.n_columns)).detach()
-            rbm.init_from_data_(below, seed_of_layer(seed, layer), float(self.weight_std))
+            rbm.init_from_data_(below, seed_of_layer(seed, layer), width_of(self.weight_std))
         self.model_, self._scaling = dbn, scaling
         self._training = self._begun(seed, len(rows))
         self._stream = Stream(seed, Purpose.SAMPLE)

@@ -13,7 +13,8 @@ from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_f
 from harmonium.estimators.base import (
     check_choice,
     check_integer,
-    check_numbers,
+    check_weight_std,
+    width_of,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator
@@ -46,7 +47,7 @@ class DeepEstimator(VisibleEstimator):
     gradient: Any
     penalties: Any
     features: str
-    weight_std: float
+    weight_std: float | None
     verbose: int
 
     model_: Any
@@ -63,7 +64,7 @@ class DeepEstimator(VisibleEstimator):
                 check_integer("n_chains", chains, 1)
         check_choice(self, "features", _FEATURES)
         check_choice(self, "visible", VISIBLE)
-        check_numbers(self, weight_std=0.0)
+        check_weight_std(self)
 
     def _widths(self) -> list[Any]:
         if isinstance(self.layers, str) or not isinstance(self.layers, list | tuple | np.ndarray):
@@ -131,7 +132,7 @@ class DeepEstimator(VisibleEstimator):
                 LayerOptions(
                     max(1, int(epochs)),
                     batch_size=min(int(batch_size), n_rows),
-                    weight_std=float(self.weight_std),
+                    weight_std=width_of(self.weight_std),
                     n_chains=int(batch_size) if n_chains == "batch_size" else n_chains,
                     sampler=sampler,
                     learning_rate=_usual_rate(rbm.visible, rbm.hidden) if rate is None else rate,

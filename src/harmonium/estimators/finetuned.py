@@ -43,7 +43,7 @@ class FinetunedEstimator(DeepEstimator):
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         epochs: int = 30,
         learning_rate: float = defaults.FINETUNING_RATE,
         batch_size: int = 20,

@@ -63,8 +63,10 @@ class GaussianRBM(RBMEstimator):
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float, default=None
+        Standard deviation of the weights at the start. None is wide enough that hidden units
+        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
+        need; 0.01 is what Hinton (2010) advises for many thousand updates.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
@@ -117,7 +119,7 @@ class GaussianRBM(RBMEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "constant",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         device: str | torch.device = "cpu",
         dtype: Any = "float32",
     ) -> None:

@@ -49,7 +49,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
     momentum: float
     schedule: str
     average_decay: float | None
-    weight_std: float
+    weight_std: float | None
 
     model_: RBM
     _training: TrainingState

@@ -12,7 +12,13 @@ from torch.optim import Optimizer
 
 from harmonium import training
 from harmonium.datasets import Minibatches
-from harmonium.estimators.base import check_choice, check_integers, check_numbers
+from harmonium.estimators.base import (
+    check_choice,
+    check_integers,
+    check_numbers,
+    check_weight_std,
+    width_of,
+)
 from harmonium.estimators.rows import ArrayRows
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
@@ -29,7 +35,8 @@ _NAMES = {"pseudo_log_likelihood": "pseudo-likelihood"}
 def check_training(estimator: Any) -> None:
     """Refuse parameters of training that are out of their range."""
     check_integers(estimator, n_components=1, batch_size=1, n_iter=0)
-    check_numbers(estimator, learning_rate=0.0, momentum=0.0, weight_std=0.0)
+    check_numbers(estimator, learning_rate=0.0, momentum=0.0)
+    check_weight_std(estimator)
     check_choice(estimator, "schedule", ("constant", "linear"))
     if isinstance(estimator.n_chains, str) and estimator.n_chains != "batch_size":
         raise ValueError(
@@ -51,7 +58,7 @@ def begin(
     """A training that has not made an update, of an RBM with binary hidden units."""
     rbm = RBM(visible, Binary(int(estimator.n_components))).to(rows.device, rows.dtype)
     moments = Minibatches(rows, len(rows), weights)
-    rbm.init_from_data_(moments, seed, float(estimator.weight_std))
+    rbm.init_from_data_(moments, seed, width_of(estimator.weight_std))
     n_chains = estimator.n_chains
     return TrainingState.create(
         rbm,

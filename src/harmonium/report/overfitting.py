@@ -16,12 +16,14 @@ SURE = 2.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Training rows beside held-out rows, by the best number that both have.
+    """Held-out rows along a training, and training rows beside them, by the number that says most.
 
     Attributes
     ----------
     panel
         What the number is.
+    train, held
+        Its names in a row; training rows may have none.
     best, last
         The row of numbers at which held-out rows were described best, and the last one.
     n_looks
@@ -29,6 +31,8 @@ class HeldOut:
     """
 
     panel: Panel
+    train: str | None
+    held: str
     best: Row
     last: Row
     n_looks: int
@@ -37,47 +41,42 @@ class HeldOut:
     def of(cls, rows: Sequence[Row]) -> HeldOut | None:
         """What rows of numbers say; None where they do not know of held-out rows."""
         panel = main_panel(rows[-1]) if rows else None
-        if panel is None or len(panel.curves) < 2:
+        if panel is None:
             return None
-        train, held = (curve.key for curve in panel.curves)
-        if train not in rows[-1] or held not in rows[-1]:
+        first, held = panel.curves[0].key, panel.curves[-1].key
+        if not held.startswith("held_out") or held not in rows[-1]:
             return None
         known = [row for row in rows if held in row]
         best = max(known, key=lambda row: _sign(panel) * row[held])
-        return cls(panel, best, rows[-1], len(known))
-
-    @property
-    def keys(self) -> tuple[str, str]:
-        """The names of the number, of training rows and of held-out rows."""
-        train, held = (curve.key for curve in self.panel.curves)
-        return train, held
+        train = first if first != held and first in rows[-1] else None
+        return cls(panel, train, held, best, rows[-1], len(known))
 
     @property
     def lost(self) -> float:
         """By how much held-out rows have fallen behind their best."""
-        held = self.keys[1]
-        return _sign(self.panel) * (self.best[held] - self.last[held])
+        return _sign(self.panel) * (self.best[self.held] - self.last[self.held])
 
     @property
     def has_lost(self) -> bool:
         """Whether that is more than noise."""
-        held = self.keys[1]
         # the best of many noisy numbers is better than the truth by about this many errors
         sure = SURE + math.sqrt(2 * math.log(self.n_looks))
-        error = math.hypot(error_of(self.best, held), error_of(self.last, held))
-        return self.lost > sure * error and self.lost > 0.01 * abs(self.last[held])
+        error = math.hypot(error_of(self.best, self.held), error_of(self.last, self.held))
+        return self.lost > sure * error and self.lost > 0.01 * abs(self.last[self.held])
 
     @property
-    def gap(self) -> float:
-        """By how much held-out rows are behind training rows at the end."""
-        train, held = self.keys
-        return _sign(self.panel) * (self.last[train] - self.last[held])
+    def gap(self) -> float | None:
+        """By how much held-out rows are behind training rows at the end, where these are known."""
+        if self.train is None:
+            return None
+        return _sign(self.panel) * (self.last[self.train] - self.last[self.held])
 
     @property
     def gap_error(self) -> float:
         """Standard error of that; 0 where it is not known."""
-        train, held = self.keys
-        return math.hypot(error_of(self.last, train), error_of(self.last, held))
+        if self.train is None:
+            return 0.0
+        return math.hypot(error_of(self.last, self.train), error_of(self.last, self.held))
 
 
 def main_panel(row: Row) -> Panel | None:

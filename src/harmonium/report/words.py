@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harmonium.metrics import Panel
 from harmonium.report.facts import Facts
@@ -66,24 +66,23 @@ def _idle_units(facts: Facts) -> Iterator[Note]:
 
 def _overfitting(facts: Facts) -> Iterator[Note]:
     found = HeldOut.of(facts.rows)
-    if found is None:
+    if found is None or found.gap is None:
         return
-    panel, held = found.panel, found.keys[1]
+    panel = found.panel
     if found.has_lost:
         yield Note(
             f"Held-out rows were described best after epoch {found.best['epoch']:g}.",
-            f"Their {panel.name} was {number(found.best[held])} then and is "
-            f"{number(found.last[held])} now: what was learned since is about the training rows. "
-            "Fewer `--epochs`, weight decay or more rows would help.",
+            f"Their {panel.name} was {number(found.best[found.held])} then and is "
+            f"{number(found.last[found.held])} now: what was learned since is about the training "
+            "rows. Fewer `--epochs`, weight decay or more rows would help.",
             "worth a look",
         )
-    gap, error = found.gap, found.gap_error
-    if error:
+    if found.gap_error:
         told = (
-            f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
-            if gap > SURE * error
-            else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
-            f"{panel.unit} apart)"
+            f"{found.gap:.2f} ± {found.gap_error:.2f} {panel.unit} better than held-out rows"
+            if found.gap > SURE * found.gap_error
+            else f"not to be told from held-out rows ({minus(f'{found.gap:.2f}')} ± "
+            f"{found.gap_error:.2f} {panel.unit} apart)"
         )
         yield Note(
             "Training rows beside held-out rows",
@@ -91,12 +90,51 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
         )
 
 
+def worse_since(facts: Facts) -> Mapping[str, float] | None:
+    """The row at which held-out rows were described best, if they are worse now beyond noise."""
+    found = HeldOut.of(facts.rows)
+    return found.best if found is not None and found.has_lost else None
+
+
+def is_still_learning(facts: Facts) -> bool:
+    """Whether the number that matters most still got better in the last quarter, beyond noise."""
+    panel = main_panel(facts.rows[-1]) if facts.rows else None
+    return panel is not None and _trend(panel, _looks(facts, panel)) == "better"
+
+
+def _looks(facts: Facts, panel: Panel) -> list[tuple[float, float]]:
+    """Epochs and values of the curve that says most: of held-out rows where there are any."""
+    curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
+    return [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+
+
+def _trend(panel: Panel, looks: list[tuple[float, float]]) -> str:
+    """How the last quarter was: better, worse, or the same; nothing where looks are few."""
+    if len(looks) < 8:
+        return ""
+    values = [value for _, value in looks]
+    sign, part = 1 if panel.better == "more" else -1, len(values) // 4
+    late, before = values[-part:], values[-2 * part : -part]
+    gained = sign * (sum(late) - sum(before)) / part
+    noise = SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
+    least = max(noise, 0.002 * abs(values[-1]))
+    return "better" if gained > least else "worse" if -gained > least else "the same"
+
+
+_TRENDS = {
+    "better": " It was still getting better in the last quarter: more `--epochs` may pay.",
+    "worse": " In the last quarter it got worse.",
+    "the same": " In the last quarter it hardly changed.",
+    "": "",
+}
+
+
 def _progress(facts: Facts) -> Iterator[Note]:
     panel = main_panel(facts.rows[-1])
     if panel is None:
         return
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
-    values = [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+    values = _looks(facts, panel)
     if len(values) < 2:
         return
     (first_epoch, first), (last_epoch, last) = values[0], values[-1]
@@ -105,21 +143,7 @@ def _progress(facts: Facts) -> Iterator[Note]:
         f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {panel.name}{of} went from "
         f"{_value(panel, first)} to {_value(panel, last)}."
     )
-    if len(values) >= 8:
-        sign = 1 if panel.better == "more" else -1
-        part = len(values) // 4
-        late, before = (
-            [value for _, value in values][some]
-            for some in (slice(-part, None), slice(-2 * part, -part))
-        )
-        gained = sign * (sum(late) - sum(before)) / part
-        noise = SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
-        if gained > max(noise, 0.002 * abs(last)):
-            words += " It was still getting better in the last quarter: more `--epochs` may pay."
-        elif -gained > max(noise, 0.002 * abs(last)):
-            words += " In the last quarter it got worse."
-        else:
-            words += " In the last quarter it hardly changed."
+    words += _TRENDS[_trend(panel, values)]
     yield Note("Progress", words)
 
 
