@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium import defaults
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
@@ -161,7 +162,7 @@ class DeepEstimator(VisibleEstimator):
             for _ in pretraining.updates(state, data, weights=weights):
                 pass
             return
-        for row in pretraining.run(state, data, weights=weights):
+        for row in pretraining.run(state, data, defaults.MIN_UPDATES_PER_ROW, weights=weights):
             measured = "pseudo_log_likelihood"
             if measured not in row:
                 measured = "reconstruction_error"
