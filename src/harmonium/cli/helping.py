@@ -16,13 +16,13 @@ from typer.core import TyperCommand
 _SHOWS_ALL = "harmonium.shows_all_options"
 
 # Characters of a default in words, such as "as in pretraining"; a longer one is for --help-all.
-_LONGEST_DEFAULT = 30
+_LONGEST_DEFAULT = 24
 
 # What somebody who trains a first model asks for, of all commands that have so many options.
 _FIRST = (
     *("data", "source", "config", "out", "device", "as_json", "help", "help_all"),
     *("label", "target", "drop", "visible", "image_shape", "binarize"),
-    *("hidden", "layers", "labels", "kind", "from_scratch"),
+    *("hidden", "layers", "labels", "kind"),
     *("epochs", "batch_size", "learning_rate", "seed"),
 )
 
