@@ -23,7 +23,7 @@ from harmonium.rng import Purpose, Stream
 from harmonium.runs import LAYER_BELOW, RunDirectory
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
-from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units, registered
 
 _OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -338,7 +338,7 @@ def visible_units(options: TrainingOptions, train: Data) -> Units:
         return _units(options.visible, train.n_columns // (q or 1), q, options)
     units = _model_below(RunDirectory(options.data)).hidden
     name = type(units).__name__.lower()
-    if name != options.visible:
+    if name != options.visible.lower():  # a registered type is named as its class
         raise ValueError(
             f"--visible is {options.visible}, but the hidden units of {options.data} are {name}; "
             f"pass --visible {name}"
@@ -359,8 +359,16 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
             return Spin(n)
         case "gaussian":
             return Gaussian(n, learn_precision=options.learn_precision)
-    assert n_categories is not None
-    return Categorical(n, n_categories)
+        case "categorical":
+            assert n_categories is not None
+            return Categorical(n, n_categories)
+    try:
+        return registered()[kind](n)
+    except TypeError as error:
+        raise ValueError(
+            f"--hidden-units is {kind}, which cannot be made of a number of units alone ({error}); "
+            "give its other arguments defaults"
+        ) from error
 
 
 def check_states(visible: Units, data: Data, seed: int) -> None:

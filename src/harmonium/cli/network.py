@@ -26,7 +26,7 @@ from harmonium.cli.training import (
 )
 from harmonium.datasets import Data
 from harmonium.deep import DBN, check_labels, save_dbn
-from harmonium.runs import DBN_KIND, Network, RunDirectory, free_path
+from harmonium.runs import DBN_KIND, Network, RunDirectory, Warned, free_path
 
 _INTERRUPTED = 130
 
@@ -180,6 +180,11 @@ def _go_on(
                 network, dbn.to(begun.data.values.device), chains, shown, layers[0].seed
             )
         )
+    network.run.write_warnings(
+        Warned(f"Layer {number}: {one.title[0].lower()}{one.title[1:]}", one.text)
+        for number, run in enumerate(network.layers(), start=1)
+        for one in run.warnings()
+    )
     page = reporting.write(network.run)
     reporter = choose_reporter(as_json)
     reporter.say(f"network   {network.dbn_path}")

@@ -211,8 +211,7 @@ def predict(
             arrays["targets"] = data.targets.cpu().numpy()
     else:
         names = tuned.run.config()["data"].get("classes")
-        log_p = network.outputs(data).log_softmax(-1)
-        found = Predicted.of(network.classes, names, log_p, data.labels)
+        found = Predicted.of(network.classes, names, network.outputs(data), data.labels)
         scores, n_judged, arrays = found.scores(), found.n_judged, found.arrays()
         header = ["class", *(f"p_{name}" for name in found.class_names)]
         table = [arrays["classes"], *arrays["probabilities"].T]

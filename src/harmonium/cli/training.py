@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
-from harmonium.cli import build, events, figures, reporting
+from harmonium.cli import build, events, figures, reporting, verdicts
 from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
@@ -31,6 +31,7 @@ from harmonium.cli.progress import (
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
 from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
+from harmonium.report import HeldOut
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
 
@@ -243,9 +244,12 @@ def go_on(
     if watching.figures:
         of_run = (run, state.model, state.chains, shown, state.seed, train_data)
         pictures = list(figures.draw_all(*of_run))
-    reporting.write(run)
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)
+    gains = monitor.over_independent_columns(state.model, _last_row(run))
+    path = quote(str(run.path))
+    verdicts.tell(reporter, run, verdicts.of_rbm(path, run.rows(), gains, state, train_data))
+    reporting.write(run)
     if whole is None:
         _say_what_next(reporter, run, state.update, len(pictures), seconds)
     return 0
@@ -299,13 +303,28 @@ def _last_row(run: RunDirectory) -> dict[str, float]:
 def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
     last = _last_row(run)
     key = next((key for key in LABELS if key in last), None)
-    if key is not None:
-        held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
-        unit = " nats" if "likelihood" in key else ""
-        reporter.say(
-            f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{held}; trained for "
-            f"{seconds:.0f} s"
-        )
+    if key is None:
+        return
+    unit = " nats" if "likelihood" in key else ""
+    reporter.say(
+        f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{_held_out(run.rows(), key)}; "
+        f"trained for {seconds:.0f} s"
+    )
+
+
+def _held_out(rows: list[dict[str, float]], key: str) -> str:
+    """What held-out rows have, and how far they are behind training rows and behind their best."""
+    found = HeldOut.of(rows)
+    if found is None or found.train != key or found.gap is None:
+        return ""
+    error = f" ± {found.gap_error:.2f}" if found.gap_error else ""
+    best = ""
+    if found.lost >= 0.005:
+        best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
+    return (
+        f", {found.last[found.held]:.2f} held out ({found.gap:.2f}{error} behind training rows"
+        f"{best})"
+    )
 
 
 def _say_what_next(
@@ -318,5 +337,8 @@ def _say_what_next(
         )
     reporter.say(f"page      {run.report_path}")
     path = quote(str(run.path))
-    reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
+    reporter.say(
+        f"next      harmonium sample {path}   ·   harmonium diagnose {path}   ·   harmonium info "
+        f"{path}"
+    )
     reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **_last_row(run)})

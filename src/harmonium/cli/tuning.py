@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harmonium import defaults, training
-from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli import build, events, reporting, tuned_figures, verdicts
 from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
@@ -296,6 +296,7 @@ def _summarise(
     if state.best is not None:
         chosen = f"; the network of update {state.best.update:,}, the best by held-out rows"
     reporter.say(f"{describe(scores, len(data), name)}{chosen}; trained for {seconds:.0f} s")
+    verdicts.tell(reporter, run, verdicts.of_network(state, scores, rows.train, data))
     reporter.say(f"network   {run.network_path}")
     if with_figures:
         pictures = list(tuned_figures.draw(run, model, data))

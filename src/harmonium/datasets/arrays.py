@@ -31,7 +31,7 @@ _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text",
 _BLOCK_BYTES = 1 << 22
 _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN = 3  # positions of NaN and infinity in a message
-_WANTED = (
+WANTED = (
     "data are rows and columns of numbers, shape (n_rows, n_columns), "
     "or pictures of one channel, shape (n_rows, height, width)"
 )
@@ -78,53 +78,11 @@ class Arrays:
     notes: Sequence[str] = ()
 
 
-def from_array(
-    values: Any,
-    *,
-    labels: Any = None,
-    targets: Any = None,
-    name: str = "array",
-    columns: Sequence[str] | None = None,
-) -> Data:
-    """Make `Data` of numbers in memory.
-
-    Parameters
-    ----------
-    values
-        Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures.
-        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32, or as
-        float64 where float32 would not tell the values of a column apart, such as unix seconds.
-        The memory is shared where that needs no conversion.
-    labels
-        Whole numbers, shape (n_rows,).
-    targets
-        Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
-    name
-        What messages call the data.
-    columns
-        Names of the columns, one for each.
-
-    Raises
-    ------
-    TypeError
-        For anything but real numbers.
-    ValueError
-        For other shapes, no rows or columns, NaN, infinity, or labels or targets that do not fit.
-    """
-    arrays = Arrays(
-        _array(values, name),
-        labels=None if labels is None else _array(labels),
-        targets=None if targets is None else _array(targets, "targets"),
-        columns=columns,
-    )
-    return to_data(arrays, name)
-
-
 def to_data(arrays: Arrays, name: str) -> Data:
     """Check what a reader found and make `Data` of it."""
     values = arrays.values
     if values.ndim not in (2, 3):
-        raise ValueError(f"{name} has shape {values.shape}, but {_WANTED}")
+        raise ValueError(f"{name} has shape {values.shape}, but {WANTED}")
     if not values.size:
         raise ValueError(f"{name} is empty: its shape is {values.shape}; pass at least one row")
     pictures = values.ndim == 3
@@ -224,17 +182,6 @@ def check_type(dtype: np.dtype[Any], name: str) -> None:
     if dtype.kind not in "biuf":
         held = _TYPE_NAMES.get(dtype.kind, str(dtype))
         raise TypeError(f"{name} holds {held}; pass booleans, integers or floating-point numbers")
-
-
-def _array(values: Any, name: str = "labels") -> NDArray[Any]:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged or no array, but {_WANTED}: {error}") from None
-    check_type(array.dtype, name)
-    return array
 
 
 def _stored(values: NDArray[Any], name: str) -> NDArray[Any]:

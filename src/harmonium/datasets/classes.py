@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonium.datasets.cells import FALSE, TRUE
+from harmonium.datasets.cells import FALSE, TRUE, decode
 
 UNKNOWN_LABEL = -(2**63)
 """The label of a row to be judged whose class is not known."""
@@ -115,3 +117,78 @@ def _is_digits(value: str) -> bool:
 def is_truth(values: Iterable[str]) -> bool:
     """Whether all values are True or False."""
     return all(value in TRUE or value in FALSE for value in values)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Labels or targets, or both, as `Arrays` hold them."""
+
+    labels: NDArray[Any] | None = None
+    classes: tuple[str, ...] | None = None
+    targets: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_(self, other: Answers) -> Answers:
+        """These and others, which are of another kind."""
+        return Answers(
+            other.labels if self.labels is None else self.labels,
+            other.classes if self.classes is None else self.classes,
+            other.targets if self.targets is None else self.targets,
+            (*self.notes, *other.notes),
+        )
+
+    def _cells(self) -> list[str]:
+        """The labels as they are called."""
+        assert self.labels is not None
+        names = self.classes
+        return [names[label] if names else str(label) for label in self.labels.tolist()]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Those of rows that follow each other; only what all parts have."""
+        labels = classes = targets = None
+        if all(part.labels is not None for part in parts):
+            if any(part.classes is not None for part in parts):
+                flat = [cell for part in parts for cell in part._cells()]
+                values = list(dict.fromkeys(flat))
+                place = {value: code for code, value in enumerate(values)}
+                labels, classes = numbered(values, np.asarray([place[cell] for cell in flat]))
+            else:
+                labels = np.concatenate([part.labels for part in parts if part.labels is not None])
+        if all(part.targets is not None for part in parts):
+            targets = np.concatenate([part.targets for part in parts if part.targets is not None])
+        return cls(labels, classes, targets, parts[0].notes)
+
+
+def answers(values: NDArray[Any], are_targets: bool, key: str) -> Answers:
+    """What an array says of rows: their classes, as numbers, words or one-hot, or targets.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows,), (n_rows, 1) or (1, n_rows), or (n_rows, n) for targets and one-hot labels.
+    are_targets
+        Whether numbers are targets, whole or not.
+    key
+        What messages call the array.
+    """
+    if values.ndim == 2 and 1 in values.shape:
+        values = values.reshape(-1)
+    if values.dtype.kind in "US":
+        cells = [decode(cell) if isinstance(cell, bytes) else cell for cell in values.reshape(-1)]
+        codes = Classes()
+        codes.add(cells, np.arange(len(cells)))
+        labels, classes = codes.labels()
+        return Answers(labels, classes, notes=(f"labels: array {key}",))
+    if values.dtype == np.bool and values.ndim == 1:
+        values = values.astype(np.uint8)
+    if are_targets or values.dtype.kind not in "iuf":
+        return Answers(targets=values, notes=(f"targets: array {key}",))
+    if values.ndim == 2 and values.shape[1] > 1:
+        if values.size and ((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all():
+            note = f"labels: array {key}, one-hot of {values.shape[1]} classes"
+            return Answers(values.argmax(1), notes=(note,))
+        return Answers(targets=values, notes=(f"targets: array {key}",))
+    if np.isfinite(values).all() and (values % 1 != 0).any():
+        return Answers(targets=values, notes=(f"targets: array {key}, which are not whole",))
+    return Answers(values, notes=(f"labels: array {key}",))

@@ -134,8 +134,8 @@ def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
     if first is not None and n_there > n_missing and width > 2:
         raise ValueError(
             f"{name} is one-hot, but of {n_missing + n_there:,} groups of {width}, {n_missing:,} "
-            f"hold no 1 (the first at row {first[0]}, site {first[1]}); give a gap or a missing value a "
-            f"state of its own, shape (n_rows, {height}, {width + 1})"
+            f"hold no 1 (the first at row {first[0]}, site {first[1]}); give a gap or a missing "
+            f"value a state of its own, shape (n_rows, {height}, {width + 1})"
         )
 
 
