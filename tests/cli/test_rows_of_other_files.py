@@ -69,6 +69,7 @@ def test_other_columns_are_refused_by_name(
 ) -> None:
     assert "it lacks 'hue'; rename or add" in refused(*command, "--data", "missing.csv")
     assert "it has 'id' beside them; drop" in refused(*command, "--data", "extra.csv")
+    ran(*command, "--data", "extra.csv", "--drop", "id")
 
 
 def test_a_run_of_old_takes_columns_by_position(tables: np.ndarray) -> None:
@@ -151,6 +152,8 @@ def test_who_knows_white_says_so_and_others_are_told(pictures: np.ndarray) -> No
     assert encoding("told") == {"kind": "Threshold", "level": 7.5, "low_state": 0.0}
     ran("train", "sixteen.npy", "--white", "16", *PLAIN, "--out", "named")
     assert encoding("named") == {"kind": "Threshold", "level": 8.0, "low_state": 0.0}
+    ran("dbn", "train", "sixteen.npy", "--white", "16", "--layers", "3,2", *PLAIN[2:], "--out", "d")
+    assert encoding("d") == encoding("named")
 
 
 def encoding(run: str) -> dict[str, object]:
