@@ -12,14 +12,30 @@ BATCH_SIZE = 64
 PRETRAINING_UPDATES = 80
 """Of each layer, at least. Weights are wide at the start, so that few updates do."""
 
-PRETRAINING_ROWS_AN_UPDATE = 4
-"""More rows pay for an update each so many: 16 passes over them."""
+PRETRAINING_PASSES = 4
+"""Over many rows, below a network that is fine-tuned: it goes on from there by itself."""
+
+FEATURE_PASSES = 16
+"""Over many rows, where the features are the result."""
 
 FINETUNING_UPDATES = 200
 """With steps that adapt to each weight: enough for tables of a hundred rows."""
 
+CLASSIFICATION_UPDATES = 300
+"""Of a classification RBM, at least."""
+
+UPDATES_BEFORE_PATIENCE = 100
+"""Patience counts epochs, of which a small table has many before anything is learned."""
+
 MOST_UPDATES = 25_000
 """Nobody waits for more without having asked for it."""
+
+
+UNROLLED_PRETRAINING_UPDATES, UNROLLED_PRETRAINING_ROWS_AN_UPDATE = 25, 10
+"""Of an autoencoder: its updates go through twice as many layers, and take twice as long."""
+
+UNROLLED_UPDATES, UNROLLED_SHARE = 90, 0.4
+"""Its fine-tuning: at least, and updates a row."""
 
 
 def batch_size_for(n_rows: int) -> int:
@@ -27,15 +43,30 @@ def batch_size_for(n_rows: int) -> int:
     return min(n_rows, BATCH_SIZE)
 
 
-def pretraining_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that pretrain a layer."""
-    n_updates = max(PRETRAINING_UPDATES, n_rows // PRETRAINING_ROWS_AN_UPDATE)
-    return _epochs_of(n_updates, n_rows, batch_size)
+def pretraining_epochs_for(n_rows: int, batch_size: int, passes: int) -> int:
+    """Passes over the rows that pretrain a layer: so many, and 80 updates at least."""
+    return _epochs_of(max(PRETRAINING_UPDATES, passes * n_rows // BATCH_SIZE), n_rows, batch_size)
 
 
 def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
     """Passes over the rows that fine-tune a network: an update a row, and 200 at least."""
     return _epochs_of(max(FINETUNING_UPDATES, n_rows), n_rows, batch_size)
+
+
+def classification_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that train a classification RBM: an update a row, 300 at least."""
+    return _epochs_of(max(CLASSIFICATION_UPDATES, n_rows), n_rows, batch_size)
+
+
+def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that pretrain a layer of an autoencoder."""
+    n_updates = max(UNROLLED_PRETRAINING_UPDATES, n_rows // UNROLLED_PRETRAINING_ROWS_AN_UPDATE)
+    return _epochs_of(n_updates, n_rows, batch_size)
+
+
+def unrolled_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that fine-tune an autoencoder."""
+    return _epochs_of(max(UNROLLED_UPDATES, int(UNROLLED_SHARE * n_rows)), n_rows, batch_size)
 
 
 def _epochs_of(n_updates: int, n_rows: int, batch_size: int) -> int:
