@@ -52,7 +52,7 @@ from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sta
 from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
-_ADAPTIVE_RATE = 0.01
+_ADAPTIVE_RATE = 0.03
 """Of Adam; falls to zero over the epochs."""
 
 _RATE = 0.05
