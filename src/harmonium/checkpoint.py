@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from harmonium.arguments import check_type
 from harmonium.classification import HybridGradient
 from harmonium.files import write_whole
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.likelihood import Population
 from harmonium.optimization import describe_optimizer, restore_optimizer
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.serialization import load_parameters_, lookup, name_in, read, serialize
@@ -41,6 +42,7 @@ _T = TypeVar("_T")
 
 def save_model(rbm: RBM, path: str | Path) -> None:
     """Write a model file: weights and biases, with unit types and sizes in its metadata."""
+    check_rbm("rbm", rbm)
     content = serialize("model", tensors_of(rbm), {"rbm": rbm_config(rbm)})
     write_whole(Path(path), content)
 
@@ -78,7 +80,8 @@ def save(
     models
         Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    write_whole(Path(path), dumps(state, extra, models))
+    content = dumps(state, extra, models)
+    write_whole(Path(path), content)
 
 
 def dumps(
@@ -99,6 +102,12 @@ def dumps(
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A run as tensors and what JSON can hold; `restore` makes it again."""
+    check_type(
+        "state",
+        state,
+        TrainingState,
+        "the state of a run, TrainingState.create(rbm); save_model keeps a model",
+    )
     settle(state)
     tensors = tensors_of(state.rbm, "rbm.")
     if state.average is not None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.gradient import Gradient, Phase, PlainGradient
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.units import Binary, Categorical, Mixed, Units
 
@@ -44,6 +44,7 @@ def class_columns(rbm: RBM) -> slice:
     ValueError
         If the visible layer is not mixed, or its last unit is no single categorical one.
     """
+    check_rbm("rbm", rbm)
     *others, (columns, units) = rbm.visible.groups
     if not others or not isinstance(units, Categorical) or units.n != 1:
         raise ValueError(
@@ -55,7 +56,8 @@ def class_columns(rbm: RBM) -> slice:
 
 def n_classes(rbm: RBM) -> int:
     """Number of classes."""
-    return rbm.visible.n_columns - int(class_columns(rbm).start)
+    columns = class_columns(rbm)
+    return rbm.visible.n_columns - int(columns.start)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_number
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
@@ -171,6 +172,7 @@ class CenteredGradient(Gradient):
 
     def __post_init__(self) -> None:
         """Refuse a rate that is no average."""
+        check_number("the offsets' rate", self.rate, "a number from 0 to 1")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
 
@@ -254,8 +256,12 @@ class Penalties:
     def __post_init__(self) -> None:
         """Refuse what would not be a penalty."""
         for name in ("l1", "l2", "sparsity_cost", "variance_floor", "precision_limit"):
-            if not 0 <= getattr(self, name) < float("inf"):
+            check_number(name, getattr(self, name), "0 or a positive number")
+            if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; pass 0 or a positive number")
+        if self.sparsity_target is not None:
+            check_number("sparsity_target", self.sparsity_target, "a mean activity, or None")
+        check_number("sparsity_rate", self.sparsity_rate, "a number in (0, 1]")
         if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
             raise ValueError(
                 f"sparsity_target is {self.sparsity_target}; pass a mean activity between 0 and 1"

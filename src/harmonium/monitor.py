@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, diagnostics, kernels
-from harmonium.datasets import Rows
+from harmonium.arguments import check_count
+from harmonium.datasets import Rows, check_rows
 from harmonium.likelihood import (
     Population,
     can_be_enumerated,
@@ -83,8 +84,10 @@ class Monitor:
         seed: int = defaults.SEED,
         following: Following | None = None,
     ) -> None:
-        if n_rows < 1:
-            raise ValueError(f"n_rows is {n_rows}; pass 1 or more")
+        check_rows("train", train)
+        if held_out is not None:
+            check_rows("held_out", held_out)
+        check_count("n_rows", n_rows)
         self.seed = seed
         self.following = following
         self._train = train

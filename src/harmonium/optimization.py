@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults
-from harmonium.arguments import check_number, check_type, described
+from harmonium.arguments import check_number, check_type, described, is_whole
 from harmonium.serialization import lookup
 
 _PAIRS = "key-value pairs"
@@ -126,6 +126,9 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
         If there are no updates to fall over, or less than none are done.
     """
     check_type("optimizer", optimizer, Optimizer, "the optimiser, such as state.optimizer")
+    for name, value in (("n_updates", n_updates), ("done", done)):
+        if not is_whole(value):
+            raise TypeError(f"{name} is {described(value)}; pass a whole number")
     if n_updates < 1 or done < 0:
         raise ValueError(
             f"n_updates is {n_updates} and done {done}; pass 1 or more updates, 0 or more of "

@@ -455,9 +455,7 @@ def test_rows_that_cannot_be_predicted(run: Path, refused: Refused) -> None:
     assert labels is not None
     np.save("narrow.npy", values[:, :50])
     assert "has 50 columns, but" in refused("dbn", "predict", run / "classifier", "narrow.npy")
-    np.savez("unseen.npz", data=values, labels=labels[:20].numpy() + 5)
-    message = refused("dbn", "predict", run / "classifier", "unseen.npz")
-    assert "rows of classes that were not learnt: 10, 11, 12, 13, 14; this classifier" in message
+    np.savez("unseen.npz", data=values)
     assert "has no part 'tset'; did you mean 'test'?" in refused(
         "dbn", "predict", run / "classifier", "digits", "--split", "tset"
     )

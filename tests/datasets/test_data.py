@@ -144,7 +144,7 @@ def test_binarize_takes_a_plain_value_for_other_data() -> None:
 
 def test_stochastic_binarisation_knows_the_range() -> None:
     assert grey().binarize_stochastically().encoding == Stochastic(0, 255)
-    assert real([0.0, 0.3]).binarize_stochastically().encoding == Stochastic(0, 1)
+    assert real([0.0, 1.0]).binarize_stochastically().encoding == Stochastic(0, 1)
     with pytest.raises(ValueError, match=r"from 0 to 3, .* pass the range with with_encoding"):
         real([0.0, 3.0]).binarize_stochastically()
 

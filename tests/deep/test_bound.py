@@ -87,7 +87,9 @@ def test_one_rbm_is_known_exactly() -> None:
     v = models[0].visible.points()[0]
     found = variational_bound(dbn, torch.from_numpy(v), exact_log_z(dbn.top), stream())
     np.testing.assert_allclose(array(found.values), deep_oracle.log_p(models), rtol=0, atol=1e-10)
-    assert found.std_error == 0
+    # nothing is drawn: all draws are one number, whose mean a processor may round
+    largest = np.abs(array(found.values) + found.log_z.value).max()
+    assert found.std_error <= 4 * np.finfo(np.float64).eps * largest
 
 
 def test_a_layer_that_mirrors_the_one_below_leaves_the_bound_tight() -> None:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import data, deep, errors
+from harmonium.cli import completing, data, deep, errors
+from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ClampOption,
@@ -37,17 +38,18 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
     help="Train, watch, sample and draw restricted Boltzmann machines.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(deep.app, name="dbn")
+
+# What a person wants to do; ``--help`` shows the commands under these words, in this order.
+_TRAIN, _SEE, _USE, _KNOW = "Train", "See what was learned", "Use a trained model", "And"
 
 
 @app.callback(invoke_without_command=True)
@@ -67,8 +69,8 @@ def _top(
         print(context.get_help())
 
 
-@app.command()
-@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions)])
+@app.command(rich_help_panel=_TRAIN, cls=ShortHelp)
+@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions), help_all()])
 def train(
     context: typer.Context,
     config: ConfigOption = None,
@@ -95,7 +97,7 @@ def train(
     raise typer.Exit(training.train(chosen, watching, out, overwrite, device, as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 @with_parameters(
     [
         *parameters_of(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
@@ -106,6 +108,9 @@ def resume(
     run: RunArgument,
     epochs: Annotated[
         int | None, typer.Option(help="Epochs in all.", min=1, show_default="those of the run")
+    ] = None,
+    more_epochs: Annotated[
+        int | None, typer.Option(help="Or so many beyond those of the run.", min=1)
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
@@ -118,10 +123,12 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, as if it never had been.
 
-    The options of the run are kept; one that contradicts them is refused. A deep belief network
-    goes on in the layer where it was.
+    The options of the run are kept; one that contradicts them is refused, but for a smaller
+    --learning-rate, which is taken from here on. A deep belief network goes on in the layer where
+    it was.
     """
     from harmonium.cli import network, training, tuning
+    from harmonium.cli.resuming import Further
 
     if _is_finetuning(run):
         go_on = tuning.resume
@@ -133,7 +140,7 @@ def resume(
     raise typer.Exit(
         go_on(
             run,
-            epochs,
+            Further(epochs, more_epochs),
             repeated=given(TrainingOptions, said),
             watching=given(WatchingOptions, said),
             device=device,
@@ -143,7 +150,8 @@ def resume(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
+@with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 20,
@@ -174,6 +182,7 @@ def sample(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     set_threads(threads)
@@ -188,6 +197,7 @@ def sample(
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
         clamp=clamp,
         source=data,
+        said=ReadingOptions(**options),
         seed=seed,
         out=out,
         device=device,
@@ -195,7 +205,8 @@ def sample(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
+@with_parameters(parameters_of(ReadingOptions))
 def reconstruct(
     run: RunArgument,
     data: Annotated[
@@ -210,15 +221,25 @@ def reconstruct(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Reconstruct rows: the mean visible units given the mean hidden ones."""
     set_threads(threads)
     from harmonium.cli import use
 
-    use.reconstruct(run, source=data, shown=shown, out=out, device=device, as_json=as_json)
+    use.reconstruct(
+        run,
+        source=data,
+        said=ReadingOptions(**options),
+        shown=shown,
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
+@with_parameters(parameters_of(ReadingOptions))
 def evaluate(
     run: RunArgument,
     chains: Annotated[
@@ -248,6 +269,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Give the mean log-likelihood of test rows: a lower and an upper bound, nats.
 
@@ -262,6 +284,7 @@ def evaluate(
         n_temperatures=temperatures,
         split=split,
         source=data,
+        said=ReadingOptions(**options),
         n_rows=rows,
         binarize=binarize,
         seed=seed,
@@ -270,7 +293,7 @@ def evaluate(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def diagnose(
     run: RunArgument,
     sweeps: Annotated[
@@ -295,7 +318,7 @@ def diagnose(
     diagnosing.run(run, n_sweeps=sweeps, n_chains=chains, seed=seed, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def plot(
     run: RunArgument,
     filters: Annotated[int, typer.Option(help="Filters of a layer in its sheet.", min=1)] = 100,
@@ -313,7 +336,7 @@ def plot(
     show.plot(run, filters, device, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's page anew: RUN/report.html.
 
@@ -325,7 +348,7 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
     reporting.rewrite(run, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN RUN...", help="Two to eight run directories.")
@@ -341,7 +364,7 @@ def compare(
     reporting.compare(runs, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_SEE)
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
     from harmonium.cli import network, show, tuning
@@ -356,7 +379,7 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
     show.info(run, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=_KNOW)
 def benchmark(
     workloads: Annotated[
         str | None,
@@ -418,11 +441,16 @@ def benchmark(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def recipe(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A recipe; or `list`, for all of them.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A recipe; or `list`, for all of them.",
+            autocompletion=completing.recipes,
+        ),
     ] = "list",
     show: Annotated[
         bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
@@ -460,17 +488,21 @@ def recipe(
     from harmonium.cli import cooking
 
     if name == "list":
-        cooking.show_list()
+        cooking.show_list(as_json)
         return
     chosen = recipes.named(name)
     if show:
-        print(chosen.path.read_text(encoding="utf-8"), end="")
+        cooking.show_file(chosen, as_json)
     elif table is not None:
         cooking.show_table(chosen, table, as_json)
     else:
         for_all = {"epochs": epochs, "seed": seed, "device": device, "threads": threads}
         code = cooking.run(context, chosen, for_all, out=out, overwrite=overwrite, as_json=as_json)
         raise typer.Exit(code)
+
+
+app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
+app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 
 def _is_finetuning(path: Path) -> bool:

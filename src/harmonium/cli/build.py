@@ -12,8 +12,10 @@ from typing import NoReturn
 import torch
 
 from harmonium import checkpoint, datasets, defaults, training
-from harmonium.cli.options import TrainingOptions
-from harmonium.datasets import Data, Minibatches, OneHot, Scaled
+from harmonium.cli.encoding import Known, encode
+from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.rows import OF_ROWS, read_parts
+from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
@@ -53,9 +55,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def load_data(
-    options: TrainingOptions, progress: datasets.Progress = datasets.quiet
+    options: TrainingOptions,
+    progress: datasets.Progress = datasets.quiet,
+    known: Known | None = None,
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows, encoded as the visible units need them.
+
+    Parameters
+    ----------
+    options
+        Of the run.
+    progress
+        As for `harmonium.datasets.load`.
+    known
+        What a run knows of its data that has begun already: it decides the encoding.
 
     Raises
     ------
@@ -64,24 +77,52 @@ def load_data(
     """
     if is_run(options.data):
         return _load_features(options, progress)
-    return split_data(options, read_data(options, progress))
+    return split_data(options, read_data(options, progress, known), known)
 
 
-def read_data(options: TrainingOptions, progress: datasets.Progress = datasets.quiet) -> Data:
+def read_data(
+    options: TrainingOptions,
+    progress: datasets.Progress = datasets.quiet,
+    known: Known | None = None,
+) -> Data:
     """All rows, encoded as far as that needs no statistics of the training rows.
+
+    Takes what `load_data` takes.
 
     Raises
     ------
     OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
-    data = datasets.load(options.data, progress=progress)
+    data = read_parts(options, progress)
+    if known is not None:
+        return known.own(data)
     if options.height_and_width is not None:
-        data = data.as_pictures(*options.height_and_width)
+        data = data.as_pictures(*options.height_and_width, white=options.white)
+    elif options.white is not None:
+        data = rescale(data, options.white)
     return encode(data, options)
 
 
-def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]:
+def rescale(data: Data, white: float) -> Data:
+    """Pictures whose white a user names.
+
+    Raises
+    ------
+    ValueError
+        If the rows are no pictures, or have values beyond white.
+    """
+    if data.image_shape is None:
+        raise ValueError(
+            f"--white is for pictures, and {data.name} does not say that its rows are such; pass "
+            "--image-shape, such as 28x28"
+        )
+    return data.as_pictures(*data.image_shape, white=white)
+
+
+def split_data(
+    options: TrainingOptions, data: Data, known: Known | None = None
+) -> tuple[Data, Data | None]:
     """Training rows and held-out rows of what `read_data` returns, in the same memory.
 
     Rows without parts of their own change their order; those of ``--rows`` are copies.
@@ -96,10 +137,8 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
     if data.parts:
         if options.held_out != defaults.HELD_OUT:
             refuse_held_out(data)
-        if options.validation:
-            train, held_out = data.part("train"), data.part("validation")
-        else:
-            train, held_out = data.join("train", "validation"), data.part("test")
+        watched = options.validation or options.validation_data is not None
+        train, held_out = _given_parts(data, watched)
     elif options.validation:
         raise ValueError(
             f"--validation is for named sets, and {data.name} has no validation rows of its own; "
@@ -111,11 +150,25 @@ def split_data(options: TrainingOptions, data: Data) -> tuple[Data, Data | None]
         train, held_out = data, None
     if options.rows is not None:
         train = train.draw_rows(options.rows, options.seed)
-    if options.visible == "gaussian" and options.standardize is not False:
+    if known is None and options.visible == "gaussian" and options.standardize is not False:
         train = train.standardize()
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
     return train, held_out
+
+
+def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
+    """Rows to train on and rows to watch, of data with parts of their own."""
+    if "validation" not in data.parts and validation:
+        raise ValueError(
+            f"--validation is for data with validation rows, and {data.name} has "
+            f"{', '.join(data.parts)}; leave it out, or name a file by --validation-data"
+        )
+    if validation or "test" not in data.parts:
+        # validation rows that stand alone are there to be watched
+        return data.part("train"), data.part("validation")
+    of_training = [name for name in ("train", "validation") if name in data.parts]
+    return data.join(*of_training), data.part("test")
 
 
 def refuse_held_out(data: Data) -> NoReturn:
@@ -139,16 +192,27 @@ def options_of(run: RunDirectory) -> TrainingOptions:
     return dataclasses.replace(options, data=str((run.path / options.data).resolve()))
 
 
+def known_of(run: RunDirectory) -> Known:
+    """What a run knows of its data."""
+    return Known.of(str(run.path), run.config()["data"])
+
+
 def _load_features(
     options: TrainingOptions, progress: datasets.Progress
 ) -> tuple[Data, Data | None]:
+    for name in OF_ROWS:
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"{flag(name)} is for files, and {options.data} is a run, whose rows are known; "
+                "leave it out"
+            )
     if options.validation or options.held_out != defaults.HELD_OUT:
         raise ValueError(
             f"{options.data} is a run, and holds out the rows that it held out in training; leave "
             "--held-out and --validation out"
         )
     below = RunDirectory.open(options.data)
-    train, held_out = load_data(options_of(below), progress)
+    train, held_out = load_data(options_of(below), progress, known_of(below))
     refuse_other_data(below, train, held_out)
     train, held_out = hand_on(below, options, train, held_out)
     if options.rows is not None:
@@ -232,21 +296,6 @@ def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> 
             f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
             "values, encoding or split); bring the old data back, or start a new run"
         )
-
-
-def encode(data: Data, options: TrainingOptions) -> Data:
-    """The encodings that need no statistics of the training rows."""
-    if options.binarize == "stochastic":
-        data = data.binarize_stochastically()
-    elif options.threshold is not None:
-        data = data.binarize(options.threshold)
-    elif options.binarize is None and options.visible in ("binary", "spin"):
-        data = data.binarize() if isinstance(data.encoding, Scaled) else data
-    if options.visible == "spin":
-        return data.to_spins()
-    if options.visible == "categorical":
-        return data.one_hot()
-    return data
 
 
 def make_batches(options: TrainingOptions, train: Data) -> Minibatches:

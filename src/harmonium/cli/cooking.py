@@ -20,7 +20,7 @@ from harmonium.recipes import Compared, Recipe, Step
 from harmonium.runs import RunDirectory, free_path
 
 # Where a run is, and how it is shown, is for whoever runs a recipe.
-_OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--config")
+_OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--help-all", "--config")
 
 # What the options of a command can be checked by before it runs.
 _TABLES: Mapping[tuple[str, ...], tuple[type, ...]] = {
@@ -32,12 +32,27 @@ _TABLES: Mapping[tuple[str, ...], tuple[type, ...]] = {
 _FILE, _RESULT = "recipe.toml", "recipe.json"
 
 
-def show_list() -> None:
-    """Print the name of each recipe, and what it shows."""
+def show_list(as_json: bool) -> None:
+    """Print the name of each recipe, how long it takes on a core, and what it shows."""
     names = recipes.names()
     width = max(map(len, names)) + 2
     for name in names:
-        print(f"{name:{width}s}{recipes.named(name).title}")
+        recipe = recipes.named(name)
+        if as_json:
+            known = {"minutes": recipe.takes_minutes, "source": recipe.source}
+            print(json.dumps({"recipe": name, "title": recipe.title, **known}))
+            continue
+        minutes = recipe.takes_minutes
+        takes = "" if minutes is None else f"{minutes:.0f} min" if minutes >= 1 else "< 1 min"
+        print(f"{name:{width}s}{takes:>7s}  {recipe.title}")
+
+
+def show_file(recipe: Recipe, as_json: bool) -> None:
+    """Print the file of a recipe."""
+    text = recipe.path.read_text(encoding="utf-8")
+    print(
+        json.dumps({"recipe": recipe.name, "file": text}) if as_json else text, end="\n" * as_json
+    )
 
 
 def run_file(

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from harmonium import defaults
+from harmonium.cli import completing
+from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.layers import (
     LAYERS,
     OF_EACH,
@@ -48,16 +50,18 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.rows import ReadingOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 @with_parameters(
     [
         *parameters_of(TrainingOptions, leave_out=offered_once()),
         *parameters_of_each(),
         *parameters_of(WatchingOptions),
+        help_all(),
     ]
 )
 def train(
@@ -120,6 +124,7 @@ def train(
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
     chains: Annotated[int, typer.Option(help="Chains of the top RBM.", min=1)] = 20,
@@ -165,6 +170,7 @@ def sample(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Let a network dream: arrays and a sheet with one row a chain, time running right.
 
@@ -185,6 +191,7 @@ def sample(
         completion=completion,
         classes=classes,
         source=data,
+        said=ReadingOptions(**options),
         seed=seed,
         out=out,
         device=device,
@@ -192,11 +199,12 @@ def sample(
     )
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 @with_parameters(
     [
         *parameters_of(FinetuningOptions),
         *parameters_of(WatchingOptions, leave_out=("every", "log_likelihood")),
+        help_all(),
     ]
 )
 def finetune(
@@ -240,8 +248,15 @@ def finetune(
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
-TunedArgument = Annotated[Path, typer.Argument(metavar="RUN", help=_TUNED)]
-RowsArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named data set, or a file.")]
+TunedArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help=_TUNED, autocompletion=completing.runs)
+]
+RowsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="A named data set, or a file.", autocompletion=completing.data
+    ),
+]
 SplitOption = Annotated[
     str | None,
     typer.Option(
@@ -252,6 +267,7 @@ SplitOption = Annotated[
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def predict(
     run: TunedArgument,
     data: RowsArgument,
@@ -263,6 +279,7 @@ def predict(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Predict classes, with their probabilities, or targets.
 
@@ -272,10 +289,19 @@ def predict(
     set_threads(threads)
     from harmonium.cli import predicting
 
-    predicting.predict(run, data, split=split, out=out, device=device, as_json=as_json)
+    predicting.predict(
+        run,
+        data,
+        split=split,
+        said=ReadingOptions(**options),
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command()
+@with_parameters(parameters_of(ReadingOptions))
 def encode(
     run: TunedArgument,
     data: RowsArgument,
@@ -287,6 +313,7 @@ def encode(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Encode rows by an autoencoder, and draw the codes in two dimensions.
 
@@ -295,7 +322,15 @@ def encode(
     set_threads(threads)
     from harmonium.cli import predicting
 
-    predicting.encode(run, data, split=split, out=out, device=device, as_json=as_json)
+    predicting.encode(
+        run,
+        data,
+        split=split,
+        said=ReadingOptions(**options),
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @app.command()

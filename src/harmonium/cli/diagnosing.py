@@ -28,6 +28,7 @@ from harmonium.diagnostics import (
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import DIAGNOSIS_MARK, RunDirectory
+from harmonium.units import Binary, Spin
 
 # Enough that their noise is far below a column's standard deviation: a hundredth of it.
 _MOST_ROWS = 10_000
@@ -48,7 +49,7 @@ def run(
     trained = open_trained(path, device)
     trained.run.check_replaceable()
     with download_progress() as progress:
-        train, held_out = build.load_data(trained.options, progress)
+        train, held_out = build.load_data(trained.options, progress, trained.known)
     build.refuse_other_data(trained.run, train, held_out)
     rows = trained.run.rows()
     reporter = choose_reporter(as_json)
@@ -68,6 +69,7 @@ def run(
         n_rows=len(train),
         n_training_chains=None if trained.chains is None else len(trained.chains),
         batch_size=trained.options.batch_size,
+        has_grey_values=isinstance(trained.rbm.visible, Binary | Spin) and not train.is_two_valued,
         update_ratio=next((x["update_ratio"] for x in rows[::-1] if "update_ratio" in x), None),
     )
     spectra = list(_spectra(trained))

@@ -14,6 +14,7 @@ from harmonium.cli.archives import Completed, free_archive, keep_samples
 from harmonium.cli.chains import ChainOptions
 from harmonium.cli.options import CompletionName
 from harmonium.cli.progress import choose_reporter
+from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import (
     Trained,
     first_rows,
@@ -96,6 +97,7 @@ def draw_samples(
     completion: CompletionName | None,
     classes: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -120,7 +122,7 @@ def draw_samples(
     stream = Stream(seed, Purpose.DREAM)
     rows = None
     if options.start == "data":
-        rows = first_rows(bottom, bottom.data(source), options.n_chains)
+        rows = first_rows(bottom, bottom.data(source, said), options.n_chains)
     tempered = None
     moments: Iterator[Dream | Completion]
     completed = None

@@ -154,6 +154,8 @@ def save_samples(
     """Draw samples of shape (n_chains, n_samples, n_columns) in the user's own units."""
     values, several = view.values(samples), samples.shape[1] > 1
     named = chain_names is not None
+    # a bare number beside a chain would be taken for its own
+    chain_names = chain_names and [f"class {x}" if x.isdigit() else x for x in chain_names]
     if view.image_shape is not None:
         caption = "One picture of each chain" + "; a row a class." * named + "." * (not named)
         if several:

@@ -15,6 +15,7 @@ from torch import Tensor
 from harmonium import defaults, kernels, likelihood
 from harmonium.cli import build, reporting
 from harmonium.cli.progress import choose_reporter, download_progress
+from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
@@ -38,6 +39,7 @@ def run(
     n_temperatures: int,
     split: Split | None,
     source: str | None,
+    said: ReadingOptions,
     n_rows: int | None,
     binarize: str | None,
     seed: int,
@@ -50,7 +52,7 @@ def run(
     trained = open_trained(path, device)
     refuse_foreign(trained.run.report_path, REPORT_MARK)
     results = _former(trained.run.likelihood_path)
-    train, data = _load(trained, split, source, binarize)
+    train, data = _load(trained, split, source, said, binarize)
     v = _states(data, n_rows, seed)
     began = time.monotonic()
     reporter = choose_reporter(as_json)
@@ -66,7 +68,7 @@ def run(
     result = {
         **_described(found),
         "data": data.name,
-        "binarized": _binarized(data),
+        "binarized": how_binarized(data),
         "temperatures": None if found.is_exact else n_temperatures,
         "seed": seed,
         "update": trained.update,
@@ -106,33 +108,41 @@ def _former(path: Path) -> dict[str, Any]:
 
 
 def _load(
-    trained: Trained, split: Split | None, source: str | None, binarize: str | None
+    trained: Trained,
+    split: Split | None,
+    source: str | None,
+    said: ReadingOptions,
+    binarize: str | None,
 ) -> tuple[Data, Data]:
     """Training rows, for the base of the annealing, and the rows to evaluate, both as states."""
     options = trained.options
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
+    known = trained.known if binarize is None else None
     with download_progress() as progress:
         if build.is_run(options.data):
             train, held_out = build.load_data(options, progress)
             whole = train
         else:
-            whole = build.read_data(options, progress)
-            train, held_out = build.split_data(options, whole)
+            whole = build.read_data(options, progress, known)
+            train, held_out = build.split_data(options, whole, known)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:
-        data = trained.data(source)
+        data = trained.data(source, said)
     else:
-        known = [name for name, rows in there.items() if rows is not None]
-        rows = there[split or known[0]]
+        names = [name for name, rows in there.items() if rows is not None]
+        rows = there[split or names[0]]
         if rows is None:
             raise ValueError(
-                f"--split is {split}, but {whole.name} has no such rows; it has {', '.join(known)}"
+                f"--split is {split}, but {whole.name} has no such rows; it has {', '.join(names)}"
             )
-        data = trained.encoded(rows)
+        data = trained.checked(rows)
     encoding = train.encoding
-    if isinstance(trained.rbm.visible, Binary) and isinstance(encoding, Scaled | AsIs):
+    states = all(d.is_two_valued for d in (train, data))
+    if isinstance(trained.rbm.visible, Binary) and (
+        isinstance(encoding, Scaled) or (isinstance(encoding, AsIs) and not states)
+    ):
         # a likelihood is of states, also where training took grey values
         encoding = train.binarize(defaults.THRESHOLD).encoding
     train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
@@ -192,15 +202,17 @@ def _explained(found: LogLikelihood) -> str:
 
 
 def _rows(found: LogLikelihood, data: Data) -> str:
-    how = _binarized(data)
+    how = how_binarized(data)
     text = f"{found.n_rows:,} of {data.name}" + (f", {how}" if how else "")
     if not math.isnan(found.rows_std_error):
         text += f" (with other rows of their kind: ± {found.rows_std_error:.2f} nats)"
     return text
 
 
-def _binarized(data: Data) -> str | None:
-    """How the states were made of grey values, in words."""
+def how_binarized(data: Data) -> str | None:
+    """How states of two values were made of grey values, in words."""
+    if isinstance(data.encoding, AsIs | Threshold | Stochastic) and data.is_two_valued:
+        return "binary as they are"
     match data.encoding:
         case Threshold():
             return f"thresholded at {data.encoding.level:g}"

@@ -13,7 +13,7 @@ from shlex import quote
 from types import FrameType
 
 from harmonium.cli import events, reporting
-from harmonium.cli.options import WatchingOptions
+from harmonium.cli.options import FinetuningOptions, WatchingOptions
 from harmonium.cli.progress import Reporter, choose_reporter
 from harmonium.report import Stage
 from harmonium.runs import RunDirectory
@@ -112,10 +112,18 @@ class Keeper:
                     self._write_pages("running")
                     saved = time.monotonic()
         except FloatingPointError as error:
+            resumed = quote(str(_resumed(self.run, self.whole)))
             raise FloatingPointError(
-                f"{error}. The last good checkpoint is {self.run.latest_checkpoint()}"
+                f"{error}. The last good checkpoint is {self.run.latest_checkpoint()}; to go on "
+                f"from there: harmonium resume {resumed} --learning-rate {self._rate() / 4:g}"
             ) from error
         return 0
+
+    def _rate(self) -> float:
+        """The learning rate that the run was begun with."""
+        options = self.run.config()["options"]
+        rate = options["learning_rate"]
+        return float(FinetuningOptions(**options).rate if rate is None else rate)
 
     def _write_pages(self, stage: Stage) -> None:
         """Renew the page of the run, and that of the network whose layer it is."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.rows import OF_ROWS
 from harmonium.runs import LAYER_BELOW
 
 LAYERS = "200,200,200"
@@ -22,7 +23,8 @@ LAYERS = "200,200,200"
 # Of the whole network, or of its first layer alone. `hidden` is what --layers gives.
 _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
-    *("rows", "learn_precision", "seed"),
+    *("rows", "learn_precision", "seed", "white", "categories"),
+    *OF_ROWS,
 )
 _NOT_OFFERED = ("hidden", "n_classes", "stratified")
 

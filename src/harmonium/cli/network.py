@@ -15,7 +15,7 @@ from harmonium.cli.keeping import Whole
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
-from harmonium.cli.resuming import as_it_began
+from harmonium.cli.resuming import Further, as_it_began, slower, take_rate_, tell_rate
 from harmonium.cli.training import (
     Begun,
     found_from_anywhere,
@@ -75,7 +75,7 @@ def train(
 
 def resume(
     path: Path,
-    epochs: int | None,
+    further: Further,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -84,20 +84,26 @@ def resume(
     as_json: bool,
 ) -> int:
     """Go on with a network that stopped or was killed, in the layer where it was."""
-    if epochs is not None:
-        repeated = {"epochs": epochs, **repeated}
-    if repeated:
+    network = Network.open(path)
+    at = network.layers()[-1]
+    was = build.options_of(at).learning_rate
+    assert was is not None
+    rate, others = slower(path, was, repeated)
+    if others or further.given:
         raise ValueError(
             f"{path} holds a deep belief network, whose layers have options of their own; leave "
-            f"{flag(next(iter(repeated)))} out"
+            f"{flag(next(iter({**further.given, **others})))} out"
         )
-    network = Network.open(path)
     for run in (network.run, *network.layers()):
         run.check_replaceable()
+    if rate is not None:
+        _set_rate(network, rate)
+        done = at.update_of(at.latest_checkpoint())
+        tell_rate(choose_reporter(as_json), rate, was, done)
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-    train_data, held_out = load(layers[0], where)
+    train_data, held_out = load(layers[0], where, build.known_of(network.layer(1)))
     build.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)
     network.remove_unfinished()
@@ -118,11 +124,23 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
     return n_classes
 
 
+def _set_rate(network: Network, rate: float) -> None:
+    """Keep another learning rate of the layer that was begun last."""
+    number, config = len(network.layers()), network.run.config()
+    run = network.layer(number)
+    of_run = run.config()
+    for options in (config["layers"][number - 1], of_run["options"]):
+        options["learning_rate"] = rate
+    network.run.write_config(config)
+    run.write_config(of_run)
+
+
 def _take_up(
     run: RunDirectory, options: TrainingOptions, train_data: Data, held_out: Data | None
 ) -> Begun:
     """A layer's training as its newest checkpoint has it."""
     state = build.load_checkpoint(run, train_data.values.device)
+    take_rate_(state, options)
     return Begun(options, build.make_batches(options, train_data), train_data, held_out, state)
 
 

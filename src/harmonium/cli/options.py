@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from harmonium import defaults
+from harmonium.cli.rows import OF_ROWS, copied
+from harmonium.cli.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
@@ -35,8 +37,8 @@ class TrainingOptions:
         default="digits",
         metadata={
             "metavar": "DATA",
-            "help": "A named data set (harmonium data list); a file: .npy .npz .csv .parquet, "
-            "IDX, mnist.pkl.gz; or a run, whose hidden units are then the data.",
+            "help": "A named data set (harmonium data list); a file: .csv or other text, .npy, "
+            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
         },
     )
     visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
@@ -54,8 +56,20 @@ class TrainingOptions:
     image_shape: str | None = _option(
         None,
         "HEIGHTxWIDTH of rows that are pictures, such as 28x28, where the file does not say; grey "
-        "values 0 to 255 are then scaled to 0 to 1.",
+        "values are then scaled to 0 to 1.",
         panel="Data",
+    )
+    white: float | None = _option(
+        None,
+        "The grey value of pictures that is white.",
+        panel="Data",
+        shown="255, or the largest value where that is far below",
+    )
+    categories: str | None = _option(
+        None,
+        "The values of categorical visible units, such as 1,2,3,4,5.",
+        panel="Data",
+        shown="those that occur",
     )
     binarize: str | None = _option(
         None,
@@ -88,6 +102,14 @@ class TrainingOptions:
         panel="Data",
         shown="all",
     )
+    label: str | None = copied("label")
+    target: str | None = copied("target")
+    drop: str | None = copied("drop")
+    header: bool | None = copied("header")
+    array: str | None = copied("array")
+    labels_file: str | None = copied("labels_file")
+    validation_data: str | None = copied("validation_data")
+    test_data: str | None = copied("test_data")
     method: Literal["pcd", "cd"] = _option(
         "pcd",
         "Persistent chains (pcd), or chains that start at the data in each update (cd).",
@@ -241,8 +263,16 @@ class TrainingOptions:
                 f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
                 "leave one out"
             )
+        if self.categories is not None and self.visible != "categorical":
+            raise ValueError(
+                f"--categories is for categorical visible units, and --visible is {self.visible}; "
+                "leave it out, or take --visible categorical"
+            )
+        if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
+            raise ValueError(f"--white is {self.white}; pass a positive number, such as 255")
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
+        self.named_categories  # noqa: B018
 
     def _refuse_below(self, least: int, name: str) -> None:
         value = getattr(self, name)
@@ -265,6 +295,22 @@ class TrainingOptions:
                 "`none`"
             )
         return threshold
+
+    @property
+    def named_categories(self) -> tuple[float, ...] | None:
+        """The numbers that ``--categories`` gives, ascending."""
+        if self.categories is None:
+            return None
+        try:
+            named = sorted({float(name) for name in self.categories.split(",")})
+        except ValueError:
+            named = []
+        if len(named) < 2 or not all(map(math.isfinite, named)):
+            raise ValueError(
+                f"--categories is {self.categories!r}; pass two or more numbers separated by "
+                "commas, such as 1,2,3,4,5"
+            )
+        return tuple(named)
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
@@ -344,6 +390,12 @@ class FinetuningOptions:
     image_shape: str | None = _option(
         None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
     )
+    white: float | None = _option(
+        None,
+        "The grey value of pictures of DATA that is white.",
+        panel="Data",
+        shown="255, or the largest value where that is far below",
+    )
     binarize: str | None = _option(
         None,
         "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
@@ -375,6 +427,14 @@ class FinetuningOptions:
         "choose the best network and to stop.",
         panel="Data",
     )
+    label: str | None = copied("label")
+    target: str | None = copied("target")
+    drop: str | None = copied("drop")
+    header: bool | None = copied("header")
+    array: str | None = copied("array")
+    labels_file: str | None = copied("labels_file")
+    validation_data: str | None = copied("validation_data")
+    test_data: str | None = copied("test_data")
     epochs: int | None = _option(
         None,
         "Epochs, at most.",
@@ -444,7 +504,7 @@ class FinetuningOptions:
     @property
     def of_data(self) -> dict[str, Any]:
         """The options that say how to read DATA, by the names that `TrainingOptions` have."""
-        names = ("visible", "image_shape", "standardize", "held_out")
+        names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
         chosen = {name: getattr(self, name) for name in names}
         return {name: value for name, value in chosen.items() if value is not None}
 
@@ -474,8 +534,3 @@ def refuse_temperatures(temperatures: int | None, sampler: str, start: str | Non
             f"--temperatures is for --sampler tempering, and --sampler is {sampler}; leave it out, "
             "or take --sampler tempering"
         )
-
-
-def flag(name: str) -> str:
-    """The command line's spelling of an option."""
-    return "--" + name.replace("_", "-")

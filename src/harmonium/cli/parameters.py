@@ -13,11 +13,15 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from harmonium.cli import completing
 from harmonium.cli.options import TrainingOptions, flag
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run directory.", autocompletion=completing.runs),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -55,7 +59,12 @@ ClampOption = Annotated[
     ),
 ]
 StartRowsOption = Annotated[
-    str | None, typer.Option(help="Rows to start at.", show_default="the run's held-out rows")
+    str | None,
+    typer.Option(
+        help="Rows to start at.",
+        show_default="the run's held-out rows",
+        autocompletion=completing.data,
+    ),
 ]
 SamplesFileOption = Annotated[
     Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
@@ -85,7 +94,7 @@ def parameters_of(
             hint, default, details["show_default"] = hint | None, None, "as the run was begun"
             details["hidden"] = table is TrainingOptions
         if "metavar" in details:
-            kind: Any = typer.Argument(**details)
+            kind: Any = typer.Argument(**details, autocompletion=completing.data)
         else:
             name = flag(option.name)
             kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)

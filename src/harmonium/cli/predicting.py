@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +17,11 @@ from numpy.typing import NDArray
 from harmonium import datasets
 from harmonium.cli import build, figures, tuned_figures
 from harmonium.cli.archives import write_archive
+from harmonium.cli.classes import LabelUnits, Predicted
+from harmonium.cli.encoding import Known
+from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.tuning import describe
 from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
@@ -45,32 +48,39 @@ class Tuned:
     """A run's network with what is needed to use it."""
 
     run: RunDirectory
-    network: Network
-    encoding: Encoding
-    image_shape: tuple[int, int] | None
+    network: Network | LabelUnits
+    known: Known
+    rows: TrainingOptions
 
-    def data(self, source: str, split: str | None) -> Data:
-        """Rows of a named set or a file, encoded as in training."""
+    def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a named set or a file, read and encoded as in training."""
         with download_progress() as progress:
-            data = datasets.load(source, progress=progress)
+            config = self.run.config()["data"]
+            n_columns = self.network.visible.n
+            data = read_new(source, self.rows, config, n_columns, said, progress)
         if split is None and "test" in data.parts:
             split = "test"
         if split is not None and split != "all":
             data = data.part(split)
-        n = self.network.visible.n_columns
-        if self.encoding.n_columns(data.values.shape[1]) != n:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on rows of {n} states; pass data of the same columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+        data = self.known.other(data)
         self.network.check(data)
         return data.to(self.network.device)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How values become states, on the CPU."""
+        return self.known.encoding
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
 
 def open_tuned(path: Path, device: str) -> Tuned:
     """The network of a run of fine-tuning, or of the only one in the run of a stack.
+
+    A stack in whose run nothing was fine-tuned classifies by its label units, if it has any.
 
     Raises
     ------
@@ -82,14 +92,21 @@ def open_tuned(path: Path, device: str) -> Tuned:
     tell_of_compiling()
     if not run.is_finetuning:
         source = NetworkRun.open(path)  # refuses the run of a single RBM
-        run = _only_tuning(source.run)
-    config = run.config()["data"]
-    shape = config["image_shape"]
-    return Tuned(
-        run,
-        _network_of(run, where),
-        Encoding.from_config(config["encoding"]).to(where),
-        tuple(shape) if shape else None,
+        if not _has_label_units(source):
+            run = _only_tuning(source.run)
+    network: Network | LabelUnits
+    if run.is_finetuning:
+        network = _network_of(run, where)
+    else:
+        network = LabelUnits(load_dbn(NetworkRun(run).dbn_path, device=where))
+    return Tuned(run, network, build.known_of(run), _bottom_of(run))
+
+
+def _bottom_of(run: RunDirectory) -> TrainingOptions:
+    """The options of the lowest layer of a stack, or of the stack that was fine-tuned."""
+    config = run.config()
+    return TrainingOptions.from_config(
+        config["bottom"] if run.is_finetuning else config["layers"][0]
     )
 
 
@@ -111,10 +128,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        config = run.config()["data"]
-        shape = config["image_shape"]
-        encoding = Encoding.from_config(config["encoding"]).to(where)
-        return Tuned(run, network, encoding, tuple(shape) if shape else None)
+        return Tuned(run, network, build.known_of(run), _bottom_of(run))
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)
@@ -137,12 +151,18 @@ def _tunings(run: RunDirectory, kind: str | None = None) -> list[RunDirectory]:
     ]
 
 
+def _has_label_units(network: NetworkRun) -> bool:
+    """Whether a network classifies by itself, and nothing else in its run does."""
+    labelled = network.run.config()["options"]["labels"]
+    return labelled and network.dbn_path.is_file() and not _tunings(network.run)
+
+
 def _only_tuning(run: RunDirectory, kind: str | None = None) -> RunDirectory:
     tunings = _tunings(run, kind)
     if not tunings:
         raise FileNotFoundError(
-            f"nothing has been fine-tuned in {run.path}; harmonium dbn finetune "
-            f"{quote(str(run.path))} does"
+            f"nothing has been fine-tuned in {run.path}, and it has no label units that are "
+            f"trained to the end; harmonium dbn finetune {quote(str(run.path))} makes a classifier"
         )
     if len(tunings) > 1:
         names = ", ".join(str(tuning.path) for tuning in tunings)
@@ -158,7 +178,14 @@ def _network_of(run: RunDirectory, device: torch.device) -> Network:
 
 
 def predict(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Predict rows; writes a table or an archive, and pictures where labels are known."""
     tuned = open_tuned(path, device)
@@ -169,35 +196,37 @@ def predict(
             "and decode use it"
         )
     target = _target(out, tuned.run, "predictions.csv")
-    data = tuned.data(source, split)
-    known = data.labels if isinstance(network, Classifier) else data.targets
-    # whatever cannot be scored is refused before anything is written
-    scores = None if known is None else finetuning.evaluate(network, data)
-    outputs = network.outputs(data)
+    data = tuned.data(source, split, said)
     reporter = choose_reporter(as_json)
     pictures: list[Path] = []
-    if isinstance(network, Classifier):
-        p = outputs.softmax(-1)
-        arrays = {
-            "classes": network.classes[p.argmax(-1)].cpu().numpy(),
-            "probabilities": p.cpu().numpy(),
-            "probabilities_of": network.classes.cpu().numpy(),
-        }
-        named = [f"p_{label}" for label in network.classes.tolist()]
-        header, table = ["class", *named], [arrays["classes"], *arrays["probabilities"].T]
-        if data.labels is not None:
-            place = target.with_name(f"{target.stem}-confusion.png")
-            pictures = list(tuned_figures.draw_predictions(place, network, data, p))
-    else:
-        assert isinstance(network, Regressor)
-        arrays = {"predictions": outputs.cpu().numpy()}
-        header = [f"prediction_{number}" for number in range(outputs.shape[1])]
+    assert isinstance(network, Regressor | Classifier | LabelUnits)
+    if isinstance(network, Regressor):
+        # whatever cannot be scored is refused before anything is written
+        scores = {} if data.targets is None else finetuning.evaluate(network, data)
+        n_judged = 0 if data.targets is None else len(data)
+        arrays = {"predictions": network.outputs(data).cpu().numpy()}
+        header = [f"prediction_{number}" for number in range(arrays["predictions"].shape[1])]
         table = [*arrays["predictions"].T]
-    if known is not None:
-        arrays["labels" if isinstance(network, Classifier) else "targets"] = known.cpu().numpy()
+        if data.targets is not None:
+            arrays["targets"] = data.targets.cpu().numpy()
+    else:
+        names = tuned.run.config()["data"].get("classes")
+        log_p = network.outputs(data).log_softmax(-1)
+        found = Predicted.of(network.classes, names, log_p, data.labels)
+        scores, n_judged, arrays = found.scores(), found.n_judged, found.arrays()
+        header = ["class", *(f"p_{name}" for name in found.class_names)]
+        table = [arrays["classes"], *arrays["probabilities"].T]
+        if scores:
+            place = target.with_name(f"{target.stem}-confusion.png")
+            pictures = list(tuned_figures.draw_predictions(place, found, data))
     _write(target, header, table, arrays)
-    if scores is not None:
-        reporter.say(describe(scores, len(data), data.name))
+    if scores:
+        reporter.say(describe(scores, n_judged, data.name))
+    if data.labels is not None and n_judged < len(data) and not isinstance(network, Regressor):
+        reporter.say(
+            f"{len(data) - n_judged:,} of {len(data):,} rows have no label, or one that was not "
+            "learned: they are predicted, and not judged"
+        )
     reporter.say(f"predicted {target} ({len(data):,} rows of {data.name})")
     for picture in pictures:
         reporter.say(f"picture   {picture}")
@@ -205,21 +234,29 @@ def predict(
         {
             "predictions": str(target),
             "n_rows": len(data),
+            "n_judged": n_judged,
             "pictures": [str(picture) for picture in pictures],
-            **(scores or {}),
+            **scores,
         }
     )
 
 
 def encode(
-    path: Path, source: str, *, split: str | None, out: Path | None, device: str, as_json: bool
+    path: Path,
+    source: str,
+    *,
+    split: str | None,
+    said: ReadingOptions,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Encode rows by an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
     target = _target(out, tuned.run, "codes.npz")
-    data = tuned.data(source, split)
+    data = tuned.data(source, split, said)
     codes = network.codes(data)
     scores = finetuning.evaluate(network, data)
     arrays = {"codes": codes.cpu().numpy()}
@@ -247,7 +284,7 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
         rows = torch.cat(
             [network.decode(block.to(network.device, network.dtype)) for block in codes.blocks()]
         )
-    encoding = tuned.encoding.to("cpu")
+    encoding = tuned.encoding
     values = figures.in_users_units(rows.cpu(), encoding)
     header = [f"column_{number}" for number in range(values.shape[1])]
     _write(target, header, [*values.T], {"rows": values})

@@ -30,10 +30,13 @@ def rewrite(path: Path, as_json: bool) -> None:
 
 def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
     """Put several runs beside each other on one page."""
-    page = report.write_comparison([RunDirectory.open_any(path) for path in paths], out)
+    runs = [RunDirectory.open_any(path) for path in paths]
+    page = report.write_comparison(runs, out)
+    verdict = report.verdict_of(runs)
     reporter = choose_reporter(as_json)
+    reporter.say(verdict.replace("`", ""))
     reporter.say(f"page      {page}")
-    reporter.finish({"page": str(page)})
+    reporter.finish({"page": str(page), "verdict": verdict})
 
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:

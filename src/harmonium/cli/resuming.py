@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -12,11 +15,46 @@ from torch.optim.lr_scheduler import LinearLR
 from harmonium import training
 from harmonium.cli import build, events
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
-from harmonium.cli.progress import tell_of_compiling
+from harmonium.cli.progress import Reporter, tell_of_compiling
 from harmonium.datasets import Minibatches
 from harmonium.deep import FinetuningState
 from harmonium.runs import RunDirectory
 from harmonium.training import TrainingState
+
+
+@dataclass(frozen=True)
+class Further:
+    """What a run that goes on does otherwise than it was begun.
+
+    Attributes
+    ----------
+    epochs
+        Epochs in all; None for those of the run.
+    more_epochs
+        Or so many beyond those of the run.
+    """
+
+    epochs: int | None = None
+    more_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two ends."""
+        if self.epochs is not None and self.more_epochs is not None:
+            raise ValueError(
+                f"--epochs {self.epochs} says how many there shall be in all, and --more-epochs "
+                f"{self.more_epochs} how many beyond those of the run; pass one of them"
+            )
+
+    @property
+    def given(self) -> Mapping[str, int]:
+        """What was said, by the names of the options."""
+        said = {"epochs": self.epochs, "more_epochs": self.more_epochs}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def end(self, epochs: int) -> int:
+        """Epochs in all of a run that was to have so many."""
+        return (self.epochs or epochs) + (self.more_epochs or 0)
+
 
 Options = TypeVar("Options", TrainingOptions, FinetuningOptions)
 
@@ -42,40 +80,97 @@ def take_up(
     options: Options,
     state: TrainingState | FinetuningState,
     batches: Minibatches,
-    epochs: int | None,
+    further: Further,
+    rate: float | None = None,
 ) -> Options:
     """Ready a run to go on from a checkpoint to an end that may be another: its options then.
 
     Parameters
     ----------
     run
-        Keeps the new end, and loses what was written after the checkpoint.
+        Keeps the new end and rate, and loses what was written after the checkpoint.
     options
         Those it was begun with.
     state, batches
         As the checkpoint has it, and what it learns from. A learning rate that falls to zero does
         so at the new end.
-    epochs
-        Epochs in all; None for those of the run.
+    further
+        When it ends.
+    rate
+        A learning rate that takes the place of that of the run from here on.
 
     Raises
     ------
     ValueError
         If there have been more epochs already.
     """
-    if epochs is not None and epochs * len(batches) < state.update:
+    assert options.epochs is not None
+    epochs = further.end(options.epochs)
+    if epochs * len(batches) < state.update:
         raise ValueError(
             f"--epochs is {epochs}, but {run.path} has seen {state.update / len(batches):g} epochs "
-            f"already; pass more, or leave it out to go to {options.epochs}"
+            "already, and --epochs counts them all; pass more, or say how many are to come with "
+            f"--more-epochs, or leave both out to go to {options.epochs}"
         )
     run.remove_unfinished()
-    if epochs is not None and epochs != options.epochs:
+    if rate is not None:
+        options = dataclasses.replace(options, learning_rate=rate)
+    if epochs != options.epochs:
         options = dataclasses.replace(options, epochs=epochs)
+    if further.given or rate is not None:
         run.write_config(run.config() | {"options": dataclasses.asdict(options)})
-    assert options.epochs is not None
-    total = options.epochs * len(batches)
+    take_rate_(state, options)
+    total = epochs * len(batches)
     if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
         # the rate falls to zero at the new end, and takes up where that schedule would be now
         state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
     run.drop_rows_after(state.update)
     return options
+
+
+def slower(
+    path: Path, was: float, repeated: Mapping[str, Any]
+) -> tuple[float | None, dict[str, Any]]:
+    """The smaller learning rate that a run shall go on with, or None; and what else was said.
+
+    Whoever repeats the run's own rate changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is larger, or none.
+    """
+    others = dict(repeated)
+    rate = others.pop("learning_rate", None)
+    if rate is None or rate == was:
+        return None, others
+    if not 0 < rate < was:
+        raise ValueError(
+            f"--learning-rate {rate:g} contradicts the run {path}, whose --learning-rate is "
+            f"{was:g}; pass a smaller one to go on with, leave it out, or start a new run"
+        )
+    return rate, others
+
+
+def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -> None:
+    """Say that a run goes on with another learning rate."""
+    if rate is not None:
+        reporter.say(
+            f"from update {update:,} on, the learning rate is {rate:g} in place of {was:g}"
+        )
+
+
+def take_rate_(
+    state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
+) -> None:
+    """Give a state the learning rate that its run has now, if its checkpoint has a former one."""
+    rate = options.rate if isinstance(options, FinetuningOptions) else options.learning_rate
+    first = state.optimizer.param_groups[0]
+    was = first.get("initial_lr", first["lr"])
+    if rate is None or not was or math.isclose(rate, was, rel_tol=1e-9):
+        return
+    for group in state.optimizer.param_groups:
+        for name in group.keys() & {"lr", "initial_lr"}:
+            group[name] *= rate / was
+    if state.schedule is not None:
+        state.schedule.base_lrs = [base * (rate / was) for base in state.schedule.base_lrs]

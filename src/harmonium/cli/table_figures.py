@@ -129,7 +129,7 @@ def _shares(
     )
     caption = "How often each column is 1, in the data and in samples of the model."
     if len(shown) < len(names):
-        caption += f" The {len(names) - len(shown):,} columns left out differ less."
+        caption += f" {len(names) - len(shown):,} columns that differ less are left out."
     return plots.save(ax, folder / "columns.png", title="Columns", caption=caption)
 
 
@@ -142,9 +142,10 @@ def _distributions(
     far: NDArray[np.float64],
     nominal: bool,
 ) -> Iterator[Path]:
+    n_first = len(names) if len(names) <= FIRST_COLUMNS + 3 else FIRST_COLUMNS
     parts = (
-        ("columns", order[:FIRST_COLUMNS], 3),
-        ("more-columns", order[FIRST_COLUMNS : FIRST_COLUMNS + MORE_COLUMNS], 4),
+        ("columns", order[:n_first], 3),
+        ("more-columns", order[n_first : n_first + MORE_COLUMNS], 4),
     )
     for name, part, n_beside in parts:
         shown = np.sort(part)
@@ -165,7 +166,7 @@ def _distributions(
         )
         left_out = len(names) - len(shown)
         if name == "columns" and left_out:
-            caption += f" The {left_out:,} columns that are not here differ less."
+            caption += f" {left_out:,} columns that differ less are not here."
         elif left_out > FIRST_COLUMNS:
             caption += f" {left_out - FIRST_COLUMNS:,} columns that differ less are left out."
         title = "Columns" if name == "columns" else "More columns"

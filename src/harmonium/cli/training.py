@@ -17,6 +17,7 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.cli import build, events, figures, reporting
+from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -27,7 +28,8 @@ from harmonium.cli.progress import (
     download_progress,
     tell_of_compiling,
 )
-from harmonium.cli.resuming import as_it_began, take_up
+from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
+from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -90,11 +92,7 @@ class Begun:
             "data": {
                 "n_train": len(data),
                 "n_held_out": 0 if held_out is None else len(held_out),
-                "n_columns": data.n_columns,
-                "columns": data.columns,
-                "classes": data.classes,
-                "image_shape": data.image_shape,
-                "encoding": data.encoding.to_config(),
+                **described(data),
                 "fingerprint": fingerprint,
                 "held_out_fingerprint": of_held_out,
             },
@@ -103,9 +101,10 @@ class Begun:
 
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
     """The options with a path that resuming finds from any folder."""
-    if options.data in datasets.names():
-        return options
-    return dataclasses.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
+    if options.data not in datasets.names():
+        files["data"] = from_anywhere(options.data)
+    return dataclasses.replace(options, **files)
 
 
 def run_name(data: str) -> str:
@@ -115,7 +114,7 @@ def run_name(data: str) -> str:
 
 def resume(
     path: Path,
-    epochs: int | None,
+    further: Further,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -129,20 +128,26 @@ def resume(
     config = run.config()
     refuse_layer(run, config)
     options = build.options_of(run)
-    refuse_contradictions(path, options, repeated)
+    assert options.learning_rate is not None
+    was = options.learning_rate
+    rate, others = slower(path, was, repeated)
+    refuse_contradictions(path, options, others)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
-    train_data, held_out = load(options, where)
+    train_data, held_out = load(options, where, build.known_of(run))
     build.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
-    options = take_up(run, options, state, batches, epochs)
+    options = take_up(run, options, state, batches, further, rate)
+    tell_rate(choose_reporter(as_json), rate, was, state.update)
     return go_on(run, Begun(options, batches, train_data, held_out, state), watch, as_json)
 
 
-def load(options: TrainingOptions, device: torch.device) -> tuple[Data, Data | None]:
-    """Training rows and held-out rows, on the device."""
+def load(
+    options: TrainingOptions, device: torch.device, known: Known | None = None
+) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with download_progress() as progress:
-        train_data, held_out = build.load_data(options, progress)
+        train_data, held_out = build.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
@@ -219,7 +224,9 @@ def go_on(
         reporter, name = keeper.reporter, str(whole or run.path)
         _introduce(reporter, name, state, train_data, held_out, options.epochs)
         if state.update == total and whole is None:
-            reporter.say(f"all {options.epochs} epochs are done already; --epochs goes further")
+            reporter.say(
+                f"all {options.epochs} epochs are done already; --more-epochs goes further"
+            )
         watch(state)
         code = keeper.follow(
             _updates(options, batches, state),
@@ -275,6 +282,13 @@ def _introduce(
         + (f", {len(held_out):,} held out" if held_out is not None else "")
         + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
     )
+    say_notes(reporter, train_data)
+
+
+def say_notes(reporter: Reporter, data: Data) -> None:
+    """Say in one line what a file was taken for."""
+    if data.notes:
+        reporter.say(f"data      {'; '.join(data.notes)}")
 
 
 def _last_row(run: RunDirectory) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium import plots
 from harmonium.cli import figures
+from harmonium.cli.classes import Predicted
 from harmonium.cli.views import View
 from harmonium.datasets import Data
 from harmonium.deep import Autoencoder, Classifier, Network
@@ -38,16 +39,15 @@ def draw(run: RunDirectory, network: Network, data: Data) -> Iterator[Path]:
     if run.rows():
         yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
     if isinstance(network, Classifier):
-        probabilities = network.outputs(data).softmax(-1)
-        yield from draw_predictions(run.figures / "confusion.png", network, data, probabilities)
+        log_p = network.outputs(data).log_softmax(-1)
+        found = Predicted.of(network.classes, data.classes, log_p, data.labels)
+        yield from draw_predictions(run.figures / "confusion.png", found, data)
     if isinstance(network, Autoencoder):
         yield draw_codes(run.figures / "codes.png", network.codes(data), data.labels)
         yield _draw_reconstructions(run.figures / "reconstructions.png", network, data)
 
 
-def draw_predictions(
-    path: Path, network: Classifier, data: Data, probabilities: Tensor
-) -> Iterator[Path]:
+def draw_predictions(path: Path, found: Predicted, data: Data) -> Iterator[Path]:
     """Draw a confusion matrix, and the worst mistakes beside it where rows are pictures.
 
     Parameters
@@ -55,14 +55,15 @@ def draw_predictions(
     path
         Of the confusion matrix; the mistakes go to ``mistakes.png`` in the same folder, with the
         same number behind.
-    network, data
-        Rows with labels that the classifier knows.
-    probabilities
-        Of its classes, shape (n_rows, n_classes).
+    found
+        What was said of the rows, some of which have labels that are known.
+    data
+        The rows.
     """
-    wanted, p = network.targets(data).cpu().numpy(), probabilities.double().cpu().numpy()
-    taken = p.argmax(1)
-    classes = [_class_name(label, data.classes) for label in network.classes.tolist()]
+    assert found.wanted is not None
+    rows = (found.wanted >= 0).nonzero()[:, 0].cpu().numpy()
+    wanted, taken = (of.cpu().numpy()[rows] for of in (found.wanted, found.taken))
+    p, classes = found.log_p.double().exp().cpu().numpy()[rows], found.class_names
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (wanted, taken), 1)
     yield plots.save(plots.confusion_matrix(counts, classes), path)
@@ -75,13 +76,9 @@ def draw_predictions(
         f"{classes[wanted[row]]}, not {classes[taken[row]]} ({p[row, taken[row]]:.0%})"
         for row in worst
     ]
-    values = data.values[torch.from_numpy(worst).to(data.values.device)].cpu().numpy()
+    values = data.values[torch.from_numpy(rows[worst]).to(data.values.device)].cpu().numpy()
     place = path.with_name(path.name.replace("confusion", "mistakes"))
     yield plots.save(plots.mistakes(values, captions, data.image_shape), place)
-
-
-def _class_name(label: int, known: Sequence[str] | None) -> str:
-    return str(label) if known is None or not 0 <= label < len(known) else known[label]
 
 
 def draw_codes(path: Path, codes: Tensor, labels: Tensor | None) -> Path:

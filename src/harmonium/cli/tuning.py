@@ -15,11 +15,12 @@ import torch
 
 from harmonium import defaults, training
 from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
-from harmonium.cli.resuming import as_it_began, take_up
-from harmonium.cli.training import run_name, surroundings
+from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
+from harmonium.cli.training import run_name, say_notes, surroundings
 from harmonium.cli.tuning_source import Rows, Source
 from harmonium.datasets import Minibatches
 from harmonium.deep import (
@@ -84,9 +85,7 @@ def finetune(
             "n_train": len(rows.train),
             "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
             "n_test": 0 if rows.test is None else len(rows.test),
-            "n_columns": rows.train.n_columns,
-            "image_shape": rows.train.image_shape,
-            "encoding": rows.train.encoding.to_config(),
+            **described(rows.train),
             "fingerprint": rows.fingerprint(),
         },
     }
@@ -96,7 +95,7 @@ def finetune(
 
 def resume(
     path: Path,
-    epochs: int | None,
+    further: Further,
     *,
     repeated: Mapping[str, Any],
     watching: Mapping[str, Any],
@@ -107,13 +106,15 @@ def resume(
     """Go on with a fine-tuning that stopped, was killed, or should see more epochs."""
     run = RunDirectory.open_any(path)
     run.check_replaceable()
-    if repeated:
-        raise ValueError(
-            f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
-            f"{flag(next(iter(repeated)))} out"
-        )
     config = run.config()
     options = FinetuningOptions(**config["options"])
+    was = options.rate
+    rate, others = slower(path, was, repeated)
+    if others:
+        raise ValueError(
+            f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
+            f"{flag(next(iter(others)))} out"
+        )
     watch, where = as_it_began(config, watching, device, threads)
     source = Source.from_config(config)
     rows = source.load(options, where)
@@ -124,7 +125,8 @@ def resume(
         )
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
-    options = take_up(run, options, state, batches, epochs)
+    options = take_up(run, options, state, batches, further, rate)
+    tell_rate(choose_reporter(as_json), rate, was, state.update)
     return _go_on(run, options, state, batches, rows, watch, as_json)
 
 
@@ -270,6 +272,7 @@ def _introduce(
         f"{len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} epochs, "
         f"{state.network.device}{began}. It starts from {start}"
     )
+    say_notes(reporter, rows.train)
 
 
 def _summarise(

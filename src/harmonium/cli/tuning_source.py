@@ -13,10 +13,11 @@ import torch
 
 from harmonium import datasets, defaults
 from harmonium.cli import build
+from harmonium.cli.encoding import Known
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, flag
 from harmonium.cli.progress import download_progress
-from harmonium.datasets import Data, Encoding, Minibatches
+from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
 from harmonium.rbm import RBM
 from harmonium.runs import Network as NetworkRun
@@ -80,14 +81,15 @@ class Source:
         How its rows are read.
     layers
         The options of its layers, from the rows upwards; none for regression alone.
-    encoding
-        That of pretraining; None where nothing was pretrained.
+    known
+        What pretraining knows of the rows; None where nothing was pretrained, or values are to
+        become states in another way.
     """
 
     stack: NetworkRun | None
     bottom: TrainingOptions
     layers: list[TrainingOptions]
-    encoding: Encoding | None
+    known: Known | None
 
     @classmethod
     def of(cls, name: str, options: FinetuningOptions) -> Source:
@@ -103,8 +105,8 @@ class Source:
         try:
             stack = NetworkRun.open(Path(name))
         except FileNotFoundError as error:
-            known = ", ".join(datasets.names())
-            raise FileNotFoundError(f"{error}; named data sets are {known}") from error
+            sets = ", ".join(datasets.names())
+            raise FileNotFoundError(f"{error}; named data sets are {sets}") from error
         of_data = {"layers": options.layers, **options.of_data}
         for option, value in of_data.items():
             if value is not None:
@@ -114,12 +116,12 @@ class Source:
                 )
         config = stack.run.config()
         layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-        bottom, encoding = layers[0], Encoding.from_config(config["data"]["encoding"])
+        bottom, known = layers[0], build.known_of(stack.run)
         if options.binarize is None:
-            return cls(stack, bottom, layers, encoding)
+            return cls(stack, bottom, layers, known)
         # checked as that of `harmonium train`
         bottom = dataclasses.replace(bottom, binarize=options.binarize)
-        kept = encoding if bottom.visible not in ("binary", "spin") else None
+        kept = known if bottom.visible not in ("binary", "spin") else None
         return cls(stack, bottom, layers, kept)
 
     @classmethod
@@ -144,7 +146,7 @@ class Source:
             stack=None,
             bottom=TrainingOptions.from_config(config["bottom"]),
             layers=[TrainingOptions.from_config(layer) for layer in config["layers"]],
-            encoding=Encoding.from_config(config["data"]["encoding"]),
+            known=Known.of("the run", config["data"]),
         )
 
     def config(self) -> dict[str, Any]:
@@ -163,21 +165,20 @@ class Source:
         FileNotFoundError, ValueError
             If they cannot be read or encoded, or there are fewer than ``--rows``.
         """
-        bottom, encoding = self.bottom, self.encoding
+        bottom, known = self.bottom, self.known
         with download_progress() as progress:
-            data = build.read_data(bottom, progress)
-        if encoding is not None:
-            data = data.with_encoding(encoding)
-        test = data.part("test") if data.parts else None
+            data = build.read_data(bottom, progress, known)
+        test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
         if options.rows is not None:
             train = train.draw_rows(options.rows, options.seed)
-        if encoding is None and bottom.visible == "gaussian" and bottom.standardize is not False:
+        if known is None and bottom.visible == "gaussian" and bottom.standardize is not False:
             train = train.standardize()
-        held_out, test = (
-            None if part is None else part.with_encoding(train.encoding).to(device)
-            for part in (held_out, test)
-        )
+            held_out, test = (
+                None if part is None else part.with_encoding(train.encoding)
+                for part in (held_out, test)
+            )
+        held_out, test = (None if part is None else part.to(device) for part in (held_out, test))
         return Rows(train.to(device), held_out, test)
 
     def rbms(self, options: FinetuningOptions, train: Data) -> tuple[list[RBM], bool]:
@@ -203,9 +204,12 @@ def _parts(
     if data.parts:
         if options.held_out is not None:
             build.refuse_held_out(data)
-        if options.validation:
+        train = [name for name in ("train", "validation") if name in data.parts]
+        if not options.validation:
+            return data.join(*train), None
+        if "validation" in data.parts:
             return data.part("train"), data.part("validation")
-        return data.join("train", "validation"), None
+        data = data.part("train")
     if options.validation and bottom.held_out:
         return data.split_randomly_(bottom.held_out, bottom.seed, bottom.stratified)
     return data, None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harmonium import checkpoint, datasets
+from harmonium import checkpoint
 from harmonium.cli import build, figures, holding
 from harmonium.cli.archives import (
     Completed,
@@ -19,8 +18,10 @@ from harmonium.cli.archives import (
     write_archive,
 )
 from harmonium.cli.chains import ChainOptions
+from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.views import View, picture_shape, two_states
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
@@ -38,8 +39,8 @@ class Trained:
 
     run: RunDirectory
     options: TrainingOptions
+    known: Known
     encoding: Encoding
-    image_shape: tuple[int, int] | None
     rbm: RBM
     chains: ChainState | None
     device: torch.device
@@ -58,34 +59,31 @@ class Trained:
             two_states(self.rbm),
         )
 
-    def data(self, source: str | None) -> Data:
-        """Rows of a file, encoded as in training; by default the run's own held-out rows."""
+    def data(self, source: str | None, said: ReadingOptions | None = None) -> Data:
+        """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
-                train, held_out = build.load_data(self.options, progress)
-                data = train if held_out is None else held_out
-            else:
-                data = datasets.load(source, progress=progress)
-        return self.encoded(data)
+                train, held_out = build.load_data(self.options, progress, self.known)
+                return self.checked(train if held_out is None else held_out)
+            config = self.run.config()["data"]
+            data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
+        return self.checked(self.known.other(data))
 
     def train_and_held_out(self) -> tuple[Data, Data | None]:
         """The run's own rows, encoded as in training."""
         with download_progress() as progress:
-            train, held_out = build.load_data(self.options, progress)
-        return self.encoded(train), None if held_out is None else self.encoded(held_out)
+            train, held_out = build.load_data(self.options, progress, self.known)
+        return self.checked(train), None if held_out is None else self.checked(held_out)
 
-    def encoded(self, data: Data) -> Data:
-        """Rows of values, encoded as in training."""
-        n = self.rbm.visible.n
-        if self.encoding.n_columns(data.values.shape[1]) != self.rbm.visible.n_columns:
-            raise ValueError(
-                f"{data.name} has {data.values.shape[1]} columns, but {self.run.path} was trained "
-                f"on {n}; pass data of the same {n} columns"
-            )
-        data = dataclasses.replace(data, image_shape=self.image_shape)
-        data = data.with_encoding(self.encoding)
+    def checked(self, data: Data) -> Data:
+        """Rows that are encoded as in training, on the device; refuses what are no states."""
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(height, width) of rows that are pictures."""
+        return self.known.image_shape
 
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
@@ -108,7 +106,6 @@ class Trained:
 def open_trained(path: Path, device: str) -> Trained:
     """The model of a run as its newest checkpoint has it, be the run finished or not."""
     run = RunDirectory.open(path)
-    config = run.config()
     where = build.choose_device(device)
     tell_of_compiling()
     if run.checkpoints():
@@ -117,12 +114,12 @@ def open_trained(path: Path, device: str) -> Trained:
     else:  # a run that was kept without them, to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
         update = None
-    shape = config["data"]["image_shape"]
+    known, config = build.known_of(run), run.config()
     return Trained(
         run=run,
         options=build.options_of(run),
-        encoding=Encoding.from_config(config["data"]["encoding"]).to(where),
-        image_shape=tuple(shape) if shape else None,
+        known=known,
+        encoding=known.encoding.to(where),
         rbm=rbm,
         chains=chains,
         device=where,
@@ -143,6 +140,7 @@ def draw_samples(
     schedule: SamplingSchedule,
     clamp: str | None,
     source: str | None,
+    said: ReadingOptions,
     seed: int,
     out: Path | None,
     device: str,
@@ -159,7 +157,7 @@ def draw_samples(
     given = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source), options.n_chains)
+        rows = first_rows(trained, trained.data(source, said), options.n_chains)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
@@ -188,12 +186,19 @@ def draw_samples(
 
 
 def reconstruct(
-    path: Path, *, source: str | None, shown: int, out: Path | None, device: str, as_json: bool
+    path: Path,
+    *,
+    source: str | None,
+    said: ReadingOptions,
+    shown: int,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
-    data = trained.data(source)
+    data = trained.data(source, said)
     rbm, view = trained.rbm, trained.view
     base = trained.base_of(data)
     reconstructed, errors, errors_of_mean = [], [], []

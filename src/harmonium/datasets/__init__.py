@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
 from harmonium.datasets import digits, mnist, readers
 from harmonium.datasets.arrays import from_array
+from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -25,11 +27,14 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
+from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
+from harmonium.datasets.reading import Column, Reading
 
 __all__ = [
     "FORMATS",
+    "UNKNOWN_LABEL",
     "AsIs",
     "Data",
     "Encoding",
@@ -37,6 +42,7 @@ __all__ = [
     "Minibatches",
     "OneHot",
     "Progress",
+    "Reading",
     "Rows",
     "Scaled",
     "Standardized",
@@ -46,10 +52,12 @@ __all__ = [
     "check_rows",
     "fetch",
     "from_array",
+    "join_parts",
     "load",
     "match_columns",
     "names",
     "quiet",
+    "read",
     "refuse_other_scale",
 ]
 
@@ -97,7 +105,17 @@ def fetch(name: str, *, progress: Progress = quiet) -> Path:
     return cache_folder() / name
 
 
-def load(source: str | Path, *, progress: Progress = quiet) -> Data:
+def load(
+    source: str | Path,
+    *,
+    label: Column | None = None,
+    target: Column | Sequence[Column] | None = None,
+    drop: Column | Sequence[Column] | None = None,
+    header: bool | None = None,
+    array: str | None = None,
+    labels_file: str | Path | None = None,
+    progress: Progress = quiet,
+) -> Data:
     """Load a named set or a file.
 
     Parameters
@@ -105,6 +123,16 @@ def load(source: str | Path, *, progress: Progress = quiet) -> Data:
     source
         One of `names`, or the path of a file in one of the `FORMATS`. A file that has the name
         of a set is ``./mnist``.
+    label, target, drop
+        Columns of a table that hold the labels or the targets, or that are left out: by name, or
+        by number from 0, negative from the last one. Without them, columns named label or labels
+        hold the labels, and columns named target or target_... the targets.
+    header
+        Whether line 1 of a text names the columns; None looks for itself.
+    array
+        The array of rows in a file of several.
+    labels_file
+        A file that holds the labels and nothing else.
     progress
         As for `fetch`, which is called where the set is not on this machine yet.
 
@@ -119,10 +147,22 @@ def load(source: str | Path, *, progress: Progress = quiet) -> Data:
     ImportError
         For Parquet, where pyarrow is not installed.
     """
-    if source == "digits":
-        return digits.load()
-    if source == "mnist":
-        return mnist.load(cache_folder() / "mnist", progress)
+    reading = Reading.of(
+        label=label, target=target, drop=drop, header=header, array=array, labels_file=labels_file
+    )
+    return read(source, reading, progress=progress)
+
+
+def read(source: str | Path, reading: Reading, *, progress: Progress = quiet) -> Data:
+    """Load as `load` does, with all that is said of a file in one object."""
+    if source in _NAMES:
+        if reading.is_said:
+            raise ValueError(
+                f"{source} is a named set, whose columns are known; leave out what is said of them"
+            )
+        return (
+            digits.load() if source == "digits" else mnist.load(cache_folder() / source, progress)
+        )
     path = Path(source).expanduser()
     if not path.exists():
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -131,7 +171,7 @@ def load(source: str | Path, *, progress: Progress = quiet) -> Data:
             f"there is no file {str(source)!r}, nor a data set of that name; "
             f"{_hint(path.name, near)}"
         )
-    return readers.read(path)
+    return readers.read(path, reading)
 
 
 def _hint(name: str, existing: list[str] | dict[str, str]) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
-from harmonium.arguments import described, is_whole
+from harmonium.arguments import described, is_whole, no_tensor
 from harmonium.rng import Purpose, Stream
 
 
@@ -97,6 +97,8 @@ class Minibatches:
                 f"pass 1 to {len(data)}"
             )
         if weights is not None:
+            if not isinstance(weights, Tensor):
+                raise no_tensor("weights", weights)
             weights = weights.detach().to(data.device, torch.float64)
             if weights.shape != (len(data),) or not ((weights > 0) & weights.isfinite()).all():
                 raise ValueError(

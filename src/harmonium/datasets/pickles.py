@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.arrays import Arrays, Readable, as_bytes, open_unpacked
 from harmonium.datasets.narrowing import blocks
+from harmonium.datasets.reading import Reading
 
 _PICTURE = (28, 28)
 _LAYOUT = "pairs (values, labels) of arrays, as in mnist.pkl.gz: train, validation and test"
@@ -147,7 +148,7 @@ def _unwrap(loaded: Any) -> Any:
     raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}")
 
 
-def read_pickle(path: Path) -> Arrays:
+def read_pickle(path: Path, reading: Reading) -> Arrays:
     """Read a file in the layout of ``mnist.pkl.gz``, gzipped or not."""
     with open_unpacked(path) as stream:
         return read_layout(stream, path.name)

@@ -22,19 +22,25 @@ from numpy.typing import NDArray
 from harmonium.datasets.arrays import Arrays, Readable, open_unpacked, read_array, to_data
 from harmonium.datasets.data import Data
 from harmonium.datasets.pickles import read_pickle
-from harmonium.datasets.tables import read_csv, read_parquet
+from harmonium.datasets.reading import Reading
+from harmonium.datasets.tables import read_parquet
+from harmonium.datasets.text import read_text
 
-FORMATS = ".npy, .npz, .csv, .tsv, .parquet, IDX (also .gz) and .pkl or .pkl.gz as of mnist.pkl.gz"
+FORMATS = (
+    ".npy, .npz, .parquet, text with rows of numbers (.csv, .tsv, .txt, .dat, .data, .amat), IDX, "
+    "text and IDX also as .gz, and .pkl or .pkl.gz as of mnist.pkl.gz"
+)
 
 _VALUES = ("data", "x", "X", "values")
 _LABELS = ("labels", "y")
 _TARGETS = "targets"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_ANY = Reading()
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
-def read(path: Path) -> Data:
-    """Read a file of any of the `FORMATS`.
+def read(path: Path, reading: Reading = _ANY) -> Data:
+    """Read a file of any of the `FORMATS`, as a person says.
 
     Raises
     ------
@@ -51,7 +57,7 @@ def read(path: Path) -> Data:
         raise ValueError(f"{path} is empty: 0 bytes; pass a file with at least one row")
     reader = _reader(path)
     try:
-        return to_data(reader(path), path.name)
+        return to_data(reader(path, reading), path.name)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
 
@@ -72,7 +78,7 @@ def read_idx(stream: Readable, name: str) -> NDArray[Any]:
     return values
 
 
-def _reader(path: Path) -> Callable[[Path], Arrays]:
+def _reader(path: Path) -> Callable[[Path, Reading], Arrays]:
     name = path.name.lower()
     for suffix, reader in _BY_SUFFIX.items():
         if name.endswith(suffix):
@@ -84,17 +90,17 @@ def _reader(path: Path) -> Callable[[Path], Arrays]:
     raise ValueError(f"{path} is of a type not read; these are: {FORMATS}")
 
 
-def _read_idx_file(path: Path) -> Arrays:
+def _read_idx_file(path: Path, reading: Reading) -> Arrays:
     with open_unpacked(path) as stream:
         return Arrays(read_idx(stream, path.name))
 
 
-def _read_npy(path: Path) -> Arrays:
+def _read_npy(path: Path, reading: Reading) -> Arrays:
     with path.open("rb") as stream:
         return Arrays(_read_npy_array(stream, path.name))
 
 
-def _read_npz(path: Path) -> Arrays:
+def _read_npz(path: Path, reading: Reading) -> Arrays:
     with zipfile.ZipFile(path) as archive:
         shapes = {}
         for member in archive.namelist():
@@ -152,12 +158,13 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
     return shape, transposed, dtype
 
 
-_BY_SUFFIX: dict[str, Callable[[Path], Arrays]] = {
+_TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".amat")
+
+_BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
-    ".csv": read_csv,
-    ".tsv": read_csv,
     ".parquet": read_parquet,
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,
+    **{suffix + packed: read_text for suffix in _TEXT for packed in ("", ".gz")},
 }

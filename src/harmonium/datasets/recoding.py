@@ -62,37 +62,41 @@ class Recodable(Stored):
     def binarize_stochastically(self) -> Self:
         """Two states drawn anew every time: a value's place in its range is the chance of a 1.
 
-        The range is that of `Scaled` data, and 0 to 1 of data that are `AsIs`.
+        The range is that of `Scaled` data, and 0 to 1 of data that are `AsIs`. A note says so
+        where there are only its two ends, and nothing to draw.
 
         Raises
         ------
         ValueError
-            For values outside the range, and where there are only its two ends: nothing is drawn.
+            For values outside the range, or of a far smaller one.
         """
         low, high = 0.0, 1.0
         if isinstance(self.encoding, Scaled):
             low, high = self.encoding.low, self.encoding.high
         else:
             self._require_as_loaded("binarize_stochastically")
+        note = None
         if thresholds.have_two_values(self.values, low, high):
-            raise ValueError(
-                f"all values of {self.name} are {low:g} or {high:g}, which are states: there is "
-                "nothing to draw; leave `--binarize stochastic` out, or call binarize()"
+            note = (
+                f"all values of {self.name} are {low:g} or {high:g}, which are states already: "
+                "there is nothing to draw (--binarize stochastic is for grey values)"
             )
-        return self.with_encoding(Stochastic(low, high))
+        return self.with_encoding(Stochastic(low, high))._with_note(note)
+
+    @property
+    def is_two_valued(self) -> bool:
+        """Whether all values are 0 and 1, or all are −1 and 1: states as they are."""
+        least, _ = self.value_range
+        low = -1.0 if least < 0 else 0.0
+        return thresholds.have_two_values(self.values, low, 1.0)
 
     def to_spins(self) -> Self:
         """States −1 and 1 in place of 0 and 1, for data that are binarised or have two values."""
         if isinstance(self.encoding, Threshold | Stochastic):
             return self.with_encoding(dataclasses.replace(self.encoding, low_state=-1.0))
-        low, high = (float(bound) for bound in self.values.aminmax())
-        for least in (0.0, -1.0):
-            if (
-                isinstance(self.encoding, AsIs)
-                and {low, high} <= {least, 1.0}
-                and thresholds.have_two_values(self.values, least, 1.0)
-            ):
-                return self.with_encoding(Threshold((least + 1) / 2, low_state=-1.0))
+        low, high = self.value_range
+        if isinstance(self.encoding, AsIs) and self.is_two_valued:
+            return self.with_encoding(Threshold(0.0 if low < 0 else 0.5, low_state=-1.0))
         raise ValueError(
             f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
             "call binarize or binarize_stochastically first (`--binarize 0.5`, or `stochastic`)"
@@ -140,6 +144,18 @@ class Recodable(Stored):
             categories = one_hot.categories_of(self.values, self.name)
         return self.with_encoding(OneHot.of(categories))
 
+    @property
+    def one_hot_width(self) -> int | None:
+        """How many columns are one value, if the rows are one-hot; None if they are not.
+
+        Raises
+        ------
+        ValueError
+            For rows that are one-hot along the second of three axes, or in groups of different
+            widths.
+        """
+        return one_hot.group_width(self.values, self.name, self.image_shape)
+
     def from_one_hot(self, n_categories: int | None = None) -> Self:
         """Rows that are one-hot already: of every so many columns, one is 1 and the others are 0.
 
@@ -153,7 +169,7 @@ class Recodable(Stored):
         ValueError
             If the rows are not one-hot.
         """
-        width = one_hot.group_width(self.values, self.name, self.image_shape)
+        width = self.one_hot_width
         if width is None or n_categories not in (None, width):
             groups = "" if n_categories is None else f" of {n_categories} columns"
             raise ValueError(

@@ -74,6 +74,13 @@ class Stored:
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
+        given = {"values": values, "labels": labels, "targets": self.targets}
+        for what, tensor in given.items():
+            if not isinstance(tensor, Tensor) and (tensor is not None or what == "values"):
+                raise TypeError(
+                    f"{what} of {self.name} are {described(tensor)}; pass a torch tensor, or make "
+                    "the data with datasets.from_array"
+                )
         if not isinstance(values, Tensor):
             raise TypeError(
                 f"values of {self.name} are {described(values)}; pass a torch tensor, or make the "
@@ -199,6 +206,11 @@ class Stored:
             If the values are the states, and float32 does not tell them apart.
         """
         self._refuse_rounding  # noqa: B018
+        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
+            raise TypeError(
+                f"index is {described(index)}; pass a tensor of row numbers, such as "
+                "torch.arange(10)"
+            )
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
             raise TypeError(
                 f"index is {described(index)}; pass a tensor of row numbers, such as "

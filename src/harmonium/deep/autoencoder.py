@@ -64,7 +64,7 @@ class Autoencoder(Network):
         ValueError
             For rows of another width.
         """
-        self.check_width(v)
+        self.check_rows(v)
         return _through(self.encoder, v)
 
     def decode(self, codes: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium.arguments import check_type
 from harmonium.deep.dbn import DBN
 from harmonium.likelihood import LogZ
 from harmonium.likelihood.checks import check_states
@@ -100,6 +101,8 @@ def variational_bound(
     ValueError
         If the rows are no states of the visible units, or there are fewer than 2 draws.
     """
+    check_type("dbn", dbn, DBN, "a DBN, such as DBN([rbm])")
+    check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
     if n_draws < 2:
         raise ValueError(f"n_draws is {n_draws}; pass 2 or more: a standard error needs them")
     check_states(dbn.stack[0], v)

@@ -7,8 +7,9 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from harmonium.arguments import check_type
 from harmonium.datasets import Data, Scaled, Stochastic
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Binary, Spin, Units
 
 _BLOCK = 1000  # rows sent up at a time: 8 MB where a layer has 2,000 units
@@ -34,6 +35,8 @@ def mean_features(rbm: RBM, data: Data) -> Data:
     ValueError
         If the data have another number of columns than the visible units.
     """
+    check_rbm("rbm", rbm)
+    check_type("data", data, Data, "Data, such as datasets.load('digits')")
     values = torch.empty(
         (len(data), rbm.hidden.n_columns), dtype=torch.float32, device=data.values.device
     )
@@ -53,6 +56,8 @@ def drawn_features(rbm: RBM, data: Data) -> Data:
     ValueError
         If the hidden units have other states than two, or the data do not fit.
     """
+    check_rbm("rbm", rbm)
+    check_type("data", data, Data, "Data, such as datasets.load('digits')")
     encoding = _drawing(rbm.hidden)
     if encoding is None:
         raise ValueError(
@@ -67,6 +72,8 @@ def features(rbm: RBM, data: Data) -> Data:
 
     Draws keep what a unit tells the layer above to the one bit that it has in the model.
     """
+    check_rbm("rbm", rbm)
+    check_type("data", data, Data, "Data, such as datasets.load('digits')")
     return (mean_features if _drawing(rbm.hidden) is None else drawn_features)(rbm, data)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
+from harmonium.arguments import check_type
 from harmonium.deep.dbn import DBN
 from harmonium.deep.pretraining import LayerOptions, PretrainingState, of_each_layer
 from harmonium.files import write_whole
@@ -27,6 +28,7 @@ def save_dbn(dbn: DBN, path: str | Path) -> None:
     OSError
         As the file system says it.
     """
+    check_type("dbn", dbn, DBN, "a DBN; save_model keeps one RBM")
     tensors, config = _describe(dbn)
     write_whole(Path(path), serialize("dbn", tensors, config))
 

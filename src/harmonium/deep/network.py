@@ -122,12 +122,7 @@ class Network(nn.Module, ABC):
         ValueError
             For rows of another width.
         """
-        self.check_width(v)
-        if v.dtype != self.dtype:
-            raise TypeError(
-                f"rows are {v.dtype}, but this network's weights are {self.dtype}; pass "
-                f"x.to({self.dtype})"
-            )
+        self.check_rows(v)
         x, learns = v, torch.is_grad_enabled()
         for number, layer in enumerate(self.all_layers):
             if drop is not None:
@@ -150,6 +145,21 @@ class Network(nn.Module, ABC):
         if v.dim() < 1 or v.shape[-1] != n:
             came = f"{v.shape[-1]} columns" if v.dim() else "no columns"
             raise ValueError(f"rows have {came}, but this network takes {n}; pass shape (n, {n})")
+
+    def check_rows(self, v: Tensor) -> None:
+        """Refuse rows of another width or type than the network computes with.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Says what came and what would work.
+        """
+        self.check_width(v)
+        if v.dtype != self.dtype:
+            raise TypeError(
+                f"rows are {v.dtype}, but this network's weights are {self.dtype}; pass "
+                f"x.to({self.dtype})"
+            )
 
     def check(self, data: Data) -> None:
         """Refuse rows of another width, or that are no states of the visible units.
@@ -333,6 +343,9 @@ class Regressor(Network):
     def __init__(
         self, rbms: Sequence[RBM], mean: Tensor, std: Tensor, visible: Units | None = None
     ) -> None:
+        for name, given in (("mean", mean), ("std", std)):
+            if not isinstance(given, Tensor):
+                raise no_tensor(name, given)
         if mean.ndim != 1 or not len(mean) or mean.shape != std.shape:
             raise ValueError(
                 f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}; pass both with "

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import checkpoint
+from harmonium.arguments import check_type
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.finetuning import Best, FinetuningState, Patience, settle
 from harmonium.deep.layers import Dropout
@@ -41,6 +42,7 @@ def save_network(network: Network, path: str | Path) -> None:
     OSError
         As the file system says it.
     """
+    check_type("network", network, Network, "a Classifier, a Regressor or an Autoencoder")
     content = serialize("network", checkpoint.tensors_of(network), _describe(network))
     write_whole(Path(path), content)
 

@@ -116,6 +116,9 @@ class Findings:
         Whether chains left all bounds, as they do where a model has no distribution.
     not_measured
         Why something was not measured, by its name.
+    has_grey_values
+        Whether the data have values between the states of two-valued units, which can be drawn
+        anew in each epoch; None where that is not known.
     """
 
     n_hidden: int
@@ -129,6 +132,7 @@ class Findings:
     overfitting: FreeEnergyGap | None
     has_diverged: bool
     not_measured: dict[str, str]
+    has_grey_values: bool | None = None
 
 
 def advise(findings: Findings) -> list[Advice]:
@@ -242,6 +246,10 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
     gap = findings.overfitting
     if gap is None:
         return
+    drawn = ""
+    if findings.has_grey_values is not False:
+        which = "" if findings.has_grey_values else ", where data are grey pictures,"
+        drawn = f", or{which} data that are drawn anew every epoch (`--binarize stochastic`)"
     is_sure = gap.told_apart - 0.5 > SURE * gap.told_apart_std_error
     if gap.told_apart > TOLD_APART and is_sure:
         yield Advice(
@@ -250,7 +258,7 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
             "be told apart",
             "it has learned rows by heart, and what it says of new ones is worse than it could be",
             "Stop earlier (`--epochs`), take fewer `--hidden` units, more rows, weight decay "
-            "(`--l2 0.001`), or data that are drawn anew every epoch (`--binarize stochastic`)",
+            "(`--l2 0.001`)" + drawn,
             Severity.SERIOUS,
         )
 

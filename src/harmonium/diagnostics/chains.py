@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from harmonium.diagnostics.convergence import Autocorrelation, autocorrelation, r_hat
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, SamplingSchedule, sample, start_at, start_random
+from harmonium.sampling.chains import check_stream
 from harmonium.units import Units
 
 # Modes differ along the strongest directions of the weights, in which the layers see each other
@@ -25,6 +26,8 @@ _KEPT_STATES = 20
 
 def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]:
     """Share of units of each discrete layer that one Gibbs sweep changes; the chains stay."""
+    check_rbm("rbm", rbm)
+    check_stream(stream)
     after, _ = Gibbs(sweeps=1)(rbm, chains.clone(), stream)
     return {
         name: _by_unit(layer, before != moved).double().mean().item()

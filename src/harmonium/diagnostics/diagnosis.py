@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.arguments import no_tensor
 from harmonium.diagnostics.advice import Advice, Findings, advise
 from harmonium.diagnostics.chains import (
     Mixing,
@@ -22,7 +23,7 @@ from harmonium.diagnostics.convergence import Autocorrelation
 from harmonium.diagnostics.hidden import HiddenUnits, hidden_units
 from harmonium.diagnostics.moments import MomentDistance, Moments, moment_distance, moments
 from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 
 _MOST_RECORDS = 1000
@@ -69,6 +70,7 @@ def diagnose(
     n_training_chains: int | None = None,
     batch_size: int | None = None,
     update_ratio: float | None = None,
+    has_grey_values: bool | None = None,
 ) -> Diagnosis:
     """Measure a model, its chains and its fit, and say what to do.
 
@@ -86,8 +88,8 @@ def diagnose(
         Of the chains.
     n_rows
         Training rows in all, if ``train`` is some of them.
-    n_training_chains, batch_size, update_ratio
-        Of the training, where known: see `Findings`.
+    n_training_chains, batch_size, update_ratio, has_grey_values
+        Of the training and its data, where known: see `Findings`.
 
     Raises
     ------
@@ -95,6 +97,7 @@ def diagnose(
         If parameters are not finite, if there are no rows or they do not fit, or if there are no
         chains or too few sweeps.
     """
+    check_rbm("rbm", rbm)
     for name, parameter in rbm.named_parameters():
         n_bad = int((~parameter.isfinite()).sum())
         if n_bad:
@@ -104,7 +107,9 @@ def diagnose(
                 "learning rate"
             )
     for name, rows in (("train", train), ("held_out", held_out)):
-        if rows is not None:
+        if rows is not None or name == "train":
+            if not isinstance(rows, Tensor):
+                raise no_tensor(name, rows)
             rbm.visible.check_width(rows, "visible")
             if rows.dim() != 2 or len(rows) == 0:
                 raise ValueError(f"{name} has shape {tuple(rows.shape)}; pass 1 or more rows")
@@ -168,6 +173,7 @@ def diagnose(
         hidden=hidden,
         overfitting=gap,
         has_diverged=has_diverged,
+        has_grey_values=has_grey_values,
         not_measured=why,
     )
     return Diagnosis(findings, recording, curves, of_data, of_chains)

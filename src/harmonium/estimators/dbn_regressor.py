@@ -88,7 +88,7 @@ dropout_features, max_norm, patience, validation_fraction
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
         data = self._data(X, scaling, self._checked_device())
-        data = dataclasses.replace(data, targets=_as_table(y).float().to(data.device))
+        data = dataclasses.replace(data, targets=_as_table(y).to(data.device))
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
         self._one_target = y.ndim == 1
         self._keep(dbn, network, state, scaling)
@@ -128,13 +128,13 @@ dropout_features, max_norm, patience, validation_fraction
             )
         if begins:
             data = self._data(X, scaling, self._checked_device())
-            data = dataclasses.replace(data, targets=targets.float().to(data.device))
+            data = dataclasses.replace(data, targets=targets.to(data.device))
             self._begin_untrained(data, scaling, weights)
             self._one_target = y.ndim == 1
         network = self.network_
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
-        standard = (targets.to(network.mean) - network.mean) / network.std
-        self._update(v, standard, weights)
+        standard = (targets.to(network.device) - network.mean) / network.std
+        self._update(v, standard.to(network.dtype), weights)
         return self
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
@@ -156,10 +156,14 @@ dropout_features, max_norm, patience, validation_fraction
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            As many targets as were learnt; float64 where X is, else float32.
+            As many targets as were learnt; float64 where X is, or where float32 would round what
+            tells targets apart, else float32.
         """
         X, rows = self._fitted_rows(X)
-        predicted = self._by_block(rows, self.network_, len(self.network_.mean), X)
+        network = self.network_
+        # float64, too, where float32 would round what tells targets apart
+        dtype = np.dtype(np.float64) if network.mean.dtype == torch.float64 else None
+        predicted = self._by_block(rows, network, len(network.mean), X, dtype)
         return predicted[:, 0] if self._one_target else predicted
 
     def __sklearn_tags__(self) -> Any:

@@ -361,6 +361,12 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
             return float(self.learning_rate)
         return _ADAPTIVE_RATE if self._is_adaptive else _RATE
 
+    def _losses(self, model: RBM, states: Tensor) -> Tensor:
+        """Minus the log-probability of each row's class, for `loss_curve_`."""
+        columns = class_columns(model)
+        log_p = class_log_probabilities(model, states[:, : columns.start])
+        return -(log_p * states[:, columns]).sum(1)
+
     def _remember(
         self, state: TrainingState, scaling: Scaling | None, classes: NDArray[Any]
     ) -> None:

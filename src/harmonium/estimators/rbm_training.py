@@ -20,6 +20,7 @@ from harmonium.estimators.base import (
     check_weight_std,
     width_of,
 )
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
@@ -107,19 +108,22 @@ def train(
     estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int | None = None
 ) -> None:
     """Train for ``n_iter`` epochs, and say how it goes if that is wanted."""
-    n_iter = estimator.n_iter if n_iter is None else n_iter
+    n_iter = int(estimator.n_iter if n_iter is None else n_iter)
     set_schedule(estimator, state, batches, n_iter)
+    curve = LossCurve(batches.data, estimator._losses)
     if estimator.verbose:
         monitor = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
         for _ in told(
             estimator,
             training.run(state, batches, n_iter, every=len(batches), monitor=monitor),
         ):
-            pass
+            curve.look(state.model)
     else:
-        for _ in training.updates(state, batches, n_iter):
-            pass
+        for update in training.updates(state, batches, n_iter):
+            if update % len(batches) == 0:
+                curve.look(state.model)
     state.schedule = None
+    estimator.n_iter_, estimator.loss_curve_ = n_iter, curve.values
 
 
 def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.log_z import LogZ
@@ -65,6 +66,8 @@ def annealed_importance_sampling(
     ValueError
         If there are fewer than 2 chains, or ``so_far`` is of another kind or of more chains.
     """
+    remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
+    check_type("path", path, AnnealingPath, remedy)
     check_n_chains(n_chains)
     taken_over = torch.empty(0, dtype=torch.float64)
     if so_far is not None:
@@ -120,6 +123,8 @@ def reverse_annealed_importance_sampling(
     ValueError
         If there are fewer than 2 samples, or they have another width or are no states.
     """
+    remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
+    check_type("path", path, AnnealingPath, remedy)
     check_states(path.target, samples)
     if len(samples) < 2:
         raise ValueError("samples have 1 row; pass 2 or more: a standard error needs them")
@@ -184,9 +189,10 @@ def raise_log_likelihood(
         If there are no rows, or of another width, or if they are no states; or if there is less
         than one chain a row.
     """
+    remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
+    check_type("path", path, AnnealingPath, remedy)
     check_states(path.target, v)
-    if chains_per_row < 1:
-        raise ValueError(f"chains_per_row is {chains_per_row}; pass 1 or more")
+    check_count("chains_per_row", chains_per_row)
     n_steps = len(v) * chains_per_row * path.n_temperatures
     return Computation(n_steps, _from_rows(path, v, chains_per_row, seed))
 

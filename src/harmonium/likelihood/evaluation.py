@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_count
 from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
     raise_log_likelihood,
@@ -79,12 +80,11 @@ def evaluate(
         If there are too few chains or temperatures, or if the rows, the data or the model cannot
         be used; before anything is annealed.
     """
+    check_count("n_temperatures", n_temperatures, 2)
     check_states(rbm, v)
     check_finite(rbm)
     check_normalisable(rbm)
     check_n_chains(n_chains)
-    if n_temperatures < 2:
-        raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
     if can_be_enumerated(rbm, _FEW_STATES):
         return Computation(1, _exact(rbm, v))
     n_rows = min(len(v), n_chains)

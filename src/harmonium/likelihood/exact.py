@@ -152,6 +152,7 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
 
 def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
     """Whether `exact_log_z` knows this model, with at most so many states of the smaller layer."""
+    check_rbm("rbm", rbm)
     counts = [n for n in map(n_states, (rbm.visible, rbm.hidden)) if n is not None]
     return min(counts) <= most if counts else _are_gaussian(rbm)
 

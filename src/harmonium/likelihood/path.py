@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.arguments import check_count
 from harmonium.likelihood.checks import check_finite
 from harmonium.likelihood.exact import check_normalisable
-from harmonium.rbm import RBM, HasMoments
+from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Gaussian, Units
 
@@ -118,8 +119,8 @@ class AnnealingPath:
         ValueError
             If there are fewer than 2 temperatures, or the data or the model are not usable.
         """
-        if n_temperatures < 2:
-            raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
+        check_rbm("rbm", rbm)
+        check_count("n_temperatures", n_temperatures, 2)
         n_pilot = round(n_temperatures * _PILOT_SHARE)
         n_pilot = max(_PILOT_LEAST, min(_PILOT_MOST, n_pilot))
         path = cls(base_rates(rbm, data), rbm, torch.linspace(0, 1, n_pilot, dtype=torch.float64))
@@ -163,6 +164,7 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     ValueError
         If data have no rows, the wrong width, or are no states of the visible units.
     """
+    check_rbm("rbm", rbm)
     base = copy.deepcopy(rbm).requires_grad_(False)
     for _, units in base.visible.groups:
         if isinstance(units, Gaussian):

@@ -104,7 +104,7 @@ def correlations(
     low = -1.0 if measure == "correlation" else 0.0
     cmap = style.DIVERGING if low else "Blues"
     if figure is None:
-        side = 1.3 + 0.17 * max(n, 6)
+        side = 1.1 + 0.13 * max(n, 6)
         figure = style.new_figure((1.1 + 2 * side, 1.7 + side))
     head = f"{measure.capitalize()}s between columns"
     figure.suptitle(

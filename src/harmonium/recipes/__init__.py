@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _FOLDER = Path(__file__).parent
-_HEAD = {"title": str, "source": str, "minutes": (int, float)}
+_HEAD = {
+    "title": str,
+    "source": str,
+    "minutes": (int, float),
+    "takes_minutes": (int, float),
+}
 _PUBLISHED = {
     "what": str,
     "value": (int, float, list),
@@ -96,6 +101,8 @@ class Recipe:
         Where it is from; empty if nobody says.
     minutes
         What it took there; None if nobody says.
+    takes_minutes
+        About what it takes here, on one core of a server of 2023; None if nobody says.
     steps
         The commands, in their order.
     published
@@ -106,6 +113,7 @@ class Recipe:
     title: str
     source: str
     minutes: float | None
+    takes_minutes: float | None
     steps: tuple[Step, ...]
     published: tuple[Published, ...]
 
@@ -137,7 +145,7 @@ def named(name: str) -> Recipe:
     return load(_FOLDER / f"{name}.toml")
 
 
-def load(path: Path) -> Recipe:
+def load(path: str | Path) -> Recipe:
     """Read a recipe.
 
     Raises
@@ -147,6 +155,7 @@ def load(path: Path) -> Recipe:
     ValueError
         If it is no TOML, names its line where a key is unknown, or has no command.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is no file; harmonium recipe NAME --show prints one to begin with"
@@ -168,6 +177,7 @@ def load(path: Path) -> Recipe:
         title=head.get("title", path.stem),
         source=head.get("source", ""),
         minutes=head.get("minutes"),
+        takes_minutes=head.get("takes_minutes"),
         steps=steps,
         published=published,
     )

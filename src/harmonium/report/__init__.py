@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harmonium.files import write_whole
-from harmonium.report import diagnosis
+from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
 from harmonium.report.facts import Facts, Stage
 from harmonium.report.markup import Table
 from harmonium.report.pages import page_of
 from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
 
-__all__ = ["Facts", "Stage", "Table", "diagnosis", "write", "write_comparison"]
+__all__ = ["Facts", "Stage", "Table", "diagnosis", "verdict_of", "write", "write_comparison"]
 
 
 def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
@@ -79,6 +79,17 @@ def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
     facts = [Facts(run, "unknown", "") for run in runs]
     check(facts)
     return _write(path, comparison_of(facts))
+
+
+def verdict_of(runs: Sequence[RunDirectory]) -> str:
+    """Which of several runs is better and by how much beyond its error, in one sentence.
+
+    Parameters
+    ----------
+    runs
+        Those of `write_comparison`, which has checked them.
+    """
+    return comparison.verdict_of([Facts(run, "unknown", "") for run in runs])
 
 
 def _write(path: Path, page: str) -> Path:

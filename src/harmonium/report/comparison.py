@@ -10,9 +10,11 @@ from typing import Any
 from harmonium.metrics import PANELS, Panel
 from harmonium.report import likelihood
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration, written
+from harmonium.report.facts import Facts, data_name, duration, evaluation_of, written
 from harmonium.report.markup import Note, Section, Table, data_uri, number, page, text
-from harmonium.report.pages import describe, evaluation_of, options_of
+from harmonium.report.pages import describe, options_of
+from harmonium.report.ranking import sentence_of
+from harmonium.report.terms import explained, found_in
 
 MOST_RUNS = 8
 """As many as there are colours that can be told apart."""
@@ -75,8 +77,19 @@ def comparison_of(runs: Sequence[Facts]) -> str:
         "Each run has its colour throughout.",
         [section for section in sections if section is not None],
         footer=written(),
+        state=_said(verdict_of(runs)),
         heading=f"{len(runs)} runs compared",
     )
+
+
+def _said(verdict: str) -> str:
+    words = f'<p class="verdict">{text(verdict)}</p>'
+    return words + explained(found_in(words))
+
+
+def verdict_of(runs: Sequence[Facts]) -> str:
+    """Which of the runs is better and by how much, in one sentence."""
+    return sentence_of(dict(zip(_names(runs), runs, strict=True)))
 
 
 def _names(runs: Sequence[Facts]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harmonium.metrics import PANELS, Curve, Panel
 from harmonium.report.markup import as_json
+from harmonium.report.terms import TERMS, term_of
 
 MOST_ROWS = 1_000
 """Rows of a run that a page holds; of more, some are left out, evenly."""
@@ -74,10 +75,12 @@ def _panel(panel: Panel, runs: Sequence[Series]) -> dict[str, Any]:
         for curve in panel.curves
         if any(row.get(curve.key) is not None for row in run.rows)
     ]
+    term = term_of(panel.title)
     positive = all(y is None or y > 0 for curve in curves for y in curve["y"])
     return {
         "title": panel.title,
         "unit": panel.unit,
+        "explained": None if term is None else TERMS[term].replace("`", ""),
         "log": panel.is_logarithmic and positive,
         "share": panel.is_share,
         "zero": panel.has_zero_line,

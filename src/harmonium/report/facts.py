@@ -135,6 +135,11 @@ class Facts:
         return content if isinstance(content, dict) else None
 
 
+def evaluation_of(facts: Facts) -> dict[str, Any] | None:
+    """What test rows said of a fine-tuned network; None of other runs, and before the end."""
+    return facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
+
+
 def data_name(config: Mapping[str, Any]) -> str:
     """What was learned from, in words."""
     if config.get("kind") == DBN_KIND:

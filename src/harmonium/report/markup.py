@@ -12,6 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from harmonium.report.terms import explained, found_in, what_is
 from harmonium.runs import REPORT_MARK
 
 UPLOT = "uplot-1.6.32.min"
@@ -68,11 +69,13 @@ class Picture:
     title: str
     caption: str
     png: bytes
+    look: str = "paper"
 
     def html(self) -> str:
-        """As a figure on white paper, which its own colours were made for."""
+        """As a figure, on white paper unless ``look`` says otherwise."""
         return (
-            f'<figure><img class="paper" src="{data_uri(self.png)}" alt="{escape(self.title)}">'
+            f'<figure><img class="{self.look}" src="{data_uri(self.png)}" '
+            f'alt="{escape(self.title)}">'
             f"<figcaption><strong>{text(self.title)}.</strong> {text(self.caption)}</figcaption>"
             "</figure>"
         )
@@ -86,11 +89,13 @@ class Section:
     heading: str
     lead: str
     body: str
+    explains: bool = True
 
     def html(self) -> str:
-        """With its heading."""
+        """With its heading, and with its terms unless the body explains them."""
         lead = f'<p class="lead">{text(self.lead)}</p>' if self.lead else ""
-        head = f"<h2>{text(self.heading)}</h2>{lead}"
+        terms = explained(found_in(lead + self.body)) if self.explains else ""
+        head = f"<h2>{text(self.heading)}</h2>{lead}{terms}"
         return f'<section id="{self.name}">{head}\n{self.body}\n</section>'
 
 
@@ -127,7 +132,8 @@ def tiles(facts: Iterable[tuple[str, str, str]]) -> str:
     return (
         '<dl class="tiles">'
         + "".join(
-            f"<div><dt>{text(name)}</dt><dd><b>{text(value)}</b><span>{text(note)}</span></dd></div>"
+            f"<div><dt>{text(name)}</dt><dd><b>{text(value)}</b><span>{text(note)}</span>"
+            f"{what_is(name)}</dd></div>"
             for name, value, note in facts
         )
         + "</dl>"

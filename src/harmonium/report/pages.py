@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harmonium.metrics import name_of
-from harmonium.report import diagnosis, likelihood, loading, players
+from harmonium.report import diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
-from harmonium.report.facts import Facts, data_name, duration, moment, written
+from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
 from harmonium.report.markup import (
     Note,
-    Picture,
     Section,
     Table,
     code,
@@ -22,23 +22,9 @@ from harmonium.report.markup import (
     text,
     tiles,
 )
+from harmonium.report.terms import explained, found_in
+from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
-
-_PICTURES = {
-    "reconstructions": ("Reconstructions", "Rows above what the model makes of them."),
-    "samples": ("Samples", "A row a chain; its own time runs to the right."),
-    "classes": ("Dreams of each class", "A row a class, which is held while the network dreams."),
-    "confusion": ("Confusion matrix", "What each class was taken for."),
-    "mistakes": ("Worst mistakes", "The less the network believes in the truth, the earlier."),
-    "codes": ("Codes", "Rows by their codes, in two dimensions; a colour a label."),
-    "weights": ("Weights", "How weights and biases are spread."),
-    "hidden-activity": (
-        "Activity of the hidden units",
-        "A dark column is a dead unit, a bright one a saturated one.",
-    ),
-}
-# Which the page itself shows, better than these.
-_SHOWN_OTHERWISE = {"filters", "learning-curves"}
 
 
 def page_of(facts: Facts) -> str:
@@ -59,12 +45,15 @@ def page_of(facts: Facts) -> str:
 
 
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:
-    yield _glance(facts)
+    top = pictures.first(facts)
+    yield _glance(facts, top)
+    if pictures.is_table(facts):  # whose columns say more than curves
+        yield pictures.section(facts, apart={top} if top else set())
     yield _curves(facts)
     yield players.history(facts)
-    film = players.film(facts)
-    yield film
-    yield _pictures(facts, apart={"samples"} if film is not None else set())
+    yield players.film(facts)
+    if not pictures.is_table(facts):
+        yield pictures.section(facts, apart={top} if top else set())
     yield diagnosis.section(facts)
     yield likelihood.section(facts)
     yield loading.section(facts)
@@ -72,32 +61,39 @@ def _of_rbm(facts: Facts) -> Iterator[Section | None]:
 
 
 def _of_network(facts: Facts) -> Iterator[Section | None]:
-    yield _glance(facts)
-    film = players.film(facts)
-    yield film
-    apart = {"samples"} if film is not None else set()
+    top = pictures.first(facts)
+    yield _glance(facts, top)
+    yield players.film(facts)
+    apart = {top} if top else set()
     for number, layer in enumerate(facts.layers, start=1):
         yield _layer(facts, number, layer)
-        apart.add(f"filters-{number}")
-    yield _pictures(facts, apart)
+        apart.add(facts.run.figures / f"filters-{number}.png")
+    yield pictures.section(facts, apart)
     yield loading.section(facts)
     yield _again(facts)
 
 
 def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
-    yield _glance(facts)
+    top = pictures.first(facts)
+    yield _glance(facts, top)
     yield _curves(facts)
-    yield _pictures(facts)
+    yield pictures.section(facts, apart={top} if top else set())
     notes = "".join(note.html() for note in readings(facts))
     yield Section("diagnosis", "Diagnosis", "What the numbers of the training tell.", notes)
     yield loading.section(facts)
     yield _again(facts)
 
 
-def _glance(facts: Facts) -> Section:
-    """What matters most: the warnings of the run, and its main numbers."""
-    warnings = "".join(Note(one.title, one.text, "warning").html() for one in facts.run.warnings())
-    return Section("glance", "At a glance", "", warnings + tiles(_tiles(facts)))
+def _glance(facts: Facts, top: Path | None) -> Section:
+    """What matters most: the verdict, the warnings of the run, a picture and the main numbers."""
+    words = f'<p class="verdict">{text(verdict(facts))}</p>'
+    words += explained(found_in(words))
+    for one in facts.run.warnings():
+        words += Note(one.title, one.text, "warning").html()
+    first = pictures.shown_first(top)
+    shown = f'<div class="first">{first}</div>' if first else ""
+    body = f'<div class="glance"><div class="said">{words}</div>{shown}{tiles(_tiles(facts))}</div>'
+    return Section("glance", "At a glance", "", body, explains=False)
 
 
 def describe(facts: Facts) -> str:
@@ -108,6 +104,8 @@ def describe(facts: Facts) -> str:
         options = config["options"]
         visible, hidden = options["visible"], options["hidden_units"]
         units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
+        # of a column of categories, each category is a state of its own
+        n_columns = len(config["data"].get("columns") or ()) or n_columns
         return (
             f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
         )
@@ -213,11 +211,6 @@ def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, 
         yield "loss at the end", f"{last['held_out_loss']:.4g}", "a held-out row"
 
 
-def evaluation_of(facts: Facts) -> dict[str, Any] | None:
-    """What test rows said of a fine-tuned network; None of other runs, and before the end."""
-    return facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
-
-
 # Parts that kinds of runs share
 
 
@@ -233,29 +226,6 @@ def _curves(facts: Facts) -> Section | None:
     )
 
 
-def _pictures(facts: Facts, apart: set[str] | None = None) -> Section | None:
-    """What lies in ``figures/``, and the newest of what commands have made beside it."""
-    apart = _SHOWN_OTHERWISE | (apart or set())
-    paths = [path for path in sorted(facts.run.figures.glob("*.png")) if path.stem not in apart]
-    order = list(_PICTURES)
-    paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
-    for made in ("samples", "reconstructions", "codes", "decoded", "predictions"):
-        beside = [*facts.run.path.glob(f"{made}.png"), *facts.run.path.glob(f"{made}-*.png")]
-        paths += sorted(beside, key=lambda path: path.stat().st_mtime)[-1:]
-    if not paths:
-        return None
-    body = "".join(_picture(facts, path) for path in paths)
-    return Section("pictures", "Pictures", "", f'<div class="pictures">{body}</div>')
-
-
-def _picture(facts: Facts, path: Path) -> str:
-    plain = path.stem.replace("-", " ").capitalize()
-    title, caption = _PICTURES.get(path.stem, (plain, ""))
-    if path.parent == facts.run.path:
-        title, caption = f"{plain}, made since", f"`{path.name}`"
-    return Picture(title, caption, path.read_bytes()).html()
-
-
 def _layer(facts: Facts, number: int, layer: Facts) -> Section:
     options = layer.config["options"]
     parts = [tiles(_tiles(layer))]
@@ -264,8 +234,10 @@ def _layer(facts: Facts, number: int, layer: Facts) -> Section:
     filters = facts.run.figures / f"filters-{number}.png"
     if filters.is_file():
         caption = "What its hidden units look for in the data, through the layers below."
-        picture = Picture(f"Filters of layer {number}", caption, filters.read_bytes())
-        parts.append(f'<div class="pictures">{picture.html()}</div>')
+        drawn = pictures.picture(filters)
+        title = "Filters" if drawn.title.startswith("Filters") else drawn.title
+        shown = replace(drawn, title=f"{title} of layer {number}", caption=caption)
+        parts.append(f'<div class="pictures">{shown.html()}</div>')
     folder = layer.run.path.relative_to(facts.run.path)
     if layer.run.report_path.is_file():
         parts.append(f'<p><a href="{folder.as_posix()}/report.html">The page of this layer</a></p>')

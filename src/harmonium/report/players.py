@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Picture, Section, as_json, data_uri, text
+from harmonium.report.markup import Section, as_json, data_uri, text
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ def player(
     labels: Mapping[int, str],
     *,
     starts_by_itself: bool,
-    beside: str = "",
 ) -> str:
     """Pictures above a slider and a button that plays them.
 
@@ -48,8 +47,6 @@ def player(
         What the slider says, by the time of the frames.
     starts_by_itself
         Whether it plays once it is seen; never where people have asked for less motion.
-    beside
-        HTML of pictures that do not change.
     """
     times = sorted(labels)
     figures, sources = [], []
@@ -68,7 +65,7 @@ def player(
     start = 0 if starts_by_itself else len(times) - 1
     return (
         f'<div class="player" data-player="{name}"{" data-autoplay" * starts_by_itself}>'
-        f'<div class="sheets">{"".join(figures)}{beside}</div>'
+        f'<div class="sheets">{"".join(figures)}</div>'
         '<div class="controls"><button type="button" class="play" aria-pressed="false">Play'
         "</button>"
         f'<input type="range" min="0" max="{len(times) - 1}" value="{start}" step="1" '
@@ -139,11 +136,6 @@ def film(facts: Facts) -> Section | None:
         {at: f"{at:,} sweeps" for at in frames},
         starts_by_itself=True,
     )
-    samples = facts.run.figures / "samples.png"
-    if samples.is_file():
-        caption = "The same over a longer time: a row a chain, its own time running to the right."
-        sheet = Picture("Samples", caption, samples.read_bytes())
-        playing = f'<div class="beside">{playing}{sheet.html()}</div>'
     return Section(
         "film",
         "Chains as a film",

@@ -9,7 +9,7 @@ from harmonium.metrics import PANELS, Panel
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Note, minus, number, sentence
 
-_SURE = 2.0
+SURE = 2.0
 """Standard errors from which two numbers are called different in passing: about 5 %."""
 
 
@@ -67,21 +67,15 @@ def _idle_units(facts: Facts) -> Iterator[Note]:
 
 
 def _overfitting(facts: Facts) -> Iterator[Note]:
-    panel = _main_panel(facts)
+    panel = main_panel(facts)
     if panel is None or len(panel.curves) < 2:
         return
     train, held = (curve.key for curve in panel.curves)
     last = facts.rows[-1]
     if train not in last or held not in last:
         return
-    known = [row for row in facts.rows if held in row]
-    sign = 1 if panel.better == "more" else -1
-    best = max(known, key=lambda row: sign * row[held])
-    # the best of many noisy numbers is better than the truth by about this many standard errors
-    sure = _SURE + math.sqrt(2 * math.log(len(known)))
-    error = math.hypot(_error(best, held), _error(last, held))
-    lost = sign * (best[held] - last[held])
-    if lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]:
+    best = worse_since(facts)
+    if best is not None:
         yield Note(
             f"Held-out rows were described best after epoch {best['epoch']:g}.",
             f"Their {panel.name} was {number(best[held])} then and is {number(last[held])} "
@@ -89,12 +83,13 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
             "decay or more rows would help.",
             "worth a look",
         )
+    sign = 1 if panel.better == "more" else -1
     gap = sign * (last[train] - last[held])
     error = math.hypot(_error(last, train), _error(last, held))
     if error:
         told = (
             f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
-            if gap > _SURE * error
+            if gap > SURE * error
             else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
             f"{panel.unit} apart)"
         )
@@ -104,12 +99,64 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
         )
 
 
+def worse_since(facts: Facts) -> dict[str, float] | None:
+    """The row at which held-out rows were described best, if they are worse now beyond noise."""
+    panel = main_panel(facts) if facts.rows else None
+    if panel is None:
+        return None
+    held, last = panel.curves[-1].key, facts.rows[-1]
+    if not held.startswith("held_out") or held not in last:
+        return None
+    known = [row for row in facts.rows if held in row]
+    sign = 1 if panel.better == "more" else -1
+    best = max(known, key=lambda row: sign * row[held])
+    # the best of many noisy numbers is better than the truth by about this many standard errors
+    sure = SURE + math.sqrt(2 * math.log(len(known)))
+    error = math.hypot(_error(best, held), _error(last, held))
+    lost = sign * (best[held] - last[held])
+    is_worse = lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]
+    return best if is_worse else None
+
+
+def is_still_learning(facts: Facts) -> bool:
+    """Whether the number that matters most still got better in the last quarter, beyond noise."""
+    panel = main_panel(facts) if facts.rows else None
+    return panel is not None and _trend(panel, _looks(facts, panel)) == "better"
+
+
+def _looks(facts: Facts, panel: Panel) -> list[tuple[float, float]]:
+    """Epochs and values of the curve that says most: of held-out rows where there are any."""
+    curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
+    return [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+
+
+def _trend(panel: Panel, looks: list[tuple[float, float]]) -> str:
+    """How the last quarter was: better, worse, or the same; nothing where looks are few."""
+    if len(looks) < 8:
+        return ""
+    values = [value for _, value in looks]
+    sign, part = 1 if panel.better == "more" else -1, len(values) // 4
+    late, before = values[-part:], values[-2 * part : -part]
+    gained = sign * (sum(late) - sum(before)) / part
+    noise = SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
+    least = max(noise, 0.002 * abs(values[-1]))
+    return "better" if gained > least else "worse" if -gained > least else "the same"
+
+
+_TRENDS = {
+    "better": " It was still getting better in the last quarter: more `--epochs` may pay.",
+    "worse": " In the last quarter it got worse.",
+    "the same": " In the last quarter it hardly changed.",
+    "": "",
+}
+
+
 def _progress(facts: Facts) -> Iterator[Note]:
-    panel = _main_panel(facts)
+    panel = main_panel(facts)
     if panel is None:
         return
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
-    values = [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+    values = _looks(facts, panel)
     if len(values) < 2:
         return
     (first_epoch, first), (last_epoch, last) = values[0], values[-1]
@@ -118,21 +165,7 @@ def _progress(facts: Facts) -> Iterator[Note]:
         f"From epoch {first_epoch:g} to epoch {last_epoch:g}, {panel.name}{of} went from "
         f"{_value(panel, first)} to {_value(panel, last)}."
     )
-    if len(values) >= 8:
-        sign = 1 if panel.better == "more" else -1
-        part = len(values) // 4
-        late, before = (
-            [value for _, value in values][some]
-            for some in (slice(-part, None), slice(-2 * part, -part))
-        )
-        gained = sign * (sum(late) - sum(before)) / part
-        noise = _SURE * math.hypot(_spread(late), _spread(before)) / math.sqrt(part)
-        if gained > max(noise, 0.002 * abs(last)):
-            words += " It was still getting better in the last quarter: more `--epochs` may pay."
-        elif -gained > max(noise, 0.002 * abs(last)):
-            words += " In the last quarter it got worse."
-        else:
-            words += " In the last quarter it hardly changed."
+    words += _TRENDS[_trend(panel, values)]
     yield Note("Progress", words)
 
 
@@ -147,7 +180,7 @@ def _movement(facts: Facts) -> Iterator[Note]:
         )
 
 
-def _main_panel(facts: Facts) -> Panel | None:
+def main_panel(facts: Facts) -> Panel | None:
     """The first of the panels in which more, or less, is better."""
     return next((p for p in PANELS if p.better and p.known_in(facts.rows[-1])), None)
 

@@ -11,7 +11,7 @@ from harmonium.arguments import check_count
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling.chains import ChainState
+from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.units import Binary, Spin, Units
@@ -50,6 +50,7 @@ class Gibbs(Sampler):
 
         With ``ends`` they are left with the last visible states and no hidden ones.
         """
+        check_stream(stream)
         chains.check(rbm)
         v, h, weights = chains.visible, chains.hidden, rbm.weights
         # one sweep from scratch is no more than products; what is held does not flip as it draws

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from harmonium import defaults
+from harmonium.arguments import check_count
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
@@ -45,8 +46,7 @@ def start_annealed(
     ValueError
         If there are no chains, fewer than two temperatures, or the base does not fit.
     """
-    if n_temperatures < 2:
-        raise ValueError(f"n_temperatures is {n_temperatures}; pass 2 or more")
+    check_count("n_temperatures", n_temperatures, 2)
     base = independent_units(rbm) if base is None else base
     betas = torch.linspace(0, 1, n_temperatures, dtype=torch.float64)
     TemperaturePath(betas, base.visible, base.hidden).check(rbm)
@@ -98,8 +98,7 @@ def start_tempered(
     ValueError
         If there are no chains or sweeps, or base or limits do not fit.
     """
-    if n_sweeps < 1:
-        raise ValueError(f"n_sweeps is {n_sweeps}; pass 1 or more")
+    check_count("n_sweeps", n_sweeps)
     check_limits(least_temperatures, most_temperatures)
     base = independent_units(rbm) if base is None else base
     TemperaturePath(torch.tensor([0.0, 1.0]), base.visible, base.hidden).check(rbm)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.rbm import RBM
+from harmonium.arguments import check_count, check_number
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
-from harmonium.sampling.chains import ChainState
+from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.exchange import sweeps_
 from harmonium.sampling.levels import (
@@ -80,8 +81,9 @@ class Tempering(Sampler):
     def __post_init__(self) -> None:
         """Refuse a ladder without steps, or a sampler that would not move."""
         for name, least in (("sweeps", 1), ("n_temperatures", 2), ("adapt_every", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; pass {least} or more")
+            check_count(name, getattr(self, name), least)
+        check_number("acceptance", self.acceptance, "a number between 0 and 1")
+        check_count("most_temperatures", self.most_temperatures, 2)
         if not 0 < self.acceptance < 1:
             raise ValueError(f"acceptance is {self.acceptance}; pass a number between 0 and 1")
         if self.most_temperatures < self.n_temperatures:
@@ -107,6 +109,7 @@ class Tempering(Sampler):
         ValueError
             If the chains do not fit the model, or end with this call.
         """
+        check_stream(stream)
         if ends:
             raise ValueError(
                 "tempering moves replicas that have to persist, and these chains end; take "
@@ -247,8 +250,9 @@ def tune_ladder(
     ValueError
         If an option is out of its range, or the chains do not fit the model.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds}; pass 1 or more")
+    check_rbm("rbm", rbm)
+    check_stream(stream)
+    check_count("rounds", rounds)
     check_limits(least_temperatures, most_temperatures)
     samplers = [
         Tempering(sweeps=_FIRST_ROUND * 2**number, acceptance=acceptance)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.rbm import RBM
+from harmonium.arguments import check_type
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.clamp import Clamp
@@ -53,6 +54,9 @@ class TrajectoryTempering(Sampler):
     """
 
     def __init__(self, models: Sequence[RBM], sweeps: int = defaults.SWEEPS) -> None:
+        check_type("models", models, (list, tuple), "a list of RBMs, in the order of the training")
+        for number, rbm in enumerate(models):
+            check_rbm(f"model {number}", rbm)
         if not models:
             raise ValueError("there are no models; pass 1 or more, in the order of the training")
         if sweeps < 1:

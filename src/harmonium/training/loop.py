@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harmonium.arguments import check_count, check_type
+from harmonium.arguments import check_count, check_type, described
 from harmonium.datasets import Minibatches, Rows, check_rows
 from harmonium.training.state import TrainingState
 from harmonium.training.updating import check_start, settle, update
@@ -73,6 +73,10 @@ def run(
     _check(state, batches, epochs)
     if held_out is not None:
         check_rows("held_out", held_out)
+    if monitor is not None and not callable(monitor):
+        raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
+    if every is not None:
+        check_count("every", every)
     if every is None:
         every = default_every(batches, state, epochs * len(batches))
     if monitor is None:

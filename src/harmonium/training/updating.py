@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from harmonium.arguments import check_type
+from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.gradient import (
     CenteredGradient,
@@ -75,6 +75,8 @@ def update(
     batch = batch.to(state.rbm.weights.dtype)
     n_rows = float(batch.shape[0])
     if weights is not None:
+        if not isinstance(weights, Tensor):
+            raise no_tensor("weights", weights)
         weights = weights.to(batch)
         n_rows = _total_weight(weights, batch)
     scale = n_rows / batch_size if batch_size else 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from harmonium.arguments import check_type
 from harmonium.units.base import Units
 from harmonium.units.binary import Binary
 from harmonium.units.categorical import Categorical
@@ -62,6 +63,7 @@ def to_config(units: Units) -> dict[str, Any]:
     TypeError
         If there is a unit type that `from_config` would not find again.
     """
+    check_type("units", units, Units, "a layer such as Binary(3)")
     known = UNIT_TYPES | _REGISTERED
     for unit_type in (type(units), *(kind for kind, _, _ in units.kinds)):
         name = unit_type.__name__
@@ -82,7 +84,7 @@ def from_config(config: Mapping[str, Any]) -> Units:
         If the type is not known, or the arguments are none of its own.
     """
     arguments = dict(config)
-    name = arguments.pop("type")
+    name = arguments.pop("type", None)
     known = UNIT_TYPES | _REGISTERED
     if name not in known:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 
 import torch
@@ -54,6 +55,8 @@ def judge(state: FinetuningState, held_out: Data) -> Row:
     ------
     ValueError
         For rows or targets that the network cannot judge.
+    FloatingPointError
+        If their scores are not finite.
     """
     return _judge(state, held_out, state.network.targets(held_out))
 
@@ -61,6 +64,12 @@ def judge(state: FinetuningState, held_out: Data) -> Row:
 def _judge(state: FinetuningState, held_out: Data, targets: Tensor | None) -> Row:
     settle(state)
     scores = _mean_scores(state.network, held_out, targets)
+    if not all(math.isfinite(score) for score in scores.values()):
+        raise FloatingPointError(
+            f"what held-out rows score after update {state.update} is not finite. The learning "
+            f"rate, {state.learning_rate:g}, is probably too large: go on from the last checkpoint "
+            "or start again with a smaller one"
+        )
     score, best = scores[state.network.criterion], state.best
     if best is None:
         state.best = Best(copy.deepcopy(state.network), score, state.update, state.update)

@@ -79,6 +79,10 @@ def run(
     ValueError
         Before the first update, for data that the network cannot learn from or be judged by.
     """
+    check_type("state", state, FinetuningState, "FinetuningState.create(network)")
+    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
+    if held_out is not None:
+        check_type("held_out", held_out, Data, "Data, such as a part of what it learns from")
     watch = Watch(state, batches, held_out, every or len(batches), last=epochs * len(batches))
     for _ in updates(state, batches, epochs):
         row = watch(state)

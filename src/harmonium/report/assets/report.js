@@ -250,8 +250,14 @@
       const node = make("div", "chart");
       const heading = make("h3", "", panel.title);
       heading.append(make("span", "", panel.unit));
+      const meaning = make("details", "term");
+      if (panel.explained) {
+        const asked = make("summary", "", "what is this?");
+        asked.setAttribute("aria-label", `What is ${panel.title}?`);
+        meaning.append(asked, make("p", "", panel.explained));
+      }
       const values = make("div", "values"), place = make("div", "plot");
-      node.append(heading, values, place);
+      node.append(heading, values, place, ...(panel.explained ? [meaning] : []));
       grid.append(node);
       charts.push({ panel, place, values, table: tableOf(content, panel), node });
     }

@@ -1,0 +1,259 @@
+"""What the columns of a table are: values, labels, targets, or left out.
+
+What belongs here is the choice, by what a person says or else by names, and how it is said. How
+cells become numbers is the business of the readers.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from harmonium.datasets.reading import Column, Reading
+
+Kind = Literal["number", "truth", "text", "empty"]
+
+_LABELS = ("label", "labels")
+_LABELS_OF_TEXT = ("class", "classes", "y", "target")  # labels, if they hold text
+_WHOLE_LABELS = ("class", "classes")  # labels, also if they hold whole numbers
+_TARGET = "target"
+_SHOWN_VALUES = 3
+_SHOWN_COLUMNS = 5
+_SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a column looks like.
+
+    Parameters
+    ----------
+    name
+        Its name; None where the columns have none, empty where it alone has none.
+    kind
+        What its cells are: numbers, True and False, text, or nothing.
+    whole
+        Whether all its numbers are whole ones.
+    examples
+        Some of its values as they are written, of a column of text.
+    """
+
+    name: str | None
+    kind: Kind = "number"
+    whole: bool = False
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each column of a table is, by number.
+
+    Parameters
+    ----------
+    values
+        The columns of values.
+    label
+        The column of labels.
+    targets
+        The columns of targets.
+    notes
+        What was taken for what, and why.
+    """
+
+    values: tuple[int, ...]
+    label: int | None
+    targets: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def called(number: int, looks: Sequence[Look]) -> str:
+    """A column's name in quotes, or else its number."""
+    name = looks[number].name
+    return repr(name) if name else str(number)
+
+
+def choose(
+    looks: Sequence[Look], reading: Reading, name: str, left_out: Sequence[int] = ()
+) -> Roles:
+    """Choose what each column is.
+
+    Parameters
+    ----------
+    looks
+        All columns.
+    reading
+        What a person says.
+    name
+        What messages call the table.
+    left_out
+        Columns that the reader leaves out by itself, such as an index.
+
+    Raises
+    ------
+    ValueError
+        For columns that are not there or named twice, for text that nobody named, and where no
+        column of values is left.
+    """
+    said = _Said(looks, reading, name)
+    notes: list[str] = []
+    drop = said.columns(reading.drop, "drop")
+    label = said.columns(() if reading.label is None else (reading.label,), "label")
+    targets = said.columns(reading.target, "target")
+    _refuse_twice({"label": label, "target": targets, "drop": drop}, looks)
+    if dropped := [number for number in drop if number not in left_out]:
+        notes.append(f"left out as asked: {_listed(dropped, looks)}")
+    if label:
+        notes.append(f"labels: column {called(label[0], looks)}, as asked")
+    if targets:
+        notes.append(f"targets: {_listed(targets, looks)}, as asked")
+    taken = {*left_out, *drop, *label, *targets}
+    free = [number for number in range(len(looks)) if number not in taken]
+    if not label:
+        label = _label_by_name(looks, free)
+        if label:
+            notes.append(f"labels: column {called(label[0], looks)}, by its name")
+    free = [number for number in free if number not in label]
+    if not targets:
+        targets = [number for number in free if _is_target(looks[number])]
+        if targets:
+            notes.append(f"targets: {_listed(targets, looks)}, by name")
+    values = [number for number in free if number not in targets]
+    _refuse_text(looks, values, targets, name, has_label=bool(label))
+    if not values:
+        raise ValueError(
+            f"{name} is empty: no column of values is left beside "
+            f"{_listed(sorted({*range(len(looks))} - {*values}), looks)}"
+        )
+    return Roles(tuple(values), label[0] if label else None, tuple(targets), tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Columns that a person names, found in a table."""
+
+    looks: Sequence[Look]
+    reading: Reading
+    name: str
+
+    def columns(self, wanted: Sequence[Column], what: str) -> list[int]:
+        """Their numbers, in the order in which they were named."""
+        found = [self._number(column, what) for column in wanted]
+        return [number for number in dict.fromkeys(found) if number is not None]
+
+    def _number(self, column: Column, what: str) -> int | None:
+        n = len(self.looks)
+        named = [number for number, look in enumerate(self.looks) if look.name == str(column)]
+        if not named and isinstance(column, str):
+            lower = column.casefold()
+            named = [
+                k for k, look in enumerate(self.looks) if (look.name or "").casefold() == lower
+            ]
+        if len(named) > 1:
+            raise ValueError(
+                f"{self.name} has {len(named)} columns named {column!r} (numbers "
+                f"{', '.join(map(str, named))}); pass the number of the one that --{what} means"
+            )
+        if named:
+            return named[0]
+        number = _whole(column)
+        if number is None:
+            if self.reading.of_use:
+                return None
+            self._refuse(str(column), what)
+        if self.reading.of_use and n == self.reading.n_columns:
+            return None  # the file has the columns of values alone
+        if not -n <= number < n:
+            if self.reading.of_use:
+                return None
+            raise ValueError(
+                f"--{what} is column {number}, but {self.name} has the columns 0 to {n - 1}"
+            )
+        return number % n
+
+    def _refuse(self, column: str, what: str) -> NoReturn:
+        names = [look.name for look in self.looks if look.name]
+        if not names:
+            raise ValueError(
+                f"--{what} is {column!r}, but the columns of {self.name} have no names; pass a "
+                f"number from 0 to {len(self.looks) - 1}, or --header if line 1 names them"
+            )
+        near = difflib.get_close_matches(column, names, n=1)
+        listed = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")
+        raise ValueError(
+            f"--{what} is {column!r}, but {self.name} has no such column; "
+            + (f"did you mean {near[0]!r}? " if near else "")
+            + f"Its columns are {listed}"
+        )
+
+
+def _whole(column: Column) -> int | None:
+    if isinstance(column, int):
+        return column
+    digits = column.removeprefix("-")
+    return int(column) if digits.isascii() and digits.isdigit() else None
+
+
+def _refuse_twice(roles: dict[str, list[int]], looks: Sequence[Look]) -> None:
+    first: dict[int, str] = {}
+    for role, numbers in roles.items():
+        for number in numbers:
+            if number in first:
+                raise ValueError(
+                    f"column {called(number, looks)} is named by --{first[number]} and by "
+                    f"--{role}; it can be one of them"
+                )
+            first[number] = role
+
+
+def _label_by_name(looks: Sequence[Look], free: Sequence[int]) -> list[int]:
+    """The first column that its name makes the labels; none where no name does."""
+    lower = {number: (looks[number].name or "").lower() for number in free}
+    for names, fits in (
+        (_LABELS, lambda look: True),
+        (_LABELS_OF_TEXT, lambda look: look.kind == "text"),
+        (_WHOLE_LABELS, lambda look: look.kind == "truth" or look.whole),
+    ):
+        for name in names:
+            found = [number for number in free if lower[number] == name and fits(looks[number])]
+            if found:
+                return found[:1]
+    return []
+
+
+def _is_target(look: Look) -> bool:
+    name = (look.name or "").lower()
+    return name in (_TARGET, f"{_TARGET}s") or name.startswith(f"{_TARGET}_")
+
+
+def _refuse_text(
+    looks: Sequence[Look],
+    values: Sequence[int],
+    targets: Sequence[int],
+    name: str,
+    has_label: bool,
+) -> None:
+    text = [number for number in (*values, *targets) if looks[number].kind == "text"]
+    if not text:
+        return
+    shown = [
+        f"{called(number, looks)} ({', '.join(map(repr, looks[number].examples))}, ...)"
+        for number in text[:_SHOWN_COLUMNS]
+    ]
+    more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
+    numbers = ",".join(looks[number].name or str(number) for number in text)
+    last = looks[text[-1]].name or str(text[-1])
+    classes = "" if has_label else f", --label {last} takes that column for classes"
+    several = "columns" if len(text) > 1 else "the column"
+    raise ValueError(
+        f"{name} holds text in {several} {', '.join(shown)}{more}, and models learn from numbers: "
+        f"--drop {numbers} leaves {'them' if len(text) > 1 else 'it'} out{classes}; or number what "
+        "the text says"
+    )
+
+
+def _listed(numbers: Sequence[int], looks: Sequence[Look]) -> str:
+    shown = ", ".join(called(number, looks) for number in numbers[:_SHOWN_NAMES])
+    more = f" and {len(numbers) - _SHOWN_NAMES} more" if len(numbers) > _SHOWN_NAMES else ""
+    return f"column{'s' if len(numbers) > 1 else ''} {shown}{more}"

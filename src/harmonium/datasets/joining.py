@@ -1,0 +1,96 @@
+"""Rows of several sources as the parts of one data set: training, validation and test files.
+
+What belongs here makes sure that the sources are of one kind: the same columns, labels, pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from harmonium.datasets.classes import UNKNOWN_LABEL
+from harmonium.datasets.data import Data
+
+ORDER = ("train", "validation", "test")
+"""Parts in the order in which they are kept, so that the first two can be taken as one."""
+
+
+def join_parts(parts: Mapping[str, Data]) -> Data:
+    """One data set with named parts, of which ``train`` says what all of them are; copies values.
+
+    Parameters
+    ----------
+    parts
+        Data by the names of `ORDER`. Columns with names may come in another order.
+
+    Raises
+    ------
+    ValueError
+        Where the columns, the shapes of pictures, the labels or the targets do not go together.
+    """
+    train = parts["train"]
+    names = [name for name in ORDER if name in parts]
+    fitting = [_fitting(parts[name], train) for name in names]
+    ends = [0]
+    for data in fitting:
+        ends.append(ends[-1] + len(data))
+    return dataclasses.replace(
+        train,
+        values=_joined([data.values for data in fitting]),
+        labels=None if train.labels is None else _joined([data.labels for data in fitting]),
+        targets=None if train.targets is None else _joined([data.targets for data in fitting]),
+        parts=dict(zip(names, map(range, ends, ends[1:]), strict=False)),
+    )
+
+
+def _fitting(data: Data, train: Data) -> Data:
+    """The same rows with columns in the order of the training rows."""
+    if data is train:
+        return data
+    if data.values.shape[1] != train.values.shape[1]:
+        raise ValueError(
+            f"{data.name} has {data.values.shape[1]} columns of values, but {train.name} has "
+            f"{train.values.shape[1]}; pass files of the same columns"
+        )
+    if data.image_shape != train.image_shape:
+        raise ValueError(
+            f"{data.name} holds rows of shape {data.image_shape or data.values.shape[1:]}, but "
+            f"{train.name} of {train.image_shape or train.values.shape[1:]}"
+        )
+    for what in ("labels", "targets"):
+        has, wanted = getattr(data, what) is not None, getattr(train, what) is not None
+        if wanted and not has:
+            raise ValueError(
+                f"{data.name} has no {what}, but {train.name} has; pass a file with the same "
+                f"columns"
+            )
+    if train.labels is not None and data.labels is not None:
+        unknown = int((data.labels == UNKNOWN_LABEL).sum())
+        if unknown or data.classes != train.classes:
+            known = ", ".join(train.classes or ())
+            raise ValueError(
+                f"{unknown or 'the'} labels of {data.name} are no class of {train.name}"
+                + (f", whose classes are {known}" if known else "")
+            )
+    if data.columns is None or train.columns is None or data.columns == train.columns:
+        return data
+    place = {name: number for number, name in enumerate(data.columns)}
+    missing = [name for name in train.columns if name not in place]
+    if missing or len(place) < len(data.columns):
+        raise ValueError(
+            f"the columns of {data.name} are not those of {train.name}: "
+            f"{', '.join(missing) or 'some name stands twice'} is missing there"
+        )
+    order = torch.tensor([place[name] for name in train.columns])
+    return dataclasses.replace(data, values=data.values[:, order], columns=train.columns)
+
+
+def _joined(tensors: list[Tensor | None]) -> Tensor:
+    there = [tensor for tensor in tensors if tensor is not None]
+    dtype = there[0].dtype
+    for tensor in there[1:]:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return torch.cat([tensor.to(dtype) for tensor in there])

@@ -1,0 +1,266 @@
+"""Reading tables of text: .csv, .tsv, .txt, .dat, .data, .amat, gzipped or not.
+
+What belongs here turns a `Layout` into arrays, by Arrow's reader, some thousand rows at a time.
+Only where that reader stops, lines are read one by one, to say which cell is at fault.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonium.datasets.arrays import Arrays, open_unpacked
+from harmonium.datasets.cells import MISSING, decode, lines_of
+from harmonium.datasets.classes import Classes
+from harmonium.datasets.columns import Roles, called, choose
+from harmonium.datasets.indices import find_indices
+from harmonium.datasets.layouts import Layout, find_layout
+from harmonium.datasets.narrowing import rounded_columns
+from harmonium.datasets.precision import Chunks
+from harmonium.datasets.reading import Reading
+from harmonium.datasets.segments import Parser, in_parallel, pieces
+
+_BLOCK_BYTES = 1 << 21
+_BLOCK_ROWS = 256  # at least so many, unless these take more than
+_MOST_BYTES = 1 << 26
+_SHOWN = 3
+
+
+def read_text(path: Path, reading: Reading) -> Arrays:
+    """Read a table of text, with or without a header.
+
+    Columns stand apart by tab, semicolon, comma, bar or any number of spaces. Decimals have a
+    point, or a comma where that does not separate. True and False are 1 and 0. Blank lines are
+    left out.
+
+    Raises
+    ------
+    ValueError
+        For cells that are not numbers or that are missing, with line, column and content; for
+        lines of another length; and for whatever could be two things.
+    """
+    layout = find_layout(path, reading)
+    try:
+        return _Table(path, layout, reading).read()
+    except ValueError:
+        # decimals may begin below the first lines
+        if layout.separator == "," or any("." in cell for row in layout.body for cell in row):
+            raise
+        try:
+            return _Table(path, dataclasses.replace(layout, decimal=","), reading).read()
+        except ValueError:
+            pass
+        raise
+
+
+class _Table:
+    """One table on its way from text to arrays."""
+
+    def __init__(self, path: Path, layout: Layout, reading: Reading) -> None:
+        self.path, self.layout, self.reading = path, layout, reading
+        indices = find_indices(layout.looks, reading)
+        self.roles: Roles = choose(layout.looks, reading, path.name, [i.number for i in indices])
+        named = {*self.roles.values, *self.roles.targets, self.roles.label}
+        self.indices = [index for index in indices if index.number not in named]
+        self.n_rows = 0
+        self.missing: list[tuple[int, int]] = []
+        self.n_missing = 0
+
+    def read(self) -> Arrays:
+        roles, looks, name = self.roles, self.layout.looks, self.path.name
+        values, targets, classes = self._collect(exact=False)
+        self._refuse_missing(classes)
+        notes = [*self.layout.notes, *roles.notes]
+        notes += [index.note(looks, name) for index in self.indices]
+        labels = names = None
+        if classes is not None:
+            labels, names = classes.labels(self.reading.classes)
+        rows = values.join()
+        columns = None
+        if self.layout.names is not None:
+            columns = [looks[n].name or f"Unnamed: {n}" for n in roles.values]
+        return Arrays(
+            rows,
+            labels,
+            columns,
+            targets=np.concatenate(targets) if roles.targets else None,
+            classes=names,
+            notes=notes,
+        )
+
+    def _collect(self, exact: bool) -> tuple[Chunks, list[NDArray[Any]], Classes | None]:
+        """Go through the file; once more in float64 where float32 has rounded too much."""
+        roles = self.roles
+        values, rounds = Chunks(len(roles.values), exact), False
+        targets: list[NDArray[Any]] = []
+        classes = None if roles.label is None else Classes()
+        self.n_rows, self.missing, self.n_missing = 0, [], 0
+        for index in self.indices:
+            index.begin()
+        for piece in self._pieces(exact):
+            values.add(piece.values)
+            rounds |= piece.rounds
+            targets.append(piece.targets)
+            if classes is not None:
+                assert piece.labels is not None
+                classes.add(*piece.labels)
+            for index in self.indices:
+                index.add(_column(piece.table, index.number))
+            self.n_missing += piece.n_missing
+            self.missing += [(self.n_rows + row, column) for row, column in piece.missing]
+            self.n_rows += len(piece.values)
+        if not exact and (rounds or values.rounds):
+            return self._collect(exact=True)
+        return values, targets, classes
+
+    def _pieces(self, exact: bool) -> Iterator[_Piece]:
+        import pyarrow as pa
+
+        layout, roles = self.layout, self.roles
+        types = dict.fromkeys((*roles.values, *roles.targets), "float64")
+        types = {n: "bool" if layout.looks[n].kind == "truth" else t for n, t in types.items()}
+        for n in (roles.label, *(index.number for index in self.indices)):
+            if n is not None:
+                types[n] = "binary"
+        parser = Parser(layout.separator, layout.decimal, layout.n_columns, types)
+        longest = max(sum(map(len, row)) + len(row) for row in layout.body)
+        size = min(max(_BLOCK_BYTES, _BLOCK_ROWS * longest), max(_MOST_BYTES, 4 * longest))
+        try:
+            with open_unpacked(self.path) as stream:
+                text = pieces(stream, layout.skipped, size)
+                yield from in_parallel(
+                    lambda piece: _Piece.of(parser.parse(piece), roles, exact), text
+                )
+        except pa.ArrowInvalid as error:
+            raise self._fault() or ValueError(
+                f"{self.path.name} is damaged, or no table of text: {error}"
+            ) from None
+
+    def _refuse_missing(self, classes: Classes | None) -> None:
+        n, missing = self.n_missing, sorted(self.missing)[:_SHOWN]
+        label = self.roles.label
+        if classes is not None and not self.reading.of_use and label is not None:
+            n += classes.n_missing
+            missing = sorted([*missing, *((row, label) for row, _ in classes.missing)])[:_SHOWN]
+        if not n:
+            return
+        wanted = {row for row, _ in missing}
+        lines = {}
+        for row, (line, text) in enumerate(self._rows()):
+            if row in wanted:
+                lines[row] = (line, self.layout.cells(text))
+            if row == max(wanted):
+                break
+        where = [
+            f"row {row} (line {lines[row][0]}), column {called(column, self.layout.looks)}, holds "
+            f"{lines[row][1][column]!r}"
+            for row, column in missing
+            if row in lines
+        ]
+        raise ValueError(
+            f"{self.path.name} has {n:,} {'cells' if n > 1 else 'cell'} without a value; the "
+            f"first: {'; '.join(where)} (rows and columns counted from 0); fill them in, leave "
+            "those rows out, or leave the column out by --drop"
+        )
+
+    def _rows(self) -> Iterator[tuple[int, str]]:
+        """The lines that hold rows, with their numbers."""
+        return ((n, line) for n, line in lines_of(self.path) if n > self.layout.skipped)
+
+    def _fault(self) -> ValueError | None:
+        """What is wrong with the first line at which Arrow's reader stops."""
+        layout, name = self.layout, self.path.name
+        numbers = {*self.roles.values, *self.roles.targets}
+        for row, (line, text) in enumerate(self._rows()):
+            if row < self.n_rows:
+                continue
+            cells = layout.cells(text)
+            where = f"row {row} (line {line}) of {name}"
+            if len(cells) != layout.n_columns:
+                return ValueError(
+                    f"{where} has {len(cells)} values, but line {layout.first_line} has "
+                    f"{layout.n_columns}; all lines need as many"
+                )
+            for number in sorted(numbers):
+                cell = cells[number]
+                if layout.number(cell) is not None and (
+                    cell in MISSING
+                    or layout.is_truth(cell) == (layout.looks[number].kind == "truth")
+                ):
+                    if cell in MISSING:
+                        self.missing.append((row, number))
+                        self.n_missing += 1
+                    continue
+                hint = ""
+                if line == layout.first_line and layout.names is None:
+                    hint = "; if that line names the columns, pass --header"
+                return ValueError(
+                    f"{where}, column {called(number, layout.looks)}, holds {cell!r}, which is "
+                    f"not a number{hint}"
+                )
+        return None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows: what columns of numbers hold side by side, and what is missing there."""
+
+    table: Any
+    values: NDArray[Any]
+    rounds: bool
+    targets: NDArray[Any]
+    labels: tuple[list[str], NDArray[np.integer]] | None
+    n_missing: int
+    missing: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, table: Any, roles: Roles, exact: bool) -> _Piece:
+        n_missing = 0
+        missing: list[tuple[int, int]] = []
+        for number in (*roles.values, *roles.targets):
+            column = _column(table, number)
+            if column.null_count:
+                n_missing += column.null_count
+                rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[:_SHOWN]
+                missing += [(int(row), number) for row in rows]
+        labels = None
+        if roles.label is not None:
+            cells = _column(table, roles.label).dictionary_encode()
+            codes = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            labels = ([decode(cell) for cell in cells.dictionary.to_pylist()], codes)
+        values = _side_by_side(table, roles.values)
+        rounds = not exact and len(rounded_columns(values)) > 0
+        if not exact:
+            with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+                values = values.astype(np.float32)
+        return cls(
+            table,
+            values,
+            rounds,
+            _side_by_side(table, roles.targets),
+            labels,
+            n_missing,
+            sorted(missing)[:_SHOWN],
+        )
+
+
+def _side_by_side(table: Any, numbers: Sequence[int]) -> NDArray[Any]:
+    """Columns as rows; NaN where there is no value, 0 and 1 for False and True."""
+    columns = [_column(table, number) for number in numbers]
+    rows = np.empty((table.num_rows, len(numbers)))
+    for place, column in enumerate(columns):
+        if str(column.type) == "bool":
+            column = column.cast("uint8")
+        rows[:, place] = column.to_numpy(zero_copy_only=False)
+    return rows
+
+
+def _column(table: Any, number: int) -> Any:
+    column = table.column(str(number))
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,0 +1,112 @@
+"""The pictures of a run on its page: which stands first, and what each one shows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from harmonium.report.facts import Facts
+from harmonium.report.markup import Picture, Section
+
+# What a picture shows that does not say so itself, as those of earlier versions.
+_KNOWN = {
+    "reconstructions": ("Reconstructions", "Rows beside what the model makes of them."),
+    "samples": ("Samples", ""),
+    "classes": ("Samples of each class", "Each class is held while the network dreams."),
+    "confusion": ("Confusion matrix", "What each class was taken for."),
+    "mistakes": ("Worst mistakes", "The less the network believes in the truth, the earlier."),
+    "codes": ("Codes", "Rows by their codes, in two dimensions; a colour a label."),
+    "weights": ("Weights", "How weights and biases are spread."),
+    "hidden-activity": (
+        "Activity of the hidden units",
+        "A dark column is a dead unit, a bright one a saturated one.",
+    ),
+    "learning-curves": ("Learning curves", "Training and held-out rows."),
+}
+_ORDER = ("columns", "correlations", "samples", "filters", *_KNOWN)
+_MADE_SINCE = ("samples", "reconstructions", "codes", "decoded", "predictions")
+
+# What tells most of each kind of run, the best first.
+_FIRST = {
+    "RBM": ("columns", "samples", "filters"),
+    "deep belief network": ("columns", "samples"),
+    "fine-tuning": ("confusion", "codes", "reconstructions", "learning-curves"),
+}
+
+
+def is_table(facts: Facts) -> bool:
+    """Whether the rows of a run are no pictures, so that its columns are shown by name."""
+    options = facts.config["options"]
+    return not facts.config["data"]["image_shape"] or options.get("visible") == "categorical"
+
+
+def first(facts: Facts) -> Path | None:
+    """The picture that stands at the top; None where there is none yet."""
+    if facts.kind == "fine-tuning" or facts.is_finished:
+        for name in _FIRST[facts.kind]:
+            path = facts.run.figures / f"{name}.png"
+            if path.is_file():
+                return path
+    newest = facts.layers[-1] if facts.kind == "deep belief network" and facts.layers else facts
+    for what in ("chains", "filters"):
+        sheets = newest.run.history(what)
+        if sheets:
+            return sheets[max(sheets)]
+    return None
+
+
+def shown_first(path: Path | None) -> str:
+    """The picture at the top, as HTML."""
+    if path is None:
+        return ""
+    if path.parent.parent.name == "history":
+        what = path.parent.name.capitalize()
+        caption = "As they are now; how they came to be is shown below."
+        return Picture(what, caption, path.read_bytes(), look="sheet").html()
+    return picture(path).html()
+
+
+def section(facts: Facts, apart: set[Path]) -> Section | None:
+    """What lies in ``figures/``, and the newest of what commands have made beside it."""
+    not_here = {"learning-curves"} | (set() if is_table(facts) else {"filters"})
+    paths = [
+        path
+        for path in sorted(facts.run.figures.glob("*.png"))
+        if path.stem not in not_here and path not in apart
+    ]
+    paths.sort(key=lambda path: _ORDER.index(path.stem) if path.stem in _ORDER else len(_ORDER))
+    body = "".join(picture(path).html() for path in paths)
+    for made in _MADE_SINCE:
+        beside = [*facts.run.path.glob(f"{made}.png"), *facts.run.path.glob(f"{made}-*.png")]
+        for path in sorted(beside, key=lambda path: path.stat().st_mtime)[-1:]:
+            body += picture(path, since=True).html()
+    if not body:
+        return None
+    return Section("pictures", "Pictures", "", f'<div class="pictures">{body}</div>')
+
+
+def picture(path: Path, *, since: bool = False) -> Picture:
+    """A picture with what it shows, which its file says; ``since`` if a command made it later."""
+    png = path.read_bytes()
+    title, caption = _said_by(png)
+    plain = path.stem.replace("-", " ").capitalize()
+    if not title:
+        title, caption = _KNOWN.get(path.stem, (plain, ""))
+    if since:
+        is_known = title != plain and _said_by(png)[0]
+        title = f"{title if is_known else plain}, made since"
+        caption = f"`{path.name}`. {caption}" if is_known else f"`{path.name}`"
+    return Picture(title, caption, png)
+
+
+def _said_by(png: bytes) -> tuple[str, str]:
+    """Title and caption that a PNG file holds; empty where it holds none."""
+    try:
+        with Image.open(io.BytesIO(png)) as image:
+            held = image.info
+    except OSError:
+        return "", ""
+    title, caption = held.get("Title"), held.get("Description", "")
+    return (title, caption) if isinstance(title, str) and isinstance(caption, str) else ("", "")

@@ -1,0 +1,188 @@
+"""The verdict on a run: what it is, how good, and what to do next, in one or two plain sentences.
+
+It is read off the rows of numbers and the files of a run; no model is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+
+from harmonium.report import likelihood
+from harmonium.report.facts import Facts, data_name, evaluation_of
+from harmonium.report.markup import minus, sentence
+from harmonium.report.words import SURE, is_still_learning, main_panel, worse_since
+from harmonium.runs import DIAGNOSIS_MARK
+
+
+def verdict(facts: Facts) -> str:
+    """How good a run is, and what to do next; what is typed stands between backquotes."""
+    how_good = {
+        "RBM": _of_rbm,
+        "deep belief network": _of_network,
+        "fine-tuning": _of_finetuning,
+    }[facts.kind]
+    return f"{how_good(facts)} {_next(facts)}".strip()
+
+
+# How good
+
+
+def _of_rbm(facts: Facts) -> str:
+    measured = [
+        (name, of)
+        for name, of in likelihood.results(facts).items()
+        if of.get("update") in (None, facts.done)
+    ]
+    if measured:
+        name, of = measured[0]
+        exactly = "exactly " if of.get("exact") else ""
+        between = likelihood.interval(of).replace(" … ", " and ")
+        between = f"between {between}" if " and " in between else f"{exactly}{between}"
+        return f"Rows of {name} have a log-likelihood of {between} nats a row by this model."
+    return _of_rows(facts)
+
+
+def _of_rows(facts: Facts) -> str:
+    """What the last row of numbers says of new rows, beside training rows."""
+    if not facts.rows:
+        return "Nothing has been measured yet."
+    panel, last, who = main_panel(facts), facts.rows[-1], f"this model of {data_name(facts.config)}"
+    if facts.kind == "fine-tuning":
+        who = "this network"
+    if panel is None:
+        return f"{sentence(who)[:-1]} has been trained for {last['epoch']:g} epochs."
+    train, held = panel.curves[0].key, panel.curves[-1].key
+    unit = "nats a row" if panel.unit.startswith("nats") else panel.unit
+    if panel.is_share and held in last:
+        return f"On held-out rows, {who} is right in {1 - last[held]:.1%} of the cases."
+    if held not in last or held == train:
+        return (
+            f"{sentence(who)[:-1]} has a {panel.name} of {_value(last, train)} {unit} on its "
+            "training rows; no rows were held out, so that nobody knows how it does on new ones."
+        )
+    n = facts.config["data"]["n_held_out"]
+    words = f"On {n:,} rows that it has never seen, {who} has a {panel.name} of "
+    words += f"{_value(last, held)} {unit}"
+    first = next((row for row in facts.rows if held in row), last)
+    if first is not last:
+        words += f" ({_number(first[held])} at the first look)"
+    if train not in last:
+        return f"{words}."
+    better = 1 if panel.better == "more" else -1
+    gap = better * (last[train] - last[held])
+    error = math.hypot(_error(last, train), _error(last, held))
+    if gap > max(SURE * error, 0.05 * abs(last[held])):
+        return (
+            f"{words}, {_number(gap)} worse than on its training rows: part of what it knows is "
+            "learned by heart."
+        )
+    return f"{words}, about as good as on its training rows."
+
+
+def _of_network(facts: Facts) -> str:
+    n = len(facts.config["layers"])
+    if not facts.is_finished:
+        return f"{len(facts.layers)} of {n} layers have been begun."
+    by_heart = [
+        number
+        for number, layer in enumerate(facts.layers, start=1)
+        if layer.rows and "by heart" in _of_rows(layer)
+    ]
+    if by_heart:
+        which = ", ".join(map(str, by_heart))
+        return (
+            f"All {n} layers are trained; layer {which} describes its training rows better than "
+            "new ones: part of what it knows is learned by heart."
+        )
+    lasts = [layer.rows[-1] for layer in facts.layers if layer.rows]
+    if any(key.startswith("held_out") for last in lasts for key in last):
+        return (
+            f"All {n} layers are trained, and each describes new rows about as well as its "
+            "training rows."
+        )
+    return f"All {n} layers are trained."
+
+
+def _of_finetuning(facts: Facts) -> str:
+    judged = evaluation_of(facts)
+    if judged is None:
+        return _of_rows(facts)
+    rows = f"{judged['n_rows']:,} {judged['rows']} rows"
+    if "error" in judged:
+        share, n = judged["error"], judged["n_rows"]
+        error = math.sqrt(max(share * (1 - share), 1 / n) / n)
+        seen = "" if judged["rows"] == "train" else " that it has never learned from"
+        return (
+            f"The classifier is right on {1 - share:.1%} of {rows}{seen} "
+            f"(± {100 * error:.1f} points)."
+        )
+    if "squared_error" in judged:
+        return f"The network has a squared error of {judged['squared_error']:.4g} on {rows}."
+    return _of_rows(facts)
+
+
+# What next
+
+
+def _next(facts: Facts) -> str:
+    if not facts.is_finished:
+        if facts.stage == "running":
+            return "It is still being trained: reload this page to see how it goes."
+        return f"It is not finished: go on with `{facts.resumed_by}`."
+    warnings = facts.run.warnings()
+    if warnings:
+        return (
+            "Read the warning below first."
+            if len(warnings) == 1
+            else "Read the warnings below first."
+        )
+    path = facts.typed_path
+    if facts.kind == "deep belief network":
+        return (
+            f"Next, `harmonium dbn sample {path}` lets it dream, and `harmonium dbn finetune "
+            f"{path}` makes a classifier of it."
+        )
+    best = worse_since(facts)
+    if facts.kind == "fine-tuning":
+        if is_still_learning(facts) and best is None:
+            return _more_epochs(facts)
+        use = "encode" if facts.config["options"]["kind"] == "autoencoder" else "predict"
+        return f"Next, `harmonium dbn {use} {path} DATA` applies it to new rows."
+    if best is not None:
+        return (
+            f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it anew "
+            "with fewer `--epochs`, more weight decay (`--l2`) or more rows."
+        )
+    content = facts.json(facts.run.diagnosis_path)
+    diagnosed = content is not None and content.get("kind") == DIAGNOSIS_MARK
+    advice = content["advice"] if diagnosed and content else []
+    serious = [one for one in advice if one["severity"] == "serious"]
+    if serious:
+        first = serious[0]
+        words = f"{sentence(first['finding'])} {sentence(first['remedy'])}"
+        return f"The diagnosis found something serious: {words}"
+    if is_still_learning(facts):
+        return _more_epochs(facts)
+    if not diagnosed:
+        return f"Next, `harmonium diagnose {path}` tells whether its samples can be trusted."
+    return f"Next, `harmonium sample {path}` draws new rows from it."
+
+
+def _more_epochs(facts: Facts) -> str:
+    epochs = 2 * int(facts.config["options"]["epochs"])
+    return (
+        f"It was still getting better at the end: `{facts.resumed_by} --epochs {epochs}` goes on."
+    )
+
+
+def _value(row: dict[str, float], key: str) -> str:
+    error = _error(row, key)
+    return _number(row[key]) + (f" ± {error:.2f}" if error else "")
+
+
+def _number(value: float) -> str:
+    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
+
+
+def _error(row: dict[str, float], key: str) -> float:
+    return row.get(f"{key}_std_error", 0.0)
