@@ -98,9 +98,11 @@ def test_an_offset_changes_nothing(kind: type, offset: int) -> None:
         lambda X: X.astype(np.uint32),
         lambda X: sparse.csr_matrix(X.astype(np.int64)),
         lambda X: sparse.csr_matrix(X.astype(np.float64)),
-        lambda X: pd.DataFrame({"a": X[:, 0].astype(np.int64), "b": X[:, 1].astype(np.float32)})
-        .assign(c=X[:, 2].astype(np.int32), d=X[:, 3].astype(np.float64))
-        .rename(columns=str),
+        lambda X: (
+            pd.DataFrame({"a": X[:, 0].astype(np.int64), "b": X[:, 1].astype(np.float32)})
+            .assign(c=X[:, 2].astype(np.int32), d=X[:, 3].astype(np.float64))
+            .rename(columns=str)
+        ),
         lambda X: pd.DataFrame(X).astype("Int64"),
     ],
     ids=["int32", "int64", "uint32", "sparse int64", "sparse float64", "mixed frame", "Int64"],

@@ -301,6 +301,14 @@ def _draw(
         run(n_blocks, parallel, states, *arguments, *stream.take(), n_blocks)
 
 
+def words(n: int, stream: Stream) -> Tensor:
+    """One draw of ``n`` random words in [0, 2**32) as int64, shape (n,)."""
+    q = -(-n // 4)
+    drawn = np.empty(4 * q, np.uint32)
+    fill_words(drawn, q, 0, *stream.take())
+    return torch.from_numpy(drawn[:n].astype(np.int64))
+
+
 def uniform_(out: Tensor, stream: Stream) -> None:
     """Fill ``out`` with uniform numbers in (0, 1)."""
     _draw(_uniform_rows, _uniform_blocks, array(out), (), stream)
