@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numba import float32, float64, int32, njit, prange, types, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
