@@ -9,7 +9,7 @@ from __future__ import annotations
 BATCH_SIZE = 64
 """Rows a minibatch, where there are as many."""
 
-PRETRAINING_UPDATES = 80
+PRETRAINING_UPDATES = 50
 """Of each layer, at least. Weights are wide at the start, so that few updates do."""
 
 PRETRAINING_PASSES = 4
@@ -18,10 +18,10 @@ PRETRAINING_PASSES = 4
 FEATURE_PASSES = 16
 """Over many rows, where the features are the result."""
 
-FINETUNING_UPDATES = 200
+FINETUNING_UPDATES = 150
 """With steps that adapt to each weight: enough for tables of a hundred rows."""
 
-CLASSIFICATION_UPDATES = 300
+CLASSIFICATION_UPDATES = 150
 """Of a classification RBM, at least."""
 
 UPDATES_BEFORE_PATIENCE = 100
@@ -44,17 +44,17 @@ def batch_size_for(n_rows: int) -> int:
 
 
 def pretraining_epochs_for(n_rows: int, batch_size: int, passes: int) -> int:
-    """Passes over the rows that pretrain a layer: so many, and 80 updates at least."""
+    """Passes over the rows that pretrain a layer: so many, and 50 updates at least."""
     return _epochs_of(max(PRETRAINING_UPDATES, passes * n_rows // BATCH_SIZE), n_rows, batch_size)
 
 
 def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that fine-tune a network: an update a row, and 200 at least."""
+    """Passes over the rows that fine-tune a network: an update a row, and 150 at least."""
     return _epochs_of(max(FINETUNING_UPDATES, n_rows), n_rows, batch_size)
 
 
 def classification_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that train a classification RBM: an update a row, 300 at least."""
+    """Passes over the rows that train a classification RBM: an update a row, 150 at least."""
     return _epochs_of(max(CLASSIFICATION_UPDATES, n_rows), n_rows, batch_size)
 
 

@@ -38,4 +38,5 @@ class LossCurve:
     @torch.no_grad()
     def look(self, model: RBM) -> None:
         """Append what the model makes of the rows now."""
-        self.values.append(float(self._losses(model, self._rows).mean()))
+        rows = self._rows.to(model.weights.dtype)
+        self.values.append(float(self._losses(model, rows).mean()))

@@ -53,7 +53,7 @@ from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sta
 from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
-_ADAPTIVE_RATE = 0.01
+_ADAPTIVE_RATE = 0.03
 """Of Adam; falls to zero over the epochs."""
 
 _RATE = 0.05
@@ -74,12 +74,13 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         generative training alone.
     dropout : float, default=0.0
         Share of hidden units that are left out of each row at random in what learns p(class | X).
-    learning_rate : float, default=0.05
-        Of plain stochastic gradient descent.
-    batch_size : int, default=20
-        Rows a minibatch.
-    n_iter : int, default=30
-        Epochs.
+    learning_rate : float, default=None
+        Of plain stochastic gradient descent. None takes Adam, whose steps adapt to each weight;
+        with ``momentum`` it is 0.05.
+    batch_size : int, default=None
+        Rows a minibatch; None is 64, or all rows where these are fewer.
+    n_iter : int, default=None
+        Epochs. None makes an update for each row of X, from 150 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
@@ -98,12 +99,12 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Decay and sparsity; None has none.
     momentum : float, default=0.0
         From 0 to below 1.
-    schedule : {"constant", "linear"}, default="constant"
+    schedule : {"constant", "linear"}, default="linear"
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float or None, default=0.07
+        Standard deviation of the weights at the start; None is as of `DBNTransformer`.
     patience : int, default=None
         Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
         kept. None goes on to the end and holds no rows out.
@@ -167,7 +168,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "linear",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = None,
+        weight_std: float | None = 0.07,
         patience: int | None = None,
         validation_fraction: float = 0.1,
         verbose: int = 0,
