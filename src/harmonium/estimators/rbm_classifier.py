@@ -28,6 +28,7 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
     ProbabilisticClassifier,
     all_classes,
@@ -52,7 +53,7 @@ from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, sta
 from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
-_ADAPTIVE_RATE = 0.01
+_ADAPTIVE_RATE = 0.03
 """Of Adam; falls to zero over the epochs."""
 
 _RATE = 0.05
@@ -73,12 +74,13 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         generative training alone.
     dropout : float, default=0.0
         Share of hidden units that are left out of each row at random in what learns p(class | X).
-    learning_rate : float, default=0.05
-        Of plain stochastic gradient descent.
-    batch_size : int, default=20
-        Rows a minibatch.
-    n_iter : int, default=30
-        Epochs.
+    learning_rate : float, default=None
+        Of plain stochastic gradient descent. None takes Adam, whose steps adapt to each weight;
+        with ``momentum`` it is 0.05.
+    batch_size : int, default=None
+        Rows a minibatch; None is 64, or all rows where these are fewer.
+    n_iter : int, default=None
+        Epochs. None makes an update for each row of X, from 150 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
@@ -97,12 +99,12 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Decay and sparsity; None has none.
     momentum : float, default=0.0
         From 0 to below 1.
-    schedule : {"constant", "linear"}, default="constant"
+    schedule : {"constant", "linear"}, default="linear"
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float or None, default=0.07
+        Standard deviation of the weights at the start; None is as of `DBNTransformer`.
     patience : int, default=None
         Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
         kept. None goes on to the end and holds no rows out.
@@ -125,6 +127,11 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Minus the log-probability of the class, nats, the mean over some training rows after each
+        of them.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -161,7 +168,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "linear",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = None,
+        weight_std: float | None = 0.07,
         patience: int | None = None,
         validation_fraction: float = 0.1,
         verbose: int = 0,
@@ -279,6 +286,13 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         training.settle(state)
         if begins:
             self._remember(state, scaling, known)
+            self.n_iter_, self.loss_curve_ = 0, []
+        else:
+            self._scaling = self._scaling_after(X)
+        curve = LossCurve(rows, self._losses)
+        curve.look(state.model)
+        self.n_iter_ += 1
+        self.loss_curve_ += curve.values
         return self
 
     def _check_parameters(self) -> None:
@@ -389,13 +403,15 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         assert self.patience is not None
         stopping = EarlyStopping(self.patience)
         set_schedule(self, state, batches, n_iter)
-        look = _HeldOut(held_out)
+        look, curve = _HeldOut(held_out), LossCurve(batches.data, self._losses)
         rows = training.run(state, batches, n_iter, every=len(batches), monitor=look)
         for row in told(self, rows) if self.verbose else rows:
             stopping.look(state.model, row)
+            curve.look(state.model)
             if stopping.is_over and state.update >= UPDATES_BEFORE_PATIENCE:
                 break
         state.schedule = None
+        self.n_iter_, self.loss_curve_ = len(curve.values), curve.values
         return stopping.model
 
     @torch.no_grad()

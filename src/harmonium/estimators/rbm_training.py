@@ -108,7 +108,7 @@ def train(
     estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int | None = None
 ) -> None:
     """Train for ``n_iter`` epochs, and say how it goes if that is wanted."""
-    n_iter = estimator.n_iter if n_iter is None else n_iter
+    n_iter = int(estimator.n_iter if n_iter is None else n_iter)
     set_schedule(estimator, state, batches, n_iter)
     curve = LossCurve(batches.data, estimator._losses)
     if estimator.verbose:
@@ -123,7 +123,7 @@ def train(
             if update % len(batches) == 0:
                 curve.look(state.model)
     state.schedule = None
-    estimator.n_iter_, estimator.loss_curve_ = int(n_iter), curve.values
+    estimator.n_iter_, estimator.loss_curve_ = n_iter, curve.values
 
 
 def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int) -> None:
