@@ -59,6 +59,7 @@ def described(data: Data) -> dict[str, Any]:
         "n_columns": data.n_columns,
         "columns": data.columns,
         "classes": data.classes,
+        "named": dict(data.named),
         "image_shape": data.image_shape,
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),

@@ -30,6 +30,7 @@ _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text",
 
 _BLOCK_BYTES = 1 << 22
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST_AT_ONCE = 1 << 26
 _SHOWN = 3  # positions of NaN and infinity in a message
 WANTED = (
     "data are rows and columns of numbers, shape (n_rows, n_columns), "
@@ -65,7 +66,7 @@ class Arrays:
         As in `Data`.
     targets
         Shape (n_rows,) or (n_rows, n_targets), any type of number.
-    classes, notes
+    classes, notes, named
         As in `Data`.
     """
 
@@ -76,6 +77,7 @@ class Arrays:
     targets: NDArray[Any] | None = None
     classes: Sequence[str] | None = None
     notes: Sequence[str] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
@@ -102,6 +104,7 @@ def to_data(arrays: Arrays, name: str) -> Data:
         columns=None if arrays.columns is None else tuple(arrays.columns),
         classes=None if arrays.classes is None else tuple(arrays.classes),
         notes=(*arrays.notes, *([note] if note else [])),
+        named=arrays.named,
     )
 
 
@@ -122,6 +125,8 @@ def read_array(
         Whether the stream holds the last index first (Fortran's order).
     """
     check_type(dtype, name)
+    if not shape:
+        raise ValueError(f"{name} has shape (), but {WANTED}")
     if dtype in (np.bool, np.uint8):
         wide: type[np.generic] = np.uint8
     else:
@@ -151,13 +156,24 @@ def _fill(target: NDArray[Any], stream: Readable, dtype: np.dtype[Any], name: st
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(target), step):
         block = target[start : start + step]
-        raw = stream.read(len(block) * row_bytes)
+        raw = _read_exactly(stream, len(block) * row_bytes)
         if len(raw) < len(block) * row_bytes:
             raise ValueError(
                 f"{name} is cut off: its header promises {target.size * dtype.itemsize} "
                 f"bytes of numbers, and {start * row_bytes + len(raw)} are there"
             )
         block[...] = np.frombuffer(raw, dtype).reshape(block.shape)
+
+
+def _read_exactly(stream: Readable, size: int) -> bytes:
+    """As many bytes, fewer only where the stream ends; memory is taken for what is there."""
+    if size <= _MOST_AT_ONCE:
+        return stream.read(size)
+    pieces = []
+    while size > 0 and (piece := stream.read(min(size, _MOST_AT_ONCE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def open_unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonium.datasets.cells import FALSE, TRUE, decode
+from harmonium.datasets.reading import Reading
 
 UNKNOWN_LABEL = -(2**63)
 """The label of a row to be judged whose class is not known."""
@@ -49,18 +50,20 @@ class Classes:
         """Rows without a label."""
         return sum(int((piece < 0).sum()) for piece in self._pieces)
 
-    def labels(
-        self, classes: Sequence[str] | None = None
-    ) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
+    def labels(self, reading: Reading) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
         """The labels, and what the classes are called where they have other names.
 
-        Parameters
-        ----------
-        classes
-            Names of a model's classes: labels are their numbers, and others are unknown.
+        For a model, whose classes `Reading` names, all other labels are unknown.
         """
         codes = np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int64)
-        return numbered(list(self._codes), codes, classes)
+        values = list(self._codes)
+        if reading.of_use and reading.classes is None:
+            whole = [_is_whole(value) for value in values]
+            codes = np.append(np.where(whole, np.arange(len(values)), -1), -1)[codes]
+            values = [
+                value if is_whole else "0" for value, is_whole in zip(values, whole, strict=True)
+            ]
+        return numbered(values, codes, reading.classes)
 
 
 def numbered(
@@ -108,6 +111,11 @@ def _number(value: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and "_" not in value else None
+
+
+def _is_whole(value: str) -> bool:
+    number = _number(value)
+    return number is not None and number == math.floor(number)
 
 
 def _is_digits(value: str) -> bool:
@@ -178,7 +186,7 @@ def answers(values: NDArray[Any], are_targets: bool, key: str) -> Answers:
         cells = [decode(cell) if isinstance(cell, bytes) else cell for cell in values.reshape(-1)]
         codes = Classes()
         codes.add(cells, np.arange(len(cells)))
-        labels, classes = codes.labels()
+        labels, classes = codes.labels(Reading())
         return Answers(labels, classes, notes=(f"labels: array {key}",))
     if values.dtype == np.bool and values.ndim == 1:
         values = values.astype(np.uint8)

@@ -60,12 +60,15 @@ class Roles:
         The columns of targets.
     notes
         What was taken for what, and why.
+    named
+        As in `Data`.
     """
 
     values: tuple[int, ...]
     label: int | None
     targets: tuple[int, ...]
     notes: tuple[str, ...]
+    named: dict[str, tuple[str, ...]]
 
 
 def called(number: int, looks: Sequence[Look]) -> str:
@@ -128,7 +131,15 @@ def choose(
             f"{name} is empty: no column of values is left beside "
             f"{_listed(sorted({*range(len(looks))} - {*values}), looks)}"
         )
-    return Roles(tuple(values), label[0] if label else None, tuple(targets), tuple(notes))
+    taken_as = {"label": label, "target": targets, "drop": drop}
+    named = {role: tuple(looks[n].name or "" for n in found) for role, found in taken_as.items()}
+    return Roles(
+        tuple(values),
+        label[0] if label else None,
+        tuple(targets),
+        tuple(notes),
+        {role: names for role, names in named.items() if names and all(names)},
+    )
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class Data(Recodable):
         What the classes 0, 1, ... of the labels are called, where their source has other names.
     notes
         Sentences that say what the source was taken for, such as which column holds the labels.
+    named
+        Names of the columns that are no values, under ``label``, ``target`` and ``drop``: what a
+        run has to know of other files.
 
     Raises
     ------

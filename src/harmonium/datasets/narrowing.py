@@ -48,7 +48,7 @@ def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
     rows = np.linspace(0, len(values) - 1, n).astype(np.intp)
     some = values[rows].reshape(n, n_columns).astype(np.float64)
     lost = _is_lost(some)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         inexact = some[0].astype(np.float32) != some[0]
     for column in np.flatnonzero(inexact & (some == some[0]).all(0)):
         place: tuple[Any, ...] = np.unravel_index(column, values.shape[1:])
@@ -67,7 +67,9 @@ def narrowed(values: NDArray[Any]) -> NDArray[Any]:
         Shape (n_rows, ...), real numbers of any type; the memory is shared where nothing changes.
     """
     kept = np.float64 if len(rounded_columns(values)) else np.float32
-    with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # beyond float32: infinity, which is refused later
         return np.ascontiguousarray(values, kept)
 
 
@@ -87,7 +89,7 @@ def narrowed_in_place(
         return flat.reshape(shape, order=order)
     size, step = flat.size, _BLOCK_BYTES // flat.itemsize
     narrow = flat.view(np.float32)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, size, step):
             stop = min(start + step, size)
             narrow[start:stop] = flat[start:stop]

@@ -77,6 +77,10 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
         return to_data(_with_labels(arrays, path, reader, reading), path.name)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
+    except MemoryError:
+        raise ValueError(
+            f"{path} takes more memory than there is; it is damaged, or too large"
+        ) from None
 
 
 def _refuse_what_is_not_there(
@@ -159,6 +163,13 @@ def _read_npy(path: Path, reading: Reading) -> Arrays:
 
 
 def _read_npz(path: Path, reading: Reading) -> Arrays:
+    try:
+        return _read_archive(path, reading)
+    except (NotImplementedError, RuntimeError) as error:  # packed or encrypted in another way
+        raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
+
+
+def _read_archive(path: Path, reading: Reading) -> Arrays:
     with zipfile.ZipFile(path) as packed:
         shapes = {}
         for member in packed.namelist():
@@ -213,7 +224,9 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
             # NumPy remarks on what Python 2 has written, which is as good as any
             warnings.simplefilter("ignore", UserWarning)
             shape, transposed, dtype = parsers[version](stream)
-    except ValueError as error:
+    except (OSError, *_DAMAGE):
+        raise
+    except Exception as error:  # what a damaged header raises is whatever NumPy happens to meet
         raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize >= 2**63:
         raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")

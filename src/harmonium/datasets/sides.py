@@ -61,6 +61,7 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         targets=targets,
         columns=None if arrays.columns is None else [str(names[n]) for n in roles.values],
         notes=(*arrays.notes, *roles.notes),
+        named=roles.named,
     )
 
 

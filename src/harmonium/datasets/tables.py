@@ -18,6 +18,7 @@ from harmonium.datasets.classes import Classes
 from harmonium.datasets.columns import Look, Roles, choose
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
+from harmonium.datasets.suspicions import remarks
 
 _SHOWN_VALUES = 3
 _EXAMPLE_ROWS = 1000
@@ -132,7 +133,9 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
                 _fill(values[:start], source, roles, group)
                 for before in range(place):
                     values[rows, before] = _numbers(source.column(group, roles.values[before]))
-            with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # beyond float32: infinity, which is refused later
                 values[rows, place] = cells
         for place, column in enumerate(roles.targets):
             assert targets is not None
@@ -173,14 +176,16 @@ def _arrays(
                 f"{looks[cast(int, roles.label)].name!r}; the first is row {row} (counted from "
                 "0); fill them in, or leave those rows out"
             )
-        labels, names = classes.labels(reading.classes)
+        labels, names = classes.labels(reading)
+    columns = [str(looks[n].name) for n in roles.values]
     return Arrays(
         as_bytes(values) if whole else values,
         labels,
-        [str(looks[n].name) for n in roles.values],
+        columns,
         targets=targets,
         classes=names,
-        notes=roles.notes,
+        notes=[*roles.notes, *remarks(values, columns, labels is not None)],
+        named=roles.named,
     )
 
 
