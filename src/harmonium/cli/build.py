@@ -13,8 +13,9 @@ import torch
 
 from harmonium import checkpoint, datasets, defaults, training
 from harmonium.cli.encoding import Known, encode
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.options import TrainingOptions, VisibleName, flag
 from harmonium.cli.rows import OF_ROWS, read_parts
+from harmonium.cli.visible import decide
 from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
@@ -94,14 +95,49 @@ def read_data(
     OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
-    data = read_parts(options, progress)
     if known is not None:
-        return known.own(data)
+        return known.own(read_parts(options, progress))
+    return encode(read_values(options, progress), options)
+
+
+def load_new(
+    options: TrainingOptions, progress: datasets.Progress = datasets.quiet
+) -> tuple[TrainingOptions, Data, Data | None]:
+    """What `load_data` returns for a run that begins, and its options with decided visible units.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `load_data` does.
+    """
+    if is_run(options.data):
+        if options.visible == "auto":
+            options = dataclasses.replace(options, visible=_kind_below(options))
+        return options, *_load_features(options, progress)
+    options, data = decide(options, read_values(options, progress))
+    return options, *split_data(options, encode(data, options))
+
+
+def _kind_below(options: TrainingOptions) -> VisibleName:
+    """The type of the hidden units of the run that the data are."""
+    hidden = _model_below(RunDirectory(options.data)).hidden
+    kinds: dict[type[Units], VisibleName] = {
+        Binary: "binary",
+        Spin: "spin",
+        Gaussian: "gaussian",
+        Categorical: "categorical",
+    }
+    return kinds[type(hidden)]
+
+
+def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
+    """All rows, pictures among them, before anything is made of their values."""
+    data = read_parts(options, progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width, white=options.white)
     elif options.white is not None:
         data = rescale(data, options.white)
-    return encode(data, options)
+    return data
 
 
 def rescale(data: Data, white: float) -> Data:
@@ -353,7 +389,7 @@ def hidden_units(options: TrainingOptions) -> Units:
 
 def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:
     match kind:
-        case "binary":
+        case "binary" | "auto":
             return Binary(n)
         case "spin":
             return Spin(n)
