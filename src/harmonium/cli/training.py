@@ -330,9 +330,10 @@ def _held_out(rows: list[dict[str, float]], key: str) -> str:
     best = ""
     if found.lost >= 0.005:
         best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
+    side = "behind" if found.gap >= 0 else "ahead of"
     return (
-        f", {found.last[found.held]:.2f} held out ({found.gap:.2f}{error} behind training rows"
-        f"{best})"
+        f", {found.last[found.held]:.2f} held out ({abs(found.gap):.2f}{error} {side} training "
+        f"rows{best})"
     )
 
 
