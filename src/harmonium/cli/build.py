@@ -103,7 +103,7 @@ def hidden_units(options: TrainingOptions) -> Units:
 
 def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:
     match kind:
-        case "binary":
+        case "binary" | "auto":
             return Binary(n)
         case "spin":
             return Spin(n)

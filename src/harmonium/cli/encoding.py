@@ -38,7 +38,7 @@ def encode(data: Data, options: TrainingOptions) -> Data:
         data = data.binarize_stochastically()
     elif options.threshold is not None:
         data = data.binarize(options.threshold)
-    elif options.binarize is None and options.visible in ("binary", "spin"):
+    elif options.binarize is None and options.visible in ("binary", "spin", "auto"):
         data = data.binarize() if isinstance(data.encoding, Scaled) else data
     if options.visible == "spin":
         return data.to_spins()

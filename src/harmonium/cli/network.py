@@ -21,6 +21,7 @@ from harmonium.cli.training import (
     found_from_anywhere,
     go_on,
     load,
+    load_new,
     run_name,
     surroundings,
 )
@@ -46,7 +47,8 @@ def train(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    train_data, held_out = load(first, where)
+    first, train_data, held_out = load_new(first, where)
+    options = dataclasses.replace(options, of_all={**options.of_all, "visible": first.visible})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
     # what a later layer cannot do, it says before the first is trained
     layers = [

@@ -17,6 +17,7 @@ from harmonium.cli.rows import OF_ROWS, copied
 from harmonium.cli.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
+VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
@@ -42,7 +43,12 @@ class TrainingOptions:
             ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
         },
     )
-    visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
+    visible: VisibleName = _option(  # noqa: RUF009
+        "auto",
+        "Type of the visible units; `auto` takes binary ones for pictures, zeros and ones and "
+        "probabilities, and Gaussian ones for other tables.",
+        panel="Model",
+    )
     hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
     hidden_units: str = _option(
         "binary",
@@ -257,13 +263,15 @@ class TrainingOptions:
                 "--hidden-categories and --hidden-units categorical go together; pass both or "
                 "neither"
             )
-        if self.learn_precision and "gaussian" not in (self.visible, self.hidden_units):
+        if self.learn_precision and not {"gaussian", "auto"} & {self.visible, self.hidden_units}:
             raise ValueError("--learn-precision is for Gaussian units; this model has none")
-        if self.binarize not in (None, "none") and self.visible not in ("binary", "spin"):
+        if self.binarize not in (None, "none") and self.visible not in (
+            *("binary", "spin", "auto"),
+        ):
             raise ValueError(
                 f"--binarize makes binary states, and --visible is {self.visible}; leave one out"
             )
-        if self.standardize and self.visible != "gaussian":
+        if self.standardize and self.visible not in ("gaussian", "auto"):
             raise ValueError(
                 f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
                 "leave one out"
@@ -397,7 +405,7 @@ class FinetuningOptions:
         None,
         "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
         panel="Model",
-        shown="binary",
+        shown="what they look like",
     )
     dropout_inputs: float = _option(0.0, "Share of the columns to drop.", panel="Model")
     dropout_hidden: float = _option(0.0, "Share of the hidden units to drop.", panel="Model")

@@ -10,12 +10,14 @@ from typing import NoReturn
 
 from harmonium import checkpoint, datasets, defaults
 from harmonium.cli.encoding import Known, encode
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.options import TrainingOptions, VisibleName, flag
 from harmonium.cli.rows import OF_ROWS, read_parts
+from harmonium.cli.visible import decide
 from harmonium.datasets import Data
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.runs import LAYER_BELOW, RunDirectory
+from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
 
 
 def load_data(
@@ -58,14 +60,49 @@ def read_data(
     OSError, ValueError
         If the data cannot be found or read, or cannot be encoded.
     """
-    data = read_parts(options, progress)
     if known is not None:
-        return known.own(data)
+        return known.own(read_parts(options, progress))
+    return encode(read_values(options, progress), options)
+
+
+def load_new(
+    options: TrainingOptions, progress: datasets.Progress = datasets.quiet
+) -> tuple[TrainingOptions, Data, Data | None]:
+    """What `load_data` returns for a run that begins, and its options with decided visible units.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `load_data` does.
+    """
+    if is_run(options.data):
+        if options.visible == "auto":
+            options = dataclasses.replace(options, visible=_kind_below(options))
+        return options, *_load_features(options, progress)
+    options, data = decide(options, read_values(options, progress))
+    return options, *split_data(options, encode(data, options))
+
+
+def _kind_below(options: TrainingOptions) -> VisibleName:
+    """The type of the hidden units of the run that the data are."""
+    hidden = model_below(RunDirectory(options.data)).hidden
+    kinds: dict[type[Units], VisibleName] = {
+        Binary: "binary",
+        Spin: "spin",
+        Gaussian: "gaussian",
+        Categorical: "categorical",
+    }
+    return kinds[type(hidden)]
+
+
+def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
+    """All rows, pictures among them, before anything is made of their values."""
+    data = read_parts(options, progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width, white=options.white)
     elif options.white is not None:
         data = rescale(data, options.white)
-    return encode(data, options)
+    return data
 
 
 def rescale(data: Data, white: float) -> Data:

@@ -50,7 +50,7 @@ def train(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    train_data, held_out = load(options, where)
+    options, train_data, held_out = load_new(options, where)
     begun = Begun.of(found_from_anywhere(options), train_data, held_out)
     run.create(begun.config(watching), checkpoint.dumps(begun.state), overwrite)
     return go_on(run, begun, watching, as_json)
@@ -150,6 +150,15 @@ def load(
     with download_progress() as progress:
         train_data, held_out = run_data.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
+
+
+def load_new(
+    options: TrainingOptions, device: torch.device
+) -> tuple[TrainingOptions, Data, Data | None]:
+    """The same for a run that begins, and its options, whose visible units are decided."""
+    with download_progress() as progress:
+        options, train_data, held_out = run_data.load_new(options, progress)
+    return options, train_data.to(device), None if held_out is None else held_out.to(device)
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:
@@ -321,9 +330,10 @@ def _held_out(rows: list[dict[str, float]], key: str) -> str:
     best = ""
     if found.lost >= 0.005:
         best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
+    side = "behind" if found.gap >= 0 else "ahead of"
     return (
-        f", {found.last[found.held]:.2f} held out ({found.gap:.2f}{error} behind training rows"
-        f"{best})"
+        f", {found.last[found.held]:.2f} held out ({abs(found.gap):.2f}{error} {side} training "
+        f"rows{best})"
     )
 
 

@@ -68,7 +68,7 @@ def finetune(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    rows = source.load(options, where)
+    source, rows = source.load(options, where)
     batches = rows.minibatches(options)
     options = _complete(options, batches)
     rbms, pretrained = source.rbms(options, rows.train)
@@ -117,7 +117,7 @@ def resume(
         )
     watch, where = as_it_began(config, watching, device, threads)
     source = Source.from_config(config)
-    rows = source.load(options, where)
+    source, rows = source.load(options, where)
     if rows.fingerprint() != config["data"]["fingerprint"]:
         raise ValueError(
             f"the data {source.bottom.data}, their labels or their targets have changed "
