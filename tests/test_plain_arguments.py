@@ -230,9 +230,8 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
         (np.float64(2.5), "2.5"),
         (Dropout, "the class Dropout"),
         ([0] * 100, "a list"),
-        (object(), "a object"),
+        (object(), "an object"),
     ],
-    ids=str,
 )
 def test_values_are_described_in_few_words(value: object, words: str) -> None:
     assert described(value).replace("np.float64(2.5)", "2.5") == words

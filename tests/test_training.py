@@ -732,7 +732,6 @@ MAKE_A_SCHEDULE = "pass a function that makes it: lambda optimizer: training.lin
         ({"average_decay": "0.9"}, "average_decay is '0.9'; pass a number between 0 and 1"),
         ({"seed": "1"}, "seed is '1'; pass an integer"),
     ],
-    ids=str,
 )
 def test_an_option_of_another_type_is_refused_with_what_would_work(
     option: dict[str, Any], message: str
