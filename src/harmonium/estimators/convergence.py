@@ -74,5 +74,67 @@ def warn_of_the_mean_row(
         )
 
 
+def warn_of_class_frequencies(
+    name: str, log_p: Tensor, classes: Tensor, remedy: str, stacklevel: int = 3
+) -> None:
+    """Say so where a classifier does no better than the frequencies of the classes.
+
+    Where one class is rare, to predict the other for every row can be the best there is, and the
+    probabilities know more than that: so it is they that count, and a single prediction counts
+    where they hardly know more.
+
+    Parameters
+    ----------
+    name
+        Of the estimator.
+    log_p
+        Log-probabilities of training rows, nats, shape (rows, n_classes).
+    classes
+        Number of each row's class, int64, shape (rows,).
+    remedy
+        What to change.
+    """
+    shares = classes.bincount().double() / len(classes)
+    entropy = -float(shares.xlogy(shares).sum())
+    if entropy == 0:
+        return
+    loss = -float(log_p.double().gather(1, classes.unsqueeze(1)).mean())
+    predicted = log_p.argmax(1).unique()
+    if len(predicted) == 1 and loss >= _HARDLY_BETTER * entropy:
+        what = "predicts a single class for all training rows"
+    elif loss >= _NO_BETTER * entropy:
+        what = "predicts the training rows no better than the frequencies of the classes do"
+    else:
+        return
+    warnings.warn(
+        f"{name} {what}: its log loss is {loss:.3g} nats a row, theirs {entropy:.3g}. {remedy}",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int = 3) -> None:
+    """Say so where a regressor does no better than the mean of the targets.
+
+    Parameters
+    ----------
+    name
+        Of the estimator.
+    loss
+        Squared error of training rows, as a share of the variance of the targets.
+    remedy
+        What to change.
+    """
+    if loss >= _NO_BETTER:
+        warnings.warn(
+            f"{name} predicts the training rows no better than the mean of the targets does: its "
+            f"squared error is {loss:.0%} of their variance. {remedy}",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+_HARDLY_BETTER = 0.9
+
 # Of independent columns, two codes of a hundred leave 98 per cent: that much is the data's doing
 _NO_BETTER = 0.99

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.datasets.data import moments
-from harmonium.deep import DBN, Network, Regressor
+from harmonium.deep import DBN, FinetuningState, Network, Regressor
 from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.units import Gaussian
 
@@ -140,6 +141,23 @@ dropout_features, max_norm, patience, validation_fraction
         standard = (targets.to(network.device) - network.mean) / network.std
         self._update(v, standard.to(network.dtype), weights)
         return self
+
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        assert isinstance(network, Regressor)
+        index = some_rows(len(data)).to(data.device)
+        targets = network.targets(data)[index]
+        # of these rows: where targets vary in others alone, nothing follows from them
+        variance = float(targets.var(0, correction=0).mean())
+        if not variance:
+            return
+        with torch.no_grad():
+            inputs = network.inputs(data.rows(index).to(network.dtype))
+            loss = float(network.losses(inputs, targets.to(inputs)).mean())
+        warn_of_the_mean_target(
+            type(self).__name__, loss / variance, self._remedy(state), stacklevel=5
+        )
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         assert data.targets is not None

@@ -21,6 +21,7 @@ from harmonium.estimators.amounts import (
     finetuning_epochs_for,
 )
 from harmonium.estimators.base import check_choice, check_integers, check_numbers, seed_of
+from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
@@ -104,6 +105,25 @@ class FinetunedEstimator(DeepEstimator):
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         """Outputs on the stack, for such rows; None where there are no hidden layers."""
 
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        """Say so where the outputs are no better than without the features."""
+        return
+
+    def _remedy(self, state: FinetuningState) -> str:
+        """Why fine-tuning has learnt nothing, as far as its parameters say, and what to change."""
+        if not self._rate():
+            return "learning_rate is 0; leave it out, or pass a positive number."
+        how = f"{state.update:,} updates at the learning rate {self._rate():g} were made"
+        if self.patience is not None:
+            how += f", with a patience of {self.patience} epochs on held-out rows"
+        return (
+            f"{how}. Pass more epochs, or another learning_rate; leaving epochs, batch_size, "
+            "learning_rate and the parameters of pretraining out takes what suits the rows. Where "
+            "that does not help either, the features may say nothing of the targets."
+        )
+
     def _check_parameters(self) -> None:
         self._check_layers()
         for name, least in (("epochs", 0), ("batch_size", 1)):
@@ -133,6 +153,8 @@ class FinetunedEstimator(DeepEstimator):
         state = self._begin(network, seed, batches)
         self._finetune(state, batches, held_out)
         state.take_best_()
+        if self._epochs(batches):
+            self._warn_if_nothing_was_learnt(network, data, state)
         state.schedule = state.patience = state.best = None
         return dbn, network, state
 
@@ -146,8 +168,29 @@ class FinetunedEstimator(DeepEstimator):
                     "for none"
                 )
             self._pretrain(dbn, data, weights, seed)
+            self._warn_of_constants(dbn, data)
         else:
             init_randomly_(dbn.stack, seed)
+
+    @torch.no_grad()
+    def _warn_of_constants(self, dbn: DBN, data: Data) -> None:
+        rows = data.rows(some_rows(len(data)).to(data.device)).to(self._checked_dtype())
+        layers, h = [], rows
+        for rbm in dbn.stack:
+            h = rbm.mean_h_from_v(h)
+            layers.append(h)
+        # linear codes are no probabilities, and may be small
+        layers = [
+            h for h, rbm in zip(layers, dbn.stack, strict=True) if rbm.hidden.states is not None
+        ]
+        warn_of_constant_features(
+            f"the pretrained {type(self).__name__}",
+            rows,
+            layers,
+            "Pass more pretraining_epochs or another pretraining_rate, or leave both and "
+            "weight_std out, which takes what suits the rows; pretraining_epochs=0 does without.",
+            stacklevel=6,
+        )
 
     def _batch_size(self, n_rows: int) -> int:
         return batch_size_for(n_rows) if self.batch_size is None else min(self.batch_size, n_rows)
@@ -182,8 +225,12 @@ class FinetunedEstimator(DeepEstimator):
                 )
         decay, optimizer = float(self.weight_decay), None
         if self._is_adaptive:
-            groups = finetuning.parameter_groups(network, decay)
-            optimizer, decay = torch.optim.AdamW(groups, lr=self._rate(), fused=True), 0.0
+            # one group takes half the time of two
+            groups: Any = network.parameters()
+            if decay:
+                groups = finetuning.parameter_groups(network, decay)
+            optimizer = torch.optim.AdamW(groups, lr=self._rate(), weight_decay=0.0, fused=True)
+            decay = 0.0
         return FinetuningState.create(
             network,
             learning_rate=self._rate(),

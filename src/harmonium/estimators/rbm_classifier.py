@@ -28,6 +28,7 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
     ProbabilisticClassifier,
@@ -244,7 +245,28 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         self._remember(state, scaling, classes)
         if model is not None:
             self._take_best(model)
+        if n_iter:
+            self._warn_if_nothing_was_learnt(rows, numbers)
         return self
+
+    def _warn_if_nothing_was_learnt(self, rows: ArrayRows, numbers: NDArray[np.int64]) -> None:
+        index = some_rows(len(rows))
+        states = rows.rows(index.to(rows.device))
+        log_p = class_log_probabilities(
+            self.model_, states[:, : rows.n_columns - len(self.classes_)]
+        )
+        updates = (
+            f"{self._training.update:,} updates at the learning rate {self._rate():g} were made"
+        )
+        warn_of_class_frequencies(
+            type(self).__name__,
+            log_p.cpu(),
+            torch.from_numpy(numbers)[index],
+            f"{updates}. Pass more epochs (n_iter), or another learning_rate; leaving n_iter, "
+            "batch_size, learning_rate and weight_std out takes what suits the rows. Where that "
+            "does not help either, the features may say nothing of the classes.",
+            stacklevel=4,
+        )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one update of the parameters from all rows, as one minibatch.
