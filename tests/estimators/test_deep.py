@@ -82,7 +82,8 @@ def outputs(estimator: Any, X: Any) -> NDArray[Any]:
 
 def test_a_transformer_is_greedy_pretraining() -> None:
     X, _ = rows()
-    estimator = small(DBNTransformer, features="mean", pretraining_rate=[0.2, 0.1]).fit(X)
+    given: dict[str, Any] = {"pretraining_batch_size": 10, "pretraining_rate": [0.2, 0.1]}
+    estimator = small(DBNTransformer, features="mean", **given).fit(X)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
     options = [
         LayerOptions(
@@ -113,7 +114,9 @@ def test_a_transformer_is_greedy_pretraining() -> None:
 def test_a_classifier_is_pretraining_and_fine_tuning() -> None:
     X, y = rows()
     options: dict[str, Any] = {"momentum": 0.5, "max_norm": 2.0, "learning_rate": 0.3}
-    estimator = small(DBNClassifier, features="mean", weight_decay=0.01, **options).fit(X, y)
+    given: dict[str, Any] = {"pretraining_batch_size": 10, "batch_size": 20, "weight_decay": 0.01}
+    estimator = small(DBNClassifier, features="mean", schedule="constant", **given, **options)
+    estimator.fit(X, y)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
     layer = LayerOptions(2, 10, weight_std=None, n_chains=10, features=mean_features)
     data = Data("rows", torch.from_numpy(X).float(), labels=torch.from_numpy(y))
