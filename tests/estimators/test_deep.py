@@ -37,6 +37,10 @@ from harmonium.estimators import (
 )
 from harmonium.units import Binary, Gaussian
 
+# a few updates each, whose results are compared and not judged: that nothing was learnt is told
+# in test_learning_at_defaults.py
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 CLASSIFIERS = pytest.mark.parametrize("make", [RBMClassifier, DBNClassifier])
 TRANSFORMERS = pytest.mark.parametrize("make", [DBNTransformer, AutoencoderTransformer])
 STACKS = pytest.mark.parametrize(
@@ -320,9 +324,10 @@ def test_patience_stops_early_and_keeps_the_best(
     noise = np.random.RandomState(3).randint(3, size=N)  # nothing in X to learn it from
     name = "n_iter" if make is RBMClassifier else "epochs"
     options: dict[str, Any] = {name: 300, "patience": 2, "validation_fraction": 0.25}
+    options |= {"batch_size": 9}  # four an epoch, so that patience counts from epoch 25 on
     small(make, verbose=1, learning_rate=0.3, **options).fit(X, noise)
     told = [line for line in capsys.readouterr().out.splitlines() if "held" in line]
-    assert 3 <= len(told) < 100
+    assert 25 <= len(told) < 100
     assert "held" in told[0]
     weights = np.ones(N)
     weighted = small(make, **options).fit(X, y, sample_weight=weights)
