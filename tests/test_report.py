@@ -656,6 +656,10 @@ def test_what_cannot_be_compared_is_said(make: Make) -> None:
         "a: digits, 4 columns, threshold at 0.5; b: mnist, 784 columns, scaled.",
     ):
         assert said in read.text, said
+    other["data"] |= {"encoding": {"kind": "Threshold", "level": 0.5}, "two_valued": True}
+    b.write_config(other)
+    report.write_comparison([a, b], path)
+    assert "b: mnist, 784 columns, binary as they are." in path.read_text(encoding="utf-8")
 
 
 def test_what_is_no_comparison_is_refused(make: Make, tmp_path: Path) -> None:

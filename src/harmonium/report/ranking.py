@@ -10,7 +10,7 @@ from harmonium.metrics import PANELS
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus
-from harmonium.report.words import SURE
+from harmonium.report.overfitting import SURE
 
 _NO_JUDGE = ("reconstruction_error",)
 """Numbers that can get better while a model gets worse."""
