@@ -28,7 +28,7 @@ def flowers(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 def write(path: str, header: list[str] | None, columns: list[np.ndarray]) -> None:
     rows = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
-    Path(path).write_text("\n".join([",".join(header)] + rows if header else rows) + "\n")
+    Path(path).write_text("\n".join([",".join(header), *rows] if header else rows) + "\n")
 
 
 def test_classes_in_words_from_a_table_to_predictions() -> None:

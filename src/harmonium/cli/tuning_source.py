@@ -202,7 +202,7 @@ def _parts(
 ) -> tuple[Data, Data | None]:
     """The rows to learn from, and those to choose by."""
     if data.parts:
-        if options.held_out is not None:
+        if options.held_out is not None and "validation" in data.parts:
             build.refuse_held_out(data)
         train = [name for name in ("train", "validation") if name in data.parts]
         if not options.validation:
