@@ -23,8 +23,12 @@ def described(value: Any) -> str:
         return f"a {named} of shape {tuple(shape)}" + f" and dtype {dtype}" * (dtype is not None)
     text = repr(value)
     if len(text) > _LONGEST or text.startswith("<"):
-        return f"a {type(value).__name__}"
+        return _with_article(type(value).__name__)
     return text
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOUaeiou' else 'a'} {noun}"
 
 
 def is_whole(value: object) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,10 +22,10 @@ from harmonium.likelihood import (
     pseudo_log_likelihood,
 )
 from harmonium.likelihood.checks import are_states
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, start_at
-from harmonium.units import Units
+from harmonium.units import Binary, Units
 
 __all__ = ["Following", "Monitor", "Population"]
 
@@ -131,9 +133,10 @@ class Monitor:
             (shares of hidden columns); ``visible_flip_rate`` and ``hidden_flip_rate`` (shares of
             units that one sweep changes).
         """
+        check_rbm("rbm", rbm)
         row: dict[str, float] = {}
         free_energy = {}
-        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=_MOST_DRAWS * update)
+        stream = self._stream(1, _MOST_DRAWS * update)
         for prefix, rows in self._rows.items():
             v = rows.to(rbm.weights.dtype)
             if rbm.visible.is_discrete:
@@ -202,6 +205,54 @@ class Monitor:
             of_rows = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
             row[f"{prefix}log_likelihood_std_error"] = math.hypot(of_rows, log_z.std_error)
         return {name: value for name, value in row.items() if math.isfinite(value)}, population
+
+    @torch.no_grad()
+    def over_independent_columns(self, rbm: RBM, row: Mapping[str, float]) -> dict[str, float]:
+        """How much better the model describes the rows than columns that say nothing of each other.
+
+        Those columns have the means (and variances) of all training rows.
+
+        Parameters
+        ----------
+        rbm
+            The model.
+        row
+            The last row of numbers about it, whose ``log_z`` is taken where it has one.
+
+        Returns
+        -------
+        dict
+            ``gain`` and ``gain_std_error``, nats a row, also as ``held_out_...``: the difference of
+            the log-likelihoods, or of the pseudo-log-likelihoods where the former is not known.
+            Empty for continuous visible units whose likelihood is not known.
+        """
+        base = RBM(copy.deepcopy(rbm.visible), Binary(1)).to(rbm.weights)
+        mean, var = (moment.to(rbm.weights) for moment in self._train.moments())
+        base.visible.init_from_moments_(mean, var)
+        gains: dict[str, float] = {}
+        for prefix, rows in self._rows.items():
+            v = rows.to(rbm.weights)
+            if "log_z" in row:
+                difference = base.free_energy(v).double() - rbm.free_energy(v).double()
+                difference += exact_log_z(base).value - row["log_z"]
+            elif rbm.visible.is_discrete:
+                n_units = min(_UNITS_PER_ROW, rbm.visible.n)
+                of_both = (
+                    # of the same units
+                    pseudo_log_likelihood(model, v, self._stream(2), n_units).double()
+                    for model in (rbm, base)
+                )
+                difference = next(of_both) - next(of_both)
+            else:
+                continue
+            gains[f"{prefix}gain"] = difference.mean().item()
+            n, log_z_error = len(difference), row.get("log_z_std_error", 0.0)
+            spread = difference.std().item() / math.sqrt(n) if n > 1 else math.inf
+            gains[f"{prefix}gain_std_error"] = math.hypot(spread, log_z_error)
+        return gains
+
+    def _stream(self, rank: int, position: int = 0) -> Stream:
+        return Stream(self.seed, Purpose.MONITOR, rank=rank, position=position)
 
     def _follow(self, following: Following, rbm: RBM, population: Population | None) -> Population:
         if population is None:

@@ -176,7 +176,7 @@ def test_every_option_of_an_rbm_is_one_of_a_network() -> None:
 
 
 def test_rows_of_a_machine_readable_run_say_their_layer() -> None:
-    done = dbn_train("--epochs", "1", "--json", "--out", "run")
+    done = dbn_train("--epochs", "1", "--every", "13", "--json", "--out", "run")
     rows = [row for row in done.objects if row["event"] == "row"]
     assert [row["layer"] for row in rows] == [1, 2]
     assert [row["event"] for row in done.objects][-1] == "finished"

@@ -69,6 +69,7 @@ def test_other_columns_are_refused_by_name(
 ) -> None:
     assert "it lacks 'hue'; rename or add" in refused(*command, "--data", "missing.csv")
     assert "it has 'id' beside them; drop" in refused(*command, "--data", "extra.csv")
+    ran(*command, "--data", "extra.csv", "--drop", "id")
 
 
 def test_a_run_of_old_takes_columns_by_position(tables: np.ndarray) -> None:
@@ -151,6 +152,8 @@ def test_who_knows_white_says_so_and_others_are_told(pictures: np.ndarray) -> No
     assert encoding("told") == {"kind": "Threshold", "level": 7.5, "low_state": 0.0}
     ran("train", "sixteen.npy", "--white", "16", *PLAIN, "--out", "named")
     assert encoding("named") == {"kind": "Threshold", "level": 8.0, "low_state": 0.0}
+    ran("dbn", "train", "sixteen.npy", "--white", "16", "--layers", "3,2", *PLAIN[2:], "--out", "d")
+    assert encoding("d") == encoding("named")
 
 
 def encoding(run: str) -> dict[str, object]:
@@ -166,12 +169,24 @@ def test_values_that_cannot_be_learned_from_are_refused(refused: Refused) -> Non
     np.save("spins.npy", RNG.choice([-1.0, 1.0], (30, 6)))
     said = refused("train", "spins.npy")
     assert "values of -1 and 1 are spins: take spin units (`--visible spin`" in said
-    np.save("zeros.npy", np.zeros((30, 6)))
-    assert "all values of zeros.npy are 0, from which" in refused("train", "zeros.npy")
     times = 1_700_000_000 + 900 * np.arange(60)
     np.save("times.npy", np.column_stack([times, times % 7]))
     said = refused("train", "times.npy", "--visible", "gaussian", "--no-standardize")
     assert "column '0' of times.npy" in said and "standardise the columns" in said
+
+
+def test_values_that_teach_nothing_are_told_before_training() -> None:
+    np.save("zeros.npy", np.zeros((30, 6)))
+    said = ran("train", "zeros.npy", *PLAIN, "--out", "run").out
+    assert "all values of zeros.npy are 0, from which there is nothing to learn" in said
+    rare = np.zeros((60, 4, 5), np.uint8)
+    rare[3, 2, 1] = 255
+    np.save("rare.npy", rare)
+    said = ran("train", "rare.npy", *PLAIN, "--out", "rare").out
+    assert "99.917% of the states of rare.npy are 0" in said
+    np.save("states.npy", RNG.integers(0, 2, (60, 6)))
+    said = ran("train", "states.npy", "--binarize", "stochastic", *PLAIN, "--out", "drawn").out
+    assert "all values of states.npy are 0 or 1, which are states already" in said
 
 
 def test_floats_of_pictures_are_scaled_like_bytes() -> None:

@@ -65,7 +65,7 @@ def test_an_unknown_category_is_named(dtype: type) -> None:
 
 
 def test_measurements_are_no_categories() -> None:
-    with pytest.raises(ValueError, match="more than 100 different values, which are no categories"):
+    with pytest.raises(ValueError, match="but categories are the integers that occur"):
         from_array(RNG.normal(size=(200, 2))).one_hot()
     with pytest.raises(ValueError, match=r"all values of array are 3, .*--categories 0,1"):
         from_array([[3, 3]]).one_hot()
@@ -106,6 +106,13 @@ def test_one_hot_along_another_axis_is_refused_with_the_remedy() -> None:
     _, rows = one_hot_rows()
     with pytest.raises(ValueError, match=r"along its second axis \(4\).*transpose the last two"):
         from_array(rows.transpose(0, 2, 1)).one_hot_width  # noqa: B018
+
+
+def test_gaps_without_a_state_are_refused() -> None:
+    _, rows = one_hot_rows()
+    rows[7, 2] = rows[9, 1] = 0
+    with pytest.raises(ValueError, match=r"of 250 groups of 4, 2 hold no 1 .*row 7, site 2"):
+        from_array(rows).one_hot_width  # noqa: B018
 
 
 def test_groups_of_different_widths_are_refused() -> None:

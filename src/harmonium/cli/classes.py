@@ -64,8 +64,9 @@ class Predicted:
         The labels that it tells apart, int64, ascending, shape (n_classes,).
     names
         What the labels 0, 1, ... are called, where they have names.
-    log_p
-        Log-probability of each class, nats, shape (n_rows, n_classes).
+    outputs
+        Log-probability of each class, nats, up to a constant in each row, shape (n_rows,
+        n_classes).
     wanted
         The place of each row's own class among them, int64, shape (n_rows,); -1 of a row without a
         label, or of another class. None where no row has a label.
@@ -73,24 +74,29 @@ class Predicted:
 
     classes: Tensor
     names: Sequence[str] | None
-    log_p: Tensor
+    outputs: Tensor
     wanted: Tensor | None
 
     @classmethod
     def of(
-        cls, classes: Tensor, names: Sequence[str] | None, log_p: Tensor, labels: Tensor | None
+        cls, classes: Tensor, names: Sequence[str] | None, outputs: Tensor, labels: Tensor | None
     ) -> Predicted:
         """What the outputs of a classifier say of rows that may have labels."""
         wanted = None
         if labels is not None:
             place = torch.searchsorted(classes, labels).clamp_(max=len(classes) - 1)
             wanted = torch.where(classes[place] == labels, place, -1)
-        return cls(classes, names, log_p, wanted)
+        return cls(classes, names, outputs, wanted)
+
+    @property
+    def p(self) -> Tensor:
+        """Probability of each class, shape (n_rows, n_classes)."""
+        return self.outputs.softmax(-1)
 
     @property
     def taken(self) -> Tensor:
         """The place of the most probable class of each row, shape (n_rows,)."""
-        return self.log_p.argmax(1)
+        return self.p.argmax(1)
 
     @property
     def n_judged(self) -> int:
@@ -110,7 +116,7 @@ class Predicted:
         if self.wanted is None or not self.n_judged:
             return {}
         judged = self.wanted >= 0
-        wanted, log_p = self.wanted[judged], self.log_p[judged].double()
+        wanted, log_p = self.wanted[judged], self.outputs[judged].double().log_softmax(-1)
         return {
             "loss": -log_p.gather(1, wanted.unsqueeze(1)).mean().item(),
             "error": (self.taken[judged] != wanted).double().mean().item(),
@@ -121,7 +127,7 @@ class Predicted:
         told = np.array(self.class_names) if self.names is not None else self.classes.cpu().numpy()
         arrays: dict[str, NDArray[Any]] = {
             "classes": told[self.taken.cpu().numpy()],
-            "probabilities": self.log_p.exp().cpu().numpy(),
+            "probabilities": self.p.cpu().numpy(),
             "probabilities_of": told,
         }
         if self.wanted is not None:

@@ -32,15 +32,13 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     """
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
-        raise ValueError(
-            f"all values of {data.name} are {least:g}, from which there is nothing to learn; pass "
-            "rows that differ"
-        )
+        note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"
+        data = dataclasses.replace(data, notes=(*data.notes, note))
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
     elif options.threshold is not None:
         data = data.binarize(options.threshold)
-    elif options.binarize is None and options.visible in ("binary", "spin"):
+    elif options.binarize is None and options.visible in ("binary", "spin", "auto"):
         data = data.binarize() if isinstance(data.encoding, Scaled) else data
     if options.visible == "spin":
         return data.to_spins()
@@ -65,6 +63,7 @@ def described(data: Data) -> dict[str, Any]:
         "image_shape": data.image_shape,
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),
+        "two_valued": data.is_two_valued,
     }
 
 

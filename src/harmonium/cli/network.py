@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.cli import build, events, network_figures, reporting
+from harmonium.cli import build, events, network_figures, reporting, run_data
 from harmonium.cli.keeping import Whole
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -21,12 +21,13 @@ from harmonium.cli.training import (
     found_from_anywhere,
     go_on,
     load,
+    load_new,
     run_name,
     surroundings,
 )
 from harmonium.datasets import Data
 from harmonium.deep import DBN, check_labels, save_dbn
-from harmonium.runs import DBN_KIND, Network, RunDirectory, free_path
+from harmonium.runs import DBN_KIND, Network, RunDirectory, Warned, free_path
 
 _INTERRUPTED = 130
 
@@ -46,7 +47,8 @@ def train(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    train_data, held_out = load(first, where)
+    first, train_data, held_out = load_new(first, where)
+    options = dataclasses.replace(options, of_all={**options.of_all, "visible": first.visible})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
     # what a later layer cannot do, it says before the first is trained
     layers = [
@@ -86,7 +88,7 @@ def resume(
     """Go on with a network that stopped or was killed, in the layer where it was."""
     network = Network.open(path)
     at = network.layers()[-1]
-    was = build.options_of(at).learning_rate
+    was = run_data.options_of(at).learning_rate
     assert was is not None
     rate, others = slower(path, was, repeated)
     if others or further.given:
@@ -103,8 +105,8 @@ def resume(
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-    train_data, held_out = load(layers[0], where, build.known_of(network.layer(1)))
-    build.refuse_other_data(network.layer(1), train_data, held_out)
+    train_data, held_out = load(layers[0], where, run_data.known_of(network.layer(1)))
+    run_data.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)
     network.remove_unfinished()
     return _go_on(network, layers, begun, watch, as_json)
@@ -180,6 +182,11 @@ def _go_on(
                 network, dbn.to(begun.data.values.device), chains, shown, layers[0].seed
             )
         )
+    network.run.write_warnings(
+        Warned(f"Layer {number}: {one.title[0].lower()}{one.title[1:]}", one.text)
+        for number, run in enumerate(network.layers(), start=1)
+        for one in run.warnings()
+    )
     page = reporting.write(network.run)
     reporter = choose_reporter(as_json)
     reporter.say(f"network   {network.dbn_path}")
@@ -206,10 +213,10 @@ def _next(
     """The training of a layer, begun if it was not, on the hidden units of the one below it."""
     run, below = network.layer(number), network.layer(number - 1)
     in_folder, options = options.data, dataclasses.replace(options, data=str(below.path))
-    train_data, held_out = build.hand_on(below, options, lower.data, lower.held_out)
+    train_data, held_out = run_data.hand_on(below, options, lower.data, lower.held_out)
     if run.config_path.is_file():
         if is_last_begun:
-            build.refuse_other_data(run, train_data, held_out)
+            run_data.refuse_other_data(run, train_data, held_out)
         return _take_up(run, options, train_data, held_out)
     begun = Begun.of(options, train_data, held_out)
     config = begun.config(watching) | {"layer": number}

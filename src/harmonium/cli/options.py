@@ -7,15 +7,17 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
 from harmonium.cli.rows import OF_ROWS, copied
 from harmonium.cli.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
+VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
@@ -41,9 +43,18 @@ class TrainingOptions:
             ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
         },
     )
-    visible: UnitName = _option("binary", "Type of the visible units.", panel="Model")  # noqa: RUF009
+    visible: VisibleName = _option(  # noqa: RUF009
+        "auto",
+        "Type of the visible units; `auto` takes binary ones for pictures, zeros and ones and "
+        "probabilities, and Gaussian ones for other tables.",
+        panel="Model",
+    )
     hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    hidden_units: UnitName = _option("binary", "Type of the hidden units.", panel="Model")  # noqa: RUF009
+    hidden_units: str = _option(
+        "binary",
+        "Type of the hidden units: binary, spin, gaussian, categorical, or one of --units-from.",
+        panel="Model",
+    )
     hidden_categories: int | None = _option(
         None, "States of each hidden unit, where these are categorical.", panel="Model"
     )
@@ -252,13 +263,15 @@ class TrainingOptions:
                 "--hidden-categories and --hidden-units categorical go together; pass both or "
                 "neither"
             )
-        if self.learn_precision and "gaussian" not in (self.visible, self.hidden_units):
+        if self.learn_precision and not {"gaussian", "auto"} & {self.visible, self.hidden_units}:
             raise ValueError("--learn-precision is for Gaussian units; this model has none")
-        if self.binarize not in (None, "none") and self.visible not in ("binary", "spin"):
+        if self.binarize not in (None, "none") and self.visible not in (
+            *("binary", "spin", "auto"),
+        ):
             raise ValueError(
                 f"--binarize makes binary states, and --visible is {self.visible}; leave one out"
             )
-        if self.standardize and self.visible != "gaussian":
+        if self.standardize and self.visible not in ("gaussian", "auto"):
             raise ValueError(
                 f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
                 "leave one out"
@@ -270,9 +283,21 @@ class TrainingOptions:
             )
         if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
             raise ValueError(f"--white is {self.white}; pass a positive number, such as 255")
+        self._check_hidden_units()
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
         self.named_categories  # noqa: B018
+
+    def _check_hidden_units(self) -> None:
+        """Refuse a type that is neither the library's nor registered by a file of the user's."""
+        units = sys.modules.get("harmonium.units")  # where nobody imported it, nobody registered
+        own = list(units.registered()) if units else []
+        known = [*get_args(UnitName), *own]
+        if self.hidden_units not in known:
+            raise ValueError(
+                f"--hidden-units is {self.hidden_units!r}; pass one of {', '.join(known)}, or name "
+                "the file that registers this class: --units-from FILE.py"
+            )
 
     def _refuse_below(self, least: int, name: str) -> None:
         value = getattr(self, name)
@@ -380,7 +405,7 @@ class FinetuningOptions:
         None,
         "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
         panel="Model",
-        shown="binary",
+        shown="what they look like",
     )
     dropout_inputs: float = _option(0.0, "Share of the columns to drop.", panel="Model")
     dropout_hidden: float = _option(0.0, "Share of the hidden units to drop.", panel="Model")

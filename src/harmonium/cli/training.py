@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
-from harmonium.cli import build, events, figures, reporting
+from harmonium.cli import build, events, figures, reporting, run_data, verdicts
 from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
@@ -31,6 +31,7 @@ from harmonium.cli.progress import (
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
 from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
+from harmonium.report import HeldOut
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
 
@@ -49,7 +50,7 @@ def train(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    train_data, held_out = load(options, where)
+    options, train_data, held_out = load_new(options, where)
     begun = Begun.of(found_from_anywhere(options), train_data, held_out)
     run.create(begun.config(watching), checkpoint.dumps(begun.state), overwrite)
     return go_on(run, begun, watching, as_json)
@@ -83,7 +84,7 @@ class Begun:
     def config(self, watching: WatchingOptions) -> dict[str, Any]:
         """Everything that defines the run."""
         data, held_out = self.data, self.held_out
-        fingerprint, of_held_out = build.fingerprints(self.options, data, held_out)
+        fingerprint, of_held_out = run_data.fingerprints(self.options, data, held_out)
         return {
             **surroundings(data.values.device),
             "options": dataclasses.asdict(self.options),
@@ -127,15 +128,15 @@ def resume(
     run.check_replaceable()
     config = run.config()
     refuse_layer(run, config)
-    options = build.options_of(run)
+    options = run_data.options_of(run)
     assert options.learning_rate is not None
     was = options.learning_rate
     rate, others = slower(path, was, repeated)
     refuse_contradictions(path, options, others)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
-    train_data, held_out = load(options, where, build.known_of(run))
-    build.refuse_other_data(run, train_data, held_out)
+    train_data, held_out = load(options, where, run_data.known_of(run))
+    run_data.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
     options = take_up(run, options, state, batches, further, rate)
     tell_rate(choose_reporter(as_json), rate, was, state.update)
@@ -147,8 +148,17 @@ def load(
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with download_progress() as progress:
-        train_data, held_out = build.load_data(options, progress, known)
+        train_data, held_out = run_data.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
+
+
+def load_new(
+    options: TrainingOptions, device: torch.device
+) -> tuple[TrainingOptions, Data, Data | None]:
+    """The same for a run that begins, and its options, whose visible units are decided."""
+    with download_progress() as progress:
+        options, train_data, held_out = run_data.load_new(options, progress)
+    return options, train_data.to(device), None if held_out is None else held_out.to(device)
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:
@@ -243,9 +253,12 @@ def go_on(
     if watching.figures:
         of_run = (run, state.model, state.chains, shown, state.seed, train_data)
         pictures = list(figures.draw_all(*of_run))
-    reporting.write(run)
     reporter = choose_reporter(as_json)
     _summarise(reporter, run, seconds)
+    gains = monitor.over_independent_columns(state.model, _last_row(run))
+    path = quote(str(run.path))
+    verdicts.tell(reporter, run, verdicts.of_rbm(path, run.rows(), gains, state, train_data))
+    reporting.write(run)
     if whole is None:
         _say_what_next(reporter, run, state.update, len(pictures), seconds)
     return 0
@@ -299,13 +312,29 @@ def _last_row(run: RunDirectory) -> dict[str, float]:
 def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
     last = _last_row(run)
     key = next((key for key in LABELS if key in last), None)
-    if key is not None:
-        held = f", {last[f'held_out_{key}']:.2f} held out" if f"held_out_{key}" in last else ""
-        unit = " nats" if "likelihood" in key else ""
-        reporter.say(
-            f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{held}; trained for "
-            f"{seconds:.0f} s"
-        )
+    if key is None:
+        return
+    unit = " nats" if "likelihood" in key else ""
+    reporter.say(
+        f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{_held_out(run.rows(), key)}; "
+        f"trained for {seconds:.0f} s"
+    )
+
+
+def _held_out(rows: list[dict[str, float]], key: str) -> str:
+    """What held-out rows have, and how far they are behind training rows and behind their best."""
+    found = HeldOut.of(rows)
+    if found is None or found.train != key or found.gap is None:
+        return ""
+    error = f" ± {found.gap_error:.2f}" if found.gap_error else ""
+    best = ""
+    if found.lost >= 0.005:
+        best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
+    side = "behind" if found.gap >= 0 else "ahead of"
+    return (
+        f", {found.last[found.held]:.2f} held out ({abs(found.gap):.2f}{error} {side} training "
+        f"rows{best})"
+    )
 
 
 def _say_what_next(
@@ -318,5 +347,8 @@ def _say_what_next(
         )
     reporter.say(f"page      {run.report_path}")
     path = quote(str(run.path))
-    reporter.say(f"next      harmonium sample {path}   ·   harmonium info {path}")
+    reporter.say(
+        f"next      harmonium sample {path}   ·   harmonium diagnose {path}   ·   harmonium info "
+        f"{path}"
+    )
     reporter.finish({"run": str(run.path), "update": update, "seconds": seconds, **_last_row(run)})

@@ -39,8 +39,8 @@ def draw(run: RunDirectory, network: Network, data: Data) -> Iterator[Path]:
     if run.rows():
         yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
     if isinstance(network, Classifier):
-        log_p = network.outputs(data).log_softmax(-1)
-        found = Predicted.of(network.classes, data.classes, log_p, data.labels)
+        outputs = network.outputs(data)
+        found = Predicted.of(network.classes, data.classes, outputs, data.labels)
         yield from draw_predictions(run.figures / "confusion.png", found, data)
     if isinstance(network, Autoencoder):
         yield draw_codes(run.figures / "codes.png", network.codes(data), data.labels)
@@ -63,7 +63,7 @@ def draw_predictions(path: Path, found: Predicted, data: Data) -> Iterator[Path]
     assert found.wanted is not None
     rows = (found.wanted >= 0).nonzero()[:, 0].cpu().numpy()
     wanted, taken = (of.cpu().numpy()[rows] for of in (found.wanted, found.taken))
-    p, classes = found.log_p.double().exp().cpu().numpy()[rows], found.class_names
+    p, classes = found.p.double().cpu().numpy()[rows], found.class_names
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (wanted, taken), 1)
     yield plots.save(plots.confusion_matrix(counts, classes), path)

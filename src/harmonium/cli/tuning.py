@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harmonium import defaults, training
-from harmonium.cli import build, events, reporting, tuned_figures
+from harmonium.cli import build, events, reporting, tuned_figures, verdicts
 from harmonium.cli.encoding import described
 from harmonium.cli.keeping import open_keeper
 from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
@@ -68,7 +68,7 @@ def finetune(
     events.check(watching.tensorboard)
     where = build.choose_device(device)
     tell_of_compiling()
-    rows = source.load(options, where)
+    source, rows = source.load(options, where)
     batches = rows.minibatches(options)
     options = _complete(options, batches)
     rbms, pretrained = source.rbms(options, rows.train)
@@ -117,7 +117,7 @@ def resume(
         )
     watch, where = as_it_began(config, watching, device, threads)
     source = Source.from_config(config)
-    rows = source.load(options, where)
+    source, rows = source.load(options, where)
     if rows.fingerprint() != config["data"]["fingerprint"]:
         raise ValueError(
             f"the data {source.bottom.data}, their labels or their targets have changed "
@@ -296,6 +296,7 @@ def _summarise(
     if state.best is not None:
         chosen = f"; the network of update {state.best.update:,}, the best by held-out rows"
     reporter.say(f"{describe(scores, len(data), name)}{chosen}; trained for {seconds:.0f} s")
+    verdicts.tell(reporter, run, verdicts.of_network(state, scores, rows.train, data))
     reporter.say(f"network   {run.network_path}")
     if with_figures:
         pictures = list(tuned_figures.draw(run, model, data))

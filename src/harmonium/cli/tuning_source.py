@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from harmonium import datasets, defaults
-from harmonium.cli import build
-from harmonium.cli.encoding import Known
+from harmonium.cli import build, run_data
+from harmonium.cli.encoding import Known, encode
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, flag
 from harmonium.cli.progress import download_progress
+from harmonium.cli.visible import decide
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
 from harmonium.rbm import RBM
@@ -116,7 +117,7 @@ class Source:
                 )
         config = stack.run.config()
         layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-        bottom, known = layers[0], build.known_of(stack.run)
+        bottom, known = layers[0], run_data.known_of(stack.run)
         if options.binarize is None:
             return cls(stack, bottom, layers, known)
         # checked as that of `harmonium train`
@@ -157,8 +158,15 @@ class Source:
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
 
-    def load(self, options: FinetuningOptions, device: torch.device) -> Rows:
+    def load(self, options: FinetuningOptions, device: torch.device) -> tuple[Source, Rows]:
         """The rows with their labels, in parts, encoded as in pretraining or as a user says.
+
+        Returns
+        -------
+        source
+            This one, with decided visible units.
+        rows
+            On the device.
 
         Raises
         ------
@@ -167,7 +175,16 @@ class Source:
         """
         bottom, known = self.bottom, self.known
         with download_progress() as progress:
-            data = build.read_data(bottom, progress, known)
+            if bottom.visible == "auto":
+                values = run_data.read_values(bottom, progress)
+                # what nobody has said of values decides nothing
+                asked, values = decide(
+                    dataclasses.replace(bottom, binarize=options.binarize), values
+                )
+                bottom = dataclasses.replace(bottom, visible=asked.visible)
+                data = encode(values, bottom)
+            else:
+                data = run_data.read_data(bottom, progress, known)
         test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
         if options.rows is not None:
@@ -179,7 +196,9 @@ class Source:
                 for part in (held_out, test)
             )
         held_out, test = (None if part is None else part.to(device) for part in (held_out, test))
-        return Rows(train.to(device), held_out, test)
+        layers = [bottom, *self.layers[1:]] if self.layers and self.stack is None else self.layers
+        decided = dataclasses.replace(self, bottom=bottom, layers=layers)
+        return decided, Rows(train.to(device), held_out, test)
 
     def rbms(self, options: FinetuningOptions, train: Data) -> tuple[list[RBM], bool]:
         """The stack, and whether it was pretrained; where it was not, its weights are random."""
@@ -203,7 +222,7 @@ def _parts(
     """The rows to learn from, and those to choose by."""
     if data.parts:
         if options.held_out is not None and "validation" in data.parts:
-            build.refuse_held_out(data)
+            run_data.refuse_held_out(data)
         train = [name for name in ("train", "validation") if name in data.parts]
         if not options.validation:
             return data.join(*train), None

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 
 from harmonium import defaults
+from harmonium.arguments import check_number, described, is_whole
 from harmonium.datasets import one_hot, pictures, thresholds
 from harmonium.datasets.encodings import (
     AsIs,
@@ -54,6 +55,7 @@ class Recodable(Stored):
             For a share outside its range, a threshold that makes one state of all values, and data
             that are encoded otherwise already. What leaves almost one state alone is a note.
         """
+        check_number("threshold", threshold, "a number")
         if not isinstance(self.encoding, Scaled):
             self._require_as_loaded("binarize")
         encoding = thresholds.level(self.encoding, threshold, self.name)
@@ -141,6 +143,8 @@ class Recodable(Stored):
         """
         if n_categories is not None and categories is not None:
             raise ValueError("n_categories and categories were both given; pass one of them")
+        if n_categories is not None and not is_whole(n_categories):
+            raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
         if n_categories is not None:
             return self.with_encoding(OneHot(n_categories))
         if categories is None:

@@ -78,6 +78,8 @@ class Stored:
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {described(self.name)}; pass Data('mine', values)")
         given = {"values": values, "labels": labels, "targets": self.targets}
         for what, tensor in given.items():
             if not isinstance(tensor, Tensor) and (tensor is not None or what == "values"):

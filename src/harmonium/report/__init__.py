@@ -18,10 +18,20 @@ from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
 from harmonium.report.facts import Facts, Stage
 from harmonium.report.markup import Table
+from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
 from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
 
-__all__ = ["Facts", "Stage", "Table", "diagnosis", "verdict_of", "write", "write_comparison"]
+__all__ = [
+    "Facts",
+    "HeldOut",
+    "Stage",
+    "Table",
+    "diagnosis",
+    "verdict_of",
+    "write",
+    "write_comparison",
+]
 
 
 def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:

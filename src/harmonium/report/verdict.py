@@ -10,7 +10,8 @@ import math
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus, sentence
-from harmonium.report.words import SURE, is_still_learning, main_panel, worse_since
+from harmonium.report.overfitting import SURE, main_panel
+from harmonium.report.words import is_still_learning, worse_since
 from harmonium.runs import DIAGNOSIS_MARK
 
 
@@ -46,7 +47,8 @@ def _of_rows(facts: Facts) -> str:
     """What the last row of numbers says of new rows, beside training rows."""
     if not facts.rows:
         return "Nothing has been measured yet."
-    panel, last, who = main_panel(facts), facts.rows[-1], f"this model of {data_name(facts.config)}"
+    last, who = facts.rows[-1], f"this model of {data_name(facts.config)}"
+    panel = main_panel(last)
     if facts.kind == "fine-tuning":
         who = "this network"
     if panel is None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from harmonium.metrics import PANELS, Panel
+from harmonium.metrics import Panel
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Note, minus, number, sentence
-
-SURE = 2.0
-"""Standard errors from which two numbers are called different in passing: about 5 %."""
+from harmonium.report.overfitting import SURE, HeldOut, main_panel
 
 
 def readings(facts: Facts) -> Iterator[Note]:
@@ -67,31 +65,24 @@ def _idle_units(facts: Facts) -> Iterator[Note]:
 
 
 def _overfitting(facts: Facts) -> Iterator[Note]:
-    panel = main_panel(facts)
-    if panel is None or len(panel.curves) < 2:
+    found = HeldOut.of(facts.rows)
+    if found is None or found.gap is None:
         return
-    train, held = (curve.key for curve in panel.curves)
-    last = facts.rows[-1]
-    if train not in last or held not in last:
-        return
-    best = worse_since(facts)
-    if best is not None:
+    panel = found.panel
+    if found.has_lost:
         yield Note(
-            f"Held-out rows were described best after epoch {best['epoch']:g}.",
-            f"Their {panel.name} was {number(best[held])} then and is {number(last[held])} "
-            "now: what was learned since is about the training rows. Fewer `--epochs`, weight "
-            "decay or more rows would help.",
+            f"Held-out rows were described best after epoch {found.best['epoch']:g}.",
+            f"Their {panel.name} was {number(found.best[found.held])} then and is "
+            f"{number(found.last[found.held])} now: what was learned since is about the training "
+            "rows. Fewer `--epochs`, weight decay or more rows would help.",
             "worth a look",
         )
-    sign = 1 if panel.better == "more" else -1
-    gap = sign * (last[train] - last[held])
-    error = math.hypot(_error(last, train), _error(last, held))
-    if error:
+    if found.gap_error:
         told = (
-            f"{gap:.2f} ± {error:.2f} {panel.unit} better than held-out rows"
-            if gap > SURE * error
-            else f"not to be told from held-out rows ({minus(f'{gap:.2f}')} ± {error:.2f} "
-            f"{panel.unit} apart)"
+            f"{found.gap:.2f} ± {found.gap_error:.2f} {panel.unit} better than held-out rows"
+            if found.gap > SURE * found.gap_error
+            else f"not to be told from held-out rows ({minus(f'{found.gap:.2f}')} ± "
+            f"{found.gap_error:.2f} {panel.unit} apart)"
         )
         yield Note(
             "Training rows beside held-out rows",
@@ -99,28 +90,15 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
         )
 
 
-def worse_since(facts: Facts) -> dict[str, float] | None:
+def worse_since(facts: Facts) -> Mapping[str, float] | None:
     """The row at which held-out rows were described best, if they are worse now beyond noise."""
-    panel = main_panel(facts) if facts.rows else None
-    if panel is None:
-        return None
-    held, last = panel.curves[-1].key, facts.rows[-1]
-    if not held.startswith("held_out") or held not in last:
-        return None
-    known = [row for row in facts.rows if held in row]
-    sign = 1 if panel.better == "more" else -1
-    best = max(known, key=lambda row: sign * row[held])
-    # the best of many noisy numbers is better than the truth by about this many standard errors
-    sure = SURE + math.sqrt(2 * math.log(len(known)))
-    error = math.hypot(_error(best, held), _error(last, held))
-    lost = sign * (best[held] - last[held])
-    is_worse = lost > sure * error and lost > 0.01 * abs(last[held]) and best is not known[-1]
-    return best if is_worse else None
+    found = HeldOut.of(facts.rows)
+    return found.best if found is not None and found.has_lost else None
 
 
 def is_still_learning(facts: Facts) -> bool:
     """Whether the number that matters most still got better in the last quarter, beyond noise."""
-    panel = main_panel(facts) if facts.rows else None
+    panel = main_panel(facts.rows[-1]) if facts.rows else None
     return panel is not None and _trend(panel, _looks(facts, panel)) == "better"
 
 
@@ -152,7 +130,7 @@ _TRENDS = {
 
 
 def _progress(facts: Facts) -> Iterator[Note]:
-    panel = main_panel(facts)
+    panel = main_panel(facts.rows[-1])
     if panel is None:
         return
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
@@ -178,15 +156,6 @@ def _movement(facts: Facts) -> Iterator[Note]:
             f"{_percent(last['hidden_flip_rate'])} of the hidden units. How many sweeps it takes "
             "to forget a picture, only a diagnosis tells.",
         )
-
-
-def main_panel(facts: Facts) -> Panel | None:
-    """The first of the panels in which more, or less, is better."""
-    return next((p for p in PANELS if p.better and p.known_in(facts.rows[-1])), None)
-
-
-def _error(row: dict[str, float], key: str) -> float:
-    return row.get(f"{key}_std_error", 0.0)
 
 
 def _spread(values: list[float]) -> float:

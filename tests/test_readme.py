@@ -1,0 +1,110 @@
+"""What README and docs tell people to type works when it is typed, command after command.
+
+Each page is gone through in a folder of its own, in the order in which its commands stand. Behind
+every command that would take minutes stand options that make it short: the same command does the
+same things, on less. MNIST, which would have to be fetched, is a few noisy rows of its size and
+parts. `harmonium benchmark` alone is not run; tests/test_docs.py sees that it is understood.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cli.commands import harmonium
+from harmonium import datasets
+from harmonium.datasets import Data, Scaled
+from test_docs import PAGES, alternatives, blocks, name_of
+
+TRAINING = ("--epochs", "1", "--no-figures", "--no-tensorboard", "--no-log-likelihood")
+CHAINS = ("--warmup", "2", "--sweeps-per-sample", "1", "--samples", "2", "--chains", "20")
+SHORT: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("train",): TRAINING,
+    ("dbn", "train"): TRAINING,
+    ("dbn", "finetune"): ("--epochs", "1", "--no-figures", "--no-tensorboard"),
+    ("evaluate",): ("--chains", "5", "--temperatures", "20", "--rows", "5"),
+    ("diagnose",): ("--sweeps", "40", "--chains", "5"),
+    ("sample",): CHAINS,
+    ("dbn", "sample"): CHAINS,
+    ("recipe",): ("--epochs", "1"),
+}
+"""By the beginning of a command; what is said twice counts as it is said last."""
+
+LEFT_OUT = ("harmonium benchmark", "harmonium recipe theano-rbm")
+
+BEFORE = {"choosing-a-sampler.md": ["harmonium train"]}
+"""What a page expects to be there, from the page before it."""
+
+TYPED_PAGES = [page for page in PAGES if "harmonium " in "".join(blocks(page, ""))]
+
+
+def commands_of(page: Path) -> list[str]:
+    """The commands of a page, in their order."""
+    lines = [line for body in blocks(page, "") for line in body.splitlines()]
+    typed = [line.split("#")[0].strip() for line in lines if line.startswith("harmonium ")]
+    return BEFORE.get(name_of(page), []) + [one for line in typed for one in alternatives(line)]
+
+
+def shortened(command: str) -> list[str]:
+    """What is run in place of a command."""
+    arguments = shlex.split(command)[1:]
+    n = 2 if arguments[0] == "dbn" else 1
+    short = SHORT.get(tuple(arguments[:n]), ())
+    if arguments[:2] == ["recipe", "list"] or "--show" in arguments:
+        short = ()
+    return [*arguments, *short]
+
+
+def few_digits() -> Data:
+    """As MNIST comes: pictures of 28 × 28 shades of grey, with a label each and its three parts."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1070) % 10
+    strokes = rng.random((10, 784)) < 0.15
+    values = np.where(strokes[labels], rng.integers(180, 256, (1070, 784)), 0).astype(np.uint8)
+    return Data(
+        "mnist",
+        torch.from_numpy(values),
+        Scaled(0.0, 255.0),
+        labels=torch.from_numpy(labels),
+        image_shape=(28, 28),
+        parts={
+            "train": range(1000),
+            "validation": range(1000, 1010),
+            "test": range(1010, 1070),
+        },
+    )
+
+
+@pytest.fixture
+def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a table and pictures of one's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.mnist, "load", lambda folder, progress: few_digits())
+    monkeypatch.setattr(datasets.mnist, "fetch", lambda folder, progress: {})
+    rng = np.random.default_rng(1)
+    table = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 6))
+    np.savetxt("my.csv", table, "%.4f", ",", header="a,b,c,d,e,f", comments="")
+    np.save("pictures.npy", few_digits().values[:60].numpy())
+
+
+@pytest.mark.usefixtures("_newcomer")
+@pytest.mark.parametrize("page", TYPED_PAGES, ids=name_of)
+def test_the_commands_of_a_page_work_in_their_order(page: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        for command in commands_of(page):
+            if command.startswith(LEFT_OUT):
+                continue
+            done = harmonium(*shortened(command))
+            assert done.code == 0, f"{command}: {done.err}"
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_pages_with_commands_are_found() -> None:
+    assert {"README.md", "start.md", "deep-belief-networks.md"} <= {*map(name_of, TYPED_PAGES)}
+    assert "harmonium resume runs/mine --more-epochs 30" in commands_of(PAGES[0])
