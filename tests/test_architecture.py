@@ -189,6 +189,12 @@ def test_every_public_name_is_there() -> None:
         harmonium.rbn  # noqa: B018
 
 
+def test_every_documented_module_is_reached_by_its_name() -> None:
+    documented = {page.stem for page in (Path(__file__).parents[1] / "docs" / "api").glob("*.md")}
+    for name in sorted(documented - {"index"}):
+        assert getattr(harmonium, name).__name__ == f"harmonium.{name}"
+
+
 @pytest.mark.parametrize("module", ["harmonium", "harmonium.cli"])
 def test_an_import_stays_light(module: str) -> None:
     # In a process of its own: in this one, other tests have imported everything.

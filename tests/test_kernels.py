@@ -399,6 +399,16 @@ def test_permutations() -> None:
     assert torch.equal(kernels.permutation(100, stream()), kernels.permutation(100, stream()))
 
 
+def test_permutations_are_the_same_whether_words_are_compiled_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernels.binary_(torch.zeros(1, 1), torch.zeros(1), stream())  # finds the compiled kernels
+    compiled = [kernels.permutation(n, stream()) for n in (1, 2, 5, 1001)]
+    monkeypatch.setattr(kernels, "_cpu", None)
+    for order in compiled:
+        assert torch.equal(order, kernels.permutation(len(order), stream()))
+
+
 def test_permutations_are_uniform() -> None:
     s = stream()
     orders = torch.stack([kernels.permutation(4, s) for _ in range(1_500)])

@@ -16,7 +16,10 @@ from harmonium import plots, report
 from harmonium.report import curves
 from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
-from harmonium.report.markup import Note, Picture, Section, Table, page, text
+from harmonium.report.markup import Note, Picture, Section, Table, page, text, tiles
+from harmonium.report.ranking import sentence_of
+from harmonium.report.terms import TERMS, found_in
+from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
 from harmonium.runs import RunDirectory, Warned
 from html_pages import Page
@@ -201,6 +204,40 @@ def test_a_rate_that_reaches_zero_has_no_logarithm() -> None:
         rows = [row(1, update_ratio=0.5), row(2, update_ratio=ratio)]
         content = page("T", "", [Section("s", "S", "", curves.charts("x", [Series("a", rows)]))])
         assert Page(content).data["data-x"]["panels"][0]["log"] is is_logarithmic
+
+
+# Terms
+
+
+def test_terms_are_explained_where_they_stand() -> None:
+    section = Section("s", "S", "Found by AIS, in nats.", "<p>One sweep of <code>chain</code>.</p>")
+    read = Page(section_page(section))
+    for term in ("nats", "annealed importance sampling", "sweep"):
+        assert f"{term} {TERMS[term]}" in read.text
+    assert TERMS["chain"] not in read.text  # that is typed
+    assert read.text.index("AIS") < read.text.index(TERMS["nats"])
+
+
+def test_a_term_is_no_part_of_another_word() -> None:
+    assert found_in("<p>Pseudo-log-likelihoods of signatures, CDs</p>") == ["pseudo-log-likelihood"]
+    assert found_in("<p>PCD</p>") == ["PCD"]
+
+
+def test_a_term_is_explained_once() -> None:
+    body = tiles([("log-likelihood", "−20", "nats a row")])
+    assert found_in(body) == ["nats"]
+    assert Page(section_page(Section("s", "S", "", body))).text.count(TERMS["log-likelihood"]) == 1
+
+
+def test_every_term_is_a_sentence() -> None:
+    for term, meaning in TERMS.items():
+        assert (
+            meaning[0].isupper() and meaning.endswith(".") and found_in(f"<p>{term}</p>") == [term]
+        )
+
+
+def section_page(section: Section) -> str:
+    return page("T", "", [section])
 
 
 # The page of a run
@@ -416,6 +453,161 @@ def test_large_updates_are_meant_while_a_run_goes_on(make: Make) -> None:
     assert "changed the weights" not in notes_of(run)
 
 
+# The verdict
+
+
+def verdict_of(run: RunDirectory, stage: Any = "unknown") -> str:
+    return verdict(Facts(run, stage, ""))
+
+
+def described(held_out: float, epoch: float = 20, **numbers: float) -> dict[str, float]:
+    of_both = {
+        "log_likelihood": -20.0,
+        "log_likelihood_std_error": 0.1,
+        "held_out_log_likelihood": held_out,
+        "held_out_log_likelihood_std_error": 0.2,
+    }
+    return row(epoch, **(of_both | numbers))
+
+
+def test_the_verdict_says_how_good_and_what_next(make: Make) -> None:
+    said = verdict_of(make([described(-40.0, 1), described(-20.25)]))
+    assert said.startswith(
+        "On 100 rows that it has never seen, this model of digits has a log-likelihood of "
+        "−20.25 ± 0.20 nats a row (−40.00 at the first look), about as good as on its training "
+        "rows. Next, `harmonium diagnose "
+    )
+
+
+def test_the_verdict_says_what_was_learned_by_heart(make: Make) -> None:
+    said = verdict_of(make([described(-26.0)]))
+    assert (
+        "6.00 worse than on its training rows: part of what it knows is learned by heart." in said
+    )
+
+
+def test_the_verdict_says_when_training_was_too_long(make: Make) -> None:
+    said = verdict_of(make([described(-30.0, 1), described(-21.0, 5), described(-26.0)]))
+    assert "It was best after epoch 5 and has got worse since" in said
+
+
+def test_the_verdict_says_to_go_on_while_it_pays(make: Make) -> None:
+    said = verdict_of(make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)]))
+    assert "still getting better at the end: `harmonium resume" in said and "--epochs 40`" in said
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [("running", "reload this page"), ("stopped", "It is not finished: go on with `harmonium")],
+)
+def test_the_verdict_on_a_run_that_is_not_finished(stage: str, said: str, make: Make) -> None:
+    assert said in verdict_of(make([described(-20.0)], done=70), stage)
+
+
+def test_the_verdict_points_to_warnings_first(make: Make) -> None:
+    run = make([described(-20.0)])
+    run.write_warnings([Warned("A", "B.")])
+    assert verdict_of(run).endswith("Read the warning below first.")
+
+
+def test_the_verdict_takes_the_likelihood_that_was_measured(make: Make) -> None:
+    run = make([row(20, pseudo_log_likelihood=-10.0)])
+    of = {"lower": -21.0, "upper": -20.5, "update": 200}
+    run.likelihood_path.write_text(json.dumps({"results": {"digits:test": of}}))
+    assert verdict_of(run).startswith(
+        "Rows of digits:test have a log-likelihood of between −21.00 and −20.50 nats a row"
+    )
+
+
+def test_without_held_out_rows_nobody_knows(make: Make) -> None:
+    assert "no rows were held out, so that nobody knows" in verdict_of(
+        make([row(20, log_likelihood=-20.0)])
+    )
+
+
+def test_verdict_and_picture_stand_before_everything_else(make: Make) -> None:
+    run = make([described(-20.0)])
+    Image.new("L", (8, 8)).save(run.figures / "samples.png")
+    read = page_of(run)
+    assert next(iter(read.pictures)) == "Samples"
+    assert (
+        read.text.index("On 100 rows")
+        < read.text.index("epochs 20")
+        < read.text.index("Use it Three")
+    )
+
+
+def test_a_picture_says_itself_what_it_shows(make: Make) -> None:
+    run = make([described(-20.0)])
+    figure = plots.shares([0.5], [0.4], ["ash"])
+    plots.save(figure, run.figures / "columns.png", title="Columns", caption="By <name>.")
+    read = page_of(run)
+    assert next(iter(read.pictures)) == "Columns" and "Columns. By <name>." in read.text
+
+
+# Which run is better
+
+
+def ranked(*runs: RunDirectory) -> str:
+    return sentence_of({run.path.name: Facts(run, "unknown", "") for run in runs})
+
+
+def test_compare_says_which_run_is_better_beyond_its_error(make: Make) -> None:
+    a, b = make([described(-20.0)], "a"), make([described(-22.0)], "b")
+    said = "a is better: its log-likelihood of held-out rows is 2.00 ± 0.28 nats a row higher"
+    assert ranked(a, b) == ranked(b, a)
+    assert ranked(a, b) == said.replace("better", "better than b") + "."
+    c = make([described(-25.0)], "c")
+    assert (
+        ranked(c, b, a)
+        == said.replace("better", "the best of 3 runs") + " than that of b, the next."
+    )
+
+
+def test_compare_says_that_runs_cannot_be_told_apart(make: Make) -> None:
+    a, b = make([described(-20.0)], "a"), make([described(-20.5)], "b")
+    assert ranked(a, b) == (
+        "a and b cannot be told apart by the log-likelihood of held-out rows: they differ by "
+        "0.50 ± 0.28 nats a row."
+    )
+    c = make([described(-30.0)], "c")
+    assert ranked(c, a, b).startswith("a and b are the best of 3 runs, and cannot be told apart")
+
+
+def test_bounds_that_overlap_tell_nothing(make: Make) -> None:
+    runs = []
+    for name, lower, upper in (("a", -21.0, -19.0), ("b", -20.5, -18.0), ("c", -30.0, -25.0)):
+        run = make([described(-20.0)], name)
+        of = {"lower": lower, "upper": upper, "update": 200, "rows": 10}
+        run.likelihood_path.write_text(json.dumps({"results": {"digits:test": of}}))
+        runs.append(run)
+    a, b, c = runs
+    assert "cannot be told apart by the log-likelihood of digits:test" in ranked(a, b)
+    assert "its log-likelihood of digits:test is at least 4.00 nats a row higher." in ranked(a, c)
+
+
+def test_runs_of_other_data_are_not_ranked(make: Make) -> None:
+    a, b = make([described(-20.0)], "a"), make([described(-30.0)], "b", data="/x/wine.csv")
+    of_b = b.config()
+    of_b["data"]["fingerprint"] = "b" * 64
+    b.write_config(of_b)
+    assert ranked(a, b) == (
+        "These runs cannot be ranked: they learned from different data (a from digits and b from "
+        "wine.csv)."
+    )
+
+
+def test_a_reconstruction_error_ranks_nothing(make: Make) -> None:
+    a, b = (make([row(20, reconstruction_error=x)], n) for n, x in (("a", 5.0), ("b", 9.0)))
+    assert "share no number but the reconstruction error" in ranked(a, b)
+    assert "harmonium evaluate" in ranked(a, b)
+
+
+def test_a_run_that_is_not_finished_is_said_to_be_so(make: Make) -> None:
+    a, b = make([described(-20.0)], "a"), make([described(-22.0)], "b", done=70)
+    assert ranked(a, b).endswith("(b is not finished.)")
+
+
 # Several runs
 
 
@@ -462,6 +654,10 @@ def test_what_cannot_be_compared_is_said(make: Make) -> None:
         "a: digits, 4 columns, threshold at 0.5; b: mnist, 784 columns, scaled.",
     ):
         assert said in read.text, said
+    other["data"] |= {"encoding": {"kind": "Threshold", "level": 0.5}, "two_valued": True}
+    b.write_config(other)
+    report.write_comparison([a, b], path)
+    assert "b: mnist, 784 columns, binary as they are." in path.read_text(encoding="utf-8")
 
 
 def test_what_is_no_comparison_is_refused(make: Make, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import contextlib
 import copy
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -707,6 +708,108 @@ def test_sweeps_and_rows_out_of_range_are_refused() -> None:
     rows = training.run(TrainingState.create(model()), Minibatches(data(), 8), 1, every=0)
     with pytest.raises(ValueError, match="every is 0; pass 1 or more updates"):
         next(rows)
+
+
+MAKE_A_SCHEDULE = "pass a function that makes it: lambda optimizer: training.linear_to_zero"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"schedule": "linear"}, f"schedule is 'linear'; {MAKE_A_SCHEDULE}"),
+        ({"schedule": 3}, f"schedule is 3; {MAKE_A_SCHEDULE}"),
+        ({"schedule": lambda optimizer: None}, "schedule has made None; pass lambda optimizer: "),
+        ({"optimizer": "adam"}, "optimizer is 'adam'; pass one that is made, such as torch"),
+        ({"optimizer": torch.optim.Adam}, "optimizer is the class Adam; pass one that is made"),
+        ({"sampler": "gibbs"}, r"sampler is 'gibbs'; pass a sampler such as Gibbs\(\)"),
+        ({"sampler": Gibbs}, r"sampler is the class Gibbs; pass a sampler such as Gibbs\(\)"),
+        ({"gradient": "centered"}, r"gradient is 'centered'; pass CenteredGradient\(\) or Plain"),
+        ({"penalties": 1e-4}, r"penalties is 0.0001; pass Penalties\(l2=1e-4\)"),
+        ({"n_chains": 2.5}, "n_chains is 2.5; pass a whole number"),
+        ({"n_chains": "5"}, "n_chains is '5'; pass a whole number"),
+        ({"learning_rate": "0.1"}, "learning_rate is '0.1'; pass 0 or a positive number"),
+        ({"momentum": None}, "momentum is None; pass a number from 0 to below 1"),
+        ({"average_decay": "0.9"}, "average_decay is '0.9'; pass a number between 0 and 1"),
+        ({"seed": "1"}, "seed is '1'; pass an integer"),
+    ],
+    ids=str,
+)
+def test_an_option_of_another_type_is_refused_with_what_would_work(
+    option: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
+        TrainingState.create(model(), **option)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"n_chains": 0}, "n_chains is 0; pass 1 or more"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; pass 0 or a positive number"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; pass 0 or a positive number"),
+        ({"momentum": 1.0}, "momentum is 1.0; pass a number from 0 to below 1"),
+        ({"seed": -1}, "seed is -1; pass an integer from 0"),
+    ],
+    ids=str,
+)
+def test_an_option_out_of_range_is_refused(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        TrainingState.create(model(), **option)
+
+
+def test_what_is_no_run_or_data_is_refused_in_words() -> None:
+    rbm, batches = model(), Minibatches(data(), 8)
+    state = TrainingState.create(rbm)
+    for begin, message in (
+        (lambda: training.run(rbm, batches, 1), r"state is .*; pass TrainingState.create\(rbm\)"),
+        (lambda: training.run(state, data(), 1), r"batches is .*; pass Minibatches\(data, 100\)"),
+        (lambda: training.run(state, batches, "1"), "epochs is '1'; pass a whole number"),
+        (lambda: training.run(state, batches, 1, held_out=batch()), r"held_out is a torch.Tensor"),
+        (lambda: training.run(state, batches, 1, monitor=5), "monitor is 5; pass Monitor"),
+        (lambda: training.updates(rbm, batches, 1), "state is "),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}"):
+            next(begin())
+    for call, message in (
+        (lambda: TrainingState.create("rbm"), "rbm is 'rbm'; pass an RBM"),
+        (lambda: training.update(state, batch().numpy()), "visible is a numpy.ndarray of shape"),
+        (
+            lambda: training.update(state, batch(), weights=[1.0]),
+            r"weights is \[1.0\]; pass a",
+        ),
+        (lambda: Minibatches(batch(), 4), r"data is a torch.Tensor .*; pass Data, such as Data"),
+        (lambda: Minibatches("mnist", 4), "data is 'mnist'; pass Data, such as datasets.load"),
+        (lambda: Minibatches(data(), "4"), "batch_size is '4'; pass a whole number"),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}"):
+            call()
+    for empty in (batch()[:0], batch()[0]):
+        with pytest.raises(ValueError, match=r"^a batch has shape"):
+            training.update(state, empty)
+    assert state.update == 0
+
+
+@pytest.mark.parametrize("begin", [training.run, training.updates])
+def test_a_model_whose_weights_were_never_drawn_is_not_trained(
+    begin: Callable[..., Iterator[Any]],
+) -> None:
+    rows = data()
+    rbm = RBM(rows.n_columns, 3)
+    state = TrainingState.create(rbm)
+    message = r"^all 3 hidden units are alike: their weights are zero, .*rbm.init_from_data_\(data"
+    with pytest.raises(ValueError, match=message):
+        next(begin(state, Minibatches(rows, 8), 1))
+    with pytest.raises(ValueError, match=message):
+        training.update(state, batch())
+    assert state.update == 0 and not rbm.weights.any()
+    # one hidden unit has nobody to be like, and other biases tell them apart
+    alone = TrainingState.create(RBM(rows.n_columns, 1))
+    apart = RBM(rows.n_columns, 3)
+    with torch.no_grad():
+        apart.hidden.bias.copy_(torch.tensor([0.0, 0.1, 0.2]))
+    for fine in (alone, TrainingState.create(apart)):
+        next(begin(fine, Minibatches(rows, 8), 1))
+        assert fine.rbm.weights.any()
 
 
 def test_a_layer_that_the_optimiser_does_not_hold_stays() -> None:

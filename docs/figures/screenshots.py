@@ -17,11 +17,16 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from sklearn.datasets import load_wine
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 
 OPTIONS = "--hidden 200 --epochs 10 --every 300 --no-tensorboard"
 COMMANDS = {
+    "runs/wine": (
+        "train wine.csv --visible gaussian --hidden 32 --epochs 300 --no-tensorboard "
+        "--out runs/wine",
+    ),
     "runs/mnist": (
         f"train mnist {OPTIONS} --out runs/mnist",
         "evaluate runs/mnist --rows 2000 --chains 100 --temperatures 5000",
@@ -40,6 +45,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
+    wine = load_wine(as_frame=True)
+    wine.data.assign(label=wine.target).to_csv("wine.csv", index=False)
     for run, commands in COMMANDS.items():
         if not Path(run).exists():
             for command in commands:
@@ -52,6 +59,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=found, args=QUIET)
         save("report-wide", [shot(browser, report, "", 1440, 1150, point=True)])
         save("report-dark", [shot(browser, report, "history", 1440, 1060, dark=True)])
+        save("report-table", [shot(browser, Path("runs/wine/report.html"), "", 1440, 1500)])
         phone = {"width": 390, "height": 844, "scale": 2}
         save(
             "report-narrow",

@@ -22,7 +22,7 @@ from harmonium.likelihood import (
     pseudo_log_likelihood,
 )
 from harmonium.likelihood.checks import are_states
-from harmonium.rbm import RBM
+from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, start_at
 from harmonium.units import Binary, Units
@@ -133,6 +133,7 @@ class Monitor:
             (shares of hidden columns); ``visible_flip_rate`` and ``hidden_flip_rate`` (shares of
             units that one sweep changes).
         """
+        check_rbm("rbm", rbm)
         row: dict[str, float] = {}
         free_energy = {}
         stream = self._stream(1, _MOST_DRAWS * update)

@@ -155,10 +155,6 @@ class RBM(nn.Module):
     ) -> RBM:
         """Visible parameters from the data's moments, hidden biases zero, small random weights.
 
-        From weights of 0.01, which are near the saddle where all hidden units are alike, training
-        takes thousands of updates to get anywhere. Wide weights (None) make hidden units that
-        differ from the start, which is what few updates need.
-
         Parameters
         ----------
         data
@@ -166,10 +162,9 @@ class RBM(nn.Module):
         seed
             Of the weights.
         weight_std
-            Standard deviation of the weights; Hinton (2010), section 8, advises 0.01. None is
-            the width at which the hidden units receive inputs of the size of 1, that of Glorot
-            and Bengio (2010), equation 16; biases are then such that rows and hidden units have
-            their means at each other's means.
+            Standard deviation of the weights; Hinton (2010), section 8, advises 0.01, from which
+            thousands of updates lead. None is for few: wide, so that hidden units differ from the
+            start, with biases by which each layer has its mean where the other has its own.
 
         Returns
         -------
@@ -184,8 +179,8 @@ class RBM(nn.Module):
         """
         if weight_std is not None:
             check_number("weight_std", weight_std, "0, a positive number, or None")
-        if weight_std is not None and weight_std < 0:
-            raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
+            if weight_std < 0:
+                raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
         stream = Stream(seed, Purpose.INIT)  # refuses what is no seed
         if isinstance(data, Tensor):
             self.visible.check_width(data, "visible")
@@ -204,13 +199,11 @@ class RBM(nn.Module):
         drawn = kernels.normal((like.shape[0], like.shape[1]), stream, dtype=like.dtype)
         self.visible.init_from_moments_(mean.to(like), var.to(like))
         self.hidden.bias.zero_()
-        if weight_std is not None:
-            self.weights.copy_(drawn.mul_(weight_std))
-            return self
-        self.weights.copy_(drawn.mul_(glorot_std(self)))
-        h = self.hidden.mean(self.hidden.bias.new_zeros(1, self.hidden.n_columns))[0]
-        self.hidden.bias.sub_(mean.to(like) @ self.weights)
-        self.visible.bias.sub_(self.weights @ h)
+        self.weights.copy_(drawn.mul_(_wide_std(self) if weight_std is None else weight_std))
+        if weight_std is None:
+            h = self.hidden.mean(torch.zeros_like(self.hidden.bias))
+            self.hidden.bias.sub_(mean.to(like) @ self.weights)
+            self.visible.bias.sub_(self.weights @ h)
         return self
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
@@ -232,15 +225,23 @@ class RBM(nn.Module):
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
         """What the hidden units receive: ``v weights``."""
-        self.visible.check_states(v, "visible")
-        if v.dim() == 2 and not torch.is_grad_enabled():
-            return kernels.product(v, self.weights)
-        return v @ self.weights
+        self.visible.check_width(v, "visible")
+        try:
+            if v.dim() == 2 and not torch.is_grad_enabled():
+                return kernels.product(v, self.weights)
+            return v @ self.weights
+        except RuntimeError:  # asked only now, so that it costs nothing where all is well
+            self.visible.check_states(v, "visible")
+            raise
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:
         """What the visible units receive: ``h weights^T``."""
-        self.hidden.check_states(h, "hidden")
-        return h @ self.weights.T
+        self.hidden.check_width(h, "hidden")
+        try:
+            return h @ self.weights.T
+        except RuntimeError:
+            self.hidden.check_states(h, "hidden")
+            raise
 
     def mean_h_from_v(self, v: Tensor) -> Tensor:
         """Mean of the hidden units given the visible ones."""
@@ -290,11 +291,15 @@ class RBM(nn.Module):
         dict
             `Units.mean_statistics` by parameter name; they have no gradient.
         """
-        self.visible.check_states(v, "visible")
+        self.visible.check_width(v, "visible")
         hidden = self.hidden
-        if type(hidden) is Binary:
-            return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
-        inputs = kernels.product(v, self.weights)
+        try:
+            if type(hidden) is Binary:
+                return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
+            inputs = kernels.product(v, self.weights)
+        except RuntimeError:
+            self.visible.check_states(v, "visible")
+            raise
         statistics = hidden.mean_statistics(inputs)
         if out is not None and stream is not None:
             out.copy_(hidden.sample_(inputs, stream))
@@ -398,11 +403,15 @@ def _as_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
     return array
 
 
-def glorot_std(rbm: RBM) -> float:
-    """Standard deviation of weights that pass on the size of states and of gradients.
+def _wide_std(rbm: RBM) -> float:
+    """Glorot and Bengio's (2010, equation 16), or less where visible states have no bounds.
 
-    sqrt(2 / (columns below + above)), and four times that below binary units, whose mean rises by
-    a quarter where its input rises by one (Glorot and Bengio, 2010, equation 16).
+    Such weights would drive both layers far from the data there: their largest singular value is
+    sqrt(2), by which binary hidden units double the variance of the visible ones at most.
     """
-    std: float = (2 / sum(rbm.weights.shape)) ** 0.5
-    return 4 * std if isinstance(rbm.hidden, Binary) else std
+    below, above = rbm.weights.shape
+    if not rbm.visible.is_discrete:
+        noise = rbm.visible.var(torch.zeros_like(rbm.visible.bias)).mean().item()
+        return float((2 / noise) ** 0.5 / (below**0.5 + above**0.5))
+    # the mean of binary units rises by a quarter where their input rises by one
+    return float((2 / (below + above)) ** 0.5) * (4 if isinstance(rbm.hidden, Binary) else 1)

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playw
 
 from cli.commands import harmonium
 from harmonium.cli import figures
+from harmonium.runs import RunDirectory, Warned
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
@@ -114,6 +115,13 @@ def ran(*arguments: str | Path) -> None:
     assert done.code == 0, done.err
 
 
+def write_table(path: Path) -> None:
+    """60 rows of 14 columns with long names."""
+    header = ",".join(f"column {j} of a table with long names" for j in range(14))
+    rows = (",".join(f"{(7 * i + j * j) % 11}.5" for j in range(14)) for i in range(60))
+    path.write_text("\n".join([header, *rows, ""]), "utf-8")
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with small runs: an RBM, another one, a network, and a fine-tuning of it."""
@@ -124,6 +132,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # the pictures of its end would take seconds, and are those of the first run again
     with mock.patch.object(figures, "draw_all", lambda *_: iter(())):
         ran(*train, "--hidden", "16", "--method", "cd", "--out", folder / "other")
+    write_table(folder / "table.csv")
+    of_table = ("--visible", "gaussian", "--hidden", "5", "--epochs", "4", *quick)
+    ran("train", folder / "table.csv", *of_table, "--out", folder / "table")
+    few = Warned("Few rows", "There are 54 rows to learn from; take fewer `--hidden` units.")
+    RunDirectory(folder / "table").write_warnings([few])
+    ran("report", folder / "table")
     quick += ("--no-figures",)
     ran("dbn", "train", "--layers", "12,8", "--epochs", "2", *quick, "--out", folder / "network")
     tune = ("dbn", "finetune", folder / "network", "--epochs", "3", "--every", "13", *quick)

@@ -12,8 +12,8 @@ import pytest
 from browser.conftest import NARROW, WIDE, Open, Opened, rows_of
 
 PAGES = (
-    *("small/report.html", "network/report.html", "tuned/report.html", "compare.html"),
-    "network/layers/2/report.html",
+    *("small/report.html", "table/report.html", "network/report.html", "tuned/report.html"),
+    *("compare.html", "network/layers/2/report.html"),
 )
 
 
@@ -60,6 +60,40 @@ def test_a_page_is_readable_everywhere(
     assert worst["ratio"] >= 4.5, worst
     ground = page.ask("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+@pytest.mark.parametrize(
+    "name", ["small/report.html", "table/report.html", "network/report.html", "tuned/report.html"]
+)
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_verdict_and_the_first_picture_are_seen_without_scrolling(
+    name: str, viewport: Any, runs: Path, opened: Open
+) -> None:
+    page = opened(runs / name, viewport)
+    top = "(name) => document.querySelector(name).getBoundingClientRect().toJSON()"
+    verdict = page.ask(top, ".verdict")
+    assert verdict["bottom"] < viewport["height"]
+    if page.ask("document.images.length"):  # those without figures have none
+        picture = page.ask(top, "img")
+        assert picture["top"] + 100 < viewport["height"]
+        assert picture["width"] >= 250
+
+
+def test_terms_open_by_touch_and_keyboard_where_they_stand(runs: Path, opened: Open) -> None:
+    page = opened(runs / "small/report.html", NARROW, has_touch=True)
+    term = page.page.locator(".tiles .term").first
+    meaning = term.locator("p")
+    assert not meaning.is_visible()
+    term.locator("summary").tap()
+    assert meaning.is_visible() and "probability" in meaning.inner_text()
+    term.locator("summary").press("Enter")
+    assert not meaning.is_visible()
+    assert term.locator("summary").get_attribute("aria-label") == "What is log-likelihood?"
+    of_chart = page.page.locator(".chart .term").first
+    of_chart.locator("summary").tap()
+    assert of_chart.locator("p").is_visible()
+    wide = page.ask("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]
 
 
 # Of all words on the page against what lies behind them (WCAG 2.2, section 1.4.3).

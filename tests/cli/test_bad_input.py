@@ -109,7 +109,7 @@ def test_a_file_that_may_not_be_read(refused: Refused, monkeypatch: pytest.Monke
 
     def deny(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         # a file's mode would not do: root may read everything
-        if path.name == "mine.csv" and mode == "r":
+        if path.name == "mine.csv" and mode == "rb":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return real(path, mode, *arguments, **options)
 
@@ -122,11 +122,14 @@ def test_a_file_that_may_not_be_read(refused: Refused, monkeypatch: pytest.Monke
 
 def test_nan_and_infinity(refused: Refused) -> None:
     rows = zeros_and_ones()
-    rows[3][1], rows[5][0], rows[7][2] = "nan", "inf", ""
+    rows[3][1], rows[7][2] = "nan", ""
     csv("holes.csv", rows, "a,b,c")
     message = refused("train", "holes.csv", "--visible", "gaussian")
-    assert "holes.csv holds 2 NaN and 1 infinities" in message
-    assert "the first: row 3, column 'b'; row 5, column 'a'; row 7, column 'c'" in message
+    assert "holes.csv has 2 cells without a value; the first: row 3 (line 5), column" in message
+    rows[3][1], rows[7][2] = "inf", "0"
+    csv("endless.csv", rows, "a,b,c")
+    message = refused("train", "endless.csv", "--visible", "gaussian")
+    assert "endless.csv holds 0 NaN and 1 infinities" in message
 
 
 def test_values_that_are_no_states_of_the_visible_units(refused: Refused) -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cli.commands import Done, harmonium, start
+from cli.commands import QUICK, Done, harmonium, start
 from harmonium import Purpose, Stream, checkpoint, datasets
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 
@@ -420,6 +420,50 @@ def test_a_run_without_checkpoints_can_still_be_used(run: Path) -> None:
     assert "cannot go on" in ran("info", run).out
 
 
+# units of a user's own
+
+MY_UNITS = """
+from harmonium import Binary
+from harmonium.units import register
+
+@register
+class Mine(Binary):
+    pass
+
+@register
+class OfTwo(Binary):
+    def __init__(self, n, m):
+        super().__init__(n)
+"""
+
+
+def test_hidden_units_of_a_user_are_trained_and_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmonium.units import table
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(table, "_REGISTERED", {})
+    Path("mine.py").write_text(MY_UNITS)
+    train = ("train", *QUICK, "--epochs", "1", "--out", "run", "--hidden-units")
+    unknown = harmonium(*train, "Mine")
+    assert unknown.code == 1 and not Path("run").exists()
+    assert "--hidden-units is 'Mine'; pass one of binary, spin, gaussian, categorical, or" in (
+        unknown.err
+    )
+    of_two = harmonium(*train, "OfTwo", "--units-from", "mine.py")
+    assert "OfTwo, which cannot be made of a number of units alone" in of_two.err
+    assert not Path("run").exists()
+    ran(*train, "Mine", "--units-from", "mine.py")
+    sample = ("sample", "run", "--chains", "2", "--samples", "2", "--warmup", "1")
+    monkeypatch.setattr(table, "_REGISTERED", {})
+    assert "--units-from FILE.py" in harmonium(*sample).err
+    ran("--units-from=mine.py", *sample)
+    assert archive(Path("run/samples.npz"))["samples"].shape == (2, 2, 64)
+    missing = harmonium("info", "run", "--units-from", "no.py")
+    assert missing.code == 1 and "--units-from is 'no.py', which is no file" in missing.err
+
+
 # data and help
 
 
@@ -433,7 +477,7 @@ def test_help_shows_every_option_and_its_default(
     table: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    said = ran("train", "--help").out
+    said = ran("train", "--help-all").out
     for option in fields(table):
         if "metavar" in option.metadata:
             assert "[default: digits]" in said
@@ -445,6 +489,75 @@ def test_help_shows_every_option_and_its_default(
         assert lines, option.name
         if isinstance(option.default, int | float | str) and not isinstance(option.default, bool):
             assert any(f"[default: {option.default}]" in line for line in lines), option.name
+
+
+@pytest.mark.parametrize("command", ["train", "dbn train", "dbn finetune"])
+def test_help_fits_on_a_screen(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    said = ran(*command.split(), "--help").out
+    assert len(said.splitlines()) <= 50
+    assert "--epochs" in said and "--l2" not in said and "--momentum" not in said
+    n_more = int(re.search(rf"(\d+) more options: harmonium {command} --help-all", said)[1])  # type: ignore[index]
+    everything = ran(*command.split(), "--help-all").out
+    options = re.compile(r"^│ (?:\* +)?(--[\w-]+)", re.M)
+    assert len(options.findall(everything)) == len(options.findall(said)) + n_more
+    assert "--momentum" in everything
+
+
+def test_commands_stand_under_what_a_person_wants_to_do() -> None:
+    said = ran("--help").out
+    places = [said.index(word) for word in ("─ Train ", "─ Use a trained", "─ See what", "─ And ")]
+    assert places == sorted(places)
+
+
+def offered(words: str, cwd: Path) -> list[str]:
+    """What a shell is told to offer behind these words."""
+    environment = os.environ | {
+        "_HARMONIUM_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    program = "import sys; sys.argv = ['harmonium']; from harmonium.cli import main; main()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_shell_completes_commands_names_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "config.json").write_text("{}")
+    assert offered("harmonium rec", tmp_path) == ["reconstruct", "recipe"]
+    assert offered("harmonium train --learn", tmp_path) == [
+        "--learn-precision",
+        "--learning-rate",
+    ]
+    assert offered("harmonium train mn", tmp_path) == ["mnist"]
+    assert offered("harmonium recipe theano-r", tmp_path) == ["theano-rbm"]
+    assert offered("harmonium sample ", tmp_path) == ["runs/mine"]
+    assert "complete_bash" in ran("--show-completion", "bash").out
+
+
+def test_the_names_that_a_shell_completes_are_those_of_the_sets() -> None:
+    from harmonium import datasets
+    from harmonium.cli import completing
+
+    assert tuple(datasets.names()) == completing.NAMED_SETS
+
+
+def test_lists_are_printed_for_machines_too() -> None:
+    from harmonium import datasets, recipes
+
+    assert [each["name"] for each in harmonium("data", "list", "--json").objects] == [
+        *datasets.names()
+    ]
+    (fetched,) = harmonium("data", "fetch", "digits", "--json").objects
+    assert fetched == {"name": "digits", "path": ran("data", "fetch", "digits").out.strip()}
+    listed = harmonium("recipe", "list", "--json").objects
+    assert [each["recipe"] for each in listed] == recipes.names()
+    assert all(each["minutes"] > 0 for each in listed)
+    (shown,) = harmonium("recipe", "theano-rbm", "--show", "--json").objects
+    assert shown["file"] == ran("recipe", "theano-rbm", "--show").out
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_recipes_are_listed_and_shown() -> None:
     listed = ran("recipe").out
     assert listed == ran("recipe", "list").out
     assert [line.split()[0] for line in listed.splitlines()] == recipes.names()
+    assert all(re.search(r" (< 1|\d+) min  \w", line) for line in listed.splitlines())
     for name in recipes.names():
         assert ran("recipe", name, "--show").out == recipes.named(name).path.read_text()
 

@@ -340,12 +340,15 @@ def test_three_lines_load_what_was_made(
 def test_compare_writes_one_page(run: Path, train: Train) -> None:
     train("--epochs", "2", "--hidden", "6", "--out", "other")
     done = ran("compare", run, "other")
-    assert done.out == "page      compare.html\n"
+    verdict, page_line = done.out.splitlines()
+    assert page_line == "page      compare.html"
+    assert "nats a row" in verdict and ("cannot be told apart" in verdict or "better" in verdict)
+    assert verdict in page("compare.html").text
     both = page("compare.html")
     assert [of["name"] for of in both.data["data-curves"]["runs"]] == ["run", "other"]
     assert "run other hidden 8 6 epochs 3 2" in both.text
     (told,) = ran("compare", run, "other", "--out", "two.html", "--json").objects
-    assert told == {"event": "finished", "page": "two.html"}
+    assert told == {"event": "finished", "page": "two.html", "verdict": verdict}
 
 
 def test_what_cannot_be_compared(run: Path, train: Train, refused: Refused) -> None:

@@ -140,5 +140,7 @@ def test_labels_of_other_types() -> None:
     data = from_array(np.zeros((2, 2)), labels=np.array([1.0, 7.0], np.float16))
     assert data.labels is not None
     assert data.labels.dtype == torch.int64
-    with pytest.raises(TypeError, match="labels holds text"):
-        from_array(np.zeros((2, 2)), labels=["a", "b"])
+    words = from_array(np.zeros((3, 2)), labels=["b", "a", "b"])
+    assert (words.labels.tolist(), words.classes) == ([1, 0, 1], ("a", "b"))
+    with pytest.raises(TypeError, match="labels holds Python objects"):
+        from_array(np.zeros((2, 2)), labels=["a", None])

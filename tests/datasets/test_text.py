@@ -165,10 +165,10 @@ def test_labels_by_number_where_there_is_no_header(read, label) -> None:
 
 def test_a_column_of_text_that_nobody_named_is_refused_with_both_remedies(read) -> None:
     with pytest.raises(
-        ValueError, match=r"column 2 \('setosa', 'versicolor', .*--drop 2 .*--label 2"
+        ValueError, match=r"column 2 \('setosa', 'versicolor', .*--label 2 .*--drop 2 leaves"
     ):
         read(IRIS, "iris.data")
-    with pytest.raises(ValueError, match=r"'species' \('setosa'.*--drop species .*--label species"):
+    with pytest.raises(ValueError, match=r"'species' \('setosa'.*--label species .*--drop species"):
         read("a,b,species\n" + IRIS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -198,8 +198,41 @@ def test_ways_upwards_that_do_not_fit_are_refused() -> None:
 def test_a_layer_of_no_units_is_refused() -> None:
     with pytest.raises(ValueError, match="a layer of 0 units was asked for; pass 1 or more"):
         DBN.of(Binary(3), Binary(0), Binary(2))
-    with pytest.raises(ValueError, match="no RBMs to stack"):
+    with pytest.raises(ValueError, match=r"^there is no hidden layer; pass one or more"):
         DBN.of(Binary(3))
+    with pytest.raises(ValueError, match="no RBMs to stack"):
+        DBN([])
+
+
+def test_numbers_are_layers_of_so_many_binary_units() -> None:
+    by_number, by_layer = DBN.of(6, 4, 3, n_classes=2), DBN.of(Binary(6), 4, Binary(3), n_classes=2)
+    assert repr(by_number) == repr(by_layer)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DBN.of(6, [4, 3]), r"hidden layer 1 is \[4, 3\]; pass the layers one after"),
+        (lambda: DBN.of("6", 4), "visible is '6'; pass a layer such as Binary"),
+        (lambda: DBN.of(6, 4, 2.5), "hidden layer 2 is 2.5; pass a layer such as Binary"),
+        (lambda: DBN(RBM(3, 2)), "rbms is a RBM|rbms is RBM"),
+        (lambda: DBN([RBM(3, 2), 5]), "RBM 2 of the stack is 5; pass an RBM"),
+        (
+            lambda: DBN.of(3, 2)(torch.zeros(1, 3)),
+            r"dbn\(v\) has no meaning of its own",
+        ),
+        (lambda: DBN.of(3, 2).mean_up(np.zeros((1, 3))), "visible is a numpy.ndarray of shape"),
+        (
+            lambda: DBN.of(3, 2).mean_up(torch.zeros(1, 3).double()),
+            "visible states are torch.float",
+        ),
+    ],
+)
+def test_what_is_no_layer_or_row_is_refused_in_words(
+    make: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^({message})"):
+        make()
 
 
 def test_layers_that_are_not_there_are_refused() -> None:

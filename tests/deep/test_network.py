@@ -12,14 +12,16 @@ import torch
 from torch import nn
 
 from deep.networks import N_COLUMNS, binary_stack, labelled, stack
-from harmonium import RBM, Binary, Categorical, Data, Gaussian, Purpose, Spin, Stream
+from harmonium import RBM, Binary, Categorical, Data, Gaussian, Minibatches, Purpose, Spin, Stream
 from harmonium.datasets import Scaled
 from harmonium.deep import (
     Autoencoder,
     Classifier,
     Dropout,
+    FinetuningState,
     Network,
     Regressor,
+    finetuning,
     init_randomly_,
     without_labels,
 )
@@ -183,6 +185,26 @@ def test_a_constant_target_is_learnt_as_it_is() -> None:
     network = Regressor.for_data([], data)
     assert network.targets(data).count_nonzero() == 0
     assert network(data.values).unique().tolist() == [4.0]
+
+
+def test_targets_of_one_hundred_million_and_one_are_learnt_as_well_as_small_ones() -> None:
+    """float32 counts in eights there."""
+    data = labelled()
+    small = data.values[:, :1].double() - 1
+    here = dataclasses.replace(data, targets=small)
+    there = dataclasses.replace(data, targets=small + 1e8)
+    fitted = []
+    for of_data in (here, there):
+        network = Regressor.for_data([], of_data)
+        rows = Minibatches(of_data, 20)
+        state = FinetuningState.create(network, learning_rate=0.1)
+        for _ in finetuning.updates(state, rows, 40):
+            pass
+        fitted.append((network.targets(of_data), network(of_data.values).double()))
+    torch.testing.assert_close(fitted[0][0], fitted[1][0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(fitted[0][1], fitted[1][1] - 1e8, rtol=0, atol=1e-4)
+    residual = (fitted[1][1] - 1e8 - small).square().mean() / small.var(correction=0)
+    assert residual < 0.3  # after 40 updates; of the mean alone it is 1
 
 
 # A start at random

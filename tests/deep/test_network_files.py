@@ -5,6 +5,7 @@ Run as a program, this file is the process that goes on from the checkpoints in 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -45,6 +46,13 @@ def of_classes() -> Network:
 
 def of_targets() -> Network:
     return Regressor.for_data(binary_stack(N_COLUMNS, 5), labelled())
+
+
+def of_far_targets() -> Network:
+    data = labelled()
+    assert data.targets is not None
+    far = dataclasses.replace(data, targets=data.targets.double() + 1e8)
+    return Regressor.for_data(binary_stack(N_COLUMNS, 5), far)
 
 
 def unrolled() -> Network:
@@ -89,7 +97,12 @@ CASES: dict[str, Callable[[], FinetuningState]] = {
     "adam": with_adam,
     "autoencoder": of_autoencoder,
 }
-NETWORKS = {"Classifier": of_classes, "Regressor": of_targets, "Autoencoder": unrolled}
+NETWORKS = {
+    "Classifier": of_classes,
+    "Regressor": of_targets,
+    "Regressor of far targets": of_far_targets,
+    "Autoencoder": unrolled,
+}
 
 
 def data() -> tuple[Data, Data]:

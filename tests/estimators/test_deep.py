@@ -85,7 +85,9 @@ def test_a_transformer_is_greedy_pretraining() -> None:
     estimator = small(DBNTransformer, features="mean", pretraining_rate=[0.2, 0.1]).fit(X)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
     options = [
-        LayerOptions(2, 10, n_chains=10, learning_rate=rate, features=mean_features)
+        LayerOptions(
+            2, 10, weight_std=None, n_chains=10, learning_rate=rate, features=mean_features
+        )
         for rate in (0.2, 0.1)
     ]
     state = PretrainingState.create(dbn, options, seed=0)
@@ -113,7 +115,7 @@ def test_a_classifier_is_pretraining_and_fine_tuning() -> None:
     options: dict[str, Any] = {"momentum": 0.5, "max_norm": 2.0, "learning_rate": 0.3}
     estimator = small(DBNClassifier, features="mean", weight_decay=0.01, **options).fit(X, y)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
-    layer = LayerOptions(2, 10, n_chains=10, features=mean_features)
+    layer = LayerOptions(2, 10, weight_std=None, n_chains=10, features=mean_features)
     data = Data("rows", torch.from_numpy(X).float(), labels=torch.from_numpy(y))
     for _ in pretraining.updates(PretrainingState.create(dbn, layer, seed=0), data):
         pass
@@ -340,7 +342,7 @@ def test_verbose_says_how_layers_learn(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_pretraining_begins_with_random_weights() -> None:
     X, y = rows()
     estimator = small(DBNClassifier, pretraining_epochs=0, epochs=0).fit(X, y)
-    pretrained = small(DBNClassifier, epochs=0).fit(X, y)
+    pretrained = small(DBNClassifier, epochs=0, weight_std=0.01).fit(X, y)
     weights = estimator.model_.stack[0].weights
     assert weights.abs().max() > 10 * pretrained.model_.stack[0].weights.std()
 

@@ -149,10 +149,11 @@ def test_gibbs_follows_the_conditionals_of_scikit_learns_model() -> None:
 def test_a_fit_is_the_training_of_the_library() -> None:
     X = rows().astype(np.float32)
     options: dict[str, Any] = {"momentum": 0.5, "penalties": Penalties(l2=0.01)}
-    estimator = small(learning_rate=0.2, batch_size=7, sampler=Gibbs(2), n_chains=5, **options)
+    given: dict[str, Any] = {"learning_rate": 0.2, "batch_size": 7, "n_chains": 5}
+    estimator = small(sampler=Gibbs(2), weight_std=0.3, **given, **options)
     estimator.fit(X)
     data = Data("rows", torch.from_numpy(X))
-    rbm = RBM(Binary(7), Binary(4)).init_from_data_(data, seed=0)
+    rbm = RBM(Binary(7), Binary(4)).init_from_data_(data, seed=0, weight_std=0.3)
     state = TrainingState.create(rbm, sampler=Gibbs(2), n_chains=5, learning_rate=0.2, **options)
     for _ in training.updates(state, Minibatches(data, 7), epochs=3):
         pass

@@ -7,6 +7,7 @@ what it needs when it runs.
 from __future__ import annotations
 
 import io
+import runpy
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -60,6 +61,14 @@ def _top(
         typer.Option("--debug", help="Show an error's traceback; also behind a command."),
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    units_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.py",
+            help="Run this file first, which registers unit types of your own "
+            "(harmonium.units.register); also behind a command.",
+        ),
+    ] = None,
 ) -> None:
     if version:
         from harmonium import __version__
@@ -527,6 +536,7 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        arguments = _with_units(arguments)
         code = app(arguments, prog_name="harmonium", standalone_mode=False)
     except errors.UsageError as error:
         _fail(errors.of_usage(error), 2)
@@ -537,6 +547,24 @@ def main() -> None:
             raise
         _fail(errors.paragraph(error), 1)
     raise SystemExit(code or 0)
+
+
+def _with_units(arguments: list[str]) -> list[str]:
+    """Run the files that register unit types, wherever they are named; returns what is left."""
+    left, rest = [], iter(arguments)
+    for argument in rest:
+        option, is_joined, path = argument.partition("=")
+        if option != "--units-from":
+            left.append(argument)
+            continue
+        path = path if is_joined else next(rest, "")
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"--units-from is {path!r}, which is no file; pass a Python file that registers "
+                "unit types (harmonium.units.register)"
+            )
+        runpy.run_path(path)
+    return left
 
 
 def _fail(paragraph: str, code: int) -> NoReturn:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium import __version__, checkpoint, kernels, plots, report
-from harmonium.cli import build, figures, reporting
+from harmonium.cli import figures, reporting, run_data
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
@@ -49,8 +49,8 @@ def run(
     trained = open_trained(path, device)
     trained.run.check_replaceable()
     with download_progress() as progress:
-        train, held_out = build.load_data(trained.options, progress, trained.known)
-    build.refuse_other_data(trained.run, train, held_out)
+        train, held_out = run_data.load_data(trained.options, progress, trained.known)
+    run_data.refuse_other_data(trained.run, train, held_out)
     rows = trained.run.rows()
     reporter = choose_reporter(as_json)
     where = "" if trained.update is None else f" after update {trained.update:,}"

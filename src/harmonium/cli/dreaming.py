@@ -194,7 +194,8 @@ def _classes(text: str, names: list[str], n_chains: int) -> torch.Tensor:
         )
     chosen = names if text == "all" else [name.strip() for name in text.split(",")]
     if not set(chosen) <= set(names):
-        known = f"from 0 to {len(names) - 1}, such as 0,1,"
+        some = "0,3" if len(names) > 3 else "0,1"
+        known = f"from 0 to {len(names) - 1}, such as {some},"
         if names != [str(k) for k in range(len(names))]:
             known = f"of {', '.join(names)},"
         raise ValueError(f"--class is {text!r}; pass classes {known} or all")

@@ -30,6 +30,10 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     ValueError
         If the values cannot be encoded so.
     """
+    least, most = data.value_range
+    if least == most and data.values.numel() > 1:
+        note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"
+        data = dataclasses.replace(data, notes=(*data.notes, note))
     if options.binarize == "stochastic":
         data = data.binarize_stochastically()
     elif options.threshold is not None:
@@ -55,9 +59,11 @@ def described(data: Data) -> dict[str, Any]:
         "n_columns": data.n_columns,
         "columns": data.columns,
         "classes": data.classes,
+        "named": dict(data.named),
         "image_shape": data.image_shape,
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),
+        "two_valued": data.is_two_valued,
     }
 
 

@@ -5,7 +5,9 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import copy
 import inspect
+import re
 from typing import Annotated, Any
 
 import typer
@@ -13,11 +15,14 @@ from typer.core import TyperCommand
 
 _SHOWS_ALL = "harmonium.shows_all_options"
 
+# Characters of a default in words, such as "as in pretraining"; a longer one is for --help-all.
+_LONGEST_DEFAULT = 24
+
 # What somebody who trains a first model asks for, of all commands that have so many options.
 _FIRST = (
-    *("data", "source", "config", "out", "overwrite", "device", "as_json", "help", "help_all"),
-    *("label", "target", "drop", "header", "image_shape", "binarize", "standardize"),
-    *("visible", "hidden", "hidden_units", "layers", "labels", "kind", "from_scratch"),
+    *("data", "source", "config", "out", "device", "as_json", "help", "help_all"),
+    *("label", "target", "drop", "visible", "image_shape", "binarize"),
+    *("hidden", "layers", "labels", "kind"),
     *("epochs", "batch_size", "learning_rate", "seed"),
 )
 
@@ -30,18 +35,33 @@ class ShortHelp(TyperCommand):
         if ctx.meta.get(_SHOWS_ALL):
             super().format_help(ctx, formatter)
             return
-        # hidden while it is written and no longer: what is hidden is no less an option
-        others = [p for p in self.params if p.name not in _FIRST and not getattr(p, "hidden", True)]
-        epilog = self.epilog
-        self.epilog = f"{len(others)} more options: {ctx.command_path} --help-all"
-        for parameter in others:
-            parameter.hidden = True  # type: ignore[attr-defined]
-        try:
-            super().format_help(ctx, formatter)
-        finally:
-            self.epilog = epilog
-            for parameter in others:
-                parameter.hidden = False  # type: ignore[attr-defined]
+        shown = [_in_short(p, ctx) for p in self.params if p.name in _FIRST]
+        n_others = sum(not getattr(p, "hidden", False) for p in self.params) - len(shown)
+        short = copy.copy(self)
+        short.params = shown
+        short.epilog = f"{n_others} more options: {ctx.command_path} --help-all"
+        super(ShortHelp, short).format_help(ctx, formatter)
+
+
+def _in_short(parameter: Any, context: Any) -> Any:
+    """The same with the first words of its help, and its choices among them."""
+    short = copy.copy(parameter)
+    short.rich_help_panel = None
+    if short.param_type_name == "argument":
+        return short
+    about = re.split(r"(?<=\w)[;.] ", short.help or "")[0]
+    about = about if about.endswith("...") else about.rstrip(".")
+    record = parameter.get_help_record(context)
+    choices = re.search(r"[<\[]([\w-]+(?:\|[\w-]+)+)[>\]]", record[0] if record else "")
+    if choices:  # beside the option they would take half of the screen
+        short.metavar = "NAME"
+        names = choices[1].split("|")
+        if not all(name in about for name in names):
+            about += f": {', '.join(names)}"
+    short.help = about if about.endswith("...") else f"{about}."
+    if isinstance(short.show_default, str) and len(short.show_default) > _LONGEST_DEFAULT:
+        short.show_default = False
+    return short
 
 
 def _show_all(context: typer.Context, asked: bool) -> None:

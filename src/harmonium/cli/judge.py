@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
-from harmonium.cli import build, reporting
+from harmonium.cli import reporting, run_data
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import Trained, open_trained
@@ -120,12 +120,12 @@ def _load(
         options = dataclasses.replace(options, binarize=binarize)
     known = trained.known if binarize is None else None
     with download_progress() as progress:
-        if build.is_run(options.data):
-            train, held_out = build.load_data(options, progress)
+        if run_data.is_run(options.data):
+            train, held_out = run_data.load_data(options, progress)
             whole = train
         else:
-            whole = build.read_data(options, progress, known)
-            train, held_out = build.split_data(options, whole, known)
+            whole = run_data.read_data(options, progress, known)
+            train, held_out = run_data.split_data(options, whole, known)
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if source is not None:

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.cli import build, events, network_figures, reporting
+from harmonium.cli import build, events, network_figures, reporting, run_data
 from harmonium.cli.keeping import Whole
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
@@ -88,7 +88,7 @@ def resume(
     """Go on with a network that stopped or was killed, in the layer where it was."""
     network = Network.open(path)
     at = network.layers()[-1]
-    was = build.options_of(at).learning_rate
+    was = run_data.options_of(at).learning_rate
     assert was is not None
     rate, others = slower(path, was, repeated)
     if others or further.given:
@@ -105,8 +105,8 @@ def resume(
     config = network.run.config()
     watch, where = as_it_began(config, watching, device, threads)
     layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-    train_data, held_out = load(layers[0], where, build.known_of(network.layer(1)))
-    build.refuse_other_data(network.layer(1), train_data, held_out)
+    train_data, held_out = load(layers[0], where, run_data.known_of(network.layer(1)))
+    run_data.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)
     network.remove_unfinished()
     return _go_on(network, layers, begun, watch, as_json)
@@ -213,10 +213,10 @@ def _next(
     """The training of a layer, begun if it was not, on the hidden units of the one below it."""
     run, below = network.layer(number), network.layer(number - 1)
     in_folder, options = options.data, dataclasses.replace(options, data=str(below.path))
-    train_data, held_out = build.hand_on(below, options, lower.data, lower.held_out)
+    train_data, held_out = run_data.hand_on(below, options, lower.data, lower.held_out)
     if run.config_path.is_file():
         if is_last_begun:
-            build.refuse_other_data(run, train_data, held_out)
+            run_data.refuse_other_data(run, train_data, held_out)
         return _take_up(run, options, train_data, held_out)
     begun = Begun.of(options, train_data, held_out)
     config = begun.config(watching) | {"layer": number}

@@ -7,9 +7,10 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
 from harmonium.cli.rows import OF_ROWS, copied
@@ -49,7 +50,11 @@ class TrainingOptions:
         panel="Model",
     )
     hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    hidden_units: UnitName = _option("binary", "Type of the hidden units.", panel="Model")  # noqa: RUF009
+    hidden_units: str = _option(
+        "binary",
+        "Type of the hidden units: binary, spin, gaussian, categorical, or one of --units-from.",
+        panel="Model",
+    )
     hidden_categories: int | None = _option(
         None, "States of each hidden unit, where these are categorical.", panel="Model"
     )
@@ -278,9 +283,21 @@ class TrainingOptions:
             )
         if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
             raise ValueError(f"--white is {self.white}; pass a positive number, such as 255")
+        self._check_hidden_units()
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
         self.named_categories  # noqa: B018
+
+    def _check_hidden_units(self) -> None:
+        """Refuse a type that is neither the library's nor registered by a file of the user's."""
+        units = sys.modules.get("harmonium.units")  # where nobody imported it, nobody registered
+        own = list(units.registered()) if units else []
+        known = [*get_args(UnitName), *own]
+        if self.hidden_units not in known:
+            raise ValueError(
+                f"--hidden-units is {self.hidden_units!r}; pass one of {', '.join(known)}, or name "
+                "the file that registers this class: --units-from FILE.py"
+            )
 
     def _refuse_below(self, least: int, name: str) -> None:
         value = getattr(self, name)

@@ -55,7 +55,7 @@ ClampOption = Annotated[
     str | None,
     typer.Option(
         help="Hold these columns of data rows and complete the rest: top, bottom, left, right "
-        "(of pictures), or columns from 0, such as 0-9,20."
+        "(of pictures), or columns by name or from 0, such as alcohol,ash or 0-9,20."
     ),
 ]
 StartRowsOption = Annotated[

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from harmonium import datasets
-from harmonium.cli import build, figures, tuned_figures
+from harmonium.cli import build, figures, run_data, tuned_figures
 from harmonium.cli.archives import write_archive
 from harmonium.cli.classes import LabelUnits, Predicted
 from harmonium.cli.encoding import Known
@@ -99,7 +99,7 @@ def open_tuned(path: Path, device: str) -> Tuned:
         network = _network_of(run, where)
     else:
         network = LabelUnits(load_dbn(NetworkRun(run).dbn_path, device=where))
-    return Tuned(run, network, build.known_of(run), _bottom_of(run))
+    return Tuned(run, network, run_data.known_of(run), _bottom_of(run))
 
 
 def _bottom_of(run: RunDirectory) -> TrainingOptions:
@@ -128,7 +128,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
         where = build.choose_device(device)
         tell_of_compiling()
         network = Autoencoder(without_labels(load_dbn(source.dbn_path, device=where).stack))
-        return Tuned(run, network, build.known_of(run), _bottom_of(run))
+        return Tuned(run, network, run_data.known_of(run), _bottom_of(run))
     if run.holds_a_network:
         path = _only_tuning(run, "autoencoder").path
     tuned = open_tuned(path, device)

@@ -119,7 +119,15 @@ def read_new(
     from harmonium import datasets
 
     reading = reading_of(run_options)
-    reading = dataclasses.replace(reading, labels_file=None)  # that one has labels of other rows
+    # in another file a column has its name, though perhaps another number
+    named = {role: tuple(names) for role, names in data_config.get("named", {}).items()}
+    reading = dataclasses.replace(
+        reading,
+        label=named.get("label", (reading.label,))[0],
+        target=named.get("target", reading.target),
+        drop=named.get("drop", reading.drop),
+        labels_file=None,  # which holds the labels of other rows
+    )
     if said is not None:
         own = reading_of(said)
         given = {name: getattr(own, name) for name in OF_READING if getattr(said, name) is not None}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
-from harmonium.cli import build, events, figures, reporting, verdicts
+from harmonium.cli import build, events, figures, reporting, run_data, verdicts
 from harmonium.cli.encoding import Known, described
 from harmonium.cli.history import History
 from harmonium.cli.keeping import Whole, open_keeper
@@ -84,7 +84,7 @@ class Begun:
     def config(self, watching: WatchingOptions) -> dict[str, Any]:
         """Everything that defines the run."""
         data, held_out = self.data, self.held_out
-        fingerprint, of_held_out = build.fingerprints(self.options, data, held_out)
+        fingerprint, of_held_out = run_data.fingerprints(self.options, data, held_out)
         return {
             **surroundings(data.values.device),
             "options": dataclasses.asdict(self.options),
@@ -128,15 +128,15 @@ def resume(
     run.check_replaceable()
     config = run.config()
     refuse_layer(run, config)
-    options = build.options_of(run)
+    options = run_data.options_of(run)
     assert options.learning_rate is not None
     was = options.learning_rate
     rate, others = slower(path, was, repeated)
     refuse_contradictions(path, options, others)
     watch, where = as_it_began(config, watching, device, threads)
     state = build.load_checkpoint(run, where)
-    train_data, held_out = load(options, where, build.known_of(run))
-    build.refuse_other_data(run, train_data, held_out)
+    train_data, held_out = load(options, where, run_data.known_of(run))
+    run_data.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
     options = take_up(run, options, state, batches, further, rate)
     tell_rate(choose_reporter(as_json), rate, was, state.update)
@@ -148,7 +148,7 @@ def load(
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with download_progress() as progress:
-        train_data, held_out = build.load_data(options, progress, known)
+        train_data, held_out = run_data.load_data(options, progress, known)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
@@ -157,7 +157,7 @@ def load_new(
 ) -> tuple[TrainingOptions, Data, Data | None]:
     """The same for a run that begins, and its options, whose visible units are decided."""
     with download_progress() as progress:
-        options, train_data, held_out = build.load_new(options, progress)
+        options, train_data, held_out = run_data.load_new(options, progress)
     return options, train_data.to(device), None if held_out is None else held_out.to(device)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from harmonium import datasets, defaults
-from harmonium.cli import build
+from harmonium.cli import build, run_data
 from harmonium.cli.encoding import Known, encode
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, flag
@@ -117,7 +117,7 @@ class Source:
                 )
         config = stack.run.config()
         layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-        bottom, known = layers[0], build.known_of(stack.run)
+        bottom, known = layers[0], run_data.known_of(stack.run)
         if options.binarize is None:
             return cls(stack, bottom, layers, known)
         # checked as that of `harmonium train`
@@ -176,7 +176,7 @@ class Source:
         bottom, known = self.bottom, self.known
         with download_progress() as progress:
             if bottom.visible == "auto":
-                values = build.read_values(bottom, progress)
+                values = run_data.read_values(bottom, progress)
                 # what nobody has said of values decides nothing
                 asked, values = decide(
                     dataclasses.replace(bottom, binarize=options.binarize), values
@@ -184,7 +184,7 @@ class Source:
                 bottom = dataclasses.replace(bottom, visible=asked.visible)
                 data = encode(values, bottom)
             else:
-                data = build.read_data(bottom, progress, known)
+                data = run_data.read_data(bottom, progress, known)
         test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
         if options.rows is not None:
@@ -222,7 +222,7 @@ def _parts(
     """The rows to learn from, and those to choose by."""
     if data.parts:
         if options.held_out is not None:
-            build.refuse_held_out(data)
+            run_data.refuse_held_out(data)
         train = [name for name in ("train", "validation") if name in data.parts]
         if not options.validation:
             return data.join(*train), None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
-from harmonium.cli import build, figures, holding
+from harmonium.cli import build, figures, holding, run_data
 from harmonium.cli.archives import (
     Completed,
     column_names,
@@ -63,7 +63,7 @@ class Trained:
         """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
         with download_progress() as progress:
             if source is None:
-                train, held_out = build.load_data(self.options, progress, self.known)
+                train, held_out = run_data.load_data(self.options, progress, self.known)
                 return self.checked(train if held_out is None else held_out)
             config = self.run.config()["data"]
             data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
@@ -72,7 +72,7 @@ class Trained:
     def train_and_held_out(self) -> tuple[Data, Data | None]:
         """The run's own rows, encoded as in training."""
         with download_progress() as progress:
-            train, held_out = build.load_data(self.options, progress, self.known)
+            train, held_out = run_data.load_data(self.options, progress, self.known)
         return self.checked(train), None if held_out is None else self.checked(held_out)
 
     def checked(self, data: Data) -> Data:
@@ -114,10 +114,10 @@ def open_trained(path: Path, device: str) -> Trained:
     else:  # a run that was kept without them, to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
         update = None
-    known, config = build.known_of(run), run.config()
+    known, config = run_data.known_of(run), run.config()
     return Trained(
         run=run,
-        options=build.options_of(run),
+        options=run_data.options_of(run),
         known=known,
         encoding=known.encoding.to(where),
         rbm=rbm,

@@ -13,7 +13,6 @@ from pathlib import Path
 import platformdirs
 
 from harmonium.datasets import digits, mnist, readers
-from harmonium.datasets.arrays import from_array
 from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
@@ -29,6 +28,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
+from harmonium.datasets.memory import from_array
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Reading
 

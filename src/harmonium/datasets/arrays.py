@@ -30,8 +30,9 @@ _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text",
 
 _BLOCK_BYTES = 1 << 22
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST_AT_ONCE = 1 << 26
 _SHOWN = 3  # positions of NaN and infinity in a message
-_WANTED = (
+WANTED = (
     "data are rows and columns of numbers, shape (n_rows, n_columns), "
     "or pictures of one channel, shape (n_rows, height, width)"
 )
@@ -65,7 +66,7 @@ class Arrays:
         As in `Data`.
     targets
         Shape (n_rows,) or (n_rows, n_targets), any type of number.
-    classes, notes
+    classes, notes, named
         As in `Data`.
     """
 
@@ -76,55 +77,14 @@ class Arrays:
     targets: NDArray[Any] | None = None
     classes: Sequence[str] | None = None
     notes: Sequence[str] = ()
-
-
-def from_array(
-    values: Any,
-    *,
-    labels: Any = None,
-    targets: Any = None,
-    name: str = "array",
-    columns: Sequence[str] | None = None,
-) -> Data:
-    """Make `Data` of numbers in memory.
-
-    Parameters
-    ----------
-    values
-        Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures.
-        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32, or as
-        float64 where float32 would not tell the values of a column apart, such as unix seconds.
-        The memory is shared where that needs no conversion.
-    labels
-        Whole numbers, shape (n_rows,).
-    targets
-        Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
-    name
-        What messages call the data.
-    columns
-        Names of the columns, one for each.
-
-    Raises
-    ------
-    TypeError
-        For anything but real numbers.
-    ValueError
-        For other shapes, no rows or columns, NaN, infinity, or labels or targets that do not fit.
-    """
-    arrays = Arrays(
-        _array(values, name),
-        labels=None if labels is None else _array(labels),
-        targets=None if targets is None else _array(targets, "targets"),
-        columns=columns,
-    )
-    return to_data(arrays, name)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
     """Check what a reader found and make `Data` of it."""
     values = arrays.values
     if values.ndim not in (2, 3):
-        raise ValueError(f"{name} has shape {values.shape}, but {_WANTED}")
+        raise ValueError(f"{name} has shape {values.shape}, but {WANTED}")
     if not values.size:
         raise ValueError(f"{name} is empty: its shape is {values.shape}; pass at least one row")
     pictures = values.ndim == 3
@@ -144,6 +104,7 @@ def to_data(arrays: Arrays, name: str) -> Data:
         columns=None if arrays.columns is None else tuple(arrays.columns),
         classes=None if arrays.classes is None else tuple(arrays.classes),
         notes=(*arrays.notes, *([note] if note else [])),
+        named=arrays.named,
     )
 
 
@@ -164,6 +125,8 @@ def read_array(
         Whether the stream holds the last index first (Fortran's order).
     """
     check_type(dtype, name)
+    if not shape:
+        raise ValueError(f"{name} has shape (), but {WANTED}")
     if dtype in (np.bool, np.uint8):
         wide: type[np.generic] = np.uint8
     else:
@@ -193,13 +156,24 @@ def _fill(target: NDArray[Any], stream: Readable, dtype: np.dtype[Any], name: st
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(target), step):
         block = target[start : start + step]
-        raw = stream.read(len(block) * row_bytes)
+        raw = _read_exactly(stream, len(block) * row_bytes)
         if len(raw) < len(block) * row_bytes:
             raise ValueError(
                 f"{name} is cut off: its header promises {target.size * dtype.itemsize} "
                 f"bytes of numbers, and {start * row_bytes + len(raw)} are there"
             )
         block[...] = np.frombuffer(raw, dtype).reshape(block.shape)
+
+
+def _read_exactly(stream: Readable, size: int) -> bytes:
+    """As many bytes, fewer only where the stream ends; memory is taken for what is there."""
+    if size <= _MOST_AT_ONCE:
+        return stream.read(size)
+    pieces = []
+    while size > 0 and (piece := stream.read(min(size, _MOST_AT_ONCE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def open_unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:
@@ -224,17 +198,6 @@ def check_type(dtype: np.dtype[Any], name: str) -> None:
     if dtype.kind not in "biuf":
         held = _TYPE_NAMES.get(dtype.kind, str(dtype))
         raise TypeError(f"{name} holds {held}; pass booleans, integers or floating-point numbers")
-
-
-def _array(values: Any, name: str = "labels") -> NDArray[Any]:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged or no array, but {_WANTED}: {error}") from None
-    check_type(array.dtype, name)
-    return array
 
 
 def _stored(values: NDArray[Any], name: str) -> NDArray[Any]:

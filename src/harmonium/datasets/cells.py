@@ -13,6 +13,8 @@ from pathlib import Path
 from harmonium.datasets.arrays import open_unpacked
 from harmonium.datasets.columns import Kind
 
+_SPACES = " \t\r\n\f\v"  # others, such as \x1e, are damage
+
 BLANK = " "
 """The separator of tables whose columns stand apart by any number of spaces and tabs."""
 
@@ -61,7 +63,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
             text = decode(line)
             if number == 1:
                 text = text.removeprefix("\ufeff")
-            if text.strip():
+            if text.strip(_SPACES):
                 yield number, text
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonium.datasets.cells import FALSE, TRUE
+from harmonium.datasets.cells import FALSE, TRUE, decode
+from harmonium.datasets.reading import Reading
 
 UNKNOWN_LABEL = -(2**63)
 """The label of a row to be judged whose class is not known."""
@@ -47,18 +50,20 @@ class Classes:
         """Rows without a label."""
         return sum(int((piece < 0).sum()) for piece in self._pieces)
 
-    def labels(
-        self, classes: Sequence[str] | None = None
-    ) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
+    def labels(self, reading: Reading) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
         """The labels, and what the classes are called where they have other names.
 
-        Parameters
-        ----------
-        classes
-            Names of a model's classes: labels are their numbers, and others are unknown.
+        For a model, whose classes `Reading` names, all other labels are unknown.
         """
         codes = np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int64)
-        return numbered(list(self._codes), codes, classes)
+        values = list(self._codes)
+        if reading.of_use and reading.classes is None:
+            whole = [_is_whole(value) for value in values]
+            codes = np.append(np.where(whole, np.arange(len(values)), -1), -1)[codes]
+            values = [
+                value if is_whole else "0" for value, is_whole in zip(values, whole, strict=True)
+            ]
+        return numbered(values, codes, reading.classes)
 
 
 def numbered(
@@ -108,6 +113,11 @@ def _number(value: str) -> float | None:
     return number if math.isfinite(number) and "_" not in value else None
 
 
+def _is_whole(value: str) -> bool:
+    number = _number(value)
+    return number is not None and number == math.floor(number)
+
+
 def _is_digits(value: str) -> bool:
     return value.strip().lstrip("+-").isdigit() and abs(int(value)) < 2**62
 
@@ -115,3 +125,78 @@ def _is_digits(value: str) -> bool:
 def is_truth(values: Iterable[str]) -> bool:
     """Whether all values are True or False."""
     return all(value in TRUE or value in FALSE for value in values)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Labels or targets, or both, as `Arrays` hold them."""
+
+    labels: NDArray[Any] | None = None
+    classes: tuple[str, ...] | None = None
+    targets: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_(self, other: Answers) -> Answers:
+        """These and others, which are of another kind."""
+        return Answers(
+            other.labels if self.labels is None else self.labels,
+            other.classes if self.classes is None else self.classes,
+            other.targets if self.targets is None else self.targets,
+            (*self.notes, *other.notes),
+        )
+
+    def _cells(self) -> list[str]:
+        """The labels as they are called."""
+        assert self.labels is not None
+        names = self.classes
+        return [names[label] if names else str(label) for label in self.labels.tolist()]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Those of rows that follow each other; only what all parts have."""
+        labels = classes = targets = None
+        if all(part.labels is not None for part in parts):
+            if any(part.classes is not None for part in parts):
+                flat = [cell for part in parts for cell in part._cells()]
+                values = list(dict.fromkeys(flat))
+                place = {value: code for code, value in enumerate(values)}
+                labels, classes = numbered(values, np.asarray([place[cell] for cell in flat]))
+            else:
+                labels = np.concatenate([part.labels for part in parts if part.labels is not None])
+        if all(part.targets is not None for part in parts):
+            targets = np.concatenate([part.targets for part in parts if part.targets is not None])
+        return cls(labels, classes, targets, parts[0].notes)
+
+
+def answers(values: NDArray[Any], are_targets: bool, key: str) -> Answers:
+    """What an array says of rows: their classes, as numbers, words or one-hot, or targets.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows,), (n_rows, 1) or (1, n_rows), or (n_rows, n) for targets and one-hot labels.
+    are_targets
+        Whether numbers are targets, whole or not.
+    key
+        What messages call the array.
+    """
+    if values.ndim == 2 and 1 in values.shape:
+        values = values.reshape(-1)
+    if values.dtype.kind in "US":
+        cells = [decode(cell) if isinstance(cell, bytes) else cell for cell in values.reshape(-1)]
+        codes = Classes()
+        codes.add(cells, np.arange(len(cells)))
+        labels, classes = codes.labels(Reading())
+        return Answers(labels, classes, notes=(f"labels: array {key}",))
+    if values.dtype == np.bool and values.ndim == 1:
+        values = values.astype(np.uint8)
+    if are_targets or values.dtype.kind not in "iuf":
+        return Answers(targets=values, notes=(f"targets: array {key}",))
+    if values.ndim == 2 and values.shape[1] > 1:
+        if values.size and ((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all():
+            note = f"labels: array {key}, one-hot of {values.shape[1]} classes"
+            return Answers(values.argmax(1), notes=(note,))
+        return Answers(targets=values, notes=(f"targets: array {key}",))
+    if np.isfinite(values).all() and (values % 1 != 0).any():
+        return Answers(targets=values, notes=(f"targets: array {key}, which are not whole",))
+    return Answers(values, notes=(f"labels: array {key}",))

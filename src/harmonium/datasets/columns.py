@@ -60,12 +60,15 @@ class Roles:
         The columns of targets.
     notes
         What was taken for what, and why.
+    named
+        As in `Data`.
     """
 
     values: tuple[int, ...]
     label: int | None
     targets: tuple[int, ...]
     notes: tuple[str, ...]
+    named: dict[str, tuple[str, ...]]
 
 
 def called(number: int, looks: Sequence[Look]) -> str:
@@ -121,12 +124,22 @@ def choose(
             notes.append(f"targets: {_listed(targets, looks)}, by name")
     values = [number for number in free if number not in targets]
     _refuse_text(looks, values, targets, name, has_label=bool(label))
+    if not looks:
+        raise ValueError(f"{name} is empty: it has no columns")
     if not values:
         raise ValueError(
             f"{name} is empty: no column of values is left beside "
             f"{_listed(sorted({*range(len(looks))} - {*values}), looks)}"
         )
-    return Roles(tuple(values), label[0] if label else None, tuple(targets), tuple(notes))
+    taken_as = {"label": label, "target": targets, "drop": drop}
+    named = {role: tuple(looks[n].name or "" for n in found) for role, found in taken_as.items()}
+    return Roles(
+        tuple(values),
+        label[0] if label else None,
+        tuple(targets),
+        tuple(notes),
+        {role: names for role, names in named.items() if names and all(names)},
+    )
 
 
 @dataclass(frozen=True)
@@ -242,14 +255,20 @@ def _refuse_text(
         for number in text[:_SHOWN_COLUMNS]
     ]
     more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
-    numbers = ",".join(looks[number].name or str(number) for number in text)
-    last = looks[text[-1]].name or str(text[-1])
-    classes = "" if has_label else f", --label {last} takes that column for classes"
-    several = "columns" if len(text) > 1 else "the column"
+    last, others = text[-1], text if has_label else text[:-1]
+    remedies = []
+    if not has_label:
+        option = looks[last].name or last
+        remedies.append(f"--label {option} takes {called(last, looks)} for the classes")
+        if not others:
+            remedies.append(f"--drop {option} leaves it out")
+    if others:
+        options = ",".join(looks[number].name or str(number) for number in others)
+        remedies.append(f"--drop {options} leaves {'that' if has_label else 'the others'} out")
     raise ValueError(
-        f"{name} holds text in {several} {', '.join(shown)}{more}, and models learn from numbers: "
-        f"--drop {numbers} leaves {'them' if len(text) > 1 else 'it'} out{classes}; or number what "
-        "the text says"
+        f"{name} holds text in {'columns' if len(text) > 1 else 'the column'} {', '.join(shown)}"
+        f"{more}, and models learn from numbers: {'; '.join(remedies)}; or number what the text "
+        "says"
     )
 
 

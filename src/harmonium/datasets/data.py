@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.arguments import check_number, described, is_whole
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.splits import drawn_rows, held_out_rows
@@ -50,6 +51,9 @@ class Data(Recodable):
         What the classes 0, 1, ... of the labels are called, where their source has other names.
     notes
         Sentences that say what the source was taken for, such as which column holds the labels.
+    named
+        Names of the columns that are no values, under ``label``, ``target`` and ``drop``: what a
+        run has to know of other files.
 
     Raises
     ------
@@ -172,6 +176,8 @@ class Data(Recodable):
         ValueError
             If there are not so many rows.
         """
+        if not is_whole(n):
+            raise TypeError(f"n is {described(n)}; pass a whole number")
         if not 1 <= n <= len(self):
             raise ValueError(
                 f"{n} rows were asked for, but {self.name} has {len(self)}; pass 1 to {len(self)}"
@@ -180,6 +186,7 @@ class Data(Recodable):
         return self._rows_only(f"{self.name}:{n}", rows)
 
     def _held_out_rows(self, held_out: float, seed: int, stratified: bool) -> Tensor:
+        check_number("held_out", held_out, "a share between 0 and 1")
         if not 0 < held_out < 1:
             raise ValueError(f"held_out is {held_out}; pass a share of the rows between 0 and 1")
         if len(self) < 2:

@@ -23,6 +23,9 @@ _LEAST_ROUNDING = 1e-4
 # Where so many of the values that differ become the same, float32 does not tell them apart.
 _MERGED = 0.1
 
+# Of a column's size: smaller differences are the rounding of whatever computed it in float64.
+NOISE = 1e-12
+
 _SAMPLE = 256  # rows by which columns are judged,
 _SAMPLED_CELLS = 1 << 24  # fewer where there are very many columns
 
@@ -45,7 +48,7 @@ def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
     rows = np.linspace(0, len(values) - 1, n).astype(np.intp)
     some = values[rows].reshape(n, n_columns).astype(np.float64)
     lost = _is_lost(some)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         inexact = some[0].astype(np.float32) != some[0]
     for column in np.flatnonzero(inexact & (some == some[0]).all(0)):
         place: tuple[Any, ...] = np.unravel_index(column, values.shape[1:])
@@ -64,7 +67,9 @@ def narrowed(values: NDArray[Any]) -> NDArray[Any]:
         Shape (n_rows, ...), real numbers of any type; the memory is shared where nothing changes.
     """
     kept = np.float64 if len(rounded_columns(values)) else np.float32
-    with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # beyond float32: infinity, which is refused later
         return np.ascontiguousarray(values, kept)
 
 
@@ -84,7 +89,7 @@ def narrowed_in_place(
         return flat.reshape(shape, order=order)
     size, step = flat.size, _BLOCK_BYTES // flat.itemsize
     narrow = flat.view(np.float32)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, size, step):
             stop = min(start + step, size)
             narrow[start:stop] = flat[start:stop]
@@ -107,17 +112,20 @@ def _is_exact(dtype: np.dtype[Any]) -> bool:
 def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
     """For each column of a few rows, whether float32 loses more than rounding."""
     with np.errstate(over="ignore", invalid="ignore"):
+        wide = np.sort(wide, 0)
         narrow = wide.astype(np.float32)
-        error = np.abs(wide - narrow).max(0)
-        n_wide, n_narrow = _n_different(wide), _n_different(narrow)
-        coarse = (n_wide > 1) & (error > _LEAST_ROUNDING * wide.std(0))
-    # a few far values make the standard deviation large, and hide that the others are merged
-    merged = n_narrow < (1 - _MERGED) * n_wide
-    lost: NDArray[np.bool] = np.logical_or(coarse, merged) & np.isfinite(narrow).all(0)
+        error = np.abs(wide - narrow)
+        coarse = error.max(0) > _LEAST_ROUNDING * wide.std(0)
+        # a few far values make the standard deviation large: the middle half, too, is looked at
+        low, high = len(wide) // 4, len(wide) - 1 - len(wide) // 4
+        middle = wide[high] - wide[low]
+        coarse |= (middle > 0) & (error[low : high + 1].max(0) > _LEAST_ROUNDING * middle)
+        merged = _n_different(narrow) < (1 - _MERGED) * _n_different(wide)
+        varies = wide[-1] - wide[0] > NOISE * np.maximum(np.abs(wide[0]), np.abs(wide[-1]))
+    lost: NDArray[np.bool] = (coarse | merged) & varies & np.isfinite(narrow).all(0)
     return lost
 
 
-def _n_different(values: NDArray[Any]) -> NDArray[np.intp]:
-    ordered = np.sort(values, 0)
+def _n_different(ordered: NDArray[Any]) -> NDArray[np.intp]:
     count: NDArray[np.intp] = np.sum(ordered[1:] != ordered[:-1], 0) + 1
     return count

@@ -9,7 +9,7 @@ from torch import Tensor
 from harmonium.datasets.encodings.categories import is_integral
 
 _BLOCK = 1000  # rows looked at at a time
-_MOST_FRACTIONS = 100  # different values that are not whole: rather measurements than categories
+_MOST_FRACTIONS = 20  # different values that are not whole: rather measurements than categories
 _MOST = 10_000  # different values: a layer of so many states a unit is no model of anything
 
 
@@ -30,9 +30,12 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
     assert found is not None
     most = _MOST if is_integral(found.unsqueeze(0)) else _MOST_FRACTIONS
     if len(found) > most:
+        least, largest = (float(bound) for bound in values.aminmax())
         raise ValueError(
-            f"{name} holds more than {most:,} different values, which are no categories; take "
-            "Gaussian visible units (--visible gaussian), or name the categories"
+            f"{name}: values range from {least:g} to {largest:g}, but categories are the integers "
+            f"that occur, at most {_MOST:,}, or other numbers that occur, at most "
+            f"{_MOST_FRACTIONS}; name the categories (--categories 0.5,1,1.5), or take Gaussian "
+            "visible units (--visible gaussian)"
         )
     if len(found) < 2:
         raise ValueError(
@@ -72,6 +75,7 @@ def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) 
         return n // n_ones
     if image_shape is not None:
         height, width = image_shape
+        _refuse_missing(values, height, width, name)
         across = all(
             bool((block.view(-1, height, width).sum(1) == 1).all())
             for block in values.split(_BLOCK)
@@ -112,6 +116,27 @@ def _sum_to_one(values: Tensor, width: int) -> bool:
         bool((block.view(len(block), -1, width).sum(-1) == 1).all())
         for block in values.split(_BLOCK)
     )
+
+
+def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
+    """Refuse rows of which most groups hold one 1, and some hold none: a gap needs a state, too."""
+    sums = torch.zeros(2, dtype=torch.int64, device=values.device)
+    first: tuple[int, int] | None = None
+    for start, block in enumerate(values.split(_BLOCK)):
+        ones = block.view(-1, height, width).sum(-1)
+        if ones.max() > 1:
+            return
+        sums += torch.stack([(ones == 0).sum(), (ones == 1).sum()])
+        missing = (ones == 0).nonzero()
+        if first is None and len(missing):
+            first = start * _BLOCK + int(missing[0, 0]), int(missing[0, 1])
+    n_missing, n_there = sums.tolist()
+    if first is not None and n_there > n_missing and width > 2:
+        raise ValueError(
+            f"{name} is one-hot, but of {n_missing + n_there:,} groups of {width}, {n_missing:,} "
+            f"hold no 1 (the first at row {first[0]}, site {first[1]}); give a gap or a missing "
+            f"value a state of its own, shape (n_rows, {height}, {width + 1})"
+        )
 
 
 def _uneven_groups(values: Tensor) -> list[int]:

@@ -192,7 +192,7 @@ def _joined(parts: list[NDArray[Any]], name: str) -> NDArray[Any]:
     else:
         scale, values = 1, np.empty((n_rows, *width), np.float32)
     n = 0
-    with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+    with np.errstate(all="ignore"):  # beyond float32: infinity, which is refused later
         while parts:
             for block in blocks(parts.pop(0)):
                 values[n : n + len(block)] = (block * scale).reshape(-1, *values.shape[1:])
@@ -202,7 +202,10 @@ def _joined(parts: list[NDArray[Any]], name: str) -> NDArray[Any]:
 
 def _is_grey(values: NDArray[Any]) -> bool:
     """Whether every value is exactly a grey value from 0 to 255, divided by 256."""
-    return values.dtype.kind == "f" and all(
-        bool(((block >= 0) & (block < 1) & (block * 256 == np.floor(block * 256))).all())
-        for block in blocks(values)
-    )
+    if values.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):  # what is not finite is no grey value
+        return all(
+            bool(((block >= 0) & (block < 1) & (block * 256 == np.floor(block * 256))).all())
+            for block in blocks(values)
+        )

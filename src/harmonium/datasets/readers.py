@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import math
+import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,21 +21,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonium.datasets.arrays import Arrays, Readable, open_unpacked, read_array, to_data
+from harmonium.datasets.archives import Archive
+from harmonium.datasets.arrays import (
+    Arrays,
+    Readable,
+    check_type,
+    open_unpacked,
+    read_array,
+    to_data,
+)
+from harmonium.datasets.cells import decode, kind_of
 from harmonium.datasets.data import Data
+from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
+from harmonium.datasets.sides import labels_beside, read_labels, take_columns, with_labels
+from harmonium.datasets.sparse import is_sparse, read_sparse
 from harmonium.datasets.tables import read_parquet
 from harmonium.datasets.text import read_text
 
 FORMATS = (
-    ".npy, .npz, .parquet, text with rows of numbers (.csv, .tsv, .txt, .dat, .data, .amat), IDX, "
-    "text and IDX also as .gz, and .pkl or .pkl.gz as of mnist.pkl.gz"
+    ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, IDX (text "
+    "and IDX also as .gz), and .pkl or .pkl.gz as of mnist.pkl.gz"
 )
 
-_VALUES = ("data", "x", "X", "values")
-_LABELS = ("labels", "y")
-_TARGETS = "targets"
+_MOST_WORDS = 1 << 30
+_SNIFFED = 4096
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _ANY = Reading()
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
@@ -57,9 +70,45 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
         raise ValueError(f"{path} is empty: 0 bytes; pass a file with at least one row")
     reader = _reader(path)
     try:
-        return to_data(reader(path, reading), path.name)
+        arrays = reader(path, reading)
+        if reader not in _OF_TABLES:
+            arrays = take_columns(arrays, reading, path.name)
+            _refuse_what_is_not_there(reader, reading, path.name)
+        return to_data(_with_labels(arrays, path, reader, reading), path.name)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
+    except MemoryError:
+        raise ValueError(
+            f"{path} takes more memory than there is; it is damaged, or too large"
+        ) from None
+
+
+def _refuse_what_is_not_there(
+    reader: Callable[[Path, Reading], Arrays], reading: Reading, name: str
+) -> None:
+    """Refuse what is said of files of another format; a run says it of files of any."""
+    if reading.header is not None and reader is not read_text and not reading.of_use:
+        raise ValueError(f"--header is for tables of text, and {name} is none; leave it out")
+    if reading.array is not None and reader not in (_read_npz, read_mat) and not reading.of_use:
+        raise ValueError(f"--array is for files of several arrays, and {name} holds one")
+
+
+def _with_labels(
+    arrays: Arrays, path: Path, reader: Callable[[Path, Reading], Arrays], reading: Reading
+) -> Arrays:
+    """The labels of a second file, which a person names or which lies beside pictures."""
+    file, why = reading.labels_file, "as asked"
+    if file is None and reader is _read_idx_file and arrays.labels is None:
+        file, why = labels_beside(path), "which lies beside it"
+    if file is None:
+        return arrays
+    if not file.is_file():
+        raise FileNotFoundError(f"--labels-file is {file}, and there is no such file")
+    of_labels = _reader(file)
+    if of_labels not in (read_text, _read_idx_file, _read_npy):
+        raise ValueError(f"--labels-file is {file}; pass an IDX, .npy or text file of labels")
+    read_array = None if of_labels is read_text else lambda path: of_labels(path, _ANY).values
+    return with_labels(arrays, read_labels(file, read_array), file, path.name, why)
 
 
 def read_idx(stream: Readable, name: str) -> NDArray[Any]:
@@ -87,7 +136,20 @@ def _reader(path: Path) -> Callable[[Path, Reading], Arrays]:
         magic = stream.read(4)
         if len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in _IDX_TYPES:
             return _read_idx_file
+    if _looks_like_rows(path):
+        return read_text
     raise ValueError(f"{path} is of a type not read; these are: {FORMATS}")
+
+
+def _looks_like_rows(path: Path) -> bool:
+    """Whether a file of another suffix begins with text of which most cells are numbers."""
+    with contextlib.suppress(*_DAMAGE), open_unpacked(path) as stream:
+        begin = stream.read(_SNIFFED)
+        if not re.search(rb"[\x00-\x08\x0e-\x1f\x7f]", begin):
+            cells = re.split(r"[\s,;|]+", decode(begin).strip())
+            cells = cells[1:-1] or cells
+            return sum(kind_of(cell) == "number" for cell in cells) * 2 > len(cells)
+    return False
 
 
 def _read_idx_file(path: Path, reading: Reading) -> Arrays:
@@ -101,43 +163,51 @@ def _read_npy(path: Path, reading: Reading) -> Arrays:
 
 
 def _read_npz(path: Path, reading: Reading) -> Arrays:
-    with zipfile.ZipFile(path) as archive:
+    try:
+        return _read_archive(path, reading)
+    except (NotImplementedError, RuntimeError) as error:  # packed or encrypted in another way
+        raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
+
+
+def _read_archive(path: Path, reading: Reading) -> Arrays:
+    with zipfile.ZipFile(path) as packed:
         shapes = {}
-        for member in archive.namelist():
+        for member in packed.namelist():
             if member.endswith(".npy"):
-                with archive.open(member) as stream:
+                with packed.open(member) as stream:
                     shape, *_ = _npy_header(stream, f"{member} of {path.name}")
                 shapes[member.removesuffix(".npy")] = shape
 
         def array(key: str) -> NDArray[Any]:
-            with archive.open(f"{key}.npy") as stream:
+            with packed.open(f"{key}.npy") as stream:
                 return _read_npy_array(stream, f"array {key!r} of {path.name}")
 
-        labels = next((key for key in _LABELS if key in shapes), None)
-        return Arrays(
-            array(_values_key(shapes, path.name)),
-            None if labels is None else array(labels),
-            targets=array(_TARGETS) if _TARGETS in shapes else None,
-        )
-
-
-def _values_key(shapes: dict[str, tuple[int, ...]], name: str) -> str:
-    named = [key for key in _VALUES if key in shapes]
-    tables = [key for key, shape in shapes.items() if len(shape) in (2, 3) and key != _TARGETS]
-    if named:
-        return named[0]
-    if len(tables) == 1:
-        return tables[0]
-    listed = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "no arrays"
-    raise ValueError(
-        f"{name} holds {listed}; name the array of rows one of {', '.join(_VALUES)}, "
-        "that of labels labels or y, and that of targets targets"
-    )
+        if is_sparse(shapes) and reading.array is None:
+            return Arrays(read_sparse(array, path.name), notes=["a sparse matrix of SciPy's"])
+        return Archive(path.name, shapes, array).arrays(reading)
 
 
 def _read_npy_array(stream: Readable, name: str) -> NDArray[Any]:
     shape, transposed, dtype = _npy_header(stream, name)
+    if dtype.kind in "US":
+        return _read_words(stream, shape, dtype, name)
     return read_array(stream, shape, dtype, name, transposed)
+
+
+def _read_words(
+    stream: Readable, shape: tuple[int, ...], dtype: np.dtype[Any], name: str
+) -> NDArray[Any]:
+    """An array of text, one word a row: the names of classes."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if not dtype.itemsize or len(shape) > 2 or (len(shape) == 2 and 1 not in shape):
+        check_type(dtype, name)
+    raw = stream.read(n_bytes) if n_bytes < _MOST_WORDS else b""
+    if len(raw) < n_bytes:
+        raise ValueError(f"{name} is cut off, or too long: its text takes {n_bytes} bytes")
+    try:
+        return np.frombuffer(raw, dtype).reshape(shape)
+    except (UnicodeError, ValueError) as error:
+        raise ValueError(f"{name} is damaged: {error}") from None
 
 
 def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -150,19 +220,26 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
         version = np.lib.format.read_magic(stream)
         if version not in parsers:
             raise ValueError(f"version {version} is not read")
-        shape, transposed, dtype = parsers[version](stream)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            # NumPy remarks on what Python 2 has written, which is as good as any
+            warnings.simplefilter("ignore", UserWarning)
+            shape, transposed, dtype = parsers[version](stream)
+    except (OSError, *_DAMAGE):
+        raise
+    except Exception as error:  # what a damaged header raises is whatever NumPy happens to meet
         raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize >= 2**63:
         raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")
     return shape, transposed, dtype
 
 
+_OF_TABLES = (read_text, read_parquet)
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".amat")
 
 _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
+    ".mat": read_mat,
     ".parquet": read_parquet,
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,

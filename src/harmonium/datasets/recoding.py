@@ -9,6 +9,7 @@ from typing import Self
 import torch
 
 from harmonium import defaults
+from harmonium.arguments import check_number, described, is_whole
 from harmonium.datasets import one_hot, pictures, thresholds
 from harmonium.datasets.encodings import (
     AsIs,
@@ -22,6 +23,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import places
+from harmonium.datasets.narrowing import NOISE
 from harmonium.datasets.stored import Stored
 
 _BLOCK = 1000  # rows worked on at a time
@@ -53,6 +55,7 @@ class Recodable(Stored):
             For a share outside its range, a threshold that makes one state of all values, and data
             that are encoded otherwise already. What leaves almost one state alone is a note.
         """
+        check_number("threshold", threshold, "a number")
         if not isinstance(self.encoding, Scaled):
             self._require_as_loaded("binarize")
         encoding = thresholds.level(self.encoding, threshold, self.name)
@@ -110,8 +113,10 @@ class Recodable(Stored):
         """
         mean, variance = moments(self.values.split(_BLOCK))
         std = variance.sqrt()
+        std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # what only rounding varies
         # float32 is faster, and enough unless columns lie far from 0
-        if ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all():
+        is_near = ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all()
+        if self.values.dtype != torch.float64 and is_near:
             mean, std = mean.float(), std.float()
         return self.with_encoding(Standardized(mean, std))
 
@@ -138,6 +143,8 @@ class Recodable(Stored):
         """
         if n_categories is not None and categories is not None:
             raise ValueError("n_categories and categories were both given; pass one of them")
+        if n_categories is not None and not is_whole(n_categories):
+            raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
         if n_categories is not None:
             return self.with_encoding(OneHot(n_categories))
         if categories is None:

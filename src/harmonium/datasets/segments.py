@@ -21,6 +21,7 @@ from harmonium.datasets.cells import BLANK, FALSE, MISSING, TRUE
 Result = TypeVar("Result")
 
 _MOST_THREADS = 8
+_BLANK_LINES = re.compile(rb"(?<=[\r\n])[ \t\f\v]+(?=[\r\n]|\Z)|\A[ \t\f\v]+(?=[\r\n])")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,7 @@ class Parser:
 
         wanted = {str(number): pa.type_for_alias(kind) for number, kind in self.types.items()}
         return {
-            "parse_options": pyarrow.csv.ParseOptions(
-                delimiter=self.separator, invalid_row_handler=_skip_blank
-            ),
+            "parse_options": pyarrow.csv.ParseOptions(delimiter=self.separator),
             "convert_options": pyarrow.csv.ConvertOptions(
                 check_utf8=False,
                 column_types=wanted,
@@ -72,6 +71,23 @@ class Parser:
             text = _stripped(re.sub(rb"[ \t]+", b" ", text))
         elif self.n_columns == 1:
             text = _stripped(text)
+        try:
+            table = self._table(text)
+            # a quote that is not closed takes the lines below it into its cell
+            if table.num_rows != text.count(b"\n") and table.num_rows != _n_lines(text):
+                raise pa.ArrowInvalid("a cell goes on over several lines")
+            return table
+        except pa.ArrowInvalid:
+            # blank lines of spaces are rare, and looking for them takes time
+            without = _BLANK_LINES.sub(b"", text)
+            if without == text or not without.strip():
+                raise
+            return self._table(without)
+
+    def _table(self, text: bytes) -> Any:
+        import pyarrow as pa
+        import pyarrow.csv
+
         names = [str(number) for number in range(self.n_columns)]
         options = pyarrow.csv.ReadOptions(
             column_names=names, use_threads=False, block_size=len(text) + 1
@@ -132,9 +148,9 @@ def _skip_lines(n: int, text: bytes) -> tuple[int, bytes]:
     return n, text
 
 
+def _n_lines(text: bytes) -> int:
+    return sum(bool(line.strip()) for line in re.split(rb"\r\n|\n|\r", text))
+
+
 def _stripped(text: bytes) -> bytes:
     return re.sub(rb"(?<=[\r\n])[ \t]+|^[ \t]+|[ \t]+(?=[\r\n])|[ \t]+$", b"", text)
-
-
-def _skip_blank(row: Any) -> str:
-    return "error" if row.text.strip() else "skip"

@@ -52,6 +52,9 @@ class Stored:
         What the classes 0, 1, ... of the labels are called, where their source has other names.
     notes
         Sentences that say what the source was taken for, such as which column holds the labels.
+    named
+        Names of the columns that are no values, under ``label``, ``target`` and ``drop``: what a
+        run has to know of other files.
 
     Raises
     ------
@@ -71,9 +74,12 @@ class Stored:
     columns: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {described(self.name)}; pass Data('mine', values)")
         given = {"values": values, "labels": labels, "targets": self.targets}
         for what, tensor in given.items():
             if not isinstance(tensor, Tensor) and (tensor is not None or what == "values"):

@@ -1,12 +1,12 @@
-"""Readers of tables: text with separated columns, and Parquet.
+"""Tables whose columns have names and types: Parquet files, and frames of pandas and polars.
 
-Both fill one array that is made beforehand. A column named ``label`` or ``labels`` becomes the
-labels, columns named ``target`` or ``target_...`` the targets; all columns must be numbers.
+What belongs here turns Arrow's columns into arrays. What each column is, is chosen as in a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,96 +14,264 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonium.datasets.arrays import Arrays, as_bytes
+from harmonium.datasets.classes import Classes
+from harmonium.datasets.columns import Look, Roles, choose
+from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
+from harmonium.datasets.suspicions import remarks
 
-_LABELS = ("label", "labels")
-_TARGET = "target"
-_BLOCK_CELLS = 1 << 17
-
-
-def _label_column(columns: Sequence[str]) -> int | None:
-    names = [name.lower() for name in columns]
-    return next((names.index(name) for name in _LABELS if name in names), None)
-
-
-def _target_columns(columns: Sequence[str]) -> list[int]:
-    return [
-        number
-        for number, name in enumerate(columns)
-        if name.lower() in (_TARGET, f"{_TARGET}s") or name.lower().startswith(f"{_TARGET}_")
-    ]
-
-
-# Parquet
+_SHOWN_VALUES = 3
+_EXAMPLE_ROWS = 1000
 
 
 def read_parquet(path: Path, reading: Reading) -> Arrays:
-    """Read the columns of a Parquet file, all of them numbers or booleans; null counts as NaN.
+    """Read the columns of a Parquet file: numbers, True and False, text; null counts as NaN.
 
     The index columns that pandas adds are left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For columns of other types, text that nobody named, and damaged files.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            f"reading {path.name} needs pyarrow, which is not installed; "
-            "pip install 'harmonium[parquet]'"
-        ) from None
+    import pyarrow as pa
+    import pyarrow.parquet
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            return _read_parquet_file(file, path.name)
-    except pyarrow.ArrowException as error:
+            return _read(_Groups(file), path.name, reading)
+    except (pa.ArrowException, pa.ArrowKeyError, OSError, UnicodeError, OverflowError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
         raise ValueError(f"{path.name} is damaged, or no Parquet file: {error}") from None
 
 
-def _read_parquet_file(file: Any, name: str) -> Arrays:
-    from pyarrow import types
+def is_frame(values: Any) -> bool:
+    """Whether values are a table of pandas, polars, Arrow or any other that Arrow can read."""
+    return hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns")
 
-    schema = file.schema_arrow
-    columns = [field for field in schema if not field.name.startswith("__index_level_")]
-    whole = [types.is_boolean(field.type) or types.is_integer(field.type) for field in columns]
-    others = [
-        f"{field.name!r} ({field.type})"
-        for field, is_whole in zip(columns, whole, strict=True)
-        if not is_whole and not types.is_floating(field.type)
-    ]
-    if others:
-        raise TypeError(
-            f"{name} has columns that are not numbers: {', '.join(others)}; leave them out, "
-            "or number their categories"
+
+def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
+    """Read a table in memory; the index of pandas is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For columns that are neither numbers nor named, naming them.
+    """
+    import pyarrow as pa
+
+    if not len(frame) or not len(frame.columns):
+        raise ValueError(
+            f"{name} is empty: {len(frame)} rows and {len(frame.columns)} columns; pass at least "
+            "one of each"
         )
-    names = [field.name for field in columns]
-    label, wanted = _label_column(names), _target_columns(names)
-    kept = [n for n in range(len(names)) if n != label and n not in wanted]
-    values = np.empty((file.metadata.num_rows, len(kept)), np.float32)
-    labels = None if label is None else np.empty(len(values))
-    targets = np.empty((len(values), len(wanted))) if wanted else None
-    # Column by column: pyarrow's batches of rows take several times the memory of a row group.
+    try:
+        if type(frame).__module__.partition(".")[0] == "pandas":
+            table = pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
+        else:
+            table = pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} holds a column that is neither numbers nor text: {error}"
+        ) from None
+    return _read(_Memory(table), name, reading)
+
+
+class _Groups:
+    """A Parquet file, read column by column: pyarrow's batches take several times the memory."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.schema = file.schema_arrow
+        self.sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+
+    def column(self, group: int, number: int) -> Any:
+        name = self.schema.field(number).name
+        if self.schema.names.count(name) > 1:
+            raise ValueError(f"two columns are named {name!r}; give each its own name")
+        return self._file.read_row_group(group, columns=[name]).column(0)
+
+
+class _Memory:
+    """A table in memory, which is one group."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.schema = table.schema
+        self.sizes = [table.num_rows]
+
+    def column(self, group: int, number: int) -> Any:
+        return self._table.column(number)
+
+
+def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
+    indices = [
+        number
+        for number, field in enumerate(source.schema)
+        if field.name.startswith("__index_level_")
+    ]
+    looks = [
+        Look(field.name) if number in indices else _look(field, source, number)
+        for number, field in enumerate(source.schema)
+    ]
+    _refuse_types(source, looks, reading, name, indices)
+    roles = choose(looks, reading, name, left_out=indices)
+    whole = all(looks[n].whole or looks[n].kind == "truth" for n in roles.values)
+    n_rows = sum(source.sizes)
+    values = np.empty((n_rows, len(roles.values)), np.float32)
+    targets = np.empty((n_rows, len(roles.targets))) if roles.targets else None
+    classes = None if roles.label is None else Classes()
     start = 0
-    for group in range(file.num_row_groups):
-        rows = slice(start, start + file.metadata.row_group(group).num_rows)
-        with np.errstate(over="ignore"):
-            for target, column in enumerate(kept):
-                values[rows, target] = _numbers(file, group, names[column])
-        if labels is not None and label is not None:
-            labels[rows] = _numbers(file, group, names[label])
-        for target, column in enumerate(wanted):
+    for group, size in enumerate(source.sizes):
+        rows = slice(start, start + size)
+        for place, column in enumerate(roles.values):
+            cells = _numbers(source.column(group, column))
+            if values.dtype == np.float32 and len(rounded_columns(cells[:, None])):
+                values = values.astype(np.float64)
+                # what was rounded already is read again
+                _fill(values[:start], source, roles, group)
+                for before in range(place):
+                    values[rows, before] = _numbers(source.column(group, roles.values[before]))
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # beyond float32: infinity, which is refused later
+                values[rows, place] = cells
+        for place, column in enumerate(roles.targets):
             assert targets is not None
-            targets[rows, target] = _numbers(file, group, names[column])
-        start = rows.stop
+            targets[rows, place] = _numbers(source.column(group, column))
+        if classes is not None and roles.label is not None:
+            _add(classes, source.column(group, roles.label))
+        start += size
+    return _arrays(values, targets, classes, roles, looks, whole, reading, name)
+
+
+def _fill(
+    values: NDArray[np.float64], source: _Groups | _Memory, roles: Roles, n_groups: int
+) -> None:
+    """Read the values of the first groups."""
+    start = 0
+    for group, size in enumerate(source.sizes[:n_groups]):
+        for place, column in enumerate(roles.values):
+            values[start : start + size, place] = _numbers(source.column(group, column))
+        start += size
+
+
+def _arrays(
+    values: NDArray[Any],
+    targets: NDArray[Any] | None,
+    classes: Classes | None,
+    roles: Roles,
+    looks: Sequence[Look],
+    whole: bool,
+    reading: Reading,
+    name: str,
+) -> Arrays:
+    labels = names = None
+    if classes is not None:
+        if classes.n_missing and not reading.of_use:
+            row, _ = classes.missing[0]
+            raise ValueError(
+                f"{name} has {classes.n_missing:,} rows without a label in column "
+                f"{looks[cast(int, roles.label)].name!r}; the first is row {row} (counted from "
+                "0); fill them in, or leave those rows out"
+            )
+        labels, names = classes.labels(reading)
+    columns = [str(looks[n].name) for n in roles.values]
     return Arrays(
-        as_bytes(values) if all(whole[column] for column in kept) else values,
+        as_bytes(values) if whole else values,
         labels,
-        [names[column] for column in kept],
+        columns,
         targets=targets,
+        classes=names,
+        notes=[*roles.notes, *remarks(values, columns, labels is not None)],
+        named=roles.named,
     )
 
 
-def _numbers(file: Any, group: int, name: str) -> NDArray[Any]:
+def _look(field: Any, source: _Groups | _Memory, number: int) -> Look:
+    from pyarrow import types
+
+    kind = field.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if types.is_boolean(kind):
+        return Look(field.name, "truth")
+    if types.is_integer(kind):
+        return Look(field.name, "number", whole=True)
+    if types.is_null(kind):
+        return Look(field.name, "empty")
+    if _is_text(kind):
+        cells = source.column(0, number)[:_EXAMPLE_ROWS].to_pylist() if source.sizes else []
+        there = (str(cell) for cell in cells if cell is not None)
+        return Look(field.name, "text", examples=tuple(islice(dict.fromkeys(there), _SHOWN_VALUES)))
+    return Look(field.name)
+
+
+def _refuse_types(
+    source: _Groups | _Memory,
+    looks: Sequence[Look],
+    reading: Reading,
+    name: str,
+    indices: Sequence[int],
+) -> None:
+    """Refuse dates, lists and the like, unless they are left out."""
+    from pyarrow import types
+
+    dropped = {*reading.drop}
+    others = []
+    for number, field in enumerate(source.schema):
+        kind = field.type
+        if number in indices or dropped & {field.name, number, str(number), number - len(looks)}:
+            continue
+        if looks[number].kind == "number" and not (
+            types.is_floating(kind)
+            or types.is_decimal(kind)
+            or types.is_integer(kind)
+            or types.is_dictionary(kind)
+        ):
+            others.append(f"{field.name!r} ({kind})")
+    if others:
+        raise TypeError(
+            f"{name} has columns that are not numbers: {', '.join(others)}; leave them out by "
+            "--drop (from Python: drop=...), or make numbers of them"
+        )
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or (hasattr(types, "is_string_view") and types.is_string_view(kind))
+    )
+
+
+def _numbers(cells: Any) -> NDArray[Any]:
     """One column of one row group; booleans as 0 and 1, null as NaN."""
     from pyarrow import types
 
-    cells = file.read_row_group(group, columns=[name]).column(name)
-    numbers = cells.cast("uint8") if types.is_boolean(cells.type) else cells
-    return cast(NDArray[Any], numbers.to_numpy())
+    if types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if types.is_boolean(cells.type):
+        cells = cells.cast("uint8")
+    elif types.is_decimal(cells.type) or types.is_null(cells.type):
+        cells = cells.cast("float64")
+    return cast(NDArray[Any], cells.to_numpy())
+
+
+def _add(classes: Classes, cells: Any) -> None:
+    """Take labels: numbers and text alike as they are written."""
+    from pyarrow import types
+
+    if types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if types.is_boolean(cells.type):
+        cells = cells.cast("string").cast("string")
+    cells = cells.combine_chunks()
+    if hasattr(cells, "chunks"):
+        cells = cells.chunk(0) if cells.num_chunks else cells
+    encoded = cells.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    classes.add([str(value) for value in encoded.dictionary.to_pylist()], codes)

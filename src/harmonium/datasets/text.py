@@ -25,6 +25,7 @@ from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.precision import Chunks
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.segments import Parser, in_parallel, pieces
+from harmonium.datasets.suspicions import remarks
 
 _BLOCK_BYTES = 1 << 21
 _BLOCK_ROWS = 256  # at least so many, unless these take more than
@@ -80,7 +81,7 @@ class _Table:
         notes += [index.note(looks, name) for index in self.indices]
         labels = names = None
         if classes is not None:
-            labels, names = classes.labels(self.reading.classes)
+            labels, names = classes.labels(self.reading)
         rows = values.join()
         columns = None
         if self.layout.names is not None:
@@ -91,7 +92,8 @@ class _Table:
             columns,
             targets=np.concatenate(targets) if roles.targets else None,
             classes=names,
-            notes=notes,
+            notes=[*notes, *remarks(rows, columns, labels is not None)],
+            named=roles.named,
         )
 
     def _collect(self, exact: bool) -> tuple[Chunks, list[NDArray[Any]], Classes | None]:
@@ -182,6 +184,11 @@ class _Table:
                 continue
             cells = layout.cells(text)
             where = f"row {row} (line {line}) of {name}"
+            if text.count('"') % 2:
+                return ValueError(
+                    f"{where} has a quote that is not closed in its line; close it, and write no "
+                    "line breaks in cells"
+                )
             if len(cells) != layout.n_columns:
                 return ValueError(
                     f"{where} has {len(cells)} values, but line {layout.first_line} has "
@@ -237,7 +244,9 @@ class _Piece:
         values = _side_by_side(table, roles.values)
         rounds = not exact and len(rounded_columns(values)) > 0
         if not exact:
-            with np.errstate(over="ignore"):  # beyond float32: infinity, which is refused later
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # beyond float32: infinity, which is refused later
                 values = values.astype(np.float32)
         return cls(
             table,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, Self, cast, final
 
 import torch
@@ -356,11 +356,18 @@ class Regressor(Network):
         super().__init__(*with_outputs(rbms, visible, Gaussian(len(mean))))
         # the units are the outputs in standard units, whose precision nobody learns
         like = self.last.weights
-        rounded = torch.finfo(like.dtype).eps * mean.detach().abs() > _LEAST_ROUNDING * std.detach()
-        kept = torch.float64 if (rounded & (std > 0)).any() else like.dtype
         std = torch.where(std == 0, torch.ones_like(std), std).detach()
+        kept = _type_of_moments(mean, std, like.dtype)
         self.register_buffer("mean", mean.detach().to(like.device, kept, copy=True))
         self.register_buffer("std", std.to(like.device, kept))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # what moves or converts a module converts its buffers, too
+        mean, std = self.mean, self.std
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        kept = _type_of_moments(mean, std, self.dtype)
+        self.mean, self.std = mean.to(self.mean.device, kept), std.to(self.std.device, kept)
+        return self
 
     @classmethod
     def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
@@ -424,6 +431,13 @@ class Regressor(Network):
         linear.weight.mul_(self.std.unsqueeze(1))
         linear.bias.mul_(self.std).add_(self.mean)
         return nn.Sequential(*to_modules(self.all_layers[:-1]), linear)
+
+
+def _type_of_moments(mean: Tensor, std: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """That of the weights, or float64 where that would round what tells targets apart."""
+    rounding = torch.finfo(dtype).eps * mean.detach().abs()
+    # a mean without a spread, of constant targets, has a standard deviation of 1
+    return torch.float64 if (rounding > _LEAST_ROUNDING * std).any() else dtype
 
 
 def _blocks(data: Data) -> Iterator[Tensor]:

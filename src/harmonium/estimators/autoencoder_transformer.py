@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.datasets import Data
+from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Autoencoder, Network
+from harmonium.estimators.amounts import unrolled_epochs_for, unrolled_pretraining_epochs_for
 from harmonium.estimators.base import (
     ScoringTransformer,
     check_choice,
@@ -18,6 +19,7 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_the_mean_row
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
@@ -40,13 +42,19 @@ weight_std
         As of `DBNTransformer`.
     pretraining_rate : float, None or sequence, default=None
         Learning rate; None is 0.1, 0.01 above Gaussian features, and 0.001 below linear codes.
-    pretraining_epochs : int or sequence of int, default=10
-        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
-    epochs, batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
+    pretraining_epochs : int, None or sequence, default=None
+        As of `DBNTransformer`, but that None is an update for every ten rows, and 25 at least; 0
+        does without, and fine-tunes from random weights.
+    batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
 patience, validation_fraction
         Of fine-tuning, as of `DBNClassifier`.
-    learning_rate : float, default=0.01
-        Of fine-tuning. The loss is a sum over features, so that many of them need a small one.
+    epochs : int, default=None
+        Passes over the rows in fine-tuning; None is two updates for every five rows, and 90 at
+        least.
+    learning_rate : float, default=None
+        Of fine-tuning. None is 0.01 with steps that adapt to each weight (AdamW); a number is that
+        of stochastic gradient descent. The loss is a sum over features, so that many of them need
+        a small one.
     random_state, verbose, device, dtype
         As of `DBNClassifier`.
 
@@ -58,6 +66,11 @@ patience, validation_fraction
         Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Mean loss of the training rows in each of them, each row before its update: minus what
+        `score_samples` gives.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -79,6 +92,9 @@ patience, validation_fraction
 
     network_: Autoencoder
 
+    _adaptive_rate = 0.01
+    """Codes are few, and have further to go than the outputs of a classifier."""
+
     def __init__(
         self,
         layers: Any = (256, 64, 2),
@@ -86,20 +102,20 @@ patience, validation_fraction
         codes: str = "linear",
         visible: str = "auto",
         scale: bool = False,
-        pretraining_epochs: Any = 10,
+        pretraining_epochs: Any = None,
         pretraining_rate: Any = None,
-        pretraining_batch_size: Any = 10,
+        pretraining_batch_size: Any = None,
         n_chains: Any = "batch_size",
         sampler: Sampler | None = None,
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
         weight_std: float | None = None,
-        epochs: int = 30,
-        learning_rate: float = 0.01,
-        batch_size: int = 20,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
         momentum: float = defaults.MOMENTUM,
-        schedule: str = "constant",
+        schedule: str = "linear",
         weight_decay: float = 0.0,
         dropout: float = 0.0,
         dropout_features: float = 0.0,
@@ -168,6 +184,8 @@ patience, validation_fraction
         data = self._data(X, scaling, self._checked_device())
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
         self._keep(dbn, network, state, scaling)
+        if self.n_iter_:
+            self._warn_of_the_mean_row(data)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -204,6 +222,25 @@ patience, validation_fraction
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, None, weights)
         return self
+
+    @torch.no_grad()
+    def _warn_of_the_mean_row(self, data: Data) -> None:
+        v = data.rows(some_rows(len(data)).to(data.device)).to(self.network_.dtype)
+        warn_of_the_mean_row(
+            type(self).__name__,
+            (self.network_(v) - v).square().sum().item(),
+            (v - v.mean(0)).square().sum().item(),
+            f"{self._training.update} updates were too few, or none of the columns depends on "
+            "another: pass more epochs, or more codes as the last of layers",
+        )
+
+    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
+        return unrolled_pretraining_epochs_for(n_rows, batch_size)
+
+    def _epochs(self, batches: Minibatches) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return unrolled_epochs_for(len(batches.data), batches.batch_size)
 
     def _check_codes(self) -> None:
         self._check_parameters()

@@ -25,8 +25,8 @@ class BernoulliRBM(RBMEstimator):
     A drop-in for `sklearn.neural_network.BernoulliRBM`: its parameters, attributes and methods
     mean the same, with these differences.
 
-    - Rows are shuffled in each epoch, weights and biases follow the centred gradient, and visible
-      biases start at the data's base rates. scikit-learn does none of that.
+    - Rows are shuffled in each epoch, weights and biases follow the centred gradient, weights
+      start wide, and visible biases at the data's base rates. scikit-learn does none of that.
     - The model is float32 unless ``dtype`` says otherwise. What `transform` returns still has the
       type of X, if that is floating point.
     - `score_samples` is the pseudo-log-likelihood of all units to within some hundredths of its
@@ -66,9 +66,11 @@ class BernoulliRBM(RBMEstimator):
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start. None is wide, so that hidden units differ
-        from the beginning and few updates are enough: for few rows, or large batches.
+    weight_std : float, default=None
+        Standard deviation of the weights at the start. None is wide enough that hidden units
+        differ from the beginning (Glorot and Bengio, 2010), so that features are of use after few
+        updates, of few rows or large batches. 0.01 is scikit-learn's, and what Hinton (2010)
+        advises for many thousand updates.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
@@ -87,6 +89,11 @@ class BernoulliRBM(RBMEstimator):
         Biases of the visible units.
     h_samples_ : ndarray of shape (n_chains, n_components)
         Hidden states of the chains; none with ``n_chains=None``.
+    n_iter_ : int
+        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Reconstruction error after each of them, the mean over some training rows: cross-entropy
+        in nats. It is no likelihood, and need not fall to the end.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -126,7 +133,7 @@ class BernoulliRBM(RBMEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "constant",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = defaults.WEIGHT_STD,
+        weight_std: float | None = None,
         device: str | torch.device = "cpu",
         dtype: Any = "float32",
     ) -> None:

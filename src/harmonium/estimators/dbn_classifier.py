@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets import Data
-from harmonium.deep import DBN, Classifier, Network
+from harmonium.deep import DBN, Classifier, FinetuningState, Network
 from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.estimators.labels import (
     ProbabilisticClassifier,
@@ -76,6 +77,10 @@ penalties, features, weight_std
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Mean loss of the training rows in each of them, each row before its update.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -163,6 +168,17 @@ penalties, features, weight_std
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, torch.from_numpy(numbers).to(v.device), weights)
         return self
+
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        assert isinstance(network, Classifier) and data.labels is not None
+        index = some_rows(len(data)).to(data.device)
+        with torch.no_grad():
+            log_p = network.log_probabilities(data.rows(index).to(network.dtype))
+        warn_of_class_frequencies(
+            type(self).__name__, log_p, data.labels[index], self._remedy(state), stacklevel=5
+        )
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         if dbn is not None:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.datasets.data import moments
-from harmonium.deep import DBN, Network, Regressor
+from harmonium.deep import DBN, FinetuningState, Network, Regressor
 from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.units import Gaussian
 
@@ -48,6 +49,10 @@ dropout_features, max_norm, patience, validation_fraction
         copy in plain ``torch.nn``.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Mean loss of the training rows in each of them, each row before its update.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -88,7 +93,7 @@ dropout_features, max_norm, patience, validation_fraction
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
         data = self._data(X, scaling, self._checked_device())
-        data = dataclasses.replace(data, targets=_as_table(y).float().to(data.device))
+        data = dataclasses.replace(data, targets=_as_table(y).to(data.device))
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
         self._one_target = y.ndim == 1
         self._keep(dbn, network, state, scaling)
@@ -128,14 +133,31 @@ dropout_features, max_norm, patience, validation_fraction
             )
         if begins:
             data = self._data(X, scaling, self._checked_device())
-            data = dataclasses.replace(data, targets=targets.float().to(data.device))
+            data = dataclasses.replace(data, targets=targets.to(data.device))
             self._begin_untrained(data, scaling, weights)
             self._one_target = y.ndim == 1
         network = self.network_
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
-        standard = (targets.to(network.mean) - network.mean) / network.std
-        self._update(v, standard, weights)
+        standard = (targets.to(network.device) - network.mean) / network.std
+        self._update(v, standard.to(network.dtype), weights)
         return self
+
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        assert isinstance(network, Regressor)
+        index = some_rows(len(data)).to(data.device)
+        targets = network.targets(data)[index]
+        # of these rows: where targets vary in others alone, nothing follows from them
+        variance = float(targets.var(0, correction=0).mean())
+        if not variance:
+            return
+        with torch.no_grad():
+            inputs = network.inputs(data.rows(index).to(network.dtype))
+            loss = float(network.losses(inputs, targets.to(inputs)).mean())
+        warn_of_the_mean_target(
+            type(self).__name__, loss / variance, self._remedy(state), stacklevel=5
+        )
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         assert data.targets is not None
@@ -156,10 +178,14 @@ dropout_features, max_norm, patience, validation_fraction
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            As many targets as were learnt; float64 where X is, else float32.
+            As many targets as were learnt; float64 where X is, or where float32 would round what
+            tells targets apart, else float32.
         """
         X, rows = self._fitted_rows(X)
-        predicted = self._by_block(rows, self.network_, len(self.network_.mean), X)
+        network = self.network_
+        # float64, too, where float32 would round what tells targets apart
+        dtype = np.dtype(np.float64) if network.mean.dtype == torch.float64 else None
+        predicted = self._by_block(rows, network, len(network.mean), X, dtype)
         return predicted[:, 0] if self._one_target else predicted
 
     def __sklearn_tags__(self) -> Any:

@@ -8,17 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonium import defaults
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
+from harmonium.diagnostics import reconstruction_error
+from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
 from harmonium.estimators.base import (
     check_choice,
     check_integer,
     check_weight_std,
     width_of,
 )
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VISIBLE, VisibleEstimator
+from harmonium.estimators.visible import PRECISION, VISIBLE, VisibleEstimator
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -33,6 +35,9 @@ _LINEAR_RATE = 0.001
 
 class DeepEstimator(VisibleEstimator):
     """A stack of RBMs on features that are binary, or real and standardised inside."""
+
+    _passes = FEATURE_PASSES
+    """Of pretraining over many rows, where the number of epochs is left open."""
 
     codes: str = "binary"
     """What the top hidden units are; an estimator that lets users choose has a parameter."""
@@ -52,14 +57,21 @@ class DeepEstimator(VisibleEstimator):
     verbose: int
 
     model_: Any
+    n_iter_: int
+    loss_curve_: list[float]
+
+    _keeps_curve = False
+    """Whether pretraining is all there is, and its losses the estimator's."""
 
     def _check_layers(self) -> None:
         for width in self._widths():
             check_integer("a width in layers", width, 1)
         for epochs in self._of_each_layer("pretraining_epochs"):
-            check_integer("pretraining_epochs", epochs, 0)
+            if epochs is not None:
+                check_integer("pretraining_epochs", epochs, 0)
         for rows in self._of_each_layer("pretraining_batch_size"):
-            check_integer("pretraining_batch_size", rows, 1)
+            if rows is not None:
+                check_integer("pretraining_batch_size", rows, 1)
         for chains in self._of_each_layer("n_chains"):
             if chains is not None and chains != "batch_size":
                 check_integer("n_chains", chains, 1)
@@ -105,7 +117,9 @@ class DeepEstimator(VisibleEstimator):
     # Pretraining
 
     def _make_dbn(self, n_features: int) -> DBN:
-        below: Units = Gaussian(n_features) if self.visible_ == "gaussian" else Binary(n_features)
+        below: Units = Binary(n_features)
+        if self.visible_ == "gaussian":
+            below = Gaussian(n_features, precision=PRECISION)
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 
@@ -129,12 +143,15 @@ class DeepEstimator(VisibleEstimator):
         for rbm, epochs, rate, batch_size, n_chains, sampler, gradient, penalties in zip(
             dbn.stack, *(self._of_each_layer(name) for name in names), strict=True
         ):
+            rows = batch_size_for(n_rows) if batch_size is None else min(int(batch_size), n_rows)
+            if epochs is None:
+                epochs = self._default_pretraining_epochs(n_rows, rows)
             each.append(
                 LayerOptions(
                     max(1, int(epochs)),
-                    batch_size=min(int(batch_size), n_rows),
+                    batch_size=rows,
                     weight_std=width_of(self.weight_std),
-                    n_chains=int(batch_size) if n_chains == "batch_size" else n_chains,
+                    n_chains=(batch_size or rows) if n_chains == "batch_size" else n_chains,
                     sampler=sampler,
                     learning_rate=_usual_rate(rbm.visible, rbm.hidden) if rate is None else rate,
                     gradient=gradient,
@@ -147,18 +164,25 @@ class DeepEstimator(VisibleEstimator):
     def _pretrain(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
         """Train the stack greedily, and say so if that is wanted."""
         state = PretrainingState.create(dbn, self._layer_options(dbn, len(data)), seed)
-        if not self.verbose:
-            for _ in pretraining.updates(state, data, weights=weights):
-                pass
-            return
-        for row in pretraining.run(state, data, defaults.MIN_UPDATES_PER_ROW, weights=weights):
-            measured = "pseudo_log_likelihood"
-            if measured not in row:
-                measured = "reconstruction_error"
-            self._say(
-                f"layer {row['layer']}, epoch {row['epoch']:g}, "
-                f"{measured.replace('_', '-')} = {row[measured]:.2f}"
-            )
+        curves: dict[int, LossCurve] = {}
+        for training in pretraining.updates(state, data, weights=weights):
+            if training.update % state.n_batches or not (self.verbose or self._keeps_curve):
+                continue
+            layer = state.layer
+            if layer not in curves:
+                curves[layer] = LossCurve(state.data(data)[0], reconstruction_error)
+            curves[layer].look(training.model)
+            if self.verbose:
+                self._say(
+                    f"layer {layer + 1}, epoch {training.update // state.n_batches}, "
+                    f"reconstruction-error = {curves[layer].values[-1]:.2f}"
+                )
+        if self._keeps_curve:
+            self.loss_curve_ = [loss for curve in curves.values() for loss in curve.values]
+            self.n_iter_ = len(self.loss_curve_)
+
+    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
+        return pretraining_epochs_for(n_rows, batch_size, self._passes)
 
     def _say(self, what: str) -> None:
         print(f"[{type(self).__name__}] {what}")

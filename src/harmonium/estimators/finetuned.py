@@ -14,17 +14,30 @@ from harmonium import defaults, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
 from harmonium.deep.layers import init_randomly_
+from harmonium.estimators.amounts import (
+    PRETRAINING_PASSES,
+    UPDATES_BEFORE_PATIENCE,
+    batch_size_for,
+    finetuning_epochs_for,
+)
 from harmonium.estimators.base import check_choice, check_integers, check_numbers, seed_of
+from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
+
+_ADAPTIVE_RATE = 0.006
+"""Of AdamW on a few hundred units; falls to zero over the epochs."""
 
 
 class FinetunedEstimator(DeepEstimator):
     """A stack that is pretrained, and then fine-tuned as a network with outputs."""
 
     _HELD = ("model_", "network_", "_training")
+    _passes = PRETRAINING_PASSES
+
+    _adaptive_rate = _ADAPTIVE_RATE
 
     network_: Network
     _training: FinetuningState
@@ -35,20 +48,20 @@ class FinetunedEstimator(DeepEstimator):
         *,
         visible: str = "auto",
         scale: bool = False,
-        pretraining_epochs: Any = 10,
+        pretraining_epochs: Any = None,
         pretraining_rate: Any = None,
-        pretraining_batch_size: Any = 10,
+        pretraining_batch_size: Any = None,
         n_chains: Any = "batch_size",
         sampler: Sampler | None = None,
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         features: str = "drawn",
         weight_std: float | None = None,
-        epochs: int = 30,
-        learning_rate: float = defaults.FINETUNING_RATE,
-        batch_size: int = 20,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
         momentum: float = defaults.MOMENTUM,
-        schedule: str = "constant",
+        schedule: str = "linear",
         weight_decay: float = 0.0,
         dropout: float = 0.0,
         dropout_features: float = 0.0,
@@ -92,10 +105,33 @@ class FinetunedEstimator(DeepEstimator):
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         """Outputs on the stack, for such rows; None where there are no hidden layers."""
 
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        """Say so where the outputs are no better than without the features."""
+        return
+
+    def _remedy(self, state: FinetuningState) -> str:
+        """Why fine-tuning has learnt nothing, as far as its parameters say, and what to change."""
+        if not self._rate():
+            return "learning_rate is 0; leave it out, or pass a positive number."
+        how = f"{state.update:,} updates at the learning rate {self._rate():g} were made"
+        if self.patience is not None:
+            how += f", with a patience of {self.patience} epochs on held-out rows"
+        return (
+            f"{how}. Pass more epochs, or another learning_rate; leaving epochs, batch_size, "
+            "learning_rate and the parameters of pretraining out takes what suits the rows. Where "
+            "that does not help either, the features may say nothing of the targets."
+        )
+
     def _check_parameters(self) -> None:
         self._check_layers()
-        check_integers(self, epochs=0, batch_size=1)
-        check_numbers(self, learning_rate=0.0, momentum=0.0, weight_decay=0.0)
+        for name, least in (("epochs", 0), ("batch_size", 1)):
+            if getattr(self, name) is not None:
+                check_integers(self, **{name: least})
+        if self.learning_rate is not None:
+            check_numbers(self, learning_rate=0.0)
+        check_numbers(self, momentum=0.0, weight_decay=0.0)
         check_choice(self, "schedule", ("constant", "linear"))
         if self.patience is not None:
             check_integers(self, patience=1)
@@ -113,25 +149,66 @@ class FinetunedEstimator(DeepEstimator):
         if dbn is not None:
             self._pretrain_or_draw(dbn, data, weights, seed)
         network = self._make_network(dbn, data, weights)
-        batches = Minibatches(data, min(self.batch_size, len(data)), weights)
+        batches = Minibatches(data, self._batch_size(len(data)), weights)
         state = self._begin(network, seed, batches)
         self._finetune(state, batches, held_out)
         state.take_best_()
+        if self._epochs(batches):
+            self._warn_if_nothing_was_learnt(network, data, state)
         state.schedule = state.patience = state.best = None
         return dbn, network, state
 
     def _pretrain_or_draw(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
         """Pretrain all layers, or draw weights for training without it."""
-        epochs = self._of_each_layer("pretraining_epochs")
-        if any(epochs):
-            if not all(epochs):
+        without = [epochs == 0 for epochs in self._of_each_layer("pretraining_epochs")]
+        if not all(without):
+            if any(without):
                 raise ValueError(
                     f"pretraining_epochs is {self.pretraining_epochs}; pass 0 for all layers, or "
                     "for none"
                 )
             self._pretrain(dbn, data, weights, seed)
+            self._warn_of_constants(dbn, data)
         else:
             init_randomly_(dbn.stack, seed)
+
+    @torch.no_grad()
+    def _warn_of_constants(self, dbn: DBN, data: Data) -> None:
+        rows = data.rows(some_rows(len(data)).to(data.device)).to(self._checked_dtype())
+        layers, h = [], rows
+        for rbm in dbn.stack:
+            h = rbm.mean_h_from_v(h)
+            layers.append(h)
+        # linear codes are no probabilities, and may be small
+        layers = [
+            h for h, rbm in zip(layers, dbn.stack, strict=True) if rbm.hidden.states is not None
+        ]
+        warn_of_constant_features(
+            f"the pretrained {type(self).__name__}",
+            rows,
+            layers,
+            "Pass more pretraining_epochs or another pretraining_rate, or leave both and "
+            "weight_std out, which takes what suits the rows; pretraining_epochs=0 does without.",
+            stacklevel=6,
+        )
+
+    def _batch_size(self, n_rows: int) -> int:
+        return batch_size_for(n_rows) if self.batch_size is None else min(self.batch_size, n_rows)
+
+    def _epochs(self, batches: Minibatches) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return finetuning_epochs_for(len(batches.data), batches.batch_size)
+
+    @property
+    def _is_adaptive(self) -> bool:
+        """Whether steps adapt to each weight: where no rate was given, nor momentum."""
+        return self.learning_rate is None and not self.momentum
+
+    def _rate(self) -> float:
+        if self.learning_rate is not None:
+            return float(self.learning_rate)
+        return self._adaptive_rate if self._is_adaptive else defaults.FINETUNING_RATE
 
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
@@ -139,16 +216,27 @@ class FinetunedEstimator(DeepEstimator):
         """Fine-tuning that has not made an update; without batches it has no end to look to."""
         schedule = patience = None
         if batches is not None:
-            n_updates = max(1, self.epochs * len(batches))
+            n_updates = max(1, self._epochs(batches) * len(batches))
             if self.schedule == "linear":
                 schedule = partial(training.linear_to_zero, n_updates=n_updates)
             if self.patience is not None:
-                patience = Patience.of_epochs(self.patience, batches)
+                patience = Patience(
+                    at_least=UPDATES_BEFORE_PATIENCE, after_best=self.patience * len(batches)
+                )
+        decay, optimizer = float(self.weight_decay), None
+        if self._is_adaptive:
+            # one group takes half the time of two
+            groups: Any = network.parameters()
+            if decay:
+                groups = finetuning.parameter_groups(network, decay)
+            optimizer = torch.optim.AdamW(groups, lr=self._rate(), weight_decay=0.0, fused=True)
+            decay = 0.0
         return FinetuningState.create(
             network,
-            learning_rate=float(self.learning_rate),
+            learning_rate=self._rate(),
             momentum=float(self.momentum),
-            weight_decay=float(self.weight_decay),
+            weight_decay=decay,
+            optimizer=optimizer,
             schedule=schedule,
             dropout=Dropout(inputs=self.dropout_features, hidden=self.dropout),
             max_norm=self.max_norm,
@@ -159,11 +247,15 @@ class FinetunedEstimator(DeepEstimator):
     def _finetune(
         self, state: FinetuningState, batches: Minibatches, held_out: Data | None
     ) -> None:
+        self.loss_curve_ = losses = []
         if not self.verbose and held_out is None:
-            for _ in finetuning.updates(state, batches, self.epochs):
-                pass
+            for update in finetuning.updates(state, batches, self._epochs(batches)):
+                if update % len(batches) == 0:
+                    losses.append(_take_mean_loss(state))
+            self.n_iter_ = len(losses)
             return
-        for row in finetuning.run(state, batches, self.epochs, held_out=held_out):
+        for row in finetuning.run(state, batches, self._epochs(batches), held_out=held_out):
+            losses.append(row["loss"])
             if self.verbose:
                 told = ", ".join(
                     f"{name.replace('_', '-')} = {value:.4g}"
@@ -171,6 +263,7 @@ class FinetunedEstimator(DeepEstimator):
                     if "loss" in name or "error" in name
                 )
                 self._say(f"fine-tuning, epoch {row['epoch']:g}, {told}")
+        self.n_iter_ = len(losses)
 
     def _keep(
         self, dbn: DBN | None, network: Network, state: FinetuningState, scaling: Scaling | None
@@ -186,6 +279,7 @@ class FinetunedEstimator(DeepEstimator):
             init_randomly_(dbn.stack, seed)
         network = self._make_network(dbn, data, weights)
         self._keep(dbn, network, self._begin(network, seed), scaling)
+        self.n_iter_, self.loss_curve_ = 0, []
 
     def _weights(self) -> Tensor:
         return self.network_.last.weights
@@ -194,9 +288,19 @@ class FinetunedEstimator(DeepEstimator):
         """One update of what is fitted already, from one minibatch."""
         state = self._training
         for group in state.optimizer.param_groups:
-            group["lr"] = float(self.learning_rate)
+            group["lr"] = self._rate()
         finetuning.update(state, v, targets, weights=weights)
         finetuning.settle(state)
+        self.n_iter_ += 1
+        self.loss_curve_.append(_take_mean_loss(state))
+
+
+def _take_mean_loss(state: FinetuningState) -> float:
+    """Mean loss of the rows since it was last asked for."""
+    loss = state.loss_sum.item() / max(1, state.loss_rows)
+    state.loss_sum.zero_()
+    state.loss_rows = 0
+    return loss
 
 
 def _split(

@@ -83,6 +83,11 @@ class GaussianRBM(RBMEstimator):
         what they are then divided by. A constant has a scale of 0, and is divided by 1.
     precision_ : ndarray of shape (n_features,)
         Inverse variance of each standardised feature's noise.
+    n_iter_ : int
+        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Reconstruction error after each of them, the mean over some training rows: the squared
+        error summed over standardised features.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 

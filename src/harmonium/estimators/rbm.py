@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harmonium import defaults, sampling, training
 from harmonium.datasets import Minibatches
+from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.base import (
     Estimator,
     ScoringTransformer,
@@ -23,6 +24,8 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_constant_features
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rbm_training import begin, check_training, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.rbm import RBM
@@ -52,6 +55,8 @@ class RBMEstimator(ScoringTransformer, Estimator):
     weight_std: float | None
 
     model_: RBM
+    n_iter_: int
+    loss_curve_: list[float]
     _training: TrainingState
     _stream: Stream
 
@@ -93,6 +98,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
         train(self, state, batches)
         self._remember(state, rows.scaling)
+        self._warn_of_constants(rows)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -133,6 +139,11 @@ class RBMEstimator(ScoringTransformer, Estimator):
         training.settle(state)
         if begins:
             self._remember(state, rows.scaling)
+            self.n_iter_, self.loss_curve_ = 0, []
+        curve = LossCurve(rows, self._losses)
+        curve.look(state.model)
+        self.n_iter_ += 1
+        self.loss_curve_ += curve.values
         return self
 
     def _check_parameters(self) -> None:
@@ -152,6 +163,24 @@ class RBMEstimator(ScoringTransformer, Estimator):
         self.model_ = state.model
         self._scaling = scaling
         self._stream = Stream(state.seed, Purpose.SAMPLE)
+
+    @torch.no_grad()
+    def _warn_of_constants(self, rows: ArrayRows) -> None:
+        if not self.n_iter_:
+            return
+        some = rows.rows(some_rows(len(rows)).to(rows.device))
+        warn_of_constant_features(
+            type(self).__name__,
+            some,
+            [self.model_.mean_h_from_v(some)],
+            f"{self._training.update} updates at a learning rate of {self.learning_rate:g} were "
+            "too few for the weights to grow: pass weight_std=None, a larger n_iter or "
+            "learning_rate, or a smaller batch_size",
+        )
+
+    def _losses(self, model: RBM, states: Tensor) -> Tensor:
+        """Losses of rows, shape (rows,), for `loss_curve_`."""
+        return reconstruction_error(model, states)
 
     @property
     def _n_features_out(self) -> int:

@@ -14,6 +14,11 @@ from harmonium import defaults, sampling, training
 from harmonium.classification import HybridGradient, class_columns, class_log_probabilities
 from harmonium.datasets import Minibatches
 from harmonium.deep.classification_rbm import EarlyStopping
+from harmonium.estimators.amounts import (
+    UPDATES_BEFORE_PATIENCE,
+    batch_size_for,
+    classification_epochs_for,
+)
 from harmonium.estimators.base import (
     check_choice,
     check_integers,
@@ -23,6 +28,8 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
     ProbabilisticClassifier,
     all_classes,
@@ -38,14 +45,19 @@ from harmonium.estimators.rbm_training import (
     train,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import VISIBLE, VisibleEstimator
+from harmonium.estimators.visible import PRECISION, VISIBLE, VisibleEstimator
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, start_random
 from harmonium.training import Row, TrainingState
-from harmonium.units import Binary, Categorical, Gaussian, Mixed
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
+
+_ADAPTIVE_RATE = 0.03
+"""Of Adam; falls to zero over the epochs."""
+
+_RATE = 0.05
 
 
 class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
@@ -63,12 +75,13 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         generative training alone.
     dropout : float, default=0.0
         Share of hidden units that are left out of each row at random in what learns p(class | X).
-    learning_rate : float, default=0.05
-        Of plain stochastic gradient descent.
-    batch_size : int, default=20
-        Rows a minibatch.
-    n_iter : int, default=30
-        Epochs.
+    learning_rate : float, default=None
+        Of plain stochastic gradient descent. None takes Adam, whose steps adapt to each weight;
+        with ``momentum`` it is 0.05.
+    batch_size : int, default=None
+        Rows a minibatch; None is 64, or all rows where these are fewer.
+    n_iter : int, default=None
+        Epochs. None makes an update for each row of X, from 150 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
@@ -87,12 +100,12 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Decay and sparsity; None has none.
     momentum : float, default=0.0
         From 0 to below 1.
-    schedule : {"constant", "linear"}, default="constant"
+    schedule : {"constant", "linear"}, default="linear"
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float, default=0.01
-        Standard deviation of the weights at the start.
+    weight_std : float or None, default=0.07
+        Standard deviation of the weights at the start; None is as of `DBNTransformer`.
     patience : int, default=None
         Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
         kept. None goes on to the end and holds no rows out.
@@ -115,6 +128,11 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Minus the log-probability of the class, nats, the mean over some training rows after each
+        of them.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -140,18 +158,18 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         *,
         generative_weight: float | None = defaults.GENERATIVE_WEIGHT,
         dropout: float = 0.0,
-        learning_rate: float = 0.05,
-        batch_size: int = 20,
-        n_iter: int = 30,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        n_iter: int | None = None,
         visible: str = "auto",
         scale: bool = False,
         n_chains: Any = "batch_size",
         sampler: Sampler | None = None,
         penalties: Penalties | None = None,
         momentum: float = defaults.MOMENTUM,
-        schedule: str = "constant",
+        schedule: str = "linear",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float = defaults.WEIGHT_STD,
+        weight_std: float | None = 0.07,
         patience: int | None = None,
         validation_fraction: float = 0.1,
         verbose: int = 0,
@@ -213,18 +231,42 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
         state, rows = self._begun(X, numbers, len(classes), scaling, weights, seed)
-        batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
+        batches = Minibatches(rows, self._batch_size(len(rows)), weights)
+        n_iter = self.n_iter
+        if n_iter is None:
+            n_iter = classification_epochs_for(len(rows), batches.batch_size)
         model: RBM | None = None
         if held_out is None:
-            train(self, state, batches)
+            train(self, state, batches, n_iter)
         else:
             self._check_features(held_out[0], scaling)
             judged = self._labelled(held_out[0], held_out[1], len(classes), scaling)
-            model = self._train_patiently(state, batches, judged)
+            model = self._train_patiently(state, batches, n_iter, judged)
         self._remember(state, scaling, classes)
         if model is not None:
             self._take_best(model)
+        if n_iter:
+            self._warn_if_nothing_was_learnt(rows, numbers)
         return self
+
+    def _warn_if_nothing_was_learnt(self, rows: ArrayRows, numbers: NDArray[np.int64]) -> None:
+        index = some_rows(len(rows))
+        states = rows.rows(index.to(rows.device))
+        log_p = class_log_probabilities(
+            self.model_, states[:, : rows.n_columns - len(self.classes_)]
+        )
+        updates = (
+            f"{self._training.update:,} updates at the learning rate {self._rate():g} were made"
+        )
+        warn_of_class_frequencies(
+            type(self).__name__,
+            log_p.cpu(),
+            torch.from_numpy(numbers)[index],
+            f"{updates}. Pass more epochs (n_iter), or another learning_rate; leaving n_iter, "
+            "batch_size, learning_rate and weight_std out takes what suits the rows. Where that "
+            "does not help either, the features may say nothing of the classes.",
+            stacklevel=4,
+        )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one update of the parameters from all rows, as one minibatch.
@@ -261,15 +303,22 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
             state, rows = self._begun(X, numbers, len(known), scaling, weights, seed)
         else:
             state, rows = self._training, self._labelled(X, numbers, len(known), scaling)
-            set_rate(state.optimizer, self.learning_rate)
+            set_rate(state.optimizer, self._rate())
         training.update(state, torch.cat(list(rows.blocks())), weights=weights)
         training.settle(state)
         if begins:
             self._remember(state, scaling, known)
+            self.n_iter_, self.loss_curve_ = 0, []
+        else:
+            self._scaling = self._scaling_after(X)
+        curve = LossCurve(rows, self._losses)
+        curve.look(state.model)
+        self.n_iter_ += 1
+        self.loss_curve_ += curve.values
         return self
 
     def _check_parameters(self) -> None:
-        check_training(self)
+        check_training(self, optional=("learning_rate", "batch_size", "n_iter"))
         check_choice(self, "visible", VISIBLE)
         if self.generative_weight is not None:
             check_numbers(self, generative_weight=0.0)
@@ -315,12 +364,44 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         seed: int,
     ) -> tuple[TrainingState, ArrayRows]:
         rows = self._labelled(X, numbers, n_classes, scaling)
-        features = (Gaussian if self.visible_ == "gaussian" else Binary)(X.shape[1])
+        features: Units = Binary(X.shape[1])
+        if self.visible_ == "gaussian":
+            features = Gaussian(X.shape[1], precision=PRECISION)
         gradient: Gradient | None = None
         if self.generative_weight is not None:
             gradient = HybridGradient(float(self.generative_weight), dropout=float(self.dropout))
         visible = Mixed(features, Categorical(1, n_classes))
-        return begin(self, visible, rows, weights, gradient, seed), rows
+        state = begin(
+            self,
+            visible,
+            rows,
+            weights,
+            gradient,
+            seed,
+            learning_rate=self._rate(),
+            batch_size=self.batch_size or self._batch_size(len(rows)),
+            adaptive=self._is_adaptive,
+        )
+        return state, rows
+
+    def _batch_size(self, n_rows: int) -> int:
+        return batch_size_for(n_rows) if self.batch_size is None else min(self.batch_size, n_rows)
+
+    @property
+    def _is_adaptive(self) -> bool:
+        """Whether steps adapt to each weight: where no rate was given, nor momentum."""
+        return self.learning_rate is None and not self.momentum
+
+    def _rate(self) -> float:
+        if self.learning_rate is not None:
+            return float(self.learning_rate)
+        return _ADAPTIVE_RATE if self._is_adaptive else _RATE
+
+    def _losses(self, model: RBM, states: Tensor) -> Tensor:
+        """Minus the log-probability of each row's class, for `loss_curve_`."""
+        columns = class_columns(model)
+        log_p = class_log_probabilities(model, states[:, : columns.start])
+        return -(log_p * states[:, columns]).sum(1)
 
     def _remember(
         self, state: TrainingState, scaling: Scaling | None, classes: NDArray[Any]
@@ -339,18 +420,20 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
     def _train_patiently(
-        self, state: TrainingState, batches: Minibatches, held_out: ArrayRows
+        self, state: TrainingState, batches: Minibatches, n_iter: int, held_out: ArrayRows
     ) -> RBM | None:
         assert self.patience is not None
         stopping = EarlyStopping(self.patience)
-        set_schedule(self, state, batches)
-        look = _HeldOut(held_out)
-        rows = training.run(state, batches, self.n_iter, every=len(batches), monitor=look)
+        set_schedule(self, state, batches, n_iter)
+        look, curve = _HeldOut(held_out), LossCurve(batches.data, self._losses)
+        rows = training.run(state, batches, n_iter, every=len(batches), monitor=look)
         for row in told(self, rows) if self.verbose else rows:
             stopping.look(state.model, row)
-            if stopping.is_over:
+            curve.look(state.model)
+            if stopping.is_over and state.update >= UPDATES_BEFORE_PATIENCE:
                 break
         state.schedule = None
+        self.n_iter_, self.loss_curve_ = len(curve.values), curve.values
         return stopping.model
 
     @torch.no_grad()

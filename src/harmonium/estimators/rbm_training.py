@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -19,6 +20,7 @@ from harmonium.estimators.base import (
     check_weight_std,
     width_of,
 )
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
@@ -32,10 +34,18 @@ _TOLD = ("held_out_error", "pseudo_log_likelihood", "reconstruction_error")
 _NAMES = {"pseudo_log_likelihood": "pseudo-likelihood"}
 
 
-def check_training(estimator: Any) -> None:
-    """Refuse parameters of training that are out of their range."""
-    check_integers(estimator, n_components=1, batch_size=1, n_iter=0)
-    check_numbers(estimator, learning_rate=0.0, momentum=0.0)
+def check_training(estimator: Any, optional: Collection[str] = ()) -> None:
+    """Refuse parameters of training that are out of their range.
+
+    Those that are ``optional`` may be None.
+    """
+    check_integers(estimator, n_components=1)
+    for name, least in (("batch_size", 1), ("n_iter", 0)):
+        if name not in optional or getattr(estimator, name) is not None:
+            check_integers(estimator, **{name: least})
+    if "learning_rate" not in optional or estimator.learning_rate is not None:
+        check_numbers(estimator, learning_rate=0.0)
+    check_numbers(estimator, momentum=0.0)
     check_weight_std(estimator)
     check_choice(estimator, "schedule", ("constant", "linear"))
     if isinstance(estimator.n_chains, str) and estimator.n_chains != "batch_size":
@@ -54,18 +64,38 @@ def begin(
     weights: Tensor | None,
     gradient: Gradient | None,
     seed: int,
+    *,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    adaptive: bool = False,
 ) -> TrainingState:
-    """A training that has not made an update, of an RBM with binary hidden units."""
+    """A training that has not made an update, of an RBM with binary hidden units.
+
+    Parameters
+    ----------
+    learning_rate, batch_size
+        Where they are not the estimator's own parameters.
+    adaptive
+        Whether steps adapt to each weight (Adam), instead of plain gradient descent.
+    """
+    rate = float(estimator.learning_rate if learning_rate is None else learning_rate)
     rbm = RBM(visible, Binary(int(estimator.n_components))).to(rows.device, rows.dtype)
     moments = Minibatches(rows, len(rows), weights)
     rbm.init_from_data_(moments, seed, width_of(estimator.weight_std))
     n_chains = estimator.n_chains
+    if n_chains == "batch_size":
+        n_chains = int(estimator.batch_size if batch_size is None else batch_size)
+    optimizer = None
+    if adaptive:
+        learned = [parameter for parameter in rbm.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(learned, lr=rate, fused=True)
     return TrainingState.create(
         rbm,
         sampler=copy.deepcopy(estimator.sampler),
-        n_chains=int(estimator.batch_size) if n_chains == "batch_size" else n_chains,
-        learning_rate=float(estimator.learning_rate),
+        n_chains=n_chains,
+        learning_rate=rate,
         momentum=float(estimator.momentum),
+        optimizer=optimizer,
         # training fills both in, and a parameter of an estimator stays as it was given
         gradient=copy.deepcopy(gradient),
         penalties=copy.deepcopy(estimator.penalties),
@@ -74,25 +104,31 @@ def begin(
     )
 
 
-def train(estimator: Any, state: TrainingState, batches: Minibatches) -> None:
+def train(
+    estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int | None = None
+) -> None:
     """Train for ``n_iter`` epochs, and say how it goes if that is wanted."""
-    set_schedule(estimator, state, batches)
+    n_iter = int(estimator.n_iter if n_iter is None else n_iter)
+    set_schedule(estimator, state, batches, n_iter)
+    curve = LossCurve(batches.data, estimator._losses)
     if estimator.verbose:
         monitor = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
         for _ in told(
             estimator,
-            training.run(state, batches, estimator.n_iter, every=len(batches), monitor=monitor),
+            training.run(state, batches, n_iter, every=len(batches), monitor=monitor),
         ):
-            pass
+            curve.look(state.model)
     else:
-        for _ in training.updates(state, batches, estimator.n_iter):
-            pass
+        for update in training.updates(state, batches, n_iter):
+            if update % len(batches) == 0:
+                curve.look(state.model)
     state.schedule = None
+    estimator.n_iter_, estimator.loss_curve_ = n_iter, curve.values
 
 
-def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches) -> None:
+def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int) -> None:
     """Let the learning rate fall to zero over all epochs, if that is wanted."""
-    n_updates = estimator.n_iter * len(batches)
+    n_updates = n_iter * len(batches)
     if estimator.schedule == "linear" and n_updates:
         state.schedule = training.linear_to_zero(state.optimizer, n_updates)
 

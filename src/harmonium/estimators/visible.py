@@ -19,6 +19,13 @@ from harmonium.estimators.rows import (
     range_of,
 )
 
+PRECISION = 4.0
+"""Of standardised features: noise of half a standard deviation.
+
+Noise as wide as the features themselves would leave the hidden units nothing to explain, and
+what is best then is weights near zero.
+"""
+
 VISIBLE = ("auto", "binary", "gaussian")
 
 

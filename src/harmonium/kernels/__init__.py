@@ -477,6 +477,10 @@ def normal(
 
 def permutation(n: int, stream: Stream) -> Tensor:
     """A random order of ``n`` rows, int64, shape (n,): the argsort of 62-bit keys; one draw."""
-    words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
+    # the same bits, without compiling anything for them
+    if _cpu is None or _cpu is reference:
+        words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
+    else:
+        words = _cpu.words(2 * n, stream)
     keys = ((words[:n] >> 1) << 31) | (words[n:] >> 1)
     return torch.argsort(keys, stable=True)

@@ -105,7 +105,7 @@ def correlations(
     cmap = style.DIVERGING if low else "Blues"
     if figure is None:
         side = 1.1 + 0.13 * max(n, 6)
-        figure = style.new_figure((1.1 + 2 * side, 1.7 + side))
+        figure = style.new_figure((1.1 + 2 * side, 2.0 + side))
     head = f"{measure.capitalize()}s between columns"
     figure.suptitle(
         f"{head}\n{subtitle}" if subtitle else head,

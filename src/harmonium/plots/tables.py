@@ -246,7 +246,7 @@ def shares(
     names = legible(_checked(columns, a[None]))
     if len(a) != len(b):
         raise ValueError(f"data has {len(a)} columns, and samples {len(b)}; pass as many")
-    ax = style.plot_axes(ax, size=(6.0, 1.3 + 0.2 * len(a)))
+    ax = style.plot_axes(ax, size=(6.0, 1.5 + 0.2 * max(len(a), 8)))
     places = np.arange(len(a))
     ax.hlines(places, np.minimum(a, b), np.maximum(a, b), color=style.FAINT, linewidth=2)
     ax.plot(a, places, "o", color=style.BLUE, markersize=5, label="data")
@@ -259,7 +259,7 @@ def shares(
     ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     ax.legend(
         loc="upper right",
-        bbox_to_anchor=(1, -0.35 / (0.2 * len(a))),
+        bbox_to_anchor=(1, -0.35 / (0.2 * max(len(a), 8))),
         ncols=2,
         frameon=False,
         fontsize=style.TICK_SIZE,

@@ -149,13 +149,25 @@ def _incomparable(named: Mapping[str, Facts]) -> Iterator[Note]:
         )
 
 
+_MADE = {
+    "AsIs": "values as they are",
+    "Stochastic": "binarised stochastically",
+    "Standardized": "standardised",
+    "OneHot": "categories",
+}
+
+
 def _visible(facts: Facts) -> str:
     """What rows are to the model: that, too, decides what a number a row means."""
     data = facts.config["data"]
     encoding = dict(data["encoding"])
-    kind = str(encoding.pop("kind")).lower()
+    kind = str(encoding.pop("kind"))
     level = encoding.get("level")
-    made = f"{kind} at {level:g}" if isinstance(level, int | float) else kind
+    made = _MADE.get(kind, kind.lower())
+    if data.get("two_valued") and kind in ("AsIs", "Threshold", "Stochastic"):
+        made = "binary as they are"
+    elif isinstance(level, int | float):
+        made = f"{made} at {level:g}"
     return f"{data['n_columns']:,} columns, {made}"
 
 

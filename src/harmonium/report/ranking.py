@@ -220,7 +220,7 @@ def _gap(measure: _Measure, best: str, other: str) -> str:
         ahead = abs(_middle(measure.of[best]) - _middle(measure.of[other]))
     size, std_error = measure.scale * abs(ahead), measure.scale * error
     # as many digits as the error leaves certain
-    digits = max(2, 1 - math.floor(math.log10(std_error))) if std_error else 3
+    digits = max(2, 1 - math.floor(math.log10(std_error))) if std_error else 2 + (size < 1)
     told = f"{size:,.{digits}f}"
     with_error = f" ± {std_error:.{digits}f}" if std_error else ""
     return minus(f"{told}{with_error} {measure.unit}".strip())

@@ -48,24 +48,19 @@ class ChainState:
         return self.visible.shape[0]
 
     def check(self, rbm: RBM) -> None:
-        """Refuse chains that are not of this RBM's shape and type.
+        """Refuse chains that are not of this RBM's shape.
 
         Raises
         ------
         TypeError
-            If states are no tensors, or of another dtype than the parameters.
+            If the RBM is none, or states are no tensors.
         ValueError
-            Says which layer is of which shape, or on which device.
+            Says which layer is of which shape.
         """
-        check_rbm("rbm", rbm)
+        if not isinstance(rbm, RBM):
+            check_rbm("rbm", rbm)
         rbm.visible.check_width(self.visible, "visible")
         rbm.hidden.check_width(self.hidden, "hidden")
-        like = rbm.weights  # asked once: this stands before every call of a sampler
-        if not self.visible.dtype == self.hidden.dtype == like.dtype or not (
-            self.visible.device == self.hidden.device == like.device
-        ):
-            rbm.visible.check_states(self.visible, "visible")
-            rbm.hidden.check_states(self.hidden, "hidden")
         if self.visible.dim() != 2 or self.visible.shape[:-1] != self.hidden.shape[:-1]:
             raise ValueError(
                 f"the chains' visible states have shape {tuple(self.visible.shape)} and the hidden "
@@ -81,6 +76,17 @@ class ChainState:
                 "the chains have been replaced, and are no longer the last level of their "
                 "replicas; write into them in place, or make chains without replicas"
             )
+
+    def check_states(self, rbm: RBM) -> None:
+        """Refuse chains of another type, or on another device, than this RBM's parameters.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `Units.check_states`.
+        """
+        rbm.visible.check_states(self.visible, "visible")
+        rbm.hidden.check_states(self.hidden, "hidden")
 
     def clone(self) -> ChainState:
         """Chains of their own in the same states."""

@@ -50,8 +50,18 @@ class Gibbs(Sampler):
 
         With ``ends`` they are left with the last visible states and no hidden ones.
         """
-        check_stream(stream)
+        if not isinstance(stream, Stream):
+            check_stream(stream)
         chains.check(rbm)
+        try:
+            return self._move(rbm, chains, stream, clamp, ends)
+        except RuntimeError:  # asked only now, so that it costs nothing where all is well
+            chains.check_states(rbm)
+            raise
+
+    def _move(
+        self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None, ends: bool
+    ) -> tuple[ChainState, SweepInfo]:
         v, h, weights = chains.visible, chains.hidden, rbm.weights
         # one sweep from scratch is no more than products; what is held does not flip as it draws
         if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):

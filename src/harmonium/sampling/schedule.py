@@ -93,6 +93,7 @@ def sample(
     """
     check_type("chains", chains, ChainState, "sampling.start_random(rbm, n_chains, stream)")
     chains.check(rbm)
+    chains.check_states(rbm)
     check_type("schedule", schedule, SamplingSchedule, "SamplingSchedule(1_000, 10, 100)")
     check_stream(stream)
     if clamp is not None:

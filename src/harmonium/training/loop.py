@@ -76,7 +76,7 @@ def run(
     if monitor is not None and not callable(monitor):
         raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
     if every is not None:
-        check_count("every", every)
+        check_count("every", every, 0)
     if every is None:
         every = default_every(batches, state, epochs * len(batches))
     if monitor is None:

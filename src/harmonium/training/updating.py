@@ -64,7 +64,8 @@ def update(
         `run`); the parameters are then as they were before it. On CUDA, where waiting for the
         gradient would take longer than making it, `settle` raises this.
     """
-    check_type("state", state, TrainingState, "TrainingState.create(rbm)")
+    if not isinstance(state, TrainingState):
+        check_type("state", state, TrainingState, "TrainingState.create(rbm)")
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(

@@ -7,7 +7,7 @@ from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
 from harmonium.units.spin import Spin
-from harmonium.units.table import UNIT_TYPES, from_config, register, to_config
+from harmonium.units.table import UNIT_TYPES, from_config, register, registered, to_config
 
 __all__ = [
     "UNIT_TYPES",
@@ -21,5 +21,6 @@ __all__ = [
     "from_config",
     "refuse",
     "register",
+    "registered",
     "to_config",
 ]

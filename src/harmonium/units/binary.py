@@ -53,15 +53,9 @@ class Binary(LinearUnits):
         return kernels.binary_(inputs, self.bias, stream)
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
-        refuse(
-            x,
-            ~((x >= 0) & (x <= 1)),
-            name,
-            "between 0 and 1, as binary units need",
-            "binarise the data (`--binarize THRESHOLD`, `Data.binarize`), scale it to 0 ... 1 (for "
-            "grey pictures `--image-shape 28x28`, `Data.as_pictures`), or take Gaussian visible "
-            "units (`--visible gaussian`)",
-        )
+        outside = ~((x >= 0) & (x <= 1))
+        if outside.any():  # the remedy takes a look at all values
+            refuse(x, outside, name, "between 0 and 1, as binary units need", _remedy(x))
 
     @torch.no_grad()
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
@@ -69,3 +63,19 @@ class Binary(LinearUnits):
 
     def config(self) -> dict[str, Any]:  # noqa: D102
         return {"n": self.n}
+
+
+def _remedy(x: Tensor) -> str:
+    """What would work for values that are not between 0 and 1."""
+    least, most = float(x.min()), float(x.max())
+    if least == -1 and most == 1 and bool((x.abs() == 1).all()):
+        return "values of -1 and 1 are spins: take spin units (`--visible spin`, `Data.to_spins`)"
+    scaling = "scale it to 0 ... 1"
+    if least >= 0:
+        # of other values nobody can guess which is white
+        white = "" if 127 < most <= 255 else f" with `--white {most:g}` if that is white"
+        scaling += f" (for grey pictures `--image-shape 28x28`{white}, `Data.as_pictures`)"
+    return (
+        f"binarise the data (`--binarize THRESHOLD`, `Data.binarize`), {scaling}, or take Gaussian "
+        "visible units (`--visible gaussian`)"
+    )

@@ -55,6 +55,11 @@ def register(unit_type: type[_OfUnits]) -> type[_OfUnits]:
     return unit_type
 
 
+def registered() -> dict[str, type[Units]]:
+    """The unit types that `register` was told of, by name."""
+    return dict(_REGISTERED)
+
+
 def to_config(units: Units) -> dict[str, Any]:
     """What makes another layer like this one, without its parameters, as JSON can hold it.
 
@@ -89,7 +94,7 @@ def from_config(config: Mapping[str, Any]) -> Units:
     if name not in known:
         raise ValueError(
             f"the file names the type {name!r}; known are {', '.join(sorted(known))}, and what "
-            "harmonium.units.register was told of"
+            "harmonium.units.register was told of (on the command line, by --units-from FILE.py)"
         )
     try:
         if name == Mixed.__name__:

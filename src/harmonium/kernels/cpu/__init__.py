@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
-from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_
+from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -34,4 +34,5 @@ __all__ = [
     "sweeps_",
     "uniform_",
     "when_compiling",
+    "words",
 ]

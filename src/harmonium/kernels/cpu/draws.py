@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numba import float32, float64, int32, njit, prange, types, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
@@ -299,6 +300,14 @@ def _draw(
         serial(states, *arguments, 0, rows, *stream.take())
     else:
         run(n_blocks, parallel, states, *arguments, *stream.take(), n_blocks)
+
+
+def words(n: int, stream: Stream) -> Tensor:
+    """One draw of ``n`` random words in [0, 2**32) as int64, shape (n,)."""
+    q = -(-n // 4)
+    drawn = np.empty(4 * q, np.uint32)
+    fill_words(drawn, q, 0, *stream.take())
+    return torch.from_numpy(drawn[:n].astype(np.int64))
 
 
 def uniform_(out: Tensor, stream: Stream) -> None:

@@ -1,0 +1,107 @@
+"""`from_array`: data of arrays, tensors, nested lists, and frames of pandas and polars.
+
+What belongs here is what Python holds already. What is stored is decided in `arrays`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium.datasets.arrays import WANTED, Arrays, check_type, to_data
+from harmonium.datasets.classes import answers
+from harmonium.datasets.data import Data
+from harmonium.datasets.reading import Column, Reading
+from harmonium.datasets.sides import take_columns
+from harmonium.datasets.tables import is_frame, read_frame
+
+
+def from_array(
+    values: Any,
+    *,
+    labels: Any = None,
+    targets: Any = None,
+    name: str = "array",
+    columns: Sequence[str] | None = None,
+    label: Column | None = None,
+    target: Column | Sequence[Column] | None = None,
+    drop: Column | Sequence[Column] | None = None,
+) -> Data:
+    """Make `Data` of numbers in memory.
+
+    Parameters
+    ----------
+    values
+        Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures;
+        or a frame of pandas or polars, which names its columns.
+        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32, or as
+        float64 where float32 would not tell the values of a column apart, such as unix seconds.
+        The memory is shared where that needs no conversion.
+    labels
+        Whole numbers or words, shape (n_rows,).
+    targets
+        Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
+    name
+        What messages call the data.
+    columns
+        Names of the columns, one for each; of a frame, in place of its own.
+    label, target, drop
+        Columns of ``values`` that hold labels or targets, or are left out: as for `load`.
+
+    Raises
+    ------
+    TypeError
+        For anything but real numbers; of a frame, the columns are named.
+    ValueError
+        For other shapes, no rows or columns, NaN, infinity, text in columns that are not named, or
+        labels or targets that do not fit.
+    """
+    reading = Reading.of(label=label, target=target, drop=drop)
+    if is_frame(values):
+        if columns is not None:
+            values = _renamed(values, list(columns), name)
+        arrays = read_frame(values, name, reading)
+    else:
+        arrays = take_columns(Arrays(_array(values, name), columns=columns), reading, name)
+    if labels is not None:
+        arrays = _with_labels(arrays, labels)
+    if targets is not None:
+        arrays = dataclasses.replace(arrays, targets=_array(targets, "targets"))
+    return to_data(arrays, name)
+
+
+def _renamed(frame: Any, columns: list[str], name: str) -> Any:
+    if len(columns) != len(frame.columns):
+        raise ValueError(
+            f"{name} has {len(frame.columns)} columns, but {len(columns)} names of columns; pass "
+            "one name a column"
+        )
+    frame = frame[:]  # a copy without the cells
+    frame.columns = columns
+    return frame
+
+
+def _with_labels(arrays: Arrays, labels: Any) -> Arrays:
+    words = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if words.dtype == object and words.size and all(isinstance(w, str) for w in words.flat):
+        words = words.astype(str)
+    if words.dtype.kind == "U" and words.ndim == 1:
+        one = answers(words, False, "labels")
+        return dataclasses.replace(arrays, labels=one.labels, classes=one.classes)
+    return dataclasses.replace(arrays, labels=_array(labels), classes=None)
+
+
+def _array(values: Any, name: str = "labels") -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged or no array, but {WANTED}: {error}") from None
+    check_type(array.dtype, name)
+    return array

@@ -1,0 +1,81 @@
+"""SciPy's sparse matrices, as `scipy.sparse.save_npz` writes them, as dense rows.
+
+What belongs here checks every index before it is used, and holds the dense rows once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST_BYTES = 1 << 33
+
+
+def is_sparse(keys: Mapping[str, Any]) -> bool:
+    """Whether an archive holds one sparse matrix."""
+    return {"format", "shape", "data"} <= keys.keys()
+
+
+def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
+    """Make dense rows of the arrays of a sparse matrix.
+
+    Raises
+    ------
+    ValueError
+        For other formats than CSR, CSC and COO, for indices outside the matrix, and where the
+        dense rows take more than 8 GiB.
+    """
+    kind = read("format").reshape(-1)[:1].tolist()
+    kind = kind[0].decode("latin-1") if kind and isinstance(kind[0], bytes) else str(*kind)
+    shape = tuple(int(n) for n in read("shape").reshape(-1))
+    data = read("data")
+    if kind not in ("csr", "csc", "coo") or len(shape) != 2:
+        raise ValueError(
+            f"{name} holds a sparse matrix in the format {kind[:9]!r} of shape {shape}; CSR, CSC "
+            "and COO are read: save matrix.tocsr()"
+        )
+    if min(shape) < 0 or data.ndim != 1:
+        raise ValueError(f"{name} is damaged: its sparse matrix has shape {shape}")
+    if kind == "coo":
+        rows, columns = _indices(read("row"), name), _indices(read("col"), name)
+    else:
+        pointers, minor = _indices(read("indptr"), name), _indices(read("indices"), name)
+        n = shape[0 if kind == "csr" else 1]
+        steps = np.diff(pointers)
+        if len(pointers) != n + 1 or pointers[0] or (steps < 0).any() or pointers[-1] > len(minor):
+            raise ValueError(f"{name} is damaged: its sparse matrix has indices out of order")
+        major = np.repeat(np.arange(n), steps)
+        minor, data = minor[: len(major)], data[: len(major)]
+        rows, columns = (major, minor) if kind == "csr" else (minor, major)
+    if not len(rows) == len(columns) == len(data):
+        raise ValueError(f"{name} is damaged: its sparse matrix has indices without values")
+    for index, size in ((rows, shape[0]), (columns, shape[1])):
+        if len(index) and (index.min() < 0 or index.max() >= size):
+            raise ValueError(f"{name} is damaged: its sparse matrix has indices beyond {shape}")
+    # counts are added up, and must not run over
+    dtype = np.dtype(np.uint8 if data.dtype in (np.bool, np.uint8) else np.float32)
+    if data.dtype.kind in "iuf" and data.dtype.itemsize > 4:
+        dtype = np.dtype(np.float64)
+    if shape[0] * shape[1] * dtype.itemsize > _MOST_BYTES:
+        raise ValueError(
+            f"{name} holds a sparse matrix of shape {shape}, whose dense rows take "
+            f"{shape[0] * shape[1] * dtype.itemsize / 2**30:.0f} GiB; take fewer rows or columns, "
+            "and save matrix[rows].toarray() by numpy.save"
+        )
+    place = rows.astype(np.int64) * shape[1] + columns
+    if len(np.unique(place)) < len(place):
+        dense = np.zeros(shape[0] * shape[1], np.float64)
+        np.add.at(dense, place, data)
+    else:
+        dense = np.zeros(shape[0] * shape[1], dtype)
+        dense[place] = data
+    return dense.reshape(shape)
+
+
+def _indices(index: NDArray[Any], name: str) -> NDArray[np.int64]:
+    if index.ndim != 1 or index.dtype.kind not in "iuf":
+        raise ValueError(f"{name} is damaged: its sparse matrix has indices of {index.dtype}")
+    return index.astype(np.int64)

@@ -1,0 +1,140 @@
+"""Fits that have learnt nothing say so, by scikit-learn's `ConvergenceWarning`, and what helps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+LEAST_SPREAD = 0.01
+"""Standard deviation of a probability below which a classifier behind it sees a constant.
+
+With the penalty that scikit-learn's classifiers have at their defaults, those behind features of
+less predict the largest class; behind features of twice as much they work.
+"""
+
+_ROWS = 500  # by which a fit is judged
+
+
+def some_rows(n: int) -> Tensor:
+    """Numbers of at most 500 rows of ``n``, evenly spread."""
+    return torch.linspace(0, n - 1, min(n, _ROWS), dtype=torch.float64).round().long()
+
+
+def spread(features: Tensor) -> float:
+    """Standard deviation of the feature that varies most."""
+    return float(features.double().std(0, correction=0).max())
+
+
+def warn_of_constant_features(
+    name: str, rows: Tensor, layers: Sequence[Tensor], remedy: str, stacklevel: int = 3
+) -> None:
+    """Say so where the features of a layer hardly vary over rows that do.
+
+    Parameters
+    ----------
+    name
+        Of the estimator.
+    rows
+        States, shape (rows, n_columns).
+    layers
+        Hidden probabilities of these rows in each layer, from the lowest.
+    remedy
+        What to change.
+    """
+    if len(rows) < 2 or spread(rows) == 0:
+        return
+    for number, features in enumerate(layers, start=1):
+        largest = spread(features)
+        if largest < LEAST_SPREAD:
+            where = f" of layer {number}" if len(layers) > 1 else ""
+            warnings.warn(
+                f"the features{where} of {name} are all but constant: over the training rows none "
+                f"has a standard deviation above {largest:.1g}, and what learns from them sees "
+                f"nothing but their mean. {remedy}",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )
+            return
+
+
+def warn_of_the_mean_row(
+    name: str, error: float, of_mean: float, remedy: str, stacklevel: int = 3
+) -> None:
+    """Say so where reconstructions are no better than the mean row for every row."""
+    if of_mean > 0 and error >= _NO_BETTER * of_mean:
+        warnings.warn(
+            f"{name} has learnt nothing of what tells rows apart: the squared error of its "
+            f"reconstructions is {error / of_mean:.0%} of that of the mean row. {remedy}",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_class_frequencies(
+    name: str, log_p: Tensor, classes: Tensor, remedy: str, stacklevel: int = 3
+) -> None:
+    """Say so where a classifier does no better than the frequencies of the classes.
+
+    Where one class is rare, to predict the other for every row can be the best there is, and the
+    probabilities know more than that: so it is they that count, and a single prediction counts
+    where they hardly know more.
+
+    Parameters
+    ----------
+    name
+        Of the estimator.
+    log_p
+        Log-probabilities of training rows, nats, shape (rows, n_classes).
+    classes
+        Number of each row's class, int64, shape (rows,).
+    remedy
+        What to change.
+    """
+    shares = classes.bincount().double() / len(classes)
+    entropy = -float(shares.xlogy(shares).sum())
+    if entropy == 0:
+        return
+    loss = -float(log_p.double().gather(1, classes.unsqueeze(1)).mean())
+    predicted = log_p.argmax(1).unique()
+    if len(predicted) == 1 and loss >= _HARDLY_BETTER * entropy:
+        what = "predicts a single class for all training rows"
+    elif loss >= _NO_BETTER * entropy:
+        what = "predicts the training rows no better than the frequencies of the classes do"
+    else:
+        return
+    warnings.warn(
+        f"{name} {what}: its log loss is {loss:.3g} nats a row, theirs {entropy:.3g}. {remedy}",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int = 3) -> None:
+    """Say so where a regressor does no better than the mean of the targets.
+
+    Parameters
+    ----------
+    name
+        Of the estimator.
+    loss
+        Squared error of training rows, as a share of the variance of the targets.
+    remedy
+        What to change.
+    """
+    if loss >= _NO_BETTER:
+        warnings.warn(
+            f"{name} predicts the training rows no better than the mean of the targets does: its "
+            f"squared error is {loss:.0%} of their variance. {remedy}",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+_HARDLY_BETTER = 0.9
+
+# Of independent columns, two codes of a hundred leave 98 per cent: that much is the data's doing
+_NO_BETTER = 0.99

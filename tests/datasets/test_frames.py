@@ -1,0 +1,63 @@
+"""Frames of pandas and polars: names of columns stay, and what is no number is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+
+from harmonium.datasets import from_array
+
+COLUMNS = {"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "kind": ["x", "y", "x"], "on": [True, False, True]}
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_frames_keep_their_names(frame) -> None:
+    data = from_array(frame(COLUMNS), label="kind")
+    assert data.columns == ("a", "b", "on")
+    assert data.values.tolist() == [[1, 0.5, 1], [2, 1.5, 0], [3, 2.5, 1]]
+    assert (data.labels.tolist(), data.classes) == ([0, 1, 0], ("x", "y"))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_column_of_text_is_named(frame) -> None:
+    with pytest.raises(ValueError, match=r"array holds text in the column 'kind' \('x', 'y'"):
+        from_array(frame(COLUMNS))
+    assert from_array(frame(COLUMNS), drop="kind").columns == ("a", "b", "on")
+
+
+def test_other_columns_that_are_no_numbers_are_named() -> None:
+    with pytest.raises(TypeError, match=r"columns that are not numbers: 'when' \(timestamp"):
+        from_array(pd.DataFrame({"a": [1], "when": pd.to_datetime(["2026-01-01"])}))
+    with pytest.raises(TypeError, match=r"mixed"):
+        from_array(pd.DataFrame({"a": [1, 2], "mixed": [1, "x"]}, dtype=object))
+
+
+def test_missing_values_are_found_by_name() -> None:
+    for frame in (pd.DataFrame({"a": [1.0, np.nan]}), pl.DataFrame({"a": [1, None]})):
+        with pytest.raises(ValueError, match=r"array holds 1 NaN .*: row 1, column 'a'"):
+            from_array(frame)
+
+
+def test_numbers_as_names_and_an_index_that_is_left_out() -> None:
+    frame = pd.DataFrame(np.eye(2, dtype=np.uint8), index=["p", "q"])
+    data = from_array(frame)
+    assert (data.columns, data.values.dtype) == (("0", "1"), torch.uint8)
+    assert from_array(frame, columns=["u", "v"]).columns == ("u", "v")
+
+
+def test_categories_are_classes() -> None:
+    frame = pd.DataFrame({"a": [1, 2], "class": pd.Categorical(["m", "f"])})
+    assert from_array(frame).classes == ("f", "m")
+
+
+def test_whole_numbers_that_float32_does_not_hold() -> None:
+    frame = pd.DataFrame({"small": [1, 2], "time": [1_700_000_001, 1_700_000_002]})
+    assert from_array(frame).values.tolist() == [[1, 1_700_000_001], [2, 1_700_000_002]]
+
+
+def test_an_empty_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"array is empty: 0 rows and 1 columns"):
+        from_array(pd.DataFrame({"a": []}))
