@@ -70,7 +70,7 @@ def test_numbers_that_could_be_either_are_refused(read, text) -> None:
 def test_rows_that_go_on_as_they_begin_have_no_header(read, text) -> None:
     data = read(text)
     assert len(data) == text.count("\n")
-    assert "no header" in data.notes
+    assert data.notes[0].startswith("no header")
 
 
 @pytest.mark.parametrize("mark", ["?", "NA", "nan", "", "#1", "x", "null", "-"])
@@ -275,3 +275,56 @@ def test_an_error_far_down_a_large_table_has_its_line(read) -> None:
 def test_values_that_float32_rounds_too_much_are_kept(read) -> None:
     data = read("\n".join(f"{1_700_000_000 + 60 * n},{n}" for n in range(96)))
     assert len(data.values[:, 0].unique()) == 96
+
+
+# Remarks
+
+
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("header", ["", "a,b,c,d\n"])
+def test_a_column_that_looks_like_classes_is_remarked(read, place, header) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 4)).round(3)
+    rows[:, place] = np.arange(40) % 3
+    text = header + "".join(
+        ",".join(str(int(x)) if n == place else str(x) for n, x in enumerate(row)) + "\n"
+        for row in rows.tolist()
+    )
+    data = read(text)
+    option = "abcd"[place] if header else {0: 0, 3: -1}[place]
+    assert "holds 3 whole numbers, as classes do" in data.notes[-1]
+    assert f"--label {option} takes it for labels" in data.notes[-1]
+    assert read(text, label=option).notes[-1].endswith("as asked")
+
+
+def test_classes_beside_pixels_are_remarked(read) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.arange(40) % 10, rng.integers(0, 17, (40, 64))])
+    assert "column 0 holds 10 whole numbers" in read(table(rows.tolist())).notes[-1]
+
+
+def test_a_column_that_counts_rows_is_remarked(read) -> None:
+    rng = np.random.default_rng(0)
+    rows = [[n, *row] for n, row in enumerate(rng.normal(size=(20, 2)).round(3).tolist(), 1)]
+    assert "column 0 counts the rows" in read(table(rows)).notes[-1]
+    assert "--drop id leaves it out" in read("id,a,b\n" + table(rows)).notes[-1]
+
+
+def test_tables_without_such_columns_have_no_remarks(read) -> None:
+    rng = np.random.default_rng(0)
+    for rows in (rng.normal(size=(40, 4)).round(3), rng.integers(0, 2, (40, 16))):
+        assert read(table(rows.tolist())).notes == ("no header",)
+
+
+def test_a_separator_at_the_end_of_each_line_begins_no_column(read) -> None:
+    assert read("1,2,\n3,4,\n").values.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match=r"column 2, holds '5'|column 2 of a.csv has no name"):
+        read("1,2,\n" * 300 + "3,4,5\n")
+
+
+@pytest.mark.parametrize("line", [1, 30])
+def test_a_quote_that_is_not_closed_takes_no_row(read, line) -> None:
+    rows = [f"{n},x\n" for n in range(60)]
+    rows[line] = f'{line},"x\n'
+    with pytest.raises(ValueError, match=rf"row {line} \(line {line + 2}\).* a quote that is not"):
+        read("a,class\n" + "".join(rows))

@@ -17,6 +17,7 @@ from harmonium.cli.encoding import Known, encode
 from harmonium.cli.layers import NetworkOptions
 from harmonium.cli.options import FinetuningOptions, TrainingOptions, flag
 from harmonium.cli.progress import download_progress
+from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.cli.visible import decide
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
@@ -135,6 +136,11 @@ class Source:
             "seed": options.seed,
             **options.of_data,
         }
+        # found from any folder, when the run is resumed
+        paths = [
+            path for path in ("data", *FILES) if path in of_all and name not in datasets.names()
+        ]
+        of_all |= {path: from_anywhere(of_all[path]) for path in paths}
         if options.layers is None:
             return cls(None, TrainingOptions(**of_all), [], None)
         layers = NetworkOptions(layers=options.layers, of_all=of_all).by_layer()
@@ -221,7 +227,7 @@ def _parts(
 ) -> tuple[Data, Data | None]:
     """The rows to learn from, and those to choose by."""
     if data.parts:
-        if options.held_out is not None:
+        if options.held_out is not None and "validation" in data.parts:
             run_data.refuse_held_out(data)
         train = [name for name in ("train", "validation") if name in data.parts]
         if not options.validation:

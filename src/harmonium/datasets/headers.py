@@ -77,6 +77,11 @@ def is_header(
     return True
 
 
+def could_be_numbers(cells: Sequence[str]) -> bool:
+    """Whether a line is 0, 1, ... as pandas numbers columns."""
+    return list(cells) == [str(number) for number in range(len(cells))]
+
+
 def _is_all_names(
     first: Sequence[str], names: Sequence[int], below: Sequence[Sequence[str]], decimal: str
 ) -> bool:

@@ -89,7 +89,9 @@ class Index:
 def find_indices(looks: Sequence[Look], reading: Reading) -> list[Index]:
     """The columns without a name, where others have one."""
     if all(look.name is None for look in looks):
-        return []
+        # a separator at the end of each line begins a column of nothing
+        is_nothing = len(looks) > 1 and looks[-1].kind == "empty" and not looks[-1].examples
+        return [Index(len(looks) - 1)] if is_nothing else []
     named = {*reading.target, *reading.drop, reading.label}
     return [
         Index(number)

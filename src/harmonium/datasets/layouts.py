@@ -26,7 +26,7 @@ from harmonium.datasets.cells import (
     lines_of,
 )
 from harmonium.datasets.columns import Kind, Look
-from harmonium.datasets.headers import is_header
+from harmonium.datasets.headers import could_be_numbers, is_header
 from harmonium.datasets.reading import Reading
 
 _SEPARATORS = ("\t", ";", ",", "|", BLANK)
@@ -81,8 +81,12 @@ class Layout:
         del kinds["empty"]
         kind: Kind = kinds.most_common(1)[0][0] if kinds else "empty"
         there = [cell for cell in cells if cell not in MISSING]
-        examples = tuple(islice(dict.fromkeys(there), _SHOWN_VALUES)) if kind == "text" else ()
-        return Look(name, kind, bool(there) and all(map(is_whole, there)), examples)
+        if kind == "empty":
+            there = [cell for cell in cells if cell]  # words for nothing, such as NA
+        shown = kind in ("text", "empty")
+        examples = tuple(islice(dict.fromkeys(there), _SHOWN_VALUES)) if shown else ()
+        whole = kind == "number" and all(map(is_whole, there))
+        return Look(name, kind, whole, examples)
 
     def cells(self, line: str) -> list[str]:
         """The cells of a line."""
@@ -137,6 +141,8 @@ def find_layout(path: Path, reading: Reading) -> Layout:
     _refuse_digits(body, path.name)
     where = first_line if has_own_line else comments[-1]
     header = "no header" if names is None else f"header: line {where}"
+    if names is None and reading.header is None and could_be_numbers(rows[0]):
+        header += f", though line {where} could be one of column numbers: --header takes it so"
     return Layout(
         separator,
         decimal,

@@ -99,16 +99,20 @@ def pieces(stream: Readable, n_skipped: int, size: int) -> Iterator[bytes]:
     """A text in pieces of whole lines, about ``size`` bytes each, without its first lines."""
     rest = b""
     while block := stream.read(size):
-        rest += block
         if n_skipped:
-            n_skipped, rest = _skip_lines(n_skipped, rest)
+            n_skipped, block = _skip_lines(n_skipped, rest + block)
+            rest = b""
             if n_skipped:
+                rest = block
                 continue
         # a line ends in any of the three ways; \r\n must not come apart
-        end = max(rest.rfind(b"\n"), rest.rfind(b"\r", 0, -1)) + 1
-        if end and rest[:end].strip():
-            yield rest[:end]
-        rest = rest[end:]
+        end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, -1)) + 1
+        if not end:
+            rest += block
+            continue
+        piece, rest = rest + block[:end], block[end:]
+        if not piece.isspace():
+            yield piece
     if n_skipped:
         n_skipped, rest = _skip_lines(n_skipped, rest + b"\n")
     if rest.strip():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS, _CELLS = 10_000, 1 << 20
+_ROWS, _CELLS = 2000, 1 << 20
 _FEW = 20  # classes
 _LEAST_ROWS = 10
 _LEAST_PICTURE = 16  # pixels

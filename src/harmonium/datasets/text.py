@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from harmonium.datasets.arrays import Arrays, open_unpacked
 from harmonium.datasets.cells import MISSING, decode, lines_of
 from harmonium.datasets.classes import Classes
+from harmonium.datasets.columnar import column_of, nulls_of, numbers_of
 from harmonium.datasets.columns import Roles, called, choose
 from harmonium.datasets.indices import find_indices
 from harmonium.datasets.layouts import Layout, find_layout
@@ -27,10 +28,11 @@ from harmonium.datasets.reading import Reading
 from harmonium.datasets.segments import Parser, in_parallel, pieces
 from harmonium.datasets.suspicions import remarks
 
-_BLOCK_BYTES = 1 << 21
+_BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 256  # at least so many, unless these take more than
 _MOST_BYTES = 1 << 26
 _SHOWN = 3
+_JUDGED = 16  # every so many pieces, whether float32 is enough
 
 
 def read_text(path: Path, reading: Reading) -> Arrays:
@@ -105,9 +107,10 @@ class _Table:
         self.n_rows, self.missing, self.n_missing = 0, [], 0
         for index in self.indices:
             index.begin()
-        for piece in self._pieces(exact):
-            values.add(piece.values)
-            rounds |= piece.rounds
+        for n_pieces, piece in enumerate(self._pieces(exact)):
+            could_round = values.add(piece.values, piece.low, piece.high)
+            if could_round or n_pieces % _JUDGED == 0:
+                rounds |= not exact and piece.rounds(roles.values)
             targets.append(piece.targets)
             if classes is not None:
                 assert piece.labels is not None
@@ -220,7 +223,8 @@ class _Piece:
 
     table: Any
     values: NDArray[Any]
-    rounds: bool
+    low: NDArray[Any]
+    high: NDArray[Any]
     targets: NDArray[Any]
     labels: tuple[list[str], NDArray[np.integer]] | None
     n_missing: int
@@ -234,42 +238,34 @@ class _Piece:
             column = _column(table, number)
             if column.null_count:
                 n_missing += column.null_count
-                rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[:_SHOWN]
+                rows = np.flatnonzero(nulls_of(column))[:_SHOWN]
                 missing += [(int(row), number) for row in rows]
         labels = None
         if roles.label is not None:
             cells = _column(table, roles.label).dictionary_encode()
-            codes = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            labels = ([decode(cell) for cell in cells.dictionary.to_pylist()], codes)
-        values = _side_by_side(table, roles.values)
-        rounds = not exact and len(rounded_columns(values)) > 0
-        if not exact:
-            with np.errstate(
-                over="ignore", invalid="ignore"
-            ):  # beyond float32: infinity, which is refused later
-                values = values.astype(np.float32)
-        return cls(
-            table,
-            values,
-            rounds,
-            _side_by_side(table, roles.targets),
-            labels,
-            n_missing,
-            sorted(missing)[:_SHOWN],
-        )
+            known = [decode(cell) for cell in cells.dictionary.to_pylist()]
+            labels = (known, numbers_of(cells.indices))
+        values = _side_by_side(table, roles.values, np.float64 if exact else np.float32)
+        low, high = values.min(0), values.max(0)
+        if low.min() >= 0 and high.max() <= 255:  # False for NaN
+            small = values.astype(np.uint8)
+            values = small if np.array_equal(small, values) else values
+        targets = _side_by_side(table, roles.targets, np.float64)
+        return cls(table, values, low, high, targets, labels, n_missing, sorted(missing)[:_SHOWN])
+
+    def rounds(self, numbers: Sequence[int]) -> bool:
+        """Whether these columns lose more than rounding in float32."""
+        return len(rounded_columns(_side_by_side(self.table, numbers, np.float64))) > 0
 
 
-def _side_by_side(table: Any, numbers: Sequence[int]) -> NDArray[Any]:
+def _side_by_side(table: Any, numbers: Sequence[int], dtype: type[Any]) -> NDArray[Any]:
     """Columns as rows; NaN where there is no value, 0 and 1 for False and True."""
-    columns = [_column(table, number) for number in numbers]
-    rows = np.empty((table.num_rows, len(numbers)))
-    for place, column in enumerate(columns):
-        if str(column.type) == "bool":
-            column = column.cast("uint8")
-        rows[:, place] = column.to_numpy(zero_copy_only=False)
+    rows = np.empty((table.num_rows, len(numbers)), dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused later
+        for place, number in enumerate(numbers):
+            rows[:, place] = numbers_of(_column(table, number))
     return rows
 
 
 def _column(table: Any, number: int) -> Any:
-    column = table.column(str(number))
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column_of(table, table.schema.get_field_index(str(number)))
