@@ -540,7 +540,9 @@ def test_verdict_and_picture_stand_before_everything_else(make: Make) -> None:
 def test_a_picture_says_itself_what_it_shows(make: Make) -> None:
     run = make([described(-20.0)])
     figure = plots.shares([0.5], [0.4], ["ash"])
-    plots.save(figure, run.figures / "columns.png", title="Columns", caption="By <name>.")
+    run.columns.mkdir()
+    path = run.columns / "distributions.png"
+    plots.save(figure, path, title="Columns", caption="By <name>.")
     read = page_of(run)
     assert next(iter(read.pictures)) == "Columns" and "Columns. By <name>." in read.text
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from harmonium import defaults, kernels
-from harmonium.arguments import check_count, check_number, described, is_whole, no_tensor
+from harmonium.arguments import check_count, check_number, described, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Units
+from harmonium.units import Binary, Units, as_units
 
 Numbers = Tensor | Sequence[Any]
 """What `torch.as_tensor` takes: tensors, NumPy arrays, lists of numbers."""
@@ -349,24 +349,6 @@ class RBM(nn.Module):
             self.hidden.sample_(torch.mm(v, self.weights, out=h), stream)
             self.visible.sample_(torch.mm(h, self.weights.T, out=v), stream)
         return v
-
-
-def as_units(name: str, layer: Units | int) -> Units:
-    """The layer itself, or so many binary units.
-
-    Raises
-    ------
-    TypeError
-        If it is neither, naming the argument.
-    """
-    if isinstance(layer, Units):
-        return layer
-    if not is_whole(layer):
-        raise TypeError(
-            f"{name} is {described(layer)}; pass a layer such as Binary(200), or the number of its "
-            "binary units, 200"
-        )
-    return Binary(layer)
 
 
 def check_rbm(name: str, rbm: Any) -> None:

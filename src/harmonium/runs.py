@@ -178,6 +178,11 @@ class RunDirectory:
         """Pictures."""
         return self.path / "figures"
 
+    @property
+    def columns(self) -> Path:
+        """Pictures of the columns of a table."""
+        return self.figures / "columns"
+
     def history_path(self, what: str, update: int) -> Path:
         """Where the sheet of something, such as ``filters``, after an update is kept."""
         return self.figures / "history" / what / f"update-{update:09d}.png"

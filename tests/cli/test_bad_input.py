@@ -133,7 +133,7 @@ def test_nan_and_infinity(refused: Refused) -> None:
 def test_values_that_are_no_states_of_the_visible_units(refused: Refused) -> None:
     values = np.arange(60, dtype=np.uint8).reshape(20, 3) * 4
     np.save("grey.npy", values)
-    message = refused("train", "grey.npy", *TINY)
+    message = refused("train", "grey.npy", "--visible", "binary", *TINY)
     assert "are not between 0 and 1, as binary units need (the first is" in message
     assert "--binarize" in message and "--visible gaussian" in message and "scale it" in message
     message = refused("train", "grey.npy", "--visible", "spin", *TINY)

@@ -54,13 +54,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_shows_columns_by_name(folder: Path) -> None:
     figures = folder / "rbm/figures"
-    for name in ("columns", "correlations", "filters"):
+    for name in ("columns/distributions", "columns/correlations", "filters"):
         assert (figures / f"{name}.png").is_file(), name
     page = Page((folder / "rbm/report.html").read_text("utf-8"))
     first, *others = page.pictures
     assert first == "Columns"
     assert {"Correlations", "Samples", "Weights by column", "Reconstructions"} <= set(others)
-    worst = said_by(figures / "columns.png")[1]
+    worst = said_by(figures / "columns/distributions.png")[1]
     assert any(repr(name) in worst for name in NAMES)
     for contradiction in ("A row a chain", "Rows above"):
         assert contradiction not in page.text
@@ -73,7 +73,7 @@ def test_a_network_on_a_table_has_columns_too(folder: Path) -> None:
     title, caption = said_by(folder / "dbn/figures/classes.png")
     assert title == "Samples of each class" and "time of each runs to the right" in caption
     # columns of the upper layer are units, of which nobody knows a distribution
-    assert not (folder / "dbn/layers/2/figures/columns.png").exists()
+    assert not (folder / "dbn/layers/2/figures/columns").exists()
 
 
 @pytest.mark.parametrize("command", ["sample", "dbn sample"])
@@ -166,9 +166,11 @@ def test_a_wide_table_says_how_many_columns_are_left_out(tmp_path: Path) -> None
     quick = ("--visible", "gaussian", "--hidden", "4", *QUICK)
     ran("train", tmp_path / "wide.csv", *quick, "--out", tmp_path / "run")
     figures = tmp_path / "run/figures"
-    assert "48 columns that differ less are not here" in said_by(figures / "columns.png")[1]
-    assert "12 columns that differ less are left out" in said_by(figures / "more-columns.png")[1]
-    assert "40 are left out" in said_by(figures / "correlations.png")[1]
+    columns = figures / "columns"
+    first, more = (said_by(columns / f"{name}distributions.png")[1] for name in ("", "more-"))
+    assert "48 columns that differ less are not here" in first
+    assert "12 columns that differ less are left out" in more
+    assert "40 are left out" in said_by(columns / "correlations.png")[1]
     assert "Of 60 columns, 20 that vary less are left out" in said_by(figures / "samples.png")[1]
 
 
@@ -177,7 +179,7 @@ def test_a_table_of_categories_is_shown_by_category(tmp_path: Path) -> None:
     write_table(tmp_path / "sites.csv", ("left", "right"), rng.integers(0, 3, (50, 2)))
     quick = ("--visible", "categorical", "--hidden", "4", *QUICK)
     ran("train", tmp_path / "sites.csv", *quick, "--out", tmp_path / "run")
-    assert said_by(tmp_path / "run/figures/correlations.png")[0] == "Associations"
+    assert said_by(tmp_path / "run/figures/columns/correlations.png")[0] == "Associations"
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["data"]["columns"] == ["left", "right"]
     page = Page((tmp_path / "run/report.html").read_text("utf-8"))
@@ -199,4 +201,5 @@ def test_the_columns_of_two_states_have_shares(tmp_path: Path) -> None:
     words = tuple(f"word {i}" for i in range(table_figures.FIRST_COLUMNS + 4))
     write_table(tmp_path / "words.csv", words, (rng.random((60, len(words))) < 0.3).astype(int))
     ran("train", tmp_path / "words.csv", "--hidden", "4", *QUICK, "--out", tmp_path / "run")
-    assert "How often each column is 1" in said_by(tmp_path / "run/figures/columns.png")[1]
+    path = tmp_path / "run/figures/columns/distributions.png"
+    assert "How often each column is 1" in said_by(path)[1]

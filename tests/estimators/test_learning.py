@@ -107,10 +107,8 @@ def test_features_that_are_constant_are_warned_of_with_cause_and_remedy(
 
 def test_an_autoencoder_that_returns_the_mean_row_says_so() -> None:
     X, _ = table("wine")
-    with pytest.warns(ConvergenceWarning, match="100% of that of the mean row. .* more epochs"):
-        AutoencoderTransformer(
-            layers=(8, 2), epochs=1, learning_rate=1e-6, weight_std=0.01, random_state=0
-        ).fit(X)
+    with pytest.warns(ConvergenceWarning, match=r"\d+% of that of the mean row. .* more epochs"):
+        AutoencoderTransformer(layers=(8, 2), epochs=1, learning_rate=1e-9, random_state=0).fit(X)
 
 
 def test_rows_that_are_all_alike_are_no_fault_of_training() -> None:

@@ -87,7 +87,9 @@ def draw(
     dreams = dbn.sample(few, figures.FINAL_SCHEDULE, stream)
     yield _save_dreams(folder / "samples.png", dreams, figures.FINAL_SCHEDULE, view)
     if view.image_shape is None:
-        yield from _draw_columns(folder, dbn, shown, view, Stream(seed, Purpose.DREAM, rank=2))
+        yield from _draw_columns(
+            network.run.columns, dbn, shown, view, Stream(seed, Purpose.DREAM, rank=2)
+        )
     else:
         of_film = Stream(seed, Purpose.DREAM, rank=1)
         few = _begin(dbn, chains, film.CHAINS, of_film)

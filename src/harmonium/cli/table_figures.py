@@ -61,7 +61,7 @@ def draw(
         rbm.mean_v_from_h(now.hidden) if use_means else now.visible.clone()
         for now in sample(rbm, begun, _SCHEDULE, stream)
     ]
-    yield from compare(run.figures, rows, torch.cat(drawn), view, is_nominal(rbm))
+    yield from compare(run.columns, rows, torch.cat(drawn), view, is_nominal(rbm))
 
 
 def some_rows(data: Data, stream: Stream) -> Tensor:
@@ -99,6 +99,7 @@ def compare(
     nominal
         Whether the values are names without an order.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     of_data, of_samples = view.values(rows), view.values(samples)
     names = np.array(view.labels(of_data.shape[1]), dtype=object)
     far = plots.distances(of_data, of_samples, nominal=nominal)
@@ -130,7 +131,7 @@ def _shares(
     caption = "How often each column is 1, in the data and in samples of the model."
     if len(shown) < len(names):
         caption += f" {len(names) - len(shown):,} columns that differ less are left out."
-    return plots.save(ax, folder / "columns.png", title="Columns", caption=caption)
+    return plots.save(ax, folder / "distributions.png", title="Columns", caption=caption)
 
 
 def _distributions(
@@ -144,8 +145,8 @@ def _distributions(
 ) -> Iterator[Path]:
     n_first = len(names) if len(names) <= FIRST_COLUMNS + 3 else FIRST_COLUMNS
     parts = (
-        ("columns", order[:n_first], 3),
-        ("more-columns", order[n_first : n_first + MORE_COLUMNS], 4),
+        ("distributions", order[:n_first], 3),
+        ("more-distributions", order[n_first : n_first + MORE_COLUMNS], 4),
     )
     for name, part, n_beside in parts:
         shown = np.sort(part)
@@ -165,11 +166,11 @@ def _distributions(
             f"model. They differ most in {names[worst]!r}."
         )
         left_out = len(names) - len(shown)
-        if name == "columns" and left_out:
+        if name == "distributions" and left_out:
             caption += f" {left_out:,} columns that differ less are not here."
         elif left_out > FIRST_COLUMNS:
             caption += f" {left_out - FIRST_COLUMNS:,} columns that differ less are left out."
-        title = "Columns" if name == "columns" else "More columns"
+        title = "Columns" if name == "distributions" else "More columns"
         yield plots.save(figure, folder / f"{name}.png", title=title, caption=caption)
 
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 from torch import nn
 
 from harmonium.arguments import check_type, described, is_whole
-from harmonium.rbm import RBM, as_units, check_rbm
-from harmonium.units import Categorical, Mixed, Units
+from harmonium.rbm import RBM, check_rbm
+from harmonium.units import Categorical, Mixed, Units, as_units
 
 Kinds = tuple[tuple[type[Units], int, int], ...]
 

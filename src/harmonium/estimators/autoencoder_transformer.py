@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.datasets import Data, Minibatches
-from harmonium.deep import DBN, Autoencoder, Network
+from harmonium.deep import DBN, Autoencoder, FinetuningState, Network
 from harmonium.estimators.amounts import unrolled_epochs_for, unrolled_pretraining_epochs_for
 from harmonium.estimators.base import (
     ScoringTransformer,
@@ -184,8 +184,6 @@ patience, validation_fraction
         data = self._data(X, scaling, self._checked_device())
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
         self._keep(dbn, network, state, scaling)
-        if self.n_iter_:
-            self._warn_of_the_mean_row(data)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -224,14 +222,18 @@ patience, validation_fraction
         return self
 
     @torch.no_grad()
-    def _warn_of_the_mean_row(self, data: Data) -> None:
-        v = data.rows(some_rows(len(data)).to(data.device)).to(self.network_.dtype)
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        v = data.rows(some_rows(len(data)).to(data.device)).to(network.dtype)
         warn_of_the_mean_row(
             type(self).__name__,
-            (self.network_(v) - v).square().sum().item(),
+            (network(v) - v).square().sum().item(),
             (v - v.mean(0)).square().sum().item(),
-            f"{self._training.update} updates were too few, or none of the columns depends on "
-            "another: pass more epochs, or more codes as the last of layers",
+            f"{state.update:,} updates at the learning rate {self._rate():g} were made. Pass more "
+            "epochs or another learning_rate, or leave both out; where columns do not depend on "
+            "each other, it takes more codes, the last of layers",
+            stacklevel=5,
         )
 
     def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:

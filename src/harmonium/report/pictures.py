@@ -25,13 +25,13 @@ _KNOWN = {
     ),
     "learning-curves": ("Learning curves", "Training and held-out rows."),
 }
-_ORDER = ("columns", "correlations", "samples", "filters", *_KNOWN)
+_ORDER = ("distributions", "correlations", "samples", "filters", *_KNOWN)
 _MADE_SINCE = ("samples", "reconstructions", "codes", "decoded", "predictions")
 
 # What tells most of each kind of run, the best first.
 _FIRST = {
-    "RBM": ("columns", "samples", "filters"),
-    "deep belief network": ("columns", "samples"),
+    "RBM": ("columns/distributions", "samples", "filters"),
+    "deep belief network": ("columns/distributions", "samples"),
     "fine-tuning": ("confusion", "codes", "reconstructions", "learning-curves"),
 }
 
@@ -69,11 +69,11 @@ def shown_first(path: Path | None) -> str:
 
 
 def section(facts: Facts, apart: set[Path]) -> Section | None:
-    """What lies in ``figures/``, and the newest of what commands have made beside it."""
+    """What lies in ``figures/`` and ``figures/columns/``, and the newest made by commands."""
     not_here = {"learning-curves"} | (set() if is_table(facts) else {"filters"})
     paths = [
         path
-        for path in sorted(facts.run.figures.glob("*.png"))
+        for path in sorted([*facts.run.figures.glob("*.png"), *facts.run.columns.glob("*.png")])
         if path.stem not in not_here and path not in apart
     ]
     paths.sort(key=lambda path: _ORDER.index(path.stem) if path.stem in _ORDER else len(_ORDER))

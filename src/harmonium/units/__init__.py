@@ -7,7 +7,7 @@ from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
 from harmonium.units.spin import Spin
-from harmonium.units.table import UNIT_TYPES, from_config, register, registered, to_config
+from harmonium.units.table import UNIT_TYPES, as_units, from_config, register, registered, to_config
 
 __all__ = [
     "UNIT_TYPES",
@@ -18,6 +18,7 @@ __all__ = [
     "Mixed",
     "Spin",
     "Units",
+    "as_units",
     "from_config",
     "refuse",
     "register",

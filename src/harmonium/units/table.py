@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from harmonium.arguments import check_type
+from harmonium.arguments import check_type, described, is_whole
 from harmonium.units.base import Units
 from harmonium.units.binary import Binary
 from harmonium.units.categorical import Categorical
@@ -21,6 +21,24 @@ UNIT_TYPES: dict[str, type[Units]] = {
 _REGISTERED: dict[str, type[Units]] = {}
 
 _OfUnits = TypeVar("_OfUnits", bound=Units)
+
+
+def as_units(name: str, layer: Units | int) -> Units:
+    """The layer itself, or so many binary units.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, naming the argument.
+    """
+    if isinstance(layer, Units):
+        return layer
+    if not is_whole(layer):
+        raise TypeError(
+            f"{name} is {described(layer)}; pass a layer such as Binary(200), or the number of its "
+            "binary units, 200"
+        )
+    return Binary(layer)
 
 
 def register(unit_type: type[_OfUnits]) -> type[_OfUnits]:
