@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from cli.commands import harmonium
 from cli.conftest import contents
+from harmonium.datasets import cells
 from harmonium.runs import RunDirectory
 
 Refused = Callable[..., str]
@@ -105,15 +106,12 @@ def test_words_among_the_numbers(refused: Refused) -> None:
 
 def test_a_file_that_may_not_be_read(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     csv("mine.csv", zeros_and_ones())
-    real = Path.open
 
-    def deny(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+    def deny(path: Path) -> Any:
         # a file's mode would not do: root may read everything
-        if path.name == "mine.csv" and mode == "rb":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return real(path, mode, *arguments, **options)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(Path, "open", deny)
+    monkeypatch.setattr(cells, "open_unpacked", deny)
     assert "mine.csv: permission denied" in refused("train", "mine.csv")
 
 
