@@ -105,6 +105,10 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {
     ),
     "RBMClassifier": lambda s: standard(RBMClassifier(random_state=s)),
     "RBMClassifier, raw": lambda s: RBMClassifier(random_state=s),
+}
+
+FEATURES: dict[str, Callable[[int], Any]] = {
+    "MLPClassifier": lambda s: standard(MLPClassifier(random_state=s)),
     "scikit-learn's BernoulliRBM": lambda s: features(Theirs(random_state=s), MinMaxScaler()),
     "BernoulliRBM": lambda s: features(BernoulliRBM(random_state=s), MinMaxScaler(clip=True)),
     "GaussianRBM": lambda s: features(GaussianRBM(random_state=s)),
@@ -139,58 +143,66 @@ def measure(
     return scores, seconds
 
 
-def print_table(title: str, makers: Any, rows: dict[str, Any], against: str) -> None:
-    names = list(makers)
-    print(f"\n{title}\n")
-    print(f"| | {' | '.join(names)} |")
-    print(f"|---|{'---:|' * len(names)}", flush=True)
-    for table, (baseline, scores, seconds) in rows.items():
-        cells = []
-        for name in names:
-            ratio = median(
-                ours / theirs for ours, theirs in zip(seconds[name], seconds[against], strict=True)
-            )
-            cells.append(f"{fmean(scores[name]):.3f} ({ratio:.1f})")
-        print(f"| {table}{baseline} | {' | '.join(cells)} |")
+def print_head(title: str, makers: Any) -> None:
+    print(f"\n{title}\n\n| | {' | '.join(makers)} |\n|---|{'---:|' * len(makers)}", flush=True)
+
+
+def print_row(name: str, makers: Any, X: Any, y: Any, n_splits: int, against: str) -> None:
+    """Measure, and print what came, so that a run that is stopped has told what it knew."""
+    scores, seconds = measure(makers, X, y, n_splits)
+    cells = []
+    for each in makers:
+        pairs = zip(seconds[each], seconds[against], strict=True)
+        ratio = median(ours / theirs for ours, theirs in pairs)
+        cells.append(f"{fmean(scores[each]):.3f} ({ratio:.1f})")
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=N_SPLITS)
     parser.add_argument("--tables", default="", help="names, separated by commas; default: all")
+    parser.add_argument("--kinds", default="classes,features,values", help="which comparisons")
     options = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)
     warnings.simplefilter("ignore")  # of MLPs that stop before they converge
-    chosen = [name for name in options.tables.split(",") if name]
-    X, y = datasets.load_iris(return_X_y=True)
-    for make in (*CLASSIFIERS.values(), *REGRESSORS.values()):
-        make(0).fit(X[::3], y[::3])  # what is compiled once is no part of a fit
-    by_class, by_value = {}, {}
-    for name, (X, y) in tables().items():
-        if chosen and name not in chosen:
-            continue
-        classes = y
-        if name in REGRESSION:
-            by_value[name] = ("", *measure(REGRESSORS, X, y, options.splits))
-            classes = (y > np.median(y)).astype(int)
-        largest = np.bincount(classes).max() / len(classes)
-        by_class[name] = (f" ({largest:.2f})", *measure(CLASSIFIERS, X, classes, options.splits))
-        print(f"{name} done", flush=True)
-    print_table(
-        "Share of right classes, and in brackets the time of a fit by that of `MLPClassifier`; "
-        "beside the name the share of the largest class:",
-        CLASSIFIERS,
-        by_class,
-        "MLPClassifier",
-    )
-    if by_value:
-        print_table(
+    found = tables()
+    chosen = [name for name in options.tables.split(",") if name] or list(found)
+    titles = {
+        "classes": (
+            "Share of right classes, and in brackets the time of a fit by that of "
+            "`MLPClassifier`; beside the name the share of the largest class:",
+            CLASSIFIERS,
+            "MLPClassifier",
+        ),
+        "features": (
+            "Share of right classes by logistic regression on features:",
+            FEATURES,
+            "MLPClassifier",
+        ),
+        "values": (
             "R², and in brackets the time of a fit by that of `MLPRegressor`:",
             REGRESSORS,
-            by_value,
             "MLPRegressor",
-        )
+        ),
+    }
+    X, y = datasets.load_iris(return_X_y=True)
+    for kind in options.kinds.split(","):
+        title, makers, against = titles[kind]
+        for make in makers.values():
+            make(0).fit(X[::3], y[::3])  # what is compiled once is no part of a fit
+        print_head(title, makers)
+        for name in chosen:
+            X_of, y_of = found[name]
+            if kind == "values":
+                if name in REGRESSION:
+                    print_row(name, makers, X_of, y_of, options.splits, against)
+                continue
+            if name in REGRESSION:
+                y_of = (y_of > np.median(y_of)).astype(int)
+            largest = np.bincount(y_of).max() / len(y_of)
+            print_row(f"{name} ({largest:.2f})", makers, X_of, y_of, options.splits, against)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,10 @@ from harmonium.estimators import (
 )
 from harmonium.units import Binary, Gaussian
 
+# a few updates each, whose results are compared and not judged: that nothing was learnt is told
+# in test_learning_at_defaults.py
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 CLASSIFIERS = pytest.mark.parametrize("make", [RBMClassifier, DBNClassifier])
 TRANSFORMERS = pytest.mark.parametrize("make", [DBNTransformer, AutoencoderTransformer])
 STACKS = pytest.mark.parametrize(
@@ -82,8 +86,9 @@ def outputs(estimator: Any, X: Any) -> NDArray[Any]:
 
 def test_a_transformer_is_greedy_pretraining() -> None:
     X, _ = rows()
-    given: dict[str, Any] = {"pretraining_batch_size": 10, "pretraining_rate": [0.2, 0.1]}
-    estimator = small(DBNTransformer, features="mean", **given).fit(X)
+    estimator = small(
+        DBNTransformer, features="mean", pretraining_rate=[0.2, 0.1], pretraining_batch_size=10
+    ).fit(X)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
     options = [
         LayerOptions(
@@ -114,9 +119,15 @@ def test_a_transformer_is_greedy_pretraining() -> None:
 def test_a_classifier_is_pretraining_and_fine_tuning() -> None:
     X, y = rows()
     options: dict[str, Any] = {"momentum": 0.5, "max_norm": 2.0, "learning_rate": 0.3}
-    given: dict[str, Any] = {"pretraining_batch_size": 10, "batch_size": 20, "weight_decay": 0.01}
-    estimator = small(DBNClassifier, features="mean", schedule="constant", **given, **options)
-    estimator.fit(X, y)
+    estimator = small(
+        DBNClassifier,
+        features="mean",
+        weight_decay=0.01,
+        batch_size=20,
+        pretraining_batch_size=10,
+        schedule="constant",
+        **options,
+    ).fit(X, y)
     dbn = DBN.of(Binary(9), Binary(6), Binary(4))
     layer = LayerOptions(2, 10, weight_std=None, n_chains=10, features=mean_features)
     data = Data("rows", torch.from_numpy(X).float(), labels=torch.from_numpy(y))
@@ -320,9 +331,10 @@ def test_patience_stops_early_and_keeps_the_best(
     noise = np.random.RandomState(3).randint(3, size=N)  # nothing in X to learn it from
     name = "n_iter" if make is RBMClassifier else "epochs"
     options: dict[str, Any] = {name: 300, "patience": 2, "validation_fraction": 0.25}
+    options |= {"batch_size": 9}  # four an epoch, so that patience counts from epoch 25 on
     small(make, verbose=1, learning_rate=0.3, **options).fit(X, noise)
     told = [line for line in capsys.readouterr().out.splitlines() if "held" in line]
-    assert 3 <= len(told) < 100
+    assert 25 <= len(told) < 100
     assert "held" in told[0]
     weights = np.ones(N)
     weighted = small(make, **options).fit(X, y, sample_weight=weights)
