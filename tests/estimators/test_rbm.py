@@ -455,6 +455,22 @@ def test_features_that_are_no_probabilities_are_refused(
     getattr(estimator, method)(container([[1 + 4e-16, 0.0, 1.0]]))
 
 
+@pytest.mark.parametrize("method", ["transform", "score_samples", "gibbs", "_free_energy"])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_rows_a_little_outside_the_range_are_held_at_its_ends_with_one_warning(
+    method: str, container: Callable[[Any], Any]
+) -> None:
+    fitted = small().fit(rows())
+    outside, inside = rows() * 1.5 - 0.25, rows()
+    other = copy.deepcopy(fitted)
+    with pytest.warns(
+        UserWarning, match=r"X has values from -0.25 to 1.25, but BernoulliRBM"
+    ) as told:
+        came = getattr(fitted, method)(container(outside))
+    assert len(told) == 1
+    np.testing.assert_array_equal(came, getattr(other, method)(container(inside)))
+
+
 @EACH
 @pytest.mark.parametrize(
     ("options", "message"),

@@ -21,6 +21,9 @@ from harmonium.estimators import (
     RBMClassifier,
 )
 
+# Rounding shows in a few epochs, from which estimators rightly say that little was learnt
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 N = 60
 SECONDS = 1_700_000_000  # of this decade, since 1970
 

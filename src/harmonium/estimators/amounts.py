@@ -31,6 +31,13 @@ MOST_UPDATES = 25_000
 """Nobody waits for more without having asked for it."""
 
 
+UNROLLED_PRETRAINING_UPDATES, UNROLLED_PRETRAINING_ROWS_AN_UPDATE = 25, 10
+"""Of an autoencoder: its updates go through twice as many layers, and take twice as long."""
+
+UNROLLED_UPDATES, UNROLLED_SHARE = 90, 0.4
+"""Its fine-tuning: at least, and updates a row."""
+
+
 def batch_size_for(n_rows: int) -> int:
     """Rows a minibatch."""
     return min(n_rows, BATCH_SIZE)
@@ -49,6 +56,17 @@ def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
 def classification_epochs_for(n_rows: int, batch_size: int) -> int:
     """Passes over the rows that train a classification RBM: an update a row, 150 at least."""
     return _epochs_of(max(CLASSIFICATION_UPDATES, n_rows), n_rows, batch_size)
+
+
+def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that pretrain a layer of an autoencoder."""
+    n_updates = max(UNROLLED_PRETRAINING_UPDATES, n_rows // UNROLLED_PRETRAINING_ROWS_AN_UPDATE)
+    return _epochs_of(n_updates, n_rows, batch_size)
+
+
+def unrolled_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that fine-tune an autoencoder."""
+    return _epochs_of(max(UNROLLED_UPDATES, int(UNROLLED_SHARE * n_rows)), n_rows, batch_size)
 
 
 def _epochs_of(n_updates: int, n_rows: int, batch_size: int) -> int:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.datasets import Data
-from harmonium.deep import DBN, Autoencoder, Network
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep import DBN, Autoencoder, FinetuningState, Network
+from harmonium.estimators.amounts import unrolled_epochs_for, unrolled_pretraining_epochs_for
 from harmonium.estimators.base import (
     ScoringTransformer,
     check_choice,
@@ -18,6 +19,7 @@ from harmonium.estimators.base import (
     weights_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_the_mean_row
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
@@ -40,13 +42,19 @@ weight_std
         As of `DBNTransformer`.
     pretraining_rate : float, None or sequence, default=None
         Learning rate; None is 0.1, 0.01 above Gaussian features, and 0.001 below linear codes.
-    pretraining_epochs : int or sequence of int, default=10
-        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
-    epochs, batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
+    pretraining_epochs : int, None or sequence, default=None
+        As of `DBNTransformer`, but that None is an update for every ten rows, and 25 at least; 0
+        does without, and fine-tunes from random weights.
+    batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
 patience, validation_fraction
         Of fine-tuning, as of `DBNClassifier`.
-    learning_rate : float, default=0.01
-        Of fine-tuning. The loss is a sum over features, so that many of them need a small one.
+    epochs : int, default=None
+        Passes over the rows in fine-tuning; None is two updates for every five rows, and 90 at
+        least.
+    learning_rate : float, default=None
+        Of fine-tuning. None is 0.01 with steps that adapt to each weight (AdamW); a number is that
+        of stochastic gradient descent. The loss is a sum over features, so that many of them need
+        a small one.
     random_state, verbose, device, dtype
         As of `DBNClassifier`.
 
@@ -58,6 +66,11 @@ patience, validation_fraction
         Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Mean loss of the training rows in each of them, each row before its update: minus what
+        `score_samples` gives.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -78,6 +91,9 @@ patience, validation_fraction
     """
 
     network_: Autoencoder
+
+    _adaptive_rate = 0.01
+    """Codes are few, and have further to go than the outputs of a classifier."""
 
     def __init__(
         self,
@@ -204,6 +220,29 @@ patience, validation_fraction
         v = torch.cat(list(self._rows(X, self._scaling).blocks()))
         self._update(v, None, weights)
         return self
+
+    @torch.no_grad()
+    def _warn_if_nothing_was_learnt(
+        self, network: Network, data: Data, state: FinetuningState
+    ) -> None:
+        v = data.rows(some_rows(len(data)).to(data.device)).to(network.dtype)
+        warn_of_the_mean_row(
+            type(self).__name__,
+            (network(v) - v).square().sum().item(),
+            (v - v.mean(0)).square().sum().item(),
+            f"{state.update:,} updates at the learning rate {self._rate():g} were made. Pass more "
+            "epochs or another learning_rate, or leave both out; where columns do not depend on "
+            "each other, it takes more codes, the last of layers",
+            stacklevel=5,
+        )
+
+    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
+        return unrolled_pretraining_epochs_for(n_rows, batch_size)
+
+    def _epochs(self, batches: Minibatches) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return unrolled_epochs_for(len(batches.data), batches.batch_size)
 
     def _check_codes(self) -> None:
         self._check_parameters()

@@ -12,7 +12,8 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.estimators.pseudo_likelihood import PseudoLikelihood
 from harmonium.estimators.rbm import RBMEstimator
-from harmonium.estimators.rows import Scaling, check_unit_range
+from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range, is_in_unit_range
+from harmonium.estimators.visible import clipped
 from harmonium.gradient import Gradient, Penalties
 from harmonium.likelihood import exact_pseudo_log_likelihood
 from harmonium.sampling import Sampler
@@ -33,7 +34,8 @@ class BernoulliRBM(RBMEstimator):
       size, and the same whenever it is asked for; scikit-learn's is that of one unit a row, drawn
       anew in each call, times the number of units.
     - `partial_fit` weighs data and chains right whatever the number of rows.
-    - Values outside 0 ... 1 are refused.
+    - Values outside 0 ... 1 are refused in training. In new rows they are taken as 0 or 1, with a
+      warning, unless they lie so far outside that the rows cannot have been scaled.
 
     Parameters
     ----------
@@ -164,6 +166,20 @@ class BernoulliRBM(RBMEstimator):
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
         if scaling is None:
             check_unit_range(X, "scale=True")
+
+    def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
+        """Checked features, and the states that they are to the fitted model.
+
+        Rows that are new to a scaler lie a little outside 0 ... 1: they are held at the ends, not
+        in silence. Those that lie as far outside as the range is wide were never scaled.
+        """
+        X = self._checked_fitted_X(X)
+        scaling = self._scaling
+        if scaling is None and not is_in_unit_range(X):
+            if X.min() < -1 or X.max() > 2:
+                check_unit_range(X, "scale=True")
+            scaling = clipped(X, type(self).__name__)
+        return X, self._rows(X, scaling)
 
     def _scorer(self) -> Callable[[Tensor], Tensor]:
         return PseudoLikelihood(self.model_)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harmonium.datasets import Rows
 from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
 
 # Of the rows of an epoch, so that looking takes some per cent of the time of training
 _SHARE = 1 / 40
@@ -29,10 +30,13 @@ class LossCurve:
     def __init__(self, rows: Rows, losses: Callable[[RBM, Tensor], Tensor]) -> None:
         n = min(len(rows), _MOST, max(_FEWEST, int(_SHARE * len(rows))))
         index = torch.linspace(0, len(rows) - 1, n, dtype=torch.float64).round().long()
-        self._rows, self._losses = rows.rows(index.to(rows.device)), losses
+        # features of layers below are drawn, here once for all looks
+        stream = Stream(0, Purpose.MONITOR)
+        self._rows, self._losses = rows.rows(index.to(rows.device), stream), losses
         self.values: list[float] = []
 
     @torch.no_grad()
     def look(self, model: RBM) -> None:
         """Append what the model makes of the rows now."""
-        self.values.append(float(self._losses(model, self._rows).mean()))
+        rows = self._rows.to(model.weights.dtype)
+        self.values.append(float(self._losses(model, rows).mean()))

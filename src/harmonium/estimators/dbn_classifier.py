@@ -77,6 +77,10 @@ penalties, features, weight_std
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Mean loss of the training rows in each of them, each row before its update.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

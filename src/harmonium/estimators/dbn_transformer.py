@@ -21,6 +21,8 @@ from harmonium.estimators.base import (
     width_of,
     with_weight,
 )
+from harmonium.estimators.convergence import some_rows, warn_of_constant_features
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.gradient import Gradient, Penalties
@@ -47,13 +49,14 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
         and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
         training, and taken as 0 or 1 in what follows, with a warning.
-    pretraining_epochs : int or sequence of int, default=10
-        Passes over the rows for each layer. This parameter and the next six are one value for all
-        layers, or a list or tuple with one for each.
+    pretraining_epochs : int, None or sequence, default=None
+        Passes over the rows for each layer; None is 16 of them, or as many more as 80 updates
+        take. This parameter and the next six are one value for all layers, or a list or tuple with
+        one for each.
     pretraining_rate : float, None or sequence, default=None
         Learning rate; None is 0.1, and 0.01 above Gaussian features.
-    pretraining_batch_size : int or sequence of int, default=10
-        Rows a minibatch.
+    pretraining_batch_size : int, None or sequence, default=None
+        Rows a minibatch; None is 64, or all rows where there are fewer.
     n_chains : int, "batch_size", None or sequence, default="batch_size"
         Persistent chains; None starts chains at the rows of each minibatch (CD).
     sampler : harmonium.sampling.Sampler or sequence, default=None
@@ -84,6 +87,12 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         The network itself, on which all of harmonium works.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of the last `fit`, of all layers together; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Reconstruction error after each epoch of the layer that learnt, one layer after the other:
+        the mean over some rows of what it learns from, cross-entropy in nats for binary features,
+        else the squared error. After `partial_fit` that of the whole stack.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -103,6 +112,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     >>> DBNTransformer(layers=(4, 3), random_state=0).fit(X).transform(X).shape
     (30, 3)
     """
+
+    _keeps_curve = True
 
     model_: DBN
     _stream: Stream
@@ -174,6 +185,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self.model_, self._scaling = dbn, scaling
         self._training = self._begun(seed, X.shape[0])
         self._stream = Stream(seed, Purpose.SAMPLE)
+        self._warn_of_constants(self._rows(X, scaling))
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -208,11 +220,30 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
             self._scaling = self._scaling_after(X)
         rows = self._rows(X, self._scaling)
         v = torch.cat(list(rows.blocks()))
+        curve = LossCurve(rows, lambda _, states: -self._score_rows(states))
         for rbm, state in zip(self.model_.stack, self._training, strict=True):
             training.update(state, v, weights=weights)
             training.settle(state)
             v = rbm.hidden.mean(rbm.inputs_h_from_v(v)).detach()
+        curve.look(self.model_.stack[0])
+        self.n_iter_ += 1
+        self.loss_curve_ += curve.values
         return self
+
+    @torch.no_grad()
+    def _warn_of_constants(self, rows: ArrayRows) -> None:
+        some = v = rows.rows(some_rows(len(rows)).to(rows.device))
+        layers = []
+        for rbm in self.model_.stack:
+            v = rbm.mean_h_from_v(v)
+            layers.append(v)
+        warn_of_constant_features(
+            type(self).__name__,
+            some,
+            layers,
+            "Its weights have not grown: pass weight_std=None, more pretraining_epochs, a larger "
+            "pretraining_rate, or a smaller pretraining_batch_size",
+        )
 
     def _begin_untrained(self, X: Any, scaling: Scaling | None, weights: Tensor | None) -> None:
         """Weights before any training, and visible biases of the first layer from its rows."""
@@ -226,6 +257,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
                 below = rbm.visible.mean(rbm.weights.new_zeros(1, rbm.visible.n_columns)).detach()
             rbm.init_from_data_(below, seed_of_layer(seed, layer), width_of(self.weight_std))
         self.model_, self._scaling = dbn, scaling
+        self.n_iter_, self.loss_curve_ = 0, []
         self._training = self._begun(seed, len(rows))
         self._stream = Stream(seed, Purpose.SAMPLE)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
+from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
 from harmonium.estimators.base import (
     check_choice,
@@ -17,6 +18,7 @@ from harmonium.estimators.base import (
     check_weight_std,
     width_of,
 )
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator, precision_for
 from harmonium.units import Binary, Gaussian, Units
@@ -55,6 +57,11 @@ class DeepEstimator(VisibleEstimator):
     verbose: int
 
     model_: Any
+    n_iter_: int
+    loss_curve_: list[float]
+
+    _keeps_curve = False
+    """Whether pretraining is all there is, and its losses the estimator's."""
 
     def _check_layers(self) -> None:
         for width in self._widths():
@@ -138,7 +145,7 @@ class DeepEstimator(VisibleEstimator):
         ):
             rows = batch_size_for(n_rows) if batch_size is None else min(int(batch_size), n_rows)
             if epochs is None:
-                epochs = pretraining_epochs_for(n_rows, rows, self._passes)
+                epochs = self._default_pretraining_epochs(n_rows, rows)
             each.append(
                 LayerOptions(
                     max(1, int(epochs)),
@@ -157,18 +164,25 @@ class DeepEstimator(VisibleEstimator):
     def _pretrain(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
         """Train the stack greedily, and say so if that is wanted."""
         state = PretrainingState.create(dbn, self._layer_options(dbn, len(data)), seed)
-        if not self.verbose:
-            for _ in pretraining.updates(state, data, weights=weights):
-                pass
-            return
-        for row in pretraining.run(state, data, weights=weights):
-            measured = "pseudo_log_likelihood"
-            if measured not in row:
-                measured = "reconstruction_error"
-            self._say(
-                f"layer {row['layer']}, epoch {row['epoch']:g}, "
-                f"{measured.replace('_', '-')} = {row[measured]:.2f}"
-            )
+        curves: dict[int, LossCurve] = {}
+        for training in pretraining.updates(state, data, weights=weights):
+            if training.update % state.n_batches or not (self.verbose or self._keeps_curve):
+                continue
+            layer = state.layer
+            if layer not in curves:
+                curves[layer] = LossCurve(state.data(data)[0], reconstruction_error)
+            curves[layer].look(training.model)
+            if self.verbose:
+                self._say(
+                    f"layer {layer + 1}, epoch {training.update // state.n_batches}, "
+                    f"reconstruction-error = {curves[layer].values[-1]:.2f}"
+                )
+        if self._keeps_curve:
+            self.loss_curve_ = [loss for curve in curves.values() for loss in curve.values]
+            self.n_iter_ = len(self.loss_curve_)
+
+    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
+        return pretraining_epochs_for(n_rows, batch_size, self._passes)
 
     def _say(self, what: str) -> None:
         print(f"[{type(self).__name__}] {what}")

@@ -37,6 +37,8 @@ class FinetunedEstimator(DeepEstimator):
     _HELD = ("model_", "network_", "_training")
     _passes = PRETRAINING_PASSES
 
+    _adaptive_rate = _ADAPTIVE_RATE
+
     network_: Network
     _training: FinetuningState
 
@@ -206,7 +208,7 @@ class FinetunedEstimator(DeepEstimator):
     def _rate(self) -> float:
         if self.learning_rate is not None:
             return float(self.learning_rate)
-        return _ADAPTIVE_RATE if self._is_adaptive else defaults.FINETUNING_RATE
+        return self._adaptive_rate if self._is_adaptive else defaults.FINETUNING_RATE
 
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
@@ -245,11 +247,15 @@ class FinetunedEstimator(DeepEstimator):
     def _finetune(
         self, state: FinetuningState, batches: Minibatches, held_out: Data | None
     ) -> None:
+        self.loss_curve_ = losses = []
         if not self.verbose and held_out is None:
-            for _ in finetuning.updates(state, batches, self._epochs(batches)):
-                pass
+            for update in finetuning.updates(state, batches, self._epochs(batches)):
+                if update % len(batches) == 0:
+                    losses.append(_take_mean_loss(state))
+            self.n_iter_ = len(losses)
             return
         for row in finetuning.run(state, batches, self._epochs(batches), held_out=held_out):
+            losses.append(row["loss"])
             if self.verbose:
                 told = ", ".join(
                     f"{name.replace('_', '-')} = {value:.4g}"
@@ -257,6 +263,7 @@ class FinetunedEstimator(DeepEstimator):
                     if "loss" in name or "error" in name
                 )
                 self._say(f"fine-tuning, epoch {row['epoch']:g}, {told}")
+        self.n_iter_ = len(losses)
 
     def _keep(
         self, dbn: DBN | None, network: Network, state: FinetuningState, scaling: Scaling | None
@@ -272,6 +279,7 @@ class FinetunedEstimator(DeepEstimator):
             init_randomly_(dbn.stack, seed)
         network = self._make_network(dbn, data, weights)
         self._keep(dbn, network, self._begin(network, seed), scaling)
+        self.n_iter_, self.loss_curve_ = 0, []
 
     def _weights(self) -> Tensor:
         return self.network_.last.weights
@@ -283,6 +291,16 @@ class FinetunedEstimator(DeepEstimator):
             group["lr"] = self._rate()
         finetuning.update(state, v, targets, weights=weights)
         finetuning.settle(state)
+        self.n_iter_ += 1
+        self.loss_curve_.append(_take_mean_loss(state))
+
+
+def _take_mean_loss(state: FinetuningState) -> float:
+    """Mean loss of the rows since it was last asked for."""
+    loss = state.loss_sum.item() / max(1, state.loss_rows)
+    state.loss_sum.zero_()
+    state.loss_rows = 0
+    return loss
 
 
 def _split(

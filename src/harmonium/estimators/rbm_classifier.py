@@ -29,6 +29,7 @@ from harmonium.estimators.base import (
     with_weight,
 )
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
+from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
     ProbabilisticClassifier,
     all_classes,
@@ -127,6 +128,11 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         What the features were taken for.
+    n_iter_ : int
+        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+    loss_curve_ : list of float
+        Minus the log-probability of the class, nats, the mean over some training rows after each
+        of them.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -302,6 +308,13 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         training.settle(state)
         if begins:
             self._remember(state, scaling, known)
+            self.n_iter_, self.loss_curve_ = 0, []
+        else:
+            self._scaling = self._scaling_after(X)
+        curve = LossCurve(rows, self._losses)
+        curve.look(state.model)
+        self.n_iter_ += 1
+        self.loss_curve_ += curve.values
         return self
 
     def _check_parameters(self) -> None:
@@ -412,13 +425,15 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         assert self.patience is not None
         stopping = EarlyStopping(self.patience)
         set_schedule(self, state, batches, n_iter)
-        look = _HeldOut(held_out)
+        look, curve = _HeldOut(held_out), LossCurve(batches.data, self._losses)
         rows = training.run(state, batches, n_iter, every=len(batches), monitor=look)
         for row in told(self, rows) if self.verbose else rows:
             stopping.look(state.model, row)
+            curve.look(state.model)
             if stopping.is_over and state.update >= UPDATES_BEFORE_PATIENCE:
                 break
         state.schedule = None
+        self.n_iter_, self.loss_curve_ = len(curve.values), curve.values
         return stopping.model
 
     @torch.no_grad()

@@ -85,14 +85,18 @@ class VisibleEstimator(Estimator):
         X = self._checked_fitted_X(X)
         scaling = self._scaling
         if scaling is None and not is_in_unit_range(X):
-            low, high = range_of(X)
-            warnings.warn(
-                f"X has values from {low.min():g} to {high.max():g}, but {type(self).__name__} was "
-                "fitted to values from 0 to 1, which its binary units take: values outside are "
-                "taken as 0 or 1. If the rows are in other units than those of fit, scale them "
-                "alike",
-                stacklevel=3,
-            )
-            n = X.shape[1]
-            scaling = Scaling(np.zeros(n), np.ones(n), clip=True)
+            scaling = clipped(X, type(self).__name__)
         return X, self._rows(X, scaling)
+
+
+def clipped(X: Any, name: str) -> Scaling:
+    """Hold values outside 0 ... 1 at the ends, and say so in the name of an estimator."""
+    low, high = range_of(X)
+    warnings.warn(
+        f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to values from "
+        "0 to 1, which its binary units take: values outside are taken as 0 or 1. If the rows are "
+        "in other units than those of fit, scale them alike",
+        stacklevel=4,
+    )
+    n = X.shape[1]
+    return Scaling(np.zeros(n), np.ones(n), clip=True)
