@@ -34,17 +34,20 @@ class DBNClassifier(ProbabilisticClassifier, FinetunedEstimator):
     visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
 penalties, features, weight_std
         As of `DBNTransformer`.
-    pretraining_epochs : int or sequence of int, default=10
-        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
-    epochs : int, default=30
-        Passes over the rows in fine-tuning.
-    learning_rate : float, default=0.1
-        Of stochastic gradient descent in fine-tuning.
-    batch_size : int, default=20
-        Rows a minibatch in fine-tuning.
+    pretraining_epochs : int or sequence of int, default=None
+        As of `DBNTransformer`, but None makes 4 passes over many rows; 0 does without, and
+        fine-tunes from random weights.
+    epochs : int, default=None
+        Passes over the rows in fine-tuning. None makes an update for each row of X, from 150 up
+        to 25,000.
+    learning_rate : float, default=None
+        Of stochastic gradient descent in fine-tuning. None takes AdamW, whose steps adapt to each
+        weight; with ``momentum`` it is 0.1.
+    batch_size : int, default=None
+        Rows a minibatch in fine-tuning; None is 64, or all rows where these are fewer.
     momentum : float, default=0.0
         From 0 to below 1.
-    schedule : {"constant", "linear"}, default="constant"
+    schedule : {"constant", "linear"}, default="linear"
         Whether the learning rate of fine-tuning falls to zero over its epochs.
     weight_decay : float, default=0.0
         Pulls the weights towards zero.
@@ -53,7 +56,8 @@ penalties, features, weight_std
     max_norm : float, default=None
         Largest length of the weights into one unit.
     patience : int, default=None
-        Epochs without improvement on held-out rows after which fine-tuning stops; the best network
+        Epochs without improvement on held-out rows after which fine-tuning stops, not before
+        100 updates; the best network
         is kept. None goes on to the end and holds no rows out.
     validation_fraction : float, default=0.1
         Share of the rows that is held out where there is patience.

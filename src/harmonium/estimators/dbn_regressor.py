@@ -32,8 +32,8 @@ class DBNRegressor(RegressorMixin, FinetunedEstimator):  # type: ignore[misc]
     visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
 penalties, features, weight_std
         As of `DBNTransformer`.
-    pretraining_epochs : int or sequence of int, default=10
-        As of `DBNTransformer`; 0 does without, and fine-tunes from random weights.
+    pretraining_epochs : int or sequence of int, default=None
+        As of `DBNClassifier`; 0 does without, and fine-tunes from random weights.
     epochs, learning_rate, batch_size, momentum, schedule, weight_decay, dropout, \
 dropout_features, max_norm, patience, validation_fraction
         Of fine-tuning, as of `DBNClassifier`.

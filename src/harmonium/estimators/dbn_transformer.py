@@ -50,7 +50,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
         training, and taken as 0 or 1 in what follows, with a warning.
     pretraining_epochs : int, None or sequence, default=None
-        Passes over the rows for each layer; None is 16 of them, or as many more as 80 updates
+        Passes over the rows for each layer; None is 16 of them, or as many more as 50 updates
         take. This parameter and the next six are one value for all layers, or a list or tuple with
         one for each.
     pretraining_rate : float, None or sequence, default=None

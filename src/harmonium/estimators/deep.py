@@ -20,7 +20,7 @@ from harmonium.estimators.base import (
 )
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import PRECISION, VISIBLE, VisibleEstimator
+from harmonium.estimators.visible import VISIBLE, VisibleEstimator, precision_for
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -119,7 +119,7 @@ class DeepEstimator(VisibleEstimator):
     def _make_dbn(self, n_features: int) -> DBN:
         below: Units = Binary(n_features)
         if self.visible_ == "gaussian":
-            below = Gaussian(n_features, precision=PRECISION)
+            below = Gaussian(n_features, precision=precision_for(n_features))
         dbn = DBN.of(below, *self._hidden_units())
         return dbn.to(self._checked_device(), self._checked_dtype())
 

@@ -27,7 +27,7 @@ from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
 
-_ADAPTIVE_RATE = 0.006
+_ADAPTIVE_RATE = 0.01
 """Of AdamW on a few hundred units; falls to zero over the epochs."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -25,6 +26,18 @@ PRECISION = 4.0
 Noise as wide as the features themselves would leave the hidden units nothing to explain, and
 what is best then is weights near zero.
 """
+
+
+def precision_for(n_features: int) -> float:
+    """Precision of standardised features below a stack: 16 for a few, 4 for a hundred and more.
+
+    A shape in two columns takes units that see a quarter of a standard deviation; many columns
+    add up, and each may be blurred.
+    """
+    return min(_MOST_PRECISION, max(PRECISION, 50 / math.sqrt(n_features)))
+
+
+_MOST_PRECISION = 16.0
 
 VISIBLE = ("auto", "binary", "gaussian")
 
