@@ -679,3 +679,14 @@ def test_what_is_no_comparison_is_refused(make: Make, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="was not written by harmonium"):
         report.write_comparison([a, many[0]], out)
     assert out.read_text() == "mine"
+
+
+def test_the_verdict_names_what_the_diagnosis_found(make: Make) -> None:
+    run = make([described(-20.0)])
+    advice = [{"severity": "serious", "finding": "the chains disagree", "reason": "", "remedy": ""}]
+    content = {"kind": "harmonium diagnosis", "advice": advice}
+    run.diagnosis_path.write_text(json.dumps(content))
+    assert verdict_of(run).endswith(
+        "The diagnosis found something serious: the chains disagree; what to do stands below, "
+        "under Diagnosis."
+    )

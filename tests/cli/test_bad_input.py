@@ -216,7 +216,7 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
         "--learn-precision": "--learn-precision is for Gaussian units; this model has none",
         "--binarize x": "--binarize is 'x'; pass a threshold such as 0.5, `stochastic`, or `none`",
         "--binarize 0.5 --visible gaussian": "--binarize makes binary states, and --visible is",
-        "--standardize": "--standardize is for Gaussian visible units, and --visible is binary",
+        "--visible binary --standardize": "--standardize is for Gaussian visible units",
         "--device cuda:99": "the device 'cuda:99' is not there",
         "--device gpu": "the device 'gpu' is not there",
         "--device meta": "the device 'meta' is not there",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harmonium import datasets
 from harmonium.cli import build, figures, run_data, tuned_figures
-from harmonium.cli.archives import write_archive
+from harmonium.cli.archives import column_names, write_archive
 from harmonium.cli.classes import LabelUnits, Predicted
 from harmonium.cli.encoding import Known
 from harmonium.cli.options import TrainingOptions
@@ -285,13 +285,15 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
         )
     encoding = tuned.encoding
     values = figures.in_users_units(rows.cpu(), encoding)
-    header = [f"column_{number}" for number in range(values.shape[1])]
-    _write(target, header, [*values.T], {"rows": values})
     shape = tuned.image_shape if network.visible.n_columns == values.shape[1] else None
+    named = tuned.run.config()["data"].get("columns")
+    view = View(encoding, shape, tuple(named) if named else None)
+    header = named or [f"column_{number}" for number in range(values.shape[1])]
+    _write(target, header, [*values.T], {"rows": values, **column_names(view)})
     picture = figures.save_samples(
         target.with_suffix(".png"),
         rows[: figures.SHOWN_ROWS].unsqueeze(1).cpu(),
-        View(encoding, shape),
+        view,
         1,
         title="Decoded rows",
     )

@@ -160,9 +160,10 @@ def _next(facts: Facts) -> str:
     advice = content["advice"] if diagnosed and content else []
     serious = [one for one in advice if one["severity"] == "serious"]
     if serious:
-        first = serious[0]
-        words = f"{sentence(first['finding'])} {sentence(first['remedy'])}"
-        return f"The diagnosis found something serious: {words}"
+        return (
+            f"The diagnosis found something serious: {serious[0]['finding']}; what to do stands "
+            "below, under Diagnosis."
+        )
     if is_still_learning(facts):
         return _more_epochs(facts)
     if not diagnosed:
