@@ -47,7 +47,8 @@ def is_header(
     names = [n for n, kind in enumerate(kinds) if kind == "text" and _has_letters(first[n])]
     if not numbers:
         return _is_all_names(first, names, below, decimal)
-    marks = [n for n in range(len(first)) if n not in numbers and n not in names]
+    known = {*numbers, *names}
+    marks = [n for n in range(len(first)) if n not in known]
     if marks == [0] and not first[0]:
         marks = []  # above row numbers stands no name
     if marks or not all(written.is_whole(first[n]) for n in numbers):
@@ -67,12 +68,12 @@ def is_header(
         if not counts and misfits < len(numbers):
             raise _either(first, name, line)
         return True
-    known = all(first[n].lower() in _ROLES or first[n].startswith("Unnamed") for n in names)
-    if misfits < len(numbers) and not (known and misfits):
-        if known and values[0] in (0, 1):
+    are_roles = all(first[n].lower() in _ROLES or first[n].startswith("Unnamed") for n in names)
+    if misfits < len(numbers) and not (are_roles and misfits):
+        if are_roles and values[0] in (0, 1):
             raise _either(first, name, line)
         return False
-    if len(numbers) <= _FEW and not known:
+    if len(numbers) <= _FEW and not are_roles:
         raise _either(first, name, line)
     return True
 

@@ -32,7 +32,8 @@ from harmonium.datasets.reading import Reading
 _SEPARATORS = ("\t", ";", ",", "|", BLANK)
 _SAMPLE_LINES = 200
 _SAMPLE_BYTES = 1 << 20
-_LINES_TO_SPLIT = 50  # the separator shows in a few
+_SAMPLE_CELLS, _LEAST_LINES = 50_000, 5
+_LINES_TO_SPLIT, _CELLS_TO_SPLIT = 50, 500  # the separator shows in a few
 _SHOWN_VALUES = 3
 
 
@@ -121,6 +122,8 @@ def find_layout(path: Path, reading: Reading) -> Layout:
     comments, lines, words = _comments(lines)
     separator, decimal = _separators([line for _, line in lines])
     first_line = lines[0][0]
+    width = len(cells_of(lines[0][1], separator))
+    lines = lines[: max(_LEAST_LINES, _SAMPLE_CELLS // width)]  # of very wide tables few
     rows = [tuple(cells_of(line, separator)) for _, line in lines]
     n = Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
     names, has_own_line = None, True
@@ -206,7 +209,7 @@ def _say_comments(comments: list[int]) -> Iterator[str]:
 
 def _separators(lines: list[str]) -> tuple[str, str]:
     """The separator and the decimal mark by which most cells are numbers."""
-    lines = lines[:_LINES_TO_SPLIT]
+    lines = lines[: _LINES_TO_SPLIT if len(lines[0]) < _SAMPLE_CELLS else _LEAST_LINES]
     best, chosen = 0.0, (",", ".")
     for separator in _SEPARATORS:
         if not any((separator in line.strip()) for line in lines[:2]) and not (
@@ -219,7 +222,7 @@ def _separators(lines: list[str]) -> tuple[str, str]:
         if n == 1:
             continue
         alike = sum(len(row) == n for row in body) / len(body)
-        cells = [cell for row in body for cell in row]
+        cells = [cell for row in body for cell in row[:_CELLS_TO_SPLIT]]
         for decimal in ".," if separator != "," else ".":
             kinds = Counter(kind_of(cell, decimal) for cell in cells)
             numbers = (kinds["number"] + kinds["truth"] + 0.5 * kinds["empty"]) / len(cells)
