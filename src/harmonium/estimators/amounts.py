@@ -54,8 +54,8 @@ def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
 
 
 def classification_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that train a classification RBM: an update a row, 150 at least."""
-    return _epochs_of(max(CLASSIFICATION_UPDATES, n_rows), n_rows, batch_size)
+    """Passes over the rows that train a classification RBM: two updates for three rows, 150 at least."""
+    return _epochs_of(max(CLASSIFICATION_UPDATES, 2 * n_rows // 3), n_rows, batch_size)
 
 
 def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:

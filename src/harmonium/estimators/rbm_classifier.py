@@ -81,7 +81,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     batch_size : int, default=None
         Rows a minibatch; None is 64, or all rows where these are fewer.
     n_iter : int, default=None
-        Epochs. None makes an update for each row of X, from 150 up to 25,000.
+        Epochs. None makes two updates for every three rows of X, from 150 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
