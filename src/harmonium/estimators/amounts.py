@@ -21,7 +21,7 @@ FEATURE_PASSES = 16
 FINETUNING_UPDATES = 150
 """With steps that adapt to each weight: enough for tables of a hundred rows."""
 
-CLASSIFICATION_UPDATES = 150
+CLASSIFICATION_UPDATES = 250
 """Of a classification RBM, at least."""
 
 UPDATES_BEFORE_PATIENCE = 100
@@ -54,8 +54,8 @@ def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
 
 
 def classification_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that train a classification RBM: an update a row, 150 at least."""
-    return _epochs_of(max(CLASSIFICATION_UPDATES, n_rows), n_rows, batch_size)
+    """Passes that train a classification RBM: two updates for three rows, 250 at least."""
+    return _epochs_of(max(CLASSIFICATION_UPDATES, 2 * n_rows // 3), n_rows, batch_size)
 
 
 def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:

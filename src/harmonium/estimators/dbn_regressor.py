@@ -67,6 +67,9 @@ dropout_features, max_norm, patience, validation_fraction
     (40,)
     """
 
+    _adaptive_rate = 0.006
+    """Noise in targets is learnt sooner than classes that overlap."""
+
     network_: Regressor
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

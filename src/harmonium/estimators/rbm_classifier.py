@@ -81,7 +81,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     batch_size : int, default=None
         Rows a minibatch; None is 64, or all rows where these are fewer.
     n_iter : int, default=None
-        Epochs. None makes an update for each row of X, from 150 up to 25,000.
+        Epochs. None makes two updates for every three rows of X, from 250 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
@@ -104,7 +104,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Whether `fit` lets the learning rate fall to zero over its epochs.
     average_decay : float, default=None
         Decay per update of a moving average of the parameters, which is then the model.
-    weight_std : float or None, default=0.07
+    weight_std : float or None, default=0.1
         Standard deviation of the weights at the start; None is as of `DBNTransformer`.
     patience : int, default=None
         Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
@@ -169,7 +169,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         momentum: float = defaults.MOMENTUM,
         schedule: str = "linear",
         average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = 0.07,
+        weight_std: float | None = 0.1,
         patience: int | None = None,
         validation_fraction: float = 0.1,
         verbose: int = 0,
