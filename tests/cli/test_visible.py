@@ -38,6 +38,10 @@ TABLES = {
     "measurements": (rng.standard_normal((60, 6)), "gaussian"),
     "measurements behind a MinMaxScaler": (MIDDLE, "gaussian"),
     "counts": (rng.poisson(30, (60, 6)), "gaussian"),
+    "measurements and unix seconds": (
+        np.column_stack([rng.standard_normal((60, 2)), 1_700_000_000 + np.arange(60)]),
+        "gaussian",
+    ),
     "measurements and flags": (
         np.column_stack([MIDDLE[:60], rng.integers(0, 2, (60, 2))]),
         "gaussian",

@@ -297,6 +297,35 @@ def test_a_column_that_looks_like_classes_is_remarked(read, place, header) -> No
     assert read(text, label=option).notes[-1].endswith("as asked")
 
 
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("kind", ["measurements and counts", "counts", "states", "shares"])
+def test_classes_without_a_header_are_remarked_beside_numbers_of_any_kind(
+    read, kind, place
+) -> None:
+    rng = np.random.default_rng(0)
+    n_rows, n = 90, 5
+    rows = {
+        "measurements and counts": np.c_[
+            rng.normal(13, 1, (n_rows, n - 1)).round(2), rng.integers(70, 160, n_rows)
+        ],
+        "counts": rng.integers(0, 10, (n_rows, n)),
+        "states": rng.integers(0, 2, (n_rows, n)),
+        "shares": rng.random((n_rows, n)).round(3),
+    }[kind]
+    classes = np.sort(rng.integers(1, 4, n_rows))  # files come sorted by class
+    rows = np.insert(rows, 0 if place == 0 else n, classes, axis=1)
+    data = read("".join(",".join(f"{x:g}" for x in row) + "\n" for row in rows))
+    assert "holds 3 whole numbers, as classes do" in data.notes[-1]
+    assert f"--label {place} takes it for labels" in data.notes[-1]
+
+
+@pytest.mark.parametrize("high", [2, 5])
+def test_states_and_ratings_alone_are_not_taken_for_classes(read, high) -> None:
+    rows = np.random.default_rng(0).integers(0, high, (90, 6))
+    data = read("".join(",".join(map(str, row)) + "\n" for row in rows))
+    assert not any("as classes do" in note for note in data.notes)
+
+
 def test_classes_beside_pixels_are_remarked(read) -> None:
     rng = np.random.default_rng(0)
     rows = np.column_stack([np.arange(40) % 10, rng.integers(0, 17, (40, 64))])

@@ -6,6 +6,7 @@ import dataclasses
 
 from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import AsIs, Data
+from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units, white_of
 
 _AS_STATES = (
@@ -16,6 +17,8 @@ _NO_STATES = (
     "the columns vary much less than the states that --visible binary takes them for, so that "
     "little can be learned from them; --visible gaussian suits them"
 )
+
+_BLOCK = 1000  # rows
 
 
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
@@ -53,7 +56,8 @@ def _are_real_numbers(data: Data) -> bool:
     low, high = data.value_range
     if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
         return False
-    mean, var = data.moments()
+    # of values, not of states: as states, those that float32 cannot hold are refused
+    mean, var = moments(data.values.split(_BLOCK))
     ends = tuple(end.double() for end in data.values.aminmax(dim=0))
     return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None
 

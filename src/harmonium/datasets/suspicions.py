@@ -1,7 +1,7 @@
 """Remarks on columns of values that may be something else: classes, or numbers of rows.
 
 What belongs here loses nothing and decides nothing: a person who reads the remark can. It looks at
-the first rows.
+some of the rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _ROWS, _CELLS = 2000, 1 << 20
 _FEW = 20  # classes
 _LEAST_ROWS = 10
 _LEAST_PICTURE = 16  # pixels
-_NAMES = ("class", "classes", "y", "label", "species", "category")
+_NAMES = (
+    *("class", "classes", "y", "label", "labels", "species", "category", "target"),
+    *("diagnosis", "outcome"),
+)
 
 
 def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool) -> list[str]:
@@ -47,11 +50,17 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
             )
     if has_label:
         return found
+    some = values[:: -(-len(values) // n_rows)]  # files may be sorted by class
+    if not np.isfinite(some).all():
+        return found
     for number in (n - 1, 0):
         others = some[:, :-1] if number else some[:, 1:]
         name = "" if columns is None else columns[number]
         if _is_few(some[:, number]) and (
-            name.lower() in _NAMES or _are_real(others) or (not name and _is_beside(others))
+            name.lower() in _NAMES
+            or _are_real(others)
+            or _is_beyond_states(some[:, number], others)
+            or (not name and (_is_beside(others) or _has_fewest(some[:, number], others)))
         ):
             option = name or (-1 if number else 0)
             found.append(
@@ -83,6 +92,18 @@ def _is_few(cells: NDArray[Any]) -> bool:
 def _are_real(columns: NDArray[Any]) -> bool:
     """Whether every column holds numbers with decimals."""
     return bool((columns % 1 != 0).any(0).all())
+
+
+def _is_beyond_states(cells: NDArray[Any], others: NDArray[Any]) -> bool:
+    """Whether whole numbers above 1 stand beside states, or shares of white, alone."""
+    return float(cells.max()) > 1 and float(others.min()) >= 0 and float(others.max()) <= 1
+
+
+def _has_fewest(cells: NDArray[Any], others: NDArray[Any]) -> bool:
+    """Whether a column has at most half as many different values as any other."""
+    rows = np.sort(others, axis=0)
+    different = 1 + (rows[1:] != rows[:-1]).sum(0)
+    return 2 * len(np.unique(cells)) <= int(different.min())
 
 
 def _is_beside(pixels: NDArray[Any]) -> bool:

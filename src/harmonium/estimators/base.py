@@ -20,6 +20,7 @@ from torch import Tensor
 
 from harmonium.deep import FinetuningState, finetuning
 from harmonium.estimators.precision import check_precision
+from harmonium.estimators.ranges import Ranges
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.training import TrainingState, settle
 
@@ -47,6 +48,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     random_state: Any
 
     _scaling: Scaling | None
+    _ranges: Ranges | None = None  # of older pickles: None
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything, with models and training as bytes that any machine can read."""
@@ -117,6 +119,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
         """How values become states; refuses values that cannot, by the names of their columns."""
+        self._ranges = Ranges.of(X)
         scaling = self._choose_scaling(X, weights)
         if scaling is not None:
             check_precision(X, scaling, self._states_dtype(), self._names())
@@ -133,7 +136,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """Checked features, and the states that they are to the fitted model."""
         X = self._checked_fitted_X(X)
         self._check_features(X, self._scaling)
+        self._warn_of_other_units(X)
         return X, self._rows(X, self._scaling)
+
+    def _warn_of_other_units(self, X: Any) -> None:
+        if self._ranges is not None:
+            self._ranges.warn_of_other_units(X, type(self).__name__)
 
     def _checked_fitted_X(self, X: Any) -> Any:
         check_is_fitted(self)

@@ -179,6 +179,8 @@ class BernoulliRBM(RBMEstimator):
             if X.min() < -1 or X.max() > 2:
                 check_unit_range(X, "scale=True")
             scaling = clipped(X, type(self).__name__)
+        else:
+            self._warn_of_other_units(X)
         return X, self._rows(X, scaling)
 
     def _scorer(self) -> Callable[[Tensor], Tensor]:

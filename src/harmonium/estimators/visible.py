@@ -86,6 +86,8 @@ class VisibleEstimator(Estimator):
         scaling = self._scaling
         if scaling is None and not is_in_unit_range(X):
             scaling = clipped(X, type(self).__name__)
+        else:
+            self._warn_of_other_units(X)
         return X, self._rows(X, scaling)
 
 

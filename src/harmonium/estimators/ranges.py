@@ -1,0 +1,83 @@
+"""Rows in other units than those of fit, such as shares of white for bytes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonium.estimators.rows import range_of
+
+_SMALL_SHARE = 1 / 16  # of a feature's range: grey values from 0 to 16, given as shares of white
+_SMALL_MEAN = 1 / 8  # of the mean of the rows of fit: rows of small values differ from it by less
+_FAR_FEATURES = 0.1  # share of the features that single outliers do not reach
+_LEAST_CELLS, _LEAST_ROWS = 16, 10
+_LOOKED_AT = 1000  # rows: this must cost nothing beside a transform
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """Least, largest and mean value of each feature in the rows of fit, float64."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, X: Any) -> Ranges:
+        """Those of an array or a CSR matrix."""
+        return cls(*range_of(X), _mean_of(X))
+
+    def warn_of_other_units(self, X: Any, name: str) -> None:
+        """Warn of rows that nearly all lie at one end of the ranges, or far outside.
+
+        States of such rows hardly differ, and neither does what a model says of them. Single rows
+        of small values, outliers, and rows without a value other than the least are in order.
+
+        Parameters
+        ----------
+        X
+            Rows to which the estimator is applied.
+        name
+            Of the estimator.
+        """
+        X = X[:: -(-X.shape[0] // _LOOKED_AT)]
+        low, high = range_of(X)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            span = self.high - self.low
+            varies = (span > 0) & np.isfinite(span)
+            if not varies.any():
+                return
+            least, most, mean, usual = (
+                ((values - self.low) / span)[varies]
+                for values in (low, high, _mean_of(X), self.mean)
+            )
+        is_far = ((least < -1) | (most > 2)).mean() >= _FAR_FEATURES
+        is_at_low_end = (
+            X.shape[0] * len(most) >= _LEAST_CELLS
+            and least.min() >= 0
+            and 0 < most.max() <= _SMALL_SHARE * (1 + 1e-6)
+            and mean.mean() <= _SMALL_MEAN * usual.mean()
+        )
+        is_narrow_outside = (
+            X.shape[0] >= _LEAST_ROWS
+            and (most - least).max() <= _SMALL_SHARE
+            and ((mean < 0) | (mean > 1)).mean() >= 0.5
+        )
+        if is_far or is_at_low_end or is_narrow_outside:
+            warnings.warn(
+                f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to "
+                f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in other "
+                "units than those of fit, such as shares of white for bytes, scale them alike: "
+                "what comes out says little otherwise",
+                stacklevel=5,
+            )
+
+
+def _mean_of(X: Any) -> NDArray[np.float64]:
+    """Mean of each feature, of an array or a CSR matrix."""
+    mean: NDArray[np.float64] = np.asarray(X.mean(0), dtype=np.float64).ravel()
+    return mean
