@@ -119,3 +119,16 @@ def test_a_fine_tuning_goes_on_with_a_smaller_rate() -> None:
     diverged("dbn", "finetune", "far.npz", *tune, "1e30", "--epochs", "5", "--kind", "autoencoder")
     ran("resume", "run", "--learning-rate", "1e-40")
     assert options_of("run")["learning_rate"] == 1e-40
+
+
+def test_a_resumed_run_watches_the_rows_that_it_watched_before() -> None:
+    # the last updates take more sweeps, and what watching may cost followed from sweeps: numbers
+    # then leapt, because other rows were watched
+    rng = np.random.default_rng(0)
+    np.save("many.npy", rng.integers(0, 2, (4000, 4)))
+    # looks so far apart that watching may cost more than the least, and less than all rows
+    quick = (*QUICK[:3], "--every", "40", "--hidden", "3", "--batch-size", "500")
+    ran("train", "many.npy", "--epochs", "10", *quick, "--learning-rate", "1e-9", "--out", "run")
+    ran("resume", "run", "--more-epochs", "5")
+    errors = [row["reconstruction_error"] for row in RunDirectory("run").rows()]
+    assert len(errors) == 3 and np.ptp(errors) < 1e-4

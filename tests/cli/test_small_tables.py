@@ -95,3 +95,35 @@ def test_a_run_that_was_begun_before_splits_knew_labels_goes_on_with_its_rows() 
     Path("run/config.json").write_text(json.dumps(was))
     ran("resume", "run", "--epochs", "2")
     assert config_of("run")["options"]["epochs"] == 2
+
+
+def test_there_are_as_many_chains_as_rows_to_start_at_unless_a_user_said_how_many() -> None:
+    states(30, [0, 1] * 15)
+    quick = ("--epochs", "2", *QUICK)
+    ran("train", "mine.npz", "--hidden", "3", "--chains", "7", *quick, "--out", "run")
+    ran(
+        "dbn",
+        "train",
+        "mine.npz",
+        "--layers",
+        "4,3",
+        "--chains",
+        "7",
+        "--labels",
+        *quick,
+        "--out",
+        "deep",
+    )
+    few = ("--warmup", "2", "--samples", "2", "--sweeps-per-sample", "1")
+    for command, run in (("sample", "run"), ("dbn sample", "deep")):
+        for start, n in (("data", 3), ("chains", 7), ("random", 20)):  # 3 rows are held out
+            out = f"{run}-{start}.npz"
+            ran(*command.split(), run, "--start", start, *few, "--out", out)
+            with np.load(out) as kept:
+                assert kept["samples"].shape[0] == n
+        ran(*command.split(), run, "--clamp", "0,1", *few)
+        done = harmonium(*command.split(), run, "--clamp", "0,1", "--chains", "20", *few)
+        assert done.code == 1 and "--chains is 20, but mine.npz:held-out has 3 rows" in done.err
+    ran("dbn", "sample", "deep", "--class", "all", "--start", "data", *few, "--out", "both.npz")
+    with np.load("both.npz") as kept:
+        assert sorted(set(kept["classes"].ravel().tolist())) == [0, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -28,12 +28,16 @@ _FROM_BASE = ("annealed", "tempered")
 
 @dataclass(frozen=True)
 class ChainOptions:
-    """What a user says of chains: how many, where they start, and how they move."""
+    """What a user says of chains: how many, where they start, and how they move.
+
+    ``fewer_will_do`` where nobody said how many: there are as many as can start then.
+    """
 
     n_chains: int
     start: Start
     sampler: SamplerName
     temperatures: int | None
+    fewer_will_do: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what does not go together, before anything is read."""
@@ -55,6 +59,11 @@ class ChainOptions:
             raise ValueError(
                 f"--data is for --start data, and --start is {self.start}; leave one out"
             )
+
+    def with_starts(self, n_starts: int) -> ChainOptions:
+        """No more chains than there are starts, unless a user said how many."""
+        n_chains = min(self.n_chains, n_starts) if self.fewer_will_do else self.n_chains
+        return replace(self, n_chains=n_chains)
 
     @property
     def least_temperatures(self) -> int:

@@ -127,7 +127,12 @@ def train(
 @with_parameters(parameters_of(ReadingOptions))
 def sample(
     run: RunArgument,
-    chains: Annotated[int, typer.Option(help="Chains of the top RBM.", min=1)] = 20,
+    chains: Annotated[
+        int | None,
+        typer.Option(
+            help="Chains of the top RBM.", min=1, show_default="20, or fewer where fewer can start"
+        ),
+    ] = None,
     samples: SamplesOption = 10,
     warmup: WarmupOption = defaults.SAMPLE_WARMUP,
     sweeps_per_sample: SweepsPerSampleOption = 100,
@@ -185,7 +190,13 @@ def sample(
     begin = start or ("data" if clamp or data else "random")
     dreaming.draw_samples(
         run,
-        ChainOptions(chains, begin, sampler, temperatures),
+        ChainOptions(
+            chains or defaults.SAMPLE_CHAINS,
+            begin,
+            sampler,
+            temperatures,
+            fewer_will_do=chains is None,
+        ),
         schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
         clamp=clamp,
         completion=completion,

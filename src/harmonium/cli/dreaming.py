@@ -63,10 +63,10 @@ class TrainedNetwork:
         """What the classes of its label units are called; empty without them."""
         return network_figures.class_names(self.dbn, self.bottom.classes)
 
-    def top_chains(self, n_chains: int) -> ChainState:
+    def top_chains(self, options: ChainOptions) -> ChainState:
         """Chains that the training of the top layer kept."""
         top = self.network.layers()[-1].path
-        return saved_chains(open_trained(top, str(self.bottom.device)), n_chains)
+        return saved_chains(open_trained(top, str(self.bottom.device)), options)
 
 
 def open_network(path: Path, device: str) -> TrainedNetwork:
@@ -116,13 +116,17 @@ def draw_samples(
     trained = open_network(path, device)
     dbn, bottom = trained.dbn, trained.bottom
     names = trained.class_names
-    chosen = None if classes is None else _classes(classes, names, options.n_chains)
     given = None if clamp is None else held_columns(clamp, bottom)
     archive = free_archive(out) if out else trained.network.run.free_path("samples.npz")
     stream = Stream(seed, Purpose.DREAM)
-    rows = None
+    rows, saved = None, None
     if options.start == "data":
-        rows = first_rows(bottom, bottom.data(source, said), options.n_chains)
+        rows = first_rows(bottom, bottom.data(source, said), options)
+        options = options.with_starts(len(rows))
+    elif options.start == "chains":
+        saved = trained.top_chains(options)
+        options = options.with_starts(len(saved))
+    chosen = None if classes is None else _classes(classes, names, options.n_chains)
     tempered = None
     moments: Iterator[Dream | Completion]
     completed = None
@@ -132,7 +136,7 @@ def draw_samples(
         completed = Completed(rows, given)
         moments = complete(dbn, rows, held, schedule, stream, classes=chosen, sampler=sampler)
     else:
-        moments, tempered = _dreams(trained, options, schedule, stream, rows, chosen)
+        moments, tempered = _dreams(trained, options, schedule, stream, rows, saved, chosen)
     states, means, shown_classes, acceptances = [], [], [], []
     for now in moments:
         states.append(now.visible.cpu())
@@ -172,11 +176,11 @@ def _dreams(
     schedule: SamplingSchedule,
     stream: Stream,
     rows: Tensor | None,
+    saved: ChainState | None,
     classes: Tensor | None,
 ) -> tuple[Iterator[Dream], ChainState | None]:
     """Dreams of chains of the top RBM, and these where they are tempered."""
     dbn = trained.dbn
-    saved = trained.top_chains(options.n_chains) if options.start == "chains" else None
     below_top = None if rows is None else dbn.sample_below_top(rows, stream)
     chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
     clamp = None if classes is None else dbn.clamp_classes(classes)

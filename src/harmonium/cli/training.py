@@ -217,6 +217,8 @@ def go_on(
     total = begun.total
     # runs that do not say it were begun when all had the rhythm of long ones
     every = watching.every or run.config().get("every") or training.default_every(batches)
+    # what watching may cost is reckoned as at the start: a resumed run watches the same rows
+    build.set_sweeps(state, options, total)
     monitor = training.default_monitor(state, batches, held_out, every, total)
     if not watching.log_likelihood:
         monitor.following = None
@@ -328,8 +330,9 @@ def _held_out(rows: list[dict[str, float]], key: str) -> str:
         return ""
     error = f" ± {found.gap_error:.2f}" if found.gap_error else ""
     best = ""
-    if found.lost >= 0.005:
-        best = f", {found.lost:.2f} behind their best after epoch {found.best['epoch']:g}"
+    if found.lost >= 0.005 and found.has_moved:
+        epoch = round(found.best["epoch"], 2)
+        best = f", {found.lost:.2f} behind their best after epoch {epoch:g}"
     side = "behind" if found.gap >= 0 else "ahead of"
     return (
         f", {found.last[found.held]:.2f} held out ({abs(found.gap):.2f}{error} {side} training "

@@ -153,11 +153,14 @@ def draw_samples(
     archive = free_archive(out) if out else trained.run.free_path("samples.npz")
     rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
     view = trained.view
-    saved = saved_chains(trained, options.n_chains) if options.start == "chains" else None
+    saved = None
+    if options.start == "chains":
+        saved = saved_chains(trained, options)
+        options = options.with_starts(len(saved))
     given = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source, said), options.n_chains)
+        rows = first_rows(trained, trained.data(source, said), options)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
@@ -238,7 +241,7 @@ def reconstruct(
     )
 
 
-def saved_chains(trained: Trained, n_chains: int) -> ChainState:
+def saved_chains(trained: Trained, options: ChainOptions) -> ChainState:
     """The chains that training kept; refuses where there are none, or fewer."""
     chains = trained.chains
     if chains is None:
@@ -246,6 +249,7 @@ def saved_chains(trained: Trained, n_chains: int) -> ChainState:
             f"{trained.run.path} has no persistent chains (they belong to --method pcd, and are "
             "kept in checkpoints); take --start random or data"
         )
+    n_chains = options.with_starts(len(chains)).n_chains
     if n_chains > len(chains):
         raise ValueError(
             f"--chains is {n_chains}, but {trained.run.path} has kept {len(chains)} chains; "
@@ -254,8 +258,9 @@ def saved_chains(trained: Trained, n_chains: int) -> ChainState:
     return chains
 
 
-def first_rows(trained: Trained, data: Data, n_chains: int) -> Tensor:
+def first_rows(trained: Trained, data: Data, options: ChainOptions) -> Tensor:
     """States for chains to start at; refuses where there are fewer rows."""
+    n_chains = options.with_starts(len(data)).n_chains
     if n_chains > len(data):
         raise ValueError(
             f"--chains is {n_chains}, but {data.name} has {len(data)} rows to start at; "

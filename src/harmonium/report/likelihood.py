@@ -25,9 +25,12 @@ def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
 
 
 def interval(of: Mapping[str, Any]) -> str:
-    """Lower and upper bound, or the exact value, nats a row."""
-    lower, upper = of["lower"], of["upper"]
-    if of.get("exact"):
+    """Lower and upper bound, nats a row; one number if it is exact or the two look the same.
+
+    Bounds that are close may have changed sides, for each has a standard error.
+    """
+    lower, upper = sorted((of["lower"], of["upper"]))
+    if of.get("exact") or f"{lower:.2f}" == f"{upper:.2f}":
         return minus(f"{lower:.2f}")
     return minus(f"{lower:.2f} … {upper:.2f}")
 

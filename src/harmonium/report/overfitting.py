@@ -65,6 +65,12 @@ class HeldOut:
         return self.lost > sure * error and self.lost > 0.01 * abs(self.last[self.held])
 
     @property
+    def has_moved(self) -> bool:
+        """Whether the model has moved from its best, and not the estimates of its log Z alone."""
+        errors = [row.get("log_z_std_error", 0.0) for row in (self.best, self.last)]
+        return abs(self.lost) > SURE * math.hypot(*errors)
+
+    @property
     def gap(self) -> float | None:
         """By how much held-out rows are behind training rows at the end, where these are known."""
         if self.train is None:
