@@ -13,7 +13,7 @@ from harmonium.estimators.rows import range_of
 
 _SMALL_SHARE = 1 / 16  # of a feature's range: grey values from 0 to 16, given as shares of white
 _SMALL_MEAN = 1 / 8  # of the mean of the rows of fit: rows of small values differ from it by less
-_FAR_FEATURES = 0.1  # share of the features that single outliers do not reach
+_FAR_FEATURES = 0.1  # share of the features whose means lie outside by their whole range
 _LEAST_CELLS, _LEAST_ROWS = 16, 10
 _LOOKED_AT = 1000  # rows: this must cost nothing beside a transform
 
@@ -55,7 +55,7 @@ class Ranges:
                 ((values - self.low) / span)[varies]
                 for values in (low, high, _mean_of(X), self.mean)
             )
-        is_far = ((least < -1) | (most > 2)).mean() >= _FAR_FEATURES
+        is_far = ((mean < -1) | (mean > 2)).mean() >= _FAR_FEATURES
         is_at_low_end = (
             X.shape[0] * len(most) >= _LEAST_CELLS
             and least.min() >= 0
