@@ -244,3 +244,10 @@ def test_squares_beyond_float64_are_refused(kind: type, scale: float, message: s
         return
     with pytest.raises(ValueError, match=message):
         make(kind).fit(far, y)
+
+
+def test_a_column_of_text_is_refused_by_its_name() -> None:
+    frame = pd.DataFrame({"size": [0.0, 1.0] * 10, "kind": ["red", "blue"] * 10})
+    for estimator in (RBMClassifier(), BernoulliRBM(), DBNClassifier()):
+        with pytest.raises(ValueError, match=r"text in the column 'kind' \('red', \.\.\.\)"):
+            estimator.fit(frame, [0, 1] * 10)

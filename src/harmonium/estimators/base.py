@@ -109,10 +109,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _checked_X(self, X: Any, *, reset: bool) -> Any:
         """Features as a dense array or CSR matrix of numbers, by scikit-learn's own checks."""
+        _refuse_text(X)
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES)
 
     def _checked_X_y(self, X: Any, y: Any, *, reset: bool, **options: Any) -> Any:
         """The same, and as many targets."""
+        _refuse_text(X)
         return validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
         )
@@ -385,3 +387,22 @@ def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
             "transform returned"
         )
     return np.asarray(X)
+
+
+def _refuse_text(X: Any) -> None:
+    """Refuse columns of a pandas frame that hold text, by their names."""
+    if not hasattr(X, "iloc") or not hasattr(X, "columns"):
+        return
+    for position, name in enumerate(X.columns):
+        column = X.iloc[:, position]
+        if getattr(column.dtype, "kind", "O") != "O":
+            continue
+        text = next((value for value in column if isinstance(value, str)), None)
+        try:
+            float(text or 0)  # scikit-learn reads numbers that are written as text
+        except ValueError as error:
+            raise ValueError(
+                f"X holds text in the column {name!r} ({text!r}, ...), and models learn from "
+                "numbers; encode it, such as by sklearn.preprocessing.OneHotEncoder, or leave it "
+                "out"
+            ) from error
