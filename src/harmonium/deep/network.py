@@ -451,9 +451,13 @@ def _any_numbers(data: Data) -> Units:
 def _labels(data: Data) -> Tensor:
     labels = data.labels
     if labels is None:
+        there = (
+            "; it has targets, which `--kind regressor` learns" if data.targets is not None else ""
+        )
         raise ValueError(
-            f"{data.name} has no labels, and a classifier needs one for each row; name a column "
-            "`label`, or pass labels to from_array"
+            f"{data.name} has no labels, and a classifier needs one for each row; say which column "
+            "holds them (`--label COLUMN`, or datasets.load(..., label=...)), or pass labels to "
+            f"from_array{there}"
         )
     negative = (labels < 0).nonzero()[:, 0]
     if len(negative):
@@ -469,8 +473,9 @@ def _labels(data: Data) -> Tensor:
 def _targets(data: Data) -> Tensor:
     if data.targets is None:
         raise ValueError(
-            f"{data.name} has no targets, and a regressor needs them for each row; name columns "
-            "`target` or `target_...`, or pass targets to from_array"
+            f"{data.name} has no targets, and a regressor needs them for each row; say which "
+            "columns hold them (`--target COLUMN`, or datasets.load(..., target=...)), or pass "
+            "targets to from_array"
         )
     return data.targets
 
