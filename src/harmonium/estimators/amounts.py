@@ -9,6 +9,9 @@ from __future__ import annotations
 BATCH_SIZE = 64
 """Rows a minibatch, where there are as many."""
 
+LARGE_BATCH_SIZE = 128
+"""Of a small batch, what an update costs is hardly that of its rows."""
+
 PRETRAINING_UPDATES = 50
 """Of each layer, at least. Weights are wide at the start, so that few updates do."""
 
@@ -18,11 +21,18 @@ PRETRAINING_PASSES = 4
 FEATURE_PASSES = 16
 """Over many rows, where the features are the result."""
 
-FINETUNING_UPDATES = 150
-"""With steps that adapt to each weight: enough for tables of a hundred rows."""
+FINETUNING_UPDATES = 120, 250
+"""With steps that adapt to each weight: enough for a hundred rows, and for shapes that no line
+divides."""
 
-CLASSIFICATION_UPDATES = 250
-"""Of a classification RBM, at least."""
+FINETUNING_DECAY = 0.3
+"""Weight decay of these steps."""
+
+REGRESSION_UPDATES, REGRESSION_DECAY = 150, 0.5
+"""Fewer steps and larger batches for targets: there is more noise to learn by heart."""
+
+CLASSIFICATION_UPDATES = 100, 220
+"""The same of a classification RBM."""
 
 UPDATES_BEFORE_PATIENCE = 100
 """Patience counts epochs, of which a small table has many before anything is learned."""
@@ -43,19 +53,36 @@ def batch_size_for(n_rows: int) -> int:
     return min(n_rows, BATCH_SIZE)
 
 
+def regression_batch_size_for(n_rows: int) -> int:
+    """Rows a minibatch, of which a network learns targets."""
+    return min(n_rows, LARGE_BATCH_SIZE)
+
+
+def classification_batch_size_for(n_rows: int) -> int:
+    """Rows a minibatch of a classification RBM: a quarter of all, but from 64 to 128."""
+    return min(n_rows, max(BATCH_SIZE, min(n_rows // 4, LARGE_BATCH_SIZE)))
+
+
 def pretraining_epochs_for(n_rows: int, batch_size: int, passes: int) -> int:
     """Passes over the rows that pretrain a layer: so many, and 50 updates at least."""
     return _epochs_of(max(PRETRAINING_UPDATES, passes * n_rows // BATCH_SIZE), n_rows, batch_size)
 
 
 def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows that fine-tune a network: an update a row, and 150 at least."""
-    return _epochs_of(max(FINETUNING_UPDATES, n_rows), n_rows, batch_size)
+    """Passes that fine-tune a network: an update a row from 120 to 250, and one for two beyond."""
+    few, enough = FINETUNING_UPDATES
+    return _epochs_of(max(few, min(n_rows, enough), n_rows // 2), n_rows, batch_size)
+
+
+def regression_epochs_for(n_rows: int, batch_size: int) -> int:
+    """Passes over the rows that learn targets: an update for two rows, and 150 at least."""
+    return _epochs_of(max(REGRESSION_UPDATES, n_rows // 2), n_rows, batch_size)
 
 
 def classification_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes that train a classification RBM: two updates for three rows, 250 at least."""
-    return _epochs_of(max(CLASSIFICATION_UPDATES, 2 * n_rows // 3), n_rows, batch_size)
+    """Passes of a classification RBM: an update a row from 100 to 220, and one for two beyond."""
+    few, enough = CLASSIFICATION_UPDATES
+    return _epochs_of(max(few, min(n_rows, enough), n_rows // 2), n_rows, batch_size)
 
 
 def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:

@@ -11,7 +11,10 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Autoencoder, FinetuningState, Network
-from harmonium.estimators.amounts import unrolled_epochs_for, unrolled_pretraining_epochs_for
+from harmonium.estimators.amounts import (
+    unrolled_epochs_for,
+    unrolled_pretraining_epochs_for,
+)
 from harmonium.estimators.base import (
     ScoringTransformer,
     check_choice,
@@ -45,8 +48,10 @@ weight_std
     pretraining_epochs : int, None or sequence, default=None
         As of `DBNTransformer`, but that None is an update for every ten rows, and 25 at least; 0
         does without, and fine-tunes from random weights.
-    batch_size, momentum, schedule, weight_decay, dropout, dropout_features, max_norm, \
-patience, validation_fraction
+    weight_decay : float, default=None
+        Pulls the weights towards zero; None does not.
+    batch_size, momentum, schedule, dropout, dropout_features, max_norm, patience, \
+validation_fraction
         Of fine-tuning, as of `DBNClassifier`.
     epochs : int, default=None
         Passes over the rows in fine-tuning; None is two updates for every five rows, and 90 at
@@ -93,6 +98,7 @@ patience, validation_fraction
     network_: Autoencoder
 
     _adaptive_rate = 0.01
+    _adaptive_decay = 0.0
     """Codes are few, and have further to go than the outputs of a classifier."""
 
     def __init__(
@@ -116,7 +122,7 @@ patience, validation_fraction
         batch_size: int | None = None,
         momentum: float = defaults.MOMENTUM,
         schedule: str = "linear",
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         dropout: float = 0.0,
         dropout_features: float = 0.0,
         max_norm: float | None = None,

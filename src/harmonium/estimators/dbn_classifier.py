@@ -38,8 +38,8 @@ penalties, features, weight_std
         As of `DBNTransformer`, but None makes 4 passes over many rows; 0 does without, and
         fine-tunes from random weights.
     epochs : int, default=None
-        Passes over the rows in fine-tuning. None makes an update for each row of X, from 150 up
-        to 25,000.
+        Passes over the rows in fine-tuning. None makes an update for each row of X up to 250,
+        for every two rows beyond, from 120 up to 25,000.
     learning_rate : float, default=None
         Of stochastic gradient descent in fine-tuning. None takes AdamW, whose steps adapt to each
         weight; with ``momentum`` it is 0.1.
@@ -49,8 +49,9 @@ penalties, features, weight_std
         From 0 to below 1.
     schedule : {"constant", "linear"}, default="linear"
         Whether the learning rate of fine-tuning falls to zero over its epochs.
-    weight_decay : float, default=0.0
-        Pulls the weights towards zero.
+    weight_decay : float, default=None
+        Pulls the weights towards zero, in each update by the learning rate times this share. None
+        is 0.3 with AdamW, and 0 with plain gradient descent.
     dropout, dropout_features : float, default=0.0
         Shares of hidden units and of features that are left out of each row at random.
     max_norm : float, default=None

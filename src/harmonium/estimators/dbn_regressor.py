@@ -14,6 +14,11 @@ from torch import Tensor
 from harmonium.datasets import Data
 from harmonium.datasets.data import moments
 from harmonium.deep import DBN, FinetuningState, Network, Regressor
+from harmonium.estimators.amounts import (
+    REGRESSION_DECAY,
+    regression_batch_size_for,
+    regression_epochs_for,
+)
 from harmonium.estimators.base import seed_of, weights_of, with_weight
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
@@ -34,8 +39,15 @@ penalties, features, weight_std
         As of `DBNTransformer`.
     pretraining_epochs : int or sequence of int, default=None
         As of `DBNClassifier`; 0 does without, and fine-tunes from random weights.
-    epochs, learning_rate, batch_size, momentum, schedule, weight_decay, dropout, \
-dropout_features, max_norm, patience, validation_fraction
+    epochs : int, default=None
+        Passes over the rows in fine-tuning. None makes an update for every two rows of X, from
+        150 up to 25,000.
+    batch_size : int, default=None
+        Rows a minibatch in fine-tuning; None is 128, or all rows where these are fewer.
+    weight_decay : float, default=None
+        As of `DBNClassifier`; None is 0.5 with AdamW, and 0 with plain gradient descent.
+    learning_rate, momentum, schedule, dropout, dropout_features, max_norm, patience, \
+validation_fraction
         Of fine-tuning, as of `DBNClassifier`.
     random_state, verbose, device, dtype
         As of `DBNClassifier`.
@@ -68,6 +80,7 @@ dropout_features, max_norm, patience, validation_fraction
     """
 
     _adaptive_rate = 0.006
+    _adaptive_decay = REGRESSION_DECAY
     """Noise in targets is learnt sooner than classes that overlap."""
 
     network_: Regressor
@@ -161,6 +174,12 @@ dropout_features, max_norm, patience, validation_fraction
         warn_of_the_mean_target(
             type(self).__name__, loss / variance, self._remedy(state), stacklevel=5
         )
+
+    def _default_batch_size(self, n_rows: int) -> int:
+        return regression_batch_size_for(n_rows)
+
+    def _default_epochs(self, n_rows: int, batch_size: int) -> int:
+        return regression_epochs_for(n_rows, batch_size)
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         assert data.targets is not None

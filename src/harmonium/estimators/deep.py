@@ -11,7 +11,11 @@ from torch import Tensor
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.diagnostics import reconstruction_error
-from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
+from harmonium.estimators.amounts import (
+    FEATURE_PASSES,
+    batch_size_for,
+    pretraining_epochs_for,
+)
 from harmonium.estimators.base import (
     check_choice,
     check_integer,

@@ -15,6 +15,7 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
 from harmonium.deep.layers import init_randomly_
 from harmonium.estimators.amounts import (
+    FINETUNING_DECAY,
     PRETRAINING_PASSES,
     UPDATES_BEFORE_PATIENCE,
     batch_size_for,
@@ -38,6 +39,7 @@ class FinetunedEstimator(DeepEstimator):
     _passes = PRETRAINING_PASSES
 
     _adaptive_rate = _ADAPTIVE_RATE
+    _adaptive_decay = FINETUNING_DECAY
 
     network_: Network
     _training: FinetuningState
@@ -62,7 +64,7 @@ class FinetunedEstimator(DeepEstimator):
         batch_size: int | None = None,
         momentum: float = defaults.MOMENTUM,
         schedule: str = "linear",
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         dropout: float = 0.0,
         dropout_features: float = 0.0,
         max_norm: float | None = None,
@@ -131,7 +133,9 @@ class FinetunedEstimator(DeepEstimator):
                 check_integers(self, **{name: least})
         if self.learning_rate is not None:
             check_numbers(self, learning_rate=0.0)
-        check_numbers(self, momentum=0.0, weight_decay=0.0)
+        check_numbers(self, momentum=0.0)
+        if self.weight_decay is not None:
+            check_numbers(self, weight_decay=0.0)
         check_choice(self, "schedule", ("constant", "linear"))
         if self.patience is not None:
             check_integers(self, patience=1)
@@ -193,12 +197,20 @@ class FinetunedEstimator(DeepEstimator):
         )
 
     def _batch_size(self, n_rows: int) -> int:
-        return batch_size_for(n_rows) if self.batch_size is None else min(self.batch_size, n_rows)
+        if self.batch_size is None:
+            return self._default_batch_size(n_rows)
+        return min(self.batch_size, n_rows)
+
+    def _default_batch_size(self, n_rows: int) -> int:
+        return batch_size_for(n_rows)
 
     def _epochs(self, batches: Minibatches) -> int:
         if self.epochs is not None:
             return self.epochs
-        return finetuning_epochs_for(len(batches.data), batches.batch_size)
+        return self._default_epochs(len(batches.data), batches.batch_size)
+
+    def _default_epochs(self, n_rows: int, batch_size: int) -> int:
+        return finetuning_epochs_for(n_rows, batch_size)
 
     @property
     def _is_adaptive(self) -> bool:
@@ -209,6 +221,11 @@ class FinetunedEstimator(DeepEstimator):
         if self.learning_rate is not None:
             return float(self.learning_rate)
         return self._adaptive_rate if self._is_adaptive else defaults.FINETUNING_RATE
+
+    def _decay(self) -> float:
+        if self.weight_decay is not None:
+            return float(self.weight_decay)
+        return self._adaptive_decay if self._is_adaptive else 0.0
 
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
@@ -223,7 +240,7 @@ class FinetunedEstimator(DeepEstimator):
                 patience = Patience(
                     at_least=UPDATES_BEFORE_PATIENCE, after_best=self.patience * len(batches)
                 )
-        decay, optimizer = float(self.weight_decay), None
+        decay, optimizer = self._decay(), None
         if self._is_adaptive:
             # one group takes half the time of two
             groups: Any = network.parameters()

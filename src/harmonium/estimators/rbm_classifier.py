@@ -7,60 +7,54 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from harmonium import defaults, sampling, training
-from harmonium.classification import HybridGradient, class_columns, class_log_probabilities
+from harmonium import defaults, training
+from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches
 from harmonium.deep.classification_rbm import EarlyStopping
 from harmonium.estimators.amounts import (
     UPDATES_BEFORE_PATIENCE,
-    batch_size_for,
+    classification_batch_size_for,
     classification_epochs_for,
 )
 from harmonium.estimators.base import (
-    check_choice,
-    check_integers,
-    check_numbers,
     seed_of,
-    to_numpy,
     weights_of,
     with_weight,
 )
+from harmonium.estimators.classification import ClassificationEstimator, HeldOut
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
-    ProbabilisticClassifier,
     all_classes,
     check_classes,
     numbers_of,
 )
 from harmonium.estimators.rbm_training import (
     begin,
-    check_training,
     set_rate,
     set_schedule,
     told,
     train,
 )
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.estimators.visible import PRECISION, VISIBLE, VisibleEstimator
+from harmonium.estimators.visible import PRECISION
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Clamp, Sampler, SamplingSchedule, start_random
-from harmonium.training import Row, TrainingState
+from harmonium.sampling import Sampler
+from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
-_ADAPTIVE_RATE = 0.03
+_ADAPTIVE_RATE = 0.06
 """Of Adam; falls to zero over the epochs."""
 
 _RATE = 0.05
 
 
-class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
+class RBMClassifier(ClassificationEstimator):
     """Classification RBM: an RBM over features and their class, with the exact p(class | X).
 
     It learns p(class | X) and, with a small weight, p(X, class), which regularises it (Larochelle
@@ -79,9 +73,11 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         Of plain stochastic gradient descent. None takes Adam, whose steps adapt to each weight;
         with ``momentum`` it is 0.05.
     batch_size : int, default=None
-        Rows a minibatch; None is 64, or all rows where these are fewer.
+        Rows a minibatch. None is a quarter of them, but from 64 to 128; all rows where these are
+        fewer than 64.
     n_iter : int, default=None
-        Epochs. None makes two updates for every three rows of X, from 250 up to 25,000.
+        Epochs. None makes an update for each row of X up to 220, for every two rows beyond,
+        from 100 up to 25,000.
     visible : {"auto", "binary", "gaussian"}, default="auto"
         What the features are: probabilities from 0 to 1, or real numbers, which are standardised
         inside by their moments in the training rows. "auto" decides by the training rows: binary
@@ -148,9 +144,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
     (40,)
     """
 
-    model_: RBM
     _training: TrainingState
-    _stream: Stream
 
     def __init__(
         self,
@@ -317,43 +311,6 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         self.loss_curve_ += curve.values
         return self
 
-    def _check_parameters(self) -> None:
-        check_training(self, optional=("learning_rate", "batch_size", "n_iter"))
-        check_choice(self, "visible", VISIBLE)
-        if self.generative_weight is not None:
-            check_numbers(self, generative_weight=0.0)
-        check_numbers(self, dropout=0.0)
-        if self.dropout >= 1:
-            raise ValueError(
-                f"dropout is {self.dropout}; pass a share from 0 to below 1, such as 0.5"
-            )
-        if self.dropout and self.generative_weight is None:
-            raise ValueError(
-                f"dropout is {self.dropout}, but generative training alone (generative_weight="
-                "None) has none; pass dropout=0, or a generative_weight such as 0.01"
-            )
-        if self.patience is not None:
-            check_integers(self, patience=1)
-            if not 0 < self.validation_fraction < 1:
-                raise ValueError(
-                    f"validation_fraction is {self.validation_fraction}; pass a share of the rows "
-                    "between 0 and 1"
-                )
-
-    def _weights(self) -> Tensor:
-        return self.model_.weights
-
-    def _labelled(
-        self, X: Any, numbers: NDArray[np.int64], n_classes: int, scaling: Scaling | None
-    ) -> ArrayRows:
-        return ArrayRows(
-            X,
-            scaling,
-            dtype=self._checked_dtype(),
-            device=self._checked_device(),
-            labels=(torch.from_numpy(numbers), n_classes),
-        )
-
     def _begun(
         self,
         X: Any,
@@ -385,7 +342,9 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         return state, rows
 
     def _batch_size(self, n_rows: int) -> int:
-        return batch_size_for(n_rows) if self.batch_size is None else min(self.batch_size, n_rows)
+        if self.batch_size is None:
+            return classification_batch_size_for(n_rows)
+        return min(self.batch_size, n_rows)
 
     @property
     def _is_adaptive(self) -> bool:
@@ -396,12 +355,6 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         if self.learning_rate is not None:
             return float(self.learning_rate)
         return _ADAPTIVE_RATE if self._is_adaptive else _RATE
-
-    def _losses(self, model: RBM, states: Tensor) -> Tensor:
-        """Minus the log-probability of each row's class, for `loss_curve_`."""
-        columns = class_columns(model)
-        log_p = class_log_probabilities(model, states[:, : columns.start])
-        return -(log_p * states[:, columns]).sum(1)
 
     def _remember(
         self, state: TrainingState, scaling: Scaling | None, classes: NDArray[Any]
@@ -425,7 +378,7 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         assert self.patience is not None
         stopping = EarlyStopping(self.patience)
         set_schedule(self, state, batches, n_iter)
-        look, curve = _HeldOut(held_out), LossCurve(batches.data, self._losses)
+        look, curve = HeldOut(held_out), LossCurve(batches.data, self._losses)
         rows = training.run(state, batches, n_iter, every=len(batches), monitor=look)
         for row in told(self, rows) if self.verbose else rows:
             stopping.look(state.model, row)
@@ -441,126 +394,3 @@ class RBMClassifier(ProbabilisticClassifier, VisibleEstimator):
         for model in (self.model_, self._training.rbm):
             for parameter, kept in zip(model.parameters(), best.parameters(), strict=True):
                 parameter.copy_(kept)
-
-    # What a fitted model computes
-
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Log-probability of each class, exactly, nats.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(
-            rows, lambda x: class_log_probabilities(self.model_, x), len(self.classes_), X
-        )
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Probability of each class, exactly.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
-        """
-        return np.asarray(np.exp(self.predict_log_proba(X)))
-
-    def sample(
-        self,
-        n_samples: int | None = None,
-        y: Any = None,
-        *,
-        n_sweeps: int = defaults.SAMPLE_WARMUP,
-        random_state: Any = None,
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Draw rows with their classes, each by a chain of its own that starts at noise.
-
-        A model that was trained with ``generative_weight=0`` tells classes apart, but has not
-        learnt what rows look like.
-
-        Parameters
-        ----------
-        n_samples : int, default=None
-            Rows; None is one for each label in ``y``, or one.
-        y : label or array-like of shape (n_samples,), default=None
-            Class of all rows, or of each, which is held while the features are sampled. None
-            draws classes together with the features.
-        n_sweeps : int, default=1000
-            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
-        random_state : int, RandomState instance or None, default=None
-            None goes on with the estimator's own random numbers, so that each call draws anew.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Values as those that were learnt from, in the type of the model.
-        y : ndarray of shape (n_samples,)
-            The class of each row, of the type of ``classes_``.
-        """
-        check_is_fitted(self)
-        numbers = None if y is None else self._numbers_of_labels(y, n_samples)
-        if n_samples is None:
-            n_samples = 1 if numbers is None else len(numbers)
-        model, stream = self.model_, self._stream
-        if random_state is not None:
-            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
-        columns = class_columns(model)
-        clamp = None
-        if numbers is not None:
-            held = model.weights.new_zeros(n_samples, model.visible.n_columns)
-            held[:, columns] = torch.eye(len(self.classes_)).to(held)[numbers]
-            clamp = Clamp(torch.arange(held.shape[1], device=held.device) >= columns.start, held)
-        chains = start_random(model, n_samples, stream)
-        for _ in sampling.sample(model, chains, SamplingSchedule(n_sweeps, 1, 1), stream, clamp):
-            pass
-        X = self._values(chains.visible[:, : columns.start])
-        drawn = to_numpy(chains.visible[:, columns].argmax(1))
-        return to_numpy(X, to_numpy(model.weights[:0]).dtype), self.classes_[drawn]
-
-    def _numbers_of_labels(self, y: Any, n_samples: int | None) -> Tensor:
-        """Number of the class of each row to be drawn; refuses labels that are none."""
-        labels = np.asarray(y)
-        if labels.ndim == 0:
-            labels = np.full(1 if n_samples is None else n_samples, labels)
-        if labels.ndim != 1 or n_samples not in (None, len(labels)):
-            raise ValueError(
-                f"y has shape {labels.shape}, and n_samples is {n_samples}; pass one label for all "
-                "rows, or one a row"
-            )
-        unknown = labels[~np.isin(labels, self.classes_)]
-        if len(unknown):
-            raise ValueError(
-                f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
-                f"{self.classes_.tolist()}; pass classes that the estimator was fitted to"
-            )
-        return torch.from_numpy(np.searchsorted(self.classes_, labels))
-
-
-class _HeldOut:
-    """Judges a model by rows that are not trained on."""
-
-    def __init__(self, rows: ArrayRows) -> None:
-        self._blocks = list(rows.blocks())
-
-    def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
-        wrong, loss, n_rows = 0, 0.0, 0
-        for v in self._blocks:
-            n_classes = rbm.visible.groups[-1][1].n_columns
-            target = v[:, -n_classes:].argmax(1, keepdim=True)
-            log_p = class_log_probabilities(rbm, v[:, :-n_classes])
-            wrong += int((log_p.argmax(1, keepdim=True) != target).sum())
-            loss -= log_p.gather(1, target).sum().item()
-            n_rows += len(v)
-        return {"held_out_error": wrong / n_rows, "held_out_log_loss": loss / n_rows}

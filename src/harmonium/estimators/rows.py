@@ -1,7 +1,7 @@
 """Rows of NumPy arrays and sparse matrices, which become states of units a batch at a time.
 
-Nothing is converted as a whole: a dense array is shared, a sparse matrix stays sparse, and only
-the rows that are asked for become floating-point states.
+A dense array is shared, a sparse matrix stays sparse, and only the rows that are asked for become
+floating-point states; those of small tables are kept from one epoch to the next.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _ROUNDING_OF_CONSTANTS = 16
 # Rounding of float32, and the part of a feature's scale that it may take
 _FLOAT32_ROUNDING = 2.0**-24
 _LEAST_LOSS = 1e-4
+
+# States that are kept: 16 MB of float32. What is larger is not waited for by an update's overhead.
+_KEPT = 2**22
 
 _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
 
@@ -153,6 +156,7 @@ class ArrayRows:
         is_dense = isinstance(X, np.ndarray)
         self._dense = as_tensor(X).to(self.device) if is_dense else None
         self._sparse = None if is_dense else X
+        self._kept: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self._n_rows)
@@ -164,6 +168,10 @@ class ArrayRows:
 
     def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
         """States of some rows, shape (len(index), n_columns), new memory; nothing is drawn."""
+        if self._is_kept:
+            if self._kept is None:
+                self._kept = torch.cat(list(self.blocks()))
+            return self._kept.index_select(0, index)
         if self._dense is not None:
             values = self._dense.index_select(0, index)
         else:
@@ -180,6 +188,12 @@ class ArrayRows:
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of every column, float64; rows count by weight."""
         return moments(self.blocks(), weights)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether to make states once: of small tables, whose states are not their values."""
+        is_small = len(self) * self.n_columns <= _KEPT
+        return is_small and (self.scaling is not None or self._labels is not None)
 
     def _states(self, values: Tensor, place: Tensor | slice) -> Tensor:
         if self.scaling is not None:

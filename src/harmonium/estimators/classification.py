@@ -1,0 +1,206 @@
+"""The classification RBM beside its training: its parameters, probabilities and samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium import defaults, sampling
+from harmonium.classification import class_columns, class_log_probabilities
+from harmonium.estimators.base import (
+    check_choice,
+    check_integers,
+    check_numbers,
+    seed_of,
+    to_numpy,
+)
+from harmonium.estimators.labels import ProbabilisticClassifier
+from harmonium.estimators.rbm_training import check_training
+from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.estimators.visible import VISIBLE, VisibleEstimator
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState, Clamp, SamplingSchedule, start_random
+from harmonium.training import Row
+
+
+class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
+    """An estimator whose model is one RBM over features and their class, the last visible unit."""
+
+    generative_weight: float | None
+    dropout: float
+    patience: int | None
+    validation_fraction: float
+
+    model_: RBM
+    _stream: Stream
+
+    def _check_parameters(self) -> None:
+        check_training(self, optional=("learning_rate", "batch_size", "n_iter"))
+        check_choice(self, "visible", VISIBLE)
+        if self.generative_weight is not None:
+            check_numbers(self, generative_weight=0.0)
+        check_numbers(self, dropout=0.0)
+        if self.dropout >= 1:
+            raise ValueError(
+                f"dropout is {self.dropout}; pass a share from 0 to below 1, such as 0.5"
+            )
+        if self.dropout and self.generative_weight is None:
+            raise ValueError(
+                f"dropout is {self.dropout}, but generative training alone (generative_weight="
+                "None) has none; pass dropout=0, or a generative_weight such as 0.01"
+            )
+        if self.patience is not None:
+            check_integers(self, patience=1)
+            if not 0 < self.validation_fraction < 1:
+                raise ValueError(
+                    f"validation_fraction is {self.validation_fraction}; pass a share of the rows "
+                    "between 0 and 1"
+                )
+
+    def _weights(self) -> Tensor:
+        return self.model_.weights
+
+    def _labelled(
+        self, X: Any, numbers: NDArray[np.int64], n_classes: int, scaling: Scaling | None
+    ) -> ArrayRows:
+        return ArrayRows(
+            X,
+            scaling,
+            dtype=self._checked_dtype(),
+            device=self._checked_device(),
+            labels=(torch.from_numpy(numbers), n_classes),
+        )
+
+    def _losses(self, model: RBM, states: Tensor) -> Tensor:
+        """Minus the log-probability of each row's class, for `loss_curve_`."""
+        columns = class_columns(model)
+        log_p = class_log_probabilities(model, states[:, : columns.start])
+        return -(log_p * states[:, columns]).sum(1)
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Log-probability of each class, exactly, nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(
+            rows, lambda x: class_log_probabilities(self.model_, x), len(self.classes_), X
+        )
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Probability of each class, exactly.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 where X is, else float32.
+        """
+        return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    def sample(
+        self,
+        n_samples: int | None = None,
+        y: Any = None,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw rows with their classes, each by a chain of its own that starts at noise.
+
+        A model that was trained with ``generative_weight=0`` tells classes apart, but has not
+        learnt what rows look like.
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+            Rows; None is one for each label in ``y``, or one.
+        y : label or array-like of shape (n_samples,), default=None
+            Class of all rows, or of each, which is held while the features are sampled. None
+            draws classes together with the features.
+        n_sweeps : int, default=1000
+            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+        random_state : int, RandomState instance or None, default=None
+            None goes on with the estimator's own random numbers, so that each call draws anew.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values as those that were learnt from, in the type of the model.
+        y : ndarray of shape (n_samples,)
+            The class of each row, of the type of ``classes_``.
+        """
+        check_is_fitted(self)
+        numbers = None if y is None else self._numbers_of_labels(y, n_samples)
+        if n_samples is None:
+            n_samples = 1 if numbers is None else len(numbers)
+        model, stream = self.model_, self._stream
+        if random_state is not None:
+            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+        columns = class_columns(model)
+        clamp = None
+        if numbers is not None:
+            held = model.weights.new_zeros(n_samples, model.visible.n_columns)
+            held[:, columns] = torch.eye(len(self.classes_)).to(held)[numbers]
+            clamp = Clamp(torch.arange(held.shape[1], device=held.device) >= columns.start, held)
+        chains = start_random(model, n_samples, stream)
+        for _ in sampling.sample(model, chains, SamplingSchedule(n_sweeps, 1, 1), stream, clamp):
+            pass
+        X = self._values(chains.visible[:, : columns.start])
+        drawn = to_numpy(chains.visible[:, columns].argmax(1))
+        return to_numpy(X, to_numpy(model.weights[:0]).dtype), self.classes_[drawn]
+
+    def _numbers_of_labels(self, y: Any, n_samples: int | None) -> Tensor:
+        """Number of the class of each row to be drawn; refuses labels that are none."""
+        labels = np.asarray(y)
+        if labels.ndim == 0:
+            labels = np.full(1 if n_samples is None else n_samples, labels)
+        if labels.ndim != 1 or n_samples not in (None, len(labels)):
+            raise ValueError(
+                f"y has shape {labels.shape}, and n_samples is {n_samples}; pass one label for all "
+                "rows, or one a row"
+            )
+        unknown = labels[~np.isin(labels, self.classes_)]
+        if len(unknown):
+            raise ValueError(
+                f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
+                f"{self.classes_.tolist()}; pass classes that the estimator was fitted to"
+            )
+        return torch.from_numpy(np.searchsorted(self.classes_, labels))
+
+
+class HeldOut:
+    """Judges a model by rows that are not trained on."""
+
+    def __init__(self, rows: ArrayRows) -> None:
+        self._blocks = list(rows.blocks())
+
+    def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
+        """Share of wrong classes, and the mean of minus log p(class), nats."""
+        wrong, loss, n_rows = 0, 0.0, 0
+        for v in self._blocks:
+            n_classes = rbm.visible.groups[-1][1].n_columns
+            target = v[:, -n_classes:].argmax(1, keepdim=True)
+            log_p = class_log_probabilities(rbm, v[:, :-n_classes])
+            wrong += int((log_p.argmax(1, keepdim=True) != target).sum())
+            loss -= log_p.gather(1, target).sum().item()
+            n_rows += len(v)
+        return {"held_out_error": wrong / n_rows, "held_out_log_loss": loss / n_rows}
