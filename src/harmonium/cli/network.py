@@ -197,7 +197,8 @@ def _go_on(
         )
     reporter.say(f"page      {page}")
     name = quote(str(network.run.path))
-    reporter.say(f"next      harmonium dbn sample {name}   ·   harmonium info {name}")
+    other = f"dbn predict {name} DATA" if dbn.n_classes is not None else f"info {name}"
+    reporter.say(f"next      harmonium dbn sample {name}   ·   harmonium {other}")
     reporter.finish({"run": str(network.run.path), "network": str(network.dbn_path)})
     return 0
 
