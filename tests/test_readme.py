@@ -18,7 +18,7 @@ import torch
 from cli.commands import harmonium
 from harmonium import datasets
 from harmonium.datasets import Data, Scaled
-from test_docs import PAGES, alternatives, blocks, name_of
+from test_docs import PAGES, ROOT, alternatives, blocks, name_of
 
 TRAINING = ("--epochs", "1", "--no-figures", "--no-tensorboard", "--no-log-likelihood")
 CHAINS = ("--warmup", "2", "--sweeps-per-sample", "1", "--samples", "2", "--chains", "20")
@@ -89,6 +89,11 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 6))
     np.savetxt("my.csv", table, "%.4f", ",", header="a,b,c,d,e,f", comments="")
     np.save("pictures.npy", few_digits().values[:60].numpy())
+    for part in ("train", "valid", "test"):
+        states = rng.integers(0, 2, (120, 5))
+        np.savetxt(f"nltcs.{part}.data", states, "%d", ",")
+    units = blocks(ROOT / "docs/extending.md", "python")[0].replace("n, highest)", "n, highest=3)")
+    Path("graded.py").write_text(units, encoding="utf-8")
 
 
 @pytest.mark.usefixtures("_newcomer")

@@ -17,7 +17,7 @@ NAVIGATION = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-
 MADE = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 
 # What is nobody's business but the library's own, or stands on another page.
-INTERNAL = {"autograd", "cli", "defaults", "files", "graphs", "kernels"}
+INTERNAL = {"arguments", "autograd", "cli", "defaults", "files", "graphs", "kernels"}
 
 
 def pages() -> list[str]:

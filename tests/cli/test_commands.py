@@ -536,7 +536,11 @@ def test_the_shell_completes_commands_names_and_runs(tmp_path: Path) -> None:
     assert offered("harmonium train mn", tmp_path) == ["mnist"]
     assert offered("harmonium recipe theano-r", tmp_path) == ["theano-rbm"]
     assert offered("harmonium sample ", tmp_path) == ["runs/mine"]
-    assert "complete_bash" in ran("--show-completion", "bash").out
+
+
+def test_the_completion_of_a_shell_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    assert "complete_bash" in ran("--show-completion").out
 
 
 def test_the_names_that_a_shell_completes_are_those_of_the_sets() -> None:

@@ -499,7 +499,8 @@ def test_data_that_cannot_be_learnt_from(refused: Refused) -> None:
     message = refused("dbn", "finetune", "digits", "--kind", "autoencoder")
     assert "an autoencoder needs hidden layers; pass --layers, such as 500,30" in message
     np.savez("real.npz", data=np.full((20, 3), 7.5), labels=np.arange(20) % 2)
-    message = refused("dbn", "finetune", "real.npz", "--layers", "4", "--batch-size", "9")
+    as_states = ("--visible", "binary", "--layers", "4", "--batch-size", "9")
+    message = refused("dbn", "finetune", "real.npz", *as_states)
     assert "7.5" in message
 
 

@@ -181,7 +181,7 @@ def test_a_resumed_run_keeps_how_it_is_watched(run: Path) -> None:
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(run: Path) -> None:
     model, rows = (run / "model.safetensors").read_bytes(), numbers(run)
     done = resume(run)
-    assert "all 3 epochs are done already; --epochs goes further" in done.out
+    assert "all 3 epochs are done already; --more-epochs goes further" in done.out
     assert (run / "model.safetensors").read_bytes() == model
     assert numbers(run) == rows
 
