@@ -5,7 +5,8 @@ classifiers learn whether the target lies above its median. Estimators that make
 front of logistic regression or ridge. Times are those of one processor core (`process_time`), of
 fits that take turns, and their ratios are medians.
 
-Nothing was chosen by these splits: defaults come from other tables and other rows.
+Defaults were chosen by tables of the same generators with other seeds, by iris, and by linear
+targets with noise. These splits of iris and moons were looked at on the way.
 """
 
 from __future__ import annotations

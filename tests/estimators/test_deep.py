@@ -37,9 +37,9 @@ from harmonium.estimators import (
 )
 from harmonium.units import Binary, Gaussian
 
-# a few updates each, whose results are compared and not judged: that nothing was learnt is told
-# in test_learning_at_defaults.py
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# a few updates, whose results are compared and not judged: that nothing was learnt is told in
+# test_learning_at_defaults.py
+FEW_UPDATES = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 CLASSIFIERS = pytest.mark.parametrize("make", [RBMClassifier, DBNClassifier])
 TRANSFORMERS = pytest.mark.parametrize("make", [DBNTransformer, AutoencoderTransformer])
@@ -242,6 +242,7 @@ def test_sparse_rows_and_bytes_are_learnt_from_like_dense_ones(make: Any) -> Non
         np.testing.assert_allclose(came, expected, rtol=1e-5, atol=1e-6)
 
 
+@FEW_UPDATES
 @EVERYTHING
 def test_rows_count_by_weight(make: Any) -> None:
     X, y = rows()
@@ -335,6 +336,7 @@ def test_patience_stops_early_and_keeps_the_best(
     np.testing.assert_allclose(outputs(weighted, X), outputs(plain, X), rtol=1e-3, atol=1e-4)
 
 
+@FEW_UPDATES
 def test_verbose_says_how_layers_learn(capsys: pytest.CaptureFixture[str]) -> None:
     small(DBNClassifier, verbose=1, pretraining_epochs=(1, 1), epochs=2).fit(*rows())
     lines = capsys.readouterr().out.splitlines()
@@ -347,6 +349,7 @@ def test_verbose_says_how_layers_learn(capsys: pytest.CaptureFixture[str]) -> No
     assert all("=" in line for line in lines)
 
 
+@FEW_UPDATES
 def test_no_pretraining_begins_with_random_weights() -> None:
     X, y = rows()
     estimator = small(DBNClassifier, pretraining_epochs=0, epochs=0).fit(X, y)
@@ -551,6 +554,7 @@ def joint(rbm: RBM, n_classes: int) -> NDArray[Any]:
     return np.asarray(table.detach().reshape(len(x), n_classes).numpy())
 
 
+@FEW_UPDATES
 @pytest.mark.parametrize("y", [None, "a", "c"])
 def test_rows_of_a_classifier_follow_the_model_and_its_classes(y: str | None) -> None:
     X, labels = rows()

@@ -19,9 +19,6 @@ from harmonium.estimators import (
     RBMClassifier,
 )
 
-# many checks draw labels and targets by chance: that nothing is learnt of them is told, rightly
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
 # float64, because rows that are repeated and rows that have weights must give the same to seven
 # digits; batches as large as the data, because only then the rows' order does not matter.
 EXACT: dict[str, Any] = {"batch_size": 200, "n_iter": 2, "dtype": "float64"}

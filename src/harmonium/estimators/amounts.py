@@ -25,8 +25,8 @@ FINETUNING_UPDATES = 120, 250
 """With steps that adapt to each weight: enough for a hundred rows, and for shapes that no line
 divides."""
 
-FINETUNING_DECAY = 0.3
-"""Weight decay of these steps."""
+FINETUNING_DECAY, DECAYING_UPDATES = 0.3, 250
+"""Weight decay of these steps, over so many; where there are more, they share it."""
 
 REGRESSION_UPDATES, REGRESSION_DECAY = 150, 0.5
 """Fewer steps and larger batches for targets: there is more noise to learn by heart."""

@@ -51,7 +51,7 @@ penalties, features, weight_std
         Whether the learning rate of fine-tuning falls to zero over its epochs.
     weight_decay : float, default=None
         Pulls the weights towards zero, in each update by the learning rate times this share. None
-        is 0.3 with AdamW, and 0 with plain gradient descent.
+        is 0.3 with AdamW, less in more than 250 updates, and 0 with plain gradient descent.
     dropout, dropout_features : float, default=0.0
         Shares of hidden units and of features that are left out of each row at random.
     max_norm : float, default=None

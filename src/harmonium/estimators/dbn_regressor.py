@@ -45,7 +45,7 @@ penalties, features, weight_std
     batch_size : int, default=None
         Rows a minibatch in fine-tuning; None is 128, or all rows where these are fewer.
     weight_decay : float, default=None
-        As of `DBNClassifier`; None is 0.5 with AdamW, and 0 with plain gradient descent.
+        As of `DBNClassifier`; None is 0.5 with AdamW in place of 0.3.
     learning_rate, momentum, schedule, dropout, dropout_features, max_norm, patience, \
 validation_fraction
         Of fine-tuning, as of `DBNClassifier`.

@@ -15,6 +15,7 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
 from harmonium.deep.layers import init_randomly_
 from harmonium.estimators.amounts import (
+    DECAYING_UPDATES,
     FINETUNING_DECAY,
     PRETRAINING_PASSES,
     UPDATES_BEFORE_PATIENCE,
@@ -222,16 +223,22 @@ class FinetunedEstimator(DeepEstimator):
             return float(self.learning_rate)
         return self._adaptive_rate if self._is_adaptive else defaults.FINETUNING_RATE
 
-    def _decay(self) -> float:
+    def _decay(self, n_updates: int | None) -> float:
+        """Weight decay; by default one that takes no more of the weights in longer trainings.
+
+        More rows make more updates, and outweigh what is assumed of the weights.
+        """
         if self.weight_decay is not None:
             return float(self.weight_decay)
-        return self._adaptive_decay if self._is_adaptive else 0.0
+        if not self._is_adaptive or n_updates is None:
+            return 0.0
+        return self._adaptive_decay * min(1.0, DECAYING_UPDATES / n_updates)
 
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
     ) -> FinetuningState:
         """Fine-tuning that has not made an update; without batches it has no end to look to."""
-        schedule = patience = None
+        schedule = patience = n_updates = None
         if batches is not None:
             n_updates = max(1, self._epochs(batches) * len(batches))
             if self.schedule == "linear":
@@ -240,7 +247,7 @@ class FinetunedEstimator(DeepEstimator):
                 patience = Patience(
                     at_least=UPDATES_BEFORE_PATIENCE, after_best=self.patience * len(batches)
                 )
-        decay, optimizer = self._decay(), None
+        decay, optimizer = self._decay(n_updates), None
         if self._is_adaptive:
             # one group takes half the time of two
             groups: Any = network.parameters()
