@@ -14,6 +14,7 @@ from harmonium.estimators.rows import range_of
 _SMALL_SHARE = 1 / 16  # of a feature's range: grey values from 0 to 16, given as shares of white
 _SMALL_MEAN = 1 / 8  # of the mean of the rows of fit: rows of small values differ from it by less
 _FAR_FEATURES = 0.1  # share of the features whose means lie outside by their whole range
+_ROUNDING = 1e-6  # of a value: a feature that varies by less in fit may come in float32 later
 _LEAST_CELLS, _LEAST_ROWS = 16, 10
 _LOOKED_AT = 1000  # rows: this must cost nothing beside a transform
 
@@ -48,7 +49,8 @@ class Ranges:
         low, high = range_of(X)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             span = self.high - self.low
-            varies = (span > 0) & np.isfinite(span)
+            largest = np.maximum(np.abs(self.low), np.abs(self.high))
+            varies = (span > _ROUNDING * largest) & np.isfinite(span)
             if not varies.any():
                 return
             least, most, mean, usual = (
