@@ -26,43 +26,7 @@ _BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 co
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Rows of values, and the encoding that makes states of units of them: the fields of `Data`.
-
-    Parameters
-    ----------
-    name
-        What messages and run directories call the data.
-    values
-        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32;
-        float64 where float32 would round what tells the values of a column apart.
-    encoding
-        How values become states.
-    labels
-        Class of each row, int64, shape (n_rows,); nothing here learns from them.
-    image_shape
-        (height, width) of rows that are pictures, height · width = n.
-    parts
-        Named ranges of rows that stand for themselves, such as train and test.
-    targets
-        Real numbers to be predicted of each row, float32 or float64, shape
-        (n_rows, n_targets).
-    columns
-        Names of the columns of ``values``, where the source names them.
-    classes
-        What the classes 0, 1, ... of the labels are called, where their source has other names.
-    notes
-        Sentences that say what the source was taken for, such as which column holds the labels.
-    named
-        Names of the columns that are no values, under ``label``, ``target`` and ``drop``: what a
-        run has to know of other files.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For values of another type or shape, labels or targets of another length, parts outside
-        the rows, or values that the encoding cannot encode. NaN is looked for on loading, not
-        here.
-    """
+    """The fields of `Data`, which says what each of them is, and the states that they make."""
 
     name: str
     values: Tensor
