@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import Done, harmonium
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 STORED = Path(__file__).parent / "artefacts" / "runs-0.1.0"
 RBMS = ("rbm", "rbm-half", "tempered", "tempered-half")

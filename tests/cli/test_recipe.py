@@ -11,7 +11,7 @@ import pytest
 
 from cli.commands import Done, harmonium
 from harmonium import recipes
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 FILE = """
 title = "A quick look"

@@ -20,10 +20,11 @@ from PIL import Image
 
 from cli.commands import QUICK, Done, harmonium, start
 from cli.conftest import contents
-from harmonium.cli import figures, history, reporting
+from harmonium.cli import reporting
 from harmonium.report import loading
 from harmonium.report.facts import Facts
-from harmonium.runs import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory
+from harmonium.runs.pictures import figures, history
 from html_pages import Page
 
 Train = Callable[..., Done]

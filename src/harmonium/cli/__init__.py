@@ -17,7 +17,6 @@ import typer
 from harmonium import defaults
 from harmonium.cli import completing, data, deep, errors
 from harmonium.cli.helping import ShortHelp, help_all
-from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ClampOption,
     ConfigOption,
@@ -39,7 +38,8 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
-from harmonium.cli.rows import ReadingOptions
+from harmonium.runs.options import SamplerName, Start, TrainingOptions, WatchingOptions
+from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -386,7 +386,7 @@ def compare(
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
     from harmonium.cli import network, show, tuning
-    from harmonium.runs import Network, RunDirectory
+    from harmonium.run_directory import Network, RunDirectory
 
     if _is_finetuning(run):
         tuning.info(RunDirectory(run), as_json)
@@ -524,13 +524,13 @@ app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 
 def _is_finetuning(path: Path) -> bool:
-    from harmonium.runs import RunDirectory
+    from harmonium.run_directory import RunDirectory
 
     return RunDirectory.open_any(path).is_finetuning
 
 
 def _holds_a_network(path: Path) -> bool:
-    from harmonium.runs import RunDirectory
+    from harmonium.run_directory import RunDirectory
 
     return RunDirectory.open_any(path).holds_a_network
 

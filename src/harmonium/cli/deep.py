@@ -13,22 +13,6 @@ import typer
 from harmonium import defaults
 from harmonium.cli import completing
 from harmonium.cli.helping import ShortHelp, help_all
-from harmonium.cli.layers import (
-    LAYERS,
-    OF_EACH,
-    Features,
-    NetworkOptions,
-    offered_once,
-    parameters_of_each,
-)
-from harmonium.cli.options import (
-    CompletionName,
-    FinetuningOptions,
-    SamplerName,
-    Start,
-    TrainingOptions,
-    WatchingOptions,
-)
 from harmonium.cli.parameters import (
     ClampOption,
     ConfigOption,
@@ -47,10 +31,26 @@ from harmonium.cli.parameters import (
     given,
     new_run,
     parameters_of,
+    parameters_of_each,
     set_threads,
     with_parameters,
 )
-from harmonium.cli.rows import ReadingOptions
+from harmonium.runs.layers import (
+    LAYERS,
+    OF_EACH,
+    Features,
+    NetworkOptions,
+    offered_once,
+)
+from harmonium.runs.options import (
+    CompletionName,
+    FinetuningOptions,
+    SamplerName,
+    Start,
+    TrainingOptions,
+    WatchingOptions,
+)
+from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from shlex import quote
 from types import FrameType
 
-from harmonium.cli import events, reporting
-from harmonium.cli.options import FinetuningOptions, WatchingOptions
+from harmonium.cli import reporting
 from harmonium.cli.progress import Reporter, choose_reporter
 from harmonium.report import Stage
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import events
+from harmonium.runs.options import FinetuningOptions, WatchingOptions
 from harmonium.training import Row
 
 

@@ -10,10 +10,8 @@ from shlex import quote
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.cli import build, events, network_figures, reporting, run_data
+from harmonium.cli import reporting
 from harmonium.cli.keeping import Whole
-from harmonium.cli.layers import NetworkOptions
-from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import Further, as_it_began, slower, take_rate_, tell_rate
 from harmonium.cli.training import (
@@ -27,7 +25,11 @@ from harmonium.cli.training import (
 )
 from harmonium.datasets import Data
 from harmonium.deep import DBN, check_labels, save_dbn
-from harmonium.runs import DBN_KIND, Network, RunDirectory, Warned, free_path
+from harmonium.run_directory import DBN_KIND, Network, RunDirectory, Warned, free_path
+from harmonium.runs import build, events, run_data
+from harmonium.runs.layers import NetworkOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
+from harmonium.runs.pictures import network_figures
 
 _INTERRUPTED = 130
 

@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypeVar, cast, get_type_hints
 import typer
 
 from harmonium.cli import completing
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.runs.layers import OF_EACH
+from harmonium.runs.options import TrainingOptions, flag
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -111,6 +112,27 @@ def parameters_of(
                 annotation=Annotated[hint, kind],
             )
         )
+    return parameters
+
+
+def parameters_of_each() -> list[inspect.Parameter]:
+    """A parameter for each option of which layers can have their own value, as text."""
+    parameters = []
+    for option in fields(TrainingOptions):
+        if option.name in OF_EACH:
+            details = dict(option.metadata)
+            if details["show_default"] is True:
+                details["show_default"] = str(option.default)
+            details["help"] += " One value, or one a layer."
+            kind = typer.Option(flag(option.name), **details)
+            parameters.append(
+                inspect.Parameter(
+                    option.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[str | None, kind],
+                )
+            )
     return parameters
 
 

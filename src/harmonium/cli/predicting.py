@@ -15,15 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from harmonium import datasets
-from harmonium.cli import build, figures, run_data, tuned_figures
 from harmonium.cli.archives import column_names, write_archive
-from harmonium.cli.classes import LabelUnits, Predicted
-from harmonium.cli.encoding import Known
-from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
-from harmonium.cli.rows import ReadingOptions, read_new
 from harmonium.cli.tuning import describe
-from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import (
     Autoencoder,
@@ -37,8 +31,15 @@ from harmonium.deep import (
     without_labels,
 )
 from harmonium.files import write_whole
-from harmonium.runs import Network as NetworkRun
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import Network as NetworkRun
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, run_data
+from harmonium.runs.classes import LabelUnits, Predicted
+from harmonium.runs.encoding import Known
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.pictures import figures, tuned_figures
+from harmonium.runs.pictures.views import View
+from harmonium.runs.rows import ReadingOptions, read_new
 
 _SUFFIXES = (".csv", ".npz")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import report
-from harmonium.cli.layers import LAYERS
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import choose_reporter
 from harmonium.report import Stage
-from harmonium.runs import DBN_KIND, FINETUNING_KIND, RunDirectory
+from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RunDirectory
+from harmonium.runs.layers import LAYERS
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions, flag
 
 
 def rewrite(path: Path, as_json: bool) -> None:

@@ -13,12 +13,12 @@ import torch
 from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import training
-from harmonium.cli import build, events
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions
 from harmonium.cli.progress import Reporter, tell_of_compiling
 from harmonium.datasets import Minibatches
 from harmonium.deep import FinetuningState
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, events
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
 from harmonium.training import TrainingState
 
 

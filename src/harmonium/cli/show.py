@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from shlex import quote
 
-from harmonium.cli import figures
-from harmonium.cli.options import TrainingOptions, flag
 from harmonium.cli.progress import choose_reporter
 from harmonium.cli.use import open_trained
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.options import TrainingOptions, flag
+from harmonium.runs.pictures import figures
 
 
 def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:

@@ -16,11 +16,8 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
-from harmonium.cli import build, events, figures, reporting, run_data, verdicts
-from harmonium.cli.encoding import Known, described
-from harmonium.cli.history import History
+from harmonium.cli import reporting, verdicts
 from harmonium.cli.keeping import Whole, open_keeper
-from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
 from harmonium.cli.progress import (
     LABELS,
     Reporter,
@@ -29,10 +26,15 @@ from harmonium.cli.progress import (
     tell_of_compiling,
 )
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
-from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
 from harmonium.report import HeldOut
-from harmonium.runs import RunDirectory, free_path
+from harmonium.run_directory import RunDirectory, free_path
+from harmonium.runs import build, events, run_data
+from harmonium.runs.encoding import Known, described
+from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.history import History
+from harmonium.runs.rows import FILES, from_anywhere
 from harmonium.training import TrainingState
 
 

@@ -14,10 +14,8 @@ from typing import Any
 import torch
 
 from harmonium import defaults, training
-from harmonium.cli import build, events, reporting, tuned_figures, verdicts
-from harmonium.cli.encoding import described
+from harmonium.cli import reporting, verdicts
 from harmonium.cli.keeping import open_keeper
-from harmonium.cli.options import FinetuningOptions, WatchingOptions, flag
 from harmonium.cli.progress import Reporter, choose_reporter, tell_of_compiling
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
 from harmonium.cli.training import run_name, say_notes, surroundings
@@ -39,7 +37,11 @@ from harmonium.deep import (
 )
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
-from harmonium.runs import FINETUNING_KIND, RunDirectory, free_path
+from harmonium.run_directory import FINETUNING_KIND, RunDirectory, free_path
+from harmonium.runs import build, events
+from harmonium.runs.encoding import described
+from harmonium.runs.options import FinetuningOptions, WatchingOptions, flag
+from harmonium.runs.pictures import tuned_figures
 
 # Of a short training: rows of numbers that it has, held-out rows that may be looked at for each
 # whatever that costs, and beyond them the share of the time.

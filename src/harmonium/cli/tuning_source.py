@@ -12,17 +12,17 @@ from typing import Any
 import torch
 
 from harmonium import datasets, defaults
-from harmonium.cli import build, run_data
-from harmonium.cli.encoding import Known, encode
-from harmonium.cli.layers import NetworkOptions
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, flag
 from harmonium.cli.progress import download_progress
-from harmonium.cli.rows import FILES, from_anywhere
-from harmonium.cli.visible import decide
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
 from harmonium.rbm import RBM
-from harmonium.runs import Network as NetworkRun
+from harmonium.run_directory import Network as NetworkRun
+from harmonium.runs import build, run_data
+from harmonium.runs.encoding import Known, encode
+from harmonium.runs.layers import NetworkOptions
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, flag
+from harmonium.runs.rows import FILES, from_anywhere
+from harmonium.runs.visible import decide
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from harmonium.deep import (
 )
 from harmonium.report import HeldOut
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory, Warned
+from harmonium.run_directory import RunDirectory, Warned
 from harmonium.training import TrainingState
 from harmonium.units import Binary
 

@@ -20,7 +20,7 @@ from harmonium.report.facts import Facts, Stage
 from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
-from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 
 __all__ = [
     "Facts",

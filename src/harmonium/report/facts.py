@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from harmonium import __version__
-from harmonium.runs import DBN_KIND, FINETUNING_KIND, LAYER_BELOW, Network, RunDirectory
+from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, LAYER_BELOW, Network, RunDirectory
 
 Kind = Literal["RBM", "deep belief network", "fine-tuning"]
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.cli import figures
-from harmonium.cli.classes import Predicted
-from harmonium.cli.views import View
 from harmonium.datasets import Data
 from harmonium.deep import Autoencoder, Classifier, Network
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.classes import Predicted
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.views import View
 
 SHOWN_MISTAKES = 40
 SHOWN_CODES = 5_000

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.cli import build
 from harmonium.datasets import Data
 from harmonium.deep import DBN
 from harmonium.rng import Purpose, Stream
+from harmonium.runs import build
 from harmonium.units import Units
 
 

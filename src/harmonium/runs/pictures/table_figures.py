@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import kernels, plots
-from harmonium.cli.views import View
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
 from harmonium.units import Categorical
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.cli import film, table_figures
-from harmonium.cli.views import ImageShape as ImageShape
-from harmonium.cli.views import View
-from harmonium.cli.views import in_users_units as in_users_units
-from harmonium.cli.views import picture_shape as picture_shape
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import LAYER_BELOW, RunDirectory
+from harmonium.run_directory import LAYER_BELOW, RunDirectory
+from harmonium.runs.pictures import film, table_figures
+from harmonium.runs.pictures.views import ImageShape as ImageShape
+from harmonium.runs.pictures.views import View
+from harmonium.runs.pictures.views import in_users_units as in_users_units
+from harmonium.runs.pictures.views import picture_shape as picture_shape
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
 
 SHEET_FILTERS = 100

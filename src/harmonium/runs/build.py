@@ -8,13 +8,13 @@ from functools import partial
 import torch
 
 from harmonium import checkpoint, defaults, training
-from harmonium.cli.options import TrainingOptions
-from harmonium.cli.run_data import is_run, model_below
 from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.run_data import is_run, model_below
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units, registered

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
-from harmonium.cli.rows import OF_ROWS, copied
-from harmonium.cli.rows import flag as flag
+from harmonium.runs.rows import OF_ROWS, copied
+from harmonium.runs.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]

@@ -5,17 +5,14 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import typer
-
-from harmonium.cli.options import TrainingOptions, flag
-from harmonium.cli.rows import OF_ROWS
-from harmonium.runs import LAYER_BELOW
+from harmonium.run_directory import LAYER_BELOW
+from harmonium.runs.options import TrainingOptions, flag
+from harmonium.runs.rows import OF_ROWS
 
 LAYERS = "200,200,200"
 """Hidden units of each layer, where nobody says."""
@@ -179,27 +176,6 @@ def _value(name: str, text: str) -> Any:
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
         raise ValueError(f"{flag(name)} is {text!r}; pass {what}") from None
-
-
-def parameters_of_each() -> list[inspect.Parameter]:
-    """A parameter for each option of which layers can have their own value, as text."""
-    parameters = []
-    for option in fields(TrainingOptions):
-        if option.name in OF_EACH:
-            details = dict(option.metadata)
-            if details["show_default"] is True:
-                details["show_default"] = str(option.default)
-            details["help"] += " One value, or one a layer."
-            kind = typer.Option(flag(option.name), **details)
-            parameters.append(
-                inspect.Parameter(
-                    option.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=None,
-                    annotation=Annotated[str | None, kind],
-                )
-            )
-    return parameters
 
 
 def offered_once() -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harmonium.cli import figures, film, table_figures
-from harmonium.cli.views import View
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Dream
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import Network
+from harmonium.run_directory import Network
+from harmonium.runs.pictures import figures, film, table_figures
+from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, start_random
 
 # Chains of a class start at random, so that they need a longer way.

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.cli import figures, film
 from harmonium.datasets import Data
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.pictures import figures, film
 from harmonium.sampling import Gibbs, start_at
 from harmonium.training import TrainingState
 

@@ -9,14 +9,14 @@ from shlex import quote
 from typing import NoReturn
 
 from harmonium import checkpoint, datasets, defaults
-from harmonium.cli.encoding import Known, encode
-from harmonium.cli.options import TrainingOptions, VisibleName, flag
-from harmonium.cli.rows import OF_ROWS, read_parts
-from harmonium.cli.visible import decide
 from harmonium.datasets import Data
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
-from harmonium.runs import LAYER_BELOW, RunDirectory
+from harmonium.run_directory import LAYER_BELOW, RunDirectory
+from harmonium.runs.encoding import Known, encode
+from harmonium.runs.options import TrainingOptions, VisibleName, flag
+from harmonium.runs.rows import OF_ROWS, read_parts
+from harmonium.runs.visible import decide
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonium import plots
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 from harmonium.sampling import ChainState, SamplingSchedule, sample
 
 CHAINS = 20

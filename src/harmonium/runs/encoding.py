@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import torch
 
-from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import (
     Data,
     Encoding,
@@ -20,6 +19,7 @@ from harmonium.datasets import (
     match_columns,
     refuse_other_scale,
 )
+from harmonium.runs.options import TrainingOptions
 
 
 def encode(data: Data, options: TrainingOptions) -> Data:

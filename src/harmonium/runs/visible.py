@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from harmonium.cli.options import TrainingOptions
 from harmonium.datasets import AsIs, Data
 from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units, white_of
+from harmonium.runs.options import TrainingOptions
 
 _AS_STATES = (
     "the columns are real numbers: Gaussian visible units, {how} (`--visible binary` would take "
