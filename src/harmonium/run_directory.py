@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -32,7 +33,10 @@ FINETUNING_KIND = "fine-tuning"
 """The ``kind`` in the configuration of a run that fine-tunes a network."""
 
 LAYER_BELOW = "../"
-"""How the data of a layer begin that are those of its neighbour in the same folder."""
+"""How the data of a layer begin that lie beside its folder."""
+
+LAYER_NUMBER = re.compile(r"\.\./\d+")
+"""Those of a layer that learns from its neighbour in the same folder."""
 
 _HEAD = 1000
 _KEPT_CHECKPOINTS = 2

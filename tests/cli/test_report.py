@@ -297,7 +297,7 @@ def test_the_command_of_a_page_makes_the_same_run_again(
     folder = Path(shutil.copytree(of_each_kind, "copy"))
     monkeypatch.chdir(folder)
     run = RunDirectory(name)
-    command = reporting.command_of(run.config())
+    command = reporting.command_of(run)
     assert command in page(run.report_path).text
     harmonium_, *arguments = shlex.split(command)
     assert harmonium_ == "harmonium"

@@ -118,9 +118,11 @@ def train(
     chosen = NetworkOptions(layers, features, labels, of_all, of_each)
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(threads)
-    from harmonium.cli import network
+    from harmonium.cli import training
+    from harmonium.runs.following import Place
 
-    raise typer.Exit(network.train(chosen, watching, out, overwrite, device, as_json))
+    place = Place(out, overwrite, device)
+    raise typer.Exit(training.train_stack(chosen, watching, place, as_json))
 
 
 @app.command()
@@ -253,9 +255,11 @@ def finetune(
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
     watching = WatchingOptions(every=every, **given(WatchingOptions, options))
     set_threads(threads)
-    from harmonium.cli import tuning
+    from harmonium.cli import training
+    from harmonium.runs.following import Place
 
-    raise typer.Exit(tuning.finetune(source, chosen, watching, out, overwrite, device, as_json))
+    place = Place(out, overwrite, device)
+    raise typer.Exit(training.finetune(source, chosen, watching, place, as_json))
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."

@@ -16,7 +16,7 @@ from pathlib import Path
 from harmonium.files import write_whole
 from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
-from harmonium.report.facts import Facts, Stage
+from harmonium.report.facts import Facts, Stage, data_name
 from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
@@ -27,6 +27,7 @@ __all__ = [
     "HeldOut",
     "Stage",
     "Table",
+    "data_name",
     "diagnosis",
     "verdict_of",
     "write",

@@ -306,6 +306,12 @@ class TrainingOptions:
             raise ValueError(f"{flag(name)} is {value}; pass {more}")
 
     @property
+    def rate(self) -> float:
+        """The learning rate at the start, of options that have been completed."""
+        assert self.learning_rate is not None
+        return self.learning_rate
+
+    @property
     def threshold(self) -> float | None:
         """The number that ``--binarize`` gives, if it gives one."""
         if self.binarize in (None, "none", "stochastic"):

@@ -67,6 +67,9 @@ OF_ROWS = tuple(option.name for option in fields(RowsOptions))
 """The options of all files of a training."""
 
 
+KEPT_SUFFIX = ".safetensors"
+"""Of rows that no file of a user's holds, and that a run has kept itself."""
+
 FILES = ("labels_file", "validation_data", "test_data")
 """Those that are paths."""
 
@@ -159,7 +162,12 @@ def read_parts(options: Any, progress: Progress) -> Data:
     from harmonium import datasets
 
     reading = reading_of(options)
-    data = datasets.read(options.data, reading, progress=progress)
+    if Path(options.data).suffix == KEPT_SUFFIX:  # rows that a run has kept itself
+        from harmonium.runs import kept
+
+        data = kept.load(Path(options.data))
+    else:
+        data = datasets.read(options.data, reading, progress=progress)
     files = {"validation": options.validation_data, "test": options.test_data}
     named = {part: path for part, path in files.items() if path is not None}
     if not named:

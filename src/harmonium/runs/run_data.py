@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 from shlex import quote
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from harmonium.datasets import Data
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
+from harmonium.runs import kept
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions, VisibleName, flag
 from harmonium.runs.rows import OF_ROWS, read_parts
@@ -186,11 +188,15 @@ def is_run(data: str) -> bool:
 
 
 def options_of(run: RunDirectory) -> TrainingOptions:
-    """What a run was begun with; the layer below it is found wherever the network has moved."""
-    options = TrainingOptions.from_config(run.config()["options"])
-    if not options.data.startswith(LAYER_BELOW):
+    """What a run was begun with; data that lie beside it are found wherever it has moved."""
+    return found_from(run.path, TrainingOptions.from_config(run.config()["options"]))
+
+
+def found_from(folder: Path, options: TrainingOptions) -> TrainingOptions:
+    """Options whose data, if they lie beside a run, are found from any folder."""
+    if not options.data.startswith((LAYER_BELOW, kept.HERE)):
         return options
-    return dataclasses.replace(options, data=str((run.path / options.data).resolve()))
+    return dataclasses.replace(options, data=str((folder / options.data).resolve()))
 
 
 def known_of(run: RunDirectory) -> Known:

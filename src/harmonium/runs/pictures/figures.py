@@ -12,7 +12,7 @@ from harmonium import plots
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.run_directory import LAYER_BELOW, RunDirectory
+from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, RunDirectory
 from harmonium.runs.pictures import film, table_figures
 from harmonium.runs.pictures.views import ImageShape as ImageShape
 from harmonium.runs.pictures.views import View
@@ -116,8 +116,10 @@ def draw_all(
 
 def learns_from_a_layer(run: RunDirectory) -> bool:
     """Whether the columns of a run's data are hidden units of another run."""
-    source = str(run.config()["options"]["data"])
-    return source.startswith(LAYER_BELOW) or RunDirectory(source).config_path.is_file()
+    source = run.config()["options"]["data"]
+    if source.startswith(LAYER_BELOW):
+        return LAYER_NUMBER.fullmatch(source) is not None
+    return RunDirectory(source).config_path.is_file()
 
 
 def a_few(chains: ChainState, n: int) -> ChainState:

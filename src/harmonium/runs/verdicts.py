@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from harmonium.cli.progress import Reporter
 from harmonium.datasets import Data, Stochastic
 from harmonium.datasets.states import suit_binary_units
 from harmonium.deep import (
@@ -22,6 +21,7 @@ from harmonium.deep import (
 from harmonium.report import HeldOut
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import RunDirectory, Warned
+from harmonium.runs.reporting import Reporter
 from harmonium.training import TrainingState
 from harmonium.units import Binary
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from harmonium import datasets, defaults
-from harmonium.cli.progress import download_progress
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
 from harmonium.rbm import RBM
@@ -21,6 +20,7 @@ from harmonium.runs import build, run_data
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.layers import NetworkOptions
 from harmonium.runs.options import FinetuningOptions, TrainingOptions, flag
+from harmonium.runs.reporting import Reporter
 from harmonium.runs.rows import FILES, from_anywhere
 from harmonium.runs.visible import decide
 
@@ -118,7 +118,8 @@ class Source:
                 )
         config = stack.run.config()
         layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-        bottom, known = layers[0], run_data.known_of(stack.run)
+        bottom = run_data.found_from(stack.run.path, layers[0])
+        known = run_data.known_of(stack.run)
         if options.binarize is None:
             return cls(stack, bottom, layers, known)
         # checked as that of `harmonium train`
@@ -147,11 +148,12 @@ class Source:
         return cls(None, layers[0], layers, None)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Source:
+    def from_config(cls, path: Path, config: Mapping[str, Any]) -> Source:
         """What a run was begun with, but for the stack; its encoding is the one of the rows."""
+        bottom = TrainingOptions.from_config(config["bottom"])
         return cls(
             stack=None,
-            bottom=TrainingOptions.from_config(config["bottom"]),
+            bottom=run_data.found_from(path, bottom),
             layers=[TrainingOptions.from_config(layer) for layer in config["layers"]],
             known=Known.of("the run", config["data"]),
         )
@@ -164,7 +166,9 @@ class Source:
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
 
-    def load(self, options: FinetuningOptions, device: torch.device) -> tuple[Source, Rows]:
+    def load(
+        self, options: FinetuningOptions, device: torch.device, reporter: Reporter
+    ) -> tuple[Source, Rows]:
         """The rows with their labels, in parts, encoded as in pretraining or as a user says.
 
         Returns
@@ -180,7 +184,7 @@ class Source:
             If they cannot be read or encoded, or there are fewer than ``--rows``.
         """
         bottom, known = self.bottom, self.known
-        with download_progress() as progress:
+        with reporter.downloads() as progress:
             if bottom.visible == "auto":
                 values = run_data.read_values(bottom, progress)
                 # what nobody has said of values decides nothing

@@ -1,11 +1,11 @@
-"""What ``harmonium resume`` does with a run of any kind."""
+"""Going on with a run of any kind: what may be other than it was begun, and what may not."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +13,12 @@ import torch
 from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import training
-from harmonium.cli.progress import Reporter, tell_of_compiling
 from harmonium.datasets import Minibatches
 from harmonium.deep import FinetuningState
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, events
 from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.reporting import Reporter
 from harmonium.training import TrainingState
 
 
@@ -59,20 +59,39 @@ class Further:
 Options = TypeVar("Options", TrainingOptions, FinetuningOptions)
 
 
-def as_it_began(
-    config: Mapping[str, Any], watching: Mapping[str, Any], device: str | None, threads: int | None
-) -> tuple[WatchingOptions, torch.device]:
-    """How a run is watched and where it computes: as it began, save what is now said otherwise.
+@dataclass(frozen=True)
+class Said:
+    """What somebody says who goes on with a run; None and nothing leave it as it was begun.
 
-    Sets the number of threads too.
+    Attributes
+    ----------
+    further
+        When it ends.
+    repeated
+        Options of the training, which may be repeated, and of which the learning rate may fall.
+    watching
+        Options of how it is watched.
+    device, threads
+        Where it computes.
     """
-    watch = WatchingOptions(**config["watching"] | watching)
-    events.check(watch.tensorboard)
-    where = build.choose_device(device or config["device"])
-    tell_of_compiling()
-    # on other numbers of threads the matrix library may round otherwise
-    torch.set_num_threads(threads or config["threads"])
-    return watch, where
+
+    further: Further = Further()
+    repeated: Mapping[str, Any] = field(default_factory=dict)
+    watching: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    threads: int | None = None
+
+    def surroundings(self, config: Mapping[str, Any]) -> tuple[WatchingOptions, torch.device]:
+        """How a run is watched and where it computes: as it began, save what is said otherwise.
+
+        Sets the number of threads too.
+        """
+        watch = WatchingOptions(**{**config["watching"], **self.watching})
+        events.check(watch.tensorboard)
+        where = build.choose_device(self.device or config["device"])
+        # on other numbers of threads the matrix library may round otherwise
+        torch.set_num_threads(self.threads or config["threads"])
+        return watch, where
 
 
 def take_up(
@@ -164,10 +183,9 @@ def take_rate_(
     state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
 ) -> None:
     """Give a state the learning rate that its run has now, if its checkpoint has a former one."""
-    rate = options.rate if isinstance(options, FinetuningOptions) else options.learning_rate
-    first = state.optimizer.param_groups[0]
+    rate, first = options.rate, state.optimizer.param_groups[0]
     was = first.get("initial_lr", first["lr"])
-    if rate is None or not was or math.isclose(rate, was, rel_tol=1e-9):
+    if not was or math.isclose(rate, was, rel_tol=1e-9):
         return
     for group in state.optimizer.param_groups:
         for name in group.keys() & {"lr", "initial_lr"}:

@@ -1,55 +1,54 @@
-"""``harmonium dbn train``: the layers of a network, one run after the other."""
+"""The pretraining of a stack, a deep belief network: its layers, one run after the other."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.cli import reporting
-from harmonium.cli.keeping import Whole
-from harmonium.cli.progress import choose_reporter, tell_of_compiling
-from harmonium.cli.resuming import Further, as_it_began, slower, take_rate_, tell_rate
-from harmonium.cli.training import (
+from harmonium.datasets import Data
+from harmonium.deep import DBN, check_labels, save_dbn
+from harmonium.run_directory import DBN_KIND, Network, RunDirectory, Warned
+from harmonium.runs import build, kept, run_data
+from harmonium.runs.events import check as check_events
+from harmonium.runs.following import (
+    Finished,
+    Going,
+    Place,
+    Rows,
+    Stopped,
+    Whole,
+    follow,
+    write_page,
+)
+from harmonium.runs.layers import NetworkOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
+from harmonium.runs.pictures import network_figures
+from harmonium.runs.rbm_task import (
     Begun,
+    RBMTask,
     found_from_anywhere,
-    go_on,
     load,
     load_new,
     run_name,
     surroundings,
 )
-from harmonium.datasets import Data
-from harmonium.deep import DBN, check_labels, save_dbn
-from harmonium.run_directory import DBN_KIND, Network, RunDirectory, Warned, free_path
-from harmonium.runs import build, events, run_data
-from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
-from harmonium.runs.pictures import network_figures
+from harmonium.runs.reporting import Reporter
+from harmonium.runs.resuming import Said, slower, take_rate_, tell_rate
 
-_INTERRUPTED = 130
+_INTERRUPT = 2  # the signal of Ctrl-C
 
 
-def train(
-    options: NetworkOptions,
-    watching: WatchingOptions,
-    out: Path | None,
-    overwrite: bool,
-    device: str,
-    as_json: bool,
-) -> int:
-    """Begin a network; returns the exit code."""
+def begin(
+    options: NetworkOptions, watching: WatchingOptions, place: Place, reporter: Reporter
+) -> Going:
+    """Begin a stack: its directory is there, with its first layer."""
     first = options.by_layer()[0]
-    run = RunDirectory(out or free_path(Path("runs") / f"{run_name(first.data)}-dbn"))
-    run.check_free(overwrite)
-    events.check(watching.tensorboard)
-    where = build.choose_device(device)
-    tell_of_compiling()
-    first, train_data, held_out = load_new(first, where)
+    run = place.directory(f"runs/{run_name(first.data)}-dbn")
+    check_events(watching.tensorboard)
+    where = build.choose_device(place.device)
+    first, train_data, held_out = load_new(first, where, reporter)
     options = dataclasses.replace(options, of_all={**options.of_all, "visible": first.visible})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
     # what a later layer cannot do, it says before the first is trained
@@ -60,7 +59,7 @@ def train(
     layers[0] = found_from_anywhere(layers[0])
     begun = Begun.of(layers[0], train_data, held_out)
     own = begun.config(watching)
-    config = {
+    config: dict[str, Any] = {
         "kind": DBN_KIND,
         **surroundings(where),
         "options": dataclasses.asdict(options),
@@ -68,50 +67,43 @@ def train(
         "watching": dataclasses.asdict(watching),
         "data": own["data"],
     }
-    with run.made_whole(overwrite) as partial:
+    with run.made_whole(place.overwrite) as partial:
+        if place.keeps_data:
+            own["options"]["data"] = kept.moved(first.data, partial.path, below="layers/1")
+            config["options"]["of_all"]["data"] = config["layers"][0]["data"] = kept.HERE
         partial.write_config(config)
         partial.figures.mkdir()
         bottom = Network(partial).layer(1)
         bottom.path.mkdir(parents=True)
         bottom.begin(own | {"layer": 1}, checkpoint.dumps(begun.state))
-    return _go_on(Network(run), layers, begun, watching, as_json)
+    return Going(run, _follow(Network(run), layers, begun, watching, reporter))
 
 
-def resume(
-    path: Path,
-    further: Further,
-    *,
-    repeated: Mapping[str, Any],
-    watching: Mapping[str, Any],
-    device: str | None,
-    threads: int | None,
-    as_json: bool,
-) -> int:
-    """Go on with a network that stopped or was killed, in the layer where it was."""
+def resume(path: Path, said: Said, reporter: Reporter) -> Going:
+    """Go on with a stack that stopped or was killed, in the layer where it was."""
     network = Network.open(path)
     at = network.layers()[-1]
-    was = run_data.options_of(at).learning_rate
-    assert was is not None
-    rate, others = slower(path, was, repeated)
-    if others or further.given:
+    was = run_data.options_of(at).rate
+    rate, others = slower(path, was, said.repeated)
+    if others or said.further.given:
         raise ValueError(
             f"{path} holds a deep belief network, whose layers have options of their own; leave "
-            f"{flag(next(iter({**further.given, **others})))} out"
+            f"{flag(next(iter({**said.further.given, **others})))} out"
         )
     for run in (network.run, *network.layers()):
         run.check_replaceable()
     if rate is not None:
         _set_rate(network, rate)
-        done = at.update_of(at.latest_checkpoint())
-        tell_rate(choose_reporter(as_json), rate, was, done)
+        tell_rate(reporter, rate, was, at.update_of(at.latest_checkpoint()))
     config = network.run.config()
-    watch, where = as_it_began(config, watching, device, threads)
+    watch, where = said.surroundings(config)
     layers = [TrainingOptions.from_config(layer) for layer in config["layers"]]
-    train_data, held_out = load(layers[0], where, run_data.known_of(network.layer(1)))
+    layers[0] = run_data.found_from(network.run.path, layers[0])
+    train_data, held_out = load(layers[0], where, reporter, run_data.known_of(network.layer(1)))
     run_data.refuse_other_data(network.layer(1), train_data, held_out)
     begun = _take_up(network.layer(1), layers[0], train_data, held_out)
     network.remove_unfinished()
-    return _go_on(network, layers, begun, watch, as_json)
+    return Going(network.run, _follow(network, layers, begun, watch, reporter))
 
 
 def _n_classes(train_data: Data, held_out: Data | None) -> int:
@@ -148,15 +140,14 @@ def _take_up(
     return Begun(options, build.make_batches(options, train_data), train_data, held_out, state)
 
 
-def _go_on(
+def _follow(
     network: Network,
     layers: list[TrainingOptions],
     begun: Begun,
     watching: WatchingOptions,
-    as_json: bool,
-) -> int:
-    """Train from the layer that was begun last to the top; returns the exit code."""
-    resume_it = f"harmonium resume {quote(str(network.run.path))}"
+    reporter: Reporter,
+) -> Rows:
+    """Train from the layer that was begun last to the top."""
     shown = network_figures.Shown.of(begun.data, begun.held_out, layers[0].seed)
     try:
         for number, options in enumerate(layers, start=1):
@@ -167,42 +158,27 @@ def _go_on(
                 run.remove_unfinished()
                 run.drop_rows_after(begun.state.update)
                 whole = Whole(network.run.path, number, len(layers))
-                code = go_on(run, begun, watching, as_json, whole)
-                if code:
-                    return code
+                yield from follow(RBMTask(run, begun, watching, whole), reporter)
+    except Stopped:
+        raise
     except KeyboardInterrupt:
-        reporting.write(network.run, "stopped")
-        choose_reporter(as_json).say(f"stopped between two layers; go on with: {resume_it}")
-        return _INTERRUPTED
+        write_page(network.run, reporter, "stopped")
+        raise Stopped("between two layers", network.run.path, None, _INTERRUPT) from None
     dbn = DBN([checkpoint.load_model(run.model_path) for run in network.layers()])
     save_dbn(dbn, network.dbn_path)
     pictures = []
     if watching.figures:
-        chains = begun.state.chains
-        pictures = list(
-            network_figures.draw(
-                network, dbn.to(begun.data.values.device), chains, shown, layers[0].seed
-            )
-        )
+        dbn.to(begun.data.values.device)
+        of_top = (begun.state.chains, shown, layers[0].seed)
+        pictures = list(network_figures.draw(network, dbn, *of_top))
     network.run.write_warnings(
         Warned(f"Layer {number}: {one.title[0].lower()}{one.title[1:]}", one.text)
         for number, run in enumerate(network.layers(), start=1)
         for one in run.warnings()
     )
-    page = reporting.write(network.run)
-    reporter = choose_reporter(as_json)
-    reporter.say(f"network   {network.dbn_path}")
-    if pictures:
-        reporter.say(
-            f"pictures  {network.run.figures} ({len(pictures)}: filters of each layer, samples, "
-            "reconstructions); learning curves in each layer's own folder"
-        )
-    reporter.say(f"page      {page}")
-    name = quote(str(network.run.path))
-    other = f"dbn predict {name} DATA" if dbn.n_classes is not None else f"info {name}"
-    reporter.say(f"next      harmonium dbn sample {name}   ·   harmonium {other}")
-    reporter.finish({"run": str(network.run.path), "network": str(network.dbn_path)})
-    return 0
+    write_page(network.run, reporter)
+    result = {"run": str(network.run.path), "network": str(network.dbn_path)}
+    return Finished(network.run, result, pictures)
 
 
 def _next(
@@ -228,8 +204,8 @@ def _next(
     return begun
 
 
-def info(network: Network, as_json: bool) -> None:
-    """Say what a network is and how far each of its layers has come."""
+def layers_of(network: Network) -> list[dict[str, Any]]:
+    """How far each layer of a stack has come."""
     config = network.run.config()
     layers = []
     for number, options in enumerate(config["layers"], start=1):
@@ -247,26 +223,4 @@ def info(network: Network, as_json: bool) -> None:
                 "model": str(run.model_path) if run.model_path.exists() else None,
             }
         )
-    finished = str(network.dbn_path) if network.dbn_path.exists() else None
-    if as_json:
-        print(json.dumps({"config": config, "layers": layers, "network": finished}))
-        return
-    data = config["data"]
-    print(f"network   {network.run.path}, begun {config['created']}")
-    print(
-        f"data      {config['layers'][0]['data']}: {data['n_train']:,} training rows, "
-        f"{data['n_held_out']:,} held out, {data['n_columns']} columns"
-    )
-    if config["options"]["labels"]:
-        print(f"labels    {config['layers'][-1]['n_classes']} classes, seen by the top layer")
-    for layer in layers:
-        last = layer["last_row"]
-        error = f"; reconstruction error {last['reconstruction_error']:.3f}" if last else ""
-        print(
-            f"layer {layer['layer']}   {layer['hidden']:,} hidden units, {layer['update']:,} of "
-            f"{layer['last_update']:,} updates{error}"
-        )
-    if finished:
-        print(f"finished  {finished}")
-    else:
-        print(f"go on     harmonium resume {quote(str(network.run.path))}")
+    return layers
