@@ -14,7 +14,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any, NamedTuple
 
 from harmonium.files import write_json, write_whole
@@ -86,7 +85,7 @@ class RunDirectory:
             layers = ", ".join(str(layer.path) for layer in Network(run).layers())
             raise ValueError(
                 f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
-                "see what `harmonium dbn --help` can do with all of them"
+                "see what `harmonium dbn --help can do with all of them"
             )
         if run.is_finetuning:
             raise ValueError(
@@ -252,12 +251,13 @@ class RunDirectory:
         except (OSError, ValueError):
             # other programs have a config.json too: replacing deletes, so it has to be one of ours
             raise FileExistsError(
-                f"{self.path} exists and is no run; choose another --out"
+                f"{self.path} exists and is no run; choose another `out`"
             ) from None
         if not overwrite:
             raise FileExistsError(
-                f"the run {self.path} exists; choose another --out, go on with "
-                f"`harmonium resume {quote(str(self.path))}`, or replace it with --overwrite"
+                f"the run {self.path} exists; choose another `out`, go on with "
+                f"`harmonium.open({str(self.path)!r}).resume()`, or replace it with "
+                "`overwrite=True`"
             )
 
     def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
@@ -386,7 +386,7 @@ class RunDirectory:
         checkpoints = self.checkpoints()
         if not checkpoints:
             raise FileNotFoundError(
-                f"{self.path} has no checkpoint; start it again with --overwrite"
+                f"{self.path} has no checkpoint; start it again with `overwrite=True`"
             )
         return checkpoints[-1]
 

@@ -33,6 +33,10 @@ class Console:
         """A sentence for a person."""
         self._reporter.say(spelled(text))
 
+    def words(self, text: str) -> str:
+        """As it is typed, between backquotes."""
+        return spelled(text, mark="`")
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """The command's result, for machines."""
         self._reporter.finish(result)

@@ -8,9 +8,10 @@ from pathlib import Path
 from shlex import quote
 
 from harmonium.cli.progress import choose_reporter
+from harmonium.cli.spelling import flag
 from harmonium.cli.use import open_trained
 from harmonium.run_directory import Network, RunDirectory
-from harmonium.runs.options import TrainingOptions, flag
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.stack_task import layers_of
 

@@ -20,6 +20,7 @@ _OPTIONS = {option.name for table in _TABLES for option in fields(table)} - {"da
 _OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads"}
 
 _CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.resume\(([^`)]*)\)`")
+_REGISTER = "`harmonium.units.register`"
 _OPTION = re.compile(r"`(\w+)(?:=([^`]+))?`")
 
 
@@ -28,10 +29,16 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def spelled(text: str) -> str:
-    """What the library says, as it is typed."""
-    text = _CALL.sub(lambda call: _command(ast.literal_eval(call[1]), call[2]), text)
-    return _OPTION.sub(_typed, text)
+def spelled(text: str, mark: str = "") -> str:
+    """What the library says, as it is typed; ``mark`` stands around each piece of it."""
+
+    def command(call: re.Match[str]) -> str:
+        return mark + _command(ast.literal_eval(call[1]), call[2]) + mark
+
+    def option(said: re.Match[str]) -> str:
+        return mark + _typed(said[1], said[2]) + mark if said[1] in _OPTIONS else said[0]
+
+    return _OPTION.sub(option, _CALL.sub(command, text).replace(_REGISTER, "--units-from FILE.py"))
 
 
 def _command(path: str, options: str) -> str:
@@ -41,10 +48,7 @@ def _command(path: str, options: str) -> str:
     )
 
 
-def _typed(option: re.Match[str]) -> str:
-    name, value = option[1], option[2]
-    if name not in _OPTIONS:
-        return option[0]
+def _typed(name: str, value: str | None) -> str:
     match value:
         case None | "True":
             return flag(name)

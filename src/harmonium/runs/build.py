@@ -59,7 +59,7 @@ def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
     batch_size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
     if batch_size > len(train):
         raise ValueError(
-            f"--batch-size is {batch_size}, but {train.name} has {len(train)} training "
+            f"`batch_size` is {batch_size}, but {train.name} has {len(train)} training "
             f"rows; pass 1 to {len(train)}"
         )
     return Minibatches(train, batch_size)
@@ -90,8 +90,8 @@ def visible_units(options: TrainingOptions, train: Data) -> Units:
     name = type(units).__name__.lower()
     if name != options.visible.lower():  # a registered type is named as its class
         raise ValueError(
-            f"--visible is {options.visible}, but the hidden units of {options.data} are {name}; "
-            f"pass --visible {name}"
+            f"`visible` is {options.visible}, but the hidden units of {options.data} are {name}; "
+            f"pass `visible={name!r}`"
         )
     return units if options.n_classes is None else Mixed(units, Categorical(1, options.n_classes))
 
@@ -116,7 +116,7 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
         return registered()[kind](n)
     except TypeError as error:
         raise ValueError(
-            f"--hidden-units is {kind}, which cannot be made of a number of units alone ({error}); "
+            f"`hidden_units` is {kind}, which cannot be made of a number of units alone ({error}); "
             "give its other arguments defaults"
         ) from error
 

@@ -28,7 +28,7 @@ class LabelUnits:
 
     def __init__(self, dbn: DBN) -> None:
         if dbn.n_classes is None:
-            raise ValueError("the network has no label units; train one with --labels")
+            raise ValueError("the network has no label units; train one with `labels=True`")
         self.dbn = dbn
         self.classes = torch.arange(dbn.n_classes, device=self.device)
 

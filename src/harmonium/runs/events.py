@@ -23,7 +23,7 @@ def check(wanted: bool | None) -> None:
     """
     if wanted and not is_installed():
         raise ImportError(
-            "--tensorboard needs the package tensorboard, which is not installed; "
+            "`tensorboard` needs the package tensorboard, which is not installed; "
             "pip install 'harmonium[tensorboard]'"
         )
 

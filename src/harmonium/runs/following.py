@@ -231,7 +231,7 @@ def follow(task: Task, reporter: Reporter) -> Rows:
         reporter.stops(task.resumed) as stops,
     ):
         for sentence in task.describe():
-            shown.say(sentence)
+            shown.say(reporter.words(sentence).replace("`", ""))
         saved = time.monotonic()
         try:
             for done in task.updates():

@@ -11,13 +11,13 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harmonium.run_directory import LAYER_BELOW
-from harmonium.runs.options import TrainingOptions, flag
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS
 
 LAYERS = "200,200,200"
 """Hidden units of each layer, where nobody says."""
 
-# Of the whole network, or of its first layer alone. `hidden` is what --layers gives.
+# Of the whole network, or of its first layer alone. `hidden` is what `layers` gives.
 _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
     *("rows", "learn_precision", "seed", "white", "categories"),
@@ -67,24 +67,24 @@ class NetworkOptions:
         """Refuse what cannot be trained in any layer, before any data are read."""
         if self.labels and len(self.sizes) < 2:
             raise ValueError(
-                f"--labels puts label units beside the hidden units below the top layer, and "
-                f"--layers is {self.layers}; pass two layers or more"
+                f"`labels` puts label units beside the hidden units below the top layer, and "
+                f"`layers` is {self.layers}; pass two layers or more"
             )
         self.by_layer()
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The numbers that ``--layers`` gives."""
+        """The numbers that ``layers`` gives."""
         sizes = []
         for number, size in enumerate(self.layers.split(","), start=1):
             if not size.strip().isdecimal():
                 raise ValueError(
-                    f"--layers is {self.layers!r}; pass the hidden units of each layer, separated "
+                    f"`layers` is {self.layers!r}; pass the hidden units of each layer, separated "
                     "by commas, such as 500,500,2000"
                 )
             if int(size) < 1:
                 raise ValueError(
-                    f"--layers is {self.layers}, and layer {number} has {int(size)} units; pass 1 "
+                    f"`layers` is {self.layers}, and layer {number} has {int(size)} units; pass 1 "
                     "or more"
                 )
             sizes.append(int(size))
@@ -140,7 +140,7 @@ class NetworkOptions:
         two_valued = units in ("binary", "spin")
         if self.features == "draws" and not two_valued:
             raise ValueError(
-                f"--features draws draws states of two values, and --hidden-units is {units}; "
+                f"`features='draws'` draws states of two values, and `hidden_units` is {units}; "
                 "leave it out"
             )
         named = {"draws": "stochastic", "means": "none" if two_valued else None, None: None}
@@ -154,7 +154,7 @@ def _values(name: str, text: str | None, n_layers: int) -> Sequence[Any] | None:
     parts = [part.strip() for part in str(text).split(",")]
     if len(parts) not in (1, n_layers):
         raise ValueError(
-            f"{flag(name)} has {len(parts)} values ({text}), but --layers has {n_layers}; pass one "
+            f"`{name}` has {len(parts)} values ({text}), but `layers` has {n_layers}; pass one "
             f"value for all layers, or {n_layers} separated by commas"
         )
     values = [_value(name, part) for part in parts]
@@ -169,13 +169,13 @@ def _value(name: str, text: str) -> Any:
     (kind,) = (kind for kind in kinds if kind is not NoneType)
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
-            raise ValueError(f"{flag(name)} is {text!r}; pass one of {', '.join(get_args(kind))}")
+            raise ValueError(f"`{name}` is {text!r}; pass one of {', '.join(get_args(kind))}")
         return text
     try:
         return kind(text)
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
-        raise ValueError(f"{flag(name)} is {text!r}; pass {what}") from None
+        raise ValueError(f"`{name}` is {text!r}; pass {what}") from None
 
 
 def offered_once() -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from harmonium.runs import build, kept, verdicts
 from harmonium.runs.encoding import described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
-from harmonium.runs.options import FinetuningOptions, WatchingOptions, flag
+from harmonium.runs.options import FinetuningOptions, WatchingOptions
 from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rbm_task import noted, run_name, surroundings
 from harmonium.runs.reporting import Reporter, describe_scores
@@ -106,7 +106,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     if others:
         raise ValueError(
             f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
-            f"{flag(next(iter(others)))} out"
+            f"`{next(iter(others))}` out"
         )
     watch, where = said.surroundings(config)
     source, rows = Source.from_config(path, config).load(options, where, reporter)
@@ -241,7 +241,7 @@ def _begin(
             network.check(data)
             network.targets(data)
     if options.patience is not None and rows.held_out is None:
-        raise ValueError("--patience looks at held-out rows, and none are held out; leave it out")
+        raise ValueError("`patience` looks at held-out rows, and none are held out; leave it out")
     adam = None
     if options.optimizer == "adam":
         groups = finetuning.parameter_groups(network, options.weight_decay)

@@ -14,7 +14,6 @@ from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
 from harmonium.runs.rows import OF_ROWS, copied
-from harmonium.runs.rows import flag as flag
 
 UnitName = Literal["binary", "spin", "gaussian", "categorical"]
 VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
@@ -52,7 +51,8 @@ class TrainingOptions:
     hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
     hidden_units: str = _option(
         "binary",
-        "Type of the hidden units: binary, spin, gaussian, categorical, or one of --units-from.",
+        "Type of the hidden units: binary, spin, gaussian, categorical, or one that is registered "
+        "(`harmonium.units.register`).",
         panel="Model",
     )
     hidden_categories: int | None = _option(
@@ -133,7 +133,7 @@ class TrainingOptions:
         None,
         f"Sweeps in the last {defaults.FINAL_SHARE:.0%} of the updates, when chains mix slowly.",
         panel="Training",
-        shown=f"{defaults.FINAL_SWEEPS} or --sweeps; --sweeps with cd or tempering",
+        shown=f"{defaults.FINAL_SWEEPS} or `sweeps`; `sweeps` with cd or tempering",
     )
     sampler: SamplerName = _option(  # noqa: RUF009
         "gibbs",
@@ -143,7 +143,7 @@ class TrainingOptions:
     )
     temperatures: int | None = _option(
         None,
-        "Temperatures of --sampler tempering.",
+        "Temperatures of `sampler='tempering'`.",
         panel="Training",
         shown="as many as half of the swaps need",
     )
@@ -151,7 +151,7 @@ class TrainingOptions:
         None,
         "Persistent chains.",
         panel="Training",
-        shown=f"as many as --batch-size, if that is given, else {defaults.N_CHAINS}",
+        shown=f"as many as `batch_size`, if that is given, else {defaults.N_CHAINS}",
     )
     gradient: Literal["centered", "plain"] = _option(
         "centered", "Centred or plain gradient.", panel="Training"
@@ -218,71 +218,71 @@ class TrainingOptions:
         for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
             self._refuse_below(0, name)
         if not 0 <= self.seed < 2**64:
-            raise ValueError(f"--seed is {self.seed}; pass a whole number from 0 to 2**64 - 1")
+            raise ValueError(f"`seed` is {self.seed}; pass a whole number from 0 to 2**64 - 1")
         if not 0 <= self.held_out < 1:
-            raise ValueError(f"--held-out is {self.held_out}; pass a share from 0 to below 1")
+            raise ValueError(f"`held_out` is {self.held_out}; pass a share from 0 to below 1")
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"--momentum is {self.momentum}; pass a number from 0 to below 1")
+            raise ValueError(f"`momentum` is {self.momentum}; pass a number from 0 to below 1")
         if not 0 <= self.average < 1:
             raise ValueError(
-                f"--average is {self.average}; pass a decay from 0, for no average, to below 1"
+                f"`average` is {self.average}; pass a decay from 0, for no average, to below 1"
             )
         if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
             raise ValueError(
-                f"--sparsity-target is {self.sparsity_target}; pass a number between 0 and 1"
+                f"`sparsity_target` is {self.sparsity_target}; pass a number between 0 and 1"
             )
         if (self.sparsity_target is None) != (self.sparsity_cost == 0):
             raise ValueError(
-                "--sparsity-target and --sparsity-cost go together; pass both or neither"
+                "`sparsity_target` and `sparsity_cost` go together; pass both or neither"
             )
         if self.sparsity_target is not None and self.hidden_units != "binary":
             raise ValueError(
-                "--sparsity-target is for binary hidden units, and --hidden-units is "
+                "`sparsity_target` is for binary hidden units, and `hidden_units` is "
                 f"{self.hidden_units}; leave one out"
             )
         if self.method == "cd" and self.chains is not None:
             raise ValueError(
-                "--chains is for persistent chains: with --method cd there is one chain a row of "
-                "the minibatch; leave --chains out, or take --method pcd"
+                "`chains` is for persistent chains: with `method='cd'` there is one chain a row of "
+                "the minibatch; leave `chains` out, or take `method='pcd'`"
             )
         if self.method == "cd" and self.sampler == "tempering":
             raise ValueError(
-                "--sampler tempering is for persistent chains, and --method is cd, which starts "
-                "chains anew in each update; take --method pcd, or --sampler gibbs"
+                "`sampler='tempering'` is for persistent chains, and `method` is cd, which starts "
+                "chains anew in each update; take `method='pcd'`, or `sampler='gibbs'`"
             )
         if self.final_sweeps is not None and self.sampler == "tempering":
             raise ValueError(
-                "--final-sweeps is for --sampler gibbs, and --sampler is tempering; leave it out"
+                "`final_sweeps` is for `sampler='gibbs'`, and `sampler` is tempering; leave it out"
             )
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
-                f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
+                f"`momentum` is for sgd, and `optimizer` is {self.optimizer}; leave one of them out"
             )
         if (self.hidden_categories is None) != (self.hidden_units != "categorical"):
             raise ValueError(
-                "--hidden-categories and --hidden-units categorical go together; pass both or "
+                "`hidden_categories` and `hidden_units='categorical'` go together; pass both or "
                 "neither"
             )
         if self.learn_precision and not {"gaussian", "auto"} & {self.visible, self.hidden_units}:
-            raise ValueError("--learn-precision is for Gaussian units; this model has none")
+            raise ValueError("`learn_precision` is for Gaussian units; this model has none")
         if self.binarize not in (None, "none") and self.visible not in (
             *("binary", "spin", "auto"),
         ):
             raise ValueError(
-                f"--binarize makes binary states, and --visible is {self.visible}; leave one out"
+                f"`binarize` makes binary states, and `visible` is {self.visible}; leave one out"
             )
         if self.standardize and self.visible not in ("gaussian", "auto"):
             raise ValueError(
-                f"--standardize is for Gaussian visible units, and --visible is {self.visible}; "
+                f"`standardize` is for Gaussian visible units, and `visible` is {self.visible}; "
                 "leave one out"
             )
         if self.categories is not None and self.visible != "categorical":
             raise ValueError(
-                f"--categories is for categorical visible units, and --visible is {self.visible}; "
-                "leave it out, or take --visible categorical"
+                f"`categories` is for categorical visible units, and `visible` is {self.visible}; "
+                "leave it out, or take `visible='categorical'`"
             )
         if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
-            raise ValueError(f"--white is {self.white}; pass a positive number, such as 255")
+            raise ValueError(f"`white` is {self.white}; pass a positive number, such as 255")
         self._check_hidden_units()
         self.threshold  # noqa: B018
         self.height_and_width  # noqa: B018
@@ -295,15 +295,15 @@ class TrainingOptions:
         known = [*get_args(UnitName), *own]
         if self.hidden_units not in known:
             raise ValueError(
-                f"--hidden-units is {self.hidden_units!r}; pass one of {', '.join(known)}, or name "
-                "the file that registers this class: --units-from FILE.py"
+                f"`hidden_units` is {self.hidden_units!r}; pass one of {', '.join(known)}, or "
+                "register this class first (`harmonium.units.register`)"
             )
 
     def _refuse_below(self, least: int, name: str) -> None:
         value = getattr(self, name)
         if value is not None and not (math.isfinite(value) and value >= least):
             more = f"{least} or more" if least else "0 or a positive number"
-            raise ValueError(f"{flag(name)} is {value}; pass {more}")
+            raise ValueError(f"`{name}` is {value}; pass {more}")
 
     @property
     def rate(self) -> float:
@@ -313,7 +313,7 @@ class TrainingOptions:
 
     @property
     def threshold(self) -> float | None:
-        """The number that ``--binarize`` gives, if it gives one."""
+        """The number that ``binarize`` gives, if it gives one."""
         if self.binarize in (None, "none", "stochastic"):
             return None
         try:
@@ -322,14 +322,14 @@ class TrainingOptions:
             threshold = math.nan
         if not math.isfinite(threshold):
             raise ValueError(
-                f"--binarize is {self.binarize!r}; pass a threshold such as 0.5, `stochastic`, or "
+                f"`binarize` is {self.binarize!r}; pass a threshold such as 0.5, `stochastic`, or "
                 "`none`"
             )
         return threshold
 
     @property
     def named_categories(self) -> tuple[float, ...] | None:
-        """The numbers that ``--categories`` gives, ascending."""
+        """The numbers that ``categories`` gives, ascending."""
         if self.categories is None:
             return None
         try:
@@ -338,20 +338,20 @@ class TrainingOptions:
             named = []
         if len(named) < 2 or not all(map(math.isfinite, named)):
             raise ValueError(
-                f"--categories is {self.categories!r}; pass two or more numbers separated by "
+                f"`categories` is {self.categories!r}; pass two or more numbers separated by "
                 "commas, such as 1,2,3,4,5"
             )
         return tuple(named)
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
-        """The numbers that ``--image-shape`` gives."""
+        """The numbers that ``image_shape`` gives."""
         if self.image_shape is None:
             return None
         height, _, width = self.image_shape.partition("x")
         if not (height.isdecimal() and width.isdecimal()):
             raise ValueError(
-                f"--image-shape is {self.image_shape!r}; pass HEIGHTxWIDTH, such as 28x28"
+                f"`image_shape` is {self.image_shape!r}; pass HEIGHTxWIDTH, such as 28x28"
             )
         return int(height), int(width)
 
@@ -380,10 +380,10 @@ class WatchingOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be kept to."""
         if self.every is not None and self.every < 1:
-            raise ValueError(f"--every is {self.every}; pass 1 or more updates")
+            raise ValueError(f"`every` is {self.every}; pass 1 or more updates")
         if not self.checkpoint_every >= 0:
             raise ValueError(
-                f"--checkpoint-every is {self.checkpoint_every:g}; pass 0 or more seconds"
+                f"`checkpoint_every` is {self.checkpoint_every:g}; pass 0 or more seconds"
             )
 
 
@@ -438,7 +438,7 @@ class FinetuningOptions:
         None,
         "Scale every column of DATA to mean 0 and variance 1.",
         panel="Data",
-        shown="with --visible gaussian",
+        shown="with `visible='gaussian'`",
     )
     held_out: float | None = _option(
         None,
@@ -510,24 +510,24 @@ class FinetuningOptions:
         for name in ("epochs", "batch_size", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{flag(name)} is {value}; pass 1 or more")
+                raise ValueError(f"`{name}` is {value}; pass 1 or more")
         if self.head_epochs < 0:
-            raise ValueError(f"--head-epochs is {self.head_epochs}; pass 0 or more")
+            raise ValueError(f"`head_epochs` is {self.head_epochs}; pass 0 or more")
         if self.patience not in (None, "classic") and not self.epochs_of_patience:
-            raise ValueError(f"--patience is {self.patience}; pass 1 or more epochs, or `classic`")
+            raise ValueError(f"`patience` is {self.patience}; pass 1 or more epochs, or `classic`")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
-                f"--momentum is for sgd, and --optimizer is {self.optimizer}; leave one of them out"
+                f"`momentum` is for sgd, and `optimizer` is {self.optimizer}; leave one of them out"
             )
         if self.patience is not None and not self.validation:
             raise ValueError(
-                "--patience looks at held-out rows, and --no-validation trains on them; leave one "
-                "of them out"
+                "`patience` looks at held-out rows, and `validation=False` trains on them; leave "
+                "one of them out"
             )
 
     @property
     def epochs_of_patience(self) -> int | None:
-        """The number that ``--patience`` gives, if it gives one; 0 where it is none."""
+        """The number that ``patience`` gives, if it gives one; 0 where it is none."""
         if self.patience in (None, "classic"):
             return None
         return int(self.patience) if self.patience.isdecimal() else 0
@@ -559,9 +559,9 @@ def refuse_temperatures(temperatures: int | None, sampler: str, start: str | Non
     if temperatures is None:
         return
     if temperatures < 2:
-        raise ValueError(f"--temperatures is {temperatures}; pass 2 or more")
+        raise ValueError(f"`temperatures` is {temperatures}; pass 2 or more")
     if sampler != "tempering" and start not in ("annealed", "tempered"):
         raise ValueError(
-            f"--temperatures is for --sampler tempering, and --sampler is {sampler}; leave it out, "
-            "or take --sampler tempering"
+            f"`temperatures` is for `sampler='tempering'`, and `sampler` is {sampler}; leave it "
+            "out, or take `sampler='tempering'`"
         )

@@ -23,7 +23,7 @@ from harmonium.runs import build, kept, run_data, verdicts
 from harmonium.runs.encoding import Known, described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, Whole, follow, write_page
-from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.history import History
 from harmonium.runs.reporting import Reporter, last_row
@@ -299,12 +299,10 @@ def _refuse_contradictions(
     for name, value in repeated.items():
         was = getattr(options, name)
         if value != was:
-            said = f"{flag(name)} {value}"
-            if isinstance(value, bool):
-                said = flag(name if value else f"no_{name}")
+            said = f"`{name}={value!r}`"
             begun = "which was begun without" if was in (None, False) else ""
             raise ValueError(
-                f"{said} contradicts the run {path}, {begun or f'whose {flag(name)} is {was}'}; "
+                f"{said} contradicts the run {path}, {begun or f'whose `{name}` is {was}'}; "
                 "leave it out, or start a new run with harmonium train"
             )
 

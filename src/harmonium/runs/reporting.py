@@ -41,6 +41,9 @@ class Reporter(Protocol):
     def say(self, text: str) -> None:
         """A sentence for a person."""
 
+    def words(self, text: str) -> str:
+        """What the library says, in the words of this door: of options, and of what goes on."""
+
     def following(self, total: int, done: int) -> Progressing:
         """What shows a training of so many updates, some of which are done."""
 
@@ -71,6 +74,10 @@ class Silent:
 
     def say(self, text: str) -> None:
         """Nobody listens."""
+
+    def words(self, text: str) -> str:
+        """The library's own words are those of Python."""
+        return text
 
     def following(self, total: int, done: int) -> Progressing:
         """Nothing."""

@@ -41,8 +41,9 @@ class Further:
         """Refuse two ends."""
         if self.epochs is not None and self.more_epochs is not None:
             raise ValueError(
-                f"--epochs {self.epochs} says how many there shall be in all, and --more-epochs "
-                f"{self.more_epochs} how many beyond those of the run; pass one of them"
+                f"`epochs={self.epochs}` says how many there shall be in all, and "
+                f"`more_epochs={self.more_epochs}` how many beyond those of the run; pass one "
+                "of them"
             )
 
     @property
@@ -127,9 +128,9 @@ def take_up(
     epochs = further.end(options.epochs)
     if epochs * len(batches) < state.update:
         raise ValueError(
-            f"--epochs is {epochs}, but {run.path} has seen {state.update / len(batches):g} epochs "
-            "already, and --epochs counts them all; pass more, or say how many are to come with "
-            f"--more-epochs, or leave both out to go to {options.epochs}"
+            f"`epochs` is {epochs}, but {run.path} has seen {state.update / len(batches):g} epochs "
+            "already, and `epochs` counts them all; pass more, or say how many are to come with "
+            f"`more_epochs`, or leave both out to go to {options.epochs}"
         )
     run.remove_unfinished()
     if rate is not None:
@@ -165,7 +166,7 @@ def slower(
         return None, others
     if not 0 < rate < was:
         raise ValueError(
-            f"--learning-rate {rate:g} contradicts the run {path}, whose --learning-rate is "
+            f"`learning_rate={rate:g}` contradicts the run {path}, whose `learning_rate` is "
             f"{was:g}; pass a smaller one to go on with, leave it out, or start a new run"
         )
     return rate, others

@@ -86,7 +86,7 @@ def reading_of(options: Any) -> Reading:
 
     labels = columns_of(options.label)
     if len(labels) > 1:
-        raise ValueError(f"--label is {options.label!r}; pass one column")
+        raise ValueError(f"`label` is {options.label!r}; pass one column")
     return Reading.of(
         label=labels[0] if labels else None,
         target=columns_of(options.target),
@@ -177,8 +177,7 @@ def read_parts(options: Any, progress: Progress) -> Data:
     for part, path in named.items():
         if part in parts:
             raise ValueError(
-                f"{flag(f'{part}_data')} is {path}, but {data.name} has {part} rows of its own; "
-                "leave it out"
+                f"`{part}_data` is {path}, but {data.name} has {part} rows of its own; leave it out"
             )
         like_it = dataclasses.replace(reading, labels_file=None, classes=data.classes)
         parts[part] = datasets.read(path, like_it, progress=progress)
@@ -199,15 +198,10 @@ def _beside(source: str) -> list[str]:
     for part, words in _PARTS.items():
         others = (path.with_name(path.name.replace("train", word)) for word in words)
         if other := next((other for other in others if other.is_file()), None):
-            offers.append(f"{flag(f'{part}_data')} {other}")
+            offers.append(f"`{part}_data={str(other)!r}`")
     return [f"other parts lie beside it: {' '.join(offers)} takes them"] if offers else []
 
 
 def from_anywhere(path: str | None) -> str | None:
     """A path that is found from any folder."""
     return None if path is None else str(Path(path).expanduser().absolute())
-
-
-def flag(name: str) -> str:
-    """The command line's spelling of an option."""
-    return "--" + name.replace("_", "-")

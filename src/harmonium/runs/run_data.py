@@ -16,7 +16,7 @@ from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
 from harmonium.runs import kept
 from harmonium.runs.encoding import Known, encode
-from harmonium.runs.options import TrainingOptions, VisibleName, flag
+from harmonium.runs.options import TrainingOptions, VisibleName
 from harmonium.runs.rows import OF_ROWS, read_parts
 from harmonium.runs.visible import decide
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
@@ -117,8 +117,8 @@ def rescale(data: Data, white: float) -> Data:
     """
     if data.image_shape is None:
         raise ValueError(
-            f"--white is for pictures, and {data.name} does not say that its rows are such; pass "
-            "--image-shape, such as 28x28"
+            f"`white` is for pictures, and {data.name} does not say that its rows are such; pass "
+            "`image_shape`, such as 28x28"
         )
     return data.as_pictures(*data.image_shape, white=white)
 
@@ -128,12 +128,12 @@ def split_data(
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows of what `read_data` returns, in the same memory.
 
-    Rows without parts of their own change their order; those of ``--rows`` are copies.
+    Rows without parts of their own change their order; those of ``rows`` are copies.
 
     Raises
     ------
     ValueError
-        If the data have no such parts, or fewer training rows than ``--rows``, or cannot be split
+        If the data have no such parts, or fewer training rows than ``rows``, or cannot be split
         or encoded.
     """
     held_out: Data | None
@@ -144,8 +144,8 @@ def split_data(
         train, held_out = _given_parts(data, watched)
     elif options.validation:
         raise ValueError(
-            f"--validation is for named sets, and {data.name} has no validation rows of its own; "
-            "--held-out takes a share of the rows"
+            f"`validation` is for named sets, and {data.name} has no validation rows of its own; "
+            "`held_out` takes a share of the rows"
         )
     elif options.held_out:
         train, held_out = data.split_randomly_(options.held_out, options.seed, options.stratified)
@@ -164,8 +164,8 @@ def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
     """Rows to train on and rows to watch, of data with parts of their own."""
     if "validation" not in data.parts and validation:
         raise ValueError(
-            f"--validation is for data with validation rows, and {data.name} has "
-            f"{', '.join(data.parts)}; leave it out, or name a file by --validation-data"
+            f"`validation` is for data with validation rows, and {data.name} has "
+            f"{', '.join(data.parts)}; leave it out, or name a file by `validation_data`"
         )
     if validation or "test" not in data.parts:
         # validation rows that stand alone are there to be watched
@@ -177,7 +177,7 @@ def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
 def refuse_held_out(data: Data) -> NoReturn:
     """Say that a share of rows cannot be held out of data that have parts."""
     raise ValueError(
-        f"--held-out is for data without parts of their own, and {data.name} has "
+        f"`held_out` is for data without parts of their own, and {data.name} has "
         f"{', '.join(data.parts)}; leave it out"
     )
 
@@ -210,13 +210,13 @@ def _load_features(
     for name in OF_ROWS:
         if getattr(options, name) is not None:
             raise ValueError(
-                f"{flag(name)} is for files, and {options.data} is a run, whose rows are known; "
+                f"`{name}` is for files, and {options.data} is a run, whose rows are known; "
                 "leave it out"
             )
     if options.validation or options.held_out != defaults.HELD_OUT:
         raise ValueError(
             f"{options.data} is a run, and holds out the rows that it held out in training; leave "
-            "--held-out and --validation out"
+            "`held_out` and `validation` out"
         )
     below = RunDirectory.open(options.data)
     train, held_out = load_data(options_of(below), progress, known_of(below))
@@ -248,7 +248,7 @@ def hand_on(
     """
     if options.threshold is not None:
         raise ValueError(
-            f"--binarize is {options.binarize}, and the data are the hidden units of {below.path}; "
+            f"`binarize` is {options.binarize}, and the data are the hidden units of {below.path}; "
             "pass `stochastic` to draw their states anew in each epoch, or `none` for their means"
         )
     make = {"none": mean_features, "stochastic": drawn_features}.get(options.binarize or "")

@@ -19,7 +19,7 @@ from harmonium.run_directory import Network as NetworkRun
 from harmonium.runs import build, run_data
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, flag
+from harmonium.runs.options import FinetuningOptions, TrainingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.rows import FILES, from_anywhere
 from harmonium.runs.visible import decide
@@ -65,7 +65,7 @@ class Rows:
         batch_size = options.batch_size or min(defaults.BATCH_SIZE, n)
         if batch_size > n:
             raise ValueError(
-                f"--batch-size is {batch_size}, but {self.train.name} has {n} training rows; pass "
+                f"`batch_size` is {batch_size}, but {self.train.name} has {n} training rows; pass "
                 f"1 to {n}"
             )
         return Minibatches(self.train, batch_size)
@@ -113,7 +113,7 @@ class Source:
         for option, value in of_data.items():
             if value is not None:
                 raise ValueError(
-                    f"{flag(option)} is for a data set, and {name} is a run, which has its own; "
+                    f"`{option}` is for a data set, and {name} is a run, which has its own; "
                     "leave it out"
                 )
         config = stack.run.config()
@@ -130,7 +130,7 @@ class Source:
     @classmethod
     def _of_data(cls, name: str, options: FinetuningOptions) -> Source:
         if options.layers is None and options.kind == "autoencoder":
-            raise ValueError("an autoencoder needs hidden layers; pass --layers, such as 500,30")
+            raise ValueError("an autoencoder needs hidden layers; pass `layers`, such as 500,30")
         of_all = {
             "data": name,
             "binarize": options.binarize or "none",
@@ -181,7 +181,7 @@ class Source:
         Raises
         ------
         FileNotFoundError, ValueError
-            If they cannot be read or encoded, or there are fewer than ``--rows``.
+            If they cannot be read or encoded, or there are fewer than ``rows``.
         """
         bottom, known = self.bottom, self.known
         with reporter.downloads() as progress:

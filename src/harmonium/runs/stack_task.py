@@ -23,7 +23,7 @@ from harmonium.runs.following import (
     write_page,
 )
 from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import TrainingOptions, WatchingOptions, flag
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.pictures import network_figures
 from harmonium.runs.rbm_task import (
     Begun,
@@ -88,7 +88,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     if others or said.further.given:
         raise ValueError(
             f"{path} holds a deep belief network, whose layers have options of their own; leave "
-            f"{flag(next(iter({**said.further.given, **others})))} out"
+            f"`{next(iter({**said.further.given, **others}))}` out"
         )
     for run in (network.run, *network.layers()):
         run.check_replaceable()
@@ -110,8 +110,8 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
     """Classes of the label units: as many as the training rows' labels need, 2 or more."""
     if train_data.labels is None:
         raise ValueError(
-            f"--labels needs the class of each row, and {train_data.name} has no labels; take data "
-            "with labels, or leave --labels out"
+            f"`labels` needs the class of each row, and {train_data.name} has no labels; take data "
+            "with labels, or leave `labels` out"
         )
     n_classes = max(2, int(train_data.labels.max()) + 1)
     for data in (train_data, held_out):

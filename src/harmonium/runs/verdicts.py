@@ -61,7 +61,7 @@ def tell(reporter: Reporter, run: RunDirectory, warnings: Iterable[Warned]) -> N
 
     Former ones go; what was kept when it began stays.
     """
-    new = list(warnings)
+    new = [Warned(one.title, reporter.words(one.text)) for one in warnings]
     run.write_warnings([*(old for old in run.warnings() if old.title not in _TITLES), *new])
     for warning in new:
         said = f"{warning.title}. {warning.text}".replace("`", "")
@@ -126,23 +126,23 @@ def _first_states(data: Data, like: Tensor) -> Tensor:
 def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned:
     title = _SAME_HIDDEN if constant else _NO_BETTER_THAN_COLUMNS
     if _begins_at_zero(state):
-        return Warned(title, "The learning rate is 0: take a larger `--learning-rate`.")
+        return Warned(title, "The learning rate is 0: take a larger `learning_rate`.")
     if state.update < _FEW_UPDATES:
         return Warned(
             title,
-            f"It has made {state.update:,} updates, and weights begin near 0: more `--epochs`, or "
-            "a smaller `--batch-size`, which makes more of an epoch.",
+            f"It has made {state.update:,} updates, and weights begin near 0: more `epochs`, or "
+            "a smaller `batch_size`, which makes more of an epoch.",
         )
     if isinstance(state.rbm.visible, Binary) and not _look_like_states(data):
         return Warned(
             title,
             "The columns vary much less than the states that they are taken for, so that learning "
-            "drives the weights to 0: real numbers want `--visible gaussian`.",
+            "drives the weights to 0: real numbers want `visible='gaussian'`.",
         )
     return Warned(
         title,
-        "The columns may tell nothing of each other. If they should, a larger `--learning-rate`, "
-        "more `--epochs` or less `--l2` would let weights grow.",
+        "The columns may tell nothing of each other. If they should, a larger `learning_rate`, "
+        "more `epochs` or less `l2` would let weights grow.",
     )
 
 
@@ -194,7 +194,7 @@ def _overfitting(path: str, found: HeldOut, gains: Mapping[str, float]) -> Itera
         )
     fewer = f" (about {found.best['epoch']:g})" if found.has_lost else ""
     told.append(
-        f"Fewer `--epochs`{fewer}, more `--l2`, fewer `--hidden` units or more rows would help; "
+        f"Fewer `epochs`{fewer}, more `l2`, fewer `hidden` units or more rows would help; "
         f"`harmonium diagnose {path}` looks closer."
     )
     yield Warned(_BY_HEART, " ".join(told))
@@ -265,7 +265,7 @@ def _why(state: FinetuningState, train: Data) -> str:
     """The likely cause, and what to do."""
     network = state.network
     if _begins_at_zero(state):
-        return "The learning rate is 0: take a larger `--learning-rate`."
+        return "The learning rate is 0: take a larger `learning_rate`."
     layers = network.all_layers
     with torch.no_grad():
         x = _first_states(train, network.last.weights)
@@ -275,21 +275,21 @@ def _why(state: FinetuningState, train: Data) -> str:
                 return (
                     f"The units of layer {number} are the same for every row: what pretraining "
                     "made carries nothing. If the columns are real numbers, pretrain with "
-                    "`--visible gaussian`; or begin anew with `--from-scratch`."
+                    "`visible='gaussian'`; or begin anew with `from_scratch=True`."
                 )
     best = state.best
     if state.is_over and best is not None:
         return (
             f"Training was stopped after {state.update:,} updates, because held-out rows had not "
-            f"improved since update {best.update:,}: more `--patience`, or another "
-            "`--learning-rate`."
+            f"improved since update {best.update:,}: more `patience`, or another "
+            "`learning_rate`."
         )
     if state.update < _FEW_UPDATES:
         return (
-            f"It has made {state.update:,} updates: more `--epochs`, or a smaller `--batch-size`, "
+            f"It has made {state.update:,} updates: more `epochs`, or a smaller `batch_size`, "
             "which makes more of an epoch."
         )
     return (
-        "The columns may tell nothing of it. If they should, `--optimizer adam`, another "
-        "`--learning-rate`, or real numbers as `--visible gaussian` would help."
+        "The columns may tell nothing of it. If they should, `optimizer='adam'`, another "
+        "`learning_rate`, or real numbers as `visible='gaussian'` would help."
     )

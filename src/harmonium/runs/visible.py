@@ -10,12 +10,12 @@ from harmonium.datasets.states import suit_binary_units, white_of
 from harmonium.runs.options import TrainingOptions
 
 _AS_STATES = (
-    "the columns are real numbers: Gaussian visible units, {how} (`--visible binary` would take "
+    "the columns are real numbers: Gaussian visible units, {how} (`visible='binary'` would take "
     "them for probabilities of states)"
 )
 _NO_STATES = (
-    "the columns vary much less than the states that --visible binary takes them for, so that "
-    "little can be learned from them; --visible gaussian suits them"
+    "the columns vary much less than the states that `visible='binary'` takes them for, so that "
+    "little can be learned from them; `visible='gaussian'` suits them"
 )
 
 _BLOCK = 1000  # rows
@@ -45,7 +45,7 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     if options.standardize or (options.binarize is None and _are_real_numbers(data)):
         how = "not standardised" if options.standardize is False else "standardised"
         gaussian = dataclasses.replace(options, visible="gaussian")
-        return gaussian, _noted(data, _AS_STATES.format(how=how).replace("`", ""))
+        return gaussian, _noted(data, _AS_STATES.format(how=how))
     return dataclasses.replace(options, visible="binary"), data
 
 
