@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,6 +182,48 @@ def test_a_broken_rule_is_noticed(path: str, source: str) -> None:
 )
 def test_a_kept_rule_is_left_alone(path: str, source: str) -> None:
     assert faults(Path(path), source) == []
+
+
+# What estimators say with scikit-learn's ``verbose`` is theirs to print.
+MAY_PRINT = ("cli", "estimators", "__main__")
+FLAG = re.compile(r"(?<![-\w])--[a-z]")
+
+
+def voices(source: str) -> list[str]:
+    """Where a file prints, ends the program, or reads what was typed."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found += ["print"] if node.func.id == "print" else []
+        if isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            found += [name] if name in ("sys.argv", "sys.exit") else []
+    return found
+
+
+def flags(source: str) -> list[str]:
+    """The texts of a file that name a flag of the command line."""
+    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    return [text for text in texts if isinstance(text, str) and FLAG.search(text)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_command_line_speaks(file: Path) -> None:
+    path = file.relative_to(PACKAGE)
+    source = file.read_text(encoding="utf-8")
+    if path.parts[0].removesuffix(".py") not in MAY_PRINT:
+        assert voices(source) == []
+    if path.parts[0] == "runs":
+        assert flags(source) == []
+
+
+def test_a_voice_below_the_command_line_is_noticed() -> None:
+    found = voices("import sys\nprint(sys.argv)\nsys.exit(1)")
+    assert sorted(found) == ["print", "sys.argv", "sys.exit"]
+    assert flags("raise ValueError(f'{x} is wrong; take --hidden 3')") == [
+        " is wrong; take --hidden 3"
+    ]
+    assert flags("'a -- b', 'well--known'") == []
 
 
 def test_every_public_name_is_there() -> None:

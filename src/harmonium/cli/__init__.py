@@ -38,6 +38,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.spelling import spelled
 from harmonium.runs.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
 
@@ -529,6 +530,7 @@ def main() -> None:
         _fail("interrupted", 130)
     except Exception as error:
         if debug:
+            error.args = tuple(spelled(x) if isinstance(x, str) else x for x in error.args)
             raise
         _fail(errors.paragraph(error), 1)
     raise SystemExit(code or 0)
