@@ -39,7 +39,8 @@ from harmonium.cli.parameters import (
     with_parameters,
 )
 from harmonium.cli.spelling import spelled
-from harmonium.runs.options import SamplerName, Start, TrainingOptions, WatchingOptions
+from harmonium.runs.choices import SamplerName, Start
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(

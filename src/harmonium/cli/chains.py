@@ -9,7 +9,7 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.runs.options import SamplerName, Start, refuse_temperatures
+from harmonium.runs.choices import SamplerName, Start, refuse_temperatures
 from harmonium.sampling import (
     ChainState,
     Clamp,

@@ -35,6 +35,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.runs.choices import CompletionName, SamplerName, Start
 from harmonium.runs.layers import (
     LAYERS,
     OF_EACH,
@@ -42,15 +43,9 @@ from harmonium.runs.layers import (
     NetworkOptions,
     offered_once,
 )
-from harmonium.runs.options import (
-    CompletionName,
-    FinetuningOptions,
-    SamplerName,
-    Start,
-    TrainingOptions,
-    WatchingOptions,
-)
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 

@@ -32,7 +32,7 @@ from harmonium.deep import (
 )
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import Network
-from harmonium.runs.options import CompletionName
+from harmonium.runs.choices import CompletionName
 from harmonium.runs.pictures import network_figures
 from harmonium.runs.pictures.views import View
 from harmonium.runs.rows import ReadingOptions
