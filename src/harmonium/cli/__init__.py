@@ -18,28 +18,21 @@ from harmonium import defaults
 from harmonium.cli import completing, data, deep, errors
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
-    ClampOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
     RunArgument,
-    SamplesFileOption,
-    SamplesOption,
     SeedOption,
-    StartRowsOption,
-    SweepsPerSampleOption,
-    TemperaturesOption,
     ThreadsOption,
-    WarmupOption,
     given,
     new_run,
     parameters_of,
     set_threads,
     with_parameters,
 )
+from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.cli.spelling import spelled
-from harmonium.runs.choices import SamplerName, Start
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
 
@@ -151,37 +144,9 @@ def resume(
 
 
 @app.command(rich_help_panel=_USE)
-@with_parameters(parameters_of(ReadingOptions))
+@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
 def sample(
     run: RunArgument,
-    chains: Annotated[
-        int | None,
-        typer.Option(help="Chains.", min=1, show_default="20, or fewer where fewer can start"),
-    ] = None,
-    samples: SamplesOption = 10,
-    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: SweepsPerSampleOption = 100,
-    start: Annotated[
-        Start | None,
-        typer.Option(
-            help="Start at data rows, at random, at the chains that training kept, or near "
-            "equilibrium: after a run from independent units to the model (annealed), or after "
-            "a warm-up by tempering (tempered).",
-            show_default="random, or data with --clamp or --data",
-        ),
-    ] = None,
-    sampler: Annotated[
-        SamplerName,
-        typer.Option(
-            help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
-            "their states, which mixes modes that are far apart."
-        ),
-    ] = "gibbs",
-    temperatures: TemperaturesOption = None,
-    clamp: ClampOption = None,
-    data: StartRowsOption = None,
-    seed: SeedOption = defaults.SEED,
-    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -190,28 +155,10 @@ def sample(
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     set_threads(threads)
     from harmonium.cli import use
-    from harmonium.cli.chains import ChainOptions
-    from harmonium.sampling import SamplingSchedule
 
-    begin = start or ("data" if clamp or data else "random")
-    use.draw_samples(
-        run,
-        ChainOptions(
-            chains or defaults.SAMPLE_CHAINS,
-            begin,
-            sampler,
-            temperatures,
-            fewer_will_do=chains is None,
-        ),
-        schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
-        clamp=clamp,
-        source=data,
-        said=ReadingOptions(**options),
-        seed=seed,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    said = SamplingOptions(**given(SamplingOptions, options))
+    reading = ReadingOptions(**given(ReadingOptions, options))
+    use.draw_samples(run, said, reading, device, as_json)
 
 
 @app.command(rich_help_panel=_USE)
