@@ -5,12 +5,19 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import NetworkKind, option
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS, copied
+
+
+def _as_in_training(name: str) -> Any:
+    """The same option as that of `TrainingOptions`."""
+    of_training = next(each for each in fields(TrainingOptions) if each.name == name)
+    return field(default=of_training.default, metadata=of_training.metadata)
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,7 @@ class FinetuningOptions:
     image_shape: str | None = option(
         None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
     )
-    white: float | None = option(
-        None,
-        "The grey value of pictures of DATA that is white.",
-        panel="Data",
-        shown="255, or the largest value where that is far below",
-    )
+    white: float | None = _as_in_training("white")
     binarize: str | None = option(
         None,
         "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
@@ -60,24 +62,14 @@ class FinetuningOptions:
         panel="Data",
         shown="as in pretraining, or none",
     )
-    standardize: bool | None = option(
-        None,
-        "Scale every column of DATA to mean 0 and variance 1.",
-        panel="Data",
-        shown="with `visible='gaussian'`",
-    )
+    standardize: bool | None = _as_in_training("standardize")
     held_out: float | None = option(
         None,
         "Share of the rows of a file to hold out; named sets have their own.",
         panel="Data",
         shown=f"{defaults.HELD_OUT}",
     )
-    rows: int | None = option(
-        None,
-        "Learn from so many training rows alone, drawn at random, as many of each class.",
-        panel="Data",
-        shown="all",
-    )
+    rows: int | None = _as_in_training("rows")
     validation: bool = option(
         True,
         "Hold out the validation rows of a named set, or those that pretraining held out, to "
@@ -99,12 +91,7 @@ class FinetuningOptions:
         shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
         f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
     )
-    batch_size: int | None = option(
-        None,
-        "Rows a minibatch.",
-        panel="Training",
-        shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
-    )
+    batch_size: int | None = _as_in_training("batch_size")
     optimizer: Literal["sgd", "adam"] = option("sgd", "Optimiser.", panel="Training")
     learning_rate: float | None = option(
         None,
@@ -112,7 +99,7 @@ class FinetuningOptions:
         panel="Training",
         shown=f"{defaults.FINETUNING_RATE} for sgd, {defaults.FINETUNING_ADAPTIVE_RATE} for adam",
     )
-    momentum: float = option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
+    momentum: float = _as_in_training("momentum")
     schedule: Literal["constant", "linear"] = option(
         "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
     )
@@ -129,7 +116,7 @@ class FinetuningOptions:
         panel="Training",
         shown=f"{defaults.PATIENCE} with a constant rate, else none",
     )
-    seed: int = option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+    seed: int = _as_in_training("seed")
 
     def __post_init__(self) -> None:
         """Refuse what no network can be trained with, before any data are read."""
