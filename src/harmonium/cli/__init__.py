@@ -337,8 +337,8 @@ def benchmark(
     peers: Annotated[
         str | None,
         typer.Option(
-            help="Peers to compare with: torch.bernoulli, torch.rand, jax, scikit-learn, rbms, "
-            "learnergy.",
+            help="Peers to compare with: torch.bernoulli, torch.rand. In the repository, "
+            "benchmarks/beside_packages.py adds jax, scikit-learn, rbms and learnergy.",
             show_default="all that are installed",
         ),
     ] = None,
