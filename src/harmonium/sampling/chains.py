@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_count, check_type, no_tensor
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.replicas import Replicas
@@ -120,8 +121,10 @@ def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
     check_rbm("rbm", rbm)
     check_count("n_chains", n_chains)
     check_stream(stream)
-    visible = rbm.visible.sample_(rbm.weights.new_zeros(n_chains, rbm.visible.n_columns), stream)
-    return start_at(rbm, visible, stream)
+    gauge = Gauge.of(rbm)  # biases far from zero say where the other layer is, and are no noise
+    units = gauge.rbm.visible
+    visible = units.sample_(rbm.weights.new_zeros(n_chains, units.n_columns), stream)
+    return start_at(rbm, gauge.leave(visible), stream)
 
 
 def check_stream(stream: Stream) -> None:
