@@ -167,12 +167,11 @@ def as_spins(units: Units) -> Change:
 
 def with_idle_units(rbm: RBM, hidden: Units) -> RBM:
     """The model with further hidden units that see nothing; ``hidden`` gives them."""
-    groups = [group for _, group in rbm.hidden.groups]
-    biases = [rbm.hidden.bias[columns] for columns, _ in rbm.hidden.groups]
-    made = Mixed(*groups, hidden).to(rbm.weights)
+    groups = [group for layer in (rbm.hidden, hidden) for _, group in layer.groups]
+    made = Mixed(*groups).to(rbm.weights)
     new = RBM(copy.deepcopy(rbm.visible), made).to(rbm.weights)
     with torch.no_grad():
-        new.hidden.bias.copy_(torch.cat([*biases, hidden.bias.to(rbm.weights)]))
+        new.hidden.bias.copy_(torch.cat([rbm.hidden.bias, hidden.bias.to(rbm.weights)]))
         new.weights[:, : rbm.hidden.n_columns].copy_(rbm.weights)
     return new
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from harmonium.rbm import RBM, HasMoments
 from harmonium.units import Units
 
-# Offsets are multiples of a power of two near so many standard deviations. Subtracting them rounds
-# nothing, and models that differ by such a multiple are moved to the same place.
+# Offsets are multiples of a power of two, of half of so many standard deviations or more. So
+# subtracting them rounds nothing, and models that differ by such multiples move to one place.
 _GRID = 8.0
 
 # Means of discrete units and positions of continuous ones depend on each other.
@@ -132,12 +132,17 @@ class Gauge:
 
     def enter_data(self, data: Tensor | HasMoments) -> Tensor | HasMoments:
         """Rows, or what knows their moments, in the coordinates of the moved model."""
-        if self.visible_offset is None:
-            return data
         if isinstance(data, Tensor):
             return self.enter(data)
-        mean, var = data.moments()
-        return Moments(mean - self.visible_offset.to(mean.device), var)
+        if self.is_identity or not hasattr(data, "moments"):  # what is no data is refused later
+            return data
+        return Moments(*self.moved(*data.moments()))
+
+    def moved(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of rows, in the coordinates of the moved model."""
+        if self.visible_offset is None:
+            return mean, var
+        return mean - self.visible_offset.to(mean.device), var
 
     def _without(self, x: Tensor, offset: Tensor | None) -> Tensor:
         return x if offset is None else (x - offset[: x.shape[-1]]).to(self.rbm.weights.dtype)

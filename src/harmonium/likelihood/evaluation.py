@@ -86,18 +86,19 @@ def evaluate(
     check_finite(rbm)
     check_normalisable(rbm)
     check_n_chains(n_chains)
-    gauge = Gauge.of(rbm)
-    if can_be_enumerated(rbm, _FEW_STATES):
-        return Computation(1, _exact(rbm, v))
-    rbm, v, data = gauge.rbm, gauge.enter(v), gauge.enter_data(data)
+    is_exact = can_be_enumerated(rbm, _FEW_STATES)
+    gauge = Gauge.of(rbm, torch.float64 if is_exact else None)
+    rbm, v = gauge.rbm, gauge.enter(v)
+    if is_exact:
+        return Computation(1, _exact(rbm, v, gauge.energy))
     n_rows = min(len(v), n_chains)
     per_row = n_chains // n_rows
     n_steps = n_chains * (n_temperatures - 1) + n_rows * per_row * n_temperatures
-    path = AnnealingPath.adaptive(rbm, data, n_temperatures, seed)
+    path = AnnealingPath.adaptive(rbm, gauge.enter_data(data), n_temperatures, seed)
     return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed, gauge.energy))
 
 
-def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
+def _exact(rbm: RBM, v: Tensor, energy: float) -> Generator[int, None, LogLikelihood]:
     log_z = exact_log_z(rbm)
     values = _log_likelihoods(rbm, v, log_z)
     mean = values.mean().item()
@@ -109,7 +110,7 @@ def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
         upper_std_error=0.0,
         rows_std_error=_std_error(values),
         n_rows=len(v),
-        log_z=log_z,
+        log_z=log_z.less(energy),
     )
 
 

@@ -89,6 +89,18 @@ class ChainState:
         rbm.visible.check_states(self.visible, "visible")
         rbm.hidden.check_states(self.hidden, "hidden")
 
+    def entering(self, gauge: Gauge) -> ChainState:
+        """The chains in the coordinates of a moved model; themselves where nothing is moved."""
+        if gauge.is_identity:
+            return self
+        return ChainState(gauge.enter(self.visible), gauge.enter_hidden(self.hidden))
+
+    def follow_(self, chains: ChainState, gauge: Gauge) -> None:
+        """Come to where the chains have gone that `entering` has made of these, in place."""
+        if not gauge.is_identity:
+            self.visible.copy_(gauge.leave(chains.visible))
+            self.hidden.copy_(gauge.leave_hidden(chains.hidden))
+
     def clone(self) -> ChainState:
         """Chains of their own in the same states."""
         if self.replicas is not None:
