@@ -226,7 +226,7 @@ def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = N
         Shape (rows, n).
     """
     backend = _softplus_backend(inputs, offsets)
-    sums: Tensor = backend.softplus_sums(inputs, offsets, inputs.dtype if dtype is None else dtype)
+    sums: Tensor = backend.softplus_sums(inputs, offsets, dtype)
     return sums
 
 

@@ -125,7 +125,7 @@ def reweigh_binary_(
 
 
 @torch.no_grad()
-def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """One offset after the other, so that memory is that of the inputs."""
     # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
     sums = [

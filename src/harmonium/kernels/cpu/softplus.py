@@ -79,7 +79,7 @@ def _gradient_blocks(x, offsets, weights, by_x, by_offsets, least, n_blocks):
         _gradient_columns(x, offsets, weights, by_x, by_offsets, least, start, stop)
 
 
-def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """One exponential for each number, and a logarithm for 512 of them; blocks of rows."""
     out = inputs.new_empty(len(inputs), len(offsets), dtype=dtype)
     arguments: tuple[Any, ...] = array(inputs), row_major(offsets), array(out)
