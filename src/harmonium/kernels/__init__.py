@@ -205,7 +205,7 @@ def reweigh_binary_(
     return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
 
 
-def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Sums over columns of log(1 + exp(inputs + offset)), for each row and each offset.
 
     They are minus the free energies of binary units, as far as inputs and offsets tell them.
@@ -216,13 +216,17 @@ def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
         Shape (rows, columns). One of minus infinity adds nothing.
     offsets
         Shape (n, columns).
+    dtype
+        Of the result; that of the inputs if None. Float64 keeps the digits in which large sums
+        differ.
 
     Returns
     -------
     Tensor
         Shape (rows, n).
     """
-    sums: Tensor = _softplus_backend(inputs, offsets).softplus_sums(inputs, offsets)
+    backend = _softplus_backend(inputs, offsets)
+    sums: Tensor = backend.softplus_sums(inputs, offsets, dtype)
     return sums
 
 
