@@ -24,6 +24,7 @@ __all__ = [
     "categorical_",
     "centred_gradient_",
     "gaussian_",
+    "log_sums_of_products",
     "moments_",
     "normal",
     "permutation",
@@ -203,6 +204,48 @@ def reweigh_binary_(
         return inputs
     reference.reweigh_binary_(inputs, before, now, log_weights, stream)
     return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
+
+
+def log_sums_of_products(
+    log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
+) -> Tensor:
+    """Log of weighted sums over states of products over units, each of which sums over its terms.
+
+    That is log of the sum over states a of exp(log_weights[m, a]) times the product over units of
+    1 + sum over the unit's terms t of low[t, a] mid[m, t] high[t], for each row m. So exponentials
+    of inputs, which are sums, are products of a few exponentials that many states share.
+
+    Parameters
+    ----------
+    log_weights
+        Finite, float64 of shape (rows, states).
+    low, mid, high
+        Positive, float64 of shapes (terms, states), (rows, terms) and (terms,).
+    ends
+        Where the terms of each unit begin and end, int64 of shape (units + 1,), from 0.
+    groups
+        Where groups of units begin and end, int64, from 0 to the number of units. The products over
+        the units of a group stay within the range of float64; and all its units have one term, or
+        all several.
+
+    Returns
+    -------
+    Tensor
+        Shape (rows,).
+    """
+    shapes = {"low": (len(high), log_weights.shape[1]), "mid": (len(log_weights), len(high))}
+    for name, x in (("low", low), ("mid", mid)):
+        if x.shape != shapes[name]:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}; pass {shapes[name]}")
+    if len(ends) == 0 or int(ends[-1]) != len(high) or int(groups[-1]) != len(ends) - 1:
+        raise ValueError(
+            f"ends end at {ends[-1:].tolist()} and groups at {groups[-1:].tolist()}; pass the "
+            f"number of terms, {len(high)}, and that of units, {len(ends) - 1}"
+        )
+    alike = all(x.is_cpu and x.dtype == torch.float64 for x in (log_weights, low, mid, high))
+    backend: Any = _backend(log_weights.contiguous()) if alike else reference
+    sums: Tensor = backend.log_sums_of_products(log_weights, low, mid, high, ends, groups)
+    return sums
 
 
 def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:

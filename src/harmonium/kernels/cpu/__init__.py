@@ -10,6 +10,7 @@ from __future__ import annotations
 from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
+from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -25,6 +26,7 @@ __all__ = [
     "categorical_",
     "centred_gradient_",
     "gaussian_",
+    "log_sums_of_products",
     "moments_",
     "product",
     "reweigh_binary_",
