@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,11 +18,15 @@ from torch import Tensor
 from harmonium.kernels import reference
 from harmonium.rng import Purpose, Stream
 
+if TYPE_CHECKING:
+    from harmonium.kernels.cpu import Followed
+
 __all__ = [
     "binary_",
     "binary_layer",
     "categorical_",
     "centred_gradient_",
+    "followed",
     "gaussian_",
     "log_sums_of_products",
     "moments_",
@@ -204,6 +208,40 @@ def reweigh_binary_(
         return inputs
     reference.reweigh_binary_(inputs, before, now, log_weights, stream)
     return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
+
+
+def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:
+    """Chains between layers of two-valued units whose inputs follow the units that flip.
+
+    For annealing: a temperature changes what inputs are multiplied by, and not the inputs. The
+    weights are rounded to 16 bits, which moves energies by 0.1 nats at the most; whoever needs the
+    model itself corrects both ends of the path (`likelihood.path`).
+
+    Parameters
+    ----------
+    v
+        Visible states, shape (chains, n_visible), which are left alone.
+    weights
+        Shape (n_visible, n_hidden).
+    lows
+        Lower states of visible and of hidden units, 0 or -1; the upper ones are 1.
+
+    Returns
+    -------
+    Followed or None
+        None where there is nothing to follow (another dtype or device, few weights, weights that
+        16 bits do not hold well enough).
+    """
+    if v.dim() != 2 or weights.dim() != 2 or v.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"visible states of shape {tuple(v.shape)} do not fit weights of shape "
+            f"{tuple(weights.shape)}"
+        )
+    if _backend(v) is reference or not weights.is_cpu:
+        return None
+    from harmonium.kernels import cpu
+
+    return cpu.followed(v, weights, lows)
 
 
 def log_sums_of_products(

@@ -11,6 +11,7 @@ from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
+from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -21,10 +22,12 @@ from harmonium.kernels.cpu.softplus import softplus_gradient, softplus_sums
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
+    "Followed",
     "binary_",
     "binary_layer",
     "categorical_",
     "centred_gradient_",
+    "followed",
     "gaussian_",
     "log_sums_of_products",
     "moments_",

@@ -52,7 +52,7 @@ def _multiply_by_sums(product, low, factors, ends, start, stop, total):
 
 @_fused
 def _exponentials(x, product, exponents):
-    """The exponential of any number, as numbers near 1 and powers of 2 (Cephes' exp; error below 3e-16)."""
+    """The exponential as a number near 1 and a power of 2, by Cephes: error below 3e-16."""
     for a in range(x.size):
         n = np.floor(float64(1.4426950408889634) * x[a] + float64(0.5))
         r = (x[a] - n * float64(6.93145751953125e-1)) - n * float64(1.42860682030941723212e-6)
