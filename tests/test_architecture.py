@@ -26,6 +26,7 @@ ORDER = (
     "kernels",
     "units",
     "rbm",
+    "gauge",
     "gradient",
     "classification",
     "sampling",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from harmonium.gauge import Gauge
 from harmonium.gradient import grad_buffer
 from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
@@ -45,12 +46,11 @@ class Moments:
 def exact_log_z(rbm: RBM) -> LogZ:
     """Log of the partition function of a small model, nats.
 
-    Takes time in proportion to the states of the smaller layer times the columns of the other
-    one: on one core of an AMD Zen 3 some 1.5 to 2.5 ns each where that is binary or spin, and 12 to
-    25 ns where it is Gaussian or categorical. So 25 binary units against 784 take a minute or two
-    (40 to 55 s of a core), and 20 a second or two. Memory hardly grows with the states, but with
-    the columns of the other layer: 25 binary units against 784 took 50 MB, and 16 against 10,000
-    took 180 MB.
+    Takes time in proportion to the states of the smaller layer times the columns of the other one,
+    on one core of an AMD Zen 4 some 0.2 to 0.5 ns each where these are binary, spin or categorical:
+    25 binary units against 112 take a second, against 784 some eight. Gaussian columns cost nothing
+    beside the states, which take 7 ns each. Units of other types are summed by their `Units.cgf`:
+    10 ns each and more. Memory hardly grows with the states: 8 MB tables, of which there are some.
 
     Parameters
     ----------
@@ -65,10 +65,12 @@ def exact_log_z(rbm: RBM) -> LogZ:
         joint precision is not positive definite), or if a parameter is not finite.
     """
     check_finite(rbm)
-    model = _in_float64(rbm)
-    if _are_gaussian(model):
-        return _JointNormal(model).log_z
-    return LogZ.exact(Enumeration(model).log_z())
+    gauge = Gauge.of(rbm, torch.float64)
+    if _are_gaussian(rbm):
+        log_z = _JointNormal(gauge.rbm).log_z.value
+    else:
+        log_z = Enumeration(gauge.rbm).log_z()
+    return LogZ.exact(log_z - gauge.energy)
 
 
 def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
@@ -87,7 +89,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
         Also if rows have another width, or are no states: a likelihood is of states alone.
     """
     check_states(rbm, v)
-    return log_likelihood(_in_float64(rbm), v, exact_log_z(rbm))
+    gauge = Gauge.of(rbm, torch.float64)
+    return log_likelihood(gauge.rbm, gauge.enter(v), exact_log_z(gauge.rbm))
 
 
 @torch.no_grad()
