@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import completing, data, deep, errors
+from harmonium.cli import data, deep, errors
+from harmonium.cli.benchmark import benchmark
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
     ConfigOption,
@@ -31,6 +32,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.recipe import recipe
 from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.cli.spelling import spelled
 from harmonium.runs.options import TrainingOptions, WatchingOptions
@@ -328,128 +330,8 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
     show.info(run, as_json)
 
 
-@app.command(rich_help_panel=_KNOW)
-def benchmark(
-    workloads: Annotated[
-        str | None,
-        typer.Option(help="Workloads, such as W1,sampling.", show_default="W1,W2,W3,W4,sampling"),
-    ] = None,
-    peers: Annotated[
-        str | None,
-        typer.Option(
-            help="Peers to compare with: torch.bernoulli, torch.rand. In the repository, "
-            "benchmarks/beside_packages.py adds jax, scikit-learn, rbms and learnergy.",
-            show_default="all that are installed",
-        ),
-    ] = None,
-    without: Annotated[
-        str | None, typer.Option(help="Peers to leave out.", show_default="none")
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option(help="Rounds; their medians are reported.", min=1)
-    ] = defaults.BENCHMARK_ROUNDS,
-    seconds: Annotated[
-        float, typer.Option(help="Seconds that each takes in each round.")
-    ] = defaults.BENCHMARK_SECONDS,
-    trained: Annotated[
-        int,
-        typer.Option(
-            help="Epochs to train before anything is measured: speed depends on what a model has "
-            "learned. 0 starts from scratch.",
-            min=0,
-        ),
-    ] = defaults.BENCHMARK_EPOCHS,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder to make, for results.json, table.md and speeds.png.",
-            show_default="nothing is written",
-        ),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure speed on this machine, beside other implementations and the bare products.
-
-    Takes a few minutes and says how many before it begins. MNIST is used if it has been fetched.
-    """
-    set_threads(threads)
-    from harmonium.cli import measure
-
-    measure.run(
-        workloads=workloads,
-        peers=peers,
-        without=without,
-        rounds=rounds,
-        seconds=seconds,
-        epochs=trained,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
-
-
-@app.command(rich_help_panel=_TRAIN)
-def recipe(
-    context: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="A recipe; or `list`, for all of them.",
-            autocompletion=completing.recipes,
-        ),
-    ] = "list",
-    show: Annotated[
-        bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
-    ] = False,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Train nothing: put what was published beside a run of it."
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Epochs of each training.", min=1, show_default="the recipe's"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Seed of everything that is random.", min=0, show_default="the recipe's, or 0"
-        ),
-    ] = None,
-    out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
-    overwrite: OverwriteOption = False,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cpu")
-    ] = None,
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run a known training: that of a tutorial, with its numbers beside the run's.
-
-    A recipe is a file over the ordinary commands, which are printed before they run. A file of
-    your own runs with harmonium train --config FILE.
-    """
-    from harmonium import recipes
-    from harmonium.cli import cooking
-
-    if name == "list":
-        cooking.show_list(as_json)
-        return
-    chosen = recipes.named(name)
-    if show:
-        cooking.show_file(chosen, as_json)
-    elif table is not None:
-        cooking.show_table(chosen, table, as_json)
-    else:
-        for_all = {"epochs": epochs, "seed": seed, "device": device, "threads": threads}
-        code = cooking.run(context, chosen, for_all, out=out, overwrite=overwrite, as_json=as_json)
-        raise typer.Exit(code)
-
-
+app.command(rich_help_panel=_KNOW)(benchmark)
+app.command(rich_help_panel=_TRAIN)(recipe)
 app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
