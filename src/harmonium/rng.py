@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_SEED = 2**64
 _MAX_RANK = 2**16
 _MAX_POSITION = 2**40
+_BETWEEN_LAYERS = 2**32
 
 
 # Of Philox' key or counter: a number, or one that is kept on a device, int64 of shape ().
@@ -105,3 +106,8 @@ class Stream:
         self.position = position + 1
         lane = (self.purpose << 24) | (self.rank << 8) | (position >> 32)
         return self.seed & 0xFFFFFFFF, self.seed >> 32, position & 0xFFFFFFFF, lane
+
+
+def seed_of_layer(seed: int, layer: int) -> int:
+    """The seed of a stack's layer, from 0: layers share no random numbers, nor do other seeds."""
+    return (seed + layer * _BETWEEN_LAYERS) % _MAX_SEED

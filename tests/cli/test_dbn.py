@@ -20,7 +20,7 @@ from PIL import Image
 
 from cli.commands import Done, harmonium, start
 from cli.test_stopping import numbers, wait_for
-from harmonium import Gibbs, Penalties, Purpose, Stream, checkpoint, datasets
+from harmonium import Gibbs, Penalties, Purpose, Stream, checkpoint, datasets, rng
 from harmonium.cli import app
 from harmonium.deep import (
     DBN,
@@ -145,7 +145,7 @@ def test_layers_have_values_of_their_own() -> None:
     assert (first["hidden_units"], second["hidden_units"]) == ("binary", "spin")
     assert (first["batch_size"], second["batch_size"]) == (50, 50)
     assert second["data"] == "../1"
-    assert second["seed"] == pretraining.seed_of_layer(first["seed"], 1) == 2**32
+    assert second["seed"] == rng.seed_of_layer(first["seed"], 1) == 2**32
 
 
 def test_layers_of_any_units_stand_on_each_other() -> None:

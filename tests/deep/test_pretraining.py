@@ -47,6 +47,7 @@ from harmonium.deep import (
     save_dbn,
     save_pretraining,
 )
+from harmonium.rng import seed_of_layer
 from harmonium.serialization import read, serialize
 from harmonium.units import Units
 
@@ -170,7 +171,7 @@ def test_the_second_layer_learns_from_the_features_of_the_first(
     each = [quick(features=make), quick(epochs=3, batch_size=5, n_chains=None, momentum=0.5)]
     state = finish(PretrainingState.create(network(4, 3), each, seed=5))
     data = make(state.dbn.stack[0], DIGITAL)
-    seed = pretraining.seed_of_layer(5, 1)
+    seed = seed_of_layer(5, 1)
     rbm = RBM(Binary(4), Binary(3)).init_from_data_(data, seed, weight_std=0.1)
     alone = TrainingState.create(rbm, n_chains=None, learning_rate=0.2, momentum=0.5, seed=seed)
     for _ in training.updates(alone, Minibatches(data, 5), 3):
@@ -180,9 +181,9 @@ def test_the_second_layer_learns_from_the_features_of_the_first(
 
 def test_layers_share_no_random_numbers() -> None:
     """Nor does a layer with another run, whose seed is the next number."""
-    seeds = {pretraining.seed_of_layer(seed, layer) for seed in range(10) for layer in range(10)}
+    seeds = {seed_of_layer(seed, layer) for seed in range(10) for layer in range(10)}
     assert len(seeds) == 100
-    assert pretraining.seed_of_layer(2**64 - 1, 1) == 2**32 - 1
+    assert seed_of_layer(2**64 - 1, 1) == 2**32 - 1
 
 
 def test_rows_say_which_layer_they_are_of() -> None:

@@ -19,12 +19,9 @@ from harmonium.deep.features import check_labels, features
 from harmonium.gradient import Gradient, Penalties
 from harmonium.optimization import check_maker
 from harmonium.rbm import RBM
+from harmonium.rng import seed_of_layer
 from harmonium.sampling import Sampler
 from harmonium.training import Row, TrainingState
-
-# Seeds of layers are so far apart that no user counts from one to the other.
-_SEED_STEP = 2**32
-_SEEDS = 2**64
 
 
 @dataclass(frozen=True)
@@ -239,11 +236,6 @@ def of_each_layer(
             "LayerOptions for all layers, or one for each"
         )
     return each
-
-
-def seed_of_layer(seed: int, layer: int) -> int:
-    """The seed of a layer, from 0: layers share no random numbers, nor do runs of other seeds."""
-    return (seed + layer * _SEED_STEP) % _SEEDS
 
 
 def updates(

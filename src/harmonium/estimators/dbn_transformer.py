@@ -12,7 +12,6 @@ from torch import Tensor
 from harmonium import defaults, training
 from harmonium.datasets import Minibatches
 from harmonium.deep import DBN
-from harmonium.deep.pretraining import seed_of_layer
 from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
@@ -27,7 +26,7 @@ from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Penalties
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Purpose, Stream, seed_of_layer
 from harmonium.sampling import Sampler, SamplingSchedule, start_random
 from harmonium.training import TrainingState
 

@@ -51,10 +51,12 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"harmonium.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'harmonium.runs' has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would believe in any name
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            return getattr(importlib.import_module(f"harmonium.{_HOME[name]}"), name)
+        raise AttributeError(f"module 'harmonium.runs' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

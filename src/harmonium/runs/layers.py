@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from harmonium.rng import seed_of_layer
 from harmonium.run_directory import LAYER_BELOW
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS
@@ -31,10 +32,6 @@ OF_EACH = tuple(
 """The options of which each layer can have its own value."""
 
 Features = Literal["draws", "means"]
-
-# From the seed of a layer to that of the next, as `harmonium.deep.pretraining.seed_of_layer` does,
-# which would import torch.
-_SEED_STEP = 2**32
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ class NetworkOptions:
     def _seed(self, number: int) -> int:
         seed: int = self.of_all.get("seed", TrainingOptions.seed)
         # one that is out of its range is refused with the first layer
-        return (seed + number * _SEED_STEP) % 2**64 if number else seed
+        return seed_of_layer(seed, number) if number else seed
 
     def _from_below(self, units: str) -> dict[str, Any]:
         """How a layer sees the hidden units below it, which are of this type."""

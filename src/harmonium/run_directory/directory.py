@@ -1,59 +1,29 @@
-"""The run directory: where a run's files are, and how they are written without losing any.
-
-``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row a line),
-``warnings.json`` (what a user has to know of it), ``checkpoints/``, ``model.safetensors`` and
-``figures/``. Every command reads and writes this layout and nothing else.
-"""
+"""`RunDirectory`: where the files of a run are, and how they are written without losing any."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from harmonium.files import write_json, write_whole
+from harmonium.run_directory.layout import (
+    DBN_KIND,
+    DIAGNOSIS_MARK,
+    FINETUNING_KIND,
+    FORMAT,
+    REPORT_MARK,
+    Warned,
+    free_path,
+    refuse_foreign,
+)
 
-FORMAT = 1
-"""Version of the layout; a newer one is refused."""
-
-DIAGNOSIS_MARK = "harmonium diagnosis"
-REPORT_MARK = '<meta name="generator" content="harmonium">'
-"""By what a diagnosis and a report are known again: either may be replaced by a newer one."""
-
-DBN_KIND = "dbn"
-"""The ``kind`` in the configuration of a run whose layers are runs of their own."""
-
-FINETUNING_KIND = "fine-tuning"
-"""The ``kind`` in the configuration of a run that fine-tunes a network."""
-
-LAYER_BELOW = "../"
-"""How the data of a layer begin that lie beside its folder."""
-
-LAYER_NUMBER = re.compile(r"\.\./\d+")
-"""Those of a layer that learns from its neighbour in the same folder."""
-
-_HEAD = 1000
 _KEPT_CHECKPOINTS = 2
-
-
-class Warned(NamedTuple):
-    """Something about a run that its user has to know: the top of its page shows it.
-
-    Attributes
-    ----------
-    title
-        What is wrong, in a few words.
-    text
-        The cause and the remedy, one or two sentences; what is typed stands between backquotes.
-    """
-
-    title: str
-    text: str
+_LAYERS = "layers/*/config.json"
 
 
 class RunDirectory:
@@ -82,7 +52,7 @@ class RunDirectory:
         """
         run = cls.open_any(path)
         if run.holds_a_network:
-            layers = ", ".join(str(layer.path) for layer in Network(run).layers())
+            layers = ", ".join(str(path.parent) for path in sorted(run.path.glob(_LAYERS)))
             raise ValueError(
                 f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
                 "see what `harmonium dbn --help can do with all of them"
@@ -416,80 +386,3 @@ class RunDirectory:
     def free_path(self, name: str) -> Path:
         """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""
         return free_path(self.path / name)
-
-
-class Network:
-    """The run of a deep belief network: a run of its own for each layer, in ``layers/``.
-
-    Parameters
-    ----------
-    run
-        The whole: its configuration and pictures.
-    """
-
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
-
-    @classmethod
-    def open(cls, path: str | Path) -> Network:
-        """A network's run that exists.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            As `RunDirectory.open`, or if it is the run of a single RBM.
-        """
-        run = RunDirectory.open_any(path)
-        if not run.holds_a_network:
-            what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
-            raise ValueError(
-                f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
-                "train begins"
-            )
-        return cls(run)
-
-    @property
-    def dbn_path(self) -> Path:
-        """The whole trained network."""
-        return self.run.path / "dbn.safetensors"
-
-    def layer(self, number: int) -> RunDirectory:
-        """The run of a layer, counted from 1; it need not exist yet."""
-        return RunDirectory(self.run.path / "layers" / str(number))
-
-    def layers(self) -> list[RunDirectory]:
-        """The layers that have been begun, from the data upwards."""
-        begun: list[RunDirectory] = []
-        while (layer := self.layer(len(begun) + 1)).config_path.is_file():
-            begun.append(layer)
-        return begun
-
-    def remove_unfinished(self) -> None:
-        """Remove the parts of files and folders at which a training process was killed."""
-        for folder in (self.run.path / "layers").glob(".*"):
-            shutil.rmtree(folder)
-        for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:
-            part.unlink()
-
-
-def refuse_foreign(path: Path, mark: str) -> None:
-    """Refuse to replace a file that does not have harmonium's mark near its beginning.
-
-    Raises
-    ------
-    FileExistsError
-        Says what would work.
-    """
-    if os.path.lexists(path) and not (
-        path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
-    ):
-        raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
-
-
-def free_path(path: Path) -> Path:
-    """Return ``path``, or the first of ``stem-2``, ``stem-3``, ... that does not exist yet."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return candidate

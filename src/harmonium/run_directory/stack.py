@@ -1,0 +1,62 @@
+"""The directory of a deep belief network, with a run for each of its layers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harmonium.run_directory.directory import RunDirectory
+
+
+class Network:
+    """The run of a deep belief network: a run of its own for each layer, in ``layers/``.
+
+    Parameters
+    ----------
+    run
+        The whole: its configuration and pictures.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Network:
+        """A network's run that exists.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `RunDirectory.open`, or if it is the run of a single RBM.
+        """
+        run = RunDirectory.open_any(path)
+        if not run.holds_a_network:
+            what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
+            raise ValueError(
+                f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
+                "train begins"
+            )
+        return cls(run)
+
+    @property
+    def dbn_path(self) -> Path:
+        """The whole trained network."""
+        return self.run.path / "dbn.safetensors"
+
+    def layer(self, number: int) -> RunDirectory:
+        """The run of a layer, counted from 1; it need not exist yet."""
+        return RunDirectory(self.run.path / "layers" / str(number))
+
+    def layers(self) -> list[RunDirectory]:
+        """The layers that have been begun, from the data upwards."""
+        begun: list[RunDirectory] = []
+        while (layer := self.layer(len(begun) + 1)).config_path.is_file():
+            begun.append(layer)
+        return begun
+
+    def remove_unfinished(self) -> None:
+        """Remove the parts of files and folders at which a training process was killed."""
+        for folder in (self.run.path / "layers").glob(".*"):
+            shutil.rmtree(folder)
+        for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:
+            part.unlink()
