@@ -135,8 +135,8 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def _without_checkpoints(folder: Path) -> None:
-    """Which of them are kept depends on where a run was stopped; the last one is always kept."""
+def drop_older_checkpoints(folder: Path) -> None:
+    """Which of them are kept depends on the clock and on stops; the last one is always kept."""
     for checkpoints in folder.rglob("checkpoints"):
         for old in sorted(checkpoints.iterdir())[:-1]:
             old.unlink()
@@ -155,7 +155,7 @@ def _of_command(
             run("resume", out)
         if sample:
             run(*sample[:-1], out, *[sample[-1]] * (sample[-1] != "RUN"))
-        _without_checkpoints(out)
+        drop_older_checkpoints(out)
         found[name] = digest(out)
         shutil.rmtree(out)
     return found
