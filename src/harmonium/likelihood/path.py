@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
-from harmonium.likelihood.checks import check_finite
+from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
@@ -78,6 +78,13 @@ class AnnealingPath:
             raise ValueError(
                 f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
                 "same unit types and sizes, such as `base_rates` makes"
+            )
+        if not is_straight(self.base.visible, self.target.visible):
+            raise ValueError(
+                f"from the base's {self.base.visible!r} to the target's, energies do not change "
+                "linearly, and annealing needs that; pass a base whose parameters other than the "
+                "bias are the target's, as `base_rates` does, or let `Units.interpolate_` of this "
+                "type take natural parameters along a line"
             )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
@@ -169,7 +176,13 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     for _, units in base.visible.groups:
         if isinstance(units, Gaussian):
             units.log_precision.requires_grad_(True)
-    return base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+    if not is_straight(base.visible, rbm.visible):
+        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        for name, parameter in rbm.visible.named_parameters():
+            if name != "bias":
+                base.visible.get_parameter(name).copy_(parameter)
+    return base
 
 
 @torch.no_grad()
@@ -249,15 +262,7 @@ class _Between:
 
     def move_to(self, t: float) -> None:
         """At t from 0, the base, to 1, the target."""
-        interpolate_(self.units, *self._ends, t)
-
-
-def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
-    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
-    precision = None
-    if a.precision is not None and b.precision is not None:
-        precision = torch.lerp(a.precision, b.precision, t)
-    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
+        self.units.interpolate_(*self._ends, t)
 
 
 @torch.no_grad()

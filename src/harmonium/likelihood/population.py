@@ -21,7 +21,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_, interpolate_
+from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
@@ -147,10 +147,13 @@ class Population:
         before, now = copy.deepcopy(self.model), copy.deepcopy(self.model)
         v = self.visible
         for step in range(1, n_steps + 1):
-            t = step / n_steps
-            torch.lerp(self.model.weights, target.weights, t, out=now.weights)
-            interpolate_(now.visible, self.model.visible, target.visible, t)
-            interpolate_(now.hidden, self.model.hidden, target.hidden, t)
+            if step == n_steps:
+                now = target  # whatever units keep beside their parameters is there, too
+            else:
+                t = step / n_steps
+                torch.lerp(self.model.weights, target.weights, t, out=now.weights)
+                now.visible.interpolate_(self.model.visible, target.visible, t)
+                now.hidden.interpolate_(self.model.hidden, target.hidden, t)
             inputs = now.inputs_h_from_v(v)
             change = before.free_energy(v)
             change -= now.visible.energy(v)

@@ -59,6 +59,10 @@ class Gaussian(Units):
         self.log_precision.copy_(precision.log())
 
     @property
+    def has_standard_form(self) -> bool:  # noqa: D102
+        return {name for name, _ in self.named_parameters()} <= {"bias", "log_precision"}
+
+    @property
     def states(self) -> None:  # noqa: D102
         return None
 
