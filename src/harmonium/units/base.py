@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harmonium.arguments import check_type, described, is_whole, no_tensor
+from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
 
 _TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
@@ -100,7 +102,7 @@ class Units(nn.Module, ABC):
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:
         """Overwrite bias and precision; the latter is None for units that have none."""
 
-    @torch.no_grad()
+    @without_autograd
     def interpolate_(self, a: Units, b: Units, t: float) -> None:
         """Become the layer at ``t`` on the way from ``a``, at 0, to ``b``, at 1.
 
@@ -117,14 +119,18 @@ class Units(nn.Module, ABC):
         t
             From 0 to 1.
         """
-        layers = (self.named_parameters(), a.parameters(), b.parameters())
-        for (name, own), of_a, of_b in zip(*layers, strict=True):
-            if name != "bias":
-                own.copy_(torch.lerp(of_a, of_b, t))
+        for name in self.further:
+            of_a, of_b = a.get_parameter(name), b.get_parameter(name)
+            self.get_parameter(name).copy_(torch.lerp(of_a, of_b, t))
         precision = None
         if a.precision is not None and b.precision is not None:
             precision = torch.lerp(a.precision, b.precision, t)
         self.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
+
+    @cached_property
+    def further(self) -> tuple[str, ...]:
+        """Names of the parameters that neither `bias` nor `precision` tells of."""
+        return tuple(name for name, _ in self.named_parameters() if name != "bias")
 
     @property
     def has_standard_form(self) -> bool:
@@ -133,7 +139,7 @@ class Units(nn.Module, ABC):
         Then any layer's draws are those of one whose bias is 0 and whose precision is 1, under
         inputs that were shifted and scaled.
         """
-        return self.precision is None and all(name == "bias" for name, _ in self.named_parameters())
+        return self.precision is None and not self.further
 
     @abstractmethod
     def energy(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,9 +59,14 @@ class Gaussian(Units):
         self.bias.copy_(bias)
         self.log_precision.copy_(precision.log())
 
+    @cached_property
+    def further(self) -> tuple[str, ...]:  # noqa: D102
+        names = (name for name, _ in self.named_parameters())
+        return tuple(name for name in names if name not in ("bias", "log_precision"))
+
     @property
     def has_standard_form(self) -> bool:  # noqa: D102
-        return {name for name, _ in self.named_parameters()} <= {"bias", "log_precision"}
+        return not self.further
 
     @property
     def states(self) -> None:  # noqa: D102

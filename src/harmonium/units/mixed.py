@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -69,6 +70,11 @@ class Mixed(Units):
     def states(self) -> None:  # noqa: D102
         return None
 
+    @cached_property
+    def further(self) -> tuple[str, ...]:  # noqa: D102
+        parts = enumerate(part for _, part in self._groups)
+        return tuple(f"{place}.{name}" for place, part in parts for name in part.further)
+
     @property
     def has_standard_form(self) -> bool:  # noqa: D102
         return all(part.has_standard_form for _, part in self._groups)
@@ -93,10 +99,11 @@ class Mixed(Units):
             part.set_natural_(part.bias, own)
         self.bias.copy_(bias)
 
-    @torch.no_grad()
+    @without_autograd
     def interpolate_(self, a: Units, b: Units, t: float) -> None:  # noqa: D102
         for (_, own), (_, of_a), (_, of_b) in zip(self.groups, a.groups, b.groups, strict=True):
-            own.interpolate_(of_a, of_b, t)
+            if own.further:
+                own.interpolate_(of_a, of_b, t)
         precision = None
         if a.precision is not None and b.precision is not None:
             precision = torch.lerp(a.precision, b.precision, t)
