@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
+from harmonium.gauge import Gauge
 from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
     raise_log_likelihood,
@@ -85,13 +86,15 @@ def evaluate(
     check_finite(rbm)
     check_normalisable(rbm)
     check_n_chains(n_chains)
+    gauge = Gauge.of(rbm)
     if can_be_enumerated(rbm, _FEW_STATES):
         return Computation(1, _exact(rbm, v))
+    rbm, v, data = gauge.rbm, gauge.enter(v), gauge.enter_data(data)
     n_rows = min(len(v), n_chains)
     per_row = n_chains // n_rows
     n_steps = n_chains * (n_temperatures - 1) + n_rows * per_row * n_temperatures
     path = AnnealingPath.adaptive(rbm, data, n_temperatures, seed)
-    return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed))
+    return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed, gauge.energy))
 
 
 def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
@@ -111,7 +114,13 @@ def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
 
 
 def _bounds(
-    path: AnnealingPath, v: Tensor, n_chains: int, n_rows: int, per_row: int, seed: int
+    path: AnnealingPath,
+    v: Tensor,
+    n_chains: int,
+    n_rows: int,
+    per_row: int,
+    seed: int,
+    energy: float,
 ) -> Generator[int, None, LogLikelihood]:
     from_below = annealed_importance_sampling(path, n_chains, seed)
     yield from from_below
@@ -138,7 +147,7 @@ def _bounds(
         upper_std_error=log_z.std_error,
         rows_std_error=_std_error(values),
         n_rows=len(v),
-        log_z=log_z,
+        log_z=log_z.less(energy),
         warnings=tuple(_warnings(log_z, upper - lower, lower_error + log_z.std_error)),
     )
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
+from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.rbm import RBM, HasMoments, check_rbm
@@ -136,6 +137,17 @@ class AnnealingPath:
             stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
             path = cls(path.base, rbm, _place(path, n, stream))
         return path
+
+    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
+        """The same path in the coordinates of a `Gauge`, and that of the target.
+
+        Energies along the way change linearly, from that of the base to that of the target; so
+        distributions and steps between them stay as they are.
+        """
+        gauge = Gauge.of(self.target)
+        if gauge.is_identity:
+            return self, gauge
+        return AnnealingPath(gauge.move(self.base)[0], gauge.rbm, self.inverse_temperatures), gauge
 
     @property
     def n_temperatures(self) -> int:
@@ -268,6 +280,7 @@ class _Between:
 @torch.no_grad()
 def _place(path: AnnealingPath, n: int, stream: Stream) -> Tensor:
     """Inverse temperatures at a constant speed, as chains along this path see it."""
+    path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
     v = path.base.visible.sample_(zeros, stream)

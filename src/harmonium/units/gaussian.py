@@ -53,6 +53,10 @@ class Gaussian(Units):
         """Inverse variance of each unit, shape (n,)."""
         return self.log_precision.exp()
 
+    @property
+    def has_origin(self) -> bool:  # noqa: D102
+        return type(self) is not Gaussian  # a type of one's own may have further terms
+
     @torch.no_grad()
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
         assert precision is not None
