@@ -8,13 +8,16 @@ References
    Statist. Soc. B 68.
 .. [3] A. Decelle, C. Furtlehner, L. Rosset and B. Seoane (2025), "Fast training and sampling of
    restricted Boltzmann machines", ICLR: log Z along the trajectory of a training.
+.. [4] H. P. Chan and T. L. Lai (2013), "A general theory of particle filters in hidden Markov
+   models and some applications", Ann. Statist. 41; A. Lee and N. Whiteley (2018), "Variance
+   estimation in the particle filter", Biometrika 105.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,6 +30,14 @@ from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
 _LEAST_PARTICLES = 10
+
+# Part of the stream that annealing anew draws from, and draws that are left to each time.
+_ANEW, _DRAWS = 12 << 36, 1 << 16
+
+# Estimates of log Z that differ by more standard errors differ for a reason. Where few chains
+# carry one, its error is a guess, and nats tell: an unbiased estimate of Z is exp(3) = 20 times
+# too large once in 20 times at most (Markov's inequality).
+_MOST_ERRORS, _MOST_NATS = 3.0, 3.0
 
 
 @dataclass
@@ -47,10 +58,16 @@ class Population:
         Particles.
     log_weights : Tensor, shape (n_particles,), float64
         Since the particles were last drawn anew, nats.
-    base_log_z, base_variance
-        Log Z at that time, nats, and the variance of its estimate.
+    base_log_z
+        Log Z at that time, nats.
+    base_variance
+        Of what log Z was when families began to be counted: 0, but in runs of older versions.
     stream
         Random numbers.
+    families : Tensor, shape (n_particles,), int64
+        The first particle that each descends from; by default each is one.
+    looks
+        Since the particles were annealed.
     """
 
     model: RBM
@@ -59,6 +76,12 @@ class Population:
     base_log_z: float
     base_variance: float
     stream: Stream
+    families: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    looks: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.families):
+            self.families = torch.arange(len(self.log_weights), device=self.log_weights.device)
 
     @classmethod
     @torch.no_grad()
@@ -100,9 +123,24 @@ class Population:
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
                 "error is that between particles"
             )
-        gauge = Gauge.of(rbm)
-        path = AnnealingPath.adaptive(gauge.rbm, gauge.enter_data(data), n_temperatures, seed)
         stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
+        population = cls._annealed(rbm, data, n_particles, n_temperatures, stream)
+        population._draw_anew_if_uneven_()
+        return population
+
+    @classmethod
+    def _annealed(
+        cls,
+        rbm: RBM,
+        data: Tensor | HasMoments,
+        n_particles: int,
+        n_temperatures: int,
+        stream: Stream,
+    ) -> Population:
+        """Particles that come from the data's base rates."""
+        gauge = Gauge.of(rbm)
+        data = gauge.enter_data(data)
+        path = AnnealingPath.adaptive(gauge.rbm, data, n_temperatures, stream.seed)
         like, n_columns = rbm.weights.detach(), rbm.visible.n_columns
         visible = path.base.visible.sample_(like.new_zeros(n_particles, n_columns), stream)
         log_weights = torch.zeros(n_particles, dtype=torch.float64, device=visible.device)
@@ -111,20 +149,54 @@ class Population:
             pass
         model = copy.deepcopy(rbm).requires_grad_(False)
         base_log_z = path.base_log_z - gauge.energy
-        population = cls(model, gauge.leave(visible), log_weights, base_log_z, 0.0, stream)
-        population._draw_anew_if_uneven_()
-        return population
+        return cls(model, gauge.leave(visible), log_weights, base_log_z, 0.0, stream)
 
     @property
     def log_z(self) -> LogZ:
         """Log Z of the model at the last look.
 
-        Its standard error adds up those since the beginning as if they were independent; particles
-        that hardly move from one drawing anew to the next make it larger than it says.
+        Its chains are the families, so that its standard error and effective number are theirs.
+        Neither knows of a mode that no particle has come to: `renew_` may.
         """
-        weights = LogZ.from_log_weights(self.log_weights, "below")
-        std_error = math.sqrt(self.base_variance + weights.std_error**2)
-        return LogZ(self.base_log_z + weights.value, std_error, "below", self.log_weights)
+        largest = self.log_weights.max()
+        of_families = torch.zeros_like(self.log_weights)
+        of_families.index_add_(0, self.families, (self.log_weights - largest).exp())
+        families = LogZ.from_log_weights(of_families.log() + largest + self.base_log_z, "below")
+        value = self.base_log_z + LogZ.from_log_weights(self.log_weights, "below").value
+        std_error = math.sqrt(self.base_variance + families.std_error**2)
+        return LogZ(value, std_error, "below", families.log_weights)
+
+    @torch.no_grad()
+    def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
+        """Anneal as many particles to the model anew, and go on with those that tell more.
+
+        Both are unbiased estimates of Z, and hardly ever far above it. So if they differ by more
+        than their errors, the lower one has missed a mode. Else, more effective chains decide.
+
+        Parameters
+        ----------
+        data
+            As for `begin`.
+        n_temperatures
+            Inverse temperatures on the way, 2 or more.
+
+        Raises
+        ------
+        ValueError
+            If there are too few temperatures, or the data are not usable.
+        FloatingPointError
+            If the model's energies overflow.
+        """
+        position = _ANEW + self.stream.position * _DRAWS % (1 << 36)
+        fresh = self._annealed(
+            self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
+        )
+        self.looks = 0
+        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z):
+            self.visible, self.log_weights = fresh.visible, fresh.log_weights
+            self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
+            self.families = fresh.families
+            self._draw_anew_if_uneven_()
 
     @torch.no_grad()
     def follow_(self, rbm: RBM, n_steps: int) -> None:
@@ -168,6 +240,7 @@ class Population:
         self.model = copy.deepcopy(rbm).requires_grad_(False)
         self.visible = gauge.leave(v)
         self.log_weights += energy - gauge.energy
+        self.looks += 1
         self._draw_anew_if_uneven_()
 
     def _draw_anew_if_uneven_(self) -> None:
@@ -177,13 +250,23 @@ class Population:
             raise FloatingPointError(
                 "weights of particles are infinite or no numbers; the parameters are too large"
             )
-        log_z = self.log_z
+        log_z = LogZ.from_log_weights(self.log_weights, "below")
         if log_z.effective_chains >= n / 2:
             return
         shares = self.log_weights.softmax(0)
         offset = kernels.uniform((1, 1), self.stream).item()
         places = (torch.arange(n, dtype=torch.float64) + offset) / n
         chosen = torch.searchsorted(shares.cumsum(0).cpu(), places).clamp_(max=n - 1)
-        self.visible = self.visible[chosen.to(self.visible.device)]
-        self.base_log_z, self.base_variance = log_z.value, log_z.std_error**2
+        chosen = chosen.to(self.visible.device)
+        self.visible, self.families = self.visible[chosen], self.families[chosen]
+        self.base_log_z += log_z.value
         self.log_weights = torch.zeros_like(self.log_weights)
+
+
+def _tells_more(one: LogZ, other: LogZ) -> bool:
+    """Whether the first of two estimates that err below is to be preferred."""
+    gap = one.value - other.value
+    noise = _MOST_ERRORS * math.hypot(one.std_error, other.std_error)
+    if one.warning is not None or other.warning is not None:
+        noise = max(noise, _MOST_NATS)
+    return gap > 0 if abs(gap) > noise else one.effective_chains > other.effective_chains

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harmonium.metrics import PANELS
+from harmonium.metrics import PANELS, WARNING, is_trusted
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus
@@ -67,6 +67,9 @@ def sentence_of(named: Mapping[str, Facts]) -> str:
     if measure is None:
         return _nothing_in_common(named)
     words = _ranked(measure, len(named))
+    doubtful = [name for name, facts in named.items() if facts.rows and WARNING in facts.rows[-1]]
+    if doubtful and measure.name.startswith("pseudo"):
+        words += f" (The log-likelihood of {_listed(doubtful)} cannot be trusted.)"
     unfinished = [name for name, facts in named.items() if not facts.is_finished]
     if unfinished:
         is_or_are = "is" if len(unfinished) == 1 else "are"
@@ -150,7 +153,10 @@ def _by_rows(named: Mapping[str, Facts]) -> _Measure | None:
         for curve in reversed(panel.curves):
             if curve.key in _NO_JUDGE or curve.key.removeprefix("held_out_") in _NO_JUDGE:
                 continue
-            if any(last.get(curve.key) is None for last in lasts.values()):
+            if any(
+                last.get(curve.key) is None or not is_trusted(last, curve.key)
+                for last in lasts.values()
+            ):
                 continue
             where = "held-out rows" if curve.key.startswith("held_out") else "training rows"
             measured = {
