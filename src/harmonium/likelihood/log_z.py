@@ -13,9 +13,9 @@ from harmonium.arguments import check_type
 from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
-_FEWEST_EFFECTIVE_CHAINS = 20
+FEWEST_EFFECTIVE_CHAINS = 20
 
-Side = Literal["exact", "below", "above"]
+Side = Literal["exact", "below", "above", "either"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +99,11 @@ class LogZ:
         Weights tell only of what the chains have seen. A mode that all chains missed is not in
         them: the opposite bound shows it.
         """
-        if self.effective_chains >= _FEWEST_EFFECTIVE_CHAINS:
+        if self.effective_chains >= FEWEST_EFFECTIVE_CHAINS:
             return None
         return (
             f"only {self.effective_chains:.1f} of {self.n_chains} chains carry the estimate of "
-            f"log Z, and it takes {_FEWEST_EFFECTIVE_CHAINS} to trust it and its standard error; "
+            f"log Z, and it takes {FEWEST_EFFECTIVE_CHAINS} to trust it and its standard error; "
             "take more temperatures, then more chains"
         )
 

@@ -33,7 +33,7 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
 _EVEN_SHARE = 0.1
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
+FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
