@@ -130,6 +130,23 @@ class AnnealingPath:
             path = cls(path.base, rbm, _place(path, n, stream))
         return path
 
+    def of_length(self, n_temperatures: int) -> AnnealingPath:
+        """The same path with more temperatures, or with fewer, as densely placed as these.
+
+        Needs no pilot: where this path takes two thirds of its steps, so does the other.
+
+        Parameters
+        ----------
+        n_temperatures
+            Inverse temperatures in all, 2 or more.
+        """
+        check_count("n_temperatures", n_temperatures, 2)
+        here = torch.as_tensor(self.inverse_temperatures).numpy()
+        at = np.linspace(0, len(here) - 1, n_temperatures)
+        t = torch.from_numpy(np.interp(at, np.arange(len(here)), here))
+        t[0], t[-1] = 0.0, 1.0
+        return AnnealingPath(self.base, self.target, t)
+
     @property
     def n_temperatures(self) -> int:
         """Inverse temperatures, 0 and 1 included."""
