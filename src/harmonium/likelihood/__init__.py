@@ -14,7 +14,7 @@ from harmonium.likelihood.annealing import (
 )
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.enumeration import MAX_STATES
-from harmonium.likelihood.evaluation import evaluate
+from harmonium.likelihood.evaluation import Evaluation, estimate, evaluate
 from harmonium.likelihood.exact import (
     Moments,
     can_be_enumerated,
@@ -34,6 +34,7 @@ __all__ = [
     "MAX_STATES",
     "AnnealingPath",
     "Computation",
+    "Evaluation",
     "LogLikelihood",
     "LogZ",
     "Moments",
@@ -42,6 +43,7 @@ __all__ = [
     "annealed_importance_sampling",
     "base_rates",
     "can_be_enumerated",
+    "estimate",
     "evaluate",
     "exact_gradient_",
     "exact_log_likelihood",

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ, with_error
 from harmonium.likelihood.tempered import TemperedLogZ
 
 # Estimates that differ by more of their joint errors do not agree, ...
@@ -26,6 +26,12 @@ _LEAST_RENEWED = 0.95
 
 # Bounds that are further apart than this, nats, leave the question open.
 _WIDE_GAP = 1.0
+
+_MORE_TEMPERATURES = "pass more temperatures (--temperatures) or a larger --budget"
+_MIXING_MODEL = (
+    ", or train a model that mixes: with a smaller learning rate, with --method pcd, or with "
+    "--sampler tempering"
+)
 
 # Standard errors from a few dozen chains are themselves off by a tenth, and those of uneven
 # weights are too small; measured by benchmarks/coverage.py.
@@ -55,8 +61,14 @@ class Estimates:
     n_temperatures: int
 
     def reasons(self) -> tuple[str, ...]:
-        """Why log Z is not known, each with what would help; empty where it is."""
-        return (*self.against_tempering(), *self.against_annealing())
+        """Why there is no lower bound, and at the end what would help; empty where there is one."""
+        found = [*self.against_each_other(), *self.against_tempering(), *self.against_annealing()]
+        if not found:
+            return ()
+        remedy = _MORE_TEMPERATURES
+        if any(self.against_each_other()) or any(self.against_tempering()):
+            remedy += _MIXING_MODEL
+        return (*found[:-1], f"{found[-1]}; {remedy}")
 
     def against_tempering(self) -> Iterator[str]:
         """What says that the tempered chains have not reached equilibrium."""
@@ -69,19 +81,23 @@ class Estimates:
             )
         if tempered.renewed < _LEAST_RENEWED:
             yield (
-                f"{1 - tempered.renewed:.0%} of the tempered chains are still where they started, "
-                f"in modes that no other chain has come to in {tempered.n_sweeps:,} sweeps"
+                f"{1 - tempered.renewed:.0%} of the tempered chains are still in modes where they "
+                f"started, and to which none has come from elsewhere in {tempered.n_sweeps:,} "
+                "sweeps"
             )
 
     def against_annealing(self) -> Iterator[str]:
-        """What says that the annealing is too fast, or misses what tempering has found."""
+        """What says that the annealing is too fast for this model."""
         for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
             if log_z.effective_chains < FEWEST_EFFECTIVE_CHAINS:
                 yield (
                     f"only {log_z.effective_chains:.1f} of {log_z.n_chains} {name} chains carry "
                     f"the estimate of log Z, and it takes {FEWEST_EFFECTIVE_CHAINS} to trust it: "
-                    f"{self.n_temperatures:,} temperatures are too few for this model"
+                    f"{self.n_temperatures:,} temperatures are too few"
                 )
+
+    def against_each_other(self) -> Iterator[str]:
+        """What says that one of the ways misses what another has found."""
         for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
             by = log_z.value - self.tempered.value
             if _differ(by, math.hypot(log_z.std_error, self.tempered.std_error)):
@@ -89,7 +105,21 @@ class Estimates:
                     f"the {name} chain and the tempered one differ by {abs(by):.1f} nats in log Z: "
                     "the model has modes that one of them does not reach"
                 )
-                break
+                return
+
+    def words(self) -> str:
+        """Which estimates these are, how far they agree, and how long they took."""
+        tempered = self.tempered
+        values = [self.annealed.value, self.reverse.value, tempered.value]
+        return (
+            f"log Z by annealing {with_error(self.annealed.value, self.annealed.std_error)}, back "
+            f"from samples {with_error(self.reverse.value, self.reverse.std_error)}, and by "
+            f"tempering {with_error(tempered.value, tempered.std_error)}: at most "
+            f"{max(values) - min(values):.2f} nats apart with {self.n_temperatures:,} temperatures "
+            f"({self.annealed.effective_chains:.0f} of {self.annealed.n_chains} chains effective), "
+            f"and with {tempered.n_sweeps:,} sweeps of {tempered.n_chains} chains at "
+            f"{tempered.n_temperatures} temperatures"
+        )
 
     def ends(self) -> tuple[LogZ, LogZ]:
         """Log Z from below and from above; twice the same where both agree in their errors."""

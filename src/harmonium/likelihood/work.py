@@ -1,0 +1,155 @@
+"""What an evaluation has found of log Z so far, and the two ways to find more."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from harmonium import kernels
+from harmonium.datasets import Data
+from harmonium.likelihood.agreement import Estimates
+from harmonium.likelihood.annealing import (
+    annealed_importance_sampling,
+    reverse_annealed_importance_sampling,
+)
+from harmonium.likelihood.log_z import LogZ
+from harmonium.likelihood.path import ROWS, AnnealingPath
+from harmonium.likelihood.tempered import STARTS, Tempered
+from harmonium.rbm import RBM, HasMoments
+from harmonium.rng import Purpose, Stream
+
+_TEMPERED_CHAINS = 20  # of each start: fewer give no error that could be believed
+_MOST_STARTS = 1000  # rows among which tempered chains choose their start
+
+# Where a pilot places temperatures, whose density all lengths of the annealing share.
+_PLACED = 2000
+
+
+class Work:
+    """Estimates of log Z that can be made better: by longer annealing, and by longer tempering.
+
+    Parameters
+    ----------
+    rbm
+        The model.
+    v
+        Rows that are judged.
+    data
+        Training rows or their moments.
+    n_chains
+        Chains of the annealing in each direction.
+    n_temperatures
+        Between how many temperatures a pilot places those of all annealings.
+    seed
+        Of everything.
+    """
+
+    def __init__(
+        self,
+        rbm: RBM,
+        v: Tensor,
+        data: Tensor | HasMoments,
+        n_chains: int,
+        n_temperatures: int,
+        seed: int,
+    ) -> None:
+        self._n_chains, self._seed = n_chains, seed
+        self._path = AnnealingPath.adaptive(rbm, data, min(n_temperatures, _PLACED), seed)
+        self._rows = _rows_to_start_at(v, data, seed)
+        self._tempered: Tempered | None = None
+        self.estimates: Estimates | None = None
+        self.steps, self.seconds = 0, 0.0  # one chain at one temperature
+
+    # How much has been done, and what more would cost
+
+    @property
+    def n_temperatures(self) -> int:
+        """Of the longest annealing so far; 0 before any."""
+        return 0 if self.estimates is None else self.estimates.n_temperatures
+
+    @property
+    def n_sweeps(self) -> int:
+        """Of the tempered chains, in the last stage that was looked at."""
+        return 0 if self._tempered is None else self._tempered.n_sweeps
+
+    def cost_of_annealing(self, n_temperatures: int) -> int:
+        """Steps in both directions."""
+        return 2 * self._n_chains * n_temperatures
+
+    def cost_of_tempering(self, n_sweeps: int) -> int:
+        """Steps; of the first stage with the placing of temperatures."""
+        if self._tempered is None:
+            return 12 * self._n_tempered * (n_sweeps + 300)
+        return self._tempered.rows_a_sweep * n_sweeps
+
+    @property
+    def seconds_a_step(self) -> float:
+        """As seen so far; 0 before any step."""
+        return self.seconds / self.steps if self.steps else 0.0
+
+    @property
+    def _n_tempered(self) -> int:
+        return len(STARTS) * max(4, min(_TEMPERED_CHAINS, self._n_chains // 3))
+
+    # Doing more
+
+    def temper(self, n_sweeps: int) -> Iterator[int]:
+        """So many sweeps more, which are looked at; yields the steps that each takes."""
+        if self._tempered is None:
+            self._tempered = Tempered(self._path, self._rows, self._n_tempered, self._seed)
+            yield from self._timed(self._tempered.tune_())
+        n_times = max(1, round(self._n_chains / self._n_tempered))
+        yield from self._timed(self._tempered.look(n_sweeps, min(n_times, n_sweeps)))
+
+    def anneal(self, n_temperatures: int) -> Iterator[int]:
+        """Anneal anew in both directions, the second from the tempered chains' samples."""
+        assert self._tempered is not None
+        path = self._path.of_length(n_temperatures)
+        if n_temperatures == self.n_temperatures:
+            assert self.estimates is not None
+            annealed = self.estimates.annealed
+        else:
+            forward = annealed_importance_sampling(path, self._n_chains, self._seed)
+            yield from self._timed(forward)
+            annealed = forward.result()
+        found = self._tempered.found
+        backward = reverse_annealed_importance_sampling(
+            path, found.samples.flatten(0, 1), self._seed
+        )
+        yield from self._timed(backward)
+        weights = backward.result().log_weights
+        assert weights is not None
+        # samples of one chain are alike: a chain counts once, by its mean weight
+        of_chain = weights.view(len(found.samples), -1).logsumexp(0) - math.log(len(found.samples))
+        reverse = LogZ.from_log_weights(of_chain, "above")
+        self.estimates = Estimates(annealed, reverse, found, n_temperatures)
+
+    def _timed(self, steps: Iterator[int]) -> Iterator[int]:
+        """The steps made from one to the next, counted with the seconds that they take."""
+        before, began = 0, time.monotonic()
+        for done in steps:
+            now = time.monotonic()
+            self.steps += done - before
+            self.seconds += now - began
+            yield done - before
+            before, began = done, time.monotonic()
+
+
+@torch.no_grad()
+def _rows_to_start_at(v: Tensor, data: Tensor | HasMoments, seed: int) -> Tensor:
+    """Some of the rows that are judged, and of the training rows where these are at hand."""
+    stream = Stream(seed, Purpose.LIKELIHOOD, position=ROWS)
+
+    def some(n: int) -> Tensor:
+        return kernels.permutation(n, stream)[:_MOST_STARTS]
+
+    parts = [v[some(len(v)).to(v.device)]]
+    if isinstance(data, Tensor):
+        parts.append(data[some(len(data)).to(data.device)].to(v))
+    elif isinstance(data, Data):
+        parts.append(data.rows(some(len(data)), stream).to(v))
+    return torch.cat(parts)
