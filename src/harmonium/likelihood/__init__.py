@@ -28,6 +28,7 @@ from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, base_rates
 from harmonium.likelihood.population import Population
 from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
+from harmonium.likelihood.work import Work
 
 __all__ = [
     "CHAINS_AT_ONCE",
@@ -40,6 +41,7 @@ __all__ = [
     "Moments",
     "Population",
     "RaiseEstimate",
+    "Work",
     "annealed_importance_sampling",
     "base_rates",
     "can_be_enumerated",

@@ -19,7 +19,7 @@ from harmonium.likelihood.agreement import Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
-from harmonium.likelihood.log_z import LogLikelihood, LogZ
+from harmonium.likelihood.log_z import LogLikelihood
 from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments
 
@@ -249,9 +249,7 @@ class _Limit:
         return work.steps / (work.cost_of_tempering(sweeps) + anneal)
 
 
-def _estimates(
-    work: Work, values: Tensor, limit: _Limit
-) -> Generator[int, None, LogLikelihood]:
+def _estimates(work: Work, values: Tensor, limit: _Limit) -> Generator[int, None, LogLikelihood]:
     limit.begin()
     done = 0
     for _ in _rounds(work, limit):

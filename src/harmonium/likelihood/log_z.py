@@ -188,7 +188,9 @@ class LogLikelihood:
         An exact value is compared to nine digits: rounding is no difference.
         """
         slack = 1e-9 * abs(value) if self.is_exact else 0.0
-        above = math.isinf(self.lower) or value >= self.lower - n_errors * self.lower_std_error - slack
+        above = (
+            math.isinf(self.lower) or value >= self.lower - n_errors * self.lower_std_error - slack
+        )
         return above and value <= self.upper + n_errors * self.upper_std_error + slack
 
     def __str__(self) -> str:

@@ -229,6 +229,33 @@ class Tempered:
             self.n_sweeps, samples,
         )  # fmt: skip
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Where the chains are: with `n_sweeps`, `turn` and `position`, all that going on needs."""
+        replicas = self._replicas
+        assert replicas.path is not None
+        return {
+            "visible": replicas.visible,
+            "hidden": replicas.hidden,
+            "renewed": replicas.renewed,
+            "betas": replicas.path.betas,
+        }
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Exchanges and draws made so far."""
+        return self._replicas.turn, self._stream.position
+
+    def go_back_(self, tensors: Mapping[str, Tensor], place: tuple[int, int]) -> None:
+        """To where the chains were when `tensors` and `place` were taken."""
+        old = self._replicas
+        assert old.path is not None
+        like, betas = old.visible, tensors["betas"]
+        path = TemperaturePath(betas, old.path.visible, old.path.hidden)
+        visible, hidden = (tensors[layer].to(like) for layer in ("visible", "hidden"))
+        new = Replicas.of(visible, hidden, len(betas), path)
+        new.turn, self._stream.position = place
+        self._replicas = _Tracked.tracking(new, tensors["renewed"].to(like.device))
+
     def _ladder(self) -> TemperatureLadder:
         assert self._replicas.path is not None
         return TemperatureLadder(self._rbm, self._replicas.path)

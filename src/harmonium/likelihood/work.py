@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from harmonium.likelihood.annealing import (
 )
 from harmonium.likelihood.log_z import LogZ
 from harmonium.likelihood.path import ROWS, AnnealingPath
-from harmonium.likelihood.tempered import STARTS, Tempered
+from harmonium.likelihood.tempered import STARTS, Tempered, TemperedLogZ
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
@@ -128,7 +129,45 @@ class Work:
         reverse = LogZ.from_log_weights(of_chain, "above")
         self.estimates = Estimates(annealed, reverse, found, n_temperatures)
 
-    def _timed(self, steps: Iterator[int]) -> Iterator[int]:
+    # Keeping it
+
+    def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers that `take_up_` goes on from; only after an annealing."""
+        found, tempered = self.estimates, self._tempered
+        assert found is not None and tempered is not None
+        assert found.annealed.log_weights is not None and found.reverse.log_weights is not None
+        tensors = tempered.tensors() | {
+            "annealed": found.annealed.log_weights,
+            "reverse": found.reverse.log_weights,
+            "samples": found.tempered.samples,
+        }
+        numbers = {
+            "place": tempered.place,
+            "n_temperatures": found.n_temperatures,
+            "tempered": {
+                name: getattr(found.tempered, name)
+                for name in ("value", "std_error", "by_start", "renewed", "n_chains",
+                             "n_temperatures", "n_sweeps")
+            },
+        }  # fmt: skip
+        return tensors, numbers
+
+    def take_up_(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from what was `kept` of an evaluation of the same model, rows, data and seed."""
+        tempered = Tempered(self._path, self._rows, self._n_tempered, self._seed)
+        tempered.go_back_(tensors, tuple(numbers["place"]))
+        samples = tensors["samples"].to(self._rows)
+        tempered.found = TemperedLogZ(**numbers["tempered"], samples=samples)
+        tempered.n_sweeps = tempered.found.n_sweeps
+        self._tempered = tempered
+        self.estimates = Estimates(
+            LogZ.from_log_weights(tensors["annealed"], "below"),
+            LogZ.from_log_weights(tensors["reverse"], "above"),
+            tempered.found,
+            numbers["n_temperatures"],
+        )
+
+    def _timed(self, steps: Iterable[int]) -> Iterator[int]:
         """The steps made from one to the next, counted with the seconds that they take."""
         before, began = 0, time.monotonic()
         for done in steps:
