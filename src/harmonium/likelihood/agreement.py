@@ -34,7 +34,7 @@ _MIXING_MODEL = (
 )
 
 # Standard errors from a few dozen chains are themselves off by a tenth, and those of uneven
-# weights are too small; measured by benchmarks/coverage.py.
+# weights are too small; measured by benchmarks/interval_coverage.py.
 _LEAST_ERROR = 1e-3
 
 

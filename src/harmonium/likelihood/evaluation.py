@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -233,11 +234,14 @@ class _Limit:
         """Refuse a budget in which not even the shortest evaluation, of so many steps, ends."""
         if self.budget is None:
             return
-        needed = work.seconds + (steps - work.steps) * work.seconds_a_step
+        spent = time.monotonic() - self._began
+        if spent < self.budget / 4:  # the rate of the first steps promises too little
+            return
+        needed = spent + (steps - work.steps) * work.seconds_a_step
         if needed > self.budget:
             raise ValueError(
                 f"the budget is {self.budget:.3g} seconds, and the shortest evaluation of this "
-                f"model takes about {1.5 * needed:.2g}; pass more"
+                f"model takes about {math.ceil(1.5 * needed)}; pass more"
             )
 
     def share(self, work: Work) -> float:
@@ -267,10 +271,9 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
     if work.estimates is None:
         least = work.cost_of_tempering(_FIRST_SWEEPS)
         least += work.cost_of_annealing(limit.first_temperatures)
-        for step in work.temper(_FIRST_SWEEPS):
+        for step in chain(work.temper(_FIRST_SWEEPS), work.anneal(limit.first_temperatures)):
             yield step
             limit.check(work, least)
-        yield from work.anneal(limit.first_temperatures)
     while True:
         assert work.estimates is not None
         temper, anneal = _needed(work.estimates, limit.good_error)
@@ -338,7 +341,8 @@ def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
         raise ValueError(
             f"the model gives {len(impossible)} of {len(values)} rows the probability 0 (the first "
             f"is row {int(impossible[0])}, counted from 0): their free energies overflow, and the "
-            "mean log-likelihood is minus infinity; look at these rows, or leave them out"
+            "mean log-likelihood is minus infinity; leave these rows out, or, where the parameters "
+            "have grown too large, take an earlier checkpoint"
         )
     return values
 

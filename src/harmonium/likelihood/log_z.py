@@ -70,7 +70,12 @@ class LogZ:
                 "more, because a standard error needs them"
             )
         if log_weights.isnan().any() or log_weights.max().isinf():
-            raise ValueError("a chain's weight is infinite or no number; look at the parameters")
+            dead = int((log_weights.isnan() | (log_weights == math.inf)).sum())
+            raise ValueError(
+                f"{dead} of {len(log_weights)} chains have died: a chain's weight is infinite or "
+                "no number, because the parameters are too large; take an earlier checkpoint, or "
+                "train with a smaller learning rate"
+            )
         log_weights = log_weights.double()
         log_mean = (log_weights.logsumexp(0) - math.log(len(log_weights))).item()
         value = log_mean if errs == "below" else -log_mean

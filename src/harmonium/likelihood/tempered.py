@@ -207,6 +207,14 @@ class Tempered:
         renewed: float,
     ) -> TemperedLogZ:
         both = [torch.stack(of).double().cpu() for of in gains if of]
+        dead = sum(of.isfinite().logical_not().any(0).any(0).any(0) for of in both)
+        if isinstance(dead, Tensor) and dead.any():
+            raise ValueError(
+                f"{int(dead.bool().sum())} of {self.n_chains} tempered chains have died: their "
+                "energies are infinite or no numbers, because the parameters are too large (the "
+                f"largest weight is {self._rbm.weights.abs().max().item():.3g}); take an earlier "
+                "checkpoint, or train with a smaller learning rate"
+            )
         first = log_z_of_first(ladder).item()
         of_start = torch.arange(self.n_chains) % len(STARTS)
 

@@ -63,7 +63,8 @@ class Work:
         self._rows = _rows_to_start_at(v, data, seed)
         self._tempered: Tempered | None = None
         self.estimates: Estimates | None = None
-        self.steps, self.seconds = 0, 0.0  # one chain at one temperature
+        self.steps = 0  # one chain at one temperature
+        self.seconds_a_step = 0.0  # as seen last
 
     # How much has been done, and what more would cost
 
@@ -86,11 +87,6 @@ class Work:
         if self._tempered is None:
             return 12 * self._n_tempered * (n_sweeps + 300)
         return self._tempered.rows_a_sweep * n_sweeps
-
-    @property
-    def seconds_a_step(self) -> float:
-        """As seen so far; 0 before any step."""
-        return self.seconds / self.steps if self.steps else 0.0
 
     @property
     def _n_tempered(self) -> int:
@@ -168,14 +164,16 @@ class Work:
         )
 
     def _timed(self, steps: Iterable[int]) -> Iterator[int]:
-        """The steps made from one to the next, counted with the seconds that they take."""
-        before, began = 0, time.monotonic()
+        """The steps made from one to the next, counted and timed."""
+        before, began, first = 0, 0.0, 0
         for done in steps:
-            now = time.monotonic()
             self.steps += done - before
-            self.seconds += now - began
+            if not began:  # the first ones may have had to wait for kernels
+                began, first = time.monotonic(), done
+            elif done > first:
+                self.seconds_a_step = (time.monotonic() - began) / (done - first)
             yield done - before
-            before, began = done, time.monotonic()
+            before = done
 
 
 @torch.no_grad()
