@@ -140,6 +140,7 @@ class Work:
         numbers = {
             "place": tempered.place,
             "n_temperatures": found.n_temperatures,
+            "seconds_a_step": self.seconds_a_step,
             "tempered": {
                 name: getattr(found.tempered, name)
                 for name in ("value", "std_error", "by_start", "renewed", "n_chains",
@@ -155,6 +156,7 @@ class Work:
         samples = tensors["samples"].to(self._rows)
         tempered.found = TemperedLogZ(**numbers["tempered"], samples=samples)
         tempered.n_sweeps = tempered.found.n_sweeps
+        self.seconds_a_step = numbers["seconds_a_step"]
         self._tempered = tempered
         self.estimates = Estimates(
             LogZ.from_log_weights(tensors["annealed"], "below"),
