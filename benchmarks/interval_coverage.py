@@ -7,7 +7,7 @@ warning, the interval plus and minus two standard errors holds the exact value i
 at most a quarter of the models get a warning.
 
     python benchmarks/interval_coverage.py --models 30            # a few minutes
-    python benchmarks/interval_coverage.py --out coverage.jsonl   # all 200; goes on where it was stopped
+    python benchmarks/interval_coverage.py --out coverage.jsonl   # all 200, resumable
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ def judge(number: int) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    yield "| models | number | with a warning | interval holds, of those without | median error, nats |"
+    header = "models", "number", "warned of", "holds, of the others", "median error, nats"
+    yield f"| {' | '.join(header)} |"
     yield "|---|---:|---:|---:|---:|"
     groups = {"all": results}
     for key in ("method", "rates", "set"):

@@ -25,6 +25,7 @@ ORDER = (
     "kernels",
     "units",
     "rbm",
+    "gauge",
     "gradient",
     "classification",
     "sampling",

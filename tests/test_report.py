@@ -493,7 +493,9 @@ def test_the_verdict_says_when_training_was_too_long(make: Make) -> None:
 
 def test_the_verdict_says_to_go_on_while_it_pays(make: Make) -> None:
     said = verdict_of(make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)]))
-    assert "still getting better at the end: `harmonium resume" in said and "--epochs 40`" in said
+    assert (
+        "still getting better at the end: `harmonium resume" in said and "--more-epochs 20`" in said
+    )
 
 
 @pytest.mark.parametrize(

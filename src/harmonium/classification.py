@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
+from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Phase, PlainGradient
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
@@ -80,6 +81,8 @@ def class_log_probabilities(rbm: RBM, x: Tensor) -> Tensor:
         If the visible layer has no class, or ``x`` is no table of the right width.
     """
     _check_x(rbm, x)
+    gauge = Gauge.of(rbm)
+    rbm, x = gauge.rbm, gauge.enter(x)
     at_once = max(1, _NUMBERS_AT_ONCE // rbm.hidden.n_columns)
     blocks = [_scores(rbm, _inputs(rbm, rows)).log_softmax(1) for rows in x.split(at_once)]
     return torch.cat(blocks)

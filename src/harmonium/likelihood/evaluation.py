@@ -20,11 +20,9 @@ from harmonium.likelihood.agreement import Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
-from harmonium.likelihood.log_z import LogLikelihood
+from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments
-
-_BLOCK = 1000  # rows whose free energy is computed at a time
 
 # Annealing and tempering begin so short, and are lengthened by these factors.
 _FIRST_TEMPERATURES, _FIRST_SWEEPS = 500, 200
@@ -334,8 +332,7 @@ def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
     check_states(rbm, v)
     check_finite(rbm)
     check_normalisable(rbm)
-    parts = [-rbm.free_energy(rows.to(rbm.weights)).double() for rows in v.split(_BLOCK)]
-    values = torch.cat(parts).cpu()
+    values = log_likelihood(rbm, v, LogZ.exact(0.0)).cpu()
     impossible = values.isfinite().logical_not().nonzero()[:, 0]
     if len(impossible):
         raise ValueError(

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
-from harmonium.likelihood.checks import check_finite
+from harmonium.gauge import Gauge
+from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
@@ -89,6 +90,13 @@ class AnnealingPath:
                 f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
                 "same unit types and sizes, such as `base_rates` makes"
             )
+        if not is_straight(self.base.visible, self.target.visible):
+            raise ValueError(
+                f"from the base's {self.base.visible!r} to the target's, energies do not change "
+                "linearly, and annealing needs that; pass a base whose parameters other than the "
+                "bias are the target's, as `base_rates` does, or let `Units.interpolate_` of this "
+                "type take natural parameters along a line"
+            )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
         if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
@@ -157,6 +165,17 @@ class AnnealingPath:
         t[0], t[-1] = 0.0, 1.0
         return AnnealingPath(self.base, self.target, t)
 
+    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
+        """The same path in the coordinates of a `Gauge`, and that of the target.
+
+        Energies along the way change linearly, from that of the base to that of the target; so
+        distributions and steps between them stay as they are.
+        """
+        gauge = Gauge.of(self.target)
+        if gauge.is_identity:
+            return self, gauge
+        return AnnealingPath(gauge.move(self.base)[0], gauge.rbm, self.inverse_temperatures), gauge
+
     @property
     def n_temperatures(self) -> int:
         """Inverse temperatures, 0 and 1 included."""
@@ -196,7 +215,13 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     for _, units in base.visible.groups:
         if isinstance(units, Gaussian):
             units.log_precision.requires_grad_(True)
-    return base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+    if not is_straight(base.visible, rbm.visible):
+        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        for name, parameter in rbm.visible.named_parameters():
+            if name != "bias":
+                base.visible.get_parameter(name).copy_(parameter)
+    return base
 
 
 @torch.no_grad()
@@ -317,13 +342,13 @@ class _Interpolated:
 
     def visible(self, t: float) -> Units:
         """The visible layer at t from 0, the base, to 1, the target."""
-        interpolate_(self._visible, self.base.visible, self.target.visible, t)
+        self._visible.interpolate_(self.base.visible, self.target.visible, t)
         return self._visible
 
     def hidden(self, t: float) -> Units:
         """The hidden layer at t; the one that was asked for before stays as it is."""
         self._hidden.reverse()
-        interpolate_(self._hidden[0], self.base.hidden, self.target.hidden, t)
+        self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
         return self._hidden[0]
 
     def slope_of_energy(self, v: Tensor) -> Tensor:
@@ -354,17 +379,10 @@ class _Interpolated:
         return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
 
 
-def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
-    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
-    precision = None
-    if a.precision is not None and b.precision is not None:
-        precision = torch.lerp(a.precision, b.precision, t)
-    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
-
-
 @torch.no_grad()
 def _place(path: AnnealingPath, n: int, stream: Stream) -> Tensor:
     """Inverse temperatures at a constant speed, as chains along this path see it."""
+    path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
     v = path.base.visible.sample_(zeros, stream)

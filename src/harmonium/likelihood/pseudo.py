@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harmonium import kernels
 from harmonium.arguments import check_count, check_type
+from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import nearest_states
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
@@ -57,6 +58,7 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     check_count("units_per_row", units_per_row, 0)
     visible = rbm.visible
     _as_states(rbm, v[:0])
+    rbm = Gauge.of(rbm).rbm
     if not 1 <= units_per_row <= visible.n:
         raise ValueError(
             f"units_per_row is {units_per_row}; pass 1 to {visible.n}, the number of visible units"
@@ -131,6 +133,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     """
     v = _rows(rbm, v)
     _as_states(rbm, v[:0])
+    rbm = Gauge.of(rbm).rbm
     return torch.cat([_of_rows(rbm, rows) for rows in v.split(_ROWS_AT_ONCE)])
 
 

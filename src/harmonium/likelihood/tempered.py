@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -96,6 +96,11 @@ class TemperedLogZ:
     def log_z(self) -> LogZ:
         """The value of all chains, which has no side on which it errs."""
         return LogZ(self.value, self.std_error, "either")
+
+    def less(self, energy: float) -> TemperedLogZ:
+        """The same estimate for a model of which every energy is so much higher, nats."""
+        by_start = {name: (value - energy, error) for name, (value, error) in self.by_start.items()}
+        return replace(self, value=self.value - energy, by_start=by_start)
 
     def spread(self) -> tuple[str, str, float, float]:
         """The two starts that differ the most in their errors: both, by how much, and the error."""
@@ -215,7 +220,7 @@ class Tempered:
                 f"largest weight is {self._rbm.weights.abs().max().item():.3g}); take an earlier "
                 "checkpoint, or train with a smaller learning rate"
             )
-        first = log_z_of_first(ladder).item()
+        first = log_z_of_first(ladder).item() - ladder.energies[-1].item()
         of_start = torch.arange(self.n_chains) % len(STARTS)
 
         def estimate(chains: Tensor) -> tuple[float, float]:

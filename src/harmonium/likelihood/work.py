@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium import kernels
 from harmonium.datasets import Data
+from harmonium.gauge import Gauge
 from harmonium.likelihood.agreement import Estimates
 from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
@@ -59,8 +60,12 @@ class Work:
         seed: int,
     ) -> None:
         self._n_chains, self._seed = n_chains, seed
-        self._path = AnnealingPath.adaptive(rbm, data, min(n_temperatures, _PLACED), seed)
-        self._rows = _rows_to_start_at(v, data, seed)
+        # all of it in coordinates in which nothing cancels
+        self._gauge = gauge = Gauge.of(rbm)
+        self._path = AnnealingPath.adaptive(
+            gauge.rbm, gauge.enter_data(data), min(n_temperatures, _PLACED), seed
+        )
+        self._rows = gauge.enter(_rows_to_start_at(v, data, seed))
         self._tempered: Tempered | None = None
         self.estimates: Estimates | None = None
         self.steps = 0  # one chain at one temperature
@@ -112,7 +117,7 @@ class Work:
         else:
             forward = annealed_importance_sampling(path, self._n_chains, self._seed)
             yield from self._timed(forward)
-            annealed = forward.result()
+            annealed = forward.result().less(self._gauge.energy)
         found = self._tempered.found
         backward = reverse_annealed_importance_sampling(
             path, found.samples.flatten(0, 1), self._seed
@@ -122,8 +127,9 @@ class Work:
         assert weights is not None
         # samples of one chain are alike: a chain counts once, by its mean weight
         of_chain = weights.view(len(found.samples), -1).logsumexp(0) - math.log(len(found.samples))
-        reverse = LogZ.from_log_weights(of_chain, "above")
-        self.estimates = Estimates(annealed, reverse, found, n_temperatures)
+        reverse = LogZ.from_log_weights(of_chain, "above").less(self._gauge.energy)
+        tempered = found.less(self._gauge.energy)
+        self.estimates = Estimates(annealed, reverse, tempered, n_temperatures)
 
     # Keeping it
 
@@ -154,14 +160,15 @@ class Work:
         tempered = Tempered(self._path, self._rows, self._n_tempered, self._seed)
         tempered.go_back_(tensors, tuple(numbers["place"]))
         samples = tensors["samples"].to(self._rows)
-        tempered.found = TemperedLogZ(**numbers["tempered"], samples=samples)
-        tempered.n_sweeps = tempered.found.n_sweeps
+        found = TemperedLogZ(**numbers["tempered"], samples=samples)
+        tempered.found = found.less(-self._gauge.energy)
+        tempered.n_sweeps = found.n_sweeps
         self.seconds_a_step = numbers["seconds_a_step"]
         self._tempered = tempered
         self.estimates = Estimates(
             LogZ.from_log_weights(tensors["annealed"], "below"),
             LogZ.from_log_weights(tensors["reverse"], "above"),
-            tempered.found,
+            found,
             numbers["n_temperatures"],
         )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_count, check_type
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, check_stream
@@ -139,6 +140,13 @@ def _samples(
     clamp: Clamp | None,
     sampler: Sampler | None,
 ) -> Iterator[ChainState]:
+    given, gauge = chains, Gauge(rbm)
+    if sampler is None or isinstance(sampler, Gibbs):  # the others' ladders see to it
+        gauge = Gauge.of(rbm)
+    if not gauge.is_identity:
+        rbm = gauge.rbm
+        chains = ChainState(gauge.enter(given.visible), gauge.enter_hidden(given.hidden))
+        clamp = None if clamp is None else Clamp(clamp.mask, gauge.enter(clamp.values))
     if clamp is not None:
         with torch.no_grad():
             clamp.apply_(chains.visible)
@@ -148,4 +156,7 @@ def _samples(
         for done in range(0, n_sweeps, at_once):
             move = sampler or Gibbs(min(at_once, n_sweeps - done))
             move(rbm, chains, stream, clamp)
-        yield chains
+        if not gauge.is_identity:
+            given.visible.copy_(gauge.leave(chains.visible))
+            given.hidden.copy_(gauge.leave_hidden(chains.hidden))
+        yield given

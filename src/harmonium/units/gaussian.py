@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,11 +53,24 @@ class Gaussian(Units):
         """Inverse variance of each unit, shape (n,)."""
         return self.log_precision.exp()
 
+    @property
+    def has_origin(self) -> bool:  # noqa: D102
+        return type(self) is not Gaussian  # a type of one's own may have further terms
+
     @torch.no_grad()
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
         assert precision is not None
         self.bias.copy_(bias)
         self.log_precision.copy_(precision.log())
+
+    @cached_property
+    def further(self) -> tuple[str, ...]:  # noqa: D102
+        names = (name for name, _ in self.named_parameters())
+        return tuple(name for name in names if name not in ("bias", "log_precision"))
+
+    @property
+    def has_standard_form(self) -> bool:  # noqa: D102
+        return not self.further
 
     @property
     def states(self) -> None:  # noqa: D102
