@@ -12,8 +12,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ, with_error
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
 from harmonium.likelihood.tempered import TemperedLogZ
+from harmonium.metrics import with_error
 
 # Estimates that differ by more of their joint errors do not agree, ...
 _MOST_ERRORS = 3.0

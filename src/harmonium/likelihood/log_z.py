@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harmonium.arguments import check_type
 from harmonium.gauge import Gauge
+from harmonium.metrics import with_error
 from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
@@ -217,19 +218,6 @@ class LogLikelihood:
         if self.lower == self.upper:
             return f"{upper} nats"
         return f"{with_error(self.lower, self.lower_std_error)} … {upper} nats"
-
-
-def with_error(value: float, error: float) -> str:
-    """A value and its standard error, with as many digits as the error leaves it.
-
-    Two where the error begins with a 1, so that rounding changes it by a twentieth at most.
-    """
-    if not (math.isfinite(error) and error > 0):
-        return f"{value:.2f}"
-    leading = math.floor(math.log10(error))
-    digits = -leading + (error < 2 * 10.0**leading)
-    digits = min(max(digits, 0), 6)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 @torch.no_grad()
