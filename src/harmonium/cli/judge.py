@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -160,7 +161,7 @@ def _watch(evaluation: Evaluation, kept: KeptWork | None, as_json: bool) -> LogL
                 known = work.estimates
                 if kept is not None:
                     kept.keep(work)
-                if done < evaluation.n_steps:
+                if done < evaluation.n_steps and not as_json and sys.stdout.isatty():
                     reporter.say(f"so far          {evaluation.so_far} a row")
     return evaluation.result()
 
