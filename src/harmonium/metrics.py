@@ -1,7 +1,8 @@
-"""What the numbers of a run are called, and which of them are drawn together."""
+"""What the numbers of a run are called, how they are written, and which are drawn together."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -133,3 +134,16 @@ def is_trusted(row: Mapping[str, object], key: str) -> bool:
 def name_of(key: str) -> str:
     """What a number of training rows is called within a sentence, such as ``log-likelihood``."""
     return next(panel.name for panel in PANELS if panel.curves[0].key == key)
+
+
+def with_error(value: float, error: float) -> str:
+    """A value and its standard error, with as many digits as the error leaves it.
+
+    Two where the error begins with a 1, so that rounding changes it by a twentieth at most.
+    """
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.2f}"
+    leading = math.floor(math.log10(error))
+    digits = -leading + (error < 2 * 10.0**leading)
+    digits = min(max(digits, 0), 6)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

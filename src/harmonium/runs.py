@@ -146,6 +146,11 @@ class RunDirectory:
         return self.path / "likelihood.json"
 
     @property
+    def evaluation_path(self) -> Path:
+        """What `harmonium evaluate --budget` goes on from."""
+        return self.path / "evaluation.safetensors"
+
+    @property
     def warnings_path(self) -> Path:
         """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
         return self.path / "warnings.json"

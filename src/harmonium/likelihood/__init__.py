@@ -14,7 +14,7 @@ from harmonium.likelihood.annealing import (
 )
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.enumeration import MAX_STATES
-from harmonium.likelihood.evaluation import evaluate
+from harmonium.likelihood.evaluation import Evaluation, estimate, evaluate
 from harmonium.likelihood.exact import (
     Moments,
     can_be_enumerated,
@@ -28,20 +28,24 @@ from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, base_rates
 from harmonium.likelihood.population import Population
 from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
+from harmonium.likelihood.work import Work
 
 __all__ = [
     "CHAINS_AT_ONCE",
     "MAX_STATES",
     "AnnealingPath",
     "Computation",
+    "Evaluation",
     "LogLikelihood",
     "LogZ",
     "Moments",
     "Population",
     "RaiseEstimate",
+    "Work",
     "annealed_importance_sampling",
     "base_rates",
     "can_be_enumerated",
+    "estimate",
     "evaluate",
     "exact_gradient_",
     "exact_log_likelihood",

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,7 +24,10 @@ from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Gaussian, Units
+from harmonium.units import Binary, Gaussian, Spin, Units
+
+if TYPE_CHECKING:
+    from harmonium.kernels.cpu import Followed
 
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
@@ -33,8 +37,14 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
 # So much of the temperatures is spread evenly, whatever the pilot saw: no gap gets too wide.
 _EVEN_SHARE = 0.1
 
+# Of the units whose upper state is 1 and whose energy is the bias's alone.
+_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
+
+# On shorter ways nothing is followed: rounding the weights would not pay.
+_FEW_STEPS = 10
+
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
+FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +148,23 @@ class AnnealingPath:
             path = cls(path.base, rbm, _place(path, n, stream))
         return path
 
+    def of_length(self, n_temperatures: int) -> AnnealingPath:
+        """The same path with more temperatures, or with fewer, as densely placed as these.
+
+        Needs no pilot: where this path takes two thirds of its steps, so does the other.
+
+        Parameters
+        ----------
+        n_temperatures
+            Inverse temperatures in all, 2 or more.
+        """
+        check_count("n_temperatures", n_temperatures, 2)
+        here = torch.as_tensor(self.inverse_temperatures).numpy()
+        at = np.linspace(0, len(here) - 1, n_temperatures)
+        t = torch.from_numpy(np.interp(at, np.arange(len(here)), here))
+        t[0], t[-1] = 0.0, 1.0
+        return AnnealingPath(self.base, self.target, t)
+
     def near_zero(self) -> tuple[AnnealingPath, Gauge]:
         """The same path in the coordinates of a `Gauge`, and that of the target.
 
@@ -225,24 +252,64 @@ def anneal_(
     int
         Steps made.
     """
-    base, target = path.base, path.target
-    weights = target.weights
-    visible = _Between(base.visible, target.visible)
-    last_hidden, hidden = (_Between(base.hidden, target.hidden) for _ in range(2))
-    h = v.new_empty(len(v), target.hidden.n_columns)
-    last_hidden.move_to(float(inverse_temperatures[0]))
-    for step, (before, now) in enumerate(pairwise(inverse_temperatures.tolist()), start=1):
-        hidden.move_to(now)
+    t = inverse_temperatures.tolist()
+    model = _Interpolated(path)
+    follows = len(t) > _FEW_STEPS and model.can_be_followed
+    chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
+    if chains is None:
+        yield from _by_products(model, v, t, stream, out)
+    else:
+        yield from _by_flips(model, chains, v, t, stream, out)
+
+
+def _by_products(
+    model: _Interpolated, v: Tensor, t: list[float], stream: Stream, out: Tensor
+) -> Iterator[int]:
+    """The definition of annealing."""
+    weights = model.target.weights
+    h = v.new_empty(len(v), model.target.hidden.n_columns)
+    last, hidden = model.hidden(t[0]), None
+    for step, (before, now) in enumerate(pairwise(t), start=1):
+        hidden = model.hidden(now)
         kernels.product(v, weights, out=h)
         if now != before:
-            out += (before - now) * (target.visible.energy(v) - base.visible.energy(v))
-        goes_on = stream if step < len(inverse_temperatures) - 1 else None
-        _weigh_and_draw_(h, (last_hidden.units, before), (hidden.units, now), out, goes_on)
+            out += (before - now) * model.slope_of_energy(v)
+        goes_on = stream if step < len(t) - 1 else None
+        _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
-            visible.move_to(now)
             torch.mm(h, weights.T, out=v)
-            visible.units.sample_(v.mul_(now), stream)
-        last_hidden, hidden = hidden, last_hidden
+            model.visible(now).sample_(v.mul_(now), stream)
+        last = hidden
+        yield step
+
+
+def _by_flips(
+    model: _Interpolated,
+    chains: Followed,
+    v: Tensor,
+    t: list[float],
+    stream: Stream,
+    out: Tensor,
+) -> Iterator[int]:
+    """The same for the model of rounded weights, which is exchanged for the target at both ends.
+
+    What lies between the ends of a path is free: weights of another model in between leave the
+    mean weight at the ratio of the ends, as long as each end is the target's.
+    """
+    out += model.log_ratio(v, chains.weights, t[0])
+    last = model.hidden(t[0])
+    slope = model.target.visible.bias - model.base.visible.bias
+    for step, (before, now) in enumerate(pairwise(t), start=1):
+        hidden = model.hidden(now)
+        goes_on = stream if step < len(t) - 1 else None
+        layers = (before, last.bias), (now, hidden.bias)
+        chains.weigh_and_draw_hidden_(*layers, (now - before) * slope, out, goes_on)
+        if goes_on is not None:
+            chains.draw_visible_((now, model.visible(now).bias), stream)
+        else:
+            v.copy_(chains.visible)
+            out -= model.log_ratio(v, chains.weights, now)
+        last = hidden
         yield step
 
 
@@ -265,16 +332,51 @@ def _weigh_and_draw_(
         units.sample_(inputs.mul_(t), stream)
 
 
-class _Between:
-    """The units of one layer at any place between base and target."""
+class _Interpolated:
+    """The layers of the models along a path."""
 
-    def __init__(self, base: Units, target: Units) -> None:
-        self.units = copy.deepcopy(target)
-        self._ends = base, target
+    def __init__(self, path: AnnealingPath) -> None:
+        self.base, self.target = path.base, path.target
+        self._visible = copy.deepcopy(path.target.visible)
+        self._hidden = [copy.deepcopy(path.target.hidden) for _ in range(2)]
 
-    def move_to(self, t: float) -> None:
-        """At t from 0, the base, to 1, the target."""
-        self.units.interpolate_(*self._ends, t)
+    def visible(self, t: float) -> Units:
+        """The visible layer at t from 0, the base, to 1, the target."""
+        self._visible.interpolate_(self.base.visible, self.target.visible, t)
+        return self._visible
+
+    def hidden(self, t: float) -> Units:
+        """The hidden layer at t; the one that was asked for before stays as it is."""
+        self._hidden.reverse()
+        self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
+        return self._hidden[0]
+
+    def slope_of_energy(self, v: Tensor) -> Tensor:
+        """Change of the visible layer's energy from the base to the target, for each row."""
+        return self.target.visible.energy(v) - self.base.visible.energy(v)
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether both layers are of two-valued units whose upper state is 1."""
+        return all(type(units) in _LOWER_STATE for units in self._layers)
+
+    @property
+    def lows(self) -> tuple[int, int]:
+        """Lower states of such layers."""
+        visible, hidden = (_LOWER_STATE[type(units)] for units in self._layers)
+        return visible, hidden
+
+    @property
+    def _layers(self) -> tuple[Units, Units]:
+        return self.target.visible, self.target.hidden
+
+    def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
+        """Log of what other weights multiply the probability of visible states by, at t."""
+        if t == 0:
+            return torch.zeros(len(v), dtype=torch.float64)
+        hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()
+        own, others = (t * (v @ w.double()) for w in (self.target.weights, weights))
+        return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
 
 
 @torch.no_grad()

@@ -148,7 +148,7 @@ def _state(facts: Facts) -> str:
 def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
     last = facts.rows[-1] if facts.rows else {}
     if facts.kind == "RBM":
-        measured = likelihood.results(facts)
+        measured = likelihood.results(facts) | likelihood.without_lower_bound(facts)
         for name, of in measured.items():
             yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
         # what was followed in training is an estimate of the same
