@@ -139,6 +139,8 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "base_log_z": population.base_log_z,
             "base_variance": population.base_variance,
             "looks": population.looks,
+            "least": population.least,
+            "needed": population.needed,
             "stream": of_stream(population.stream),
         },
         "seed": state.seed,
@@ -303,7 +305,7 @@ def _make_population(
         stream=make_stream(config["stream"]),
         # older versions counted no families: every particle begins one
         families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
-        looks=config.get("looks", 0),
+        **{name: config[name] for name in ("looks", "least", "needed") if name in config},
     )
 
 

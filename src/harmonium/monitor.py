@@ -331,15 +331,10 @@ def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | Non
         log_z = dataclasses.replace(log_z, value=of_all_rows)
     if missing > _SURE * log_z.std_error:
         return log_z, (
-            f"the particles that follow log Z have lost the model: the rows alone make log Z "
+            "the particles that follow log Z have lost the model: the rows alone make it "
             f"{missing:.1f} nats higher, at least"
         )
-    if log_z.warning is not None:
-        return log_z, (
-            f"the particles that follow log Z have degenerated: {log_z.effective_chains:.1f} of "
-            f"{log_z.n_chains} carry the estimate, so that its error is a guess"
-        )
-    return log_z, None
+    return log_z, population.warning
 
 
 def _raised(followed: LogZ, annealed: LogZ) -> float:

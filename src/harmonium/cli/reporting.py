@@ -47,8 +47,8 @@ def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
             f"{one.data}{rows}"
         )
     reporter.say(f"page      {page}")
-    told = [asdict(one) for one in apart]
-    reporter.finish({"page": str(page), "verdict": verdict, "differences": told})
+    told = {"differences": [asdict(one) for one in apart]} if apart else {}
+    reporter.finish({"page": str(page), "verdict": verdict, **told})
 
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:

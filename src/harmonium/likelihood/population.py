@@ -11,6 +11,8 @@ References
 .. [4] H. P. Chan and T. L. Lai (2013), "A general theory of particle filters in hidden Markov
    models and some applications", Ann. Statist. 41; A. Lee and N. Whiteley (2018), "Variance
    estimation in the particle filter", Biometrika 105.
+.. [5] Y. Zhou, A. M. Johansen and J. A. D. Aston (2016), "Toward automatic model comparison: an
+   adaptive sequential Monte Carlo approach", J. Comput. Graph. Statist. 25, equation 9.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.gauge import Gauge
-from harmonium.likelihood.log_z import LogZ
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
 from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
@@ -33,6 +35,12 @@ _LEAST_PARTICLES = 10
 
 # Part of the stream that annealing anew draws from, and draws that are left to each time.
 _ANEW, _DRAWS = 12 << 36, 1 << 16
+
+# A way on which fewer of the particles count leads elsewhere than to most of the model.
+_LEAST_SHARE = 0.2
+
+# With fewer effective families Z is known to half its size, and its error is a guess.
+_FEWEST = 4.0
 
 # Estimates of log Z that differ by more standard errors differ for a reason. Where few chains
 # carry one, its error is a guess, and nats tell: an unbiased estimate of Z is exp(3) = 20 times
@@ -68,6 +76,13 @@ class Population:
         The first particle that each descends from; by default each is one.
     looks
         Since the particles were annealed.
+    least
+        Effective number of particles of the worst way from one look to the next since then: how
+        evenly it changed their weights (the conditional effective sample size [5]_).
+    needed
+        Effective families without which log Z is not to be trusted: 4, or as many as of annealing
+        elsewhere, 20, where particles were annealed anew because the former ones had lost the
+        model, so that there is no other estimate that agrees.
     """
 
     model: RBM
@@ -78,8 +93,11 @@ class Population:
     stream: Stream
     families: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     looks: int = 0
+    least: float = 0.0
+    needed: float = _FEWEST
 
     def __post_init__(self) -> None:
+        self.least = self.least or float(len(self.log_weights))
         if not len(self.families):
             self.families = torch.arange(len(self.log_weights), device=self.log_weights.device)
 
@@ -166,12 +184,31 @@ class Population:
         std_error = math.sqrt(self.base_variance + families.std_error**2)
         return LogZ(value, std_error, "below", families.log_weights)
 
+    @property
+    def warning(self) -> str | None:
+        """Why log Z must not be trusted; None where nothing was found that speaks against it."""
+        n = len(self.log_weights)
+        if self.least < _LEAST_SHARE * n:
+            return (
+                f"the particles that follow log Z have lost the model: between two looks it "
+                f"changed so much that {self.least:.0f} of {n} could follow it, and modes that "
+                "they have missed are missing from log Z"
+            )
+        effective = self.log_z.effective_chains
+        if effective < self.needed:
+            return (
+                f"the particles that follow log Z have degenerated: nearly all descend from "
+                f"{effective:.1f} of the first {n}, so that the error of log Z is a guess"
+            )
+        return None
+
     @torch.no_grad()
     def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
         """Anneal as many particles to the model anew, and go on with those that tell more.
 
         Both are unbiased estimates of Z, and hardly ever far above it. So if they differ by more
-        than their errors, the lower one has missed a mode. Else, more effective chains decide.
+        than their errors, or few chains carry one, the lower one has missed more. Else the former
+        particles go on if nothing speaks against them and more of them count.
 
         Parameters
         ----------
@@ -191,11 +228,13 @@ class Population:
         fresh = self._annealed(
             self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
         )
-        self.looks = 0
-        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z):
+        is_lost = self.warning is not None
+        self.looks, self.least = 0, fresh.least
+        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z, is_lost):
             self.visible, self.log_weights = fresh.visible, fresh.log_weights
             self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
             self.families = fresh.families
+            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost else fresh.needed
             self._draw_anew_if_uneven_()
 
     @torch.no_grad()
@@ -221,7 +260,7 @@ class Population:
         gauge = Gauge.of(rbm)
         (start, energy), target = gauge.move(self.model), gauge.rbm
         before, now = copy.deepcopy(start), copy.deepcopy(start)
-        v = gauge.enter(self.visible)
+        v, log_weights = gauge.enter(self.visible), self.log_weights.clone()
         for step in range(1, n_steps + 1):
             if step == n_steps:
                 now = target  # whatever units keep beside their parameters is there, too
@@ -241,6 +280,7 @@ class Population:
         self.visible = gauge.leave(v)
         self.log_weights += energy - gauge.energy
         self.looks += 1
+        self.least = min(self.least, _conditional_size(log_weights, self.log_weights))
         self._draw_anew_if_uneven_()
 
     def _draw_anew_if_uneven_(self) -> None:
@@ -263,10 +303,29 @@ class Population:
         self.log_weights = torch.zeros_like(self.log_weights)
 
 
-def _tells_more(one: LogZ, other: LogZ) -> bool:
-    """Whether the first of two estimates that err below is to be preferred."""
-    gap = one.value - other.value
-    noise = _MOST_ERRORS * math.hypot(one.std_error, other.std_error)
-    if one.warning is not None or other.warning is not None:
+def _conditional_size(before: Tensor, now: Tensor) -> float:
+    """Effective number of particles of a change of weights, for weights of before."""
+    change = now - before
+    shares = before.log_softmax(0)
+    log_size = 2 * (shares + change).logsumexp(0) - (shares + 2 * change).logsumexp(0)
+    return len(now) * log_size.exp().item()
+
+
+def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
+    """Whether to go on with the first of two estimates that err below.
+
+    Parameters
+    ----------
+    fresh, former
+        The estimates.
+    is_lost
+        Whether something speaks against the second one.
+    """
+    gap = fresh.value - former.value
+    noise = _MOST_ERRORS * math.hypot(fresh.std_error, former.std_error)
+    if fresh.warning is not None or former.warning is not None:
         noise = max(noise, _MOST_NATS)
-    return gap > 0 if abs(gap) > noise else one.effective_chains > other.effective_chains
+    sizes = fresh.effective_chains, former.effective_chains
+    if abs(gap) > noise or min(sizes) < _FEWEST:
+        return gap > 0  # the lower one has missed more
+    return is_lost or sizes[0] > sizes[1]

@@ -36,7 +36,7 @@ _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
 _FEWEST_TEMPERATURES = 100
 
 # Particles that degenerate are annealed anew so many times in a run, at most.
-_TIMES_ANEW = 4
+_TIMES_ANEW = 2
 
 
 class Watch:
