@@ -38,7 +38,7 @@ from harmonium import (
 from harmonium.likelihood import estimate, exact_log_z
 from harmonium.units import Units
 
-UPDATES, BATCH, CHAINS, ROWS = 3000, 50, 100, 2000
+UPDATES, BATCH, CHAINS, ROWS = 1500, 50, 100, 2000
 RATES = {"good": (0.02, 0.05, 0.1), "bad": (0.5, 1.0, 2.0)}
 SLOWER = 20  # divides the rates where there are Gaussian units
 SIZES = tuple(range(16, 26))

@@ -23,7 +23,7 @@ _SMALL = 0.15
 
 # Of the tempered chains, so many have to have come from the base since they started: as many as
 # have not may be stuck, and log Z is off by about their share.
-_LEAST_RENEWED = 0.95
+LEAST_RENEWED = 0.95
 
 # Bounds that are further apart than this, nats, leave the question open.
 _WIDE_GAP = 1.0
@@ -80,7 +80,7 @@ class Estimates:
                 f"tempered chains that started at {a} and at {b} differ by {abs(by):.1f} nats in "
                 "log Z: the model has modes between which they do not move"
             )
-        if tempered.renewed < _LEAST_RENEWED:
+        if tempered.renewed < LEAST_RENEWED:
             yield (
                 f"{1 - tempered.renewed:.0%} of the tempered chains are still in modes where they "
                 f"started, and to which none has come from elsewhere in {tempered.n_sweeps:,} "
