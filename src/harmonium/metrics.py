@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+WARNING = "log_likelihood_warning"
+"""Name of the words in a row whose log-likelihood must not be trusted; other rows have none."""
+
+FOLLOWED = ("log_likelihood", "held_out_log_likelihood")
+"""What such words are about."""
+
 Role = Literal["training", "held-out", "first", "second"]
 """What a curve is of, which decides its colour; ``first`` and ``second`` are two of a kind."""
 
@@ -118,6 +124,11 @@ PANELS = (
     Panel("Learning rate", "", (Curve("learning_rate", "training"),)),
 )
 """Everything that is drawn of a run, what matters most first."""
+
+
+def is_trusted(row: Mapping[str, object], key: str) -> bool:
+    """Whether no words in a row speak against one of its numbers."""
+    return WARNING not in row or key not in FOLLOWED
 
 
 def name_of(key: str) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from harmonium.files import write_whole
-from harmonium.likelihood import LogLikelihood, Work
+from harmonium.likelihood import LogLikelihood, LogZ, Work, log_likelihood
 from harmonium.rbm import RBM
+from harmonium.report import row_values
 from harmonium.serialization import digest, read, serialize
 
 FORMAT = 1
@@ -91,6 +95,25 @@ def described(found: LogLikelihood) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def keep_row_values(path: Path, rbm: RBM, v: Tensor) -> str:
+    """Keep minus the free energy of each row, so that runs can be compared row by row.
+
+    Returns
+    -------
+    str
+        The name under which they are kept: a digest of the rows, the same for the same states.
+    """
+    states = v.cpu().contiguous()
+    name = hashlib.sha256(f"{states.dtype} {tuple(states.shape)}".encode())
+    name.update(states.numpy().tobytes())
+    rows = name.hexdigest()[:16]
+    values = {rows: log_likelihood(rbm, v, LogZ.exact(0.0)).cpu().numpy()}
+    content = io.BytesIO()
+    np.savez(content, **(row_values(path) | values))
+    write_whole(path, content.getvalue())
+    return rows
 
 
 class KeptWork:

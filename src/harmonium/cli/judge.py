@@ -14,7 +14,14 @@ from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
 from harmonium.cli import reporting, run_data
-from harmonium.cli.evaluations import FORMAT, KeptWork, described, results_in, seconds_of
+from harmonium.cli.evaluations import (
+    FORMAT,
+    KeptWork,
+    described,
+    keep_row_values,
+    results_in,
+    seconds_of,
+)
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import Trained, open_trained
@@ -74,6 +81,7 @@ def run(
     result = {
         **described(found),
         "data": data.name,
+        "rows_digest": keep_row_values(trained.run.row_values_path, trained.rbm, v),
         "binarized": how_binarized(data),
         "seed": seed,
         "update": trained.update,

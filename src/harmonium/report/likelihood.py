@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harmonium.metrics import with_error
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Note, Section, Table, minus, sentence, text
+
+FloatArray = NDArray[np.float64]
 
 
 def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
@@ -19,6 +26,29 @@ def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
 def without_lower_bound(facts: Facts) -> dict[str, Mapping[str, Any]]:
     """Results whose estimates did not agree, by the name of the rows: there is an upper bound."""
     return {name: of for name, of in _all(facts).items() if of.get("trusted") is False}
+
+
+def row_values(path: Path) -> dict[str, FloatArray]:
+    """Minus the free energies of rows by digest of the rows; none where a file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def row_differences(a: Facts, b: Facts, data: str) -> FloatArray | None:
+    """Of each row, by how much its log-likelihood is higher by a, but for both log Z.
+
+    None where the two were not evaluated on the same rows.
+    """
+    digests = {str(_all(facts).get(data, {}).get("rows_digest")) for facts in (a, b)}
+    digest = digests.pop()
+    values = [row_values(facts.run.row_values_path).get(digest) for facts in (a, b)]
+    of_a, of_b = values
+    if digests or of_a is None or of_b is None:
+        return None
+    return of_a - of_b if of_a.shape == of_b.shape else None
 
 
 def _all(facts: Facts) -> dict[str, Mapping[str, Any]]:
