@@ -16,16 +16,21 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number
-from harmonium.likelihood.agreement import Estimates
+from harmonium.likelihood.agreement import LEAST_RENEWED, Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
-from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
+from harmonium.likelihood.exact import (
+    can_be_enumerated,
+    check_normalisable,
+    exact_log_z,
+    seconds_to_enumerate,
+)
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments
 
 # Annealing and tempering begin so short, and are lengthened by these factors.
-_FIRST_TEMPERATURES, _FIRST_SWEEPS = 500, 200
+_FIRST_TEMPERATURES, _FIRST_SWEEPS = 1000, 300
 _LONGER, _MORE_SWEEPS = 2.5, 2
 
 # Temperatures for each sweep of the tempered chains, which see all of theirs at once.
@@ -33,6 +38,9 @@ _TEMPERATURES_A_SWEEP = 5
 
 # Standard errors that are good enough, nats: without a budget, and with one.
 _GOOD_ERROR, _BEST_ERROR = 0.1, 0.01
+
+# Chains that are stuck stay so, where a stage of twice the length frees no more of them than this.
+_PROGRESS = 0.02
 
 _STEPS = 1000  # of progress
 
@@ -80,12 +88,13 @@ def evaluate(
     """Mean log-likelihood of rows, nats a row: exact, or an interval that says when it holds.
 
     Models whose smaller layer has at most `MAX_STATES` states (25 binary units), and pairs of
-    Gaussian layers, are known exactly; others are estimated, see `estimate`, whose parameters and
-    errors these are.
+    Gaussian layers, are known exactly, if the budget allows it; others are estimated, see
+    `estimate`, whose parameters and errors these are.
     """
     values = _minus_free_energies(rbm, v)
-    if work is None and can_be_enumerated(rbm):
-        _check_options(n_chains, n_temperatures, budget)
+    _check_options(n_chains, n_temperatures, budget)
+    in_time = budget is None or seconds_to_enumerate(rbm) <= budget
+    if work is None and in_time and can_be_enumerated(rbm):
         return Evaluation(1, _exact(rbm, values), values)
     return estimate(
         rbm,
@@ -272,6 +281,7 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
         for step in chain(work.temper(_FIRST_SWEEPS), work.anneal(limit.first_temperatures)):
             yield step
             limit.check(work, least)
+    renewed = -1.0
     while True:
         assert work.estimates is not None
         temper, anneal = _needed(work.estimates, limit.good_error)
@@ -279,6 +289,9 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
             return
         sweeps = limit.sweeps(work) if temper else 0
         if sweeps:
+            before, renewed = renewed, work.estimates.tempered.renewed
+            if limit.budget is None and renewed < min(before + _PROGRESS, LEAST_RENEWED):
+                return  # twice as many sweeps have brought no chain out of its mode
             yield from work.temper(sweeps)
         n_temperatures = limit.temperatures(work) if anneal else work.n_temperatures
         if not sweeps and n_temperatures == work.n_temperatures:

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from harmonium.arguments import check_count
 from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
+from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Gaussian, Spin, Units
@@ -32,10 +33,7 @@ if TYPE_CHECKING:
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
-_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
-
-# So much of the temperatures is spread evenly, whatever the pilot saw: no gap gets too wide.
-_EVEN_SHARE = 0.1
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 8, 40, 1000
 
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
@@ -116,10 +114,9 @@ class AnnealingPath:
     ) -> AnnealingPath:
         """A path from the data's base rates, with temperatures where a pilot run needs them.
 
-        The effective number of chains falls from one temperature to the next by about the variance
-        of the log weights' increment. Pilot runs measure it, and temperatures are placed so that
-        it is the same everywhere: at a constant speed in thermodynamic length (Crooks, 2007). The
-        pilot's chains are not those of the estimate, so that this biases nothing.
+        Most where the weights spread and the chains move slowly, see `temperatures.placed`: pilot
+        runs measure both. The pilot's chains are not those of the estimate, so that this biases
+        nothing.
 
         Parameters
         ----------
@@ -145,7 +142,8 @@ class AnnealingPath:
         for pilot in range(_PILOT_ROUNDS):
             n = n_temperatures if pilot == _PILOT_ROUNDS - 1 else n_pilot
             stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
-            path = cls(path.base, rbm, _place(path, n, stream))
+            t = torch.as_tensor(path.inverse_temperatures).numpy()
+            path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
 
     def of_length(self, n_temperatures: int) -> AnnealingPath:
@@ -380,23 +378,15 @@ class _Interpolated:
 
 
 @torch.no_grad()
-def _place(path: AnnealingPath, n: int, stream: Stream) -> Tensor:
-    """Inverse temperatures at a constant speed, as chains along this path see it."""
+def _pilot(path: AnnealingPath, stream: Stream) -> np.ndarray[Any, Any]:
+    """Log weights of a few chains at each temperature, shape (n_temperatures, chains)."""
     path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
     v = path.base.visible.sample_(zeros, stream)
     log_weights = torch.zeros(_PILOT_CHAINS, dtype=torch.float64, device=v.device)
-    before, spreads = log_weights.clone(), []
+    seen = [log_weights.clone()]
     for _ in anneal_(path, v, t, stream, log_weights):
-        spreads.append((log_weights - before).std())
-        before.copy_(log_weights)
-    length = torch.stack(spreads).cpu()
-    total = length.sum()
-    if not (total > 0 and total.isfinite()):  # nothing changes along the path
-        return torch.linspace(0, 1, n, dtype=torch.float64)
-    share = (1 - _EVEN_SHARE) * length / total + _EVEN_SHARE * t.diff()
-    passed = np.concatenate([[0.0], share.cumsum(0).numpy()])
-    placed = np.interp(np.linspace(0, passed[-1], n), passed, t.numpy())
-    placed[0], placed[-1] = 0.0, 1.0
-    return torch.from_numpy(placed)
+        seen.append(log_weights.clone())
+    found: np.ndarray[Any, Any] = torch.stack(seen).cpu().numpy()
+    return found

@@ -232,7 +232,7 @@ def _last(facts: Facts, panel: Panel, key: str) -> str:
 def _likelihoods(named: Mapping[str, Facts]) -> Section:
     """Intervals of all runs on one scale, for all rows that any was evaluated on."""
     found = {name: likelihood.results(facts) for name, facts in named.items()}
-    lead = "Nats a row: the lower bound by RAISE, the upper by annealed importance sampling."
+    lead = "Nats a row: exact, or as far as independent estimates agree."
     missing = [named[name].typed_path for name, of in found.items() if not of]
     if missing:
         commands = ", ".join(f"`harmonium evaluate {path}`" for path in missing)
