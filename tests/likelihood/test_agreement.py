@@ -133,5 +133,5 @@ def test_chains_that_never_leave_their_start_are_counted() -> None:
     found = run(rbm, torch.zeros(10, 40), 50)  # rows of the mode of all units off
     all_on = found.samples.mean(-1) > 0.9
     assert 0.1 < all_on.double().mean().item() < 0.5
-    assert found.renewed < 0.9
+    assert found.renewed < 0.8
     assert abs(found.spread()[2]) > 1 and "random hidden states" in found.spread()[:2]
