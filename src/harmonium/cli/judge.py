@@ -90,7 +90,7 @@ def run(
     reporter.say(f"log-likelihood  {found} a row")
     reporter.say(f"rests on        {found.rests_on}")
     for number, reason in enumerate(found.reasons):
-        reporter.say(f"{'no lower bound' if not number else 'and':15} because {reason}")
+        reporter.say(f"{'and' if number else 'no lower bound,'} because {reason}")
     reporter.say(f"rows            {_rows(found, data)}")
     results[data.name] = result
     write_json(trained.run.likelihood_path, {"format": FORMAT, "results": results})
