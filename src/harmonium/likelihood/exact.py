@@ -92,7 +92,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
         Also if rows have another width, or are no states: a likelihood is of states alone.
     """
     check_states(rbm, v)
-    return log_likelihood(rbm, v, exact_log_z(rbm))
+    gauge = Gauge.of(rbm, torch.float64)
+    return log_likelihood(gauge.rbm, gauge.enter(v), exact_log_z(gauge.rbm))
 
 
 @torch.no_grad()
