@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from harmonium import RBM, Binary, Data, datasets, plots, training
-from harmonium.cli import build
+from harmonium.cli import build, run_data
 from harmonium.cli.options import TrainingOptions
 from harmonium.likelihood import evaluate
 
@@ -244,7 +244,7 @@ def as_rbm(weights: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> RBM:
 def train_ours(seed: int, seconds: float) -> RBM:
     """At the defaults of ``harmonium train``, which fall to rest as the time is over."""
     options = TrainingOptions(data="mnist", hidden=N_HIDDEN, seed=seed)
-    rows, held_out = build.load_data(options)
+    rows, held_out = run_data.load_data(options)
     batches = build.make_batches(options, rows)
     options = build.complete(options, batches)
 

@@ -17,6 +17,7 @@ from harmonium.report import curves
 from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
 from harmonium.report.markup import Note, Picture, Section, Table, page, text, tiles
+from harmonium.report.overfitting import HeldOut
 from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
@@ -493,7 +494,9 @@ def test_the_verdict_says_when_training_was_too_long(make: Make) -> None:
 
 def test_the_verdict_says_to_go_on_while_it_pays(make: Make) -> None:
     said = verdict_of(make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)]))
-    assert "still getting better at the end: `harmonium resume" in said and "--epochs 40`" in said
+    assert (
+        "still getting better at the end: `harmonium resume" in said and "--more-epochs 20`" in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -690,3 +693,42 @@ def test_the_verdict_names_what_the_diagnosis_found(make: Make) -> None:
         "The diagnosis found something serious: the chains disagree; what to do stands below, "
         "under Diagnosis."
     )
+
+
+# What must not be trusted
+
+
+def doubted(value: float, epoch: float = 20, **numbers: float) -> dict[str, Any]:
+    words = {"log_likelihood_warning": "the particles have lost it"}
+    return {**described(value, epoch, **numbers), **words}
+
+
+def test_a_log_likelihood_that_cannot_be_trusted_judges_nothing(make: Make) -> None:
+    pseudo = {"pseudo_log_likelihood": -9.0, "held_out_pseudo_log_likelihood": -10.0}
+    run = make([described(-30.0, epoch=10) | pseudo, doubted(-3.0, **pseudo)])
+    text = page_of(run).text
+    assert "has a pseudo-log-likelihood of −10.00 nats a row" in text
+    assert "The log-likelihood of 1 of 2 looks cannot be trusted" in notes_of(run)
+    assert "the particles have lost it" in text
+    assert "; not to be trusted" in text  # below the number itself
+    # neither is it the best that the run had, nor worse than what it had before
+    lost = make([doubted(-3.0, epoch=10), described(-30.0)], "lost")
+    assert not HeldOut.of(Facts(lost, "unknown", "").rows).has_lost  # type: ignore[union-attr]
+
+
+def test_it_ranks_nothing_either(make: Make) -> None:
+    pseudo = {"pseudo_log_likelihood": -9.0, "held_out_pseudo_log_likelihood": -10.0}
+    better = {"pseudo_log_likelihood": -5.0, "held_out_pseudo_log_likelihood": -6.0}
+    a, b = make([doubted(-3.0, **pseudo)], "a"), make([described(-20.0) | better], "b")
+    told = ranked(a, b)
+    assert told.startswith("b is better than a: its pseudo-log-likelihood of held-out rows is 4.00")
+    assert told.endswith("(The log-likelihood of a cannot be trusted.)")
+
+
+def test_curves_say_where_they_cannot_be_trusted(make: Make) -> None:
+    run = make([described(-30.0, epoch=10), doubted(-3.0)])
+    panels = page_of(run).data["data-curves"]["panels"]
+    likelihood = next(panel for panel in panels if panel["title"] == "Log-likelihood")
+    assert all(curve["doubtful"] == [1] for curve in likelihood["curves"])
+    others = [panel for panel in panels if panel is not likelihood]
+    assert others and not any(curve["doubtful"] for panel in others for curve in panel["curves"])

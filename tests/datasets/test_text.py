@@ -263,6 +263,31 @@ def test_a_large_table_comes_in_pieces(read) -> None:
     assert np.array_equal(read(table(rows.tolist())).values.numpy(), rows)
 
 
+def test_a_large_table_may_be_gzipped(read) -> None:
+    rows = np.random.default_rng(0).normal(size=(40_000, 12)).astype(np.float32)
+    text = gzip.compress(table(rows.tolist()).encode(), 1)
+    assert np.array_equal(read(text, "a.csv.gz").values.numpy(), rows)
+
+
+def test_rows_that_become_shorter_and_fractions_that_come_late(read) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(100, 200, (200_000, 4))
+    rows[60_000:] %= 10
+    lines = [",".join(map(str, row)) for row in rows.tolist()]
+    lines[-1] = "0.5,1,2,3"
+    values = read("\n".join(lines)).values.numpy()
+    assert np.array_equal(values[:-1], rows[:-1])
+    assert values[-1].tolist() == [0.5, 1, 2, 3]
+
+
+def test_a_line_that_is_longer_than_a_piece(read) -> None:
+    lines = [f"{n},{n % 7}.5,word" for n in range(1000)]
+    lines[700] = "700,0.5," + "long " * 700_000
+    data = read("a,b,c\n" + "\n".join(lines), drop=["c"])
+    assert data.values[:, 0].tolist() == list(range(1000))
+    assert data.columns == ("a", "b")
+
+
 def test_an_error_far_down_a_large_table_has_its_line(read) -> None:
     rows = np.random.default_rng(0).integers(0, 300, (60_000, 12)).tolist()
     rows[50_000][3] = "oops"

@@ -192,6 +192,22 @@ def test_temperatures_are_the_seed_s() -> None:
     assert paths[0].n_temperatures == 20
 
 
+@pytest.mark.parametrize("n", [2, 3, 20, 39, 77])
+def test_another_length_places_temperatures_as_densely(n: int) -> None:
+    rbm, samples = binary_model()
+    path = AnnealingPath.adaptive(rbm, samples, 20)
+    other = path.of_length(n)
+    assert other.n_temperatures == n and other.base is path.base and other.target is rbm
+    t, placed = (torch.as_tensor(p.inverse_temperatures).numpy() for p in (path, other))
+    # of both, the same share of temperatures lies below each
+    passed = np.interp(placed, t, np.linspace(0, 1, 20))
+    np.testing.assert_allclose(passed, np.linspace(0, 1, n), atol=1e-12)
+    if n == 20:
+        np.testing.assert_array_equal(placed, t)
+    with pytest.raises(ValueError, match="n_temperatures is 1; pass 2 or more"):
+        path.of_length(1)
+
+
 def test_a_model_without_weights_is_known_at_once() -> None:
     rbm = RBM(Binary(5), Binary(3)).double()
     data = torch.tensor([[0.0, 1, 1, 0, 1], [0, 0, 1, 1, 1]]).double()

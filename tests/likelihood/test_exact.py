@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -9,15 +10,17 @@ import pytest
 import torch
 
 import oracle
-from harmonium import RBM, Binary, Categorical, Gaussian, Spin
+from harmonium import RBM, Binary, Categorical, Gaussian, Spin, kernels
+from harmonium.kernels import reference
 from harmonium.likelihood import (
     enumeration,
     exact_gradient_,
     exact_log_likelihood,
     exact_log_z,
     exact_moments,
+    factors,
 )
-from harmonium.units import Units
+from harmonium.units import Mixed, Units
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm, randomise_
 
@@ -156,31 +159,102 @@ def test_whichever_layer_is_smaller_and_in_however_many_blocks(
     torch.testing.assert_close(exact_moments(turned).products.T, moments.products)
 
 
-@pytest.mark.parametrize("summed", [Binary(9), Spin(9), Binary(1), Spin(2)], ids=str)
-@pytest.mark.parametrize("enumerated", [Binary(7), Spin(7), Categorical(4, 3)], ids=str)
+class Rectified(Binary):
+    """A unit type of one's own, whose log-normaliser no sharing of factors knows."""
+
+    states = None  # type: ignore[assignment]
+
+    def cgf(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.with_bias(inputs).clamp_min(0).square() + 0.1 * self.with_bias(inputs)
+
+
+ENUMERATED = [
+    Binary(7),
+    Spin(7),
+    Categorical(4, 3),
+    Mixed(Spin(2), Categorical(1, 5), Binary(3), Categorical(1, 3)),
+]
+SUMMED = [
+    *(Binary(9), Spin(9), Binary(1), Spin(2), Categorical(3, 4), Gaussian(9), Rectified(9)),
+    Mixed(Categorical(3, 4), Binary(2), Gaussian(3), Spin(5), Categorical(1, 3)),
+]
+# Digits of a state's number: one and all of them, and several states of high units.
+DIGITS = [(2, 3), (10, 12), (1000, 1), (1, 1000), (1000, 1000)]
+
+
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+@pytest.mark.parametrize("summed", SUMMED, ids=str)
+@pytest.mark.parametrize("enumerated", ENUMERATED, ids=str)
 @pytest.mark.parametrize("scale", [0.3, 3.0, 30.0, 300.0])
-def test_products_of_exponentials_give_the_same_sum(
-    enumerated: Units, summed: Units, scale: float, monkeypatch: pytest.MonkeyPatch
+def test_shared_factors_give_the_same_sum(
+    enumerated: Units, summed: Units, scale: float, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if backend == "reference":
+        monkeypatch.setattr(kernels, "_cpu", reference)
+    monkeypatch.setattr(enumeration, "_FACTORS_FROM", 1)
+    monkeypatch.setattr(factors, "_LEAST_AT_ONCE", 0)
     for layers in ((enumerated, summed), (summed, enumerated)):
         rbm = RBM(*layers).double()
         randomise_(rbm, 9, scale)
         # the smaller layer may be the one that is meant to be summed
         slow = torch.stack([x.logsumexp(0) for _, _, x in enumeration.Enumeration(rbm).blocks()])
-        for sharing, sets in ((2, 3), (27, 1), (1, 500)):
-            monkeypatch.setattr(enumeration, "_SHARING", sharing)
-            monkeypatch.setattr(enumeration, "_SETS", sets)
+        for low, mid in DIGITS:
+            monkeypatch.setattr(factors, "_LOW", low)
+            monkeypatch.setattr(factors, "_MID", mid)
             fast = exact_log_z(rbm).value
             assert fast == pytest.approx(slow.logsumexp(0).item(), rel=1e-13, abs=1e-11)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 100, 101])
-@pytest.mark.parametrize("factors", [1, 2, 3, 5, 1000])
-def test_logs_of_products(n: int, factors: int) -> None:
-    x = 1 + torch.rand(5, n, generator=torch.Generator().manual_seed(n)).double()
-    expected = x.log().sum(1)
-    found = enumeration._log_of_products(x.clone(), factors)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+@pytest.mark.parametrize(
+    ("summed", "share"),
+    [(Binary(300), True), (Gaussian(300), True), (Categorical(75, 4), True), (Rectified(9), False)],
+    ids=str,
+)
+def test_factors_are_shared_where_the_log_normaliser_is_known(summed: Units, share: bool) -> None:
+    rbm = RBM(summed, Spin(14)).double()
+    randomise_(rbm, 3, scale=0.5)
+    tables = [rbm.hidden.states] * 14
+    found = factors.Factors.of(tables, rbm.hidden, rbm.visible, rbm.weights.detach().T)
+    assert (found is not None) == share
+    whole = exact_log_z(rbm).value
+    blocks = torch.stack([x.logsumexp(0) for _, _, x in enumeration.Enumeration(rbm).blocks()])
+    assert whole == pytest.approx(blocks.logsumexp(0).item(), rel=1e-13)
+
+
+def test_states_that_no_factors_can_share_are_summed_in_blocks() -> None:
+    for hidden, scale in (
+        (Categorical(1, 5000), 1.0),
+        (Categorical(2, 70), 1.0),
+        (Binary(13), 1e4),
+    ):
+        rbm = RBM(Binary(20), hidden).double()
+        randomise_(rbm, 3, scale)
+        blocks = torch.stack([x.logsumexp(0) for _, _, x in enumeration.Enumeration(rbm).blocks()])
+        whole = exact_log_z(rbm).value
+        assert whole == pytest.approx(blocks.logsumexp(0).item(), rel=1e-13)
+
+
+def test_sums_are_the_same_on_any_number_of_threads(threads: int) -> None:
+    rbm = RBM(Binary(300), Binary(15)).double()
+    randomise_(rbm, 3, scale=0.5)
+    found = []
+    for n in (1, threads):
+        torch.set_num_threads(n)
+        found.append(exact_log_z(rbm).value)
+    assert found[0] == found[1]
+
+
+def test_sums_of_products_that_do_not_fit_are_refused() -> None:
+    log_weights, low, mid = (torch.zeros(shape).double() for shape in ((3, 4), (5, 4), (3, 5)))
+    high, ends, groups = torch.zeros(5).double(), torch.tensor([0, 2, 5]), torch.tensor([0, 2])
+    sums = kernels.log_sums_of_products(log_weights, low, mid, high, ends, groups)
+    torch.testing.assert_close(sums, torch.full((3,), math.log(4)).double())
+    with pytest.raises(ValueError, match=r"low has shape \(5, 3\); pass \(5, 4\)"):
+        kernels.log_sums_of_products(log_weights, low[:, :3], mid, high, ends, groups)
+    with pytest.raises(ValueError, match=r"mid has shape \(2, 5\); pass \(3, 5\)"):
+        kernels.log_sums_of_products(log_weights, low, mid[:2], high, ends, groups)
+    with pytest.raises(ValueError, match=r"pass the number of terms, 5, and that of units, 2"):
+        kernels.log_sums_of_products(log_weights, low, mid, high, ends, torch.tensor([0, 3]))
 
 
 @pytest.mark.parametrize("visible", [Gaussian(1), Gaussian(30)], ids=str)

@@ -5,11 +5,12 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
@@ -96,8 +97,12 @@ def parameters_of(
         if "metavar" in details:
             kind: Any = typer.Argument(**details, autocompletion=completing.data)
         else:
+            metavar = None
+            if details.pop("lists_columns", False):
+                hint, metavar = list[str] | None, "<str>"
             name = flag(option.name)
-            kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)
+            name = f"{name}/--no-{name[2:]}" if switch else name
+            kind = typer.Option(name, metavar=metavar, **details)
         parameters.append(
             inspect.Parameter(
                 option.name,
@@ -110,7 +115,11 @@ def parameters_of(
 
 
 def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], Command]:
-    """Show typer these parameters in place of a command's ``**options``."""
+    """Show typer these parameters in place of a command's ``**options``.
+
+    What may be given several times reaches the command as one string: ``--drop id --drop date``
+    as "id,date".
+    """
 
     def replace(command: Command) -> Command:
         own = [
@@ -118,12 +127,22 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
             for p in inspect.signature(command, eval_str=True).parameters.values()
             if p.kind is not inspect.Parameter.VAR_KEYWORD
         ]
+
+        ours = {parameter.name for parameter in parameters}
+
+        @functools.wraps(command)
+        def joining(**arguments: Any) -> None:
+            for name, value in arguments.items():
+                if name in ours and isinstance(value, list):
+                    arguments[name] = ",".join(value) or None
+            command(**arguments)
+
         signature = inspect.Signature([*own, *parameters])
-        command.__signature__ = signature  # type: ignore[attr-defined]
-        command.__annotations__ = {
+        joining.__signature__ = signature  # type: ignore[attr-defined]
+        joining.__annotations__ = {
             name: parameter.annotation for name, parameter in signature.parameters.items()
         }
-        return command
+        return cast(Command, joining)
 
     return replace
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOp
 from harmonium.cli.progress import choose_reporter
 from harmonium.report import Stage
 from harmonium.runs import DBN_KIND, FINETUNING_KIND, RunDirectory
+
+_FEW_RUNS = 3  # whose pairs are said; a page has room for those of more
 
 
 def rewrite(path: Path, as_json: bool) -> None:
@@ -34,9 +36,19 @@ def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
     page = report.write_comparison(runs, out)
     verdict = report.verdict_of(runs)
     reporter = choose_reporter(as_json)
+    apart = report.differences_of(runs)
     reporter.say(verdict.replace("`", ""))
+    for one in apart if len(runs) <= _FEW_RUNS else ():
+        rows = ""
+        if one.rows_std_error is not None:
+            rows = f" (with other rows of their kind: ± {one.rows_std_error:.2g})"
+        reporter.say(
+            f"{one.a} − {one.b}: {one} nats a row, on the same {one.n_rows:,} rows of "
+            f"{one.data}{rows}"
+        )
     reporter.say(f"page      {page}")
-    reporter.finish({"page": str(page), "verdict": verdict})
+    told = {"differences": [asdict(one) for one in apart]} if apart else {}
+    reporter.finish({"page": str(page), "verdict": verdict, **told})
 
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from harmonium.datasets import Data, Progress, Reading
 
 
-def _option(help_text: str, shown: str) -> Any:
+def _option(help_text: str, shown: str, **details: Any) -> Any:
     return field(
         default=None,
-        metadata={"help": help_text, "rich_help_panel": "Data", "show_default": shown},
+        metadata={"help": help_text, "rich_help_panel": "Data", "show_default": shown, **details},
     )
 
 
@@ -29,11 +29,16 @@ class ReadingOptions:
     label: str | None = _option(
         "Column of the labels, by name, or by number from 0 (-1 is the last).",
         "a column named label or labels",
+        lists_columns=True,
     )
     target: str | None = _option(
-        "Columns of the targets, such as price,size or -1.", "columns named target or target_..."
+        "Columns of the targets, such as price,size or -1.",
+        "columns named target or target_...",
+        lists_columns=True,
     )
-    drop: str | None = _option("Columns to leave out, such as id,date or 0,3.", "none")
+    drop: str | None = _option(
+        "Columns to leave out, such as id,date or 0,3.", "none", lists_columns=True
+    )
     header: bool | None = _option(
         "Whether line 1 of a text names the columns.", "as line 1 looks; refused if unclear"
     )

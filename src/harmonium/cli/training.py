@@ -27,10 +27,12 @@ from harmonium.cli.progress import (
     choose_reporter,
     download_progress,
     tell_of_compiling,
+    with_error,
 )
 from harmonium.cli.resuming import Further, as_it_began, slower, take_up, tell_rate
 from harmonium.cli.rows import FILES, from_anywhere
 from harmonium.datasets import Data, Minibatches
+from harmonium.metrics import WARNING
 from harmonium.report import HeldOut
 from harmonium.runs import RunDirectory, free_path
 from harmonium.training import TrainingState
@@ -317,9 +319,10 @@ def _summarise(reporter: Reporter, run: RunDirectory, seconds: float) -> None:
     if key is None:
         return
     unit = " nats" if "likelihood" in key else ""
+    doubt = ", not to be trusted" if WARNING in last and key == "log_likelihood" else ""
     reporter.say(
-        f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{_held_out(run.rows(), key)}; "
-        f"trained for {seconds:.0f} s"
+        f"{LABELS[key]} {with_error(last, key)}{unit} on training rows{doubt}"
+        f"{_held_out(run.rows(), key)}; trained for {seconds:.0f} s"
     )
 
 

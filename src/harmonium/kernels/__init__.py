@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,12 +18,17 @@ from torch import Tensor
 from harmonium.kernels import reference
 from harmonium.rng import Purpose, Stream
 
+if TYPE_CHECKING:
+    from harmonium.kernels.cpu import Followed
+
 __all__ = [
     "binary_",
     "binary_layer",
     "categorical_",
     "centred_gradient_",
+    "followed",
     "gaussian_",
+    "log_sums_of_products",
     "moments_",
     "normal",
     "permutation",
@@ -203,6 +208,82 @@ def reweigh_binary_(
         return inputs
     reference.reweigh_binary_(inputs, before, now, log_weights, stream)
     return inputs if stream is None else binary_(inputs.mul_(now[0]), now[1], stream)
+
+
+def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:
+    """Chains between layers of two-valued units whose inputs follow the units that flip.
+
+    For annealing: a temperature changes what inputs are multiplied by, and not the inputs. The
+    weights are rounded to 16 bits, which moves energies by 0.1 nats at the most; whoever needs the
+    model itself corrects both ends of the path (`likelihood.path`).
+
+    Parameters
+    ----------
+    v
+        Visible states, shape (chains, n_visible), which are left alone.
+    weights
+        Shape (n_visible, n_hidden).
+    lows
+        Lower states of visible and of hidden units, 0 or -1; the upper ones are 1.
+
+    Returns
+    -------
+    Followed or None
+        None where there is nothing to follow (another dtype or device, few weights, weights that
+        16 bits do not hold well enough).
+    """
+    if v.dim() != 2 or weights.dim() != 2 or v.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"visible states of shape {tuple(v.shape)} do not fit weights of shape "
+            f"{tuple(weights.shape)}"
+        )
+    if _backend(v) is reference or not weights.is_cpu:
+        return None
+    from harmonium.kernels import cpu
+
+    return cpu.followed(v, weights, lows)
+
+
+def log_sums_of_products(
+    log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
+) -> Tensor:
+    """Log of weighted sums over states of products over units, each of which sums over its terms.
+
+    That is log of the sum over states a of exp(log_weights[m, a]) times the product over units of
+    1 + sum over the unit's terms t of low[t, a] mid[m, t] high[t], for each row m. So exponentials
+    of inputs, which are sums, are products of a few exponentials that many states share.
+
+    Parameters
+    ----------
+    log_weights
+        Finite, float64 of shape (rows, states).
+    low, mid, high
+        Positive, float64 of shapes (terms, states), (rows, terms) and (terms,).
+    ends
+        Where the terms of each unit begin and end, int64 of shape (units + 1,), from 0.
+    groups
+        Where groups of units begin and end, int64, from 0 to the number of units. The products over
+        the units of a group stay within the range of float64; and all its units have one term, or
+        all several.
+
+    Returns
+    -------
+    Tensor
+        Shape (rows,).
+    """
+    shapes = {"low": (len(high), log_weights.shape[1]), "mid": (len(log_weights), len(high))}
+    for name, x in (("low", low), ("mid", mid)):
+        if x.shape != shapes[name]:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}; pass {shapes[name]}")
+    if len(ends) == 0 or int(ends[-1]) != len(high) or int(groups[-1]) != len(ends) - 1:
+        raise ValueError(
+            f"ends end at {ends[-1:].tolist()} and groups at {groups[-1:].tolist()}; pass the "
+            f"number of terms, {len(high)}, and that of units, {len(ends) - 1}"
+        )
+    alike = all(x.is_cpu and x.dtype == torch.float64 for x in (log_weights, low, mid, high))
+    backend: Any = _backend(log_weights.contiguous()) if alike else reference
+    sums: Tensor = backend.log_sums_of_products(log_weights, low, mid, high, ends, groups)
+    return sums
 
 
 def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -7,6 +7,7 @@ w q + i of the row. Counter words: 0 is i, 1 is the row, 2 and 3 come from the s
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from harmonium.rng import Stream
 _MASK = 0xFFFFFFFF
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
+
+# Intermediate numbers of a block where memory has to be bounded: 8 MB of float64.
+_NUMBERS_AT_ONCE = 2**20
 
 
 def philox(
@@ -122,6 +126,27 @@ def reweigh_binary_(
     x = inputs.double()
     for (scale, bias), sign in ((now, 1), (before, -1)):
         log_weights.add_(functional.softplus(scale * x + bias, threshold=40).sum(1), alpha=sign)
+
+
+@torch.no_grad()
+def log_sums_of_products(
+    log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
+) -> Tensor:
+    """Some rows at a time, and a logarithm for each group of units."""
+    n_terms, n_states = low.shape
+    lengths, at = ends.diff(), groups.tolist()
+    unit_of_term = torch.arange(len(lengths), device=low.device).repeat_interleave(
+        lengths.to(low.device), output_size=n_terms
+    )
+    sums = []
+    rows_at_once = max(1, _NUMBERS_AT_ONCE // max(1, n_terms * n_states))
+    for some, log_p in zip(mid.split(rows_at_once), log_weights.split(rows_at_once), strict=True):
+        terms = (some * high).unsqueeze(2) * low
+        units = terms.new_ones(len(some), len(lengths), n_states)
+        units.index_add_(1, unit_of_term, terms)
+        products = [units[:, first:last].prod(1).log() for first, last in pairwise(at)]
+        sums.append(sum(products, log_p).logsumexp(1))
+    return torch.cat(sums)
 
 
 @torch.no_grad()

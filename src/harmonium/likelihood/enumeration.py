@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
-from operator import mul
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from harmonium.likelihood.factors import Factors, numbered
 from harmonium.rbm import RBM
-from harmonium.units import Binary, Spin, Units
+from harmonium.units import Units
 
 MAX_STATES = 2**25
 """So many states of the smaller layer are enumerated, and no more."""
 
 _NUMBERS_AT_ONCE = 2**20  # float64 states or inputs of a block: 8 MB, of which a few are needed
 
-# Of units with two states: how far these are apart.
-_GAPS: dict[type[Units], int] = {Binary: 1, Spin: 2}
-
-# States that share the units beyond the first few, and so many such sets at a time.
-_SHARING, _SETS = 2**10, 2**9
-
-# exp of more than this, or a product of such exponentials, is near float64's limits.
-_LARGEST_EXPONENT = 650.0
+# With fewer states than this there is nothing to gain by factors.
+_FACTORS_FROM = 2**12
 
 
 def n_states(units: Units) -> int | None:
@@ -87,79 +80,20 @@ class Enumeration:
 
     def log_z(self) -> float:
         """Log of the sum over all states, nats."""
+        factors = None
+        if self._n >= _FACTORS_FROM:
+            factors = Factors.of(self._tables, self._enumerated, self.summed, self.weights)
         # numbers, not tensors: one small tensor kept a block pins the blocks' memory around it
-        sums = [log_p.logsumexp(0).item() for log_p in self._log_weights()]
+        if factors is not None:
+            sums = list(factors.log_sums())
+        else:
+            sums = [log_p.logsumexp(0).item() for _, _, log_p in self.blocks()]
         return torch.tensor(sums, dtype=torch.float64).logsumexp(0).item()
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """States, what the other layer receives, and log of their weights with that summed out."""
         size = max(1, _NUMBERS_AT_ONCE // max(self.weights.shape))
         for start in range(0, self._n, size):
-            x = self._numbered(start, min(start + size, self._n), self._tables)
+            x = numbered(self._tables, start, min(start + size, self._n))
             inputs = x @ self.weights
             yield x, inputs, self.summed.cgf(inputs).sum(-1) - self._enumerated.energy(x)
-
-    def _numbered(self, start: int, stop: int, tables: Sequence[Tensor]) -> Tensor:
-        """A range of the states of the units with these tables, the first's changing fastest."""
-        number = torch.arange(start, stop, device=self.weights.device)
-        columns = [self.weights.new_empty(len(number), 0)]
-        for states in tables:
-            columns.append(states[number % len(states)])
-            number = number // len(states)
-        return torch.cat(columns, 1)
-
-    def _log_weights(self) -> Iterator[Tensor]:
-        """Logs of the weights of all states, in blocks, in the fastest way."""
-        factors = self._factors_at_once()
-        if type(self.summed) in _GAPS and factors > 1 and self._n > _SHARING:
-            return self._by_products(factors)
-        return (log_p for _, _, log_p in self.blocks())
-
-    def _factors_at_once(self) -> int:
-        """How many factors 1 + exp(gap input) float64 surely multiplies without overflow."""
-        if type(self.summed) not in _GAPS:
-            return 0
-        gap = _GAPS[type(self.summed)]
-        highest = max(states.abs().max().item() for states in self._tables)
-        largest = highest * self.weights.abs().sum(0) + self.summed.bias.abs()
-        return int(_LARGEST_EXPONENT / (gap * largest.max().item() + 1))
-
-    def _by_products(self, factors: int) -> Iterator[Tensor]:
-        """Without an exponential a state: the exponential of a sum is a product.
-
-        The first units' inputs are exponentiated once, the others' once a set of states that
-        share them; then log(1 + exp) of two-valued units is the log of a product of sums.
-        """
-        gap, bias = _GAPS[type(self.summed)], self.summed.bias
-        counts = list(accumulate(map(len, self._tables), mul))
-        n_first = sum(count <= _SHARING for count in counts)
-        first_tables, other_tables = self._tables[:n_first], self._tables[n_first:]
-        first = self._numbered(0, math.prod(map(len, first_tables)), first_tables)
-        column = first.shape[1]
-        of_first = (gap * (first @ self.weights[:column])).exp()
-        # log(exp(x) + exp(-x)) = log(1 + exp(2 x)) - x
-        linear, offset = (1 - gap) * self.weights.sum(1), (1 - gap) * bias.sum()
-        buffer = torch.empty_like(of_first)
-        n_sets = self._n // len(first)
-        for start in range(0, n_sets, _SETS):
-            rest = self._numbered(start, min(start + _SETS, n_sets), other_tables)
-            of_rest = (gap * (rest @ self.weights[column:] + bias)).exp()
-            for others, of_others in zip(rest, of_rest, strict=True):
-                x = torch.cat([first, others.expand(len(first), -1)], 1)
-                sums = torch.mul(of_first, of_others, out=buffer).add_(1)
-                log_p = _log_of_products(sums, factors) + (x @ linear + offset)
-                yield log_p - self._enumerated.energy(x)
-
-
-def _log_of_products(x: Tensor, factors: int) -> Tensor:
-    """Log of the product of each row, overwritten; at most so many are multiplied at once."""
-    multiplied = 1
-    while x.shape[1] > 1 and 2 * multiplied <= factors:
-        half = x.shape[1] // 2
-        odd = x[:, 2 * half :]
-        # the last column of an odd number stays for the next round, beside the products
-        x[:, :half].mul_(x[:, half : 2 * half])
-        if odd.shape[1]:
-            x[:, half : half + 1] = odd
-        x, multiplied = x[:, : half + odd.shape[1]], 2 * multiplied
-    return x.log().sum(1)

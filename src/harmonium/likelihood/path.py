@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,25 +20,32 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
 from harmonium.gauge import Gauge, Moments
-from harmonium.likelihood.checks import check_finite
+from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
+from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Gaussian, Units
+from harmonium.units import Binary, Gaussian, Spin, Units
+
+if TYPE_CHECKING:
+    from harmonium.kernels.cpu import Followed
 
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
-_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 20, 40, 500
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 8, 40, 1000
 
-# So much of the temperatures is spread evenly, whatever the pilot saw: no gap gets too wide.
-_EVEN_SHARE = 0.1
+# Of the units whose upper state is 1 and whose energy is the bias's alone.
+_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
+
+# On shorter ways nothing is followed: rounding the weights would not pay.
+_FEW_STEPS = 10
 
 # Of the model's own variance of a Gaussian column, which the data's has to be above.
 _LEAST_SHARE_OF_NOISE = 1e-4
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
+FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +91,13 @@ class AnnealingPath:
                 f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
                 "same unit types and sizes, such as `base_rates` makes"
             )
+        if not is_straight(self.base.visible, self.target.visible):
+            raise ValueError(
+                f"from the base's {self.base.visible!r} to the target's, energies do not change "
+                "linearly, and annealing needs that; pass a base whose parameters other than the "
+                "bias are the target's, as `base_rates` does, or let `Units.interpolate_` of this "
+                "type take natural parameters along a line"
+            )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
         if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
@@ -102,10 +117,9 @@ class AnnealingPath:
     ) -> AnnealingPath:
         """A path from the data's base rates, with temperatures where a pilot run needs them.
 
-        The effective number of chains falls from one temperature to the next by about the variance
-        of the log weights' increment. Pilot runs measure it, and temperatures are placed so that
-        it is the same everywhere: at a constant speed in thermodynamic length (Crooks, 2007). The
-        pilot's chains are not those of the estimate, so that this biases nothing.
+        Most where the weights spread and the chains move slowly, see `temperatures.placed`: pilot
+        runs measure both. The pilot's chains are not those of the estimate, so that this biases
+        nothing.
 
         Parameters
         ----------
@@ -131,8 +145,26 @@ class AnnealingPath:
         for pilot in range(_PILOT_ROUNDS):
             n = n_temperatures if pilot == _PILOT_ROUNDS - 1 else n_pilot
             stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
-            path = cls(path.base, rbm, _place(path, n, stream))
+            t = torch.as_tensor(path.inverse_temperatures).numpy()
+            path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
+
+    def of_length(self, n_temperatures: int) -> AnnealingPath:
+        """The same path with more temperatures, or with fewer, as densely placed as these.
+
+        Needs no pilot: where this path takes two thirds of its steps, so does the other.
+
+        Parameters
+        ----------
+        n_temperatures
+            Inverse temperatures in all, 2 or more.
+        """
+        check_count("n_temperatures", n_temperatures, 2)
+        here = torch.as_tensor(self.inverse_temperatures).numpy()
+        at = np.linspace(0, len(here) - 1, n_temperatures)
+        t = torch.from_numpy(np.interp(at, np.arange(len(here)), here))
+        t[0], t[-1] = 0.0, 1.0
+        return AnnealingPath(self.base, self.target, t)
 
     def near_zero(self) -> tuple[AnnealingPath, Gauge]:
         """The same path in the coordinates of a `Gauge`, and that of the target.
@@ -192,18 +224,27 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     data = gauge.enter_data(data)
     if not isinstance(data, Tensor) and hasattr(data, "moments"):
         data = Moments(*data.moments())  # once: there may be many rows
-    base.init_from_data_(data, seed=0, weight_std=0.0)
+    for _, units in base.visible.groups:
+        if isinstance(units, Gaussian):
+            units.log_precision.requires_grad_(True)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
     if isinstance(data, Tensor):
         rows = data.reshape(-1, data.shape[-1]).double()
         data = Moments(rows.mean(0), rows.var(0, correction=0))
     mean, var = (moment.to(base.weights) for moment in data.moments())
     for columns, units in base.visible.groups:
-        if isinstance(units, Gaussian):
-            own = units.var(units.bias)
+        precision = gauge.rbm.visible.precision
+        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+            own = 1 / precision[columns]
             # what hardly varies, against the model's own noise, says nothing of a variance
             own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
             units.log_precision.copy_(-own.log())
             base.visible.bias[columns] = units.precision * mean[columns]
+    if not is_straight(base.visible, gauge.rbm.visible):
+        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        for name, parameter in gauge.rbm.visible.named_parameters():
+            if name != "bias":
+                base.visible.get_parameter(name).copy_(parameter)
     return gauge.move_back(base)
 
 
@@ -235,24 +276,64 @@ def anneal_(
     int
         Steps made.
     """
-    base, target = path.base, path.target
-    weights = target.weights
-    visible = _Between(base.visible, target.visible)
-    last_hidden, hidden = (_Between(base.hidden, target.hidden) for _ in range(2))
-    h = v.new_empty(len(v), target.hidden.n_columns)
-    last_hidden.move_to(float(inverse_temperatures[0]))
-    for step, (before, now) in enumerate(pairwise(inverse_temperatures.tolist()), start=1):
-        hidden.move_to(now)
+    t = inverse_temperatures.tolist()
+    model = _Interpolated(path)
+    follows = len(t) > _FEW_STEPS and model.can_be_followed
+    chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
+    if chains is None:
+        yield from _by_products(model, v, t, stream, out)
+    else:
+        yield from _by_flips(model, chains, v, t, stream, out)
+
+
+def _by_products(
+    model: _Interpolated, v: Tensor, t: list[float], stream: Stream, out: Tensor
+) -> Iterator[int]:
+    """The definition of annealing."""
+    weights = model.target.weights
+    h = v.new_empty(len(v), model.target.hidden.n_columns)
+    last, hidden = model.hidden(t[0]), None
+    for step, (before, now) in enumerate(pairwise(t), start=1):
+        hidden = model.hidden(now)
         kernels.product(v, weights, out=h)
         if now != before:
-            out += (before - now) * (target.visible.energy(v) - base.visible.energy(v))
-        goes_on = stream if step < len(inverse_temperatures) - 1 else None
-        _weigh_and_draw_(h, (last_hidden.units, before), (hidden.units, now), out, goes_on)
+            out += (before - now) * model.slope_of_energy(v)
+        goes_on = stream if step < len(t) - 1 else None
+        _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
-            visible.move_to(now)
             torch.mm(h, weights.T, out=v)
-            visible.units.sample_(v.mul_(now), stream)
-        last_hidden, hidden = hidden, last_hidden
+            model.visible(now).sample_(v.mul_(now), stream)
+        last = hidden
+        yield step
+
+
+def _by_flips(
+    model: _Interpolated,
+    chains: Followed,
+    v: Tensor,
+    t: list[float],
+    stream: Stream,
+    out: Tensor,
+) -> Iterator[int]:
+    """The same for the model of rounded weights, which is exchanged for the target at both ends.
+
+    What lies between the ends of a path is free: weights of another model in between leave the
+    mean weight at the ratio of the ends, as long as each end is the target's.
+    """
+    out += model.log_ratio(v, chains.weights, t[0])
+    last = model.hidden(t[0])
+    slope = model.target.visible.bias - model.base.visible.bias
+    for step, (before, now) in enumerate(pairwise(t), start=1):
+        hidden = model.hidden(now)
+        goes_on = stream if step < len(t) - 1 else None
+        layers = (before, last.bias), (now, hidden.bias)
+        chains.weigh_and_draw_hidden_(*layers, (now - before) * slope, out, goes_on)
+        if goes_on is not None:
+            chains.draw_visible_((now, model.visible(now).bias), stream)
+        else:
+            v.copy_(chains.visible)
+            out -= model.log_ratio(v, chains.weights, now)
+        last = hidden
         yield step
 
 
@@ -275,44 +356,63 @@ def _weigh_and_draw_(
         units.sample_(inputs.mul_(t), stream)
 
 
-class _Between:
-    """The units of one layer at any place between base and target."""
+class _Interpolated:
+    """The layers of the models along a path."""
 
-    def __init__(self, base: Units, target: Units) -> None:
-        self.units = copy.deepcopy(target)
-        self._ends = base, target
+    def __init__(self, path: AnnealingPath) -> None:
+        self.base, self.target = path.base, path.target
+        self._visible = copy.deepcopy(path.target.visible)
+        self._hidden = [copy.deepcopy(path.target.hidden) for _ in range(2)]
 
-    def move_to(self, t: float) -> None:
-        """At t from 0, the base, to 1, the target."""
-        interpolate_(self.units, *self._ends, t)
+    def visible(self, t: float) -> Units:
+        """The visible layer at t from 0, the base, to 1, the target."""
+        self._visible.interpolate_(self.base.visible, self.target.visible, t)
+        return self._visible
 
+    def hidden(self, t: float) -> Units:
+        """The hidden layer at t; the one that was asked for before stays as it is."""
+        self._hidden.reverse()
+        self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
+        return self._hidden[0]
 
-def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
-    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
-    precision = None
-    if a.precision is not None and b.precision is not None:
-        precision = torch.lerp(a.precision, b.precision, t)
-    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
+    def slope_of_energy(self, v: Tensor) -> Tensor:
+        """Change of the visible layer's energy from the base to the target, for each row."""
+        return self.target.visible.energy(v) - self.base.visible.energy(v)
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether both layers are of two-valued units whose upper state is 1."""
+        return all(type(units) in _LOWER_STATE for units in self._layers)
+
+    @property
+    def lows(self) -> tuple[int, int]:
+        """Lower states of such layers."""
+        visible, hidden = (_LOWER_STATE[type(units)] for units in self._layers)
+        return visible, hidden
+
+    @property
+    def _layers(self) -> tuple[Units, Units]:
+        return self.target.visible, self.target.hidden
+
+    def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
+        """Log of what other weights multiply the probability of visible states by, at t."""
+        if t == 0:
+            return torch.zeros(len(v), dtype=torch.float64)
+        hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()
+        own, others = (t * (v @ w.double()) for w in (self.target.weights, weights))
+        return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
 
 
 @torch.no_grad()
-def _place(path: AnnealingPath, n: int, stream: Stream) -> Tensor:
-    """Inverse temperatures at a constant speed, as chains along this path see it."""
+def _pilot(path: AnnealingPath, stream: Stream) -> np.ndarray[Any, Any]:
+    """Log weights of a few chains at each temperature, shape (n_temperatures, chains)."""
     path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
     v = path.base.visible.sample_(zeros, stream)
     log_weights = torch.zeros(_PILOT_CHAINS, dtype=torch.float64, device=v.device)
-    before, spreads = log_weights.clone(), []
+    seen = [log_weights.clone()]
     for _ in anneal_(path, v, t, stream, log_weights):
-        spreads.append((log_weights - before).std())
-        before.copy_(log_weights)
-    length = torch.stack(spreads).cpu()
-    total = length.sum()
-    if not (total > 0 and total.isfinite()):  # nothing changes along the path
-        return torch.linspace(0, 1, n, dtype=torch.float64)
-    share = (1 - _EVEN_SHARE) * length / total + _EVEN_SHARE * t.diff()
-    passed = np.concatenate([[0.0], share.cumsum(0).numpy()])
-    placed = np.interp(np.linspace(0, passed[-1], n), passed, t.numpy())
-    placed[0], placed[-1] = 0.0, 1.0
-    return torch.from_numpy(placed)
+        seen.append(log_weights.clone())
+    found: np.ndarray[Any, Any] = torch.stack(seen).cpu().numpy()
+    return found

@@ -40,6 +40,13 @@ def _of_rbm(facts: Facts) -> str:
         between = likelihood.interval(of).replace(" … ", " and ")
         between = f"between {between}" if " and " in between else f"{exactly}{between}"
         return f"Rows of {name} have a log-likelihood of {between} nats a row by this model."
+    unknown = likelihood.without_lower_bound(facts).items()
+    for name, of in unknown:
+        if of.get("update") in (None, facts.done):
+            return (
+                f"Rows of {name} have a log-likelihood of {likelihood.interval(of)} nats a row by "
+                "this model, and nobody knows how much less: the estimates do not agree."
+            )
     return _of_rows(facts)
 
 
@@ -85,6 +92,9 @@ def _of_network(facts: Facts) -> str:
     n = len(facts.config["layers"])
     if not facts.is_finished:
         return f"{len(facts.layers)} of {n} layers have been begun."
+    trained = {1: "The layer is trained", 2: "Both layers are trained"}.get(
+        n, f"All {n} layers are trained"
+    )
     by_heart = [
         number
         for number, layer in enumerate(facts.layers, start=1)
@@ -93,16 +103,16 @@ def _of_network(facts: Facts) -> str:
     if by_heart:
         which = ", ".join(map(str, by_heart))
         return (
-            f"All {n} layers are trained; layer {which} describes its training rows better than "
+            f"{trained}; layer {which} describes its training rows better than "
             "new ones: part of what it knows is learned by heart."
         )
     lasts = [layer.rows[-1] for layer in facts.layers if layer.rows]
     if any(key.startswith("held_out") for last in lasts for key in last):
         return (
-            f"All {n} layers are trained, and each describes new rows about as well as its "
+            f"{trained}, and {'it' if n == 1 else 'each'} describes new rows about as well as its "
             "training rows."
         )
-    return f"All {n} layers are trained."
+    return f"{trained}."
 
 
 def _of_finetuning(facts: Facts) -> str:
@@ -172,10 +182,8 @@ def _next(facts: Facts) -> str:
 
 
 def _more_epochs(facts: Facts) -> str:
-    epochs = 2 * int(facts.config["options"]["epochs"])
-    return (
-        f"It was still getting better at the end: `{facts.resumed_by} --epochs {epochs}` goes on."
-    )
+    more = f"--more-epochs {facts.config['options']['epochs']}"
+    return f"It was still getting better at the end: `{facts.resumed_by} {more}` goes on."
 
 
 def _value(row: dict[str, float], key: str) -> str:

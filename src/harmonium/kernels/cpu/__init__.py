@@ -10,6 +10,8 @@ from __future__ import annotations
 from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
+from harmonium.kernels.cpu.enumeration import log_sums_of_products
+from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -20,11 +22,14 @@ from harmonium.kernels.cpu.softplus import softplus_gradient, softplus_sums
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
+    "Followed",
     "binary_",
     "binary_layer",
     "categorical_",
     "centred_gradient_",
+    "followed",
     "gaussian_",
+    "log_sums_of_products",
     "moments_",
     "product",
     "reweigh_binary_",

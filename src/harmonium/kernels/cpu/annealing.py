@@ -82,6 +82,17 @@ def _weigh_and_draw(x, now, bias, difference, bias_difference, words, change, dr
 
 
 @serial
+def weigh_and_draw_row(x, now, bias, difference, bias_difference, words, change, draws):
+    """The change of the log-normaliser of a row, in the way that its steps need, and a draw."""
+    large = _large_steps(x, difference, bias_difference) > 0
+    by_logs = 0.0
+    if large:
+        by_logs = _weigh_any(x, now, bias, difference, bias_difference)
+    weight = _weigh_and_draw(x, now, bias, difference, bias_difference, words, change, draws)
+    return by_logs if large else weight
+
+
+@serial
 def _rows(x, now, bias, difference, bias_difference, log_weights, draws, start, stop, key):
     k0, k1, c2, c3 = key
     q = (x.shape[1] + 3) // 4
@@ -89,14 +100,9 @@ def _rows(x, now, bias, difference, bias_difference, log_weights, draws, start, 
     for row in range(start, stop):
         if draws:
             fill_words(words, q, row, k0, k1, c2, c3)
-        large = _large_steps(x[row], difference, bias_difference) > 0
-        if large:
-            log_weights[row] += _weigh_any(x[row], now, bias, difference, bias_difference)
-        weight = _weigh_and_draw(
+        log_weights[row] += weigh_and_draw_row(
             x[row], now, bias, difference, bias_difference, words, change, draws
         )
-        if not large:
-            log_weights[row] += weight
 
 
 @parallel

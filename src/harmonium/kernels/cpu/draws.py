@@ -116,7 +116,8 @@ def _compile_exp(x):
 
 
 @serial
-def _binary_row(x, bias, words, scale, low):
+def binary_row(x, bias, words, scale, low):
+    """Overwrite a row of inputs with states 1 or ``low``."""
     # u < 1 / (1 + exp(-x)) without the division
     one = x.dtype.type(1)
     for j in range(x.size):
@@ -130,7 +131,7 @@ def _binary_rows(x, bias, scale, low, start, stop, k0, k1, c2, c3):
     words = np.empty(4 * q, np.uint32)
     for row in range(start, stop):
         fill_words(words, q, row, k0, k1, c2, c3)
-        _binary_row(x[row], bias, words, scale, low)
+        binary_row(x[row], bias, words, scale, low)
 
 
 @parallel

@@ -26,6 +26,13 @@ from harmonium.kernels.cpu.common import (
     worthwhile_threads,
 )
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
+from harmonium.kernels.cpu.flips import (
+    ADDITION,
+    FEW_ROWS,
+    MULTIPLICATION,
+    SPARSE_ADDITION,
+    follow,
+)
 from harmonium.rng import Stream
 
 # Weights are rounded to integers of this size at the most, a bit less than 16 bits hold.
@@ -33,15 +40,10 @@ _MOST = 32_766
 _MOST_UNITS = 2**31 // _MOST  # more of them could overflow 32 bits
 _LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
 
-# What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
-# follow flips"): one addition, looking at one unit, rounding one weight; one multiplication, and
-# how many rows double its cost; one addition where zeros are skipped; the calls of a sweep.
-_ADDITION = 0.055
+# What sweeps cost beside additions and multiplications, ns on one core (docs/design-notes.md,
+# "Sweeps that follow flips"): looking at one unit, rounding one weight, the calls of a sweep.
 _LOOK = 2.5
 _ROUNDING = 0.85
-_MULTIPLICATION = 0.024
-_FEW_ROWS = 13
-_SPARSE_ADDITION = 0.084
 _CALLS = 80_000
 
 # How many chains make a sweep on trial, and the share of the time by products that this, and
@@ -122,71 +124,6 @@ def _has_only(x, low):
 
 
 @serial
-def _add_integers(total, index, n, rows, sign):
-    """Add ``n`` rows if ``sign`` is 0, subtract them if it is -1: t - s = ~(~t + s).
-
-    The casts keep Numba from working in 64 bits.
-    """
-    k = 0
-    while k + 8 <= n:
-        r0, r1, r2, r3 = (
-            rows[index[k]],
-            rows[index[k + 1]],
-            rows[index[k + 2]],
-            rows[index[k + 3]],
-        )
-        r4, r5, r6, r7 = (
-            rows[index[k + 4]],
-            rows[index[k + 5]],
-            rows[index[k + 6]],
-            rows[index[k + 7]],
-        )
-        for j in range(total.size):
-            s01, s23 = int32(int32(r0[j]) + int32(r1[j])), int32(int32(r2[j]) + int32(r3[j]))
-            s45, s67 = int32(int32(r4[j]) + int32(r5[j])), int32(int32(r6[j]) + int32(r7[j]))
-            s = int32(int32(s01 + s23) + int32(s45 + s67))
-            total[j] = int32(int32(total[j] ^ sign) + s) ^ sign
-        k += 8
-    while k + 2 <= n:
-        r0, r1 = rows[index[k]], rows[index[k + 1]]
-        for j in range(total.size):
-            s = int32(int32(r0[j]) + int32(r1[j]))
-            total[j] = int32(int32(total[j] ^ sign) + s) ^ sign
-        k += 2
-    if k < n:
-        r0 = rows[index[k]]
-        for j in range(total.size):
-            total[j] = int32(int32(total[j] ^ sign) + int32(r0[j])) ^ sign
-
-
-@serial
-def _follow(old, new, index, total, rows):
-    """Bring the other layer's inputs from the old states to the new; returns how many rose.
-
-    States are bytes, eight to a word: words that did not change are passed over.
-    """
-    olds, news = old.view(np.uint64), new.view(np.uint64)
-    up, down = 0, index.size
-    for k in range(olds.size):
-        changed = olds[k] ^ news[k]
-        if changed != 0:
-            risen, fallen = changed & news[k], changed & olds[k]
-            while risen != 0:
-                index[up] = 8 * k + int32(trailing_zeros(risen) >> uint64(3))
-                up += 1
-                risen &= risen - uint64(1)
-            while fallen != 0:
-                down -= 1
-                index[down] = 8 * k + int32(trailing_zeros(fallen) >> uint64(3))
-                fallen &= fallen - uint64(1)
-            olds[k] = news[k]
-    n_down = index.size - down
-    _add_integers(total, index, up, rows, int32(0))
-    _add_integers(total, index[down:], n_down, rows, int32(-1))
-    return up - n_down
-
-
-@serial
 def _exact_input(weights, states, unit):
     """The sum of a row of weights over the units that are on, in float64."""
     total = 0.0
@@ -254,14 +191,14 @@ def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
         on_v, on_h = 0, 0
         for sweep in range(n):
             first, last = at[2 * sweep], at[2 * sweep + 1]
-            on_h += _follow(old_h, new_h, index, to_v, qt)
+            on_h += follow(old_h, new_h, index, to_v, qt)
             fill_words(words, q_v, row, key[0], key[1], first[0], first[1])
             _draw_two_states(
                 to_v, units_v, largest_v, a, gap_v, on_h, weights, new_h, gap_h, words, odds,
                 doubt_v, new_v,
             )  # fmt: skip
             if sweep < n - 1 or not ends:
-                on_v += _follow(old_v, new_v, index, to_h, q)
+                on_v += follow(old_v, new_v, index, to_h, q)
                 fill_words(words, q_h, row, key[0], key[1], last[0], last[1])
                 _draw_two_states(
                     to_h, units_h, largest_h, b, gap_h, on_v, turned, new_v, gap_v, words, odds,
@@ -388,10 +325,10 @@ class _Costs:
         n_threads = torch.get_num_threads()
         self._rows, self._n, self._size = rows, n, shape[0] * shape[1]
         self._idle = -(-rows // n_threads) * n_threads / rows
-        multiplication = _MULTIPLICATION * (1 + _FEW_ROWS / rows)
-        up = self._size * min(multiplication, on[0] * _SPARSE_ADDITION)
+        multiplication = MULTIPLICATION * (1 + FEW_ROWS / rows)
+        up = self._size * min(multiplication, on[0] * SPARSE_ADDITION)
         down = self._size * multiplication
-        self._first = self._size * sum(on) * _ADDITION
+        self._first = self._size * sum(on) * ADDITION
         self._looks = n * sum(shape) * _LOOK
         # whoever follows makes the last product as well, for the expected hidden states
         self._always = up + self._size * _ROUNDING / rows
@@ -399,7 +336,7 @@ class _Costs:
 
     def are_low_at(self, visible: float, hidden: float) -> bool:
         """Whether following costs less than products, if these shares of units flip."""
-        later = (self._n - 1) * self._size * (visible + hidden) * _ADDITION
+        later = (self._n - 1) * self._size * (visible + hidden) * ADDITION
         following = (self._first + later + self._looks) * self._idle + self._always
         return following < self._products
 
