@@ -9,14 +9,16 @@ numbers make other chains, and the estimates agree within their errors.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from harmonium import RBM, Data, Monitor, likelihood
+from harmonium import RBM, Data, Minibatches, Monitor, likelihood, training
 from harmonium.classification import class_log_probabilities
 from harmonium.deep import DBN
 from harmonium.deep.bound import variational_bound
@@ -37,6 +39,7 @@ from harmonium.sampling import (
     start_at,
     start_random,
 )
+from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 from rewritten import (
     Change,
@@ -488,3 +491,46 @@ def test_a_unit_type_of_ones_own_is_not_shifted() -> None:
         rbm.visible.bias.fill_(1000.0)
     assert rbm.is_far
     assert Gauge.of(rbm).is_identity
+
+
+@pytest.mark.parametrize("learn_precision", [False, True], ids=["fixed", "learned"])
+def test_a_model_that_was_trained_far_from_zero_has_the_likelihood_of_its_parameters(
+    learn_precision: bool,
+) -> None:
+    generator = torch.Generator().manual_seed(7)
+    signs = torch.randint(0, 2, (400, 1), generator=generator) * 2.0 - 1
+    rows = 10_000 + signs + torch.randn(400, 5, generator=generator)
+    rbm = RBM(Gaussian(5, learn_precision=learn_precision), Binary(4))
+    rbm.init_from_data_(rows, seed=1)
+    state = TrainingState.create(rbm, n_chains=50, learning_rate=0.01, seed=2)
+    for _ in training.updates(state, Minibatches(Data("far", rows), 50), epochs=20):
+        pass
+    # by the definition, the offset subtracted in the widest floating-point numbers at hand
+    weights, b, a, log_precision, v = (
+        x.detach().double().numpy().astype(np.longdouble)
+        for x in (
+            rbm.weights,
+            rbm.visible.bias,
+            rbm.hidden.bias,
+            rbm.visible.log_precision,
+            rows[:50],
+        )
+    )
+    h = np.array(list(itertools.product((0, 1), repeat=4)), dtype=np.longdouble)
+    precision = np.exp(log_precision)
+    mean = (b + h @ weights.T) / precision
+    # log p(h), and log p(v | h); the former without what is the same for all h
+    at = mean[0]
+    log_p = h @ (a + at @ weights) + 0.5 * ((mean - at) ** 2 * precision).sum(1)
+    log_p -= np.log(np.exp(log_p - log_p.max()).sum()) + log_p.max()
+    of_v = -0.5 * ((v[:, None] - mean) ** 2 * precision).sum(2)
+    of_v += 0.5 * np.log(precision / (2 * np.pi)).sum()
+    expected = torch.from_numpy(np.log(np.exp(log_p + of_v).sum(1)).astype(np.float64))
+    assert rbm.is_far
+    agree(likelihood.exact_log_likelihood(rbm, rows[:50]), expected)
+    exact = likelihood.evaluate(rbm, rows[:50], rows).result()
+    agree(exact.lower, expected.mean())
+    if not learn_precision:  # which learns nothing so far from zero
+        found = likelihood.estimate(rbm, rows[:50], rows, n_chains=50, n_temperatures=50).result()
+        assert found.lower - 5 * found.lower_std_error < exact.lower
+        assert exact.lower < found.upper + 5 * found.upper_std_error
