@@ -172,7 +172,7 @@ def test_hidden_units_that_started_alike() -> None:
         *digits(), weight_std=1e-12, gradient=PlainGradient, epochs=20, n_sweeps=400
     )
     alike = the(diagnosis, "63 of 64 hidden units are copies of others")
-    assert "`--weight-std 0.01`" in alike.remedy
+    assert "`--weight-std 0.01`, the default" in alike.remedy
 
 
 def test_two_rows_of_data() -> None:

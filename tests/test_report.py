@@ -21,7 +21,7 @@ from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
-from harmonium.runs import RunDirectory, Warned
+from harmonium.run_directory import RunDirectory, Warned
 from html_pages import Page
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -493,7 +493,9 @@ def test_the_verdict_says_when_training_was_too_long(make: Make) -> None:
 
 def test_the_verdict_says_to_go_on_while_it_pays(make: Make) -> None:
     said = verdict_of(make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)]))
-    assert "still getting better at the end: `harmonium resume" in said and "--epochs 40`" in said
+    assert (
+        "still getting better at the end: `harmonium resume" in said and "--more-epochs 20`" in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from harmonium.arguments import check_count, check_number, described, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Units, as_units
+from harmonium.units.far import by_float64_where_far, in_float64_where_far
+from harmonium.units.numbers import finite_array
 
 Numbers = Tensor | Sequence[Any]
 """What `torch.as_tensor` takes: tensors, NumPy arrays, lists of numbers."""
@@ -105,7 +107,7 @@ class RBM(nn.Module):
         """
         given = {"weights": weights, "visible_bias": visible_bias, "hidden_bias": hidden_bias}
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        arrays = {name: _as_array(name, value, dtype) for name, value in given.items()}
+        arrays = {name: finite_array(name, value, dtype) for name, value in given.items()}
         shape = tuple(arrays["weights"].shape)
         sizes = (arrays["visible_bias"].numel(), arrays["hidden_bias"].numel())
         for name in ("visible_bias", "hidden_bias"):
@@ -206,8 +208,14 @@ class RBM(nn.Module):
             self.visible.bias.sub_(self.weights @ h)
         return self
 
+    @property
+    def is_far(self) -> bool:
+        """Whether units lie so far from zero that energies, means and draws are made in float64."""
+        return self.weights.dtype != torch.float64 and (self.visible.is_far or self.hidden.is_far)
+
+    @in_float64_where_far
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
-        """Joint energy, nats, shape (...,)."""
+        """Joint energy, nats, shape (...,); float64 where `is_far`."""
         self.hidden.check_states(h, "hidden")
         inputs = self.inputs_h_from_v(v)
         try:
@@ -218,8 +226,9 @@ class RBM(nn.Module):
             ) from error
         return self.visible.energy(v) + self.hidden.energy(h) - interaction
 
+    @in_float64_where_far
     def free_energy(self, v: Tensor) -> Tensor:
-        """Minus the log of exp(-energy) summed over all hidden states, nats, shape (...,)."""
+        """Minus the log of exp(-energy) summed over all hidden states; as `energy`."""
         inputs = self.inputs_h_from_v(v)
         return self.visible.energy(v) - self.hidden.cgf(inputs).sum(-1)
 
@@ -243,30 +252,37 @@ class RBM(nn.Module):
             self.hidden.check_states(h, "hidden")
             raise
 
+    @by_float64_where_far
     def mean_h_from_v(self, v: Tensor) -> Tensor:
         """Mean of the hidden units given the visible ones."""
         return self.hidden.mean(self.inputs_h_from_v(v))
 
+    @by_float64_where_far
     def mean_v_from_h(self, h: Tensor) -> Tensor:
         """Mean of the visible units given the hidden ones."""
         return self.visible.mean(self.inputs_v_from_h(h))
 
+    @by_float64_where_far
     def var_h_from_v(self, v: Tensor) -> Tensor:
         """Variance of the hidden units given the visible ones."""
         return self.hidden.var(self.inputs_h_from_v(v))
 
+    @by_float64_where_far
     def var_v_from_h(self, h: Tensor) -> Tensor:
         """Variance of the visible units given the hidden ones."""
         return self.visible.var(self.inputs_v_from_h(h))
 
+    @by_float64_where_far
     def mode_h_from_v(self, v: Tensor) -> Tensor:
         """Most probable hidden states given the visible ones."""
         return self.hidden.mode(self.inputs_h_from_v(v))
 
+    @by_float64_where_far
     def mode_v_from_h(self, h: Tensor) -> Tensor:
         """Most probable visible states given the hidden ones."""
         return self.visible.mode(self.inputs_v_from_h(h))
 
+    @by_float64_where_far
     def sample_h_from_v(self, v: Tensor, stream: Stream) -> Tensor:
         """A draw of the hidden units given the visible ones."""
         return self.hidden.sample(self.inputs_h_from_v(v), stream)
@@ -305,10 +321,12 @@ class RBM(nn.Module):
             out.copy_(hidden.sample_(inputs, stream))
         return statistics
 
+    @by_float64_where_far
     def sample_v_from_h(self, h: Tensor, stream: Stream) -> Tensor:
         """A draw of the visible units given the hidden ones."""
         return self.visible.sample(self.inputs_v_from_h(h), stream)
 
+    @by_float64_where_far
     @torch.no_grad()
     def sample(
         self, n: int, *, sweeps: int = defaults.SAMPLE_WARMUP, seed: int = defaults.SEED
@@ -363,26 +381,6 @@ def check_rbm(name: str, rbm: Any) -> None:
         stack = " (of a deep belief network: dbn.top, or one of dbn.stack)"
         hint = "an RBM, such as RBM(Binary(784), Binary(200))"
         raise TypeError(f"{name} is {described(rbm)}; pass {hint}{stack * hasattr(rbm, 'stack')}")
-
-
-def _as_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
-    """A tensor of finite numbers, none of which the dtype turns into infinity."""
-    try:
-        # numbers of Python are float64, which torch would round to its default
-        typed = hasattr(value, "dtype")
-        array = torch.as_tensor(value, dtype=None if typed else torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} is {described(value)}; pass an array of numbers") from error
-    if array.is_complex() or array.dtype == torch.bool:
-        raise TypeError(f"{name} has dtype {array.dtype}; pass real numbers")
-    array = array.detach().to(dtype)
-    n = int(array.isfinite().logical_not().sum())
-    if n:
-        raise ValueError(
-            f"{n} of {array.numel()} values of {name} are infinite or NaN as {dtype}; pass finite "
-            "numbers"
-        )
-    return array
 
 
 def _wide_std(rbm: RBM) -> float:

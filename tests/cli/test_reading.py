@@ -116,3 +116,16 @@ def test_an_archive_with_training_and_test_rows_alone() -> None:
     assert (
         "--validation is for data with validation rows, and keras.npz has train, test" in done.err
     )
+
+
+def test_options_of_columns_may_be_given_several_times() -> None:
+    values, kinds = flowers()
+    n = np.arange(len(values))
+    write("old.csv", ["id", "day", "a", "b", "c", "kind"], [n, n % 7, *values.T, kinds])
+    twice = ("--drop", "id", "--drop", "day", "--visible", "gaussian")
+    done = harmonium("train", "old.csv", *QUICK, *twice, "--label", "kind", "--out", "r")
+    assert done.code == 0, done.err
+    assert json.loads(Path("r/config.json").read_text())["data"]["columns"] == ["a", "b", "c"]
+    refused = harmonium("train", "old.csv", *QUICK, "--label", "kind", "--label", "day")
+    assert refused.code == 1
+    assert "--label is 'kind,day'; pass one column" in refused.err

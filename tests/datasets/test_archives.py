@@ -47,6 +47,18 @@ def test_labels_under_every_usual_name(read, rows: str, labels: str) -> None:
     assert f"labels: array {labels}" in data.notes
 
 
+def test_labels_under_any_name_that_is_said(read) -> None:
+    data = read({"label": "klass"}, x=X, klass=Y, y=Y[::-1])
+    assert (data.labels.tolist(), data.values.tolist()) == (Y.tolist(), X.tolist())
+    assert "labels: array klass" in data.notes
+    assert read({"target": "price"}, x=X, price=Y / 2).targets.tolist() == (Y / 2)[:, None].tolist()
+
+
+def test_rows_are_no_labels(read) -> None:
+    with pytest.raises(ValueError, match=r"array 'x' of a\.npz holds the rows; it cannot be their"):
+        read({"label": "x"}, x=X, klass=Y)
+
+
 def test_labels_that_savez_numbered(read) -> None:
     data = read({}, X, Y)
     assert data.labels.tolist() == Y.tolist()

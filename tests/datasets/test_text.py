@@ -243,6 +243,11 @@ def test_true_and_false_are_1_and_0(read) -> None:
     assert data.values.dtype == torch.uint8
 
 
+def test_a_control_character_is_no_space(read) -> None:
+    with pytest.raises(ValueError, match=r"a\.txt holds text in the column 0"):
+        read("1 1 1\r\x1f", "a.txt")
+
+
 def test_digits_without_separators_are_refused(read) -> None:
     with pytest.raises(ValueError, match="digits without a separator, such as '0110'"):
         read("0110\n1001\n", "a.txt")
@@ -261,6 +266,31 @@ def test_what_is_no_text_is_refused(read) -> None:
 def test_a_large_table_comes_in_pieces(read) -> None:
     rows = np.random.default_rng(0).integers(0, 300, (60_000, 12))
     assert np.array_equal(read(table(rows.tolist())).values.numpy(), rows)
+
+
+def test_a_large_table_may_be_gzipped(read) -> None:
+    rows = np.random.default_rng(0).normal(size=(40_000, 12)).astype(np.float32)
+    text = gzip.compress(table(rows.tolist()).encode(), 1)
+    assert np.array_equal(read(text, "a.csv.gz").values.numpy(), rows)
+
+
+def test_rows_that_become_shorter_and_fractions_that_come_late(read) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(100, 200, (200_000, 4))
+    rows[60_000:] %= 10
+    lines = [",".join(map(str, row)) for row in rows.tolist()]
+    lines[-1] = "0.5,1,2,3"
+    values = read("\n".join(lines)).values.numpy()
+    assert np.array_equal(values[:-1], rows[:-1])
+    assert values[-1].tolist() == [0.5, 1, 2, 3]
+
+
+def test_a_line_that_is_longer_than_a_piece(read) -> None:
+    lines = [f"{n},{n % 7}.5,word" for n in range(1000)]
+    lines[700] = "700,0.5," + "long " * 700_000
+    data = read("a,b,c\n" + "\n".join(lines), drop=["c"])
+    assert data.values[:, 0].tolist() == list(range(1000))
+    assert data.columns == ("a", "b")
 
 
 def test_an_error_far_down_a_large_table_has_its_line(read) -> None:

@@ -5,16 +5,19 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
 from harmonium.cli import completing
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.spelling import flag, spelled
+from harmonium.runs.layers import OF_EACH
+from harmonium.runs.options import TrainingOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -88,7 +91,7 @@ def parameters_of(
     for option in fields(table):
         if option.name in leave_out or not option.metadata:
             continue
-        hint, default, details = hints[option.name], option.default, dict(option.metadata)
+        hint, default, details = hints[option.name], option.default, _details(option)
         switch = hint in (bool, bool | None)
         if of_the_run:
             hint, default, details["show_default"] = hint | None, None, "as the run was begun"
@@ -96,8 +99,12 @@ def parameters_of(
         if "metavar" in details:
             kind: Any = typer.Argument(**details, autocompletion=completing.data)
         else:
+            metavar = None
+            if details.pop("lists_columns", False):
+                hint, metavar = list[str] | None, "<str>"
             name = flag(option.name)
-            kind = typer.Option(f"{name}/--no-{name[2:]}" if switch else name, **details)
+            name = f"{name}/--no-{name[2:]}" if switch else name
+            kind = typer.Option(name, metavar=metavar, **details)
         parameters.append(
             inspect.Parameter(
                 option.name,
@@ -109,8 +116,39 @@ def parameters_of(
     return parameters
 
 
+def _details(option: Any) -> dict[str, Any]:
+    """What typer has to know of an option, in words that are typed."""
+    details = dict(option.metadata)
+    return {k: spelled(v) if isinstance(v, str) else v for k, v in details.items()}
+
+
+def parameters_of_each() -> list[inspect.Parameter]:
+    """A parameter for each option of which layers can have their own value, as text."""
+    parameters = []
+    for option in fields(TrainingOptions):
+        if option.name in OF_EACH:
+            details = _details(option)
+            if details["show_default"] is True:
+                details["show_default"] = str(option.default)
+            details["help"] += " One value, or one a layer."
+            kind = typer.Option(flag(option.name), **details)
+            parameters.append(
+                inspect.Parameter(
+                    option.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[str | None, kind],
+                )
+            )
+    return parameters
+
+
 def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], Command]:
-    """Show typer these parameters in place of a command's ``**options``."""
+    """Show typer these parameters in place of a command's ``**options``.
+
+    What may be given several times reaches the command as one string: ``--drop id --drop date``
+    as "id,date".
+    """
 
     def replace(command: Command) -> Command:
         own = [
@@ -118,12 +156,22 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
             for p in inspect.signature(command, eval_str=True).parameters.values()
             if p.kind is not inspect.Parameter.VAR_KEYWORD
         ]
+
+        ours = {parameter.name for parameter in parameters}
+
+        @functools.wraps(command)
+        def joining(**arguments: Any) -> None:
+            for name, value in arguments.items():
+                if name in ours and isinstance(value, list):
+                    arguments[name] = ",".join(value) or None
+            command(**arguments)
+
         signature = inspect.Signature([*own, *parameters])
-        command.__signature__ = signature  # type: ignore[attr-defined]
-        command.__annotations__ = {
+        joining.__signature__ = signature  # type: ignore[attr-defined]
+        joining.__annotations__ = {
             name: parameter.annotation for name, parameter in signature.parameters.items()
         }
-        return command
+        return cast(Command, joining)
 
     return replace
 

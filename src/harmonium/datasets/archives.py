@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harmonium.datasets.arrays import Arrays
 from harmonium.datasets.classes import Answers, answers
 from harmonium.datasets.joining import ORDER
-from harmonium.datasets.reading import Reading
+from harmonium.datasets.reading import Column, Reading
 
 Role = Literal["values", "labels", "targets"]
 
@@ -90,6 +90,7 @@ class Archive:
         TypeError, ValueError
             Where it is not clear which array holds the rows, or parts do not go together.
         """
+        said = self._take_named(reading)
         if reading.array is None:
             parts = {
                 named.part: named.key
@@ -101,6 +102,11 @@ class Archive:
             key = self._rows()
         else:
             key = self._chosen(reading.array)
+        if key in said.values():
+            raise ValueError(
+                f"array {key!r} of {self.name} holds the rows; it cannot be their labels or "
+                f"targets as well; the file holds {self._listed()}"
+            )
         values = self.read(key)
         used = {key}
         found = self._answers(len(values) if values.ndim else 0, Named.of(key).part, used)
@@ -111,7 +117,26 @@ class Archive:
             targets=found.targets,
             classes=found.classes,
             notes=[*notes, *found.notes, *self._left_out(used)],
+            named={role: (name,) for role, name in said.items() if name in used},
         )
+
+    def _take_named(self, reading: Reading) -> dict[str, str]:
+        """Let arrays that a person names be labels or targets, and no others; returns these."""
+        said: dict[Role, Sequence[Column]] = {
+            "labels": () if reading.label is None else (reading.label,),
+            "targets": reading.target,
+        }
+        taken = {}
+        for role, (name, *others) in ((role, names) for role, names in said.items() if names):
+            if not others and isinstance(name, str) and name in self.shapes:
+                self.named = [
+                    Named(n.key, n.part, role)
+                    if n.key == name
+                    else Named(n.key, n.part, None if n.role == role else n.role)
+                    for n in self.named
+                ]
+                taken["label" if role == "labels" else "target"] = name
+        return taken
 
     def _chosen(self, key: str) -> str:
         if key not in self.shapes:

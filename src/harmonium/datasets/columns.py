@@ -190,7 +190,8 @@ class _Said:
         if not names:
             raise ValueError(
                 f"--{what} is {column!r}, but the columns of {self.name} have no names; pass a "
-                f"number from 0 to {len(self.looks) - 1}, or --header if line 1 names them"
+                f"number from 0 to {len(self.looks) - 1} (in a text, --header takes line 1 for "
+                "names)"
             )
         near = difflib.get_close_matches(column, names, n=1)
         listed = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")

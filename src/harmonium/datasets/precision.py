@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 _HALF_STEP = 2.0**-24  # float32 rounds a number by at most this share of it
 _SHARE = 1e-4  # of a column's range that rounding may move its values
 _SUSPECT = 1e-6  # from which on a block is looked at
+_GROWTH = 1.5
 
 
-class Chunks:
-    """Blocks of rows, joined at the end.
+class Rows:
+    """Rows that come in blocks, in one array that grows.
 
     Parameters
     ----------
     n_columns
         Numbers a row.
-    exact
-        Whether to keep float64.
     """
 
-    def __init__(self, n_columns: int, exact: bool = False) -> None:
-        self._chunks: list[NDArray[Any]] = []
-        self._n_columns = n_columns
-        self._exact = exact
+    def __init__(self, n_columns: int) -> None:
+        self._rows = np.empty((0, n_columns), np.uint8)
+        self._n_rows = 0
         self._low = np.full(n_columns, np.inf)
         self._high = np.full(n_columns, -np.inf)
 
-    def add(self, block: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> bool:
-        """Take a block, which is kept; returns whether float32 may round it too much.
+    def add(
+        self, block: NDArray[Any], low: NDArray[Any], high: NDArray[Any], n_expected: int = 0
+    ) -> bool:
+        """Take a block; returns whether float32 may round it too much.
 
         Parameters
         ----------
@@ -42,8 +42,20 @@ class Chunks:
             Bytes, float32 or float64, shape (n, n_columns).
         low, high
             Its least and largest numbers, shape (n_columns,).
+        n_expected
+            How many rows there will be, as far as is known.
         """
-        self._chunks.append(block)
+        start, self._n_rows = self._n_rows, self._n_rows + len(block)
+        dtype = np.result_type(self._rows, block)
+        if self._n_rows > len(self._rows) or dtype != self._rows.dtype:
+            # what is never written to takes no memory
+            n = max(self._n_rows, n_expected)
+            if self._n_rows > len(self._rows) > 0:
+                n = max(n, int(_GROWTH * len(self._rows)))
+            grown = np.empty((max(n, len(self._rows)), self._rows.shape[1]), dtype)
+            grown[:start] = self._rows[:start]
+            self._rows = grown
+        self._rows[start : self._n_rows] = block
         np.minimum(self._low, low, out=self._low)
         np.maximum(self._high, high, out=self._high)
         return block.dtype == np.float32 and _may_round(low, high, _SUSPECT)
@@ -53,18 +65,10 @@ class Chunks:
         """Whether float32 rounds by much of the range of a column."""
         return _may_round(self._low, self._high, _SHARE)
 
-    def join(self) -> NDArray[Any]:
-        """All rows; every block is let go of when it has been copied."""
-        dtype: Any = np.float64 if self._exact else np.float32
-        if all(chunk.dtype == np.uint8 for chunk in self._chunks):
-            dtype = np.uint8
-        rows = np.empty((sum(map(len, self._chunks)), self._n_columns), dtype)
-        stop = len(rows)
-        while self._chunks:
-            chunk = self._chunks.pop()
-            rows[stop - len(chunk) : stop] = chunk
-            stop -= len(chunk)
-        return rows
+    @property
+    def values(self) -> NDArray[Any]:
+        """All rows that came."""
+        return self._rows[: self._n_rows]
 
 
 def _may_round(low: NDArray[Any], high: NDArray[Any], share: float) -> bool:

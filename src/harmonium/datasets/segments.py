@@ -6,6 +6,7 @@ parses one piece on one core; pieces come back in their order, and few are held 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections import deque
@@ -13,15 +14,44 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from harmonium.datasets.arrays import Readable
 from harmonium.datasets.cells import BLANK, FALSE, MISSING, TRUE
 
 Result = TypeVar("Result")
 
 _MOST_THREADS = 8
+_PEEK = 64
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINES = re.compile(rb"(?<=[\r\n])[ \t\f\v]+(?=[\r\n]|\Z)|\A[ \t\f\v]+(?=[\r\n])")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Some whole lines of a text, in a buffer that holds other lines once these are parsed."""
+
+    buffer: bytearray
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def text(self) -> memoryview:
+        """The lines, without a copy."""
+        return memoryview(self.buffer)[self.start : self.stop]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether all lines are empty."""
+        return self.text[:_PEEK].tobytes().isspace() and self.text.tobytes().isspace()
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether a quotation mark stands anywhere."""
+        return self.buffer.find(b'"', self.start, self.stop) >= 0
 
 
 @dataclass(frozen=True)
@@ -44,37 +74,35 @@ class Parser:
     types: dict[int, str]
 
     @cached_property
-    def _options(self) -> dict[str, Any]:
+    def _conversion(self) -> Any:
         import pyarrow as pa
         import pyarrow.csv
 
         wanted = {str(number): pa.type_for_alias(kind) for number, kind in self.types.items()}
-        return {
-            "parse_options": pyarrow.csv.ParseOptions(delimiter=self.separator),
-            "convert_options": pyarrow.csv.ConvertOptions(
-                check_utf8=False,
-                column_types=wanted,
-                include_columns=list(wanted),
-                null_values=MISSING,
-                true_values=TRUE,
-                false_values=FALSE,
-                decimal_point=self.decimal,
-            ),
-        }
+        return pyarrow.csv.ConvertOptions(
+            check_utf8=False,
+            column_types=wanted,
+            include_columns=list(wanted),
+            null_values=MISSING,
+            true_values=TRUE,
+            false_values=FALSE,
+            decimal_point=self.decimal,
+        )
 
-    def parse(self, text: bytes) -> Any:
+    def parse(self, segment: Segment) -> Any:
         """Parse whole lines; `pyarrow.ArrowInvalid` where that cannot be."""
         import pyarrow as pa
-        import pyarrow.csv
 
+        text: bytes | memoryview = segment.text
+        quoted = segment.is_quoted
         if self.separator == BLANK:
             text = _stripped(re.sub(rb"[ \t]+", b" ", text))
         elif self.n_columns == 1:
             text = _stripped(text)
         try:
-            table = self._table(text)
+            table = self._table(text, quoted)
             # a quote that is not closed takes the lines below it into its cell
-            if table.num_rows != text.count(b"\n") and table.num_rows != _n_lines(text):
+            if quoted and table.num_rows != _n_lines(text):
                 raise pa.ArrowInvalid("a cell goes on over several lines")
             return table
         except pa.ArrowInvalid:
@@ -82,51 +110,84 @@ class Parser:
             without = _BLANK_LINES.sub(b"", text)
             if without == text or not without.strip():
                 raise
-            return self._table(without)
+            return self._table(without, quoted)
 
-    def _table(self, text: bytes) -> Any:
+    def _table(self, text: bytes | memoryview, quoted: bool) -> Any:
         import pyarrow as pa
         import pyarrow.csv
 
         names = [str(number) for number in range(self.n_columns)]
-        options = pyarrow.csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(text) + 1
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(text),
+            pyarrow.csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=len(text) + 1
+            ),
+            pyarrow.csv.ParseOptions(delimiter=self.separator, quote_char='"' if quoted else False),
+            self._conversion,
         )
-        return pyarrow.csv.read_csv(pa.BufferReader(text), options, **self._options)
 
 
-def pieces(stream: Readable, n_skipped: int, size: int) -> Iterator[bytes]:
-    """A text in pieces of whole lines, about ``size`` bytes each, without its first lines."""
+def each_segment(
+    work: Callable[[Segment], Result], stream: io.BufferedIOBase, n_skipped: int, size: int
+) -> Iterator[Result]:
+    """Work on a text in segments of about ``size`` bytes, without its first lines.
+
+    As many are worked on at a time as there are cores; results come in the order of the text, and
+    must not refer to the text, whose memory is used again.
+    """
+    free: SimpleQueue[bytearray] = SimpleQueue()
+
+    def work_and_free(segment: Segment) -> Result:
+        try:
+            return work(segment)
+        finally:
+            free.put(segment.buffer)
+
+    return _in_parallel(work_and_free, _segments(stream, n_skipped, size, free))
+
+
+def _segments(
+    stream: io.BufferedIOBase, n_skipped: int, size: int, free: SimpleQueue[bytearray]
+) -> Iterator[Segment]:
     rest = b""
-    while block := stream.read(size):
-        if n_skipped:
-            n_skipped, block = _skip_lines(n_skipped, rest + block)
-            rest = b""
-            if n_skipped:
-                rest = block
-                continue
+    at_end = False
+    while not at_end:
+        # new memory has to be cleared by the system, which takes longer than reading into it
+        buffer = bytearray() if free.empty() else free.get()
+        if len(buffer) < len(rest) + size:
+            buffer = bytearray(len(rest) + size)
+        buffer[: len(rest)] = rest
+        n_read = stream.readinto(memoryview(buffer)[len(rest) :])
+        at_end, stop = not n_read, len(rest) + n_read
         # a line ends in any of the three ways; \r\n must not come apart
-        end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, -1)) + 1
-        if not end:
-            rest += block
-            continue
-        piece, rest = rest + block[:end], block[end:]
-        if not piece.isspace():
-            yield piece
-    if n_skipped:
-        n_skipped, rest = _skip_lines(n_skipped, rest + b"\n")
-    if rest.strip():
-        yield rest
+        end = stop if at_end else _end_of_line(buffer, stop)
+        start = 0
+        if n_skipped:
+            if at_end and not buffer.endswith((b"\n", b"\r"), 0, stop):
+                buffer[stop:] = b"\n"
+                end = stop = stop + 1
+            n_skipped, start = _skip_lines(n_skipped, buffer, end)
+        rest = bytes(memoryview(buffer)[end:stop])
+        segment = Segment(buffer, start, end)
+        if start < end and not n_skipped and not segment.is_blank:
+            yield segment
+        else:
+            free.put(buffer)
 
 
-def in_parallel(work: Callable[[bytes], Result], todo: Iterator[bytes]) -> Iterator[Result]:
-    """Work on pieces, as many at a time as there are cores, and yield the results in order."""
+def _end_of_line(text: bytearray, stop: int) -> int:
+    """Behind the last line that certainly ends before ``stop``."""
+    return max(text.rfind(b"\n", 0, stop), text.rfind(b"\r", 0, stop - 1)) + 1
+
+
+def _in_parallel(work: Callable[[Segment], Result], todo: Iterator[Segment]) -> Iterator[Result]:
+    """Work on segments, as many at a time as there are cores, and yield the results in order."""
     n = min(_MOST_THREADS, _cores())
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n, thread_name_prefix="harmonium-reader") as pool:
         try:
-            for piece in todo:
-                pending.append(pool.submit(work, piece))
+            for segment in todo:
+                pending.append(pool.submit(work, segment))
                 if len(pending) > n:
                     yield pending.popleft().result()
             while pending:
@@ -142,19 +203,23 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _skip_lines(n: int, text: bytes) -> tuple[int, bytes]:
-    """Leave out whole lines at the beginning; returns how many are still to be left out."""
-    for _ in range(n):
-        found = re.search(rb"\r\n|\n|\r(?!\Z)", text)
+def _skip_lines(n: int, text: bytearray, stop: int) -> tuple[int, int]:
+    """Pass over whole lines at the beginning.
+
+    Returns how many are still to be left out, and where the others begin.
+    """
+    start = 0
+    while n and start < stop:
+        found = _LINE_END.search(text, start, stop)
         if found is None:
             break
-        text, n = text[found.end() :], n - 1
-    return n, text
+        start, n = found.end(), n - 1
+    return n, start
 
 
-def _n_lines(text: bytes) -> int:
-    return sum(bool(line.strip()) for line in re.split(rb"\r\n|\n|\r", text))
+def _n_lines(text: bytes | memoryview) -> int:
+    return sum(bool(line.strip()) for line in _LINE_END.split(text))
 
 
-def _stripped(text: bytes) -> bytes:
+def _stripped(text: bytes | memoryview) -> bytes:
     return re.sub(rb"(?<=[\r\n])[ \t]+|^[ \t]+|[ \t]+(?=[\r\n])|[ \t]+$", b"", text)

@@ -31,6 +31,10 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
     ValueError
         For pictures, which have no columns, and for columns that are not there.
     """
+    if "label" in arrays.named:  # it is an array of its own
+        reading = dataclasses.replace(reading, label=None)
+    if "target" in arrays.named:
+        reading = dataclasses.replace(reading, target=())
     if not reading.names_columns:
         return arrays
     values = arrays.values
@@ -61,7 +65,7 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         targets=targets,
         columns=None if arrays.columns is None else [str(names[n]) for n in roles.values],
         notes=(*arrays.notes, *roles.notes),
-        named=roles.named,
+        named={**arrays.named, **roles.named},
     )
 
 

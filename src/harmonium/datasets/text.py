@@ -23,15 +23,16 @@ from harmonium.datasets.columns import Roles, called, choose
 from harmonium.datasets.indices import find_indices
 from harmonium.datasets.layouts import Layout, find_layout
 from harmonium.datasets.narrowing import rounded_columns
-from harmonium.datasets.precision import Chunks
+from harmonium.datasets.precision import Rows
 from harmonium.datasets.reading import Reading
-from harmonium.datasets.segments import Parser, in_parallel, pieces
+from harmonium.datasets.segments import Parser, each_segment
 from harmonium.datasets.suspicions import remarks
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 256  # at least so many, unless these take more than
 _MOST_BYTES = 1 << 26
 _SHOWN = 3
+_MARGIN = 1.02  # of room for more rows than the first ones promise
 _JUDGED = 16  # every so many pieces, whether float32 is enough
 
 
@@ -84,7 +85,7 @@ class _Table:
         labels = names = None
         if classes is not None:
             labels, names = classes.labels(self.reading)
-        rows = values.join()
+        rows = values.values
         columns = None
         if self.layout.names is not None:
             columns = [looks[n].name or f"Unnamed: {n}" for n in roles.values]
@@ -98,17 +99,25 @@ class _Table:
             named=roles.named,
         )
 
-    def _collect(self, exact: bool) -> tuple[Chunks, list[NDArray[Any]], Classes | None]:
+    def _collect(self, exact: bool) -> tuple[Rows, list[NDArray[Any]], Classes | None]:
         """Go through the file; once more in float64 where float32 has rounded too much."""
         roles = self.roles
-        values, rounds = Chunks(len(roles.values), exact), False
+        values, rounds = Rows(len(roles.values)), False
         targets: list[NDArray[Any]] = []
         classes = None if roles.label is None else Classes()
         self.n_rows, self.missing, self.n_missing = 0, [], 0
         for index in self.indices:
             index.begin()
+        n_bytes, n_bytes_read = self.path.stat().st_size, 0
         for n_pieces, piece in enumerate(self._pieces(exact)):
-            could_round = values.add(piece.values, piece.low, piece.high)
+            n_bytes_read += piece.n_bytes
+            n_rows = self.n_rows + len(piece.values)
+            could_round = values.add(
+                piece.values,
+                piece.low,
+                piece.high,
+                n_expected=int(_MARGIN * n_rows * n_bytes / n_bytes_read),
+            )
             if could_round or n_pieces % _JUDGED == 0:
                 rounds |= not exact and piece.rounds(roles.values)
             targets.append(piece.targets)
@@ -119,7 +128,7 @@ class _Table:
                 index.add(_column(piece.table, index.number))
             self.n_missing += piece.n_missing
             self.missing += [(self.n_rows + row, column) for row, column in piece.missing]
-            self.n_rows += len(piece.values)
+            self.n_rows = n_rows
         if not exact and (rounds or values.rounds):
             return self._collect(exact=True)
         return values, targets, classes
@@ -138,9 +147,11 @@ class _Table:
         size = min(max(_BLOCK_BYTES, _BLOCK_ROWS * longest), max(_MOST_BYTES, 4 * longest))
         try:
             with open_unpacked(self.path) as stream:
-                text = pieces(stream, layout.skipped, size)
-                yield from in_parallel(
-                    lambda piece: _Piece.of(parser.parse(piece), roles, exact), text
+                yield from each_segment(
+                    lambda lines: _Piece.of(parser.parse(lines), len(lines), roles, exact),
+                    stream,
+                    layout.skipped,
+                    size,
                 )
         except pa.ArrowInvalid as error:
             raise self._fault() or ValueError(
@@ -222,6 +233,7 @@ class _Piece:
     """Some rows: what columns of numbers hold side by side, and what is missing there."""
 
     table: Any
+    n_bytes: int
     values: NDArray[Any]
     low: NDArray[Any]
     high: NDArray[Any]
@@ -231,7 +243,7 @@ class _Piece:
     missing: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, table: Any, roles: Roles, exact: bool) -> _Piece:
+    def of(cls, table: Any, n_bytes: int, roles: Roles, exact: bool) -> _Piece:
         n_missing = 0
         missing: list[tuple[int, int]] = []
         for number in (*roles.values, *roles.targets):
@@ -251,7 +263,9 @@ class _Piece:
             small = values.astype(np.uint8)
             values = small if np.array_equal(small, values) else values
         targets = _side_by_side(table, roles.targets, np.float64)
-        return cls(table, values, low, high, targets, labels, n_missing, sorted(missing)[:_SHOWN])
+        return cls(
+            table, n_bytes, values, low, high, targets, labels, n_missing, sorted(missing)[:_SHOWN]
+        )
 
     def rounds(self, numbers: Sequence[int]) -> bool:
         """Whether these columns lose more than rounding in float32."""
@@ -260,8 +274,13 @@ class _Piece:
 
 def _side_by_side(table: Any, numbers: Sequence[int], dtype: type[Any]) -> NDArray[Any]:
     """Columns as rows; NaN where there is no value, 0 and 1 for False and True."""
-    rows = np.empty((table.num_rows, len(numbers)), dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused later
+        wanted = table.select([str(number) for number in numbers])
+        if wanted.num_rows and set(map(str, wanted.schema.types)) == {"double"}:
+            (batch,) = wanted.combine_chunks().to_batches()
+            side_by_side: NDArray[Any] = batch.to_tensor(null_to_nan=True).to_numpy()
+            return side_by_side.astype(dtype)
+        rows = np.empty((table.num_rows, len(numbers)), dtype)
         for place, number in enumerate(numbers):
             rows[:, place] = numbers_of(_column(table, number))
     return rows

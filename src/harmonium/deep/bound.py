@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_type
+from harmonium.deep.coordinates import near_zero
 from harmonium.deep.dbn import DBN
 from harmonium.likelihood import LogZ
 from harmonium.likelihood.checks import check_states
@@ -106,7 +107,8 @@ def variational_bound(
     if n_draws < 2:
         raise ValueError(f"n_draws is {n_draws}; pass 2 or more: a standard error needs them")
     check_states(dbn.stack[0], v)
-    v = v.to(dbn.top.weights.dtype)
+    dbn, gauge = near_zero(dbn)
+    v = gauge.enter(v).to(dbn.top.weights.dtype)
     values, std_errors = [], []
     for rows in v.split(max(1, _BLOCK // n_draws)):
         draws = _draws(dbn, rows.repeat_interleave(n_draws, 0), stream).view(len(rows), n_draws)

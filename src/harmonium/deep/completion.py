@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from torch import Tensor
 from harmonium import kernels
 from harmonium.arguments import check_type, no_tensor
 from harmonium.deep.bound import log_p
+from harmonium.deep.coordinates import near_zero
 from harmonium.deep.dbn import DBN
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule
@@ -252,7 +253,17 @@ def complete(
     if len(dbn) == 1:
         moments = sample_rbm(dbn.top, chains, schedule, stream, clamp, copies=False)
         return (_of_one_layer(dbn, now, clamp) for now in moments)
-    return _completions(dbn, v, clamp, schedule, stream, labels, sampler or PseudoGibbs())
+    moved, gauge = near_zero(dbn)
+    held = Clamp(clamp.mask, gauge.enter(clamp.values))
+    found = _completions(
+        moved, gauge.enter(v), held, schedule, stream, labels, sampler or PseudoGibbs()
+    )
+    if gauge.is_identity:
+        return found
+    return (
+        replace(now, visible=gauge.leave(now.visible), means=gauge.leave(now.means))
+        for now in found
+    )
 
 
 @torch.no_grad()

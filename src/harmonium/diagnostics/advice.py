@@ -236,8 +236,8 @@ def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
             "weights and in what they do",
             "they started alike and nothing told them apart, or there are more units than the "
             "data have features for",
-            "Start from random weights (`--weight-std 0.01`), take fewer `--hidden` units, or "
-            "train longer",
+            "Start from random weights (`--weight-std 0.01`, the default), take fewer `--hidden` "
+            "units, or train longer",
             Severity.WORTH_A_LOOK,
         )
 

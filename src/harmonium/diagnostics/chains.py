@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium.diagnostics.convergence import Autocorrelation, autocorrelation, r_hat
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, SamplingSchedule, sample, start_at, start_random
@@ -28,12 +29,15 @@ def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]
     """Share of units of each discrete layer that one Gibbs sweep changes; the chains stay."""
     check_rbm("rbm", rbm)
     check_stream(stream)
-    after, _ = Gibbs(sweeps=1)(rbm, chains.clone(), stream)
+    gauge = Gauge.of(rbm)
+    rbm = gauge.rbm
+    before = chains.entering(gauge)
+    after, _ = Gibbs(sweeps=1)(rbm, before.clone(), stream)
     return {
-        name: _by_unit(layer, before != moved).double().mean().item()
-        for name, layer, before, moved in (
-            ("visible", rbm.visible, chains.visible, after.visible),
-            ("hidden", rbm.hidden, chains.hidden, after.hidden),
+        name: _by_unit(layer, was != moved).double().mean().item()
+        for name, layer, was, moved in (
+            ("visible", rbm.visible, before.visible, after.visible),
+            ("hidden", rbm.hidden, before.hidden, after.hidden),
         )
         if layer.is_discrete
     }
@@ -95,7 +99,8 @@ class Recording:
         states, nats), ``visible magnetisation`` and ``hidden magnetisation`` (means over the
         units; the hidden ones expected given the visible), and ``direction 1``, ... (visible
         states projected on the strongest left singular vectors of the weights). All are functions
-        of the visible states alone, whose chain is reversible (`autocorrelation`).
+        of the visible states alone, whose chain is reversible (`autocorrelation`). Where
+        continuous units are far from zero, each lacks a constant (`harmonium.gauge`).
     states : Tensor, shape (n_chains, n_kept, visible.n_columns)
         Visible states at some records, evenly spaced.
     sweeps_per_record
@@ -122,7 +127,9 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
     stream
         Random numbers.
     """
-    weights = rbm.weights
+    gauge = Gauge.of(rbm)
+    given, chains = chains, chains.entering(gauge)
+    rbm, weights = gauge.rbm, rbm.weights
     directions = torch.linalg.svd(weights, full_matrices=False)[0][:, :_DIRECTIONS]
     n, n_directions = schedule.n_samples, directions.shape[1]
     values = weights.new_empty(n, 3 + n_directions, len(chains), dtype=torch.float64)
@@ -136,7 +143,8 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
         values[i, 2] = _magnetisation(rbm.hidden, rbm.hidden.mean(inputs))
         values[i, 3:] = (v @ directions).T
         if i in kept:
-            states.append(v.clone())
+            states.append(gauge.leave(v.clone()))
+    given.follow_(chains, gauge)
     names = ["energy", "visible magnetisation", "hidden magnetisation"]
     names += [f"direction {k + 1}" for k in range(n_directions)]
     return Recording(

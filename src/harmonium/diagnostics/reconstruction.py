@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM
 from harmonium.units import Units
 
@@ -16,6 +17,8 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
     The reconstruction is the mean of the visible units given the mean hidden ones: nothing is
     drawn. The error is that of `error_given_inputs`.
     """
+    gauge = Gauge.of(rbm)
+    rbm, v = gauge.rbm, gauge.enter(v)
     return error_given_inputs(rbm.visible, rbm.inputs_v_from_h(rbm.mean_h_from_v(v)), v)
 
 

@@ -25,6 +25,7 @@ from harmonium.estimators.convergence import some_rows, warn_of_constant_feature
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Penalties
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import Sampler, SamplingSchedule, start_random
@@ -367,4 +368,6 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         h = dbn.mean_up(v)
         for rbm in reversed(dbn.stack[1:]):
             h = rbm.mean_v_from_h(h)
-        return -error_given_inputs(dbn.visible, dbn.stack[0].inputs_v_from_h(h), v)
+        gauge = Gauge.of(dbn.stack[0])
+        inputs = gauge.rbm.inputs_v_from_h(gauge.enter_hidden(h))
+        return -error_given_inputs(gauge.rbm.visible, inputs, gauge.enter(v))

@@ -22,7 +22,7 @@ from harmonium import defaults
 from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
-from harmonium.likelihood.log_z import LogZ
+from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
 from harmonium.rng import Purpose, Stream
 
@@ -85,6 +85,7 @@ def annealed_importance_sampling(
 def _forward(
     path: AnnealingPath, n_chains: int, seed: int, taken_over: Tensor
 ) -> Generator[int, None, LogZ]:
+    path, gauge = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     like, n_columns = path.target.weights, path.target.visible.n_columns
     parts, done = [taken_over], 0
@@ -96,7 +97,7 @@ def _forward(
         for _ in anneal_(path, v, t, stream, log_weights):
             done += n
             yield done
-        parts.append(log_weights.cpu())
+        parts.append(log_weights.cpu() - gauge.energy)
     return LogZ.from_log_weights(torch.cat(parts), "below")
 
 
@@ -133,8 +134,9 @@ def reverse_annealed_importance_sampling(
 
 
 def _from_samples(path: AnnealingPath, samples: Tensor, seed: int) -> Generator[int, None, LogZ]:
-    log_weights = yield from _reverse(path, samples, 1, seed)
-    return LogZ.from_log_weights(log_weights[:, 0] - path.base_log_z, "above")
+    path, gauge = path.near_zero()
+    log_weights = yield from _reverse(path, gauge.enter(samples), 1, seed)
+    return LogZ.from_log_weights(log_weights[:, 0] - path.base_log_z + gauge.energy, "above")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,17 +202,17 @@ def raise_log_likelihood(
 def _from_rows(
     path: AnnealingPath, v: Tensor, chains_per_row: int, seed: int
 ) -> Generator[int, None, RaiseEstimate]:
+    path, gauge = path.near_zero()
+    v = gauge.enter(v)
     log_weights = yield from _reverse(path, v, chains_per_row, seed)
     log_weights -= path.base_log_z
     log_mean = log_weights.logsumexp(1) - math.log(chains_per_row)
     weights = (log_weights - log_weights.amax(1, keepdim=True)).exp()
     spread = weights.std(1) if chains_per_row > 1 else torch.full_like(log_mean, math.nan)
-    with torch.no_grad():
-        free_energy = path.target.free_energy(v.to(path.target.weights)).double().cpu()
     return RaiseEstimate(
-        log_likelihood=log_mean - free_energy,
+        log_likelihood=log_mean + log_likelihood(path.target, v, LogZ.exact(0.0)).cpu(),
         std_errors=spread / weights.mean(1) / math.sqrt(chains_per_row),
-        log_weights=log_weights,
+        log_weights=log_weights + gauge.energy,
     )
 
 

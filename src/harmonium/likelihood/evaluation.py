@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
+from harmonium.gauge import Gauge
 from harmonium.likelihood.annealing import (
     annealed_importance_sampling,
     raise_log_likelihood,
@@ -85,16 +86,19 @@ def evaluate(
     check_finite(rbm)
     check_normalisable(rbm)
     check_n_chains(n_chains)
-    if can_be_enumerated(rbm, _FEW_STATES):
-        return Computation(1, _exact(rbm, v))
+    is_exact = can_be_enumerated(rbm, _FEW_STATES)
+    gauge = Gauge.of(rbm, torch.float64 if is_exact else None)
+    rbm, v = gauge.rbm, gauge.enter(v)
+    if is_exact:
+        return Computation(1, _exact(rbm, v, gauge.energy))
     n_rows = min(len(v), n_chains)
     per_row = n_chains // n_rows
     n_steps = n_chains * (n_temperatures - 1) + n_rows * per_row * n_temperatures
-    path = AnnealingPath.adaptive(rbm, data, n_temperatures, seed)
-    return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed))
+    path = AnnealingPath.adaptive(rbm, gauge.enter_data(data), n_temperatures, seed)
+    return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed, gauge.energy))
 
 
-def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
+def _exact(rbm: RBM, v: Tensor, energy: float) -> Generator[int, None, LogLikelihood]:
     log_z = exact_log_z(rbm)
     values = _log_likelihoods(rbm, v, log_z)
     mean = values.mean().item()
@@ -106,12 +110,18 @@ def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
         upper_std_error=0.0,
         rows_std_error=_std_error(values),
         n_rows=len(v),
-        log_z=log_z,
+        log_z=log_z.less(energy),
     )
 
 
 def _bounds(
-    path: AnnealingPath, v: Tensor, n_chains: int, n_rows: int, per_row: int, seed: int
+    path: AnnealingPath,
+    v: Tensor,
+    n_chains: int,
+    n_rows: int,
+    per_row: int,
+    seed: int,
+    energy: float,
 ) -> Generator[int, None, LogLikelihood]:
     from_below = annealed_importance_sampling(path, n_chains, seed)
     yield from from_below
@@ -138,7 +148,7 @@ def _bounds(
         upper_std_error=log_z.std_error,
         rows_std_error=_std_error(values),
         n_rows=len(v),
-        log_z=log_z,
+        log_z=log_z.less(energy),
         warnings=tuple(_warnings(log_z, upper - lower, lower_error + log_z.std_error)),
     )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from harmonium.gauge import Gauge
 from harmonium.gradient import grad_buffer
 from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
@@ -64,10 +65,12 @@ def exact_log_z(rbm: RBM) -> LogZ:
         joint precision is not positive definite), or if a parameter is not finite.
     """
     check_finite(rbm)
-    model = _in_float64(rbm)
-    if _are_gaussian(model):
-        return _JointNormal(model).log_z
-    return LogZ.exact(Enumeration(model).log_z())
+    gauge = Gauge.of(rbm, torch.float64)
+    if _are_gaussian(rbm):
+        log_z = _JointNormal(gauge.rbm).log_z.value
+    else:
+        log_z = Enumeration(gauge.rbm).log_z()
+    return LogZ.exact(log_z - gauge.energy)
 
 
 def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
@@ -86,7 +89,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
         Also if rows have another width, or are no states: a likelihood is of states alone.
     """
     check_states(rbm, v)
-    return log_likelihood(_in_float64(rbm), v, exact_log_z(rbm))
+    gauge = Gauge.of(rbm, torch.float64)
+    return log_likelihood(gauge.rbm, gauge.enter(v), exact_log_z(gauge.rbm))
 
 
 @torch.no_grad()

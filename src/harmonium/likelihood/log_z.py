@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_type
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
 _FEWEST_EFFECTIVE_CHAINS = 20
+
+_ROWS_AT_ONCE = 1000
 
 Side = Literal["exact", "below", "above"]
 
@@ -74,6 +77,13 @@ class LogZ:
         log_mean = (log_weights.logsumexp(0) - math.log(len(log_weights))).item()
         value = log_mean if errs == "below" else -log_mean
         return cls(value, _std_error_of_log_mean(log_weights), errs, log_weights)
+
+    def less(self, energy: float) -> LogZ:
+        """The same estimate for a model of which every energy is so much higher, nats."""
+        log_weights = self.log_weights
+        if log_weights is not None:
+            log_weights = log_weights - energy if self.errs == "below" else log_weights + energy
+        return LogZ(self.value - energy, self.std_error, self.errs, log_weights)
 
     @property
     def n_chains(self) -> int:
@@ -176,7 +186,10 @@ def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
     check_rbm("rbm", rbm)
     rbm.visible.check_width(v, "visible")
     check_type("log_z", log_z, LogZ, "a LogZ, such as exact_log_z(rbm); a number is LogZ.exact(x)")
-    return -rbm.free_energy(v.to(rbm.weights)).double() - log_z.value
+    gauge = Gauge.of(rbm, torch.float64)
+    blocks = v.reshape(-1, v.shape[-1]).split(_ROWS_AT_ONCE)
+    free_energy = torch.cat([gauge.rbm.free_energy(gauge.enter(rows).double()) for rows in blocks])
+    return -free_energy.reshape(v.shape[:-1]) - (log_z.value + gauge.energy)
 
 
 def _std_error_of_log_mean(log_weights: Tensor) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
+from harmonium.gauge import Gauge, Moments
 from harmonium.likelihood.checks import check_finite
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.likelihood.temperatures import placed
@@ -39,6 +40,9 @@ _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 # On shorter ways nothing is followed: rounding the weights would not pay.
 _FEW_STEPS = 10
+
+# Of the model's own variance of a Gaussian column, which the data's has to be above.
+_LEAST_SHARE_OF_NOISE = 1e-4
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
 FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
@@ -138,6 +142,18 @@ class AnnealingPath:
             path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
 
+    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
+        """The same path in the coordinates of a `Gauge`, and that of the target.
+
+        Energies along the way change linearly, from that of the base to that of the target; so
+        distributions and steps between them stay as they are.
+        """
+        gauge = Gauge.of(self.target)
+        if gauge.is_identity:
+            return self, gauge
+        base = gauge.move(self.base)[0].to(gauge.rbm.weights)
+        return AnnealingPath(base, gauge.rbm, self.inverse_temperatures), gauge
+
     def of_length(self, n_temperatures: int) -> AnnealingPath:
         """The same path with more temperatures, or with fewer, as densely placed as these.
 
@@ -174,8 +190,9 @@ class AnnealingPath:
 def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     """A model of the same units without weights, whose visible units have the data's moments.
 
-    Its hidden units have zero biases. Gaussian visible units get the data's variance also where
-    their precision is fixed in ``rbm``.
+    Its hidden units have zero biases, or where they are Gaussian and far from zero are near those
+    of ``rbm``. Gaussian visible units get the data's variance also where their precision is fixed
+    in ``rbm``; columns that do not vary get the model's own.
 
     Parameters
     ----------
@@ -188,13 +205,31 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     ------
     ValueError
         If data have no rows, the wrong width, or are no states of the visible units.
+
+    Returns
+    -------
+    RBM
+        In float64 where the model is far from zero, so that its means are as exact as the data's.
     """
     check_rbm("rbm", rbm)
-    base = copy.deepcopy(rbm).requires_grad_(False)
-    for _, units in base.visible.groups:
+    gauge = Gauge.of(rbm)
+    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
+    data = gauge.enter_data(data)
+    if not isinstance(data, Tensor) and hasattr(data, "moments"):
+        data = Moments(*data.moments())  # once: there may be many rows
+    base.init_from_data_(data, seed=0, weight_std=0.0)
+    if isinstance(data, Tensor):
+        rows = data.reshape(-1, data.shape[-1]).double()
+        data = Moments(rows.mean(0), rows.var(0, correction=0))
+    mean, var = (moment.to(base.weights) for moment in data.moments())
+    for columns, units in base.visible.groups:
         if isinstance(units, Gaussian):
-            units.log_precision.requires_grad_(True)
-    return base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+            own = units.var(units.bias)
+            # what hardly varies, against the model's own noise, says nothing of a variance
+            own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
+            units.log_precision.copy_(-own.log())
+            base.visible.bias[columns] = units.precision * mean[columns]
+    return gauge.move_back(base)
 
 
 @torch.no_grad()
@@ -363,6 +398,7 @@ def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
 @torch.no_grad()
 def _pilot(path: AnnealingPath, stream: Stream) -> np.ndarray[Any, Any]:
     """Log weights of a few chains at each temperature, shape (n_temperatures, chains)."""
+    path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
     zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
     v = path.base.visible.sample_(zeros, stream)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.gauge import Gauge
 from harmonium.likelihood.log_z import LogZ
 from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_, interpolate_
 from harmonium.rbm import RBM, HasMoments
@@ -99,7 +100,8 @@ class Population:
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
                 "error is that between particles"
             )
-        path = AnnealingPath.adaptive(rbm, data, n_temperatures, seed)
+        gauge = Gauge.of(rbm)
+        path = AnnealingPath.adaptive(gauge.rbm, gauge.enter_data(data), n_temperatures, seed)
         stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
         like, n_columns = rbm.weights.detach(), rbm.visible.n_columns
         visible = path.base.visible.sample_(like.new_zeros(n_particles, n_columns), stream)
@@ -108,7 +110,8 @@ class Population:
         for _ in anneal_(path, visible, temperatures, stream, log_weights):
             pass
         model = copy.deepcopy(rbm).requires_grad_(False)
-        population = cls(model, visible, log_weights, path.base_log_z, 0.0, stream)
+        base_log_z = path.base_log_z - gauge.energy
+        population = cls(model, gauge.leave(visible), log_weights, base_log_z, 0.0, stream)
         population._draw_anew_if_uneven_()
         return population
 
@@ -143,14 +146,15 @@ class Population:
         """
         if n_steps < 1:
             raise ValueError(f"n_steps is {n_steps}; pass 1 or more")
-        target = copy.deepcopy(rbm).requires_grad_(False)
-        before, now = copy.deepcopy(self.model), copy.deepcopy(self.model)
-        v = self.visible
+        gauge = Gauge.of(rbm)
+        (start, energy), target = gauge.move(self.model), gauge.rbm
+        before, now = copy.deepcopy(start), copy.deepcopy(start)
+        v = gauge.enter(self.visible)
         for step in range(1, n_steps + 1):
             t = step / n_steps
-            torch.lerp(self.model.weights, target.weights, t, out=now.weights)
-            interpolate_(now.visible, self.model.visible, target.visible, t)
-            interpolate_(now.hidden, self.model.hidden, target.hidden, t)
+            torch.lerp(start.weights, target.weights, t, out=now.weights)
+            interpolate_(now.visible, start.visible, target.visible, t)
+            interpolate_(now.hidden, start.hidden, target.hidden, t)
             inputs = now.inputs_h_from_v(v)
             change = before.free_energy(v)
             change -= now.visible.energy(v)
@@ -158,7 +162,9 @@ class Population:
             h = now.hidden.sample_(inputs, self.stream)
             now.visible.sample_(torch.mm(h, now.weights.T, out=v), self.stream)
             before, now = now, before
-        self.model = target
+        self.model = copy.deepcopy(rbm).requires_grad_(False)
+        self.visible = gauge.leave(v)
+        self.log_weights += energy - gauge.energy
         self._draw_anew_if_uneven_()
 
     def _draw_anew_if_uneven_(self) -> None:

@@ -12,7 +12,7 @@ from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus, sentence
 from harmonium.report.overfitting import SURE, main_panel
 from harmonium.report.words import is_still_learning, worse_since
-from harmonium.runs import DIAGNOSIS_MARK
+from harmonium.run_directory import DIAGNOSIS_MARK
 
 
 def verdict(facts: Facts) -> str:
@@ -85,6 +85,9 @@ def _of_network(facts: Facts) -> str:
     n = len(facts.config["layers"])
     if not facts.is_finished:
         return f"{len(facts.layers)} of {n} layers have been begun."
+    trained = {1: "The layer is trained", 2: "Both layers are trained"}.get(
+        n, f"All {n} layers are trained"
+    )
     by_heart = [
         number
         for number, layer in enumerate(facts.layers, start=1)
@@ -93,16 +96,16 @@ def _of_network(facts: Facts) -> str:
     if by_heart:
         which = ", ".join(map(str, by_heart))
         return (
-            f"All {n} layers are trained; layer {which} describes its training rows better than "
+            f"{trained}; layer {which} describes its training rows better than "
             "new ones: part of what it knows is learned by heart."
         )
     lasts = [layer.rows[-1] for layer in facts.layers if layer.rows]
     if any(key.startswith("held_out") for last in lasts for key in last):
         return (
-            f"All {n} layers are trained, and each describes new rows about as well as its "
+            f"{trained}, and {'it' if n == 1 else 'each'} describes new rows about as well as its "
             "training rows."
         )
-    return f"All {n} layers are trained."
+    return f"{trained}."
 
 
 def _of_finetuning(facts: Facts) -> str:
@@ -172,10 +175,8 @@ def _next(facts: Facts) -> str:
 
 
 def _more_epochs(facts: Facts) -> str:
-    epochs = 2 * int(facts.config["options"]["epochs"])
-    return (
-        f"It was still getting better at the end: `{facts.resumed_by} --epochs {epochs}` goes on."
-    )
+    more = f"--more-epochs {facts.config['options']['epochs']}"
+    return f"It was still getting better at the end: `{facts.resumed_by} {more}` goes on."
 
 
 def _value(row: dict[str, float], key: str) -> str:

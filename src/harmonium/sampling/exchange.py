@@ -56,6 +56,10 @@ def sweep_(
         this turn: how much more probable its state is, unnormalised, in the other's level, nats.
     """
     v, h = replicas.by_level
+    gauge = ladder.gauge
+    if not gauge.is_identity:
+        h.copy_(gauge.enter_hidden(h))
+        clamp = None if clamp is None else Clamp(clamp.mask, gauge.enter(clamp.values))
     ladder.visible.sample_(ladder.inputs_v_from_h(h, out=v), stream)
     if clamp is not None:
         clamp.apply_(v)
@@ -74,6 +78,11 @@ def sweep_(
     replicas.tried[first::2] += 1
     inputs_of_last = inputs[-1].clone()
     ladder.hidden.sample_(inputs, stream)
+    if gauge.visible_offset is not None:
+        # in float64, where what the hidden units receive is far from zero as well
+        inputs_of_last = inputs_of_last + gauge.visible_offset @ gauge.rbm.weights.double()
+        v.copy_(gauge.leave(v))
+        h.copy_(gauge.leave_hidden(h))
     return inputs_of_last, gains
 
 
@@ -89,8 +98,9 @@ def sweeps_(
     before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
     for _ in range(n):
         inputs, _ = sweep_(ladder, replicas, stream, clamp)
+    statistics = rbm.hidden.mean_statistics(inputs)
     return SweepInfo(
-        rbm.hidden.mean_statistics(inputs),
+        {name: statistic.to(rbm.weights.dtype) for name, statistic in statistics.items()},
         swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
         round_trips=replicas.round_trips - before[2],
     )

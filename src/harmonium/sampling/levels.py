@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.units import Units
@@ -97,10 +98,16 @@ class Ladder(ABC):
     ----------
     visible, hidden : Levels
         The layers.
+    gauge
+        The coordinates in which the layers are kept, and states have to be while they move.
+    energies : Tensor, shape (n_levels,), float64
+        What these coordinates take from the energies of each level, nats.
     """
 
     visible: Levels
     hidden: Levels
+    gauge: Gauge
+    energies: Tensor
 
     @abstractmethod
     def __len__(self) -> int:
@@ -216,9 +223,11 @@ def independent_units(rbm: RBM, mean: Tensor | None = None, var: Tensor | None =
     check_rbm("rbm", rbm)
     if (mean is None) != (var is None):
         raise ValueError("one of mean and var is missing; pass both, or neither")
-    base = copy.deepcopy(rbm).requires_grad_(False)
+    gauge = Gauge.of(rbm)
+    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
     base.weights.zero_()
     base.hidden.bias.zero_()
+    base = gauge.move_back(base).to(rbm.weights)
     if mean is not None and var is not None:
         base.visible.check_width(mean, "visible")
         base.visible.check(mean, "the mean")
@@ -239,9 +248,21 @@ class TemperatureLadder(Ladder):
 
     def __init__(self, rbm: RBM, path: TemperaturePath) -> None:
         betas = path.betas.to(rbm.weights)
+        self.gauge, base_energy = Gauge.of(rbm), 0.0
+        visible, hidden = path.visible, path.hidden
+        if not self.gauge.is_identity:
+            base = RBM(copy.deepcopy(visible), copy.deepcopy(hidden)).to(rbm.weights)
+            base, base_energy = self.gauge.move(base)
+            visible, hidden = base.visible, base.hidden
+        self.energies = torch.lerp(
+            torch.full_like(path.betas, base_energy),
+            torch.full_like(path.betas, self.gauge.energy),
+            path.betas,
+        )
+        rbm = self.gauge.rbm
         self._n, self._weights = len(betas), rbm.weights
-        self.visible = _between(path.visible, rbm.visible, betas)
-        self.hidden = _between(path.hidden, rbm.hidden, betas)
+        self.visible = _between(visible, rbm.visible, betas)
+        self.hidden = _between(hidden, rbm.hidden, betas)
 
     def __len__(self) -> int:
         return self._n
@@ -279,6 +300,10 @@ class ModelLadder(Ladder):
     """
 
     def __init__(self, models: Sequence[RBM]) -> None:
+        self.gauge = Gauge.of(models[-1])
+        moved = [self.gauge.move(rbm) for rbm in models]
+        models = [rbm for rbm, _ in moved]
+        self.energies = torch.tensor([energy for _, energy in moved], dtype=torch.float64)
         self._weights = torch.stack([rbm.weights.detach() for rbm in models])
         ones = self._weights.new_ones(len(models))
         self.visible = _side_by_side([rbm.visible for rbm in models], ones)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_count, check_type
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, check_stream
@@ -139,7 +140,12 @@ def _samples(
     clamp: Clamp | None,
     sampler: Sampler | None,
 ) -> Iterator[ChainState]:
+    given, gauge = chains, Gauge(rbm)
+    if sampler is None or isinstance(sampler, Gibbs):  # the others' ladders see to it
+        gauge = Gauge.of(rbm)
+    rbm, chains = gauge.rbm, given.entering(gauge)
     if clamp is not None:
+        clamp = Clamp(clamp.mask, gauge.enter(clamp.values))
         with torch.no_grad():
             clamp.apply_(chains.visible)
             rbm.hidden.sample_(torch.mm(chains.visible, rbm.weights, out=chains.hidden), stream)
@@ -148,4 +154,5 @@ def _samples(
         for done in range(0, n_sweeps, at_once):
             move = sampler or Gibbs(min(at_once, n_sweeps - done))
             move(rbm, chains, stream, clamp)
-        yield chains
+        given.follow_(chains, gauge)
+        yield given

@@ -6,6 +6,7 @@ import torch
 
 from harmonium import defaults
 from harmonium.arguments import check_count
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
@@ -50,14 +51,16 @@ def start_annealed(
     base = independent_units(rbm) if base is None else base
     betas = torch.linspace(0, 1, n_temperatures, dtype=torch.float64)
     TemperaturePath(betas, base.visible, base.hidden).check(rbm)
+    gauge = Gauge.of(rbm)
+    base, _ = gauge.move(base)
     chains = start_random(base, n_chains, stream)
     v, h = chains.visible.unsqueeze(0), chains.hidden.unsqueeze(0)
     for beta in betas[1:].split(1):
-        now = TemperatureLadder(rbm, TemperaturePath(beta, base.visible, base.hidden))
+        now = TemperatureLadder(gauge.rbm, TemperaturePath(beta, base.visible, base.hidden))
         now.hidden.sample_(now.inputs_h_from_v(v, out=h), stream)
         now.visible.sample_(now.inputs_v_from_h(h, out=v), stream)
-    chains.hidden = rbm.sample_h_from_v(chains.visible, stream)
-    return chains
+    hidden = gauge.rbm.sample_h_from_v(chains.visible, stream)
+    return ChainState(gauge.leave(chains.visible), gauge.leave_hidden(hidden))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from harmonium.arguments import check_type, described, is_whole, no_tensor
 from harmonium.rng import Stream
+from harmonium.units.far import FAR
 
 _TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
 
@@ -77,6 +78,27 @@ class Units(nn.Module, ABC):
         if len(self.groups) > 1:
             raise TypeError(f"the units of {self!r} are of several kinds; take its `groups`")
         return self.n_columns // self.n
+
+    @property
+    def has_origin(self) -> bool:
+        """Whether it matters where zero is; asked of a group, not of layers of several kinds.
+
+        It does not where states cover the whole line and the energy is ``precision x^2 / 2 -
+        bias x`` and nothing more: adding a constant to all states of a column, and ``precision``
+        times as much to its bias, is another way to write the same layer.
+        """
+        return True
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a unit without inputs is so far from zero that float32 is too coarse for it."""
+        return any(units.is_far_with(self.bias[columns]) for columns, units in self.groups)
+
+    @torch.no_grad()
+    def is_far_with(self, bias: Tensor) -> bool:
+        """Whether units of these precisions would be far from zero with this bias."""
+        precision = self.precision
+        return precision is not None and bool((bias.abs() * precision.rsqrt()).max() > FAR)
 
     @property
     @abstractmethod

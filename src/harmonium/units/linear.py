@@ -15,6 +15,10 @@ class LinearUnits(Units):
     def precision(self) -> None:  # noqa: D102
         return None
 
+    @property
+    def is_far(self) -> bool:  # noqa: D102
+        return False
+
     @torch.no_grad()
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
         self.bias.copy_(bias)
