@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
-_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 8, 40, 1000
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
@@ -224,25 +224,28 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     data = gauge.enter_data(data)
     if not isinstance(data, Tensor) and hasattr(data, "moments"):
         data = Moments(*data.moments())  # once: there may be many rows
-    base.init_from_data_(data, seed=0, weight_std=0.0)
+    for _, units in base.visible.groups:
+        if isinstance(units, Gaussian):
+            units.log_precision.requires_grad_(True)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
     if isinstance(data, Tensor):
         rows = data.reshape(-1, data.shape[-1]).double()
         data = Moments(rows.mean(0), rows.var(0, correction=0))
     mean, var = (moment.to(base.weights) for moment in data.moments())
     for columns, units in base.visible.groups:
-        if isinstance(units, Gaussian):
-            own = units.var(units.bias)
+        precision = gauge.rbm.visible.precision
+        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+            own = 1 / precision[columns]
             # what hardly varies, against the model's own noise, says nothing of a variance
             own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
             units.log_precision.copy_(-own.log())
             base.visible.bias[columns] = units.precision * mean[columns]
-    base = gauge.move_back(base)
-    if not is_straight(base.visible, rbm.visible):
+    if not is_straight(base.visible, gauge.rbm.visible):
         # a unit type of one's own, with parameters that are not natural: these stay as they are
-        for name, parameter in rbm.visible.named_parameters():
+        for name, parameter in gauge.rbm.visible.named_parameters():
             if name != "bias":
                 base.visible.get_parameter(name).copy_(parameter)
-    return base
+    return gauge.move_back(base)
 
 
 @torch.no_grad()
