@@ -240,14 +240,15 @@ def anneal_(
 
     From one to the next, the log of the ratio of both unnormalised probabilities of v is added to
     the chain's log weight, hidden units summed out; then one sweep v -> h -> v follows at the new
-    one, but for the last.
+    one, but for the last. Chains of two-valued units follow the units that flip, where that pays.
 
     Parameters
     ----------
     path
         Between which models.
     v
-        Visible states, shape (chains, visible.n_columns), overwritten.
+        Visible states, shape (chains, visible.n_columns), overwritten: they are those of the end
+        once all steps are made.
     inverse_temperatures
         Where to go, the start included.
     stream
