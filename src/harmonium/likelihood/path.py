@@ -38,8 +38,8 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
-# On shorter ways nothing is followed: rounding the weights would not pay.
-_FEW_STEPS = 10
+# With fewer chains times temperatures nothing is followed: rounding the weights would not pay.
+_FEW_STEPS = 4_000
 
 # Of the model's own variance of a Gaussian column, which the data's has to be above.
 _LEAST_SHARE_OF_NOISE = 1e-4
@@ -263,7 +263,7 @@ def anneal_(
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
-    follows = len(t) > _FEW_STEPS and model.can_be_followed
+    follows = len(v) * len(t) >= _FEW_STEPS and model.can_be_followed
     chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
     if chains is None:
         yield from _by_products(model, v, t, stream, out)
