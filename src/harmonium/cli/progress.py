@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from rich.console import Console
@@ -24,7 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harmonium.metrics import name_of
+from harmonium.metrics import WARNING, name_of
+from harmonium.runs.reporting import Progressing
 
 Doing = Literal["training", "evaluating"]
 
@@ -40,26 +40,8 @@ def tell_of_compiling() -> None:
     kernels.when_compiling(lambda: print(note, file=sys.stderr, flush=True))
 
 
-class Reporter(Protocol):
+class Reporter(Progressing, Protocol):
     """What a running command tells whoever waits for it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def update(self, done: int) -> None:
-        """So many updates, or steps of a computation, are made."""
-
-    def row(self, row: Mapping[str, float]) -> None:
-        """A row of numbers is there."""
-
-    def say(self, text: str) -> None:
-        """A sentence for a person."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The command's result, for machines."""
@@ -189,10 +171,12 @@ def describe(row: Mapping[str, float]) -> str:
     likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
     for key in (likelihood, "reconstruction_error"):
         if key in row:
-            text = f"{name_of(key)} {row[key]:.2f}"
+            text = f"{name_of(key)} {with_error(row, key)}"
             if f"held_out_{key}" in row:
-                text += f" (held-out {row[f'held_out_{key}']:.2f})"
+                text += f" (held-out {with_error(row, f'held_out_{key}')})"
             parts.append(text)
+    if WARNING in row:
+        parts.append("log-likelihood not to be trusted")
     for key, label, form in (
         ("loss", "loss", "{:.4f}"),
         ("held_out_loss", "held-out loss", "{:.4f}"),
@@ -205,6 +189,12 @@ def describe(row: Mapping[str, float]) -> str:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
     parts.append(f"{row['rows_per_second']:,.0f} rows/s")
     return " · ".join(parts)
+
+
+def with_error(row: Mapping[str, float], key: str) -> str:
+    """A number with its standard error, where the row has one."""
+    error = row.get(f"{key}_std_error")
+    return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 @contextmanager
