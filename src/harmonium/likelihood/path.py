@@ -38,8 +38,8 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
-# On shorter ways nothing is followed: rounding the weights would not pay.
-_FEW_STEPS = 10
+# With fewer chains times temperatures nothing is followed: rounding the weights would not pay.
+_FEW_STEPS = 4_000
 
 # Of the model's own variance of a Gaussian column, which the data's has to be above.
 _LEAST_SHARE_OF_NOISE = 1e-4
@@ -256,14 +256,15 @@ def anneal_(
 
     From one to the next, the log of the ratio of both unnormalised probabilities of v is added to
     the chain's log weight, hidden units summed out; then one sweep v -> h -> v follows at the new
-    one, but for the last.
+    one, but for the last. Chains of two-valued units follow the units that flip, where that pays.
 
     Parameters
     ----------
     path
         Between which models.
     v
-        Visible states, shape (chains, visible.n_columns), overwritten.
+        Visible states, shape (chains, visible.n_columns), overwritten: they are those of the end
+        once all steps are made.
     inverse_temperatures
         Where to go, the start included.
     stream
@@ -278,7 +279,7 @@ def anneal_(
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
-    follows = len(t) > _FEW_STEPS and model.can_be_followed
+    follows = len(v) * len(t) >= _FEW_STEPS and model.can_be_followed
     chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
     if chains is None:
         yield from _by_products(model, v, t, stream, out)
