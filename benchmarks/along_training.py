@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from harmonium import RBM, plots, training
+from harmonium import RBM, defaults, plots, training
 from harmonium.likelihood import evaluate
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import build
+from harmonium.runs import build, run_data
 from harmonium.runs.options import TrainingOptions
 
 KEPT = (1, 2, 4, 8, 16, 32, 52, 60, 67)  # epochs, and the last one
@@ -42,7 +42,7 @@ class Look:
 
 
 def train(options: TrainingOptions) -> tuple[list[Look], list[RBM], dict[str, float]]:
-    data, held_out = build.load_data(options)
+    data, held_out = run_data.load_data(options)
     batches = build.make_batches(options, data)
     options = build.complete(options, batches)
     assert options.epochs is not None
@@ -62,7 +62,7 @@ def train(options: TrainingOptions) -> tuple[list[Look], list[RBM], dict[str, fl
 
     monitor.log_likelihood = timed
     watch = training.Watch(monitor, every, batches, last=total)
-    late = round((1 - training.defaults.FINAL_SHARE) * total)
+    late = round((1 - defaults.FINAL_SHARE) * total)
     kept = {epoch * len(batches) for epoch in KEPT if epoch < options.epochs} | {total}
     looks, models = [], []
     began = time.perf_counter()
@@ -103,7 +103,7 @@ def main() -> None:
         f"of {PROMISE:.0%} promised",
         flush=True,
     )
-    data, held_out = build.load_data(options)
+    data, held_out = run_data.load_data(options)
     rows = held_out.rows(torch.arange(len(held_out)), Stream(0, Purpose.ENCODE))
     print(
         "| epoch | seconds | reported, held out | lower bound | upper bound |\n" + "|---" * 5 + "|"

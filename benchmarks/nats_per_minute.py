@@ -32,7 +32,7 @@ from torch import Tensor
 
 from harmonium import RBM, Binary, Data, datasets, plots, training
 from harmonium.likelihood import evaluate
-from harmonium.runs import build
+from harmonium.runs import build, run_data
 from harmonium.runs.options import TrainingOptions
 
 N_VISIBLE, N_HIDDEN = 784, 500
@@ -244,7 +244,7 @@ def as_rbm(weights: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> RBM:
 def train_ours(seed: int, seconds: float) -> RBM:
     """At the defaults of ``harmonium train``, which fall to rest as the time is over."""
     options = TrainingOptions(data="mnist", hidden=N_HIDDEN, seed=seed)
-    rows, held_out = build.load_data(options)
+    rows, held_out = run_data.load_data(options)
     batches = build.make_batches(options, rows)
     options = build.complete(options, batches)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 from harmonium import RBM, Binary, Gaussian, Monitor, Purpose, Stream, diagnostics
 from harmonium.datasets import Data, OneHot, Stochastic, Threshold
 from harmonium.likelihood import (
+    Population,
     exact_log_likelihood,
     exact_log_z,
     log_likelihood,
     pseudo_log_likelihood,
 )
+from harmonium.metrics import WARNING
 from harmonium.monitor import Following
 from harmonium.sampling import start_random
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, randomise_
@@ -206,7 +209,8 @@ def test_larger_models_are_followed() -> None:
         randomise_(rbm, seed=1, scale=0.1 * look)
         row, population = monitor.log_likelihood(rbm, population)
         assert population is not None
-        assert row.keys() == LIKELIHOODS
+        assert row.keys() == LIKELIHOODS | {"log_z_effective_particles"}
+        assert row["log_z_effective_particles"] > 20
         assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
         of_rows = log_likelihood(rbm, train.rows(torch.arange(100)), population.log_z)
         assert row["log_likelihood"] == pytest.approx(of_rows.mean().item())
@@ -253,3 +257,85 @@ def test_a_population_that_lost_its_model_begins_anew() -> None:
     rbm.weights.fill_(0.0)
     again, _ = monitor.log_likelihood(rbm, None)
     assert again == row
+
+
+# What must not be trusted
+
+
+def looked_at(rows: int = 100) -> tuple[RBM, Monitor, Population]:
+    """A model without weights, and what follows it; enumeration is possible, but not done."""
+    rbm = RBM(Binary(20), Binary(16)).requires_grad_(False)
+    monitor = Monitor(data("binary", n=rows, columns=20), following=FOLLOWING)
+    row, population = monitor.log_likelihood(rbm, None)
+    assert population is not None and WARNING not in row
+    return rbm, monitor, population
+
+
+def test_particles_that_cannot_follow_are_told_of_in_words() -> None:
+    rbm, monitor, population = looked_at()
+    randomise_(rbm, seed=1, scale=3.0)
+    row, _ = monitor.log_likelihood(rbm, population)
+    assert "lost the model: between two looks it changed so much that" in row[WARNING]
+    # for as long as they go on
+    row, _ = monitor.log_likelihood(rbm, population)
+    assert WARNING in row and row["log_z_effective_particles"] < 20
+    assert row.keys() == LIKELIHOODS | {"log_z_effective_particles", WARNING}
+
+
+def test_particles_that_all_descend_from_a_few_are_told_of_in_words() -> None:
+    rbm, monitor, population = looked_at()
+    population.families.remainder_(3)
+    row, _ = monitor.log_likelihood(rbm, population)
+    assert "degenerated: nearly all descend from 3.0 of the first 50" in row[WARNING]
+    assert row["log_z_effective_particles"] == pytest.approx(3, abs=0.1)
+
+
+def test_rows_alone_put_a_bound_on_log_z() -> None:
+    """Z is a sum over all states: a log-likelihood of rows that exceeds it is known to be wrong."""
+    rbm, monitor, population = looked_at()
+    population.base_log_z -= 30
+    row, _ = monitor.log_likelihood(rbm, population)
+    rows = monitor._rows[""].unique(dim=0)
+    assert row["log_z"] == pytest.approx((-rbm.free_energy(rows)).logsumexp(0).item(), rel=1e-6)
+    assert "the rows alone make it" in row[WARNING]
+    # rows that are there twice count once
+    assert len(rows) < 100 or row["log_likelihood"] <= -math.log(100)
+
+
+def test_the_last_look_anneals_anew_and_says_what_it_has_found() -> None:
+    rbm, monitor, population = looked_at()
+    randomise_(rbm, seed=1, scale=0.3)
+    population.base_log_z -= 5
+    row, _ = monitor.log_likelihood(rbm, population, True)
+    assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
+    assert row["log_z_raised"] == pytest.approx(5, abs=1)
+    # where both agree, there is nothing to say
+    rbm, monitor, population = looked_at()
+    randomise_(rbm, seed=1, scale=0.3)
+    row, _ = monitor.log_likelihood(rbm, population, True)
+    assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
+    assert row.keys() == LIKELIHOODS | {"log_z_effective_particles"}
+
+
+def test_particles_that_are_lost_are_annealed_anew_after_some_looks() -> None:
+    rbm, monitor, first = looked_at()
+    population: Population | None = first
+    monitor.following = dataclasses.replace(FOLLOWING, n_looks=3, n_temperatures=200)
+    randomise_(rbm, seed=1, scale=0.3)
+    first.least = 1.0
+    words = []
+    for _ in range(4):
+        row, population = monitor.log_likelihood(rbm, population)
+        assert population is not None
+        words.append(WARNING in row)
+    assert words == [True, True, False, False]
+    assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
+
+
+def test_a_gain_does_not_rest_on_what_cannot_be_trusted() -> None:
+    rbm, monitor, _ = looked_at()
+    row = {"log_z": 1e3, "log_z_std_error": 0.1}
+    trusted = monitor.over_independent_columns(rbm, row)
+    assert trusted["gain"] < -100
+    doubtful = monitor.over_independent_columns(rbm, {**row, WARNING: "lost"})
+    assert doubtful == monitor.over_independent_columns(rbm, {})

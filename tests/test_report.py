@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from harmonium import plots, report
+from harmonium.metrics import told
 from harmonium.report import curves
 from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
 from harmonium.report.markup import Note, Picture, Section, Table, page, text, tiles
+from harmonium.report.overfitting import HeldOut
 from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
@@ -359,12 +361,33 @@ def test_the_likelihood_is_an_interval_and_its_meaning(make: Make) -> None:
     for said in (
         "−12.50 … −11.50",
         f"takes {12 / math.log(2):.1f} bits",
-        "lower one is found by RAISE",
+        "as far as the annealing was slow enough, which an earlier harmonium did not check",
         "digits:test: a warning worth a look The chains are few.",
         "Measured after update 100; the run has gone on to update 200",
         "0.10 0.20 100",
     ):
         assert said in read.text, said
+
+
+def test_one_number_has_its_error_and_says_what_it_rests_on(make: Make) -> None:
+    run = make([row(1)])
+    of = {"lower": -12.5, "upper": -12.5, "lower_std_error": 0.03, "upper_std_error": 0.03}
+    of |= {"rows": 250, "exact": False, "trusted": True, "rests_on": "log Z by three ways"}
+    run.likelihood_path.write_text(json.dumps({"format": 1, "results": {"digits:test": of}}))
+    read = page_of(run)
+    assert "−12.50 ± 0.03" in read.text and "It rests on log Z by three ways." in read.text
+    assert "no lower bound" not in read.text
+
+
+def test_without_a_lower_bound_the_reason_stands_in_its_place(make: Make) -> None:
+    run = make([row(1)])
+    of = {"lower": None, "upper": -12.5, "lower_std_error": None, "upper_std_error": 0.03}
+    of |= {"rows": 250, "exact": False, "trusted": False, "warnings": ["modes do not mix"]}
+    run.likelihood_path.write_text(json.dumps({"format": 1, "results": {"digits:test": of}}))
+    read = page_of(run)
+    assert "at most −12.50" in read.text and "Modes do not mix." in read.text
+    assert "digits:test: no lower bound" in read.text and "they do not agree" in read.text
+    assert "nobody knows how much less: the estimates do not agree" in read.text
 
 
 @pytest.mark.parametrize(
@@ -692,3 +715,50 @@ def test_the_verdict_names_what_the_diagnosis_found(make: Make) -> None:
         "The diagnosis found something serious: the chains disagree; what to do stands below, "
         "under Diagnosis."
     )
+
+
+# What must not be trusted
+
+
+def doubted(value: float, epoch: float = 20, **numbers: float) -> dict[str, Any]:
+    words = {"log_likelihood_warning": "the particles have lost it"}
+    return {**described(value, epoch, **numbers), **words}
+
+
+def test_a_log_likelihood_that_cannot_be_trusted_judges_nothing(make: Make) -> None:
+    pseudo = {"pseudo_log_likelihood": -9.0, "held_out_pseudo_log_likelihood": -10.0}
+    run = make([described(-30.0, epoch=10) | pseudo, doubted(-3.0, **pseudo)])
+    text = page_of(run).text
+    assert "has a pseudo-log-likelihood of −10.00 nats a row" in text
+    assert "The log-likelihood of 1 of 2 looks cannot be trusted" in notes_of(run)
+    assert "the particles have lost it" in text
+    assert "; not to be trusted" in text  # below the number itself
+    # neither is it the best that the run had, nor worse than what it had before
+    lost = make([doubted(-3.0, epoch=10), described(-30.0)], "lost")
+    assert not HeldOut.of(Facts(lost, "unknown", "").rows).has_lost  # type: ignore[union-attr]
+
+
+def test_it_ranks_nothing_either(make: Make) -> None:
+    pseudo = {"pseudo_log_likelihood": -9.0, "held_out_pseudo_log_likelihood": -10.0}
+    better = {"pseudo_log_likelihood": -5.0, "held_out_pseudo_log_likelihood": -6.0}
+    a, b = make([doubted(-3.0, **pseudo)], "a"), make([described(-20.0) | better], "b")
+    told = ranked(a, b)
+    assert told.startswith("b is better than a: its pseudo-log-likelihood of held-out rows is 4.00")
+    assert told.endswith("(The log-likelihood of a cannot be trusted.)")
+
+
+def test_curves_say_where_they_cannot_be_trusted(make: Make) -> None:
+    run = make([described(-30.0, epoch=10), doubted(-3.0)])
+    panels = page_of(run).data["data-curves"]["panels"]
+    likelihood = next(panel for panel in panels if panel["title"] == "Log-likelihood")
+    assert all(curve["doubtful"] == [1] for curve in likelihood["curves"])
+    others = [panel for panel in panels if panel is not likelihood]
+    assert others and not any(curve["doubtful"] for panel in others for curve in panel["curves"])
+
+
+def test_a_number_is_told_with_its_error_and_its_doubt() -> None:
+    assert told({"loss": 0.12345}, "loss") == "0.1235"
+    sure = {"log_likelihood": -20.123, "log_likelihood_std_error": 0.5}
+    assert told(sure, "log_likelihood") == "-20.12 ± 0.5"
+    doubtful = sure | {"log_likelihood_warning": "lost"}
+    assert told(doubtful, "log_likelihood") == "-20.12 ± 0.5 (not to be trusted)"

@@ -121,6 +121,7 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= tensors_of(population.model, "population.model.")
         tensors["population.visible"] = population.visible
         tensors["population.log_weights"] = population.log_weights
+        tensors["population.families"] = population.families
     of_optimizer, optimization = describe_optimizer(state.rbm, state.optimizer, state.schedule)
     tensors |= {f"optimizer.{name}": tensor for name, tensor in of_optimizer.items()}
     config = {
@@ -137,6 +138,9 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         else {
             "base_log_z": population.base_log_z,
             "base_variance": population.base_variance,
+            "looks": population.looks,
+            "least": population.least,
+            "needed": population.needed,
             "stream": of_stream(population.stream),
         },
         "seed": state.seed,
@@ -299,6 +303,9 @@ def _make_population(
         base_log_z=config["base_log_z"],
         base_variance=config["base_variance"],
         stream=make_stream(config["stream"]),
+        # older versions counted no families: every particle begins one
+        families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
+        **{name: config[name] for name in ("looks", "least", "needed") if name in config},
     )
 
 

@@ -1,10 +1,17 @@
-"""What the numbers of a run are called, and which of them are drawn together."""
+"""What the numbers of a run are called, how they are written, and which are drawn together."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+WARNING = "log_likelihood_warning"
+"""Name of the words in a row whose log-likelihood must not be trusted; other rows have none."""
+
+FOLLOWED = ("log_likelihood", "held_out_log_likelihood")
+"""What such words are about."""
 
 Role = Literal["training", "held-out", "first", "second"]
 """What a curve is of, which decides its colour; ``first`` and ``second`` are two of a kind."""
@@ -119,6 +126,31 @@ PANELS = (
 """Everything that is drawn of a run, what matters most first."""
 
 
+def is_trusted(row: Mapping[str, object], key: str) -> bool:
+    """Whether no words in a row speak against one of its numbers."""
+    return WARNING not in row or key not in FOLLOWED
+
+
 def name_of(key: str) -> str:
     """What a number of training rows is called within a sentence, such as ``log-likelihood``."""
     return next(panel.name for panel in PANELS if panel.curves[0].key == key)
+
+
+def told(row: Mapping[str, Any], key: str) -> str:
+    """A number of a row with its standard error, and that it is not to be trusted, if so."""
+    error = row.get(f"{key}_std_error")
+    spread = f" ± {error:.2g}" if error else ""
+    return f"{row[key]:.4g}{spread}" + ("" if is_trusted(row, key) else " (not to be trusted)")
+
+
+def with_error(value: float, error: float) -> str:
+    """A value and its standard error, with as many digits as the error leaves it.
+
+    Two where the error begins with a 1, so that rounding changes it by a twentieth at most.
+    """
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.2f}"
+    leading = math.floor(math.log10(error))
+    digits = -leading + (error < 2 * 10.0**leading)
+    digits = min(max(digits, 0), 6)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

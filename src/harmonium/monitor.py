@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from harmonium.arguments import check_count
 from harmonium.datasets import Rows, check_rows
 from harmonium.gauge import Gauge
 from harmonium.likelihood import (
+    LogZ,
     Population,
     can_be_enumerated,
     exact_log_z,
@@ -23,6 +26,7 @@ from harmonium.likelihood import (
     pseudo_log_likelihood,
 )
 from harmonium.likelihood.checks import are_states
+from harmonium.metrics import WARNING
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, start_at
@@ -35,6 +39,9 @@ _UNITS_PER_ROW = 8
 
 # Of one look: layers of several kinds of units take a draw for each kind.
 _MOST_DRAWS = 64
+
+# Standard errors beyond which numbers differ.
+_SURE = 3.0
 
 # Models with no more states than these are known exactly at every look, in some milliseconds.
 _FEW_STATES = 2**12
@@ -52,11 +59,15 @@ class Following:
         Inverse temperatures from the data's base rates to the model at the first look.
     n_steps
         Steps from one look to the next.
+    n_looks
+        Looks after which particles that have degenerated are annealed anew, in as many
+        temperatures as at the first look; at the last look of a run they always are.
     """
 
     n_particles: int = defaults.PARTICLES
     n_temperatures: int = defaults.PARTICLE_TEMPERATURES
     n_steps: int = defaults.PARTICLE_STEPS
+    n_looks: int = defaults.PARTICLE_LOOKS
 
 
 class Monitor:
@@ -101,6 +112,7 @@ class Monitor:
             )
         self._rows: dict[str, Tensor] = {}
         self._known_states: dict[tuple[object, ...], bool] = {}
+        self._different: Tensor | None = None
         for position, (prefix, data) in enumerate((("", train), ("held_out_", held_out))):
             if data is not None and len(data):
                 chosen = kernels.permutation(
@@ -168,8 +180,8 @@ class Monitor:
 
     @torch.no_grad()
     def log_likelihood(
-        self, rbm: RBM, population: Population | None
-    ) -> tuple[dict[str, float], Population | None]:
+        self, rbm: RBM, population: Population | None, is_last: bool = False
+    ) -> tuple[dict[str, Any], Population | None]:
         """The log-likelihood of the rows, with log Z known exactly or followed.
 
         Parameters
@@ -178,34 +190,59 @@ class Monitor:
             The model to look at.
         population
             What followed it until now; None at the first look.
+        is_last
+            Whether this is the last look of a run, which is worth annealing anew.
 
         Returns
         -------
         row : dict
             ``log_z`` and ``log_z_std_error``; ``log_likelihood`` (nats a row) and
             ``log_likelihood_std_error``, also for the held-out rows as ``held_out_...``: the
-            error of log Z and that of looking at some of the rows together. Empty where rows are
-            no states (grey values have no likelihood), or the model cannot be normalised.
+            error of log Z and that of looking at some of the rows together. Where log Z is an
+            estimate, ``log_z_effective_particles`` carry it, and ``log_likelihood_warning`` says
+            in words why it must not be trusted, if so. ``log_z_raised`` is by how much annealing
+            anew put it higher: the looks before may have flattered the model by as much. Empty
+            where rows are no states (grey values have no likelihood), or the model cannot be
+            normalised.
         population : Population or None
             To be passed at the next look.
         """
         if self.following is None or not (self._are_states(rbm.visible) and is_normalisable(rbm)):
             return {}, population
+        unnormalised = {
+            prefix: log_likelihood(rbm, rows, LogZ.exact(0.0))
+            for prefix, rows in self._rows.items()
+        }
+        warning, raised = None, 0.0
         if can_be_enumerated(rbm, _FEW_STATES):
             log_z = exact_log_z(rbm)
         else:
+            of_all = self._of_all_rows(rbm.visible, unnormalised)
             try:
                 population = self._follow(self.following, rbm, population)
+                log_z, warning = _judged(population, of_all)
+                is_due = warning is not None and population.looks >= self.following.n_looks
+                if population.looks and (is_last or is_due):
+                    followed = log_z
+                    population.renew_(self._train, self.following.n_temperatures)
+                    log_z, warning = _judged(population, of_all)
+                    raised = _raised(followed, log_z)
             except FloatingPointError:
                 return {}, None  # the training will stop, or the next look begins anew
-            log_z = population.log_z
-        row = {"log_z": log_z.value, "log_z_std_error": log_z.std_error}
-        for prefix, rows in self._rows.items():
-            values = log_likelihood(rbm, rows, log_z)
+        row: dict[str, Any] = {"log_z": log_z.value, "log_z_std_error": log_z.std_error}
+        if log_z.errs != "exact":
+            row["log_z_effective_particles"] = log_z.effective_chains
+        if raised:
+            row["log_z_raised"] = raised
+        for prefix, of_rows in unnormalised.items():
+            values = of_rows - log_z.value
             row[f"{prefix}log_likelihood"] = values.mean().item()
-            of_rows = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
-            row[f"{prefix}log_likelihood_std_error"] = math.hypot(of_rows, log_z.std_error)
-        return {name: value for name, value in row.items() if math.isfinite(value)}, population
+            error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+            row[f"{prefix}log_likelihood_std_error"] = math.hypot(error, log_z.std_error)
+        row = {name: value for name, value in row.items() if math.isfinite(value)}
+        if warning is not None:
+            row[WARNING] = warning
+        return row, population
 
     @torch.no_grad()
     def over_independent_columns(self, rbm: RBM, row: Mapping[str, float]) -> dict[str, float]:
@@ -218,7 +255,8 @@ class Monitor:
         rbm
             The model.
         row
-            The last row of numbers about it, whose ``log_z`` is taken where it has one.
+            The last row of numbers about it, whose ``log_z`` is taken where it has one that can
+            be trusted.
 
         Returns
         -------
@@ -235,7 +273,7 @@ class Monitor:
         gains: dict[str, float] = {}
         for prefix, rows in self._rows.items():
             v = gauge.enter(rows).to(rbm.weights)
-            if "log_z" in row:
+            if "log_z" in row and WARNING not in row:
                 difference = base.free_energy(v).double() - rbm.free_energy(v).double()
                 difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
             elif rbm.visible.is_discrete:
@@ -249,7 +287,8 @@ class Monitor:
             else:
                 continue
             gains[f"{prefix}gain"] = difference.mean().item()
-            n, log_z_error = len(difference), row.get("log_z_std_error", 0.0)
+            log_z_error = 0.0 if WARNING in row else row.get("log_z_std_error", 0.0)
+            n = len(difference)
             spread = difference.std().item() / math.sqrt(n) if n > 1 else math.inf
             gains[f"{prefix}gain_std_error"] = math.hypot(spread, log_z_error)
         return gains
@@ -265,9 +304,43 @@ class Monitor:
         population.follow_(rbm, following.n_steps)
         return population
 
+    def _of_all_rows(self, visible: Units, unnormalised: Mapping[str, Tensor]) -> float:
+        """Log of the part of Z that different rows make together; minus infinity of a density."""
+        if not visible.is_discrete:
+            return -math.inf
+        if self._different is None:
+            rows = torch.cat(list(self._rows.values())).cpu().numpy()
+            first = {row.tobytes(): number for number, row in reversed(list(enumerate(rows)))}
+            self._different = torch.tensor(sorted(first.values()))
+        values = torch.cat(list(unnormalised.values()))
+        return values[self._different.to(values.device)].logsumexp(0).item()
+
     def _are_states(self, visible: Units) -> bool:
         """Whether all rows are states of such units; they are asked once, being always the same."""
         if visible.kinds not in self._known_states:
             every = all(are_states(visible, rows) for rows in self._rows.values())
             self._known_states[visible.kinds] = every
         return self._known_states[visible.kinds]
+
+
+def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | None]:
+    """Log Z as the particles see it, and why it must not be trusted.
+
+    Z is a sum over all states, so that the part of the rows is a bound for it.
+    """
+    log_z = population.log_z
+    missing = of_all_rows - log_z.value
+    if missing > 0:
+        log_z = dataclasses.replace(log_z, value=of_all_rows)
+    if missing > _SURE * log_z.std_error:
+        return log_z, (
+            "the particles that follow log Z have lost the model: the rows alone make it "
+            f"{missing:.1f} nats higher, at least"
+        )
+    return log_z, population.warning
+
+
+def _raised(followed: LogZ, annealed: LogZ) -> float:
+    """By how much annealing anew put log Z higher, beyond the errors of both; nats."""
+    gap = annealed.value - followed.value
+    return gap if gap > _SURE * math.hypot(followed.std_error, annealed.std_error) else 0.0

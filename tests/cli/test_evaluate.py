@@ -19,9 +19,10 @@ import torch
 from cli.commands import Done, harmonium, start
 from harmonium import RBM, Purpose, Stream, checkpoint, datasets
 from harmonium.likelihood import evaluate, exact_log_likelihood
+from html_pages import Page
 
 Refused = Callable[..., str]
-QUICK = ("--chains", "20", "--temperatures", "30", "--threads", "1")
+QUICK = ("--chains", "60", "--temperatures", "100", "--threads", "1")
 
 
 def ran(*arguments: str | Path) -> Done:
@@ -51,7 +52,7 @@ def model(run: Path) -> RBM:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with more hidden units than can be enumerated, to be read only."""
     path = tmp_path_factory.mktemp("runs") / "large"
-    options = ("--hidden", "24", "--validation", "--epochs", "1", "--threads", "1")
+    options = ("--hidden", "30", "--validation", "--epochs", "1", "--threads", "1")
     quiet = ("--no-figures", "--no-tensorboard")
     done = harmonium("train", *options, *quiet, "--out", path)
     assert done.code == 0, done.err
@@ -67,22 +68,70 @@ def test_few_hidden_units_are_exact(run: Path) -> None:
     assert kept["lower"] == kept["upper"] == pytest.approx(values.mean().item(), abs=1e-6)
     assert f"{values.mean().item():.3f} nats (exact) a row" in done.out
     assert "of digits:test, thresholded at" in done.out
-    assert kept["temperatures"] is None and kept["update"] == 39
+    assert kept["temperatures"] is None and kept["update"] == 39 and kept["trusted"]
+    assert "all states of the smaller layer were summed over" in done.out
 
 
-def test_many_are_bounded_as_by_the_library(large: Path, tmp_path: Path) -> None:
+def test_many_are_estimated_as_by_the_library(large: Path, tmp_path: Path) -> None:
     large = shutil.copytree(large, tmp_path / "run")
     done = ran(large, *QUICK, "--seed", "3")
     train, test = digits()
     v = next(test.blocks())
-    expected = evaluate(model(large), v, train, n_chains=20, n_temperatures=30, seed=3).result()
+    expected = evaluate(model(large), v, train, n_chains=60, n_temperatures=100, seed=3).result()
     kept = results(large)["digits:test"]
     assert (kept["lower"], kept["upper"]) == (expected.lower, expected.upper)
-    assert kept["lower"] < kept["upper"] and not kept["exact"]
-    assert (kept["chains"], kept["temperatures"], kept["seed"]) == (20, 30, 3)
-    assert f"{expected} a row (lower bound by RAISE … upper bound by AIS" in done.out
-    for warning in expected.warnings:
-        assert warning in done.out and warning in kept["warnings"]
+    assert kept["lower"] <= kept["upper"] and not kept["exact"] and kept["trusted"]
+    assert (kept["chains"], kept["temperatures"], kept["seed"]) == (60, 100, 3)
+    first, second = done.out.splitlines()[:2]
+    assert first == f"log-likelihood  {expected} a row"
+    assert second == f"rests on        {expected.rests_on}" and kept["rests_on"] in second
+    assert kept["warnings"] == [] and "because" not in done.out
+
+
+def modes_that_nothing_crosses(run: Path) -> None:
+    """Replace the model of a run by one of two modes, of which the rows are in one."""
+    newest = sorted((run / "checkpoints").iterdir())[-1]
+    state = checkpoint.load(newest)
+    with torch.no_grad():
+        for rbm in (state.rbm, state.model):
+            rbm.weights.fill_(1.0)
+            rbm.visible.bias.fill_(-3.0)
+            rbm.hidden.bias.fill_(-36.0)  # all on: as probable as all off
+    checkpoint.save(state, newest)
+
+
+def test_where_estimates_disagree_there_is_a_reason_in_place_of_a_bound(
+    train: Callable[..., Done],
+) -> None:
+    rows = np.random.default_rng(0).random((200, 40)) < 0.05
+    np.save("mine.npy", rows.astype(np.uint8))
+    train("mine.npy", "--hidden", "30", "--epochs", "1", "--out", "modes")
+    modes_that_nothing_crosses(Path("modes"))
+    done = ran("modes", "--chains", "60", "--temperatures", "1000", "--threads", "1")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("log-likelihood  at most -") and lines[1].startswith("rests on  ")
+    assert lines[2].startswith("no lower bound, because ") and "modes" in lines[2]
+    assert "--temperatures" in done.out and "--sampler tempering" in done.out
+    [kept] = results(Path("modes")).values()
+    assert kept["lower"] is None and kept["lower_std_error"] is None and not kept["trusted"]
+    assert kept["warnings"] and kept["upper"] < 0
+    page = Page(Path("modes/report.html").read_text(encoding="utf-8"))
+    assert "at most −" in page.text and "no lower bound" in page.text
+    assert "the estimates do not agree" in page.text
+
+
+def test_a_budget_goes_on_from_what_is_there(large: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(large, tmp_path / "run")
+    options = ("--chains", "60", "--threads", "1")
+    ran(run, *options, "--temperatures", "20")
+    before = results(run)["digits:test"]
+    assert before["upper_std_error"] < 0.01  # so that nothing is left to do
+    ran(run, *options, "--budget", "10m")
+    after = results(run)["digits:test"]
+    assert {**before, "seconds": 0} == {**after, "seconds": 0}
+    # another seed begins anew, with more temperatures
+    ran(run, *options, "--budget", "10m", "--seed", "1")
+    assert results(run)["digits:test"]["temperatures"] > 20
 
 
 def test_again_replaces_its_own_result_alone(run: Path) -> None:
@@ -180,6 +229,9 @@ def test_what_cannot_be_evaluated_is_refused(run: Path, refused: Refused) -> Non
     message = refused("evaluate", run, "--binarize", "half")
     assert "--binarize is 'half'; pass a threshold such as 0.5, `stochastic`, or `none`" in message
     assert "--chains" in refused("evaluate", run, "--chains", "1", code=2)
+    for nothing in ("0", "0m", "ten minutes", "-5", ""):
+        message = refused("evaluate", run, "--budget", nothing)
+        assert f"--budget is {nothing!r}; pass a time to spend, such as 90s, 10m or 2h" in message
     assert "--temperatures" in refused("evaluate", run, "--temperatures", "1", code=2)
     assert "does not exist" in refused("evaluate", "nowhere")
 

@@ -353,6 +353,32 @@ def test_compare_writes_one_page(run: Path, train: Train) -> None:
     assert told == {"event": "finished", "page": "two.html", "verdict": verdict}
 
 
+def test_compare_states_differences_on_the_same_rows(run: Path, train: Train) -> None:
+    train("--epochs", "2", "--hidden", "6", "--out", "other")
+    for path in (run, "other"):
+        ran("evaluate", path, "--threads", "1")
+    done = ran("compare", run, "other")
+    verdict, difference, _ = done.out.splitlines()
+    assert " nats a row" in verdict and ", on the same " in verdict
+    found = [json.loads((Path(path) / "likelihood.json").read_text()) for path in (run, "other")]
+    (a, b), (data,) = [of["results"] for of in found], found[0]["results"]
+    apart = a[data]["upper"] - b[data]["upper"]
+    assert difference.startswith(f"run − other: {apart:.2f} nats a row, on the same ")
+    (told,) = ran("compare", run, "other", "--json").objects
+    (one,) = told["differences"]
+    assert (one["a"], one["b"], one["data"]) == ("run", "other", data)
+    assert one["lower"] == one["upper"] == pytest.approx(apart)
+    assert one["lower_std_error"] == 0
+    # most of the noise of the rows cancels
+    assert 0 < one["rows_std_error"] < a[data]["rows_std_error"]
+    assert f"(with other rows of their kind: ± {one['rows_std_error']:.2g})" in difference
+    assert "Differences on the same rows" in page("compare.html").text
+    # of other rows nothing cancels, and nothing is said
+    ran("evaluate", "other", "--rows", "20", "--threads", "1")
+    done = ran("compare", run, "other")
+    assert "on the same" not in done.out
+
+
 def test_what_cannot_be_compared(run: Path, train: Train, refused: Refused) -> None:
     train("--epochs", "1", "--out", "other")
     Path("mine.html").write_text("<html>mine</html>")

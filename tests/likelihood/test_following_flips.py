@@ -40,6 +40,7 @@ SHAPES = [(1, 1, 2), (8, 16, 3), (33, 7, 40), (300, 257, 33)]
 @pytest.fixture
 def small_models_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_LEAST_WEIGHTS", 0)
+    monkeypatch.setattr(path, "_FEW_STEPS", 0)
 
 
 def model(visible: str, hidden: str, n: int, m: int) -> tuple[RBM, Tensor]:

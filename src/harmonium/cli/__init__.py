@@ -201,11 +201,21 @@ def reconstruct(
 def evaluate(
     run: RunArgument,
     chains: Annotated[
-        int, typer.Option(help="Chains of each bound.", min=2)
+        int, typer.Option(help="Chains of the annealing, each way.", min=2)
     ] = defaults.LIKELIHOOD_CHAINS,
     temperatures: Annotated[
-        int, typer.Option(help="Temperatures; more bring the bounds together.", min=2)
+        int,
+        typer.Option(
+            help="Temperatures at most: annealing is lengthened until all estimates agree.", min=2
+        ),
     ] = defaults.LIKELIHOOD_TEMPERATURES,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Time to spend instead, such as 90s, 10m or 2h; more goes on from what is there.",
+            show_default="until the estimates agree",
+        ),
+    ] = None,
     split: Annotated[
         Literal["test", "held-out", "train"] | None,
         typer.Option(help="Rows of the run's data.", show_default="test, or held-out"),
@@ -229,9 +239,11 @@ def evaluate(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Give the mean log-likelihood of test rows: a lower and an upper bound, nats.
+    """Give the mean log-likelihood of test rows, nats: exactly, or as an interval.
 
-    Exact where one layer is small. The result is kept in RUN/likelihood.json.
+    Exact where one layer has at most 2^25 states. Else log Z is estimated in three ways, which have
+    to agree; where they do not, there is no lower bound, and the reason stands in its place. The
+    result is kept in RUN/likelihood.json.
     """
     set_threads(threads)
     from harmonium.cli import judge
@@ -240,6 +252,7 @@ def evaluate(
         run,
         n_chains=chains,
         n_temperatures=temperatures,
+        budget=budget,
         split=split,
         source=data,
         said=ReadingOptions(**options),

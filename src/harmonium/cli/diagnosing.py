@@ -116,22 +116,28 @@ def _spectra(trained: Trained) -> Iterator[Spectrum]:
         yield spectrum(trained.rbm.weights)
 
 
-def _bounds(trained: Trained) -> dict[str, tuple[float, float]]:
+def _bounds(trained: Trained) -> dict[str, tuple[float | None, float]]:
     """Lower and upper bounds that `harmonium evaluate` found of this model, nats a row, by data.
 
-    A file that holds something else is none of this command's business.
+    The lower one is None where there is none. A file that holds something else is none of this
+    command's business.
     """
     try:
         content = json.loads(trained.run.likelihood_path.read_text(encoding="utf-8"))
         results = content["results"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
-    return {
-        name: (float(of["lower"]), float(of["upper"]))
-        for name, of in results
-        if isinstance(of, dict) and of.get("update") == trained.update
-        if all(isinstance(of.get(side), int | float) for side in ("lower", "upper"))
-    }
+    found: dict[str, tuple[float | None, float]] = {}
+    for name, of in results:
+        if not isinstance(of, dict) or of.get("update") != trained.update:
+            continue
+        lower, upper = of.get("lower"), of.get("upper")
+        if isinstance(upper, int | float):
+            if isinstance(lower, int | float):
+                found[name] = float(lower), float(upper)
+            elif of.get("trusted") is False:
+                found[name] = None, float(upper)
+    return found
 
 
 def _as_json(diagnosis: Diagnosis, spectra: list[Spectrum]) -> dict[str, Any]:

@@ -1,24 +1,32 @@
-"""``harmonium evaluate``: the log-likelihood of test rows, between two bounds."""
+"""``harmonium evaluate``: the log-likelihood of test rows, as a value or an interval."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import sys
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
 from harmonium.cli import reporting
+from harmonium.cli.evaluations import (
+    FORMAT,
+    KeptWork,
+    described,
+    keep_row_values,
+    results_in,
+    seconds_of,
+)
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
-from harmonium.likelihood import Computation, LogLikelihood
+from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import REPORT_MARK, refuse_foreign
 from harmonium.runs import run_data
@@ -26,9 +34,6 @@ from harmonium.runs.rows import ReadingOptions
 from harmonium.units import Binary
 
 Split = Literal["test", "held-out", "train"]
-
-FORMAT = 1
-"""Version of ``likelihood.json``."""
 
 _BLOCK = 1000  # rows encoded at a time
 
@@ -38,6 +43,7 @@ def run(
     *,
     n_chains: int,
     n_temperatures: int,
+    budget: str | None,
     split: Split | None,
     source: str | None,
     said: ReadingOptions,
@@ -50,62 +56,48 @@ def run(
     """Evaluate a run's model; writes ``likelihood.json``, and the run's page anew."""
     if source is not None and split is not None:
         raise ValueError(f"--data names other rows, and --split is {split}; leave one out")
+    seconds = None if budget is None else seconds_of(budget)
     trained = open_trained(path, device)
     refuse_foreign(trained.run.report_path, REPORT_MARK)
-    results = _former(trained.run.likelihood_path)
+    results = results_in(trained.run.likelihood_path)
     train, data = _load(trained, split, source, said, binarize)
     v = _states(data, n_rows, seed)
     began = time.monotonic()
     reporter = choose_reporter(as_json)
-    computation = likelihood.evaluate(
+    evaluation = likelihood.evaluate(
         trained.rbm,
         v,
         train,
         n_chains=n_chains,
         n_temperatures=n_temperatures,
         seed=seed,
+        budget=seconds,
     )
-    found = _watch(computation, as_json)
+    kept = None
+    if evaluation.work is not None:
+        kept = KeptWork(trained.run.evaluation_path, trained.rbm, v, n_chains, seed)
+        if seconds is not None:
+            kept.take_up_(evaluation.work)
+    found = _watch(evaluation, kept, as_json)
     result = {
-        **_described(found),
+        **described(found),
         "data": data.name,
+        "rows_digest": keep_row_values(trained.run.row_values_path, trained.rbm, v),
         "binarized": how_binarized(data),
-        "temperatures": None if found.is_exact else n_temperatures,
         "seed": seed,
         "update": trained.update,
         "seconds": round(time.monotonic() - began, 1),
     }
+    reporter.say(f"log-likelihood  {found} a row")
+    reporter.say(f"rests on        {found.rests_on}")
+    for number, reason in enumerate(found.reasons):
+        reporter.say(f"{'and' if number else 'no lower bound,'} because {reason}")
     reporter.say(f"rows            {_rows(found, data)}")
-    reporter.say(f"log-likelihood  {found} a row" + _explained(found))
-    reporter.say(f"log Z           {found.log_z}")
-    for warning in found.warnings:
-        reporter.say(f"warning         {warning}")
     results[data.name] = result
     write_json(trained.run.likelihood_path, {"format": FORMAT, "results": results})
     reporter.say(f"kept in         {trained.run.likelihood_path}")
     reporter.say(f"page            {reporting.write(trained.run)}")
     reporter.finish({"kept_in": str(trained.run.likelihood_path), **result})
-
-
-def _former(path: Path) -> dict[str, Any]:
-    """Earlier results by name of the data: those of other rows are kept."""
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version, results = content["format"], content["results"]
-        if not isinstance(version, int) or not isinstance(results, dict):
-            raise TypeError("another layout")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged or no result of harmonium evaluate ({error}); move it away"
-        ) from error
-    if version > FORMAT:
-        raise ValueError(
-            f"{path} has format {version}, and this harmonium reads up to {FORMAT}; install a "
-            "newer harmonium"
-        )
-    return results
 
 
 def _load(
@@ -167,39 +159,20 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
     return torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
 
 
-def _watch(computation: Computation[LogLikelihood], as_json: bool) -> LogLikelihood:
-    """Make the computation, with a bar on a terminal."""
-    with choose_reporter(as_json, computation.n_steps, doing="evaluating") as reporter:
-        for done in computation:
+def _watch(evaluation: Evaluation, kept: KeptWork | None, as_json: bool) -> LogLikelihood:
+    """Make the evaluation, with a bar on a terminal, and the interval so far above it."""
+    known = evaluation.work and evaluation.work.estimates
+    with choose_reporter(as_json, evaluation.n_steps, doing="evaluating") as reporter:
+        for done in evaluation:
             reporter.update(done)
-    return computation.result()
-
-
-def _described(found: LogLikelihood) -> dict[str, Any]:
-    log_z = found.log_z
-    chains = {} if found.is_exact else {"effective_chains": log_z.effective_chains}
-    return {
-        "lower": found.lower,
-        "lower_std_error": found.lower_std_error,
-        "upper": found.upper,
-        "upper_std_error": found.upper_std_error,
-        "unit": "nats a row",
-        "exact": found.is_exact,
-        "rows": found.n_rows,
-        "rows_std_error": None if math.isnan(found.rows_std_error) else found.rows_std_error,
-        "log_z": log_z.value,
-        "log_z_std_error": log_z.std_error,
-        "chains": log_z.n_chains,
-        **chains,
-        "warnings": list(found.warnings),
-    }
-
-
-def _explained(found: LogLikelihood) -> str:
-    if found.is_exact:
-        return ""
-    gap = round(found.gap, 2) + 0.0  # no -0.00
-    return f" (lower bound by RAISE … upper bound by AIS, {gap:.2f} apart)"
+            work = evaluation.work
+            if work is not None and work.estimates is not known:
+                known = work.estimates
+                if kept is not None:
+                    kept.keep(work)
+                if done < evaluation.n_steps and not as_json and sys.stdout.isatty():
+                    reporter.say(f"so far          {evaluation.so_far} a row")
+    return evaluation.result()
 
 
 def _rows(found: LogLikelihood, data: Data) -> str:

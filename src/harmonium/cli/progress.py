@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harmonium.metrics import name_of
+from harmonium.metrics import WARNING, name_of
 from harmonium.runs.reporting import Progressing
 
 Doing = Literal["training", "evaluating"]
@@ -171,10 +171,12 @@ def describe(row: Mapping[str, float]) -> str:
     likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
     for key in (likelihood, "reconstruction_error"):
         if key in row:
-            text = f"{name_of(key)} {row[key]:.2f}"
+            text = f"{name_of(key)} {with_error(row, key)}"
             if f"held_out_{key}" in row:
-                text += f" (held-out {row[f'held_out_{key}']:.2f})"
+                text += f" (held-out {with_error(row, f'held_out_{key}')})"
             parts.append(text)
+    if WARNING in row:
+        parts.append("log-likelihood not to be trusted")
     for key, label, form in (
         ("loss", "loss", "{:.4f}"),
         ("held_out_loss", "held-out loss", "{:.4f}"),
@@ -187,6 +189,12 @@ def describe(row: Mapping[str, float]) -> str:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
     parts.append(f"{row['rows_per_second']:,.0f} rows/s")
     return " · ".join(parts)
+
+
+def with_error(row: Mapping[str, float], key: str) -> str:
+    """A number with its standard error, where the row has one."""
+    error = row.get(f"{key}_std_error")
+    return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 @contextmanager

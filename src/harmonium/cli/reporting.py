@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from harmonium import report
@@ -15,6 +16,8 @@ from harmonium.cli.spelling import flag
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.calls import call_of
+
+_FEW_RUNS = 3  # whose pairs are said; a page has room for those of more
 
 
 def rewrite(path: Path, as_json: bool) -> None:
@@ -32,9 +35,19 @@ def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
     page = report.write_comparison(runs, out)
     verdict = report.verdict_of(runs)
     reporter = choose_reporter(as_json)
+    apart = report.differences_of(runs)
     reporter.say(verdict.replace("`", ""))
+    for one in apart if len(runs) <= _FEW_RUNS else ():
+        rows = ""
+        if one.rows_std_error is not None:
+            rows = f" (with other rows of their kind: ± {one.rows_std_error:.2g})"
+        reporter.say(
+            f"{one.a} − {one.b}: {one} nats a row, on the same {one.n_rows:,} rows of "
+            f"{one.data}{rows}"
+        )
     reporter.say(f"page      {page}")
-    reporter.finish({"page": str(page), "verdict": verdict})
+    told = {"differences": [asdict(one) for one in apart]} if apart else {}
+    reporter.finish({"page": str(page), "verdict": verdict, **told})
 
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:

@@ -363,11 +363,12 @@ def _unit_of_column(units: Units) -> Tensor:
 
 
 def _log_p_of_units(units: Units, x: Tensor, inputs: Tensor, chosen: Tensor | None) -> Tensor:
-    """Log-probability (density) of the chosen units' states under inputs, float64, (n_chains,)."""
+    """Log-probability (density) of the chosen units' states under inputs, float64, (n_chains,).
+
+    Minus the energy of all others, which cancels where two sets of states share these.
+    """
     if chosen is None:
         return log_p(units, x, inputs)
-    by_column = x * (inputs + units.bias)
-    if units.precision is not None:
-        by_column = by_column - 0.5 * units.precision * x.square()
-    of_columns = torch.where(chosen[:, _unit_of_column(units)], by_column, 0).sum(1)
-    return (of_columns - torch.where(chosen, units.cgf(inputs), 0).sum(1)).double()
+    received = torch.where(chosen[:, _unit_of_column(units)], x * inputs, 0).sum(1)
+    log_weight = received - units.energy(x)
+    return (log_weight - torch.where(chosen, units.cgf(inputs), 0).sum(1)).double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from harmonium.estimators.precision import check_precision
 from harmonium.estimators.rbm import RBMEstimator
 from harmonium.estimators.rows import Scaling
 from harmonium.gradient import Gradient, Penalties
+from harmonium.likelihood import LogLikelihood
 from harmonium.sampling import Sampler
 from harmonium.units import Gaussian, Units
 
@@ -170,6 +172,19 @@ class GaussianRBM(RBMEstimator):
             )
         assert self._scaling is not None
         return self._scaling
+
+    def evaluate_log_likelihood(
+        self, X: Any, *, budget: float | None = None, random_state: Any = 0
+    ) -> LogLikelihood:
+        """Mean log-density of rows in the units of X, nats, as `RBMEstimator` finds it.
+
+        Standardised values have another density, by the scale of each feature.
+        """
+        found = super().evaluate_log_likelihood(X, budget=budget, random_state=random_state)
+        if self._scaling is None:
+            return found
+        scales = float(np.log(self._scaling.divisor).sum())
+        return replace(found, lower=found.lower - scales, upper=found.upper - scales)
 
     def _make_units(self, n_features: int) -> Units:
         return Gaussian(n_features, learn_precision=bool(self.learn_precision))

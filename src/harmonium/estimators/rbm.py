@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from harmonium import defaults, sampling, training
+from harmonium import defaults, likelihood, sampling, training
 from harmonium.datasets import Minibatches
 from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.base import (
@@ -28,6 +28,7 @@ from harmonium.estimators.convergence import some_rows, warn_of_constant_feature
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rbm_training import begin, check_training, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.likelihood import LogLikelihood
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import SamplingSchedule, start_at, start_random
@@ -351,6 +352,32 @@ class RBMEstimator(ScoringTransformer, Estimator):
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self._scorer(), None, X)
+
+    def evaluate_log_likelihood(
+        self, X: Any, *, budget: float | None = None, random_state: Any = 0
+    ) -> LogLikelihood:
+        """Mean log-likelihood of rows, nats: exact, or an interval that says when it holds.
+
+        Minutes for large models, unlike `score`; see `harmonium.likelihood.evaluate`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features; probabilities between 0 and 1 are no states, and are refused.
+        budget : float or None, default=None
+            Seconds to spend; None takes as many as it needs for a tenth of a nat.
+        random_state : int or RandomState instance, default=0
+            Of the sampling, where the model is too large to be summed over.
+
+        Returns
+        -------
+        LogLikelihood
+            With ``lower``, ``upper``, ``trusted``, ``reasons`` and ``covers``.
+        """
+        _, rows = self._fitted_rows(X)
+        v = torch.cat(list(rows.blocks()))
+        seed = seed_of(random_state)
+        return likelihood.evaluate(self.model_, v, v, seed=seed, budget=budget).result()
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""

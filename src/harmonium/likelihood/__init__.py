@@ -1,7 +1,8 @@
 """How probable data are under a model that somebody else trained, in nats, with error and side.
 
 `exact` knows small models. `annealing` bounds log Z and the log-likelihood of larger ones from both
-sides, along a `path` from independent units; `evaluation` takes the one or the other. `population`
+sides, along a `path` from independent units; `evaluation` takes the one or the other, and
+`comparison` the difference between two models on the same rows. `population`
 follows a model along its training. `pseudo` needs no partition function, and is no likelihood.
 """
 
@@ -12,9 +13,10 @@ from harmonium.likelihood.annealing import (
     raise_log_likelihood,
     reverse_annealed_importance_sampling,
 )
+from harmonium.likelihood.comparison import Difference, compare
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.enumeration import MAX_STATES
-from harmonium.likelihood.evaluation import evaluate
+from harmonium.likelihood.evaluation import Evaluation, estimate, evaluate
 from harmonium.likelihood.exact import (
     Moments,
     can_be_enumerated,
@@ -28,20 +30,26 @@ from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, base_rates
 from harmonium.likelihood.population import Population
 from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
+from harmonium.likelihood.work import Work
 
 __all__ = [
     "CHAINS_AT_ONCE",
     "MAX_STATES",
     "AnnealingPath",
     "Computation",
+    "Difference",
+    "Evaluation",
     "LogLikelihood",
     "LogZ",
     "Moments",
     "Population",
     "RaiseEstimate",
+    "Work",
     "annealed_importance_sampling",
     "base_rates",
     "can_be_enumerated",
+    "compare",
+    "estimate",
     "evaluate",
     "exact_gradient_",
     "exact_log_likelihood",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor
 
 from harmonium.arguments import check_count, no_tensor
 from harmonium.rbm import RBM, check_rbm
+from harmonium.rng import Purpose, Stream
 from harmonium.units import Units
 
 _ROWS_AT_ONCE = 1000
+
+# Of each of two layers; and what float64 leaves of an energy's last digits.
+_STATES_ASKED, _ROUNDING = 20, 1e-9
 
 
 def check_finite(rbm: RBM) -> None:
@@ -59,6 +66,24 @@ def check_states(rbm: RBM, v: Tensor) -> None:
 def are_states(units: Units, v: Tensor) -> bool:
     """Whether discrete units are all in one of their states; grey values are between them."""
     return _between_states(units, v) == 0
+
+
+@torch.no_grad()
+def is_straight(a: Units, b: Units) -> bool:
+    """Whether `Units.interpolate_` takes energies from one layer to the other along a line.
+
+    Asked on some states of both. Where bias and precision are all that layers have, it does.
+    """
+    if b.has_standard_form:
+        return True
+    a, b, middle = (copy.deepcopy(units).double() for units in (a, b, b))
+    middle.interpolate_(a, b, 0.5)
+    stream = Stream(0, Purpose.LIKELIHOOD)
+    nothing = middle.bias.new_zeros(_STATES_ASKED, middle.n_columns)
+    x = torch.cat([units.sample(nothing, stream) for units in (a, b)])
+    of_ends = torch.stack([units.energy(x) for units in (a, b)])
+    off = middle.energy(x) - of_ends.mean(0)
+    return bool((off.abs() <= _ROUNDING * (1 + of_ends.abs().sum(0))).all())
 
 
 def check_n_chains(n_chains: int) -> None:

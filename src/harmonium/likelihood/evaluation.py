@@ -1,38 +1,78 @@
-"""The log-likelihood of rows as an interval: exact where that is cheap, else between two bounds."""
+"""The log-likelihood of rows: exact where that is cheap, else an interval that says when it holds.
+
+Three independent estimates of log Z have to agree (`agreement`); as long as they do not, annealing
+and tempering are lengthened, as far as temperatures or the budget go.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from harmonium import defaults, kernels
-from harmonium.arguments import check_count
+from harmonium import defaults
+from harmonium.arguments import check_count, check_number
 from harmonium.gauge import Gauge
-from harmonium.likelihood.annealing import (
-    annealed_importance_sampling,
-    raise_log_likelihood,
-)
+from harmonium.likelihood.agreement import LEAST_RENEWED, Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
-from harmonium.likelihood.exact import can_be_enumerated, check_normalisable, exact_log_z
+from harmonium.likelihood.exact import (
+    can_be_enumerated,
+    check_normalisable,
+    exact_log_z,
+    seconds_to_enumerate,
+)
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
-from harmonium.likelihood.path import ROWS, AnnealingPath
+from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments
-from harmonium.rng import Purpose, Stream
 
-# Fewer states than these are enumerated: seconds, where bounds take minutes.
-_FEW_STATES = 2**20
+# Annealing and tempering begin so short, and are lengthened by these factors.
+_FIRST_TEMPERATURES, _FIRST_SWEEPS = 1000, 300
+_LONGER, _MORE_SWEEPS = 2.5, 2
 
-_BLOCK = 1000  # rows whose free energy is computed at a time
+# Temperatures for each sweep of the tempered chains, which see all of theirs at once.
+_TEMPERATURES_A_SWEEP = 5
 
-# Bounds that are further apart than this, nats, leave the question open.
-_WIDE_GAP = 1.0
+# Standard errors that are good enough, nats: without a budget, and with one.
+_GOOD_ERROR, _BEST_ERROR = 0.1, 0.01
 
-# Noise of as many standard errors explains why the lower bound is above the upper one.
-_MOST_ERRORS = 4.0
+# Chains that are stuck stay so, where a stage of twice the length frees no more of them than this.
+_PROGRESS = 0.02
+
+_STEPS = 1000  # of progress
+
+
+class Evaluation(Computation[LogLikelihood]):
+    """A computation of a log-likelihood, which can be looked at while it is made.
+
+    A step is a thousandth of the most that may be needed, or of the budget.
+
+    Attributes
+    ----------
+    work
+        What has been found of log Z, and can be gone on with; None where the value is exact.
+    """
+
+    def __init__(
+        self,
+        n_steps: int,
+        steps: Generator[int, None, LogLikelihood],
+        values: Tensor,
+        work: Work | None = None,
+    ) -> None:
+        super().__init__(n_steps, steps)
+        self._values, self.work = values, work
+
+    @property
+    def so_far(self) -> LogLikelihood | None:
+        """The interval as it is now; None before there is any."""
+        if self.work is None or self.work.estimates is None:
+            return None
+        return _interval(self.work.estimates, self._values)
 
 
 def evaluate(
@@ -43,17 +83,52 @@ def evaluate(
     n_chains: int = defaults.LIKELIHOOD_CHAINS,
     n_temperatures: int = defaults.LIKELIHOOD_TEMPERATURES,
     seed: int = defaults.SEED,
-) -> Computation[LogLikelihood]:
-    """Mean log-likelihood of rows, from a lower to an upper bound, nats a row.
+    budget: float | None = None,
+    work: Work | None = None,
+) -> Evaluation:
+    """Mean log-likelihood of rows, nats a row: exact, or an interval that says when it holds.
 
-    Models whose smaller layer has at most 2^20 states (20 binary units), and pairs of Gaussian
-    layers, are known exactly. For others the upper bound takes log Z from annealed importance
-    sampling, and the lower one from RAISE: its chains start at ``n_chains`` of the rows, drawn at
-    random, or several times at each where there are fewer. What RAISE adds to a row's free energy
-    varies little between rows, so all rows count in the lower bound, too.
+    Models whose smaller layer has at most `MAX_STATES` states (25 binary units), and pairs of
+    Gaussian layers, are known exactly, if the budget allows it; others are estimated, see
+    `estimate`, whose parameters and errors these are.
+    """
+    values = _minus_free_energies(rbm, v)
+    _check_options(n_chains, n_temperatures, budget)
+    in_time = budget is None or seconds_to_enumerate(rbm) <= budget
+    if work is None and in_time and can_be_enumerated(rbm):
+        return Evaluation(1, _exact(rbm, v), values)
+    return estimate(
+        rbm,
+        v,
+        data,
+        n_chains=n_chains,
+        n_temperatures=n_temperatures,
+        seed=seed,
+        budget=budget,
+        work=work,
+    )
 
-    Strictly, the lower bound is that of the distribution at which the annealed chain ends, see
-    `raise_log_likelihood`. A mode of the model that no chain reaches is missing from both bounds.
+
+def estimate(
+    rbm: RBM,
+    v: Tensor,
+    data: Tensor | HasMoments,
+    *,
+    n_chains: int = defaults.LIKELIHOOD_CHAINS,
+    n_temperatures: int = defaults.LIKELIHOOD_TEMPERATURES,
+    seed: int = defaults.SEED,
+    budget: float | None = None,
+    work: Work | None = None,
+) -> Evaluation:
+    """As `evaluate`, by sampling alone, however small the model is.
+
+    Free energies of rows are exact, so that all that is estimated is log Z, in three ways. Annealed
+    importance sampling errs below, which makes the upper bound: it holds whatever the model. The
+    lower bound is from annealing back, which errs above as far as it starts at samples of the
+    model. These are taken from chains at several temperatures, whose exchanges are the third
+    estimate. They start at base rates, at rows, and at random hidden states; where these differ,
+    where chains never leave their start, where few chains carry a weight, or where the three
+    estimates do not agree, there is no lower bound, and the result says why.
 
     Parameters
     ----------
@@ -62,115 +137,227 @@ def evaluate(
     v
         Test rows, shape (rows, visible.n_columns), states of the visible units.
     data
-        Training rows or their moments, for the base of the annealing.
+        Training rows or their moments, for the base of the annealing. Rows are starts of chains
+        as well.
     n_chains
-        Chains of each bound, 2 or more.
+        Chains of the annealing in either direction, 2 or more.
     n_temperatures
-        Inverse temperatures of the annealing; more bring the bounds together.
+        Inverse temperatures of the annealing at most: it starts with fewer, and is lengthened
+        until the estimates agree to a tenth of a nat. With a budget, that is the limit.
     seed
-        Of temperatures, chains and the choice of rows.
+        Of temperatures, chains and starts.
+    budget
+        Seconds to spend, as far as they help: until a standard error of a hundredth of a nat.
+    work
+        Of an earlier evaluation of the same model, data and seed (`Evaluation.work`), to go on
+        with.
 
     Returns
     -------
-    Computation
-        Iterate over it, or ask for its ``result()``. A step is one chain at one temperature.
+    Evaluation
+        Iterate over it, or ask for its ``result()``.
 
     Raises
     ------
     ValueError
-        If there are too few chains or temperatures, or if the rows, the data or the model cannot
-        be used; before anything is annealed.
+        If there are too few chains or temperatures, or no budget, or if the rows, the data or the
+        model cannot be used: before anything is annealed. And if the budget is too small, or
+        chains die of energies that overflow, as soon as that is seen.
     """
+    values = _minus_free_energies(rbm, v)
+    _check_options(n_chains, n_temperatures, budget)
+    if work is None:
+        work = Work(rbm, v, data, n_chains, n_temperatures, seed)
+    limit = _Limit(n_temperatures, budget)
+    return Evaluation(_STEPS, _estimates(work, values, limit), values, work)
+
+
+def _check_options(n_chains: int, n_temperatures: int, budget: float | None) -> None:
     check_count("n_temperatures", n_temperatures, 2)
-    check_states(rbm, v)
-    check_finite(rbm)
-    check_normalisable(rbm)
     check_n_chains(n_chains)
-    is_exact = can_be_enumerated(rbm, _FEW_STATES)
-    gauge = Gauge.of(rbm, torch.float64 if is_exact else None)
-    rbm, v = gauge.rbm, gauge.enter(v)
-    if is_exact:
-        return Computation(1, _exact(rbm, v, gauge.energy))
-    n_rows = min(len(v), n_chains)
-    per_row = n_chains // n_rows
-    n_steps = n_chains * (n_temperatures - 1) + n_rows * per_row * n_temperatures
-    path = AnnealingPath.adaptive(rbm, gauge.enter_data(data), n_temperatures, seed)
-    return Computation(n_steps, _bounds(path, v, n_chains, n_rows, per_row, seed, gauge.energy))
+    if budget is not None:
+        check_number("budget", budget, "seconds, such as 600, or None")
+        if not 0 < budget < math.inf:
+            raise ValueError(f"the budget is {budget:g} seconds; pass a positive number of them")
 
 
-def _exact(rbm: RBM, v: Tensor, energy: float) -> Generator[int, None, LogLikelihood]:
-    log_z = exact_log_z(rbm)
-    values = _log_likelihoods(rbm, v, log_z)
-    mean = values.mean().item()
+def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
+    gauge = Gauge.of(rbm, torch.float64)  # without the constant that free energies and log Z share
+    log_z = exact_log_z(gauge.rbm)
     yield 1
+    values = log_likelihood(gauge.rbm, gauge.enter(v), log_z)
+    mean = values.mean().item()
     return LogLikelihood(
         lower=mean,
         upper=mean,
         lower_std_error=0.0,
         upper_std_error=0.0,
         rows_std_error=_std_error(values),
-        n_rows=len(v),
-        log_z=log_z.less(energy),
+        n_rows=len(values),
+        log_z=log_z.less(gauge.energy),
+        rests_on="all states of the smaller layer were summed over",
     )
 
 
-def _bounds(
-    path: AnnealingPath,
-    v: Tensor,
-    n_chains: int,
-    n_rows: int,
-    per_row: int,
-    seed: int,
-    energy: float,
-) -> Generator[int, None, LogLikelihood]:
-    from_below = annealed_importance_sampling(path, n_chains, seed)
-    yield from from_below
-    log_z = from_below.result()
-    values = _log_likelihoods(path.target, v, log_z)
+class _Limit:
+    """How far an evaluation may go: to a number of temperatures, or until its budget is spent."""
 
-    stream = Stream(seed, Purpose.LIKELIHOOD, position=ROWS)
-    chosen = kernels.permutation(len(v), stream)[:n_rows].sort().values.to(v.device)
-    from_rows = raise_log_likelihood(path, v[chosen], per_row, seed)
-    for done in from_rows:
-        yield from_below.n_steps + done
-    estimate = from_rows.result()
-    corrections = estimate.log_likelihood - values[chosen].cpu()
-    if n_rows == len(v) and per_row > 1:  # all rows, so that the chains alone make an error
-        lower_error = estimate.std_errors.square().sum().sqrt().item() / n_rows
-    else:
-        lower_error = _std_error(corrections)
-    upper = values.mean().item()
-    lower = upper + corrections.mean().item()
+    def __init__(self, n_temperatures: int, budget: float | None) -> None:
+        self.budget = budget
+        self.good_error = _GOOD_ERROR if budget is None else _BEST_ERROR
+        self._most = n_temperatures if budget is None else 2**30
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    @property
+    def first_temperatures(self) -> int:
+        return min(self._most, _FIRST_TEMPERATURES)
+
+    def temperatures(self, work: Work) -> int:
+        """Of the next annealing; no more than the last one had, where there may be no more."""
+        longer = round(work.n_temperatures * _LONGER)
+        if longer > self._most / 1.5:  # the last step is no short one
+            longer = max(self._most, work.n_temperatures)
+        return self._affordable(work, work.cost_of_annealing(1), longer, work.n_temperatures)
+
+    def sweeps(self, work: Work) -> int:
+        """Of the next stage of tempering; 0 where there may be none."""
+        more = work.n_sweeps * _MORE_SWEEPS
+        if self.budget is None and more > max(self._most // _TEMPERATURES_A_SWEEP, _FIRST_SWEEPS):
+            return 0
+        again = work.cost_of_annealing(work.n_temperatures) // 2  # from the new samples
+        cost = work.cost_of_tempering(1) + again // max(1, more)
+        return self._affordable(work, cost, more, 0)
+
+    def _affordable(self, work: Work, cost: int, wanted: int, least: int) -> int:
+        """As many as are wanted, or as there is time for, if that is worth it; else ``least``."""
+        if self.budget is None:
+            return wanted
+        left = self.budget - (time.monotonic() - self._began)
+        n = min(wanted, int(left / (cost * work.seconds_a_step)))
+        return n if n > 1.25 * least else least
+
+    def check(self, work: Work, steps: int) -> None:
+        """Refuse a budget in which not even the shortest evaluation, of so many steps, ends."""
+        if self.budget is None:
+            return
+        spent = time.monotonic() - self._began
+        if spent < self.budget / 4:  # the rate of the first steps promises too little
+            return
+        needed = spent + (steps - work.steps) * work.seconds_a_step
+        if needed > self.budget:
+            raise ValueError(
+                f"the budget is {self.budget:.3g} seconds, and the shortest evaluation of this "
+                f"model takes about {math.ceil(1.5 * needed)}; pass more"
+            )
+
+    def share(self, work: Work) -> float:
+        """How much of what is allowed has been done."""
+        if self.budget is not None:
+            return (time.monotonic() - self._began) / self.budget
+        sweeps = _FIRST_SWEEPS + 2 * self._most // _TEMPERATURES_A_SWEEP
+        anneal = work.cost_of_annealing(self._most) / (1 - 1 / _LONGER)
+        return work.steps / (work.cost_of_tempering(sweeps) + anneal)
+
+
+def _estimates(work: Work, values: Tensor, limit: _Limit) -> Generator[int, None, LogLikelihood]:
+    limit.begin()
+    done = 0
+    for _ in _rounds(work, limit):
+        now = min(int(_STEPS * limit.share(work)), _STEPS - 1)
+        if now > done:
+            done = now
+            yield done
+    yield _STEPS
+    assert work.estimates is not None
+    return _interval(work.estimates, values)
+
+
+def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
+    """Temper and anneal, ever longer, until all is well or the limit is reached."""
+    if work.estimates is None:
+        least = work.cost_of_tempering(_FIRST_SWEEPS)
+        least += work.cost_of_annealing(limit.first_temperatures)
+        for step in chain(work.temper(_FIRST_SWEEPS), work.anneal(limit.first_temperatures)):
+            yield step
+            limit.check(work, least)
+    renewed = -1.0
+    while True:
+        assert work.estimates is not None
+        temper, anneal = _needed(work.estimates, limit.good_error)
+        if not (temper or anneal):
+            return
+        sweeps = limit.sweeps(work) if temper else 0
+        if sweeps:
+            before, renewed = renewed, work.estimates.tempered.renewed
+            if limit.budget is None and renewed < min(before + _PROGRESS, LEAST_RENEWED):
+                return  # twice as many sweeps have brought no chain out of its mode
+            yield from work.temper(sweeps)
+        n_temperatures = limit.temperatures(work) if anneal else work.n_temperatures
+        if not sweeps and n_temperatures == work.n_temperatures:
+            return
+        yield from work.anneal(n_temperatures)
+
+
+def _needed(found: Estimates, good_error: float) -> tuple[bool, bool]:
+    """Whether to go on tempering, and whether to anneal longer."""
+    differ = any(found.against_each_other())
+    temper = differ or any(found.against_tempering())
+    anneal = differ or any(found.against_annealing())
+    if temper or anneal:
+        return temper, anneal
+    low, high = found.ends()
+    if low is not high:
+        return False, True
+    if low.std_error <= good_error:
+        return False, False
+    temper = found.tempered.std_error > found.annealed.std_error
+    return temper, not temper
+
+
+def _interval(found: Estimates, values: Tensor) -> LogLikelihood:
+    reasons = found.reasons()
+    low, high = (found.annealed, None) if reasons else found.ends()
+    mean = values.mean().item()
     return LogLikelihood(
-        lower=lower,
-        upper=upper,
-        lower_std_error=lower_error,
-        upper_std_error=log_z.std_error,
+        lower=-math.inf if high is None else mean - high.value,
+        upper=mean - low.value,
+        lower_std_error=math.nan if high is None else high.std_error,
+        upper_std_error=low.std_error,
         rows_std_error=_std_error(values),
-        n_rows=len(v),
-        log_z=log_z.less(energy),
-        warnings=tuple(_warnings(log_z, upper - lower, lower_error + log_z.std_error)),
+        n_rows=len(values),
+        log_z=low,
+        reasons=reasons,
+        rests_on=found.words(),
+        n_temperatures=found.n_temperatures,
     )
-
-
-def _warnings(log_z: LogZ, gap: float, noise: float) -> list[str]:
-    found = [] if log_z.warning is None else [f"upper bound: {log_z.warning}"]
-    if gap > _WIDE_GAP:
-        found.append(
-            f"the bounds are {gap:.1f} nats apart: the annealing is too fast for this model; take "
-            "more temperatures"
-        )
-    if gap < -_MOST_ERRORS * noise:
-        found.append(
-            f"the lower bound is {-gap:.1f} nats above the upper one: the annealed chain, which it "
-            "is of, ends at another distribution than the model's; take more temperatures"
-        )
-    return found
 
 
 @torch.no_grad()
-def _log_likelihoods(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
-    return torch.cat([log_likelihood(rbm, rows, log_z) for rows in v.split(_BLOCK)])
+def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
+    """Of each row, nats, float64: the log-likelihood plus log Z.
+
+    Raises
+    ------
+    ValueError
+        If rows or model have no likelihood, or a row has probability 0.
+    """
+    check_states(rbm, v)
+    check_finite(rbm)
+    check_normalisable(rbm)
+    values = log_likelihood(rbm, v, LogZ.exact(0.0)).cpu()
+    impossible = values.isfinite().logical_not().nonzero()[:, 0]
+    if len(impossible):
+        raise ValueError(
+            f"the model gives {len(impossible)} of {len(values)} rows the probability 0 (the first "
+            f"is row {int(impossible[0])}, counted from 0): their free energies overflow, and the "
+            "mean log-likelihood is minus infinity; leave these rows out, or, where the parameters "
+            "have grown too large, take an earlier checkpoint"
+        )
+    return values
 
 
 def _std_error(values: Tensor) -> float:

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from harmonium.arguments import check_type
 from harmonium.gauge import Gauge
+from harmonium.metrics import with_error
 from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
-_FEWEST_EFFECTIVE_CHAINS = 20
+FEWEST_EFFECTIVE_CHAINS = 20
 
 _ROWS_AT_ONCE = 1000
 
-Side = Literal["exact", "below", "above"]
+Side = Literal["exact", "below", "above", "either"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,12 @@ class LogZ:
         Standard error of the value, nats; 0 where it is exact.
     errs
         The side of the truth on which the value is, on average: "below" for annealed importance
-        sampling (which flatters the log-likelihood), "above" for its reverse, or "exact".
+        sampling (which flatters the log-likelihood), "above" for its reverse, "either" where there
+        is no such side, or "exact".
     log_weights
         Log of each chain's importance weight, nats, float64 of shape (n_chains,): their mean
         estimates Z where the value errs below, and 1 / Z where it errs above. None where the
-        value is exact.
+        value is exact, or comes from no weights.
     """
 
     value: float
@@ -72,7 +74,12 @@ class LogZ:
                 "more, because a standard error needs them"
             )
         if log_weights.isnan().any() or log_weights.max().isinf():
-            raise ValueError("a chain's weight is infinite or no number; look at the parameters")
+            dead = int((log_weights.isnan() | (log_weights == math.inf)).sum())
+            raise ValueError(
+                f"{dead} of {len(log_weights)} chains have died: a chain's weight is infinite or "
+                "no number, because the parameters are too large; take an earlier checkpoint, or "
+                "train with a smaller learning rate"
+            )
         log_weights = log_weights.double()
         log_mean = (log_weights.logsumexp(0) - math.log(len(log_weights))).item()
         value = log_mean if errs == "below" else -log_mean
@@ -109,11 +116,11 @@ class LogZ:
         Weights tell only of what the chains have seen. A mode that all chains missed is not in
         them: the opposite bound shows it.
         """
-        if self.effective_chains >= _FEWEST_EFFECTIVE_CHAINS:
+        if self.effective_chains >= FEWEST_EFFECTIVE_CHAINS:
             return None
         return (
             f"only {self.effective_chains:.1f} of {self.n_chains} chains carry the estimate of "
-            f"log Z, and it takes {_FEWEST_EFFECTIVE_CHAINS} to trust it and its standard error; "
+            f"log Z, and it takes {FEWEST_EFFECTIVE_CHAINS} to trust it and its standard error; "
             "take more temperatures, then more chains"
         )
 
@@ -130,22 +137,34 @@ class LogZ:
 class LogLikelihood:
     """An interval for the mean log-likelihood of rows, nats a row.
 
-    Either end is an estimate with an error of its own: the bounds hold for their expectations.
+    Free energies of rows are exact, so that all of the interval comes from log Z. The upper bound
+    always holds: the probability that annealed importance sampling puts log Z too high by b nats
+    is below exp(-b). The lower bound holds where chains that start in different places agree, see
+    `harmonium.likelihood.evaluate`; where they do not, it is minus infinity, and `reasons` say why.
+
+    Either end is an estimate with an error of its own. Where both agree within their errors, they
+    are one number.
 
     Attributes
     ----------
     lower, upper
-        Lower and upper bound of the mean over the rows, nats.
+        Lower and upper bound of the mean over the rows, nats; ``lower`` is at most ``upper``.
     lower_std_error, upper_std_error
-        Standard errors of the two for *these* rows, from the chains: 0 where exact.
+        Standard errors of the two for *these* rows, from the chains: 0 where exact, and NaN of a
+        lower bound that there is not.
     rows_std_error
         Standard error of either end for the distribution that the rows were drawn from, nats.
     n_rows
         Rows of which this is the mean.
     log_z
         What the upper bound rests on.
-    warnings
+    reasons
         Why the interval must not be trusted; empty where it can be.
+    rests_on
+        Which estimates of log Z this is from, how far they agree, and how long they took; in
+        words.
+    n_temperatures
+        Of the annealing that was long enough; 0 where the value is exact.
     """
 
     lower: float
@@ -155,7 +174,9 @@ class LogLikelihood:
     rows_std_error: float
     n_rows: int
     log_z: LogZ
-    warnings: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    rests_on: str = ""
+    n_temperatures: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -163,17 +184,40 @@ class LogLikelihood:
         return self.log_z.errs == "exact"
 
     @property
+    def trusted(self) -> bool:
+        """Whether nothing was found that speaks against the interval."""
+        return not self.reasons
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same as `reasons`, by their older name."""
+        return self.reasons
+
+    @property
     def gap(self) -> float:
-        """Upper minus lower bound, nats."""
+        """Upper minus lower bound, nats; infinite where there is no lower bound."""
         return self.upper - self.lower
+
+    def covers(self, value: float, n_errors: float = 2.0) -> bool:
+        """Whether a value lies in the interval, widened by so many standard errors at each end.
+
+        An exact value is compared to nine digits: rounding is no difference.
+        """
+        slack = 1e-9 * abs(value) if self.is_exact else 0.0
+        above = (
+            math.isinf(self.lower) or value >= self.lower - n_errors * self.lower_std_error - slack
+        )
+        return above and value <= self.upper + n_errors * self.upper_std_error + slack
 
     def __str__(self) -> str:
         if self.is_exact:
             return f"{self.lower:.3f} nats (exact)"
-        return (
-            f"{self.lower:.2f} ± {self.lower_std_error:.2f} … "
-            f"{self.upper:.2f} ± {self.upper_std_error:.2f} nats"
-        )
+        upper = with_error(self.upper, self.upper_std_error)
+        if math.isinf(self.lower):
+            return f"at most {upper} nats"
+        if self.lower == self.upper:
+            return f"{upper} nats"
+        return f"{with_error(self.lower, self.lower_std_error)} … {upper} nats"
 
 
 @torch.no_grad()

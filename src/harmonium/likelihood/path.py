@@ -20,7 +20,7 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
 from harmonium.gauge import Gauge, Moments
-from harmonium.likelihood.checks import check_finite
+from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
-_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 8, 40, 1000
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
-# On shorter ways nothing is followed: rounding the weights would not pay.
-_FEW_STEPS = 10
+# With fewer chains times temperatures nothing is followed: rounding the weights would not pay.
+_FEW_STEPS = 4_000
 
 # Of the model's own variance of a Gaussian column, which the data's has to be above.
 _LEAST_SHARE_OF_NOISE = 1e-4
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW = (part << 36 for part in range(5))
+FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,13 @@ class AnnealingPath:
             raise ValueError(
                 f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
                 "same unit types and sizes, such as `base_rates` makes"
+            )
+        if not is_straight(self.base.visible, self.target.visible):
+            raise ValueError(
+                f"from the base's {self.base.visible!r} to the target's, energies do not change "
+                "linearly, and annealing needs that; pass a base whose parameters other than the "
+                "bias are the target's, as `base_rates` does, or let `Units.interpolate_` of this "
+                "type take natural parameters along a line"
             )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
@@ -217,18 +224,27 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     data = gauge.enter_data(data)
     if not isinstance(data, Tensor) and hasattr(data, "moments"):
         data = Moments(*data.moments())  # once: there may be many rows
-    base.init_from_data_(data, seed=0, weight_std=0.0)
+    for _, units in base.visible.groups:
+        if isinstance(units, Gaussian):
+            units.log_precision.requires_grad_(True)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
     if isinstance(data, Tensor):
         rows = data.reshape(-1, data.shape[-1]).double()
         data = Moments(rows.mean(0), rows.var(0, correction=0))
     mean, var = (moment.to(base.weights) for moment in data.moments())
     for columns, units in base.visible.groups:
-        if isinstance(units, Gaussian):
-            own = units.var(units.bias)
+        precision = gauge.rbm.visible.precision
+        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+            own = 1 / precision[columns]
             # what hardly varies, against the model's own noise, says nothing of a variance
             own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
             units.log_precision.copy_(-own.log())
             base.visible.bias[columns] = units.precision * mean[columns]
+    if not is_straight(base.visible, gauge.rbm.visible):
+        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        for name, parameter in gauge.rbm.visible.named_parameters():
+            if name != "bias":
+                base.visible.get_parameter(name).copy_(parameter)
     return gauge.move_back(base)
 
 
@@ -240,14 +256,15 @@ def anneal_(
 
     From one to the next, the log of the ratio of both unnormalised probabilities of v is added to
     the chain's log weight, hidden units summed out; then one sweep v -> h -> v follows at the new
-    one, but for the last.
+    one, but for the last. Chains of two-valued units follow the units that flip, where that pays.
 
     Parameters
     ----------
     path
         Between which models.
     v
-        Visible states, shape (chains, visible.n_columns), overwritten.
+        Visible states, shape (chains, visible.n_columns), overwritten: they are those of the end
+        once all steps are made.
     inverse_temperatures
         Where to go, the start included.
     stream
@@ -262,7 +279,7 @@ def anneal_(
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
-    follows = len(t) > _FEW_STEPS and model.can_be_followed
+    follows = len(v) * len(t) >= _FEW_STEPS and model.can_be_followed
     chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
     if chains is None:
         yield from _by_products(model, v, t, stream, out)
@@ -350,13 +367,13 @@ class _Interpolated:
 
     def visible(self, t: float) -> Units:
         """The visible layer at t from 0, the base, to 1, the target."""
-        interpolate_(self._visible, self.base.visible, self.target.visible, t)
+        self._visible.interpolate_(self.base.visible, self.target.visible, t)
         return self._visible
 
     def hidden(self, t: float) -> Units:
         """The hidden layer at t; the one that was asked for before stays as it is."""
         self._hidden.reverse()
-        interpolate_(self._hidden[0], self.base.hidden, self.target.hidden, t)
+        self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
         return self._hidden[0]
 
     def slope_of_energy(self, v: Tensor) -> Tensor:
@@ -385,14 +402,6 @@ class _Interpolated:
         hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()
         own, others = (t * (v @ w.double()) for w in (self.target.weights, weights))
         return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
-
-
-def interpolate_(units: Units, a: Units, b: Units, t: float) -> None:
-    """Set natural parameters between those of two layers, at t from 0, ``a``, to 1, ``b``."""
-    precision = None
-    if a.precision is not None and b.precision is not None:
-        precision = torch.lerp(a.precision, b.precision, t)
-    units.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
 
 
 @torch.no_grad()

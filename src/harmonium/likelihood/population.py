@@ -8,25 +8,44 @@ References
    Statist. Soc. B 68.
 .. [3] A. Decelle, C. Furtlehner, L. Rosset and B. Seoane (2025), "Fast training and sampling of
    restricted Boltzmann machines", ICLR: log Z along the trajectory of a training.
+.. [4] H. P. Chan and T. L. Lai (2013), "A general theory of particle filters in hidden Markov
+   models and some applications", Ann. Statist. 41; A. Lee and N. Whiteley (2018), "Variance
+   estimation in the particle filter", Biometrika 105.
+.. [5] Y. Zhou, A. M. Johansen and J. A. D. Aston (2016), "Toward automatic model comparison: an
+   adaptive sequential Monte Carlo approach", J. Comput. Graph. Statist. 25, equation 9.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.gauge import Gauge
-from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_, interpolate_
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
+from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
 _LEAST_PARTICLES = 10
+
+# Part of the stream that annealing anew draws from, and draws that are left to each time.
+_ANEW, _DRAWS = 12 << 36, 1 << 16
+
+# A way on which fewer of the particles count leads elsewhere than to most of the model.
+_LEAST_SHARE = 0.2
+
+# With fewer effective families Z is known to half its size, and its error is a guess.
+_FEWEST = 4.0
+
+# Estimates of log Z that differ by more standard errors differ for a reason. Where few chains
+# carry one, its error is a guess, and nats tell: an unbiased estimate of Z is exp(3) = 20 times
+# too large once in 20 times at most (Markov's inequality).
+_MOST_ERRORS, _MOST_NATS = 3.0, 3.0
 
 
 @dataclass
@@ -47,10 +66,23 @@ class Population:
         Particles.
     log_weights : Tensor, shape (n_particles,), float64
         Since the particles were last drawn anew, nats.
-    base_log_z, base_variance
-        Log Z at that time, nats, and the variance of its estimate.
+    base_log_z
+        Log Z at that time, nats.
+    base_variance
+        Of what log Z was when families began to be counted: 0, but in runs of older versions.
     stream
         Random numbers.
+    families : Tensor, shape (n_particles,), int64
+        The first particle that each descends from; by default each is one.
+    looks
+        Since the particles were annealed.
+    least
+        Effective number of particles of the worst way from one look to the next since then: how
+        evenly it changed their weights (the conditional effective sample size [5]_).
+    needed
+        Effective families without which log Z is not to be trusted: 4, or as many as of annealing
+        elsewhere, 20, where particles were annealed anew because the former ones had lost the
+        model, so that there is no other estimate that agrees.
     """
 
     model: RBM
@@ -59,6 +91,15 @@ class Population:
     base_log_z: float
     base_variance: float
     stream: Stream
+    families: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    looks: int = 0
+    least: float = 0.0
+    needed: float = _FEWEST
+
+    def __post_init__(self) -> None:
+        self.least = self.least or float(len(self.log_weights))
+        if not len(self.families):
+            self.families = torch.arange(len(self.log_weights), device=self.log_weights.device)
 
     @classmethod
     @torch.no_grad()
@@ -100,9 +141,24 @@ class Population:
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
                 "error is that between particles"
             )
-        gauge = Gauge.of(rbm)
-        path = AnnealingPath.adaptive(gauge.rbm, gauge.enter_data(data), n_temperatures, seed)
         stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
+        population = cls._annealed(rbm, data, n_particles, n_temperatures, stream)
+        population._draw_anew_if_uneven_()
+        return population
+
+    @classmethod
+    def _annealed(
+        cls,
+        rbm: RBM,
+        data: Tensor | HasMoments,
+        n_particles: int,
+        n_temperatures: int,
+        stream: Stream,
+    ) -> Population:
+        """Particles that come from the data's base rates."""
+        gauge = Gauge.of(rbm)
+        data = gauge.enter_data(data)
+        path = AnnealingPath.adaptive(gauge.rbm, data, n_temperatures, stream.seed)
         like, n_columns = rbm.weights.detach(), rbm.visible.n_columns
         visible = path.base.visible.sample_(like.new_zeros(n_particles, n_columns), stream)
         log_weights = torch.zeros(n_particles, dtype=torch.float64, device=visible.device)
@@ -111,20 +167,75 @@ class Population:
             pass
         model = copy.deepcopy(rbm).requires_grad_(False)
         base_log_z = path.base_log_z - gauge.energy
-        population = cls(model, gauge.leave(visible), log_weights, base_log_z, 0.0, stream)
-        population._draw_anew_if_uneven_()
-        return population
+        return cls(model, gauge.leave(visible), log_weights, base_log_z, 0.0, stream)
 
     @property
     def log_z(self) -> LogZ:
         """Log Z of the model at the last look.
 
-        Its standard error adds up those since the beginning as if they were independent; particles
-        that hardly move from one drawing anew to the next make it larger than it says.
+        Its chains are the families, so that its standard error and effective number are theirs.
+        Neither knows of a mode that no particle has come to: `renew_` may.
         """
-        weights = LogZ.from_log_weights(self.log_weights, "below")
-        std_error = math.sqrt(self.base_variance + weights.std_error**2)
-        return LogZ(self.base_log_z + weights.value, std_error, "below", self.log_weights)
+        largest = self.log_weights.max()
+        of_families = torch.zeros_like(self.log_weights)
+        of_families.index_add_(0, self.families, (self.log_weights - largest).exp())
+        families = LogZ.from_log_weights(of_families.log() + largest + self.base_log_z, "below")
+        value = self.base_log_z + LogZ.from_log_weights(self.log_weights, "below").value
+        std_error = math.sqrt(self.base_variance + families.std_error**2)
+        return LogZ(value, std_error, "below", families.log_weights)
+
+    @property
+    def warning(self) -> str | None:
+        """Why log Z must not be trusted; None where nothing was found that speaks against it."""
+        n = len(self.log_weights)
+        if self.least < _LEAST_SHARE * n:
+            return (
+                f"the particles that follow log Z have lost the model: between two looks it "
+                f"changed so much that {self.least:.0f} of {n} could follow it, and modes that "
+                "they have missed are missing from log Z"
+            )
+        effective = self.log_z.effective_chains
+        if effective < self.needed:
+            return (
+                f"the particles that follow log Z have degenerated: nearly all descend from "
+                f"{effective:.1f} of the first {n}, so that the error of log Z is a guess"
+            )
+        return None
+
+    @torch.no_grad()
+    def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
+        """Anneal as many particles to the model anew, and go on with those that tell more.
+
+        Both are unbiased estimates of Z, and hardly ever far above it. So if they differ by more
+        than their errors, or few chains carry one, the lower one has missed more. Else the former
+        particles go on if nothing speaks against them and more of them count.
+
+        Parameters
+        ----------
+        data
+            As for `begin`.
+        n_temperatures
+            Inverse temperatures on the way, 2 or more.
+
+        Raises
+        ------
+        ValueError
+            If there are too few temperatures, or the data are not usable.
+        FloatingPointError
+            If the model's energies overflow.
+        """
+        position = _ANEW + self.stream.position * _DRAWS % (1 << 36)
+        fresh = self._annealed(
+            self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
+        )
+        is_lost = self.warning is not None
+        self.looks, self.least = 0, fresh.least
+        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z, is_lost):
+            self.visible, self.log_weights = fresh.visible, fresh.log_weights
+            self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
+            self.families = fresh.families
+            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost else fresh.needed
+            self._draw_anew_if_uneven_()
 
     @torch.no_grad()
     def follow_(self, rbm: RBM, n_steps: int) -> None:
@@ -149,12 +260,15 @@ class Population:
         gauge = Gauge.of(rbm)
         (start, energy), target = gauge.move(self.model), gauge.rbm
         before, now = copy.deepcopy(start), copy.deepcopy(start)
-        v = gauge.enter(self.visible)
+        v, log_weights = gauge.enter(self.visible), self.log_weights.clone()
         for step in range(1, n_steps + 1):
-            t = step / n_steps
-            torch.lerp(start.weights, target.weights, t, out=now.weights)
-            interpolate_(now.visible, start.visible, target.visible, t)
-            interpolate_(now.hidden, start.hidden, target.hidden, t)
+            if step == n_steps:
+                now = target  # whatever units keep beside their parameters is there, too
+            else:
+                t = step / n_steps
+                torch.lerp(start.weights, target.weights, t, out=now.weights)
+                now.visible.interpolate_(start.visible, target.visible, t)
+                now.hidden.interpolate_(start.hidden, target.hidden, t)
             inputs = now.inputs_h_from_v(v)
             change = before.free_energy(v)
             change -= now.visible.energy(v)
@@ -165,6 +279,8 @@ class Population:
         self.model = copy.deepcopy(rbm).requires_grad_(False)
         self.visible = gauge.leave(v)
         self.log_weights += energy - gauge.energy
+        self.looks += 1
+        self.least = min(self.least, _conditional_size(log_weights, self.log_weights))
         self._draw_anew_if_uneven_()
 
     def _draw_anew_if_uneven_(self) -> None:
@@ -174,13 +290,42 @@ class Population:
             raise FloatingPointError(
                 "weights of particles are infinite or no numbers; the parameters are too large"
             )
-        log_z = self.log_z
+        log_z = LogZ.from_log_weights(self.log_weights, "below")
         if log_z.effective_chains >= n / 2:
             return
         shares = self.log_weights.softmax(0)
         offset = kernels.uniform((1, 1), self.stream).item()
         places = (torch.arange(n, dtype=torch.float64) + offset) / n
         chosen = torch.searchsorted(shares.cumsum(0).cpu(), places).clamp_(max=n - 1)
-        self.visible = self.visible[chosen.to(self.visible.device)]
-        self.base_log_z, self.base_variance = log_z.value, log_z.std_error**2
+        chosen = chosen.to(self.visible.device)
+        self.visible, self.families = self.visible[chosen], self.families[chosen]
+        self.base_log_z += log_z.value
         self.log_weights = torch.zeros_like(self.log_weights)
+
+
+def _conditional_size(before: Tensor, now: Tensor) -> float:
+    """Effective number of particles of a change of weights, for weights of before."""
+    change = now - before
+    shares = before.log_softmax(0)
+    log_size = 2 * (shares + change).logsumexp(0) - (shares + 2 * change).logsumexp(0)
+    return len(now) * log_size.exp().item()
+
+
+def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
+    """Whether to go on with the first of two estimates that err below.
+
+    Parameters
+    ----------
+    fresh, former
+        The estimates.
+    is_lost
+        Whether something speaks against the second one.
+    """
+    gap = fresh.value - former.value
+    noise = _MOST_ERRORS * math.hypot(fresh.std_error, former.std_error)
+    if fresh.warning is not None or former.warning is not None:
+        noise = max(noise, _MOST_NATS)
+    sizes = fresh.effective_chains, former.effective_chains
+    if abs(gap) > noise or min(sizes) < _FEWEST:
+        return gap > 0  # the lower one has missed more
+    return is_lost or sizes[0] > sizes[1]

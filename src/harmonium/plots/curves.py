@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
-from harmonium.metrics import PANELS, Panel, Role
+from harmonium.metrics import PANELS, Panel, Role, is_trusted
 from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray
 
@@ -36,7 +36,8 @@ def learning_curves(
         ``free_energy_gap``,
         ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
         ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also ``held_out_error``,
-        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. A row may lack any of them or
+        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. Stretches whose log-likelihood
+        is not to be trusted (``log_likelihood_warning``) are grey. A row may lack any of them or
         hold None; a panel of which no row knows anything is left out. The horizontal axis is
         ``update``, or else ``epoch``, or else the index of the row.
     figure
@@ -84,6 +85,7 @@ def learning_curves(
         # The bottom row carries the name of the common axis.
         ax = figure.add_subplot(place)
         _draw(ax, panel, series, time if row == n_rows - 1 else "")
+        _shade(ax, panel, rows, positions)
         for curve, (x, error) in errors.items():
             at, y = series[curve.key]
             if len(x) and np.array_equal(x, at):
@@ -117,6 +119,22 @@ def _draw(
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     style.name(ax, panel.title, x=time, y=panel.unit, size=style.LABEL_SIZE + 1)
+
+
+def _shade(
+    ax: Axes, panel: Panel, rows: Sequence[Mapping[str, Any]], positions: FloatArray
+) -> None:
+    """Grey stretches where no number of the panel is to be trusted."""
+    key = panel.curves[0].key
+    between = (positions[1:] + positions[:-1]) / 2
+    edges = np.concatenate([positions[:1], between, positions[-1:]])
+    label = "not to be trusted"
+    for i, row in enumerate(rows):
+        if not is_trusted(row, key):
+            ax.axvspan(edges[i], edges[i + 1], color=style.MUTED, alpha=0.15, lw=0, label=label)
+            label = ""
+    if not label:
+        ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
 
 
 def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[str, FloatArray]:

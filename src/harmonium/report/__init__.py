@@ -16,7 +16,9 @@ from pathlib import Path
 from harmonium.files import write_whole
 from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
+from harmonium.report.differences import RunDifference
 from harmonium.report.facts import Facts, Stage, data_name
+from harmonium.report.likelihood import row_values
 from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
@@ -25,10 +27,13 @@ from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 __all__ = [
     "Facts",
     "HeldOut",
+    "RunDifference",
     "Stage",
     "Table",
     "data_name",
     "diagnosis",
+    "differences_of",
+    "row_values",
     "verdict_of",
     "write",
     "write_comparison",
@@ -101,6 +106,17 @@ def verdict_of(runs: Sequence[RunDirectory]) -> str:
         Those of `write_comparison`, which has checked them.
     """
     return comparison.verdict_of([Facts(run, "unknown", "") for run in runs])
+
+
+def differences_of(runs: Sequence[RunDirectory]) -> list[RunDifference]:
+    """By how much runs differ in the log-likelihood of rows that they were evaluated on.
+
+    Parameters
+    ----------
+    runs
+        Those of `write_comparison`, which has checked them.
+    """
+    return comparison.differences_of([Facts(run, "unknown", "") for run in runs])
 
 
 def _write(path: Path, page: str) -> Path:

@@ -7,11 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from harmonium.metrics import PANELS, Panel
+from harmonium.metrics import PANELS, Panel, is_trusted
 from harmonium.report import likelihood
 from harmonium.report.curves import Series, charts
+from harmonium.report.differences import RunDifference, differences
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, written
-from harmonium.report.markup import Note, Section, Table, data_uri, number, page, text
+from harmonium.report.markup import Note, Section, Table, data_uri, minus, number, page, text
 from harmonium.report.pages import describe, options_of
 from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import explained, found_in
@@ -90,6 +91,11 @@ def _said(verdict: str) -> str:
 def verdict_of(runs: Sequence[Facts]) -> str:
     """Which of the runs is better and by how much, in one sentence."""
     return sentence_of(dict(zip(_names(runs), runs, strict=True)))
+
+
+def differences_of(runs: Sequence[Facts]) -> list[RunDifference]:
+    """How far the runs are apart, pair by pair."""
+    return list(differences(dict(zip(_names(runs), runs, strict=True))))
 
 
 def _names(runs: Sequence[Facts]) -> list[str]:
@@ -219,13 +225,14 @@ def _last(facts: Facts, panel: Panel, key: str) -> str:
     value = row[key]
     if panel.is_share:
         return f"{100 * value:.2f} %"
-    return number(value) + (f" ± {error:.2f}" if error else "")
+    doubt = "" if is_trusted(row, key) else " (not to be trusted)"
+    return number(value) + (f" ± {error:.2f}" if error else "") + doubt
 
 
 def _likelihoods(named: Mapping[str, Facts]) -> Section:
     """Intervals of all runs on one scale, for all rows that any was evaluated on."""
     found = {name: likelihood.results(facts) for name, facts in named.items()}
-    lead = "Nats a row: the lower bound by RAISE, the upper by annealed importance sampling."
+    lead = "Nats a row: exact, or as far as independent estimates agree."
     missing = [named[name].typed_path for name, of in found.items() if not of]
     if missing:
         commands = ", ".join(f"`harmonium evaluate {path}`" for path in missing)
@@ -239,7 +246,26 @@ def _likelihoods(named: Mapping[str, Facts]) -> Section:
             if name in intervals:
                 colour = f"var(--run-{place + 1})"
                 body += likelihood.bar(name, intervals[name], low, high, colour)
+    body += _differences(named)
     return Section("likelihood", "Log-likelihoods", lead, body)
+
+
+def _differences(named: Mapping[str, Facts]) -> str:
+    """How far runs are apart on the same rows, which is known better than where either is."""
+    rows = [
+        (
+            f"{one.a} − {one.b}",
+            one.data,
+            f"{one.n_rows:,}",
+            minus(str(one)),
+            "–" if one.rows_std_error is None else f"{one.rows_std_error:.2g}",
+        )
+        for one in differences(named)
+    ]
+    if not rows:
+        return ""
+    header = ("difference", "rows", "number", "nats a row", "± with other rows of their kind")
+    return "<h3>Differences on the same rows</h3>" + Table("", header, rows).html()
 
 
 def _options(named: Mapping[str, Facts]) -> Section:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harmonium.metrics import PANELS, Curve, Panel
+from harmonium.metrics import PANELS, Curve, Panel, is_trusted
 from harmonium.report.markup import as_json
 from harmonium.report.terms import TERMS, term_of
 
@@ -99,6 +99,7 @@ def _curve(number: int, curve: Curve, rows: Rows, is_compared: bool) -> dict[str
         "dashed": is_compared and curve.role in ("training", "second") and bool(curve.label),
         "y": [_short(row.get(curve.key)) for row in rows],
         "error": [_short(error) for error in errors] if any(errors) else None,
+        "doubtful": [number for number, row in enumerate(rows) if not is_trusted(row, curve.key)],
     }
 
 

@@ -183,17 +183,24 @@ def _spectra(weights: list[Content]) -> Table:
     )
 
 
-def _bounds(bounds: Mapping[str, tuple[float, float]]) -> Table:
+def _bounds(bounds: Mapping[str, tuple[float | None, float]]) -> Table:
     """The bounds, and how far training rows are above the others by them."""
-    rows = [(name, f"{lower:.2f} … {upper:.2f}") for name, (lower, upper) in bounds.items()]
-    train = next((name for name in bounds if name.endswith(":train")), None)
+    rows, whole = [], {}
+    for name, (lower, upper) in bounds.items():
+        if lower is None:
+            rows.append((name, f"at most {upper:.2f}: the estimates do not agree"))
+        else:
+            whole[name] = lower, upper
+            both = f"{lower:.2f} … {upper:.2f}" if lower < upper else f"{upper:.2f}"
+            rows.append((name, both))
+    train = next((name for name in whole if name.endswith(":train")), None)
     if train is not None:
         rows += [
             (
                 f"{train} − {name}",
-                f"{bounds[train][0] - upper:.2f} … {bounds[train][1] - lower:.2f}",
+                f"{whole[train][0] - upper:.2f} … {whole[train][1] - lower:.2f}",
             )
-            for name, (lower, upper) in bounds.items()
+            for name, (lower, upper) in whole.items()
             if name != train
         ]
     return Table("Log-likelihood by harmonium evaluate", ("rows", "nats a row"), rows)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harmonium.metrics import PANELS, Panel
+from harmonium.metrics import PANELS, Panel, is_trusted
 
 Row = Mapping[str, float]
 
@@ -46,7 +46,7 @@ class HeldOut:
         first, held = panel.curves[0].key, panel.curves[-1].key
         if not held.startswith("held_out") or held not in rows[-1]:
             return None
-        known = [row for row in rows if held in row]
+        known = [row for row in rows if held in row and is_trusted(row, held)]
         best = max(known, key=lambda row: _sign(panel) * row[held])
         train = first if first != held and first in rows[-1] else None
         return cls(panel, train, held, best, rows[-1], len(known))
@@ -86,8 +86,9 @@ class HeldOut:
 
 
 def main_panel(row: Row) -> Panel | None:
-    """The first of the panels in which more, or less, is better."""
-    return next((panel for panel in PANELS if panel.better and panel.known_in(row)), None)
+    """The first of the panels in which more, or less, is better, and whose number is trusted."""
+    panels = (panel for panel in PANELS if panel.better and panel.known_in(row))
+    return next((panel for panel in panels if is_trusted(row, panel.curves[0].key)), None)
 
 
 def error_of(row: Row, key: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harmonium.metrics import name_of
+from harmonium.metrics import is_trusted, name_of
 from harmonium.report import diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
@@ -148,7 +148,7 @@ def _state(facts: Facts) -> str:
 def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
     last = facts.rows[-1] if facts.rows else {}
     if facts.kind == "RBM":
-        measured = likelihood.results(facts)
+        measured = likelihood.results(facts) | likelihood.without_lower_bound(facts)
         for name, of in measured.items():
             yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
         # what was followed in training is an estimate of the same
@@ -181,11 +181,12 @@ def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str
     name = name_of(key)
     unit = "nats a row" if "likelihood" in key else "per row"
     held = f"held_out_{key}"
+    doubt = "" if is_trusted(last, key) else "; not to be trusted"
     if held in last:
         told = minus(f"{last[key]:.2f}")
-        yield name, _with_error(last, held), f"{unit}, held-out rows; training rows {told}"
+        yield name, _with_error(last, held), f"{unit}, held-out rows; training rows {told}{doubt}"
     elif key in last:
-        yield name, _with_error(last, key), f"{unit}, training rows"
+        yield name, _with_error(last, key), f"{unit}, training rows{doubt}"
 
 
 def _with_error(row: Mapping[str, float], key: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import permutations
 
-from harmonium.metrics import PANELS
+from harmonium.metrics import PANELS, WARNING, is_trusted
 from harmonium.report import likelihood
+from harmonium.report.differences import rows_std_error
 from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus
 from harmonium.report.overfitting import SURE
@@ -39,6 +41,11 @@ class _Measure:
         What a value is multiplied by before it is said: 100 for shares.
     of
         By the name of the run.
+    pairs
+        Standard errors of differences that come from the rows: of the same rows, most of their
+        noise cancels. 0 where nothing is known of it.
+    on
+        What a difference is of, as sentences say it.
     """
 
     name: str
@@ -46,6 +53,8 @@ class _Measure:
     sign: int
     scale: float
     of: dict[str, _Measured]
+    pairs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    on: str = ""
 
 
 def sentence_of(named: Mapping[str, Facts]) -> str:
@@ -67,6 +76,12 @@ def sentence_of(named: Mapping[str, Facts]) -> str:
     if measure is None:
         return _nothing_in_common(named)
     words = _ranked(measure, len(named))
+    doubtful = [name for name, facts in named.items() if facts.rows and WARNING in facts.rows[-1]]
+    if doubtful and measure.name.startswith("pseudo"):
+        words += f" (The log-likelihood of {_listed(doubtful)} cannot be trusted.)"
+    unbounded = [name for name, facts in named.items() if likelihood.without_lower_bound(facts)]
+    if unbounded:
+        words += f" (The log-likelihood of {_listed(unbounded)} has no lower bound.)"
     unfinished = [name for name, facts in named.items() if not facts.is_finished]
     if unfinished:
         is_or_are = "is" if len(unfinished) == 1 else "are"
@@ -119,7 +134,14 @@ def _by_likelihood(named: Mapping[str, Facts]) -> _Measure | None:
             for name, one in of.items()
             if one
         }
-        return _Measure(f"log-likelihood of {data}", "nats a row", 1, 1, measured)
+        pairs = {
+            (a, b): rows_std_error(named[a], named[b], data) or 0.0
+            for a, b in permutations(named, 2)
+        }
+        n = next(one["rows"] for one in of.values() if one)
+        on = f", on the same {n:,} rows" if all(pairs.values()) else ""
+        name = f"log-likelihood of {data}"
+        return _Measure(name, "nats a row", 1, 1, measured, pairs, on)
     return None
 
 
@@ -150,7 +172,10 @@ def _by_rows(named: Mapping[str, Facts]) -> _Measure | None:
         for curve in reversed(panel.curves):
             if curve.key in _NO_JUDGE or curve.key.removeprefix("held_out_") in _NO_JUDGE:
                 continue
-            if any(last.get(curve.key) is None for last in lasts.values()):
+            if any(
+                last.get(curve.key) is None or not is_trusted(last, curve.key)
+                for last in lasts.values()
+            ):
                 continue
             where = "held-out rows" if curve.key.startswith("held_out") else "training rows"
             measured = {
@@ -178,7 +203,9 @@ def _ranked(measure: _Measure, n_runs: int) -> str:
     if len(level) == len(others):
         gaps = _gap(measure, best, others[0] if len(others) == 1 else others[-1])
         who = _listed(order)
-        return f"{who} cannot be told apart by the {measure.name}: they differ by {gaps}."
+        return (
+            f"{who} cannot be told apart by the {measure.name}: they differ by {gaps}{measure.on}."
+        )
     if level:
         return (
             f"{_listed([best, *level])} are the best of {n_runs} runs, and cannot be told apart by "
@@ -190,7 +217,7 @@ def _ranked(measure: _Measure, n_runs: int) -> str:
     than = "" if len(others) == 1 else f" than that of {second}, the next"
     least = "at least " if _is_interval(measure, best, second) else ""
     ahead = f"{least}{_gap(measure, best, second)} {more}{than}"
-    return f"{best} is {which}: its {measure.name} is {ahead}."
+    return f"{best} is {which}: its {measure.name} is {ahead}{measure.on}."
 
 
 def _middle(of: _Measured) -> float:
@@ -205,7 +232,7 @@ def _differ(measure: _Measure, best: str, other: str) -> tuple[float, float]:
     """The least that the best is ahead, and the standard error of that."""
     a, b = measure.of[best], measure.of[other]
     ahead = a.lower - b.upper if measure.sign > 0 else b.lower - a.upper
-    return ahead, math.hypot(a.error, b.error)
+    return ahead, math.hypot(a.error, b.error, measure.pairs.get((best, other), 0.0))
 
 
 def _is_better(measure: _Measure, best: str, other: str) -> bool:

@@ -21,8 +21,8 @@ TERMS = {
     "which of two rows is more probable, not how probable they are.",
     "annealed importance sampling": "A way to estimate log Z: chains go from independent units to "
     "the model in many small steps, and their weights are averaged.",
-    "RAISE": "Annealed importance sampling the other way round, from the rows to independent "
-    "units, which bounds a log-likelihood from below.",
+    "tempering": "Chains at several temperatures, from independent units to the model, that "
+    "exchange their states; what they exchange also says what log Z is.",
     "PCD": "Persistent contrastive divergence: the model is trained against samples of chains "
     "that go on from update to update.",
     "CD": "Contrastive divergence: the model is trained against samples that are a few sweeps away "

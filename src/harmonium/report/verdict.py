@@ -40,6 +40,13 @@ def _of_rbm(facts: Facts) -> str:
         between = likelihood.interval(of).replace(" … ", " and ")
         between = f"between {between}" if " and " in between else f"{exactly}{between}"
         return f"Rows of {name} have a log-likelihood of {between} nats a row by this model."
+    unknown = likelihood.without_lower_bound(facts).items()
+    for name, of in unknown:
+        if of.get("update") in (None, facts.done):
+            return (
+                f"Rows of {name} have a log-likelihood of {likelihood.interval(of)} nats a row by "
+                "this model, and nobody knows how much less: the estimates do not agree."
+            )
     return _of_rows(facts)
 
 

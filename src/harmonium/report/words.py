@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from harmonium.metrics import Panel
+from harmonium.metrics import WARNING, Panel, is_trusted
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Note, minus, number, sentence
 from harmonium.report.overfitting import SURE, HeldOut, main_panel
@@ -19,7 +19,7 @@ def readings(facts: Facts) -> Iterator[Note]:
     notes = []
     if facts.kind == "RBM":
         notes += [*_advice(facts), *_idle_units(facts)]
-    notes += [*_overfitting(facts), *_progress(facts), *_movement(facts)]
+    notes += [*_doubts(facts), *_overfitting(facts), *_progress(facts), *_movement(facts)]
     yield from sorted(notes, key=lambda note: ("serious", "worth a look", "").index(note.kind))
 
 
@@ -47,6 +47,20 @@ def _advice(facts: Facts) -> Iterator[Note]:
     for one in advise(findings):
         words = f"{sentence(one.reason)} {sentence(one.remedy)}"
         yield Note(sentence(one.finding), words, str(one.severity))
+
+
+def _doubts(facts: Facts) -> Iterator[Note]:
+    """Looks whose log-likelihood must not be trusted, and why."""
+    doubtful = [row for row in facts.rows if WARNING in row]
+    if not doubtful:
+        return
+    last = doubtful[-1]
+    yield Note(
+        f"The log-likelihood of {len(doubtful):,} of {len(facts.rows):,} looks cannot be trusted",
+        f"At epoch {last['epoch']:g}, {last[WARNING]}. Where the model mixes so badly, "
+        f"`harmonium evaluate {facts.typed_path}` takes more time and says more.",
+        "worth a look",
+    )
 
 
 def _idle_units(facts: Facts) -> Iterator[Note]:
@@ -105,7 +119,11 @@ def is_still_learning(facts: Facts) -> bool:
 def _looks(facts: Facts, panel: Panel) -> list[tuple[float, float]]:
     """Epochs and values of the curve that says most: of held-out rows where there are any."""
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
-    return [(row["epoch"], row[curve.key]) for row in facts.rows if curve.key in row]
+    return [
+        (row["epoch"], row[curve.key])
+        for row in facts.rows
+        if curve.key in row and is_trusted(row, curve.key)
+    ]
 
 
 def _trend(panel: Panel, looks: list[tuple[float, float]]) -> str:

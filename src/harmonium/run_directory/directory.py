@@ -119,6 +119,16 @@ class RunDirectory:
         return self.path / "likelihood.json"
 
     @property
+    def row_values_path(self) -> Path:
+        """Minus the free energies of evaluated rows, by which `harmonium compare` pairs them."""
+        return self.path / "likelihood-rows.npz"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """What `harmonium evaluate --budget` goes on from."""
+        return self.path / "evaluation.safetensors"
+
+    @property
     def warnings_path(self) -> Path:
         """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
         return self.path / "warnings.json"
@@ -373,6 +383,7 @@ class RunDirectory:
             self.model_path,
             self.network_path,
             self.likelihood_path,
+            self.row_values_path,
             self.diagnosis_path,
             self.warnings_path,
             self.report_path,

@@ -29,7 +29,7 @@ def check(wanted: bool | None) -> None:
 
 
 class EventFiles:
-    """Writes rows of numbers as TensorBoard scalars.
+    """Writes rows of numbers as TensorBoard scalars, and bands of errors as custom ones.
 
     Parameters
     ----------
@@ -43,6 +43,7 @@ class EventFiles:
 
     def __init__(self, folder: Path, wanted: bool | None, done: int = 0) -> None:
         self._writer: Any = None
+        self._bands: dict[str, Any] = {}
         if wanted or (wanted is None and is_installed()):
             from torch.utils.tensorboard import SummaryWriter
 
@@ -55,9 +56,22 @@ class EventFiles:
         if self._writer is not None:
             self._writer.close()
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Write one row at its update."""
-        if self._writer is not None:
-            for name, value in row.items():
-                if name != "update":
-                    self._writer.add_scalar(name, value, int(row["update"]))
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write one row at its update: numbers as scalars, a band where they have errors, words."""
+        if self._writer is None:
+            return
+        update, bands = int(row["update"]), {}
+        for name, value in row.items():
+            if isinstance(value, str):
+                self._writer.add_text(name, value, update)
+            elif name != "update":
+                self._writer.add_scalar(name, value, update)
+            error = row.get(f"{name}_std_error")
+            if error is not None:
+                ends = {f"band/{name}_lower": value - error, f"band/{name}_upper": value + error}
+                for end, of_band in ends.items():
+                    self._writer.add_scalar(end, of_band, update)
+                bands[name] = ["Margin", [name, *ends]]
+        if bands.keys() - self._bands.keys():  # the layout is written once
+            self._bands |= bands
+            self._writer.add_custom_scalars({"± one standard error": self._bands})

@@ -16,7 +16,7 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, defaults, training
 from harmonium.datasets import Data, Minibatches
-from harmonium.metrics import name_of
+from harmonium.metrics import is_trusted, name_of
 from harmonium.report import HeldOut
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, kept, run_data, verdicts
@@ -313,8 +313,11 @@ def _summary(rows: list[dict[str, float]], seconds: float) -> str:
     if key is None:
         return ""
     unit = " nats" if "likelihood" in key else ""
+    error = last.get(f"{key}_std_error")
+    value = f"{last[key]:.2f}" + (f" ± {error:.2f}" if error else "")
+    doubt = "" if is_trusted(last, key) else ", not to be trusted"
     return (
-        f"{LABELS[key]} {last[key]:.2f}{unit} on training rows{_held_out(rows, key)}; "
+        f"{LABELS[key]} {value}{unit} on training rows{doubt}{_held_out(rows, key)}; "
         f"trained for {seconds:.0f} s"
     )
 

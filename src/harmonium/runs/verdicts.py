@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from harmonium.deep import (
     Regressor,
     finetuning,
 )
+from harmonium.metrics import WARNING, is_trusted
 from harmonium.report import HeldOut
+from harmonium.report.markup import sentence
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs.reporting import Reporter
@@ -46,6 +49,8 @@ _FEW_ROWS = 100
 
 _SAME_HIDDEN = "The hidden units are the same for every row"
 _NO_BETTER_THAN_COLUMNS = "The model describes rows no better than independent columns"
+_NOT_TRUSTED = "The log-likelihood of this training cannot be trusted"
+_FLATTERED = "The log-likelihoods along this training flatter the model"
 _BY_HEART = "It has learned training rows by heart"
 _SAME_CODE = "All rows have the same code"
 _NO_BETTER_THAN = {
@@ -53,7 +58,15 @@ _NO_BETTER_THAN = {
     Regressor: "The network is no better than the mean of the targets",
     Autoencoder: "The network is no better than the mean row",
 }
-_TITLES = {_SAME_HIDDEN, _NO_BETTER_THAN_COLUMNS, _BY_HEART, _SAME_CODE, *_NO_BETTER_THAN.values()}
+_TITLES = {
+    _SAME_HIDDEN,
+    _NO_BETTER_THAN_COLUMNS,
+    _NOT_TRUSTED,
+    _FLATTERED,
+    _BY_HEART,
+    _SAME_CODE,
+    *_NO_BETTER_THAN.values(),
+}
 
 
 def tell(reporter: Reporter, run: RunDirectory, warnings: Iterable[Warned]) -> None:
@@ -92,6 +105,7 @@ def of_rbm(
     state, data
         What was trained, on what.
     """
+    yield from _likelihood(path, rows)
     gain, error = gains.get("gain", math.inf), gains.get("gain_std_error", 0.0)
     learned = gain > max(_SURE * error, _LEAST_GAIN * _likelihood_of(rows))
     constant = _features_are_constant(state, data)
@@ -101,10 +115,26 @@ def of_rbm(
         yield from _overfitting(path, found, gains)
 
 
+def _likelihood(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Warned]:
+    """What the last row says against its log-likelihood, or those of the rows before it."""
+    last = rows[-1] if rows else {}
+    asked = f"`harmonium evaluate {path}` takes more time, and says more."
+    if WARNING in last:
+        yield Warned(_NOT_TRUSTED, f"{sentence(last[WARNING])} {asked}")
+    elif "log_z_raised" in last:
+        yield Warned(
+            _FLATTERED,
+            f"Annealing anew at the end puts log Z {last['log_z_raised']:.1f} nats higher than "
+            "what had followed the model: it does not mix. The last number is right within its "
+            f"error, but those before may be too good by as much. {asked}",
+        )
+
+
 def _likelihood_of(rows: Sequence[Mapping[str, float]]) -> float:
     """Size of the number that a gain is a part of."""
     last = rows[-1] if rows else {}
-    return abs(last.get("log_likelihood", last.get("pseudo_log_likelihood", 0.0)))
+    keys = ("log_likelihood", "pseudo_log_likelihood")
+    return abs(next((last[key] for key in keys if key in last and is_trusted(last, key)), 0.0))
 
 
 def _features_are_constant(state: TrainingState, data: Data) -> bool:

@@ -17,78 +17,8 @@ from torch import Tensor
 from harmonium import kernels
 from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Stream
+from harmonium.sampling.layers import Levels
 from harmonium.units import Units
-
-
-class Levels:
-    """A layer's units with natural parameters of their own in every level.
-
-    Every unit type is a family of location and scale: units of some precision under inputs are
-    ``precision^-1/2`` times units of precision 1 whose inputs and bias were scaled alike. So the
-    draws and log-normalisers of all levels are those of one layer of standard units.
-
-    Parameters
-    ----------
-    units
-        Gives the unit type; its parameters are not read.
-    bias
-        Shape (n_levels, n_columns).
-    precision
-        The same, or None for units without one.
-    factor
-        Inverse temperatures, by which the inputs from the other layer count, shape (n_levels,).
-    """
-
-    def __init__(
-        self, units: Units, bias: Tensor, precision: Tensor | None, factor: Tensor
-    ) -> None:
-        standard = copy.deepcopy(units).requires_grad_(False)
-        one = None if precision is None else torch.ones_like(standard.bias)
-        standard.set_natural_(torch.zeros_like(standard.bias), one)
-        self._set(standard, bias, precision, factor)
-
-    def _set(self, standard: Units, bias: Tensor, precision: Tensor | None, factor: Tensor) -> None:
-        self._standard = standard
-        self._bias, self._precision, self._factor = bias, precision, factor
-        if precision is None:
-            self._scale = None
-            self._offset, self._slope = bias.unsqueeze(1), factor[:, None, None]
-        else:
-            # among units of several kinds, some have no precision, and none to scale by
-            scale = torch.where(precision == 0, 1, precision).rsqrt()
-            self._scale = scale.unsqueeze(1)
-            self._offset = (bias * scale).unsqueeze(1)
-            self._slope = (factor.unsqueeze(1) * scale).unsqueeze(1)
-
-    def __getitem__(self, levels: Tensor) -> Levels:
-        """Some of the levels, in any order."""
-        precision = None if self._precision is None else self._precision[levels]
-        some = Levels.__new__(Levels)
-        some._set(self._standard, self._bias[levels], precision, self._factor[levels])
-        return some
-
-    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
-        """Overwrite inputs, shape (n_levels, n_chains, columns), with a draw; returns it."""
-        torch.addcmul(self._offset, inputs, self._slope, out=inputs)
-        self._standard.sample_(inputs.view(-1, inputs.shape[-1]), stream)
-        return inputs if self._scale is None else inputs.mul_(self._scale)
-
-    def cgf(self, inputs: Tensor) -> Tensor:
-        """Log-normaliser of the whole layer, nats, shape (n_levels, n_chains)."""
-        cgf = self._standard.cgf(torch.addcmul(self._offset, inputs, self._slope)).sum(-1)
-        return cgf if self._scale is None else cgf + self._scale.log().sum(-1)
-
-    def log_z(self) -> Tensor:
-        """Log-normaliser of the layer without inputs, nats, shape (n_levels,)."""
-        return self.cgf(torch.zeros_like(self._bias).unsqueeze(1)).squeeze(1)
-
-    def energy(self, x: Tensor) -> Tensor:
-        """Energy of the layer's states, nats, shape (n_levels, n_chains)."""
-        energy = -torch.bmm(x, self._bias.unsqueeze(-1)).squeeze(-1)
-        if self._precision is None:
-            return energy
-        return energy + 0.5 * torch.bmm(x.square(), self._precision.unsqueeze(-1)).squeeze(-1)
 
 
 class Ladder(ABC):
@@ -261,8 +191,8 @@ class TemperatureLadder(Ladder):
         )
         rbm = self.gauge.rbm
         self._n, self._weights = len(betas), rbm.weights
-        self.visible = _between(visible, rbm.visible, betas)
-        self.hidden = _between(hidden, rbm.hidden, betas)
+        self.visible = Levels.between(visible, rbm.visible, betas)
+        self.hidden = Levels.between(hidden, rbm.hidden, betas)
 
     def __len__(self) -> int:
         return self._n
@@ -277,17 +207,6 @@ class TemperatureLadder(Ladder):
 
     def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:  # noqa: D102
         return inputs  # the weights are the same
-
-
-def _between(base: Units, units: Units, betas: Tensor) -> Levels:
-    """The units on the straight line from ``base`` to ``units``."""
-    to = betas.unsqueeze(1)
-    # exact at both ends, which torch.lerp is too
-    bias = (1 - to) * base.bias.to(betas) + to * units.bias
-    precision = None
-    if base.precision is not None and units.precision is not None:
-        precision = (1 - to) * base.precision.to(betas) + to * units.precision
-    return Levels(units, bias, precision, betas)
 
 
 class ModelLadder(Ladder):
@@ -305,9 +224,8 @@ class ModelLadder(Ladder):
         models = [rbm for rbm, _ in moved]
         self.energies = torch.tensor([energy for _, energy in moved], dtype=torch.float64)
         self._weights = torch.stack([rbm.weights.detach() for rbm in models])
-        ones = self._weights.new_ones(len(models))
-        self.visible = _side_by_side([rbm.visible for rbm in models], ones)
-        self.hidden = _side_by_side([rbm.hidden for rbm in models], ones)
+        self.visible = Levels.side_by_side([rbm.visible for rbm in models])
+        self.hidden = Levels.side_by_side([rbm.hidden for rbm in models])
 
     def __len__(self) -> int:
         return len(self._weights)
@@ -325,9 +243,3 @@ class ModelLadder(Ladder):
         for here, there in ((lower, upper), (upper, lower)):
             torch.bmm(v[here], weights[there], out=out[here])
         return out
-
-
-def _side_by_side(layers: Sequence[Units], factor: Tensor) -> Levels:
-    bias = torch.stack([units.bias.detach() for units in layers])
-    precisions = [units.precision.detach() for units in layers if units.precision is not None]
-    return Levels(layers[0], bias, torch.stack(precisions) if precisions else None, factor)

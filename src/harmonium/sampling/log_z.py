@@ -116,7 +116,7 @@ def ladder_log_z(
         for number, pair in enumerate(range(parity, n_pairs, 2)):
             both = torch.stack([seen[number] for seen in gains[parity]]).cpu()
             differences[pair], influences[pair] = bennett(both[:, 0], both[:, 1])
-    values = torch.cat((_log_z_of_first(ladder), differences)).cumsum(0) - ladder.energies.cpu()
+    values = torch.cat((log_z_of_first(ladder), differences)).cumsum(0) - ladder.energies.cpu()
     spread = influences.cumsum(0).std(1) / n_chains**0.5
     std_errors = torch.cat((spread.new_zeros(1), spread))
     return LadderLogZ(
@@ -163,6 +163,6 @@ def bennett(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     return c, (in_a - in_b).mean(0) / slope
 
 
-def _log_z_of_first(ladder: Ladder) -> Tensor:
+def log_z_of_first(ladder: Ladder) -> Tensor:
     """Of the first level, whose units are independent, as they are moved; shape (1,), float64."""
     return (ladder.visible.log_z() + ladder.hidden.log_z())[:1].double().cpu()

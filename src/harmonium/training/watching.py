@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +17,8 @@ from harmonium.sampling import ChainState
 from harmonium.training.state import TrainingState
 from harmonium.training.updating import settle
 
-Row = dict[str, float]
+Row = dict[str, Any]
+"""Numbers by name, and words where one of them must not be trusted (`harmonium.metrics`)."""
 
 Look = Callable[[RBM, ChainState | None, int], Row]
 """What a monitor is: the model, its persistent chains and the number of the update to numbers."""
@@ -32,6 +34,9 @@ _FREE = 6e10
 _FOLLOWING_SHARE = 0.03
 _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
 _FEWEST_TEMPERATURES = 100
+
+# Particles that degenerate are annealed anew so many times in a run, at most.
+_TIMES_ANEW = 2
 
 
 class Watch:
@@ -90,7 +95,7 @@ class Watch:
             row |= self._monitor(state.model, state.chains, state.update)
         if isinstance(self._monitor, Monitor):
             likelihoods, state.population = self._monitor.log_likelihood(
-                state.model, state.population
+                state.model, state.population, state.update == self._last
             )
             row |= likelihoods
         if self._weights is not None:
@@ -151,7 +156,8 @@ def default_monitor(
     Counted in rows times matrix products: an update makes two for each row of the minibatch and
     two a sweep and one more for each chain; a look about twenty for each row, both of training
     and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
-    steps are affordable, and its standard error says so.
+    steps are affordable, and its standard error says so. Annealing anew at the end, and where the
+    particles degenerate, takes a half of that each time.
 
     Parameters
     ----------
@@ -173,6 +179,7 @@ def default_monitor(
             max(n_temperatures, _FEWEST_TEMPERATURES), defaults.PARTICLE_TEMPERATURES
         ),
         n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
+        n_looks=max(1, -(-n_updates // (every * _TIMES_ANEW))),
     )
     return Monitor(batches.data, held_out, n_rows, state.seed, following)
 

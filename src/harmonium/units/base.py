@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harmonium.arguments import check_type, described, is_whole, no_tensor
+from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
 from harmonium.units.far import FAR
 
@@ -114,13 +116,52 @@ class Units(nn.Module, ABC):
     def precision(self) -> Tensor | None:
         """Natural parameter that is quadratic in the state, shape (n_columns,).
 
-        Every energy here is ``precision x^2 / 2 - bias x``; None where the first term is missing.
-        So layers of a kind can be interpolated, whatever the kind, by `set_natural_`.
+        Every energy here holds ``precision x^2 / 2 - bias x``; None where the first term is
+        missing. What a type has learned beside these two, it says in `named_parameters`.
         """
 
     @abstractmethod
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:
-        """Overwrite the natural parameters; ``precision`` is None for units that have none."""
+        """Overwrite bias and precision; the latter is None for units that have none."""
+
+    @without_autograd
+    def interpolate_(self, a: Units, b: Units, t: float) -> None:
+        """Become the layer at ``t`` on the way from ``a``, at 0, to ``b``, at 1.
+
+        Annealing, tempering and what follows a training go this way, for every unit type. Bias and
+        precision change linearly, and so do further parameters, as they are stored. Where the
+        energy is linear in these, as in every natural parameter, the energy of each state is
+        ``(1 - t) E_a + t E_b``. A type that stores one in another form, such as its logarithm,
+        overrides this method.
+
+        Parameters
+        ----------
+        a, b
+            Layers of the same kinds as this one.
+        t
+            From 0 to 1.
+        """
+        for name in self.further:
+            of_a, of_b = a.get_parameter(name), b.get_parameter(name)
+            self.get_parameter(name).copy_(torch.lerp(of_a, of_b, t))
+        precision = None
+        if a.precision is not None and b.precision is not None:
+            precision = torch.lerp(a.precision, b.precision, t)
+        self.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
+
+    @cached_property
+    def further(self) -> tuple[str, ...]:
+        """Names of the parameters that neither `bias` nor `precision` tells of."""
+        return tuple(name for name, _ in self.named_parameters() if name != "bias")
+
+    @property
+    def has_standard_form(self) -> bool:
+        """Whether bias and precision alone tell layers of this kind apart, the latter as a scale.
+
+        Then any layer's draws are those of one whose bias is 0 and whose precision is 1, under
+        inputs that were shifted and scaled.
+        """
+        return self.precision is None and not self.further
 
     @abstractmethod
     def energy(self, x: Tensor) -> Tensor:

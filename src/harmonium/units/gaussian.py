@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -76,6 +77,15 @@ class Gaussian(Units):
         assert precision is not None
         self.bias.copy_(bias)
         self.log_precision.copy_(precision.log())
+
+    @cached_property
+    def further(self) -> tuple[str, ...]:  # noqa: D102
+        names = (name for name, _ in self.named_parameters())
+        return tuple(name for name in names if name not in ("bias", "log_precision"))
+
+    @property
+    def has_standard_form(self) -> bool:  # noqa: D102
+        return not self.further
 
     @property
     def states(self) -> None:  # noqa: D102

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
 from harmonium.units.base import Units, refuse
+from harmonium.units.linear import LinearUnits
 
 
 class Mixed(Units):
@@ -68,6 +70,15 @@ class Mixed(Units):
     def states(self) -> None:  # noqa: D102
         return None
 
+    @cached_property
+    def further(self) -> tuple[str, ...]:  # noqa: D102
+        parts = enumerate(part for _, part in self._groups)
+        return tuple(f"{place}.{name}" for place, part in parts for name in part.further)
+
+    @property
+    def has_standard_form(self) -> bool:  # noqa: D102
+        return all(part.has_standard_form for _, part in self._groups)
+
     @property
     def precision(self) -> Tensor | None:  # noqa: D102
         # zero where there is none: no term of the energy
@@ -84,8 +95,19 @@ class Mixed(Units):
     @torch.no_grad()
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
         for columns, part in self._groups:
-            part.set_natural_(part.bias, None if precision is None else precision[columns])
+            own = None if precision is None or part.precision is None else precision[columns]
+            part.set_natural_(part.bias, own)
         self.bias.copy_(bias)
+
+    @without_autograd
+    def interpolate_(self, a: Units, b: Units, t: float) -> None:  # noqa: D102
+        for (_, own), (_, of_a), (_, of_b) in zip(self.groups, a.groups, b.groups, strict=True):
+            if own.further:
+                own.interpolate_(of_a, of_b, t)
+        precision = None
+        if a.precision is not None and b.precision is not None:
+            precision = torch.lerp(a.precision, b.precision, t)
+        self.set_natural_(torch.lerp(a.bias, b.bias, t), precision)
 
     def energy(self, x: Tensor) -> Tensor:  # noqa: D102
         try:
@@ -94,7 +116,8 @@ class Mixed(Units):
             self.check_energy_of(x)
             raise
         for columns, part in self._groups:
-            if part.precision is not None:
+            # the units' own bias is zero: what is left is what their energy holds beside -bias x
+            if type(part).energy is not LinearUnits.energy:
                 energy = energy + part.energy(x[..., columns])
         return energy
 

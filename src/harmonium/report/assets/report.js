@@ -102,6 +102,10 @@
           const upper = plot.data[series + 1][index];
           if (upper != null) node.append(` ± ${shown(panel, upper - value)}`);
         }
+        const at = plot.data[0][index], { epoch } = content.runs[curve.run];
+        if (curve.doubtful.some((row) => epoch[row] === at)) {
+          node.append(make("em", "doubt", " not to be trusted"));
+        }
         return node;
       }));
     }
@@ -200,8 +204,34 @@
           plot.ctx.fillRect(left, Math.round(y), width, Math.max(1, devicePixelRatio));
         }];
       }
+      if (panel.curves.some((curve) => curve.doubtful.length)) {
+        options.hooks.drawClear = [(plot) => shade(plot, panel)];
+      }
       chart.plot = new uPlot(options, chart.table, place);
       touch(chart.plot, zoomTo);
+    }
+
+    // Stretches whose numbers are not to be trusted, half way to the rows before and after.
+    function shade(plot, panel) {
+      const { left, top, width, height } = plot.bbox, place = (x) => plot.valToPos(x, "x", true);
+      const rows = new Map();
+      for (const curve of panel.curves) {
+        if (hiddenCurves.has(curve.colour)) continue;
+        const shadow = several ? `${colour(curve.colour)}1c` : `${colour("muted")}26`;
+        for (const row of curve.doubtful) {
+          rows.set(`${curve.run} ${row}`, [curve.run, row, shadow]);
+        }
+      }
+      plot.ctx.save();
+      for (const [run, row, shadow] of rows.values()) {
+        plot.ctx.fillStyle = shadow;
+        const { epoch } = content.runs[run], here = epoch[row];
+        const begin = place((here + (epoch[row - 1] ?? here)) / 2);
+        const end = place((here + (epoch[row + 1] ?? here)) / 2);
+        const from = Math.max(left, begin), to = Math.min(left + width, Math.max(end, begin + 2));
+        if (to > from) plot.ctx.fillRect(from, top, to - from, height);
+      }
+      plot.ctx.restore();
     }
 
     function rest() {
@@ -257,7 +287,9 @@
         meaning.append(asked, make("p", "", panel.explained));
       }
       const values = make("div", "values"), place = make("div", "plot");
-      node.append(heading, values, place, ...(panel.explained ? [meaning] : []));
+      const doubts = panel.curves.some((curve) => curve.doubtful.length)
+        ? [make("p", "doubts", "Shaded: not to be trusted; the chains do not reach all modes.")] : [];
+      node.append(heading, values, place, ...doubts, ...(panel.explained ? [meaning] : []));
       grid.append(node);
       charts.push({ panel, place, values, table: tableOf(content, panel), node });
     }

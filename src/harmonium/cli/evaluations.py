@@ -1,0 +1,155 @@
+"""What ``harmonium evaluate`` keeps in a run: its results, and what more budget goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonium.files import write_whole
+from harmonium.likelihood import LogLikelihood, LogZ, Work, log_likelihood
+from harmonium.rbm import RBM
+from harmonium.report import row_values
+from harmonium.serialization import digest, read, serialize
+
+FORMAT = 1
+"""Version of ``likelihood.json``."""
+
+_KIND = "evaluation"
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(budget: str) -> float:
+    """Seconds of ``90``, ``90s``, ``10m`` or ``1.5h``.
+
+    Raises
+    ------
+    ValueError
+        Says what would work, also for a budget of nothing.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([smh]?)", budget.strip().lower())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"--budget is {budget!r}; pass a time to spend, such as 90s, 10m or 2h")
+    return seconds
+
+
+def results_in(path: Path) -> dict[str, Any]:
+    """Earlier results by name of the data: those of other rows are kept.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or of a newer harmonium.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, results = content["format"], content["results"]
+        if not isinstance(version, int) or not isinstance(results, dict):
+            raise TypeError("another layout")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged or no result of harmonium evaluate ({error}); move it away"
+        ) from error
+    if version > FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, and this harmonium reads up to {FORMAT}; install a "
+            "newer harmonium"
+        )
+    return results
+
+
+def described(found: LogLikelihood) -> dict[str, Any]:
+    """A result as JSON; null stands for a lower bound that there is not, and its error."""
+    log_z = found.log_z
+    chains = {} if found.is_exact else {"effective_chains": log_z.effective_chains}
+    return {
+        "lower": _finite(found.lower),
+        "lower_std_error": _finite(found.lower_std_error),
+        "upper": found.upper,
+        "upper_std_error": found.upper_std_error,
+        "unit": "nats a row",
+        "exact": found.is_exact,
+        "trusted": found.trusted,
+        "rows": found.n_rows,
+        "rows_std_error": _finite(found.rows_std_error),
+        "log_z": log_z.value,
+        "log_z_std_error": log_z.std_error,
+        "chains": log_z.n_chains,
+        **chains,
+        "rests_on": found.rests_on,
+        "warnings": list(found.reasons),
+        "temperatures": found.n_temperatures or None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def keep_row_values(path: Path, rbm: RBM, v: Tensor) -> str:
+    """Keep minus the free energy of each row, so that runs can be compared row by row.
+
+    Returns
+    -------
+    str
+        The name under which they are kept: a digest of the rows, the same for the same states.
+    """
+    states = v.cpu().contiguous()
+    name = hashlib.sha256(f"{states.dtype} {tuple(states.shape)}".encode())
+    name.update(states.numpy().tobytes())
+    rows = name.hexdigest()[:16]
+    values = {rows: log_likelihood(rbm, v, LogZ.exact(0.0)).cpu().numpy()}
+    content = io.BytesIO()
+    np.savez(content, **(row_values(path) | values))
+    write_whole(path, content.getvalue())
+    return rows
+
+
+class KeptWork:
+    """What an evaluation has found so far, in a file of its run: of the last evaluation alone.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    rbm, v, n_chains, seed
+        What the evaluation is of: work on anything else is not gone on with.
+    """
+
+    def __init__(self, path: Path, rbm: RBM, v: Tensor, n_chains: int, seed: int) -> None:
+        self._path = path
+        self._of = digest({**rbm.state_dict(), "rows": v.cpu()}, f"{n_chains} {seed}")
+
+    def keep(self, work: Work) -> None:
+        """Write it, whole or not at all."""
+        tensors, numbers = work.kept()
+        small = {name: _narrow(tensor) for name, tensor in tensors.items()}
+        write_whole(self._path, serialize(_KIND, small, {"of": self._of, **numbers}))
+
+    def take_up_(self, work: Work) -> bool:
+        """Go on from the file, where it is of the same evaluation; whether it is."""
+        try:
+            tensors, numbers = read(self._path, _KIND)
+        except (FileNotFoundError, ValueError):
+            return False
+        if numbers.pop("of", None) != self._of:
+            return False
+        work.take_up_(tensors, numbers)
+        return True
+
+
+def _narrow(states: Tensor) -> Tensor:
+    """States of discrete units in a byte each."""
+    small = states.to(torch.int8)
+    return small if torch.equal(small.to(states.dtype), states) else states

@@ -1,0 +1,153 @@
+"""Whether independent estimates of log Z agree, what they say together, and why they do not.
+
+Three are made: annealing from independent units to the model errs below, annealing back from
+samples of the model errs above, and chains at several temperatures err on neither side. The first
+begins at the base, the others also at rows and at random hidden states, so that a mode that one
+of them cannot reach makes them disagree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
+from harmonium.likelihood.tempered import TemperedLogZ
+from harmonium.metrics import with_error
+
+# Estimates that differ by more of their joint errors do not agree, ...
+_MOST_ERRORS = 3.0
+# ... unless it is by less than this, nats: then the errors are widened by half of the difference.
+_SMALL = 0.15
+
+# So many of the tempered chains have to have come from the base since they started. The others may
+# be stuck: then they are in the modes where they began, in the proportions of their starts. What
+# is left of that shows in the estimates, which have to agree as well.
+LEAST_RENEWED = 0.5
+
+_MORE_TEMPERATURES = "pass more temperatures (--temperatures) or a larger --budget"
+_MIXING_MODEL = (
+    ", or train a model that mixes: with a smaller learning rate, with --method pcd, or with "
+    "--sampler tempering"
+)
+
+# Errors are themselves estimated, from a few dozen chains and from uneven weights, and that of the
+# better of two estimates is too small more often than not: by as much as this, as
+# benchmarks/interval_coverage.py has measured.
+_WIDER = 1.2
+_LEAST_ERROR = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Log Z by three ways, nats.
+
+    Attributes
+    ----------
+    annealed
+        From the base to the model (annealed importance sampling): errs below.
+    reverse
+        From the tempered chains' samples to the base: errs above. Its weights are means over each
+        of the tempered chains.
+    tempered
+        From the exchanges of chains at several temperatures.
+    n_temperatures
+        Inverse temperatures of the annealing.
+    """
+
+    annealed: LogZ
+    reverse: LogZ
+    tempered: TemperedLogZ
+    n_temperatures: int
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why there is no lower bound, and at the end what would help; empty where there is one."""
+        found = [*self.against_each_other(), *self.against_tempering(), *self.against_annealing()]
+        if not found:
+            return ()
+        remedy = _MORE_TEMPERATURES
+        if any(self.against_each_other()) or any(self.against_tempering()):
+            remedy += _MIXING_MODEL
+        return (*found[:-1], f"{found[-1]}; {remedy}")
+
+    def against_tempering(self) -> Iterator[str]:
+        """What says that the tempered chains have not reached equilibrium."""
+        tempered = self.tempered
+        a, b, by, error = tempered.spread()
+        if _differ(by, error):
+            yield (
+                f"tempered chains that started at {a} and at {b} differ by {abs(by):.1f} nats in "
+                "log Z: the model has modes between which they do not move"
+            )
+        if tempered.renewed < LEAST_RENEWED:
+            yield (
+                f"{1 - tempered.renewed:.0%} of the tempered chains are still in modes where they "
+                f"started, and to which none has come from elsewhere in {tempered.n_sweeps:,} "
+                "sweeps"
+            )
+
+    def against_annealing(self) -> Iterator[str]:
+        """What says that the annealing is too fast for this model."""
+        for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
+            if log_z.effective_chains < FEWEST_EFFECTIVE_CHAINS:
+                yield (
+                    f"only {log_z.effective_chains:.1f} of {log_z.n_chains} {name} chains carry "
+                    f"the estimate of log Z, and it takes {FEWEST_EFFECTIVE_CHAINS} to trust it: "
+                    f"{self.n_temperatures:,} temperatures are too few"
+                )
+
+    def against_each_other(self) -> Iterator[str]:
+        """What says that one of the ways misses what another has found."""
+        for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
+            by = log_z.value - self.tempered.value
+            if _differ(by, math.hypot(log_z.std_error, self.tempered.std_error)):
+                yield (
+                    f"the {name} chain and the tempered one differ by {abs(by):.1f} nats in log Z: "
+                    "the model has modes that one of them does not reach"
+                )
+                return
+
+    def words(self) -> str:
+        """Which estimates these are, how far they agree, and how long they took."""
+        tempered = self.tempered
+        values = [self.annealed.value, self.reverse.value, tempered.value]
+        return (
+            f"log Z by annealing {with_error(self.annealed.value, self.annealed.std_error)}, back "
+            f"from samples {with_error(self.reverse.value, self.reverse.std_error)}, and by "
+            f"tempering {with_error(tempered.value, tempered.std_error)}: at most "
+            f"{max(values) - min(values):.2f} nats apart with {self.n_temperatures:,} temperatures "
+            f"({self.annealed.effective_chains:.0f} of {self.annealed.n_chains} chains effective), "
+            f"and with {tempered.n_sweeps:,} sweeps of {tempered.n_chains} chains at "
+            f"{tempered.n_temperatures} temperatures"
+        )
+
+    def ends(self) -> tuple[LogZ, LogZ]:
+        """Log Z from below and from above; twice the same where both agree in their errors."""
+        low, high = self.annealed, self.reverse
+        gap = high.value - low.value
+        if gap > 2 * math.hypot(low.std_error, high.std_error) and gap > _SMALL:
+            return _wider(low), _wider(high)
+        both = _wider(self.together())
+        return both, both
+
+    def together(self) -> LogZ:
+        """One number of the annealed estimate and the better one of the tempered chains.
+
+        Its error is half of their difference at least, so that two of it reach beyond either.
+        """
+        one = self.annealed
+        other = min(self.reverse, self.tempered.log_z, key=lambda log_z: log_z.std_error)
+        errors = [max(log_z.std_error, _LEAST_ERROR) for log_z in (one, other)]
+        weights = [error**-2 for error in errors]
+        value = (weights[0] * one.value + weights[1] * other.value) / sum(weights)
+        error = max(sum(weights) ** -0.5, abs(one.value - other.value) / 2)
+        return LogZ(value, error, "either", one.log_weights)
+
+
+def _wider(log_z: LogZ) -> LogZ:
+    return replace(log_z, std_error=_WIDER * log_z.std_error)
+
+
+def _differ(by: float, error: float) -> bool:
+    return abs(by) > max(_MOST_ERRORS * error, _SMALL)

@@ -1,0 +1,206 @@
+"""How much better one model describes rows than another: a difference, with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harmonium import defaults
+from harmonium.likelihood.computation import Computation
+from harmonium.likelihood.evaluation import Evaluation, evaluate
+from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
+from harmonium.metrics import with_error
+from harmonium.rbm import RBM, HasMoments, check_rbm
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean log-likelihood of rows by one model minus that by another, nats a row.
+
+    It is ``mean(F_b - F_a) - (log Z_a - log Z_b)``. The free energies F of the rows are exact, so
+    that for *these* rows all error comes from the two log Z. For the distribution that the rows
+    were drawn from there is the noise of the rows, too. Both models see the same rows, so that
+    most of it cancels: what is left is that of the differences ``F_b - F_a`` from row to row.
+
+    Attributes
+    ----------
+    lower, upper
+        Lower and upper bound for these rows, nats; the same where both log-likelihoods are one
+        number. Infinite where a model has no lower bound.
+    lower_std_error, upper_std_error
+        Standard errors of the two for these rows, from both log Z: 0 where exact, NaN where
+        there is no bound.
+    rows_std_error
+        Standard error of either end for other rows of their kind, nats; NaN for one row.
+    n_rows
+        Rows of which this is the mean.
+    a, b
+        The log-likelihoods by both models.
+    """
+
+    lower: float
+    upper: float
+    lower_std_error: float
+    upper_std_error: float
+    rows_std_error: float
+    n_rows: int
+    a: LogLikelihood
+    b: LogLikelihood
+
+    @classmethod
+    def of(cls, a: LogLikelihood, b: LogLikelihood, differences: Tensor) -> Difference:
+        """The difference of two log-likelihoods of the same rows.
+
+        Parameters
+        ----------
+        a, b
+            What `evaluate` found of both models.
+        differences
+            Of each row, ``F_b - F_a``, shape (n_rows,).
+
+        Raises
+        ------
+        ValueError
+            If there are not as many rows in all three.
+        """
+        n = len(differences)
+        if not n == a.n_rows == b.n_rows:
+            raise ValueError(
+                f"the log-likelihoods are of {a.n_rows} and {b.n_rows} rows, and there are {n} "
+                "differences; pass three of the same rows"
+            )
+        return cls(
+            lower=a.lower - b.upper,
+            upper=a.upper - b.lower,
+            lower_std_error=math.hypot(a.lower_std_error, b.upper_std_error),
+            upper_std_error=math.hypot(a.upper_std_error, b.lower_std_error),
+            rows_std_error=differences.std().item() / math.sqrt(n) if n > 1 else math.nan,
+            n_rows=n,
+            a=a,
+            b=b,
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether both log Z are known."""
+        return self.a.is_exact and self.b.is_exact
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing was found that speaks against the interval."""
+        return self.a.trusted and self.b.trusted
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the interval must not be trusted; empty where it can be."""
+        return tuple(
+            f"{name}: {reason}"
+            for name, found in (("a", self.a), ("b", self.b))
+            for reason in found.reasons
+        )
+
+    def covers(self, value: float, n_errors: float = 2.0, *, of_rows: bool = False) -> bool:
+        """Whether a difference lies in the interval, widened by so many standard errors.
+
+        Parameters
+        ----------
+        value
+            Nats a row.
+        n_errors
+            At each end.
+        of_rows
+            Whether the value is one of other rows of their kind, so that their noise counts.
+        """
+        rows = self.rows_std_error if of_rows else 0.0
+        ends = ((self.lower, self.lower_std_error, 1), (self.upper, self.upper_std_error, -1))
+        slack = 1e-9 * (abs(self.a.upper) + abs(self.b.upper))
+        return all(
+            math.isinf(end) or sign * (value - end) >= -n_errors * math.hypot(error, rows) - slack
+            for end, error, sign in ends
+        )
+
+    def __str__(self) -> str:
+        rows = ""
+        if not math.isnan(self.rows_std_error):
+            rows = f" (with other rows of their kind: ± {self.rows_std_error:.2g})"
+        if self.is_exact:
+            return f"{self.lower:+.3f} nats a row (exact){rows}"
+        lower = with_error(self.lower, self.lower_std_error)
+        upper = with_error(self.upper, self.upper_std_error)
+        if math.isinf(self.lower) and math.isinf(self.upper):
+            return "not known, because neither log-likelihood has a lower bound"
+        if math.isinf(self.lower):
+            return f"at most {upper} nats a row{rows}"
+        if math.isinf(self.upper):
+            return f"at least {lower} nats a row{rows}"
+        between = upper if self.lower == self.upper else f"{lower} … {upper}"
+        return f"{between} nats a row{rows}"
+
+
+def compare(
+    a: RBM,
+    b: RBM,
+    v: Tensor,
+    data: Tensor | HasMoments,
+    *,
+    n_chains: int = defaults.LIKELIHOOD_CHAINS,
+    n_temperatures: int = defaults.LIKELIHOOD_TEMPERATURES,
+    seed: int = defaults.SEED,
+    budget: float | None = None,
+) -> Computation[Difference]:
+    """How much higher the mean log-likelihood of rows is by ``a`` than by ``b``, nats a row.
+
+    Parameters
+    ----------
+    a, b
+        Models of the same visible units; hidden ones may differ.
+    v, data, n_chains, n_temperatures, seed
+        As for `evaluate`.
+    budget
+        Seconds to spend on both models together; None for as many as `evaluate` takes.
+
+    Returns
+    -------
+    Computation
+        Iterate over it, or ask for its ``result()``.
+
+    Raises
+    ------
+    ValueError
+        If the visible units differ; and as `evaluate` does.
+    """
+    check_rbm("a", a)
+    check_rbm("b", b)
+    if a.visible.kinds != b.visible.kinds:
+        raise ValueError(
+            f"a has the visible units {a.visible!r}, and b {b.visible!r}: the same rows are other "
+            "states to them, and nats differ in meaning; pass models of the same visible units"
+        )
+    both = [
+        evaluate(
+            rbm,
+            v,
+            data,
+            n_chains=n_chains,
+            n_temperatures=n_temperatures,
+            seed=seed,
+            budget=None if budget is None else budget / 2,
+        )
+        for rbm in (a, b)
+    ]
+    return Computation(sum(one.n_steps for one in both), _compared(a, b, v, both))
+
+
+def _compared(
+    a: RBM, b: RBM, v: Tensor, both: list[Evaluation]
+) -> Generator[int, None, Difference]:
+    before = 0
+    for one in both:
+        for done in one:
+            yield before + done
+        before += one.n_steps
+    of_a, of_b = (log_likelihood(rbm, v, LogZ.exact(0.0)).cpu() for rbm in (a, b))
+    return Difference.of(both[0].result(), both[1].result(), of_a - of_b)

@@ -1,0 +1,317 @@
+"""Log Z from chains at several temperatures, which start in different places and have to agree.
+
+References
+----------
+.. [1] C. H. Bennett (1976), "Efficient estimation of free energy differences from Monte Carlo
+   data", J. Comput. Phys. 22.
+.. [2] A. Gelman and D. B. Rubin (1992), "Inference from iterative simulation using multiple
+   sequences", Statistical Science 7: starts that are spread out show what does not mix.
+.. [3] S. Syed, A. Bouchard-Cote, G. Deligiannidis and A. Doucet (2022), "Non-reversible parallel
+   tempering: a scalable highly parallel MCMC scheme", JRSS B 84.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults, kernels
+from harmonium.likelihood.log_z import LogZ
+from harmonium.likelihood.path import TEMPERED, AnnealingPath
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling.exchange import sweep_
+from harmonium.sampling.levels import TemperatureLadder, TemperaturePath
+from harmonium.sampling.log_z import bennett, log_z_of_first
+from harmonium.sampling.replicas import Replicas
+from harmonium.sampling.tempering import place_temperatures
+
+STARTS = ("the base rates", "rows", "random hidden states")
+"""Where the chains start, in turn: three families that know nothing of each other."""
+
+_FIRST_LEVELS = 12
+_ROUNDS = 4
+_FIRST_ROUND = 20  # sweeps; each round of tuning takes twice as many as the one before
+
+# Random hidden states: logistic inputs of this scale for all units together and for each alone,
+# so that some chains start with nearly all units on, and some with nearly all of them off.
+_COMMON, _OWN = 4.0, 2.0
+
+_MOST_KEPT = 2**23  # log-weights of exchanges of one stage, float32
+
+
+@dataclass
+class _Tracked(Replicas):
+    """Replicas that know whether they have been at the base since they started.
+
+    There they are drawn afresh, so that all they bring from where they started is gone.
+    """
+
+    renewed: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def move_origins_(self, order: Tensor) -> None:
+        super().move_origins_(order)
+        self.renewed = self.renewed.flatten()[order].view(self.renewed.shape)
+        self.renewed[0] = True
+
+    @classmethod
+    def tracking(cls, replicas: Replicas, renewed: Tensor) -> _Tracked:
+        """The same replicas, with what is known of where they have been."""
+        return cls(**vars(replicas), renewed=renewed)
+
+
+@dataclass(frozen=True, eq=False)
+class TemperedLogZ:
+    """What tempered chains say of log Z, nats, by bridge sampling between temperatures [1]_.
+
+    Attributes
+    ----------
+    value, std_error
+        Of all chains. The error is that between chains, which are independent of each other.
+    by_start
+        Value and error by where the chains started: as far as they mix, they agree [2]_.
+    renewed
+        Share of the model's chains that had come from the base since they started, which they
+        have to be for the start to be forgotten.
+    n_chains, n_temperatures, n_sweeps
+        What it was made of; the sweeps are those that were looked at.
+    samples
+        Visible states of the model, shape (times, chains, columns).
+    """
+
+    value: float
+    std_error: float
+    by_start: Mapping[str, tuple[float, float]]
+    renewed: float
+    n_chains: int
+    n_temperatures: int
+    n_sweeps: int
+    samples: Tensor = field(repr=False)
+
+    @property
+    def log_z(self) -> LogZ:
+        """The value of all chains, which has no side on which it errs."""
+        return LogZ(self.value, self.std_error, "either")
+
+    def less(self, energy: float) -> TemperedLogZ:
+        """The same estimate for a model of which every energy is so much higher, nats."""
+        by_start = {name: (value - energy, error) for name, (value, error) in self.by_start.items()}
+        return replace(self, value=self.value - energy, by_start=by_start)
+
+    def spread(self) -> tuple[str, str, float, float]:
+        """The two starts that differ the most in their errors: both, by how much, and the error."""
+        pairs = [
+            (a, b, self.by_start[a][0] - self.by_start[b][0],
+             math.hypot(self.by_start[a][1], self.by_start[b][1]))
+            for number, a in enumerate(self.by_start)
+            for b in list(self.by_start)[:number]
+        ]  # fmt: skip
+        return max(pairs, key=lambda pair: abs(pair[2]) / max(pair[3], 1e-9))
+
+
+class Tempered:
+    """Chains at several temperatures between base and target of a path, a third of each start.
+
+    Parameters
+    ----------
+    path
+        Its base is the first level, its target the last.
+    rows
+        Visible states near which the model should be, shape (n, visible.n_columns): training
+        rows, or those that are judged.
+    n_chains
+        Chains of every level, a multiple of the number of `STARTS`.
+    seed
+        Of everything.
+    """
+
+    def __init__(
+        self, path: AnnealingPath, rows: Tensor, n_chains: int, seed: int = defaults.SEED
+    ) -> None:
+        self._rbm = path.target
+        self._stream = Stream(seed, Purpose.LIKELIHOOD, position=TEMPERED)
+        self.n_chains, self.n_sweeps = n_chains, 0
+        t = torch.as_tensor(path.inverse_temperatures)
+        n_levels = min(_FIRST_LEVELS, len(t))
+        betas = t[torch.linspace(0, len(t) - 1, n_levels).round().long()]
+        self._replicas = _start(path, rows, betas, n_chains, self._stream)
+
+    @property
+    def n_temperatures(self) -> int:
+        """Levels of the ladder."""
+        return self._replicas.n_levels
+
+    @property
+    def rows_a_sweep(self) -> int:
+        """Chains of all levels, each of which one sweep moves."""
+        return self.n_temperatures * self.n_chains
+
+    def tune_(self) -> Iterator[int]:
+        """Place the temperatures so that half of the exchanges are accepted; yields steps made."""
+        done = 0
+        for number in range(_ROUNDS):
+            ladder = self._ladder()
+            for _ in range(_FIRST_ROUND * 2**number):
+                sweep_(ladder, self._replicas, self._stream)
+                done += self.rows_a_sweep
+                yield done
+            self._place_temperatures_()
+
+    def _place_temperatures_(self) -> None:
+        old, wanted = self._replicas, defaults.SWAP_ACCEPTANCE
+        assert old.path is not None
+        betas = place_temperatures(
+            old.path.betas, old.acceptance, wanted, 3, defaults.MOST_TEMPERATURES
+        )
+        nearest = (betas.unsqueeze(1) - old.path.betas).abs().argmin(1)
+        nearest = nearest.to(old.visible.device)
+        visible, hidden = (x[nearest].flatten(0, 1) for x in old.by_level)
+        path = TemperaturePath(betas, old.path.visible, old.path.hidden)
+        new = Replicas.of(visible, hidden, len(betas), path)
+        new.turn = old.turn
+        self._replicas = _Tracked.tracking(new, old.renewed[nearest])
+
+    def look(self, n_sweeps: int, n_times: int) -> Iterator[int]:
+        """Sweeps that are looked at; yields steps made, and `found` has what they say.
+
+        Parameters
+        ----------
+        n_sweeps
+            2 or more: even and odd pairs of temperatures take turns.
+        n_times
+            How often the model's chains are kept as samples.
+        """
+        ladder, replicas = self._ladder(), self._replicas
+        # two sweeps in a row see all pairs; of long stages not all of them are kept
+        kept = n_sweeps * (self.n_temperatures - 1) * self.n_chains
+        thinning = 2 * math.ceil(kept / _MOST_KEPT)
+        gains: list[list[Tensor]] = [[], []]
+        moments = {round((number + 1) * n_sweeps / n_times) - 1 for number in range(n_times)}
+        samples, renewed = [], 0.0
+        for sweep in range(n_sweeps):
+            parity = replicas.turn % 2
+            _, seen = sweep_(ladder, replicas, self._stream)
+            if sweep % thinning < 2:
+                gains[parity].append(seen.float())
+            if sweep in moments:
+                samples.append(replicas.by_level[0][-1].clone())
+            renewed += replicas.renewed[-1].double().mean().item() / n_sweeps
+            yield (sweep + 1) * self.rows_a_sweep
+        self.n_sweeps = n_sweeps
+        self.found = self._summed_up(ladder, gains, torch.stack(samples), renewed)
+
+    def _summed_up(
+        self,
+        ladder: TemperatureLadder,
+        gains: list[list[Tensor]],
+        samples: Tensor,
+        renewed: float,
+    ) -> TemperedLogZ:
+        both = [torch.stack(of).double().cpu() for of in gains if of]
+        dead = sum(of.isfinite().logical_not().any(0).any(0).any(0) for of in both)
+        if isinstance(dead, Tensor) and dead.any():
+            raise ValueError(
+                f"{int(dead.bool().sum())} of {self.n_chains} tempered chains have died: their "
+                "energies are infinite or no numbers, because the parameters are too large (the "
+                f"largest weight is {self._rbm.weights.abs().max().item():.3g}); take an earlier "
+                "checkpoint, or train with a smaller learning rate"
+            )
+        first = log_z_of_first(ladder).item() - ladder.energies[-1].item()
+        of_start = torch.arange(self.n_chains) % len(STARTS)
+
+        def estimate(chains: Tensor) -> tuple[float, float]:
+            total, influence = first, torch.zeros(len(chains), dtype=torch.float64)
+            for pair in range(self.n_temperatures - 1):
+                seen = both[pair % 2][:, pair // 2][:, :, chains]
+                difference, of_chain = bennett(seen[:, 0], seen[:, 1])
+                total += difference.item()
+                influence += of_chain
+            return total, influence.std().item() / math.sqrt(len(chains))
+
+        value, std_error = estimate(torch.arange(self.n_chains))
+        by_start = {
+            name: estimate((of_start == number).nonzero()[:, 0])
+            for number, name in enumerate(STARTS)
+        }
+        return TemperedLogZ(
+            value, std_error, by_start, renewed, self.n_chains, self.n_temperatures,
+            self.n_sweeps, samples,
+        )  # fmt: skip
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Where the chains are: with `n_sweeps`, `turn` and `position`, all that going on needs."""
+        replicas = self._replicas
+        assert replicas.path is not None
+        return {
+            "visible": replicas.visible,
+            "hidden": replicas.hidden,
+            "renewed": replicas.renewed,
+            "betas": replicas.path.betas,
+        }
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Exchanges and draws made so far."""
+        return self._replicas.turn, self._stream.position
+
+    def go_back_(self, tensors: Mapping[str, Tensor], place: tuple[int, int]) -> None:
+        """To where the chains were when `tensors` and `place` were taken."""
+        old = self._replicas
+        assert old.path is not None
+        like, betas = old.visible, tensors["betas"]
+        path = TemperaturePath(betas, old.path.visible, old.path.hidden)
+        visible, hidden = (tensors[layer].to(like) for layer in ("visible", "hidden"))
+        new = Replicas.of(visible, hidden, len(betas), path)
+        new.turn, self._stream.position = place
+        self._replicas = _Tracked.tracking(new, tensors["renewed"].to(like.device))
+
+    def _ladder(self) -> TemperatureLadder:
+        assert self._replicas.path is not None
+        return TemperatureLadder(self._rbm, self._replicas.path)
+
+
+@torch.no_grad()
+def _start(
+    path: AnnealingPath, rows: Tensor, betas: Tensor, n_chains: int, stream: Stream
+) -> _Tracked:
+    """Replicas of all levels, in the places of their start."""
+    rbm, base = path.target, path.base
+    like, n_levels = rbm.weights.detach(), len(betas)
+    n_columns = rbm.visible.n_columns
+    visible = base.visible.sample_(like.new_zeros(n_levels * n_chains, n_columns), stream)
+    visible = visible.view(n_levels, n_chains, n_columns)
+    of_start = torch.arange(n_chains, device=like.device) % len(STARTS)
+    from_rows, from_hidden = ((of_start == start).nonzero()[:, 0] for start in (1, 2))
+
+    shape = (n_levels, len(from_rows))
+    uniform = kernels.uniform(shape, stream, device=like.device, dtype=torch.float64)
+    chosen = (uniform * len(rows)).long().clamp_max(len(rows) - 1)
+    visible[:, from_rows] = rows.to(like)[chosen.to(rows.device)].to(like)
+
+    visible[:, from_hidden] = _from_random_hidden(
+        rbm, base, n_levels * len(from_hidden), stream
+    ).view(n_levels, len(from_hidden), n_columns)
+    visible = visible.flatten(0, 1)
+    hidden = rbm.hidden.sample_(torch.mm(visible, rbm.weights), stream)
+    replicas = Replicas.of(
+        visible, hidden, n_levels, TemperaturePath(betas, base.visible, base.hidden)
+    )
+    renewed = torch.zeros(n_levels, n_chains, dtype=torch.bool, device=like.device)
+    return _Tracked.tracking(replicas, renewed)
+
+
+def _from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
+    """Visible states given hidden ones that are drawn far and wide, whatever their biases."""
+    like, n_hidden = rbm.weights.detach(), rbm.hidden.n_columns
+
+    def logistic(n_columns: int, scale: float) -> Tensor:
+        u = kernels.uniform((n, n_columns), stream, device=like.device, dtype=torch.float64)
+        return scale * torch.logit(u, eps=1e-9).to(like)
+
+    inputs = logistic(1, _COMMON) + logistic(n_hidden, _OWN)
+    hidden = base.hidden.sample_(inputs.contiguous(), stream)
+    return rbm.visible.sample_(torch.mm(hidden, rbm.weights.T), stream)

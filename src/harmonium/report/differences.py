@@ -1,0 +1,103 @@
+"""By how much runs differ in the log-likelihood of the same rows, pair by pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from harmonium.metrics import with_error
+from harmonium.report import likelihood
+from harmonium.report.facts import Facts
+
+
+@dataclass(frozen=True)
+class RunDifference:
+    """The log-likelihood of rows by run ``a`` minus that by run ``b``, nats a row.
+
+    Attributes
+    ----------
+    data
+        What the rows are called.
+    a, b
+        Names of the runs.
+    lower, upper
+        Bounds for these rows; None where a log-likelihood has no lower bound.
+    lower_std_error, upper_std_error
+        Their standard errors, from both log Z; None where there is no bound.
+    rows_std_error
+        For other rows of their kind: that of the difference, of which most of the noise of the
+        rows cancels. None where the runs were evaluated before this was kept.
+    n_rows
+        Rows of which this is the mean.
+    """
+
+    data: str
+    a: str
+    b: str
+    lower: float | None
+    upper: float | None
+    lower_std_error: float | None
+    upper_std_error: float | None
+    rows_std_error: float | None
+    n_rows: int
+
+    def __str__(self) -> str:
+        ends = (self.lower, self.lower_std_error), (self.upper, self.upper_std_error)
+        lower, upper = (None if end is None else with_error(end, error or 0) for end, error in ends)
+        if lower is None or upper is None:
+            return f"at most {upper}" if upper else f"at least {lower}" if lower else "not known"
+        return upper if self.lower == self.upper else f"{lower} … {upper}"
+
+
+def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
+    """Of all pairs of runs, on all rows that both were evaluated on."""
+    for a, b in combinations(named, 2):
+        found = [likelihood.results(named[name]) for name in (a, b)]
+        unknown = [likelihood.without_lower_bound(named[name]) for name in (a, b)]
+        of_a, of_b = (known | others for known, others in zip(found, unknown, strict=True))
+        for data in of_a:
+            if data in of_b and of_a[data].get("rows") == of_b[data].get("rows"):
+                yield _difference(data, (a, of_a[data]), (b, of_b[data]), named)
+
+
+def rows_std_error(a: Facts, b: Facts, data: str) -> float | None:
+    """Standard error of the mean difference of two runs that the choice of rows makes."""
+    by_row = likelihood.row_differences(a, b, data)
+    if by_row is None or len(by_row) < 2:
+        return None
+    return float(by_row.std(ddof=1) / math.sqrt(len(by_row)))
+
+
+def _difference(
+    data: str,
+    a: tuple[str, Mapping[str, Any]],
+    b: tuple[str, Mapping[str, Any]],
+    named: Mapping[str, Facts],
+) -> RunDifference:
+    (name_a, of_a), (name_b, of_b) = a, b
+    lower, lower_error = _between(of_a, "lower", of_b, "upper")
+    upper, upper_error = _between(of_a, "upper", of_b, "lower")
+    return RunDifference(
+        data=data,
+        a=name_a,
+        b=name_b,
+        lower=lower,
+        upper=upper,
+        lower_std_error=lower_error,
+        upper_std_error=upper_error,
+        rows_std_error=rows_std_error(named[name_a], named[name_b], data),
+        n_rows=int(of_a["rows"]),
+    )
+
+
+def _between(
+    a: Mapping[str, Any], side: str, b: Mapping[str, Any], other: str
+) -> tuple[float | None, float | None]:
+    """One end of a difference, and its standard error."""
+    if a.get(side) is None or b.get(other) is None:
+        return None, None
+    errors = (a.get(f"{side}_std_error") or 0.0, b.get(f"{other}_std_error") or 0.0)
+    return a[side] - b[other], math.hypot(*errors)

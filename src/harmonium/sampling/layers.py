@@ -1,0 +1,173 @@
+"""One layer's units in every level of a ladder, moved all at once."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from harmonium.rng import Stream
+from harmonium.units import Units
+
+
+class Levels(ABC):
+    """A layer's units with parameters of their own in every level."""
+
+    @classmethod
+    def between(cls, a: Units, b: Units, betas: Tensor) -> Levels:
+        """The units on the way from ``a`` to ``b``, whose inputs count by the inverse temperature.
+
+        Parameters
+        ----------
+        a, b
+            Layers of the same kinds.
+        betas
+            From 0, which is ``a``, to 1, which is ``b``; shape (n_levels,).
+        """
+        if not b.has_standard_form:
+            a = copy.deepcopy(a).to(betas)
+            layers = [copy.deepcopy(b).requires_grad_(False) for _ in betas]
+            for units, beta in zip(layers, betas.tolist(), strict=True):
+                units.interpolate_(a, b, beta)
+            return _Layers(layers, betas)
+        to = betas.unsqueeze(1)
+        # exact at both ends, which torch.lerp is too
+        bias = (1 - to) * a.bias.to(betas) + to * b.bias
+        precision = None
+        if a.precision is not None and b.precision is not None:
+            precision = (1 - to) * a.precision.to(betas) + to * b.precision
+        return _Scaled.of(b, bias, precision, betas)
+
+    @classmethod
+    def side_by_side(cls, layers: Sequence[Units]) -> Levels:
+        """Copies of layers of the same kinds, one a level."""
+        ones = layers[0].bias.new_ones(len(layers))
+        if not layers[0].has_standard_form:
+            return _Layers([copy.deepcopy(units).requires_grad_(False) for units in layers], ones)
+        bias = torch.stack([units.bias.detach() for units in layers])
+        precisions = [units.precision.detach() for units in layers if units.precision is not None]
+        return _Scaled.of(layers[0], bias, torch.stack(precisions) if precisions else None, ones)
+
+    @abstractmethod
+    def __getitem__(self, levels: Tensor) -> Levels:
+        """Some of the levels, in any order."""
+
+    @abstractmethod
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
+        """Overwrite inputs, shape (n_levels, n_chains, columns), with a draw; returns it."""
+
+    @abstractmethod
+    def cgf(self, inputs: Tensor) -> Tensor:
+        """Log-normaliser of the whole layer, nats, shape (n_levels, n_chains)."""
+
+    @abstractmethod
+    def log_z(self) -> Tensor:
+        """Log-normaliser of the layer without inputs, nats, shape (n_levels,)."""
+
+    @abstractmethod
+    def energy(self, x: Tensor) -> Tensor:
+        """Energy of the layer's states, nats, shape (n_levels, n_chains)."""
+
+
+class _Scaled(Levels):
+    """Levels that differ by a shift and a scale alone: all are drawn in one go.
+
+    Units of some precision under inputs are ``precision^-1/2`` times units of precision 1 whose
+    inputs and bias were scaled alike. So the draws and log-normalisers of all levels are those of
+    one layer of standard units (`Units.has_standard_form`).
+
+    Parameters
+    ----------
+    standard
+        Units without bias, of precision 1.
+    bias
+        Shape (n_levels, n_columns).
+    precision
+        The same, or None for units without one.
+    factor
+        Inverse temperatures, by which the inputs from the other layer count, shape (n_levels,).
+    """
+
+    def __init__(
+        self, standard: Units, bias: Tensor, precision: Tensor | None, factor: Tensor
+    ) -> None:
+        self._standard = standard
+        self._bias, self._precision, self._factor = bias, precision, factor
+        if precision is None:
+            self._scale = None
+            self._offset, self._slope = bias.unsqueeze(1), factor[:, None, None]
+        else:
+            # among units of several kinds, some have no precision, and none to scale by
+            scale = torch.where(precision == 0, 1, precision).rsqrt()
+            self._scale = scale.unsqueeze(1)
+            self._offset = (bias * scale).unsqueeze(1)
+            self._slope = (factor.unsqueeze(1) * scale).unsqueeze(1)
+
+    @classmethod
+    def of(cls, units: Units, bias: Tensor, precision: Tensor | None, factor: Tensor) -> _Scaled:
+        """Levels of such units, whose own parameters are not read."""
+        standard = copy.deepcopy(units).requires_grad_(False)
+        one = None if precision is None else torch.ones_like(standard.bias)
+        standard.set_natural_(torch.zeros_like(standard.bias), one)
+        return cls(standard, bias, precision, factor)
+
+    def __getitem__(self, levels: Tensor) -> Levels:
+        precision = None if self._precision is None else self._precision[levels]
+        return _Scaled(self._standard, self._bias[levels], precision, self._factor[levels])
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
+        torch.addcmul(self._offset, inputs, self._slope, out=inputs)
+        self._standard.sample_(inputs.view(-1, inputs.shape[-1]), stream)
+        return inputs if self._scale is None else inputs.mul_(self._scale)
+
+    def cgf(self, inputs: Tensor) -> Tensor:
+        cgf = self._standard.cgf(torch.addcmul(self._offset, inputs, self._slope)).sum(-1)
+        return cgf if self._scale is None else cgf + self._scale.log().sum(-1)
+
+    def log_z(self) -> Tensor:
+        return self.cgf(torch.zeros_like(self._bias).unsqueeze(1)).squeeze(1)
+
+    def energy(self, x: Tensor) -> Tensor:
+        energy = -torch.bmm(x, self._bias.unsqueeze(-1)).squeeze(-1)
+        if self._precision is None:
+            return energy
+        return energy + 0.5 * torch.bmm(x.square(), self._precision.unsqueeze(-1)).squeeze(-1)
+
+
+class _Layers(Levels):
+    """Levels of any units, one layer each: as exact as any, and as slow as there are levels.
+
+    Parameters
+    ----------
+    layers
+        Units of each level.
+    factor
+        Inverse temperatures, by which the inputs from the other layer count, shape (n_levels,).
+    """
+
+    def __init__(self, layers: Sequence[Units], factor: Tensor) -> None:
+        self._layers, self._factor = layers, factor
+
+    def __getitem__(self, levels: Tensor) -> Levels:
+        return _Layers([self._layers[level] for level in levels.tolist()], self._factor[levels])
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
+        inputs.mul_(self._factor[:, None, None])
+        for units, of_level in zip(self._layers, inputs, strict=True):
+            units.sample_(of_level, stream)
+        return inputs
+
+    def cgf(self, inputs: Tensor) -> Tensor:
+        received = zip(self._layers, inputs * self._factor[:, None, None], strict=True)
+        return torch.stack([units.cgf(of_level).sum(-1) for units, of_level in received])
+
+    def log_z(self) -> Tensor:
+        of_each = [units.cgf(torch.zeros_like(units.bias)).sum(-1) for units in self._layers]
+        return torch.stack(of_each)
+
+    def energy(self, x: Tensor) -> Tensor:
+        states = zip(self._layers, x, strict=True)
+        return torch.stack([units.energy(of_level) for units, of_level in states])
