@@ -164,6 +164,7 @@ def judge(number: int) -> dict[str, Any]:
         "off": (found.lower + found.upper) / 2 - exact if found.trusted else None,
         "error": found.upper_std_error,
         "reasons": list(found.reasons),
+        "rests_on": found.rests_on,
         "seconds": round(seconds, 1),
     }
 

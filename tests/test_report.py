@@ -22,7 +22,7 @@ from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
-from harmonium.runs import RunDirectory, Warned
+from harmonium.run_directory import RunDirectory, Warned
 from html_pages import Page
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -360,12 +360,33 @@ def test_the_likelihood_is_an_interval_and_its_meaning(make: Make) -> None:
     for said in (
         "−12.50 … −11.50",
         f"takes {12 / math.log(2):.1f} bits",
-        "lower one is found by RAISE",
+        "as far as the annealing was slow enough, which an earlier harmonium did not check",
         "digits:test: a warning worth a look The chains are few.",
         "Measured after update 100; the run has gone on to update 200",
         "0.10 0.20 100",
     ):
         assert said in read.text, said
+
+
+def test_one_number_has_its_error_and_says_what_it_rests_on(make: Make) -> None:
+    run = make([row(1)])
+    of = {"lower": -12.5, "upper": -12.5, "lower_std_error": 0.03, "upper_std_error": 0.03}
+    of |= {"rows": 250, "exact": False, "trusted": True, "rests_on": "log Z by three ways"}
+    run.likelihood_path.write_text(json.dumps({"format": 1, "results": {"digits:test": of}}))
+    read = page_of(run)
+    assert "−12.50 ± 0.03" in read.text and "It rests on log Z by three ways." in read.text
+    assert "no lower bound" not in read.text
+
+
+def test_without_a_lower_bound_the_reason_stands_in_its_place(make: Make) -> None:
+    run = make([row(1)])
+    of = {"lower": None, "upper": -12.5, "lower_std_error": None, "upper_std_error": 0.03}
+    of |= {"rows": 250, "exact": False, "trusted": False, "warnings": ["modes do not mix"]}
+    run.likelihood_path.write_text(json.dumps({"format": 1, "results": {"digits:test": of}}))
+    read = page_of(run)
+    assert "at most −12.50" in read.text and "Modes do not mix." in read.text
+    assert "digits:test: no lower bound" in read.text and "they do not agree" in read.text
+    assert "nobody knows how much less: the estimates do not agree" in read.text
 
 
 @pytest.mark.parametrize(

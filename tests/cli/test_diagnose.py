@@ -162,13 +162,16 @@ def test_bounds_of_the_log_likelihood_are_told_where_there_are_any(run: Path) ->
         "digits:test": {"lower": -22.0, "upper": -21.25, "update": 39},
         "digits:old": {"lower": -30.0, "upper": -29.0, "update": 13},
         "digits:odd": {"lower": None, "upper": -29.0, "update": 39},
+        "mine.npy": {"lower": None, "upper": -19.0, "update": 39, "trusted": False},
     }
     (run / "likelihood.json").write_text(json.dumps({"format": 1, "results": results}))
     done = diagnosed(run)
     assert "digits:test                 -22.00 … -21.25" in done.out
     assert "digits:train − digits:test  0.75 … 2.00" in done.out
     assert "digits:old" not in done.out and "digits:odd" not in done.out
+    assert "at most -19.00: the estimates do not agree" in done.out
     expected = {"digits:train": [-20.5, -20.0], "digits:test": [-22.0, -21.25]}
+    expected["mine.npy"] = [None, -19.0]
     assert numbers(run)["log_likelihood"] == expected
 
 

@@ -110,7 +110,7 @@ def test_where_estimates_disagree_there_is_a_reason_in_place_of_a_bound(
     done = ran("modes", "--chains", "60", "--temperatures", "1000", "--threads", "1")
     lines = done.out.splitlines()
     assert lines[0].startswith("log-likelihood  at most -") and lines[1].startswith("rests on  ")
-    assert lines[2].startswith("no lower bound  because ") and "modes" in lines[2]
+    assert lines[2].startswith("no lower bound, because ") and "modes" in lines[2]
     assert "--temperatures" in done.out and "--sampler tempering" in done.out
     [kept] = results(Path("modes")).values()
     assert kept["lower"] is None and kept["lower_std_error"] is None and not kept["trusted"]

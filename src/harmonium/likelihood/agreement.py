@@ -24,7 +24,7 @@ _SMALL = 0.15
 # So many of the tempered chains have to have come from the base since they started. The others may
 # be stuck: then they are in the modes where they began, in the proportions of their starts. What
 # is left of that shows in the estimates, which have to agree as well.
-LEAST_RENEWED = 0.8
+LEAST_RENEWED = 0.5
 
 _MORE_TEMPERATURES = "pass more temperatures (--temperatures) or a larger --budget"
 _MIXING_MODEL = (

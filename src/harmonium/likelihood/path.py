@@ -149,6 +149,18 @@ class AnnealingPath:
             path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
 
+    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
+        """The same path in the coordinates of a `Gauge`, and that of the target.
+
+        Energies along the way change linearly, from that of the base to that of the target; so
+        distributions and steps between them stay as they are.
+        """
+        gauge = Gauge.of(self.target)
+        if gauge.is_identity:
+            return self, gauge
+        base = gauge.move(self.base)[0].to(gauge.rbm.weights)
+        return AnnealingPath(base, gauge.rbm, self.inverse_temperatures), gauge
+
     def of_length(self, n_temperatures: int) -> AnnealingPath:
         """The same path with more temperatures, or with fewer, as densely placed as these.
 
@@ -165,18 +177,6 @@ class AnnealingPath:
         t = torch.from_numpy(np.interp(at, np.arange(len(here)), here))
         t[0], t[-1] = 0.0, 1.0
         return AnnealingPath(self.base, self.target, t)
-
-    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
-        """The same path in the coordinates of a `Gauge`, and that of the target.
-
-        Energies along the way change linearly, from that of the base to that of the target; so
-        distributions and steps between them stay as they are.
-        """
-        gauge = Gauge.of(self.target)
-        if gauge.is_identity:
-            return self, gauge
-        base = gauge.move(self.base)[0].to(gauge.rbm.weights)
-        return AnnealingPath(base, gauge.rbm, self.inverse_temperatures), gauge
 
     @property
     def n_temperatures(self) -> int:
