@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,9 +67,8 @@ DOORS_OF = {
     "typer": ("cli",),
 }
 
-# What the package is compared with is imported where it is measured, and nowhere else.
+# What the package is compared with is imported in the repository's benchmarks alone.
 PEERS = {"jax", "learnergy", "rbms", "sklearn", "threadpoolctl"}
-PEERS_FOLDER = Path("benchmark/peers")
 
 # Of the package's own __init__, which no module imports otherwise.
 FREE = "harmonium.__version__"
@@ -112,18 +112,16 @@ def faults(path: Path, source: str) -> list[str]:
         return []
     if module not in ORDER:
         return [f"module {module} has no place in ORDER"]
-    beside_peers = path.parent == PEERS_FOLDER
     allowed = ONLY_FROM.get(module, set(ORDER[: ORDER.index(module)])) | {module}
     found = []
     for name in imports(ast.parse(source), ("harmonium", *path.parts[:-1])):
         root, _, rest = name.partition(".")
         if root == "harmonium" and name != FREE and rest.partition(".")[0] not in allowed:
             found.append(f"{module} may not import {name}")
-        if root in PEERS and beside_peers:
-            continue
-        doors = DOORS_OF.get(root, ("benchmark.peers",) if root in PEERS else (module,))
+        doors = DOORS_OF.get(root, () if root in PEERS else (module,))
         if module not in doors:
-            found.append(f"{module} may not import {name}: that is for {' and '.join(doors)}")
+            whose = " and ".join(doors) or "benchmarks"
+            found.append(f"{module} may not import {name}: that is for {whose}")
     return found
 
 
@@ -159,8 +157,9 @@ def test_every_module_says_what_belongs_in_it(file: Path) -> None:
         ("training.py", "import jax"),
         ("benchmark/turns.py", "import jax"),
         ("benchmark/turns.py", "from sklearn.neural_network import BernoulliRBM"),
-        ("benchmark/peers/packages.py", "import typer"),
-        ("benchmark/peers/packages.py", "from harmonium.cli import options"),
+        ("benchmark/peers/torch_loops.py", "import jax"),
+        ("benchmark/peers/torch_loops.py", "import typer"),
+        ("benchmark/peers/torch_loops.py", "from harmonium.cli import console"),
         ("misplaced.py", ""),
     ],
 )
@@ -176,12 +175,53 @@ def test_a_broken_rule_is_noticed(path: str, source: str) -> None:
         ("plots.py", "import matplotlib.pyplot as plt\nfrom harmonium import defaults"),
         ("cli/training.py", "from harmonium import __version__"),
         ("estimators/base.py", "from sklearn.base import BaseEstimator"),
-        ("benchmark/peers/packages.py", "def step():\n    import rbms, sklearn"),
         ("__init__.py", "from harmonium.cli import main"),
     ],
 )
 def test_a_kept_rule_is_left_alone(path: str, source: str) -> None:
     assert faults(Path(path), source) == []
+
+
+# What estimators say with scikit-learn's ``verbose`` is theirs to print.
+MAY_PRINT = ("cli", "estimators", "__main__")
+FLAG = re.compile(r"(?<![-\w])--[a-z]")
+
+
+def voices(source: str) -> list[str]:
+    """Where a file prints, ends the program, or reads what was typed."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found += ["print"] if node.func.id == "print" else []
+        if isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            found += [name] if name in ("sys.argv", "sys.exit") else []
+    return found
+
+
+def flags(source: str) -> list[str]:
+    """The texts of a file that name a flag of the command line."""
+    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    return [text for text in texts if isinstance(text, str) and FLAG.search(text)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_command_line_speaks(file: Path) -> None:
+    path = file.relative_to(PACKAGE)
+    source = file.read_text(encoding="utf-8")
+    if path.parts[0].removesuffix(".py") not in MAY_PRINT:
+        assert voices(source) == []
+    if path.parts[0] == "runs":
+        assert flags(source) == []
+
+
+def test_a_voice_below_the_command_line_is_noticed() -> None:
+    found = voices("import sys\nprint(sys.argv)\nsys.exit(1)")
+    assert sorted(found) == ["print", "sys.argv", "sys.exit"]
+    assert flags("raise ValueError(f'{x} is wrong; take --hidden 3')") == [
+        " is wrong; take --hidden 3"
+    ]
+    assert flags("'a -- b', 'well--known'") == []
 
 
 def test_every_public_name_is_there() -> None:

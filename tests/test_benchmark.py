@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+import other_packages
 from harmonium import Data, benchmark
 from harmonium.benchmark import OURS, PEERS, PRODUCTS, Peer, Plan, Sampling, Training, peers, turns
 from harmonium.benchmark import workloads as workloads_module
 from harmonium.benchmark.peers import base
+
+other_packages.register()
 
 TRAINING = Training("T", persistent=True, sweeps=2, batch_size=4, n_hidden=3, n_visible=6)
 CD = Training("C", persistent=False, sweeps=1, batch_size=4, n_hidden=3, n_visible=6)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from harmonium import plots, report
+from harmonium.metrics import told
 from harmonium.report import curves
 from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
@@ -753,3 +754,11 @@ def test_curves_say_where_they_cannot_be_trusted(make: Make) -> None:
     assert all(curve["doubtful"] == [1] for curve in likelihood["curves"])
     others = [panel for panel in panels if panel is not likelihood]
     assert others and not any(curve["doubtful"] for panel in others for curve in panel["curves"])
+
+
+def test_a_number_is_told_with_its_error_and_its_doubt() -> None:
+    assert told({"loss": 0.12345}, "loss") == "0.1235"
+    sure = {"log_likelihood": -20.123, "log_likelihood_std_error": 0.5}
+    assert told(sure, "log_likelihood") == "-20.12 ± 0.5"
+    doubtful = sure | {"log_likelihood_warning": "lost"}
+    assert told(doubtful, "log_likelihood") == "-20.12 ± 0.5 (not to be trusted)"

@@ -78,7 +78,7 @@ def test_a_run_that_cannot_be_made_leaves_everything_as_it_was(
 
 def test_what_exists_is_replaced_only_on_demand_and_only_if_it_is_a_run(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
-    with pytest.raises(FileExistsError, match=r"harmonium resume .*--overwrite"):
+    with pytest.raises(FileExistsError, match=r"resume\(\)`.*`overwrite=True`"):
         run.check_free(overwrite=False)
     run.check_free(overwrite=True)
     other = tmp_path / "other"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 WARNING = "log_likelihood_warning"
 """Name of the words in a row whose log-likelihood must not be trusted; other rows have none."""
@@ -134,6 +134,13 @@ def is_trusted(row: Mapping[str, object], key: str) -> bool:
 def name_of(key: str) -> str:
     """What a number of training rows is called within a sentence, such as ``log-likelihood``."""
     return next(panel.name for panel in PANELS if panel.curves[0].key == key)
+
+
+def told(row: Mapping[str, Any], key: str) -> str:
+    """A number of a row with its standard error, and that it is not to be trusted, if so."""
+    error = row.get(f"{key}_std_error")
+    spread = f" ± {error:.2g}" if error else ""
+    return f"{row[key]:.4g}{spread}" + ("" if is_trusted(row, key) else " (not to be trusted)")
 
 
 def with_error(value: float, error: float) -> str:

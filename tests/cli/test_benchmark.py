@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import other_packages
 from cli.commands import harmonium
 from harmonium import Data, benchmark
 from harmonium.benchmark import PEERS, Sampling, Training, workloads
+
+other_packages.register()
 
 Refused = Callable[..., str]
 QUICK = ("--rounds", "1", "--seconds", "0.002", "--trained", "1", "--threads", "1")

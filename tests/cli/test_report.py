@@ -20,6 +20,7 @@ from PIL import Image
 
 from cli.commands import QUICK, Done, harmonium, start
 from cli.conftest import contents
+from harmonium import report
 from harmonium.cli import reporting
 from harmonium.report import loading
 from harmonium.report.facts import Facts
@@ -165,14 +166,14 @@ def test_a_page_is_written_with_every_checkpoint_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stages: list[tuple[str, str, int]] = []
-    real = reporting.write
+    real = report.write
 
-    def watched(run: RunDirectory, stage: Any = "unknown") -> Path:
-        path = real(run, stage)
+    def watched(run: RunDirectory, command: str, stage: Any = "unknown") -> Path:
+        path = real(run, command, stage)
         stages.append((run.path.name, stage, len(run.rows())))
         return path
 
-    monkeypatch.setattr(reporting, "write", watched)
+    monkeypatch.setattr(report, "write", watched)
     ran("train", *QUICK, "--epochs", "1", "--every", "5", "--checkpoint-every", "0", "--out", "run")
     assert stages == [
         *(("run", "running", (done // 5) + (done == 13)) for done in range(1, 14)),

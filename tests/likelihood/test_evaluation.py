@@ -142,10 +142,10 @@ def test_annealing_is_as_long_as_it_has_to_be() -> None:
     rbm, v = model_and_rows(BINARY, BINARY)
     easy = estimate(rbm, v, v, n_chains=100, n_temperatures=20_000).result()
     assert easy.trusted and easy.n_temperatures == 1000
-    rbm, model = random_rbm(BINARY, BINARY, sizes=(7, 6), seed=5, scale=6.0)
+    rbm, model = random_rbm(BINARY, BINARY, sizes=(7, 6), seed=5, scale=12.0)
     v = torch.from_numpy(oracle.Joint(model).draw(100, 5)[0])
     # of 25 chains, 20 have to be effective
-    hard = estimate(rbm, v, 1 - v, n_chains=25, n_temperatures=2000).result()
+    hard = estimate(rbm, v, 1 - v, n_chains=25, n_temperatures=4000).result()
     assert hard.n_temperatures > 1000
 
 

@@ -15,30 +15,27 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from harmonium import defaults
-from harmonium.cli import completing, data, deep, errors
+from harmonium.cli import data, deep, errors
+from harmonium.cli.benchmark import benchmark
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
-    ClampOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
     RunArgument,
-    SamplesFileOption,
-    SamplesOption,
     SeedOption,
-    StartRowsOption,
-    SweepsPerSampleOption,
-    TemperaturesOption,
     ThreadsOption,
-    WarmupOption,
     given,
     new_run,
     parameters_of,
     set_threads,
     with_parameters,
 )
-from harmonium.runs.options import SamplerName, Start, TrainingOptions, WatchingOptions
+from harmonium.cli.recipe import recipe
+from harmonium.cli.sampling_options import SamplingOptions
+from harmonium.cli.spelling import spelled
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(
@@ -149,37 +146,9 @@ def resume(
 
 
 @app.command(rich_help_panel=_USE)
-@with_parameters(parameters_of(ReadingOptions))
+@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
 def sample(
     run: RunArgument,
-    chains: Annotated[
-        int | None,
-        typer.Option(help="Chains.", min=1, show_default="20, or fewer where fewer can start"),
-    ] = None,
-    samples: SamplesOption = 10,
-    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: SweepsPerSampleOption = 100,
-    start: Annotated[
-        Start | None,
-        typer.Option(
-            help="Start at data rows, at random, at the chains that training kept, or near "
-            "equilibrium: after a run from independent units to the model (annealed), or after "
-            "a warm-up by tempering (tempered).",
-            show_default="random, or data with --clamp or --data",
-        ),
-    ] = None,
-    sampler: Annotated[
-        SamplerName,
-        typer.Option(
-            help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
-            "their states, which mixes modes that are far apart."
-        ),
-    ] = "gibbs",
-    temperatures: TemperaturesOption = None,
-    clamp: ClampOption = None,
-    data: StartRowsOption = None,
-    seed: SeedOption = defaults.SEED,
-    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -188,28 +157,10 @@ def sample(
     """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
     set_threads(threads)
     from harmonium.cli import use
-    from harmonium.cli.chains import ChainOptions
-    from harmonium.sampling import SamplingSchedule
 
-    begin = start or ("data" if clamp or data else "random")
-    use.draw_samples(
-        run,
-        ChainOptions(
-            chains or defaults.SAMPLE_CHAINS,
-            begin,
-            sampler,
-            temperatures,
-            fewer_will_do=chains is None,
-        ),
-        schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
-        clamp=clamp,
-        source=data,
-        said=ReadingOptions(**options),
-        seed=seed,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    said = SamplingOptions(**given(SamplingOptions, options))
+    reading = ReadingOptions(**given(ReadingOptions, options))
+    use.draw_samples(run, said, reading, device, as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -392,128 +343,8 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
     show.info(run, as_json)
 
 
-@app.command(rich_help_panel=_KNOW)
-def benchmark(
-    workloads: Annotated[
-        str | None,
-        typer.Option(help="Workloads, such as W1,sampling.", show_default="W1,W2,W3,W4,sampling"),
-    ] = None,
-    peers: Annotated[
-        str | None,
-        typer.Option(
-            help="Peers to compare with: torch.bernoulli, torch.rand, jax, scikit-learn, rbms, "
-            "learnergy.",
-            show_default="all that are installed",
-        ),
-    ] = None,
-    without: Annotated[
-        str | None, typer.Option(help="Peers to leave out.", show_default="none")
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option(help="Rounds; their medians are reported.", min=1)
-    ] = defaults.BENCHMARK_ROUNDS,
-    seconds: Annotated[
-        float, typer.Option(help="Seconds that each takes in each round.")
-    ] = defaults.BENCHMARK_SECONDS,
-    trained: Annotated[
-        int,
-        typer.Option(
-            help="Epochs to train before anything is measured: speed depends on what a model has "
-            "learned. 0 starts from scratch.",
-            min=0,
-        ),
-    ] = defaults.BENCHMARK_EPOCHS,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder to make, for results.json, table.md and speeds.png.",
-            show_default="nothing is written",
-        ),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure speed on this machine, beside other implementations and the bare products.
-
-    Takes a few minutes and says how many before it begins. MNIST is used if it has been fetched.
-    """
-    set_threads(threads)
-    from harmonium.cli import measure
-
-    measure.run(
-        workloads=workloads,
-        peers=peers,
-        without=without,
-        rounds=rounds,
-        seconds=seconds,
-        epochs=trained,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
-
-
-@app.command(rich_help_panel=_TRAIN)
-def recipe(
-    context: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="A recipe; or `list`, for all of them.",
-            autocompletion=completing.recipes,
-        ),
-    ] = "list",
-    show: Annotated[
-        bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
-    ] = False,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Train nothing: put what was published beside a run of it."
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Epochs of each training.", min=1, show_default="the recipe's"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Seed of everything that is random.", min=0, show_default="the recipe's, or 0"
-        ),
-    ] = None,
-    out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
-    overwrite: OverwriteOption = False,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cpu")
-    ] = None,
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run a known training: that of a tutorial, with its numbers beside the run's.
-
-    A recipe is a file over the ordinary commands, which are printed before they run. A file of
-    your own runs with harmonium train --config FILE.
-    """
-    from harmonium import recipes
-    from harmonium.cli import cooking
-
-    if name == "list":
-        cooking.show_list(as_json)
-        return
-    chosen = recipes.named(name)
-    if show:
-        cooking.show_file(chosen, as_json)
-    elif table is not None:
-        cooking.show_table(chosen, table, as_json)
-    else:
-        for_all = {"epochs": epochs, "seed": seed, "device": device, "threads": threads}
-        code = cooking.run(context, chosen, for_all, out=out, overwrite=overwrite, as_json=as_json)
-        raise typer.Exit(code)
-
-
+app.command(rich_help_panel=_KNOW)(benchmark)
+app.command(rich_help_panel=_TRAIN)(recipe)
 app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
@@ -542,6 +373,7 @@ def main() -> None:
         _fail("interrupted", 130)
     except Exception as error:
         if debug:
+            error.args = tuple(spelled(x) if isinstance(x, str) else x for x in error.args)
             raise
         _fail(errors.paragraph(error), 1)
     raise SystemExit(code or 0)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.runs.options import SamplerName, Start, refuse_temperatures
+from harmonium.runs.choices import SamplerName, Start, refuse_temperatures
 from harmonium.sampling import (
     ChainState,
     Clamp,
     Sampler,
+    SamplingSchedule,
     Tempering,
     start_annealed,
     start_at,
@@ -24,6 +26,11 @@ from harmonium.sampling import (
 
 # Starts that need to know where the model's path from independent units begins.
 _FROM_BASE = ("annealed", "tempered")
+
+
+def schedule_of(said: SamplingOptions) -> SamplingSchedule:
+    """When samples are taken."""
+    return SamplingSchedule(said.warmup, said.samples, said.sweeps_per_sample)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,16 @@ class ChainOptions:
     sampler: SamplerName
     temperatures: int | None
     fewer_will_do: bool = False
+
+    @classmethod
+    def of(cls, said: SamplingOptions) -> ChainOptions:
+        """What goes together in what was said; chains that hold columns start at rows."""
+        start = said.start or ("data" if said.clamp or said.data else "random")
+        n_chains = said.chains or defaults.SAMPLE_CHAINS
+        chosen = cls(n_chains, start, said.sampler, said.temperatures, said.chains is None)
+        chosen.check_clamp(said.clamp)
+        chosen.check_source(said.data)
+        return chosen
 
     def __post_init__(self) -> None:
         """Refuse what does not go together, before anything is read."""

@@ -18,7 +18,8 @@ from harmonium.cli.spelling import flag
 from harmonium.files import write_json, write_whole
 from harmonium.recipes import Compared, Recipe, Step
 from harmonium.run_directory import RunDirectory, free_path
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 # Where a run is, and how it is shown, is for whoever runs a recipe.
 _OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--help-all", "--config")

@@ -14,20 +14,12 @@ from harmonium import defaults
 from harmonium.cli import completing
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
-    ClampOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
     RunArgument,
-    SamplesFileOption,
-    SamplesOption,
-    SeedOption,
-    StartRowsOption,
-    SweepsPerSampleOption,
-    TemperaturesOption,
     ThreadsOption,
-    WarmupOption,
     given,
     new_run,
     parameters_of,
@@ -35,6 +27,8 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
+from harmonium.cli.sampling_options import SamplingOptions
+from harmonium.runs.choices import CompletionName
 from harmonium.runs.layers import (
     LAYERS,
     OF_EACH,
@@ -42,15 +36,9 @@ from harmonium.runs.layers import (
     NetworkOptions,
     offered_once,
 )
-from harmonium.runs.options import (
-    CompletionName,
-    FinetuningOptions,
-    SamplerName,
-    Start,
-    TrainingOptions,
-    WatchingOptions,
-)
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.rows import ReadingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 
@@ -126,42 +114,15 @@ def train(
 
 
 @app.command()
-@with_parameters(parameters_of(ReadingOptions))
+@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
 def sample(
     run: RunArgument,
-    chains: Annotated[
-        int | None,
-        typer.Option(
-            help="Chains of the top RBM.", min=1, show_default="20, or fewer where fewer can start"
-        ),
-    ] = None,
-    samples: SamplesOption = 10,
-    warmup: WarmupOption = defaults.SAMPLE_WARMUP,
-    sweeps_per_sample: SweepsPerSampleOption = 100,
-    start: Annotated[
-        Start | None,
-        typer.Option(
-            help="Start at data rows, at random, at the chains that the top layer's training "
-            "kept, or near equilibrium: after a run from independent units to the model "
-            "(annealed), or after a warm-up by tempering (tempered).",
-            show_default="random, or data with --clamp or --data",
-        ),
-    ] = None,
-    sampler: Annotated[
-        SamplerName,
-        typer.Option(
-            help="How chains move: Gibbs sweeps, or these at several temperatures that swap "
-            "their states."
-        ),
-    ] = "gibbs",
-    temperatures: TemperaturesOption = None,
     classes: Annotated[
         str | None,
         typer.Option(
             "--class", help="Classes to dream of, such as 3, or 0,1, or all (--labels in training)."
         ),
     ] = None,
-    clamp: ClampOption = None,
     completion: Annotated[
         CompletionName | None,
         typer.Option(
@@ -171,9 +132,6 @@ def sample(
             show_default="pseudo-gibbs",
         ),
     ] = None,
-    data: StartRowsOption = None,
-    seed: SeedOption = defaults.SEED,
-    out: SamplesFileOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -186,30 +144,10 @@ def sample(
     """
     set_threads(threads)
     from harmonium.cli import dreaming
-    from harmonium.cli.chains import ChainOptions
-    from harmonium.sampling import SamplingSchedule
 
-    begin = start or ("data" if clamp or data else "random")
-    dreaming.draw_samples(
-        run,
-        ChainOptions(
-            chains or defaults.SAMPLE_CHAINS,
-            begin,
-            sampler,
-            temperatures,
-            fewer_will_do=chains is None,
-        ),
-        schedule=SamplingSchedule(warmup, samples, sweeps_per_sample),
-        clamp=clamp,
-        completion=completion,
-        classes=classes,
-        source=data,
-        said=ReadingOptions(**options),
-        seed=seed,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    said = SamplingOptions(**given(SamplingOptions, options))
+    reading = ReadingOptions(**given(ReadingOptions, options))
+    dreaming.draw_samples(run, said, reading, classes, completion, device, as_json)
 
 
 @app.command(cls=ShortHelp)
@@ -281,16 +219,18 @@ SplitOption = Annotated[
 ]
 
 
+def _made(shown: str) -> Any:
+    """The option that names what is made; ``shown`` says what it is else."""
+    return typer.Option(help="A .csv or .npz file.", show_default=f"{shown}, or -2, ...")
+
+
 @app.command()
 @with_parameters(parameters_of(ReadingOptions))
 def predict(
     run: TunedArgument,
     data: RowsArgument,
     split: SplitOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A .csv or .npz file.", show_default="RUN/predictions.csv, or -2, ..."),
-    ] = None,
+    out: Annotated[Path | None, _made("RUN/predictions.csv")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -303,16 +243,9 @@ def predict(
     """
     set_threads(threads)
     from harmonium.cli import predicting
+    from harmonium.cli.predicting import Rows
 
-    predicting.predict(
-        run,
-        data,
-        split=split,
-        said=ReadingOptions(**options),
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    predicting.predict(run, Rows(data, split, ReadingOptions(**options)), out, device, as_json)
 
 
 @app.command()
@@ -321,10 +254,7 @@ def encode(
     run: TunedArgument,
     data: RowsArgument,
     split: SplitOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="An .npz or .csv file.", show_default="RUN/codes.npz, or -2, ..."),
-    ] = None,
+    out: Annotated[Path | None, _made("RUN/codes.npz")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -336,16 +266,9 @@ def encode(
     """
     set_threads(threads)
     from harmonium.cli import predicting
+    from harmonium.cli.predicting import Rows
 
-    predicting.encode(
-        run,
-        data,
-        split=split,
-        said=ReadingOptions(**options),
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    predicting.encode(run, Rows(data, split, ReadingOptions(**options)), out, device, as_json)
 
 
 @app.command()
@@ -354,10 +277,7 @@ def decode(
     codes: Annotated[
         str, typer.Argument(metavar="CODES", help="A file of codes, such as encode writes.")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="An .npz or .csv file.", show_default="RUN/decoded.npz, or -2, ..."),
-    ] = None,
+    out: Annotated[Path | None, _made("RUN/decoded.npz")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from harmonium.cli.archives import Completed, free_archive, keep_samples
-from harmonium.cli.chains import ChainOptions
+from harmonium.cli.chains import ChainOptions, schedule_of
 from harmonium.cli.progress import choose_reporter
+from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.cli.use import (
     Trained,
     first_rows,
@@ -32,7 +33,7 @@ from harmonium.deep import (
 )
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import Network
-from harmonium.runs.options import CompletionName
+from harmonium.runs.choices import CompletionName
 from harmonium.runs.pictures import network_figures
 from harmonium.runs.pictures.views import View
 from harmonium.runs.rows import ReadingOptions
@@ -90,22 +91,15 @@ def open_network(path: Path, device: str) -> TrainedNetwork:
 
 def draw_samples(
     path: Path,
-    options: ChainOptions,
-    *,
-    schedule: SamplingSchedule,
-    clamp: str | None,
-    completion: CompletionName | None,
+    said: SamplingOptions,
+    reading: ReadingOptions,
     classes: str | None,
-    source: str | None,
-    said: ReadingOptions,
-    seed: int,
-    out: Path | None,
+    completion: CompletionName | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Let a network dream, or complete rows; writes an ``.npz`` and a picture beside it."""
-    options.check_clamp(clamp)
-    options.check_source(source)
+    options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
     if completion and not clamp:
         raise ValueError("--completion is for --clamp, and there is none; leave it out")
     if clamp and options.sampler != "gibbs":
@@ -117,11 +111,11 @@ def draw_samples(
     dbn, bottom = trained.dbn, trained.bottom
     names = trained.class_names
     given = None if clamp is None else held_columns(clamp, bottom)
-    archive = free_archive(out) if out else trained.network.run.free_path("samples.npz")
-    stream = Stream(seed, Purpose.DREAM)
+    archive = free_archive(said.out) if said.out else trained.network.run.free_path("samples.npz")
+    stream = Stream(said.seed, Purpose.DREAM)
     rows, saved = None, None
     if options.start == "data":
-        rows = first_rows(bottom, bottom.data(source, said), options)
+        rows = first_rows(bottom, bottom.data(said.data, reading), options)
         options = options.with_starts(len(rows))
     elif options.start == "chains":
         saved = trained.top_chains(options)

@@ -41,38 +41,6 @@ ThreadsOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Seed.", min=0)]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace that run.")]
 
-# Of the two commands that sample: an RBM, or the top of a deep belief network.
-SamplesOption = Annotated[int, typer.Option(help="Samples a chain.", min=1)]
-WarmupOption = Annotated[int, typer.Option(help="Sweeps before the first sample.", min=0)]
-SweepsPerSampleOption = Annotated[
-    int, typer.Option(help="Sweeps from one sample to the next.", min=1)
-]
-TemperaturesOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Temperatures of tempering, or of an annealed start.",
-        show_default="as many as half of the swaps need, or 1,000",
-    ),
-]
-ClampOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Hold these columns of data rows and complete the rest: top, bottom, left, right "
-        "(of pictures), or columns by name or from 0, such as alcohol,ash or 0-9,20."
-    ),
-]
-StartRowsOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Rows to start at.",
-        show_default="the run's held-out rows",
-        autocompletion=completing.data,
-    ),
-]
-SamplesFileOption = Annotated[
-    Path | None, typer.Option(help="An .npz file.", show_default="RUN/samples.npz, or -2, ...")
-]
-
 
 def new_run(shown: str) -> Any:
     """The option that names the directory of a run to be made; ``shown`` says what it is else."""

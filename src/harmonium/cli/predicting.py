@@ -45,6 +45,15 @@ _SUFFIXES = (".csv", ".npz")
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows that a user names, the part of them that is meant, and how they are read."""
+
+    source: str
+    split: str | None
+    said: ReadingOptions
+
+
+@dataclass(frozen=True)
 class Tuned:
     """A run's network with what is needed to use it."""
 
@@ -53,12 +62,13 @@ class Tuned:
     known: Known
     rows: TrainingOptions
 
-    def data(self, source: str, split: str | None, said: ReadingOptions | None = None) -> Data:
+    def data(self, rows: Rows) -> Data:
         """Rows of a named set or a file, read and encoded as in training."""
         with download_progress() as progress:
             config = self.run.config()["data"]
             n_columns = self.network.visible.n
-            data = read_new(source, self.rows, config, n_columns, said, progress)
+            data = read_new(rows.source, self.rows, config, n_columns, rows.said, progress)
+        split = rows.split
         if split is None and "test" in data.parts:
             split = "test"
         if split is not None and split != "all":
@@ -178,16 +188,7 @@ def _network_of(run: RunDirectory, device: torch.device) -> Network:
     return load_network(run.network_path, device=device)
 
 
-def predict(
-    path: Path,
-    source: str,
-    *,
-    split: str | None,
-    said: ReadingOptions,
-    out: Path | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def predict(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool) -> None:
     """Predict rows; writes a table or an archive, and pictures where labels are known."""
     tuned = open_tuned(path, device)
     network = tuned.network
@@ -197,7 +198,7 @@ def predict(
             "and decode use it"
         )
     target = _target(out, tuned.run, "predictions.csv")
-    data = tuned.data(source, split, said)
+    data = tuned.data(rows)
     reporter = choose_reporter(as_json)
     pictures: list[Path] = []
     assert isinstance(network, Regressor | Classifier | LabelUnits)
@@ -241,22 +242,13 @@ def predict(
     )
 
 
-def encode(
-    path: Path,
-    source: str,
-    *,
-    split: str | None,
-    said: ReadingOptions,
-    out: Path | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def encode(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool) -> None:
     """Encode rows by an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
     target = _target(out, tuned.run, "codes.npz")
-    data = tuned.data(source, split, said)
+    data = tuned.data(rows)
     codes = network.codes(data)
     scores = finetuning.evaluate(network, data)
     arrays = {"codes": codes.cpu().numpy()}

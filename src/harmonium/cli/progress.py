@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from rich.console import Console
@@ -25,6 +24,7 @@ from rich.progress import (
 )
 
 from harmonium.metrics import WARNING, name_of
+from harmonium.runs.reporting import Progressing
 
 Doing = Literal["training", "evaluating"]
 
@@ -40,26 +40,8 @@ def tell_of_compiling() -> None:
     kernels.when_compiling(lambda: print(note, file=sys.stderr, flush=True))
 
 
-class Reporter(Protocol):
+class Reporter(Progressing, Protocol):
     """What a running command tells whoever waits for it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def update(self, done: int) -> None:
-        """So many updates, or steps of a computation, are made."""
-
-    def row(self, row: Mapping[str, float]) -> None:
-        """A row of numbers is there."""
-
-    def say(self, text: str) -> None:
-        """A sentence for a person."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The command's result, for machines."""

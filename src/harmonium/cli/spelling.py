@@ -13,7 +13,8 @@ from dataclasses import fields
 from shlex import quote
 
 from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 _TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions)
 _OPTIONS = {option.name for table in _TABLES for option in fields(table)} - {"data"}

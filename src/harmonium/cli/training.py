@@ -13,8 +13,9 @@ from harmonium.runs import network_task, rbm_task, stack_task
 from harmonium.runs.following import Finished, Going, Place, Stopped
 from harmonium.runs.layers import NetworkOptions
 from harmonium.runs.opening import resume as resume_run
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.resuming import Said
+from harmonium.runs.tuning_options import FinetuningOptions
 
 
 def train(options: TrainingOptions, watching: WatchingOptions, place: Place, as_json: bool) -> int:

@@ -17,8 +17,9 @@ from harmonium.cli.archives import (
     keep_samples,
     write_archive,
 )
-from harmonium.cli.chains import ChainOptions
+from harmonium.cli.chains import ChainOptions, schedule_of
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
+from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.rbm import RBM
@@ -30,7 +31,7 @@ from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.views import View, picture_shape, two_states
 from harmonium.runs.rows import ReadingOptions, read_new
-from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
+from harmonium.sampling import ChainState, Clamp, independent_units, sample
 
 _BLOCK = 1000
 
@@ -136,24 +137,13 @@ def _names(kept: list[str] | None) -> tuple[str, ...] | None:
 
 
 def draw_samples(
-    path: Path,
-    options: ChainOptions,
-    *,
-    schedule: SamplingSchedule,
-    clamp: str | None,
-    source: str | None,
-    said: ReadingOptions,
-    seed: int,
-    out: Path | None,
-    device: str,
-    as_json: bool,
+    path: Path, said: SamplingOptions, reading: ReadingOptions, device: str, as_json: bool
 ) -> None:
     """Sample a run's model; writes an ``.npz`` and a picture beside it."""
-    options.check_clamp(clamp)
-    options.check_source(source)
+    options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
     trained = open_trained(path, device)
-    archive = free_archive(out) if out else trained.run.free_path("samples.npz")
-    rbm, stream = trained.rbm, Stream(seed, Purpose.SAMPLE)
+    archive = free_archive(said.out) if said.out else trained.run.free_path("samples.npz")
+    rbm, stream = trained.rbm, Stream(said.seed, Purpose.SAMPLE)
     view = trained.view
     saved = None
     if options.start == "chains":
@@ -162,7 +152,7 @@ def draw_samples(
     given = held_columns(clamp, trained) if clamp else None
     rows = None
     if options.start == "data":
-        rows = first_rows(trained, trained.data(source, said), options)
+        rows = first_rows(trained, trained.data(said.data, reading), options)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from harmonium.run_directory import Network, RunDirectory, Warned
     from harmonium.runs.beginning import finetune, open, train, train_dbn
     from harmonium.runs.following import Stopped
-    from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+    from harmonium.runs.options import TrainingOptions, WatchingOptions
     from harmonium.runs.run import Following, Run
+    from harmonium.runs.tuning_options import FinetuningOptions
 
 __all__ = [
     "FinetuningOptions",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "FinetuningOptions": "runs.options",
+    "FinetuningOptions": "runs.tuning_options",
     "Following": "runs.run",
     "Network": "run_directory",
     "Run": "runs.run",

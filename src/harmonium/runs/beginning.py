@@ -5,12 +5,16 @@ For the same options a run has the same bits, whichever door began it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
+
+import torch
 
 from harmonium.runs import kept, network_task, rbm_task, said, stack_task
 from harmonium.runs.following import Place
-from harmonium.runs.run import Following, Run, going_on, set_threads
+from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
 _OF_COLUMNS = ("label", "target", "drop")
@@ -84,11 +88,9 @@ def train(
     KeyboardInterrupt
         `runs.Stopped`, if somebody interrupts: a checkpoint is kept, and `Run.resume` goes on.
     """
-    with kept.named(data, **_columns_of(data, options)) as name:
-        chosen, watching = said.of_rbm(name, _left(data, options))
-        set_threads(threads)
-        place = _place(data, out, overwrite, device)
-        going = rbm_task.begin(chosen, watching, place, voice(follow, progress))
+    where = Where(out, overwrite, device, threads)
+    with _told(data, options, where) as (name, others, place):
+        going = rbm_task.begin(*said.of_rbm(name, others), place, voice(follow, progress))
     return going_on(going, follow)
 
 
@@ -116,11 +118,9 @@ def train_dbn(
     The parameters are those of `train`, and ``options`` those of ``harmonium dbn train``:
     ``layers=[500, 500]``, and of most others one value, or a list with one for each layer.
     """
-    with kept.named(data, **_columns_of(data, options)) as name:
-        chosen, watching = said.of_stack(name, _left(data, options))
-        set_threads(threads)
-        place = _place(data, out, overwrite, device)
-        going = stack_task.begin(chosen, watching, place, voice(follow, progress))
+    where = Where(out, overwrite, device, threads)
+    with _told(data, options, where) as (name, others, place):
+        going = stack_task.begin(*said.of_stack(name, others), place, voice(follow, progress))
     return going_on(going, follow)
 
 
@@ -155,29 +155,38 @@ def finetune(
     options
         Those of ``harmonium dbn finetune``: ``kind``, ``layers``, ``epochs``, ...
     """
-    if isinstance(source, Run):
-        source = source.path
-    with kept.named(source, **_columns_of(source, options)) as name:
-        chosen, watching = said.of_finetuning(_left(source, options))
-        set_threads(threads)
-        place = _place(source, out, overwrite, device)
-        going = network_task.begin(name, chosen, watching, place, voice(follow, progress))
+    data = source.path if isinstance(source, Run) else source
+    where = Where(out, overwrite, device, threads)
+    with _told(data, options, where) as (name, others, place):
+        chosen = said.of_finetuning(others)
+        going = network_task.begin(name, *chosen, place, voice(follow, progress))
     return going_on(going, follow)
 
 
-def _is_in_memory(data: Any) -> bool:
-    return not isinstance(data, str | Path)
+class Where(NamedTuple):
+    """Where a run is made, and where it computes, as Python says it."""
+
+    out: str | Path | None
+    overwrite: bool
+    device: str
+    threads: int | None
 
 
-def _columns_of(data: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The columns of rows in memory that are taken out before the rows are kept."""
-    return {name: options[name] for name in _OF_COLUMNS if name in options and _is_in_memory(data)}
+@contextmanager
+def _told(
+    data: Any, options: dict[str, Any], where: Where
+) -> Iterator[tuple[str, dict[str, Any], Place]]:
+    """The name of the data, the options of the table, and the place of the run.
 
-
-def _left(data: Any, options: dict[str, Any]) -> dict[str, Any]:
-    taken = _columns_of(data, options)
-    return {name: value for name, value in options.items() if name not in taken}
-
-
-def _place(data: Any, out: str | Path | None, overwrite: bool, device: str) -> Place:
-    return Place(None if out is None else Path(out), overwrite, device, _is_in_memory(data))
+    Of rows in memory, the columns that hold no values are taken out before they are kept.
+    """
+    in_memory = not isinstance(data, str | Path)
+    columns = {
+        name: options[name] for name in _OF_COLUMNS if in_memory and options.get(name) is not None
+    }
+    others = {name: value for name, value in options.items() if name not in columns}
+    out = None if where.out is None else Path(where.out)
+    with kept.named(data, **columns) as name:
+        if where.threads is not None:
+            torch.set_num_threads(where.threads)
+        yield name, others, Place(out, where.overwrite, where.device, keeps_data=in_memory)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RunDirectory
 from harmonium.runs.layers import LAYERS
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 Name = Literal["train", "train_dbn", "finetune"]
 

@@ -33,12 +33,13 @@ from harmonium.runs import build, kept, verdicts
 from harmonium.runs.encoding import described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
-from harmonium.runs.options import FinetuningOptions, WatchingOptions
+from harmonium.runs.options import WatchingOptions
 from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rbm_task import noted, run_name, surroundings
 from harmonium.runs.reporting import Reporter, describe_scores
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.sources import Rows, Source
+from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.training import Row
 
 # Of a short training: rows of numbers that it has, held-out rows that may be looked at for each

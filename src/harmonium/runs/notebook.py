@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from harmonium import plots
+from harmonium.metrics import told
 from harmonium.report import data_name
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "progress", "finished" if run.is_finished else f"update {run.update:,}"
     rows = run.metrics
     last = rows[-1] if rows else {}
-    for key, value in last.items():
+    for key in last:
         if key.removeprefix("held_out_") in _TOLD:
-            yield key.replace("_", " "), f"{value:.4g}"
+            yield key.replace("_", " "), told(last, key)
     for warning in run.warnings:
         yield "warning", f"{warning.title}. {warning.text}"
 

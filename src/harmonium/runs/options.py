@@ -13,21 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
-from harmonium.runs.rows import OF_ROWS, copied
-
-UnitName = Literal["binary", "spin", "gaussian", "categorical"]
-VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
-NetworkKind = Literal["classifier", "regressor", "autoencoder"]
-Start = Literal["data", "random", "chains", "annealed", "tempered"]
-SamplerName = Literal["gibbs", "tempering"]
-CompletionName = Literal["pseudo-gibbs", "metropolis"]
-
-
-def _option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
-    """A field with its help; ``shown`` says in words what the default None stands for."""
-    show_default = shown or default is not None
-    metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
-    return field(default=default, metadata=metadata)
+from harmonium.runs.choices import SamplerName, UnitName, VisibleName, option, refuse_temperatures
+from harmonium.runs.rows import copied
 
 
 @dataclass(frozen=True)
@@ -42,71 +29,71 @@ class TrainingOptions:
             ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
         },
     )
-    visible: VisibleName = _option(  # noqa: RUF009
+    visible: VisibleName = option(  # noqa: RUF009
         "auto",
         "Type of the visible units; `auto` takes binary ones for pictures, zeros and ones and "
         "probabilities, and Gaussian ones for other tables.",
         panel="Model",
     )
-    hidden: int = _option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    hidden_units: str = _option(
+    hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
+    hidden_units: str = option(
         "binary",
         "Type of the hidden units: binary, spin, gaussian, categorical, or one that is registered "
         "(`harmonium.units.register`).",
         panel="Model",
     )
-    hidden_categories: int | None = _option(
+    hidden_categories: int | None = option(
         None, "States of each hidden unit, where these are categorical.", panel="Model"
     )
-    learn_precision: bool = _option(
+    learn_precision: bool = option(
         False, "Learn the precision of Gaussian units; otherwise it is 1.", panel="Model"
     )
-    weight_std: float = _option(
+    weight_std: float = option(
         defaults.WEIGHT_STD, "Standard deviation of the weights at the start.", panel="Model"
     )
-    image_shape: str | None = _option(
+    image_shape: str | None = option(
         None,
         "HEIGHTxWIDTH of rows that are pictures, such as 28x28, where the file does not say; grey "
         "values are then scaled to 0 to 1.",
         panel="Data",
     )
-    white: float | None = _option(
+    white: float | None = option(
         None,
         "The grey value of pictures that is white.",
         panel="Data",
         shown="255, or the largest value where that is far below",
     )
-    categories: str | None = _option(
+    categories: str | None = option(
         None,
         "The values of categorical visible units, such as 1,2,3,4,5.",
         panel="Data",
         shown="those that occur",
     )
-    binarize: str | None = _option(
+    binarize: str | None = option(
         None,
         "A threshold (for grey pictures as a share of white); or `stochastic`: grey values are "
         "probabilities, drawn anew every epoch; or `none`: they are used as probabilities.",
         panel="Data",
         shown=f"{defaults.THRESHOLD} for grey pictures of binary or spin units",
     )
-    standardize: bool | None = _option(
+    standardize: bool | None = option(
         None,
         "Scale every column to mean 0 and variance 1.",
         panel="Data",
         shown="with Gaussian visible units",
     )
-    held_out: float = _option(
+    held_out: float = option(
         defaults.HELD_OUT,
         "Share of a file's rows to watch and not train on; named sets have their own.",
         panel="Data",
     )
-    validation: bool = _option(
+    validation: bool = option(
         False,
         "Watch the validation rows of a named set, and do not train on them. Without it training "
         "takes them, too, and watches the test rows, which decide nothing.",
         panel="Data",
     )
-    rows: int | None = _option(
+    rows: int | None = option(
         None,
         "Learn from so many training rows alone, drawn at random; where rows have labels, as many "
         "of each class.",
@@ -121,84 +108,84 @@ class TrainingOptions:
     labels_file: str | None = copied("labels_file")
     validation_data: str | None = copied("validation_data")
     test_data: str | None = copied("test_data")
-    method: Literal["pcd", "cd"] = _option(
+    method: Literal["pcd", "cd"] = option(
         "pcd",
         "Persistent chains (pcd), or chains that start at the data in each update (cd).",
         panel="Training",
     )
-    sweeps: int = _option(
+    sweeps: int = option(
         defaults.SWEEPS, "Gibbs sweeps an update: the k of CD-k and PCD-k.", panel="Training"
     )
-    final_sweeps: int | None = _option(
+    final_sweeps: int | None = option(
         None,
         f"Sweeps in the last {defaults.FINAL_SHARE:.0%} of the updates, when chains mix slowly.",
         panel="Training",
         shown=f"{defaults.FINAL_SWEEPS} or `sweeps`; `sweeps` with cd or tempering",
     )
-    sampler: SamplerName = _option(  # noqa: RUF009
+    sampler: SamplerName = option(  # noqa: RUF009
         "gibbs",
         "How chains move: Gibbs sweeps, or these at several temperatures that swap their states "
         "(tempering), which costs as many times the work and mixes modes that are far apart.",
         panel="Training",
     )
-    temperatures: int | None = _option(
+    temperatures: int | None = option(
         None,
         "Temperatures of `sampler='tempering'`.",
         panel="Training",
         shown="as many as half of the swaps need",
     )
-    chains: int | None = _option(
+    chains: int | None = option(
         None,
         "Persistent chains.",
         panel="Training",
         shown=f"as many as `batch_size`, if that is given, else {defaults.N_CHAINS}",
     )
-    gradient: Literal["centered", "plain"] = _option(
+    gradient: Literal["centered", "plain"] = option(
         "centered", "Centred or plain gradient.", panel="Training"
     )
-    learning_rate: float | None = _option(
+    learning_rate: float | None = option(
         None,
         "Learning rate, at the start.",
         panel="Training",
         shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} if it does not fall, or "
         "with Gaussian units or another optimiser than sgd",
     )
-    schedule: Literal["constant", "linear"] = _option(
+    schedule: Literal["constant", "linear"] = option(
         defaults.SCHEDULE,
         "Keep the learning rate, or let it fall linearly to zero.",
         panel="Training",
     )
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"] = _option(
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"] = option(
         "sgd", "Optimiser.", panel="Training"
     )
-    momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
-    batch_size: int | None = _option(
+    momentum: float = option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
+    batch_size: int | None = option(
         None,
         "Rows a minibatch.",
         panel="Training",
         shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
     )
-    epochs: int | None = _option(
+    epochs: int | None = option(
         None,
         "Passes over the training rows.",
         panel="Training",
         shown=f"about {defaults.N_UPDATES:,} updates, but {defaults.MOST_EPOCHS} epochs at most",
     )
-    l1: float = _option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
-    l2: float = _option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
-    sparsity_target: float | None = _option(
+    l1: float = option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
+    l2: float = option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
+    sparsity_target: float | None = option(
         defaults.SPARSITY_TARGET, "Mean activity to draw binary hidden units to.", panel="Training"
     )
-    sparsity_cost: float = _option(
+    sparsity_cost: float = option(
         defaults.SPARSITY_COST, "Strength of that pull.", panel="Training"
     )
-    average: float = _option(
+    average: float = option(
         defaults.RUN_AVERAGE_DECAY,
         "Keep an exponential moving average of the parameters with this decay, which becomes the "
         "model; 0 for none.",
         panel="Training",
     )
-    seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
+    seed: int = option(defaults.SEED, "Seed of everything that is random.", panel="Training")
     n_classes: int | None = None  # of label units, which the top layer of a network alone can have
     stratified: bool = True  # the same share of each class is held out
 
@@ -360,20 +347,20 @@ class TrainingOptions:
 class WatchingOptions:
     """How a run is watched and kept; none of it changes a bit of what is learned."""
 
-    every: int | None = _option(
+    every: int | None = option(
         None,
         "Updates from one row of numbers to the next.",
         panel="Watching",
         shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more; 30 of short runs",
     )
-    checkpoint_every: float = _option(
+    checkpoint_every: float = option(
         defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"
     )
-    log_likelihood: bool = _option(
+    log_likelihood: bool = option(
         True, "Follow log Z, for log-likelihoods in nats.", panel="Watching"
     )
-    figures: bool = _option(True, "Draw pictures.", panel="Watching")
-    tensorboard: bool | None = _option(
+    figures: bool = option(True, "Draw pictures.", panel="Watching")
+    tensorboard: bool | None = option(
         None, "Write TensorBoard event files.", panel="Watching", shown="if it is installed"
     )
 
@@ -385,183 +372,3 @@ class WatchingOptions:
             raise ValueError(
                 f"`checkpoint_every` is {self.checkpoint_every:g}; pass 0 or more seconds"
             )
-
-
-@dataclass(frozen=True)
-class FinetuningOptions:
-    """Everything a user can choose about fine-tuning; it decides every bit of the network."""
-
-    kind: NetworkKind = _option(  # noqa: RUF009
-        "classifier",
-        "What becomes of the stack: a classifier of labels, a regressor of targets, or an "
-        "autoencoder, which needs neither.",
-        panel="Model",
-    )
-    from_scratch: bool = _option(
-        False, "Start from random weights, not from what pretraining has made.", panel="Model"
-    )
-    layers: str | None = _option(
-        None,
-        "Hidden units of each layer, such as 500,500,2000, where DATA take the place of a RUN; "
-        "their weights are random at first.",
-        panel="Model",
-        shown="none: logistic or linear regression",
-    )
-    visible: Literal["binary", "gaussian"] | None = _option(
-        None,
-        "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
-        panel="Model",
-        shown="what they look like",
-    )
-    dropout_inputs: float = _option(0.0, "Share of the columns to drop.", panel="Model")
-    dropout_hidden: float = _option(0.0, "Share of the hidden units to drop.", panel="Model")
-    max_norm: float | None = _option(
-        None, "Largest length of the weights into one unit.", panel="Model", shown="any"
-    )
-    image_shape: str | None = _option(
-        None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
-    )
-    white: float | None = _option(
-        None,
-        "The grey value of pictures of DATA that is white.",
-        panel="Data",
-        shown="255, or the largest value where that is far below",
-    )
-    binarize: str | None = _option(
-        None,
-        "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
-        "values.",
-        panel="Data",
-        shown="as in pretraining, or none",
-    )
-    standardize: bool | None = _option(
-        None,
-        "Scale every column of DATA to mean 0 and variance 1.",
-        panel="Data",
-        shown="with `visible='gaussian'`",
-    )
-    held_out: float | None = _option(
-        None,
-        "Share of the rows of a file to hold out; named sets have their own.",
-        panel="Data",
-        shown=f"{defaults.HELD_OUT}",
-    )
-    rows: int | None = _option(
-        None,
-        "Learn from so many training rows alone, drawn at random, as many of each class.",
-        panel="Data",
-        shown="all",
-    )
-    validation: bool = _option(
-        True,
-        "Hold out the validation rows of a named set, or those that pretraining held out, to "
-        "choose the best network and to stop.",
-        panel="Data",
-    )
-    label: str | None = copied("label")
-    target: str | None = copied("target")
-    drop: str | None = copied("drop")
-    header: bool | None = copied("header")
-    array: str | None = copied("array")
-    labels_file: str | None = copied("labels_file")
-    validation_data: str | None = copied("validation_data")
-    test_data: str | None = copied("test_data")
-    epochs: int | None = _option(
-        None,
-        "Epochs, at most.",
-        panel="Training",
-        shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
-        f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
-    )
-    batch_size: int | None = _option(
-        None,
-        "Rows a minibatch.",
-        panel="Training",
-        shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
-    )
-    optimizer: Literal["sgd", "adam"] = _option("sgd", "Optimiser.", panel="Training")
-    learning_rate: float | None = _option(
-        None,
-        "Learning rate.",
-        panel="Training",
-        shown=f"{defaults.FINETUNING_RATE} for sgd, {defaults.FINETUNING_ADAPTIVE_RATE} for adam",
-    )
-    momentum: float = _option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
-    schedule: Literal["constant", "linear"] = _option(
-        "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
-    )
-    head_epochs: int = _option(
-        0,
-        "Epochs at first that train the last layer alone; pays where labels are few.",
-        panel="Training",
-    )
-    weight_decay: float = _option(0.0, "Pull of the weights towards zero.", panel="Training")
-    patience: str | None = _option(
-        None,
-        "Epochs without improvement on held-out rows after which to stop; or `classic`: 5,000 "
-        "updates, and twice as many as were made at the last improvement by half a per cent.",
-        panel="Training",
-        shown=f"{defaults.PATIENCE} with a constant rate, else none",
-    )
-    seed: int = _option(defaults.SEED, "Seed of everything that is random.", panel="Training")
-
-    def __post_init__(self) -> None:
-        """Refuse what no network can be trained with, before any data are read."""
-        for name in ("epochs", "batch_size", "rows"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` is {value}; pass 1 or more")
-        if self.head_epochs < 0:
-            raise ValueError(f"`head_epochs` is {self.head_epochs}; pass 0 or more")
-        if self.patience not in (None, "classic") and not self.epochs_of_patience:
-            raise ValueError(f"`patience` is {self.patience}; pass 1 or more epochs, or `classic`")
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError(
-                f"`momentum` is for sgd, and `optimizer` is {self.optimizer}; leave one of them out"
-            )
-        if self.patience is not None and not self.validation:
-            raise ValueError(
-                "`patience` looks at held-out rows, and `validation=False` trains on them; leave "
-                "one of them out"
-            )
-
-    @property
-    def epochs_of_patience(self) -> int | None:
-        """The number that ``patience`` gives, if it gives one; 0 where it is none."""
-        if self.patience in (None, "classic"):
-            return None
-        return int(self.patience) if self.patience.isdecimal() else 0
-
-    @property
-    def of_data(self) -> dict[str, Any]:
-        """The options that say how to read DATA, by the names that `TrainingOptions` have."""
-        names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
-        chosen = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in chosen.items() if value is not None}
-
-    @property
-    def rate(self) -> float:
-        """The learning rate at the start."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        sgd = self.optimizer == "sgd"
-        return defaults.FINETUNING_RATE if sgd else defaults.FINETUNING_ADAPTIVE_RATE
-
-
-def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:
-    """Refuse a ladder that has no steps, or that nobody climbs.
-
-    Raises
-    ------
-    ValueError
-        Says what would work.
-    """
-    if temperatures is None:
-        return
-    if temperatures < 2:
-        raise ValueError(f"`temperatures` is {temperatures}; pass 2 or more")
-    if sampler != "tempering" and start not in ("annealed", "tempered"):
-        raise ValueError(
-            f"`temperatures` is for `sampler='tempering'`, and `sampler` is {sampler}; leave it "
-            "out, or take `sampler='tempering'`"
-        )

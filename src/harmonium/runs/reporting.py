@@ -1,4 +1,7 @@
-"""What a training tells whoever waits for it: the doors of the library hand in their own way."""
+"""What a training tells whoever waits for it: the doors of the library hand in their own way.
+
+Nothing heavy is imported here.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from harmonium.datasets import Progress, quiet
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.calls import call_of
+
+if TYPE_CHECKING:
+    from harmonium.datasets import Progress
 
 
 class Progressing(Protocol):
@@ -85,7 +90,7 @@ class Silent:
 
     def downloads(self) -> AbstractContextManager[Progress]:
         """Nothing."""
-        return nullcontext(quiet)
+        return nullcontext(lambda name, done, total: None)
 
     def stops(self, run: Path) -> AbstractContextManager[list[int]]:
         """Nobody asks: an interrupt is an exception as everywhere in Python."""

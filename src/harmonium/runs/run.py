@@ -247,9 +247,3 @@ def going_on(going: Going, follow: bool) -> Run | Following:
         return Following(going)
     going.finish()
     return Run(going.run.path)
-
-
-def set_threads(threads: int | None) -> None:
-    """Compute on so many CPU threads; None leaves their number as it is."""
-    if threads is not None:
-        torch.set_num_threads(threads)

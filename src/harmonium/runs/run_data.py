@@ -15,8 +15,9 @@ from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
 from harmonium.runs import kept
+from harmonium.runs.choices import VisibleName
 from harmonium.runs.encoding import Known, encode
-from harmonium.runs.options import TrainingOptions, VisibleName
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS, read_parts
 from harmonium.runs.visible import decide
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units

@@ -19,7 +19,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harmonium.arguments import described
 from harmonium.runs.layers import OF_EACH, NetworkOptions, offered_once
-from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.tuning_options import FinetuningOptions
 
 
 def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, WatchingOptions]:

@@ -19,9 +19,10 @@ from harmonium.run_directory import Network as NetworkRun
 from harmonium.runs import build, run_data
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import FinetuningOptions, TrainingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.rows import FILES, from_anywhere
+from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.visible import decide
 
 

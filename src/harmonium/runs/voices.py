@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from harmonium.metrics import told
 from harmonium.runs.following import stop_requests
 from harmonium.runs.reporting import Progressing, Reporter, Silent
 
@@ -74,13 +75,13 @@ class Bar(Silent):
             self._handle.update(self)
 
     def _repr_html_(self) -> str:
-        told = [
-            f"{key.replace('_', ' ')} {value:.4g}"
-            for key, value in self._row.items()
+        numbers = [
+            f"{key.replace('_', ' ')} {told(self._row, key)}"
+            for key in self._row
             if key.removeprefix("held_out_") in _TOLD
         ]
         bar = f'<progress value="{self._done}" max="{self._total}"></progress>'
-        return f"{bar} {self._done:,} of {self._total:,} updates<br>{' · '.join(told)}"
+        return f"{bar} {self._done:,} of {self._total:,} updates<br>{' · '.join(numbers)}"
 
 
 _TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_error")

@@ -1,23 +1,22 @@
-"""The peers: how others do the workloads. Their packages are imported here and nowhere else."""
+"""The peers: how others do the workloads.
+
+Loops that are written by hand in torch are here; adapters of other packages are in the repository,
+in ``benchmarks/other_packages``, which adds them to `PEERS`.
+"""
 
 from __future__ import annotations
 
 from harmonium.benchmark.peers.base import Peer, Start, Turn
-from harmonium.benchmark.peers.jax_scan import Jax
-from harmonium.benchmark.peers.packages import Learnergy, Rbms, ScikitLearn
 from harmonium.benchmark.peers.torch_loops import BernoulliLoop, RandLoop, products
 from harmonium.benchmark.workloads import split_names
 
 __all__ = ["PEERS", "Peer", "Start", "Turn", "choose_peers", "products"]
 
-PEERS: dict[str, Peer] = {
-    peer.name: peer
-    for peer in (BernoulliLoop(), RandLoop(), Jax(), ScikitLearn(), Rbms(), Learnergy())
-}
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (BernoulliLoop(), RandLoop())}
 
 
 def choose_peers(names: str | None = None, without: str | None = None) -> list[Peer]:
-    """The peers of a list such as ``jax,rbms``, or all that are installed; less some others.
+    """The peers of a list such as ``torch.rand,jax``, or all that are installed; less some others.
 
     Raises
     ------

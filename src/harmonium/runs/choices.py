@@ -1,0 +1,42 @@
+"""What several options can be, how an option is told of, and a check that several tables share.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any, Literal
+
+UnitName = Literal["binary", "spin", "gaussian", "categorical"]
+VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
+NetworkKind = Literal["classifier", "regressor", "autoencoder"]
+Start = Literal["data", "random", "chains", "annealed", "tempered"]
+SamplerName = Literal["gibbs", "tempering"]
+CompletionName = Literal["pseudo-gibbs", "metropolis"]
+
+
+def option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
+    """A field with its help; ``shown`` says in words what the default None stands for."""
+    show_default = shown or default is not None
+    metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
+    return field(default=default, metadata=metadata)
+
+
+def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:
+    """Refuse a ladder that has no steps, or that nobody climbs.
+
+    Raises
+    ------
+    ValueError
+        Says what would work.
+    """
+    if temperatures is None:
+        return
+    if temperatures < 2:
+        raise ValueError(f"`temperatures` is {temperatures}; pass 2 or more")
+    if sampler != "tempering" and start not in ("annealed", "tempered"):
+        raise ValueError(
+            f"`temperatures` is for `sampler='tempering'`, and `sampler` is {sampler}; leave it "
+            "out, or take `sampler='tempering'`"
+        )

@@ -1,0 +1,161 @@
+"""The options of a fine-tuning, once: names, types, defaults, limits and help, as in `options`.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from harmonium import defaults
+from harmonium.runs.choices import NetworkKind, option
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rows import OF_ROWS, copied
+
+
+def _as_in_training(name: str) -> Any:
+    """The same option as that of `TrainingOptions`."""
+    of_training = next(each for each in fields(TrainingOptions) if each.name == name)
+    return field(default=of_training.default, metadata=of_training.metadata)
+
+
+@dataclass(frozen=True)
+class FinetuningOptions:
+    """Everything a user can choose about fine-tuning; it decides every bit of the network."""
+
+    kind: NetworkKind = option(  # noqa: RUF009
+        "classifier",
+        "What becomes of the stack: a classifier of labels, a regressor of targets, or an "
+        "autoencoder, which needs neither.",
+        panel="Model",
+    )
+    from_scratch: bool = option(
+        False, "Start from random weights, not from what pretraining has made.", panel="Model"
+    )
+    layers: str | None = option(
+        None,
+        "Hidden units of each layer, such as 500,500,2000, where DATA take the place of a RUN; "
+        "their weights are random at first.",
+        panel="Model",
+        shown="none: logistic or linear regression",
+    )
+    visible: Literal["binary", "gaussian"] | None = option(
+        None,
+        "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
+        panel="Model",
+        shown="what they look like",
+    )
+    dropout_inputs: float = option(0.0, "Share of the columns to drop.", panel="Model")
+    dropout_hidden: float = option(0.0, "Share of the hidden units to drop.", panel="Model")
+    max_norm: float | None = option(
+        None, "Largest length of the weights into one unit.", panel="Model", shown="any"
+    )
+    image_shape: str | None = option(
+        None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
+    )
+    white: float | None = _as_in_training("white")
+    binarize: str | None = option(
+        None,
+        "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
+        "values.",
+        panel="Data",
+        shown="as in pretraining, or none",
+    )
+    standardize: bool | None = _as_in_training("standardize")
+    held_out: float | None = option(
+        None,
+        "Share of the rows of a file to hold out; named sets have their own.",
+        panel="Data",
+        shown=f"{defaults.HELD_OUT}",
+    )
+    rows: int | None = _as_in_training("rows")
+    validation: bool = option(
+        True,
+        "Hold out the validation rows of a named set, or those that pretraining held out, to "
+        "choose the best network and to stop.",
+        panel="Data",
+    )
+    label: str | None = copied("label")
+    target: str | None = copied("target")
+    drop: str | None = copied("drop")
+    header: bool | None = copied("header")
+    array: str | None = copied("array")
+    labels_file: str | None = copied("labels_file")
+    validation_data: str | None = copied("validation_data")
+    test_data: str | None = copied("test_data")
+    epochs: int | None = option(
+        None,
+        "Epochs, at most.",
+        panel="Training",
+        shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
+        f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
+    )
+    batch_size: int | None = _as_in_training("batch_size")
+    optimizer: Literal["sgd", "adam"] = option("sgd", "Optimiser.", panel="Training")
+    learning_rate: float | None = option(
+        None,
+        "Learning rate.",
+        panel="Training",
+        shown=f"{defaults.FINETUNING_RATE} for sgd, {defaults.FINETUNING_ADAPTIVE_RATE} for adam",
+    )
+    momentum: float = _as_in_training("momentum")
+    schedule: Literal["constant", "linear"] = option(
+        "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
+    )
+    head_epochs: int = option(
+        0,
+        "Epochs at first that train the last layer alone; pays where labels are few.",
+        panel="Training",
+    )
+    weight_decay: float = option(0.0, "Pull of the weights towards zero.", panel="Training")
+    patience: str | None = option(
+        None,
+        "Epochs without improvement on held-out rows after which to stop; or `classic`: 5,000 "
+        "updates, and twice as many as were made at the last improvement by half a per cent.",
+        panel="Training",
+        shown=f"{defaults.PATIENCE} with a constant rate, else none",
+    )
+    seed: int = _as_in_training("seed")
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be trained with, before any data are read."""
+        for name in ("epochs", "batch_size", "rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` is {value}; pass 1 or more")
+        if self.head_epochs < 0:
+            raise ValueError(f"`head_epochs` is {self.head_epochs}; pass 0 or more")
+        if self.patience not in (None, "classic") and not self.epochs_of_patience:
+            raise ValueError(f"`patience` is {self.patience}; pass 1 or more epochs, or `classic`")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"`momentum` is for sgd, and `optimizer` is {self.optimizer}; leave one of them out"
+            )
+        if self.patience is not None and not self.validation:
+            raise ValueError(
+                "`patience` looks at held-out rows, and `validation=False` trains on them; leave "
+                "one of them out"
+            )
+
+    @property
+    def epochs_of_patience(self) -> int | None:
+        """The number that ``patience`` gives, if it gives one; 0 where it is none."""
+        if self.patience in (None, "classic"):
+            return None
+        return int(self.patience) if self.patience.isdecimal() else 0
+
+    @property
+    def of_data(self) -> dict[str, Any]:
+        """The options that say how to read DATA, by the names that `TrainingOptions` have."""
+        names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
+        chosen = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        sgd = self.optimizer == "sgd"
+        return defaults.FINETUNING_RATE if sgd else defaults.FINETUNING_ADAPTIVE_RATE
