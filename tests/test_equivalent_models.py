@@ -357,6 +357,19 @@ def test_bounds_of_a_model_that_is_annealed_stay(way: str, dtype: torch.dtype) -
     agree(found.log_z.std_error, known.log_z.std_error)
 
 
+def test_the_difference_of_two_models_stays() -> None:
+    models = [on_a_grid_(RBM(Gaussian(4), Binary(5)), seed) for seed in (1, 5)]
+    move = shifted(10_000.0)
+    far = [rewrite(rbm, move(rbm.visible), nothing(rbm.hidden)) for rbm in models]
+    v = some_rows(models[0].visible, 40, 2, torch.float32)
+    w = far[0].visible.enter(v)
+    known = likelihood.compare(*models, v, v).result()
+    found = likelihood.compare(far[0].rbm, far[1].rbm, w, w).result()
+    agree(found.lower, known.lower)
+    agree(found.upper, known.upper)
+    agree(found.rows_std_error, known.rows_std_error)
+
+
 @pytest.mark.parametrize("hidden", BY_NAME.values(), ids=str)
 @pytest.mark.parametrize("way", MOVES)
 def test_probabilities_of_classes_stay(way: str, hidden: UnitType) -> None:

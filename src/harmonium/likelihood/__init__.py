@@ -27,9 +27,10 @@ from harmonium.likelihood.exact import (
     is_normalisable,
 )
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
-from harmonium.likelihood.path import AnnealingPath, base_rates
+from harmonium.likelihood.path import AnnealingPath
 from harmonium.likelihood.population import Population
 from harmonium.likelihood.pseudo import exact_pseudo_log_likelihood, pseudo_log_likelihood
+from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.work import Work
 
 __all__ = [

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
-from harmonium.gauge import Gauge, Moments
+from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
+from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Gaussian, Spin, Units
+from harmonium.units import Binary, Spin, Units
 
 if TYPE_CHECKING:
     from harmonium.kernels.cpu import Followed
@@ -40,9 +41,6 @@ _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 # With fewer chains times temperatures nothing is followed: rounding the weights would not pay.
 _FEW_STEPS = 4_000
-
-# Of the model's own variance of a Gaussian column, which the data's has to be above.
-_LEAST_SHARE_OF_NOISE = 1e-4
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
 FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
@@ -191,61 +189,6 @@ class AnnealingPath:
             units = copy.deepcopy(units).double()
             total += units.cgf(torch.zeros_like(units.bias)).sum().item()
         return total
-
-
-@torch.no_grad()
-def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
-    """A model of the same units without weights, whose visible units have the data's moments.
-
-    Its hidden units have zero biases, or where they are Gaussian and far from zero are near those
-    of ``rbm``. Gaussian visible units get the data's variance also where their precision is fixed
-    in ``rbm``; columns that do not vary get the model's own.
-
-    Parameters
-    ----------
-    rbm
-        Says which units.
-    data
-        Rows of visible states, shape (n, visible.n_columns), or what knows their moments.
-
-    Raises
-    ------
-    ValueError
-        If data have no rows, the wrong width, or are no states of the visible units.
-
-    Returns
-    -------
-    RBM
-        In float64 where the model is far from zero, so that its means are as exact as the data's.
-    """
-    check_rbm("rbm", rbm)
-    gauge = Gauge.of(rbm)
-    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
-    data = gauge.enter_data(data)
-    if not isinstance(data, Tensor) and hasattr(data, "moments"):
-        data = Moments(*data.moments())  # once: there may be many rows
-    for _, units in base.visible.groups:
-        if isinstance(units, Gaussian):
-            units.log_precision.requires_grad_(True)
-    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
-    if isinstance(data, Tensor):
-        rows = data.reshape(-1, data.shape[-1]).double()
-        data = Moments(rows.mean(0), rows.var(0, correction=0))
-    mean, var = (moment.to(base.weights) for moment in data.moments())
-    for columns, units in base.visible.groups:
-        precision = gauge.rbm.visible.precision
-        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
-            own = 1 / precision[columns]
-            # what hardly varies, against the model's own noise, says nothing of a variance
-            own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
-            units.log_precision.copy_(-own.log())
-            base.visible.bias[columns] = units.precision * mean[columns]
-    if not is_straight(base.visible, gauge.rbm.visible):
-        # a unit type of one's own, with parameters that are not natural: these stay as they are
-        for name, parameter in gauge.rbm.visible.named_parameters():
-            if name != "bias":
-                base.visible.get_parameter(name).copy_(parameter)
-    return gauge.move_back(base)
 
 
 @torch.no_grad()

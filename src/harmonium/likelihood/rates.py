@@ -1,0 +1,71 @@
+"""Where annealing begins: independent units that are as the data are, column by column."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from harmonium.gauge import Gauge, Moments
+from harmonium.likelihood.checks import is_straight
+from harmonium.rbm import RBM, HasMoments, check_rbm
+from harmonium.units import Gaussian
+
+# Of the model's own variance of a Gaussian column, which the data's has to be above.
+_LEAST_SHARE_OF_NOISE = 1e-4
+
+
+@torch.no_grad()
+def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
+    """A model of the same units without weights, whose visible units have the data's moments.
+
+    Its hidden units have zero biases, or where they are Gaussian and far from zero are near those
+    of ``rbm``. Gaussian visible units get the data's variance also where their precision is fixed
+    in ``rbm``; columns that do not vary get the model's own.
+
+    Parameters
+    ----------
+    rbm
+        Says which units.
+    data
+        Rows of visible states, shape (n, visible.n_columns), or what knows their moments.
+
+    Raises
+    ------
+    ValueError
+        If data have no rows, the wrong width, or are no states of the visible units.
+
+    Returns
+    -------
+    RBM
+        In float64 where the model is far from zero, so that its means are as exact as the data's.
+    """
+    check_rbm("rbm", rbm)
+    gauge = Gauge.of(rbm)
+    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
+    data = gauge.enter_data(data)
+    if not isinstance(data, Tensor) and hasattr(data, "moments"):
+        data = Moments(*data.moments())  # once: there may be many rows
+    for _, units in base.visible.groups:
+        if isinstance(units, Gaussian):
+            units.log_precision.requires_grad_(True)
+    base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
+    if isinstance(data, Tensor):
+        rows = data.reshape(-1, data.shape[-1]).double()
+        data = Moments(rows.mean(0), rows.var(0, correction=0))
+    mean, var = (moment.to(base.weights) for moment in data.moments())
+    for columns, units in base.visible.groups:
+        precision = gauge.rbm.visible.precision
+        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+            own = 1 / precision[columns]
+            # what hardly varies, against the model's own noise, says nothing of a variance
+            own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
+            units.log_precision.copy_(-own.log())
+            base.visible.bias[columns] = units.precision * mean[columns]
+    if not is_straight(base.visible, gauge.rbm.visible):
+        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        for name, parameter in gauge.rbm.visible.named_parameters():
+            if name != "bias":
+                base.visible.get_parameter(name).copy_(parameter)
+    return gauge.move_back(base)
