@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 from harmonium import RBM, defaults, plots, training
-from harmonium.cli import build, run_data
-from harmonium.cli.options import TrainingOptions
 from harmonium.likelihood import evaluate
 from harmonium.rng import Purpose, Stream
+from harmonium.runs import build, run_data
+from harmonium.runs.options import TrainingOptions
 
 KEPT = (1, 2, 4, 8, 16, 32, 52, 60, 67)  # epochs, and the last one
 PROMISE = 0.1

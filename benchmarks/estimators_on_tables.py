@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn import datasets
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import BernoulliRBM as Theirs
@@ -110,6 +111,7 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {
 
 FEATURES: dict[str, Callable[[int], Any]] = {
     "MLPClassifier": lambda s: standard(MLPClassifier(random_state=s)),
+    "PCA, 2 components": lambda s: features(PCA(2), StandardScaler()),
     "scikit-learn's BernoulliRBM": lambda s: features(Theirs(random_state=s), MinMaxScaler()),
     "BernoulliRBM": lambda s: features(BernoulliRBM(random_state=s), MinMaxScaler(clip=True)),
     "GaussianRBM": lambda s: features(GaussianRBM(random_state=s)),

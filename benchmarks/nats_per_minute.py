@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 
 from harmonium import RBM, Binary, Data, datasets, plots, training
-from harmonium.cli import build, run_data
-from harmonium.cli.options import TrainingOptions
 from harmonium.likelihood import evaluate
+from harmonium.runs import build, run_data
+from harmonium.runs.options import TrainingOptions
 
 N_VISIBLE, N_HIDDEN = 784, 500
 SECONDS = (60, 300)

@@ -22,7 +22,7 @@ from harmonium.report.ranking import sentence_of
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
-from harmonium.runs import RunDirectory, Warned
+from harmonium.run_directory import RunDirectory, Warned
 from html_pages import Page
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harmonium.files import write_whole
-from harmonium.runs import FORMAT, RunDirectory, Warned, free_path
+from harmonium.run_directory import FORMAT, RunDirectory, Warned, free_path
 
 CONFIG = {"options": {"epochs": 1}, "data": {}}
 

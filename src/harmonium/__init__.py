@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         recipes,
         report,
         rng,
+        run_directory,
         runs,
         sampling,
         training,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from harmonium.monitor import Monitor
     from harmonium.rbm import RBM
     from harmonium.rng import Purpose, Stream
+    from harmonium.runs import Run, finetune, open, train, train_dbn
     from harmonium.sampling import (
         ChainState,
         Clamp,
@@ -71,6 +73,7 @@ __all__ = [
     "Penalties",
     "PlainGradient",
     "Purpose",
+    "Run",
     "SamplingSchedule",
     "Spin",
     "Stream",
@@ -85,20 +88,25 @@ __all__ = [
     "deep",
     "diagnostics",
     "estimators",
+    "finetune",
     "gradient",
     "likelihood",
     "load_model",
     "metrics",
     "monitor",
+    "open",
     "optimization",
     "plots",
     "rbm",
     "recipes",
     "report",
     "rng",
+    "run_directory",
     "runs",
     "sampling",
     "save_model",
+    "train",
+    "train_dbn",
     "training",
     "units",
 ]
@@ -122,14 +130,19 @@ _HOME = {
     "PlainGradient": "gradient",
     "Purpose": "rng",
     "RBM": "rbm",
+    "Run": "runs",
     "SamplingSchedule": "sampling",
     "Spin": "units",
     "Stream": "rng",
     "Tempering": "sampling",
     "TrainingState": "training",
     "TrajectoryTempering": "sampling",
+    "finetune": "runs",
     "load_model": "checkpoint",
+    "open": "runs",
     "save_model": "checkpoint",
+    "train": "runs",
+    "train_dbn": "runs",
 }
 
 

@@ -85,7 +85,7 @@ def class_log_probabilities(rbm: RBM, x: Tensor) -> Tensor:
     rbm, x = gauge.rbm, gauge.enter(x)
     at_once = max(1, _NUMBERS_AT_ONCE // rbm.hidden.n_columns)
     blocks = [_scores(rbm, _inputs(rbm, rows)).log_softmax(1) for rows in x.split(at_once)]
-    return torch.cat(blocks)
+    return torch.cat(blocks).to(rbm.weights.dtype)
 
 
 def classify(rbm: RBM, x: Tensor) -> Tensor:
@@ -350,19 +350,24 @@ def _inputs(rbm: RBM, x: Tensor) -> Tensor:
 
 
 def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
-    """Minus the free energy of each class but for what all classes share, (rows, n_classes)."""
-    return _free(rbm, inputs).add_(rbm.visible.bias[class_columns(rbm)])
+    """Minus the free energy of each class but for what all share, float64, (rows, n_classes).
+
+    Sums over many hidden units are large, and classes are told apart by their last digits.
+    """
+    return _free(rbm, inputs, dtype=torch.float64).add_(rbm.visible.bias[class_columns(rbm)])
 
 
-def _free(rbm: RBM, inputs: Tensor, present: Tensor | None = None) -> Tensor:
+def _free(
+    rbm: RBM, inputs: Tensor, present: Tensor | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
     """The hidden units' part of that, of those that are present, 1 or 0 in (rows, hidden.n)."""
     hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
     if type(hidden) is Binary:
-        return kernels.softplus_sums(inputs, of_class + hidden.bias)
-    free = inputs.new_empty(len(inputs), len(of_class))
+        return kernels.softplus_sums(inputs, of_class + hidden.bias, dtype)
+    free = inputs.new_empty(len(inputs), len(of_class), dtype=dtype or inputs.dtype)
     for y, of_y in enumerate(of_class):
         cgf = hidden.cgf(inputs + of_y)
-        free[:, y] = (cgf if present is None else cgf * present).sum(1)
+        free[:, y] = (cgf if present is None else cgf * present).sum(1, dtype=free.dtype)
     return free
 
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from harmonium.rbm import RBM, HasMoments
 from harmonium.units import Units
 
-# Offsets are multiples of a power of two near so many standard deviations. Subtracting them rounds
-# nothing, and models that differ by such a multiple are moved to the same place.
+# Offsets are multiples of a power of two, of half of so many standard deviations or more. So
+# subtracting them rounds nothing, and models that differ by such multiples move to one place.
 _GRID = 8.0
 
 # Means of discrete units and positions of continuous ones depend on each other.
@@ -107,6 +107,13 @@ class Gauge:
             units.bias.add_(received - slope)
         return moved.to(rbm.weights.dtype), energy
 
+    def move_back(self, rbm: RBM) -> RBM:
+        """What `move` makes this of, in float64; the very same where nothing is moved."""
+        if self.visible_offset is None or self.hidden_offset is None:
+            return rbm
+        there = Gauge(rbm, -self.visible_offset, -self.hidden_offset)
+        return there.move(copy.deepcopy(rbm).double())[0]
+
     def enter(self, v: Tensor) -> Tensor:
         """Visible states, or their first columns, as they are in the moved model, in its type."""
         return self._without(v, self.visible_offset)
@@ -125,24 +132,32 @@ class Gauge:
 
     def enter_data(self, data: Tensor | HasMoments) -> Tensor | HasMoments:
         """Rows, or what knows their moments, in the coordinates of the moved model."""
-        if self.visible_offset is None:
+        if isinstance(data, Tensor):
+            return self.enter(data)
+        if self.is_identity or not hasattr(data, "moments"):  # what is no data is refused later
             return data
-        return self.enter(data) if isinstance(data, Tensor) else _Moved(data, self.visible_offset)
+        return Moments(*self.moved(*data.moments()))
+
+    def moved(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of rows, in the coordinates of the moved model."""
+        if self.visible_offset is None:
+            return mean, var
+        return mean - self.visible_offset.to(mean.device), var
 
     def _without(self, x: Tensor, offset: Tensor | None) -> Tensor:
         return x if offset is None else (x - offset[: x.shape[-1]]).to(self.rbm.weights.dtype)
 
 
 @dataclass(frozen=True, eq=False)
-class _Moved:
-    """Data whose rows have been moved."""
+class Moments:
+    """Mean and variance of the columns of rows, each of shape (n_columns,): they are all known."""
 
-    data: HasMoments
-    offset: Tensor
+    mean: Tensor
+    var: Tensor
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        mean, var = self.data.moments()
-        return mean - self.offset.to(mean.device), var
+        """Both, as `RBM.init_from_data_` asks for them."""
+        return self.mean, self.var
 
 
 def _offsets(rbm: RBM) -> tuple[Tensor, Tensor] | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from harmonium import defaults, diagnostics, kernels
 from harmonium.arguments import check_count
 from harmonium.datasets import Rows, check_rows
+from harmonium.gauge import Gauge
 from harmonium.likelihood import (
     LogZ,
     Population,
@@ -264,15 +265,17 @@ class Monitor:
             the log-likelihoods, or of the pseudo-log-likelihoods where the former is not known.
             Empty for continuous visible units whose likelihood is not known.
         """
+        gauge = Gauge.of(rbm)
+        rbm = gauge.rbm
         base = RBM(copy.deepcopy(rbm.visible), Binary(1)).to(rbm.weights)
-        mean, var = (moment.to(rbm.weights) for moment in self._train.moments())
+        mean, var = (moment.to(rbm.weights) for moment in gauge.moved(*self._train.moments()))
         base.visible.init_from_moments_(mean, var)
         gains: dict[str, float] = {}
         for prefix, rows in self._rows.items():
-            v = rows.to(rbm.weights)
+            v = gauge.enter(rows).to(rbm.weights)
             if "log_z" in row and WARNING not in row:
                 difference = base.free_energy(v).double() - rbm.free_energy(v).double()
-                difference += exact_log_z(base).value - row["log_z"]
+                difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
             elif rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
                 of_both = (

@@ -20,8 +20,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playwright
 
 from cli.commands import harmonium
-from harmonium.cli import figures
-from harmonium.runs import RunDirectory, Warned
+from harmonium.run_directory import RunDirectory, Warned
+from harmonium.runs.pictures import figures
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (

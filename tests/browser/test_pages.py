@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from browser.conftest import NARROW, WIDE, Open, Opened, rows_of
+from cli.commands import harmonium
 
 PAGES = (
     *("small/report.html", "table/report.html", "network/report.html", "tuned/report.html"),
@@ -168,6 +171,44 @@ def test_pointing_at_a_curve_tells_the_numbers_of_its_row_in_all_charts(
     assert f"± {last['log_likelihood_std_error']:.3f}"[:6] in shown
     page.page.mouse.move(5, 5)
     assert where(page) == "epoch 6 · update 96"
+
+
+def test_looks_that_must_not_be_trusted_are_shaded_and_say_so(
+    runs: Path, opened: Open, tmp_path: Path
+) -> None:
+    run = tmp_path / "doubtful"
+    shutil.copytree(runs / "small", run)
+    rows = rows_of(run)
+    doubtful = {2, 3}
+    for number in doubtful:
+        rows[number]["log_likelihood_warning"] = "the particles are lost"  # type: ignore[assignment]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (run / "metrics.jsonl").write_text(lines, "utf-8")
+    assert harmonium("report", run).code == 0
+    page = opened(run / "report.html")
+    assert page.page.locator(".chart .doubts").count() == 1  # of no other chart
+    box = chart(page, 0)
+    for number in range(len(rows)):
+        x = min(box["width"] - 1, max(1, number / (len(rows) - 1) * box["width"]))
+        page.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
+        shown = page.page.locator(".values").first.inner_text()
+        assert ("not to be trusted" in shown) == (number in doubtful)
+    page.page.mouse.move(5, 5)
+    # the colour of an empty corner of the chart, above each look
+    colours = page.ask(
+        """(() => {
+        const { plot } = document.querySelector(".charts").charts[0];
+        const { left, top, width } = plot.bbox;
+        const { data } = plot.ctx.getImageData(0, top + 2, left + width, 1);
+        return plot.data[0].map((x) => {
+            const at = Math.round(Math.min(left + width - 2, plot.valToPos(x, "x", true) + 2));
+            return data.slice(4 * at, 4 * at + 4).join(" ");
+        });
+        })()"""
+    )
+    assert len({colours[number] for number in doubtful}) == 1
+    assert {colours[number] for number in range(len(rows))} - {colours[2]} == {colours[0]}
+    assert colours[0] != colours[2]
 
 
 def scales(page: Opened) -> list[list[float]]:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from cli.commands import harmonium
 from cli.conftest import contents
 from harmonium.datasets import cells
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 Refused = Callable[..., str]
 TINY = ("--hidden", "4", "--epochs", "1", "--batch-size", "4", "--threads", "1", "--no-figures")
@@ -479,12 +479,12 @@ def test_debug_shows_the_traceback(place: str) -> None:
 
 
 def test_what_was_not_expected_says_so(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    import harmonium.cli.build
+    import harmonium.runs.build
 
     def fail(*_: object) -> None:
         raise RuntimeError("the moon is full")
 
-    monkeypatch.setattr(harmonium.cli.build, "choose_device", fail)
+    monkeypatch.setattr(harmonium.runs.build, "choose_device", fail)
     message = refused("train")
     assert "RuntimeError: the moon is full" in message and "--debug shows where" in message
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from cli.commands import QUICK, Done, harmonium, start
 from harmonium import Purpose, Stream, checkpoint, datasets
-from harmonium.cli.options import TrainingOptions, WatchingOptions, flag
+from harmonium.cli.spelling import flag
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 
 Train = Callable[..., Done]
 

@@ -22,7 +22,6 @@ from cli.commands import Done, harmonium, start
 from cli.test_stopping import numbers, wait_for
 from harmonium import Gibbs, Penalties, Purpose, Stream, checkpoint, datasets
 from harmonium.cli import app
-from harmonium.cli import layers as layer_options
 from harmonium.deep import (
     DBN,
     LayerOptions,
@@ -32,7 +31,8 @@ from harmonium.deep import (
     mean_features,
     pretraining,
 )
-from harmonium.runs import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory
+from harmonium.runs import layers as layer_options
 from harmonium.units import Binary
 
 QUICK = ("--layers", "8,6", "--threads", "1", "--no-figures", "--no-tensorboard", "--validation")

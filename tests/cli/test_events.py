@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harmonium.cli.events import EventFiles
+from harmonium.runs.events import EventFiles
 
 pytest.importorskip("tensorboard")
 

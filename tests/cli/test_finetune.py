@@ -26,7 +26,7 @@ from harmonium.deep import (
     load_finetuning,
     load_network,
 )
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 TRAIN = ("--layers", "24,9", "--threads", "1", "--no-figures", "--no-tensorboard")
 QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cli.commands import Done, harmonium
-from harmonium.runs import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory
 
 QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard")
 

@@ -20,10 +20,11 @@ from PIL import Image
 
 from cli.commands import QUICK, Done, harmonium, start
 from cli.conftest import contents
-from harmonium.cli import figures, history, reporting
+from harmonium.cli import reporting
 from harmonium.report import loading
 from harmonium.report.facts import Facts
-from harmonium.runs import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory
+from harmonium.runs.pictures import figures, history
 from html_pages import Page
 
 Train = Callable[..., Done]
@@ -296,7 +297,7 @@ def test_the_command_of_a_page_makes_the_same_run_again(
     folder = Path(shutil.copytree(of_each_kind, "copy"))
     monkeypatch.chdir(folder)
     run = RunDirectory(name)
-    command = reporting.command_of(run.config())
+    command = reporting.command_of(run)
     assert command in page(run.report_path).text
     harmonium_, *arguments = shlex.split(command)
     assert harmonium_ == "harmonium"

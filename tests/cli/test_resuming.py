@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands import Done, harmonium
 from cli.conftest import contents
-from harmonium.runs import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory
 
 QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard", "--every", "1")
 

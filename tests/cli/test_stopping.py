@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import QUICK, Done, harmonium, start
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cli.commands import Done, harmonium
-from harmonium.cli import table_figures
 from harmonium.cli.holding import held_columns
+from harmonium.runs.pictures import table_figures
 from html_pages import Page
 
 NAMES = ("alcohol", "malic acid", "ash", "hue, of light", "proline")
@@ -187,8 +187,8 @@ def test_a_table_of_categories_is_shown_by_category(tmp_path: Path) -> None:
 
 
 def test_units_of_categories_are_named_by_column_and_category() -> None:
-    from harmonium.cli.views import View
     from harmonium.datasets import Labelled, OneHot
+    from harmonium.runs.pictures.views import View
 
     view = View(OneHot(3), None, ("left", "right"))
     assert view.unit_names(6) == [f"{side} = {k}" for side in ("left", "right") for k in range(3)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cli.commands import Done, harmonium
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
 
 QUICK = ("--threads", "1", "--no-figures", "--no-tensorboard")
 

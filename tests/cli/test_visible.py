@@ -114,3 +114,13 @@ def test_the_command_of_a_page_says_what_was_decided() -> None:
     np.save("mine.npy", MIDDLE)
     ran("train", "mine.npy", "--hidden", "3", "--epochs", "1", *QUICK, "--out", "run")
     assert "--visible gaussian" in Path("run/report.html").read_text()
+
+
+def test_spins_come_back_as_spins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("spins.npy", 2 * rng.integers(0, 2, (60, 6)) - 1)
+    ran("train", "spins.npy", "--visible", "spin", "--epochs", "1", *QUICK, "--out", "r")
+    ran("sample", "r", "--chains", "4", "--samples", "2")
+    samples = np.load("r/samples.npz")
+    assert sorted(np.unique(samples["samples"])) == [-1, 1]
+    assert (np.abs(samples["means"]) <= 1).all() and (samples["means"] < 0).any()

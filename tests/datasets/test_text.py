@@ -243,6 +243,11 @@ def test_true_and_false_are_1_and_0(read) -> None:
     assert data.values.dtype == torch.uint8
 
 
+def test_a_control_character_is_no_space(read) -> None:
+    with pytest.raises(ValueError, match=r"a\.txt holds text in the column 0"):
+        read("1 1 1\r\x1f", "a.txt")
+
+
 def test_digits_without_separators_are_refused(read) -> None:
     with pytest.raises(ValueError, match="digits without a separator, such as '0110'"):
         read("0110\n1001\n", "a.txt")

@@ -168,7 +168,26 @@ class Rectified(Binary):
         return self.with_bias(inputs).clamp_min(0).square() + 0.1 * self.with_bias(inputs)
 
 
+class Counts(Binary):
+    """A unit type of one's own with three states, which are not alike without a bias."""
+
+    @property
+    def states(self) -> torch.Tensor:
+        return torch.tensor([[0.0], [1.0], [2.0]]).to(self.bias)
+
+    def energy(self, x: torch.Tensor) -> torch.Tensor:
+        slopes = torch.linspace(0.2, 0.9, self.n).to(self.bias)
+        return 1.5 + (slopes * x.square() - self.bias * x).sum(-1)
+
+    def cgf(self, inputs: torch.Tensor) -> torch.Tensor:
+        slopes = torch.linspace(0.2, 0.9, self.n).to(self.bias)
+        x = self.states[:, 0]
+        log_p = x * self.with_bias(inputs).unsqueeze(-1) - x.square() * slopes.unsqueeze(-1)
+        return log_p.logsumexp(-1) - 1.5 / self.n
+
+
 ENUMERATED = [
+    Counts(4),
     Binary(7),
     Spin(7),
     Categorical(4, 3),
@@ -176,7 +195,8 @@ ENUMERATED = [
 ]
 SUMMED = [
     *(Binary(9), Spin(9), Binary(1), Spin(2), Categorical(3, 4), Gaussian(9), Rectified(9)),
-    Mixed(Categorical(3, 4), Binary(2), Gaussian(3), Spin(5), Categorical(1, 3)),
+    Counts(5),
+    Mixed(Categorical(3, 4), Counts(2), Binary(2), Gaussian(3), Spin(5)),
 ]
 # Digits of a state's number: one and all of them, and several states of high units.
 DIGITS = [(2, 3), (10, 12), (1000, 1), (1, 1000), (1000, 1000)]

@@ -17,7 +17,6 @@ import typer
 from harmonium import defaults
 from harmonium.cli import completing, data, deep, errors
 from harmonium.cli.helping import ShortHelp, help_all
-from harmonium.cli.options import SamplerName, Start, TrainingOptions, WatchingOptions
 from harmonium.cli.parameters import (
     ClampOption,
     ConfigOption,
@@ -39,7 +38,8 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
-from harmonium.cli.rows import ReadingOptions
+from harmonium.runs.options import SamplerName, Start, TrainingOptions, WatchingOptions
+from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -102,8 +102,9 @@ def train(
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(threads)
     from harmonium.cli import training
+    from harmonium.runs.following import Place
 
-    raise typer.Exit(training.train(chosen, watching, out, overwrite, device, as_json))
+    raise typer.Exit(training.train(chosen, watching, Place(out, overwrite, device), as_json))
 
 
 @app.command(rich_help_panel=_TRAIN)
@@ -136,26 +137,14 @@ def resume(
     --learning-rate, which is taken from here on. A deep belief network goes on in the layer where
     it was.
     """
-    from harmonium.cli import network, training, tuning
-    from harmonium.cli.resuming import Further
+    from harmonium.cli import training
+    from harmonium.runs.resuming import Further, Said
 
-    if _is_finetuning(run):
-        go_on = tuning.resume
-    elif _holds_a_network(run):
-        go_on = network.resume
-    else:
-        go_on = training.resume
     said = {name: value for name, value in options.items() if value is not None}
+    repeated, watching = given(TrainingOptions, said), given(WatchingOptions, said)
+    further = Further(epochs, more_epochs)
     raise typer.Exit(
-        go_on(
-            run,
-            Further(epochs, more_epochs),
-            repeated=given(TrainingOptions, said),
-            watching=given(WatchingOptions, said),
-            device=device,
-            threads=threads,
-            as_json=as_json,
-        )
+        training.resume(run, Said(further, repeated, watching, device, threads), as_json)
     )
 
 
@@ -398,15 +387,8 @@ def compare(
 @app.command(rich_help_panel=_SEE)
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
     """Say what a run is and how far it has come."""
-    from harmonium.cli import network, show, tuning
-    from harmonium.runs import Network, RunDirectory
+    from harmonium.cli import show
 
-    if _is_finetuning(run):
-        tuning.info(RunDirectory(run), as_json)
-        return
-    if _holds_a_network(run):
-        network.info(Network.open(run), as_json)
-        return
     show.info(run, as_json)
 
 
@@ -536,14 +518,8 @@ app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 
-def _is_finetuning(path: Path) -> bool:
-    from harmonium.runs import RunDirectory
-
-    return RunDirectory.open_any(path).is_finetuning
-
-
 def _holds_a_network(path: Path) -> bool:
-    from harmonium.runs import RunDirectory
+    from harmonium.run_directory import RunDirectory
 
     return RunDirectory.open_any(path).holds_a_network
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium.cli import figures
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.views import View
 from harmonium.files import whole_file
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.views import View
 from harmonium.sampling import Replicas, SamplingSchedule
 
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.cli.options import SamplerName, Start, refuse_temperatures
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
+from harmonium.runs.options import SamplerName, Start, refuse_temperatures
 from harmonium.sampling import (
     ChainState,
     Clamp,

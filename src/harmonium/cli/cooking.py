@@ -12,12 +12,13 @@ from typing import Any
 
 from harmonium import recipes
 from harmonium.cli import errors
-from harmonium.cli.options import FinetuningOptions, TrainingOptions, WatchingOptions, flag
 from harmonium.cli.parameters import given
 from harmonium.cli.progress import Reporter, choose_reporter
+from harmonium.cli.spelling import flag
 from harmonium.files import write_json, write_whole
 from harmonium.recipes import Compared, Recipe, Step
-from harmonium.runs import RunDirectory, free_path
+from harmonium.run_directory import RunDirectory, free_path
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
 
 # Where a run is, and how it is shown, is for whoever runs a recipe.
 _OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--help-all", "--config")

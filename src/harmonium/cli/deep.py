@@ -13,22 +13,6 @@ import typer
 from harmonium import defaults
 from harmonium.cli import completing
 from harmonium.cli.helping import ShortHelp, help_all
-from harmonium.cli.layers import (
-    LAYERS,
-    OF_EACH,
-    Features,
-    NetworkOptions,
-    offered_once,
-    parameters_of_each,
-)
-from harmonium.cli.options import (
-    CompletionName,
-    FinetuningOptions,
-    SamplerName,
-    Start,
-    TrainingOptions,
-    WatchingOptions,
-)
 from harmonium.cli.parameters import (
     ClampOption,
     ConfigOption,
@@ -47,10 +31,26 @@ from harmonium.cli.parameters import (
     given,
     new_run,
     parameters_of,
+    parameters_of_each,
     set_threads,
     with_parameters,
 )
-from harmonium.cli.rows import ReadingOptions
+from harmonium.runs.layers import (
+    LAYERS,
+    OF_EACH,
+    Features,
+    NetworkOptions,
+    offered_once,
+)
+from harmonium.runs.options import (
+    CompletionName,
+    FinetuningOptions,
+    SamplerName,
+    Start,
+    TrainingOptions,
+    WatchingOptions,
+)
+from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 
@@ -118,9 +118,11 @@ def train(
     chosen = NetworkOptions(layers, features, labels, of_all, of_each)
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(threads)
-    from harmonium.cli import network
+    from harmonium.cli import training
+    from harmonium.runs.following import Place
 
-    raise typer.Exit(network.train(chosen, watching, out, overwrite, device, as_json))
+    place = Place(out, overwrite, device)
+    raise typer.Exit(training.train_stack(chosen, watching, place, as_json))
 
 
 @app.command()
@@ -253,9 +255,11 @@ def finetune(
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
     watching = WatchingOptions(every=every, **given(WatchingOptions, options))
     set_threads(threads)
-    from harmonium.cli import tuning
+    from harmonium.cli import training
+    from harmonium.runs.following import Place
 
-    raise typer.Exit(tuning.finetune(source, chosen, watching, out, overwrite, device, as_json))
+    place = Place(out, overwrite, device)
+    raise typer.Exit(training.finetune(source, chosen, watching, place, as_json))
 
 
 _TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium import __version__, checkpoint, kernels, plots, report
-from harmonium.cli import figures, reporting, run_data
+from harmonium.cli import reporting
 from harmonium.cli.progress import choose_reporter, download_progress
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
@@ -27,7 +27,9 @@ from harmonium.diagnostics import (
 )
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import DIAGNOSIS_MARK, RunDirectory
+from harmonium.run_directory import DIAGNOSIS_MARK, RunDirectory
+from harmonium.runs import run_data
+from harmonium.runs.pictures import figures
 from harmonium.units import Binary, Spin
 
 # Enough that their noise is far below a column's standard deviation: a hundredth of it.

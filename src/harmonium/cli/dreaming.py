@@ -9,12 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harmonium.cli import network_figures
 from harmonium.cli.archives import Completed, free_archive, keep_samples
 from harmonium.cli.chains import ChainOptions
-from harmonium.cli.options import CompletionName
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import (
     Trained,
     first_rows,
@@ -23,7 +20,6 @@ from harmonium.cli.use import (
     open_trained,
     saved_chains,
 )
-from harmonium.cli.views import View
 from harmonium.deep import (
     DBN,
     Completion,
@@ -35,7 +31,11 @@ from harmonium.deep import (
     load_dbn,
 )
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import Network
+from harmonium.run_directory import Network
+from harmonium.runs.options import CompletionName
+from harmonium.runs.pictures import network_figures
+from harmonium.runs.pictures.views import View
+from harmonium.runs.rows import ReadingOptions
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule
 
 _COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {

@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from harmonium.cli.spelling import spelled
+
 # typer brings its own click or uses the package, by version; this is the base of both's errors
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
@@ -38,7 +40,7 @@ def paragraph(error: Exception) -> str:
         return f"{where}{error.strerror.lower()}"
     expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
     if isinstance(error, expected):
-        return str(error)
+        return spelled(str(error))
     return (
         f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "
         "happened)"

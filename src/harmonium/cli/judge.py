@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels, likelihood
-from harmonium.cli import reporting, run_data
+from harmonium.cli import reporting
 from harmonium.cli.evaluations import (
     FORMAT,
     KeptWork,
@@ -23,13 +23,14 @@ from harmonium.cli.evaluations import (
     seconds_of,
 )
 from harmonium.cli.progress import choose_reporter, download_progress
-from harmonium.cli.rows import ReadingOptions
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import REPORT_MARK, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, refuse_foreign
+from harmonium.runs import run_data
+from harmonium.runs.rows import ReadingOptions
 from harmonium.units import Binary
 
 Split = Literal["test", "held-out", "train"]

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from harmonium import benchmark
 from harmonium.benchmark import OURS, PRODUCTS
-from harmonium.cli import build
 from harmonium.cli.progress import choose_reporter, tell_of_compiling
 from harmonium.files import write_json, write_whole
+from harmonium.runs import build
 
 _BAR = 20  # characters
 

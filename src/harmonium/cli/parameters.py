@@ -15,7 +15,9 @@ from typing import Annotated, Any, TypeVar, cast, get_type_hints
 import typer
 
 from harmonium.cli import completing
-from harmonium.cli.options import TrainingOptions, flag
+from harmonium.cli.spelling import flag, spelled
+from harmonium.runs.layers import OF_EACH
+from harmonium.runs.options import TrainingOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -89,7 +91,7 @@ def parameters_of(
     for option in fields(table):
         if option.name in leave_out or not option.metadata:
             continue
-        hint, default, details = hints[option.name], option.default, dict(option.metadata)
+        hint, default, details = hints[option.name], option.default, _details(option)
         switch = hint in (bool, bool | None)
         if of_the_run:
             hint, default, details["show_default"] = hint | None, None, "as the run was begun"
@@ -111,6 +113,33 @@ def parameters_of(
                 annotation=Annotated[hint, kind],
             )
         )
+    return parameters
+
+
+def _details(option: Any) -> dict[str, Any]:
+    """What typer has to know of an option, in words that are typed."""
+    details = dict(option.metadata)
+    return {k: spelled(v) if isinstance(v, str) else v for k, v in details.items()}
+
+
+def parameters_of_each() -> list[inspect.Parameter]:
+    """A parameter for each option of which layers can have their own value, as text."""
+    parameters = []
+    for option in fields(TrainingOptions):
+        if option.name in OF_EACH:
+            details = _details(option)
+            if details["show_default"] is True:
+                details["show_default"] = str(option.default)
+            details["help"] += " One value, or one a layer."
+            kind = typer.Option(flag(option.name), **details)
+            parameters.append(
+                inspect.Parameter(
+                    option.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[str | None, kind],
+                )
+            )
     return parameters
 
 

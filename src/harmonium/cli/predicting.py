@@ -15,15 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from harmonium import datasets
-from harmonium.cli import build, figures, run_data, tuned_figures
 from harmonium.cli.archives import column_names, write_archive
-from harmonium.cli.classes import LabelUnits, Predicted
-from harmonium.cli.encoding import Known
-from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
-from harmonium.cli.rows import ReadingOptions, read_new
-from harmonium.cli.tuning import describe
-from harmonium.cli.views import View
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import (
     Autoencoder,
@@ -37,8 +30,16 @@ from harmonium.deep import (
     without_labels,
 )
 from harmonium.files import write_whole
-from harmonium.runs import Network as NetworkRun
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import Network as NetworkRun
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, run_data
+from harmonium.runs.classes import LabelUnits, Predicted
+from harmonium.runs.encoding import Known
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.pictures import figures, tuned_figures
+from harmonium.runs.pictures.views import View
+from harmonium.runs.reporting import describe_scores
+from harmonium.runs.rows import ReadingOptions, read_new
 
 _SUFFIXES = (".csv", ".npz")
 
@@ -220,7 +221,7 @@ def predict(
             pictures = list(tuned_figures.draw_predictions(place, found, data))
     _write(target, header, table, arrays)
     if scores:
-        reporter.say(describe(scores, n_judged, data.name))
+        reporter.say(describe_scores(scores, n_judged, data.name))
     if data.labels is not None and n_judged < len(data) and not isinstance(network, Regressor):
         reporter.say(
             f"{len(data) - n_judged:,} of {len(data):,} rows have no label, or one that was not "
@@ -265,7 +266,7 @@ def encode(
     _write(target, header, [*arrays["codes"].T], arrays)
     picture = tuned_figures.draw_codes(target.with_suffix(".png"), codes, data.labels)
     reporter = choose_reporter(as_json)
-    reporter.say(describe(scores, len(data), data.name))
+    reporter.say(describe_scores(scores, len(data), data.name))
     reporter.say(f"codes     {target} (shape {arrays['codes'].shape})")
     reporter.say(f"picture   {picture}")
     reporter.finish({"codes": str(target), "picture": str(picture), "n_rows": len(data), **scores})

@@ -183,19 +183,13 @@ def choose_reporter(
     return PlainReporter()
 
 
-LABELS = {
-    key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
-}
-"""What a person calls the numbers that tell most, the best first."""
-
-
 def describe(row: Mapping[str, float]) -> str:
     """One row as a line for a person."""
     parts = [f"epoch {row['epoch']:g}", f"update {int(row['update']):,}"]
     likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
     for key in (likelihood, "reconstruction_error"):
         if key in row:
-            text = f"{LABELS[key]} {with_error(row, key)}"
+            text = f"{name_of(key)} {with_error(row, key)}"
             if f"held_out_{key}" in row:
                 text += f" (held-out {with_error(row, f'held_out_{key}')})"
             parts.append(text)

@@ -7,11 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from shlex import quote
 
-from harmonium.cli import figures
-from harmonium.cli.options import TrainingOptions, flag
 from harmonium.cli.progress import choose_reporter
+from harmonium.cli.spelling import flag
 from harmonium.cli.use import open_trained
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import Network, RunDirectory
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.pictures import figures
+from harmonium.runs.stack_task import layers_of
 
 
 def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
@@ -35,8 +37,18 @@ def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
 
 
 def info(path: Path, as_json: bool) -> None:
-    """Say what a run is and how far it has come."""
-    run = RunDirectory.open(path)
+    """Say what a run of any kind is and how far it has come."""
+    run = RunDirectory.open_any(path)
+    if run.is_finetuning:
+        _of_network(run, as_json)
+    elif run.holds_a_network:
+        _of_stack(Network(run), as_json)
+    else:
+        _of_rbm(run, as_json)
+
+
+def _of_rbm(run: RunDirectory, as_json: bool) -> None:
+    """Say what the run of an RBM is and how far it has come."""
     config, rows, checkpoints = run.config(), run.rows(), run.checkpoints()
     options, data = config["options"], config["data"]
     last = rows[-1] if rows else {}
@@ -75,6 +87,68 @@ def info(path: Path, as_json: bool) -> None:
         for name, value in part:
             print(f"{name:{width}}  {value}")
         print()
+
+
+def _of_stack(network: Network, as_json: bool) -> None:
+    """Say what a stack is and how far each of its layers has come."""
+    config, layers = network.run.config(), layers_of(network)
+    finished = str(network.dbn_path) if network.dbn_path.exists() else None
+    if as_json:
+        print(json.dumps({"config": config, "layers": layers, "network": finished}))
+        return
+    data = config["data"]
+    print(f"network   {network.run.path}, begun {config['created']}")
+    print(
+        f"data      {config['layers'][0]['data']}: {data['n_train']:,} training rows, "
+        f"{data['n_held_out']:,} held out, {data['n_columns']} columns"
+    )
+    if config["options"]["labels"]:
+        print(f"labels    {config['layers'][-1]['n_classes']} classes, seen by the top layer")
+    for layer in layers:
+        last = layer["last_row"]
+        error = f"; reconstruction error {last['reconstruction_error']:.3f}" if last else ""
+        print(
+            f"layer {layer['layer']}   {layer['hidden']:,} hidden units, {layer['update']:,} of "
+            f"{layer['last_update']:,} updates{error}"
+        )
+    if finished:
+        print(f"finished  {finished}")
+    else:
+        print(f"go on     harmonium resume {quote(str(network.run.path))}")
+
+
+def _of_network(run: RunDirectory, as_json: bool) -> None:
+    """Say what a fine-tuning is and how far it has come."""
+    config, rows, checkpoints = run.config(), run.rows(), run.checkpoints()
+    options, data = config["options"], config["data"]
+    last = rows[-1] if rows else {}
+    done = run.update_of(checkpoints[-1]) if checkpoints else None
+    total = options["epochs"] * -(-data["n_train"] // options["batch_size"])
+    finished = run.network_path.is_file()
+    network = str(run.network_path) if finished else None
+    if as_json:
+        facts = {"config": config, "update": done, "last_update": total, "network": network}
+        print(json.dumps(facts | {"last_row": last}))
+        return
+    start = config["network"] if config["pretrained"] else "random weights"
+    print(f"run       {run.path}, begun {config['created']}")
+    tuned = "fine-tuned " if config["network"] else ""
+    print(f"network   a {tuned}{options['kind']}, begun at {start}")
+    print(
+        f"data      {config['bottom']['data']}: {data['n_train']:,} training rows, "
+        f"{data['n_held_out']:,} held out, {data['n_test']:,} test rows"
+    )
+    said = {name: value for name, value in options.items() if value not in (None, False)}
+    print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
+    for name, value in last.items():
+        print(f"{name.replace('_', ' '):24s}{value:,.6g}")
+    if finished:
+        print(f"finished  {network}")
+    else:
+        print(
+            f"progress  {done or 0:,} of {total:,} updates at the last checkpoint; go on with "
+            f"harmonium resume {quote(str(run.path))}"
+        )
 
 
 def _versions(versions: dict[str, str]) -> str:

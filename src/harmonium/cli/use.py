@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
-from harmonium.cli import build, figures, holding, run_data
+from harmonium.cli import holding
 from harmonium.cli.archives import (
     Completed,
     column_names,
@@ -18,16 +18,18 @@ from harmonium.cli.archives import (
     write_archive,
 )
 from harmonium.cli.chains import ChainOptions
-from harmonium.cli.encoding import Known
-from harmonium.cli.options import TrainingOptions
 from harmonium.cli.progress import choose_reporter, download_progress, tell_of_compiling
-from harmonium.cli.rows import ReadingOptions, read_new
-from harmonium.cli.views import View, picture_shape, two_states
 from harmonium.datasets import Data, Encoding
 from harmonium.diagnostics import reconstruction_error
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.runs import RunDirectory
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, run_data
+from harmonium.runs.encoding import Known
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.views import View, picture_shape, two_states
+from harmonium.runs.rows import ReadingOptions, read_new
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, independent_units, sample
 
 _BLOCK = 1000

@@ -50,7 +50,7 @@ def is_whole(cell: str) -> bool:
 def cells_of(line: str, separator: str) -> list[str]:
     """Split a line; what stands in quotes is one cell."""
     if separator == BLANK:
-        line = " ".join(line.split())
+        line = re.sub(r"[ \t]+", " ", line.strip(_SPACES))
     return [
         cell.strip() for cell in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])
     ]

@@ -99,7 +99,7 @@ class Recodable(Stored):
             return self.with_encoding(dataclasses.replace(self.encoding, low_state=-1.0))
         low, high = self.value_range
         if isinstance(self.encoding, AsIs) and self.is_two_valued:
-            return self.with_encoding(Threshold(0.0 if low < 0 else 0.5, low_state=-1.0))
+            return self if low < 0 else self.with_encoding(Threshold(0.5, low_state=-1.0))
         raise ValueError(
             f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
             "call binarize or binarize_stochastically first (`--binarize 0.5`, or `stochastic`)"

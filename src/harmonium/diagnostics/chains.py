@@ -31,7 +31,7 @@ def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]
     check_stream(stream)
     gauge = Gauge.of(rbm)
     rbm = gauge.rbm
-    before = ChainState(gauge.enter(chains.visible), gauge.enter_hidden(chains.hidden))
+    before = chains.entering(gauge)
     after, _ = Gibbs(sweeps=1)(rbm, before.clone(), stream)
     return {
         name: _by_unit(layer, was != moved).double().mean().item()
@@ -128,21 +128,23 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
         Random numbers.
     """
     gauge = Gauge.of(rbm)
-    moved, weights = gauge.rbm, rbm.weights
+    given, chains = chains, chains.entering(gauge)
+    rbm, weights = gauge.rbm, rbm.weights
     directions = torch.linalg.svd(weights, full_matrices=False)[0][:, :_DIRECTIONS]
     n, n_directions = schedule.n_samples, directions.shape[1]
     values = weights.new_empty(n, 3 + n_directions, len(chains), dtype=torch.float64)
     kept = sorted({round(i) for i in torch.linspace(0, n - 1, min(n, _KEPT_STATES)).tolist()})
     states = []
     for i, now in enumerate(sample(rbm, chains, schedule, stream, copies=False)):
-        v = gauge.enter(now.visible)
-        inputs = moved.inputs_h_from_v(v)
-        values[i, 0] = moved.visible.energy(v) - moved.hidden.cgf(inputs).sum(-1)
-        values[i, 1] = _magnetisation(moved.visible, v)
-        values[i, 2] = _magnetisation(moved.hidden, moved.hidden.mean(inputs))
+        v = now.visible
+        inputs = rbm.inputs_h_from_v(v)
+        values[i, 0] = rbm.visible.energy(v) - rbm.hidden.cgf(inputs).sum(-1)
+        values[i, 1] = _magnetisation(rbm.visible, v)
+        values[i, 2] = _magnetisation(rbm.hidden, rbm.hidden.mean(inputs))
         values[i, 3:] = (v @ directions).T
         if i in kept:
-            states.append(now.visible.clone())
+            states.append(gauge.leave(v.clone()))
+    given.follow_(chains, gauge)
     names = ["energy", "visible magnetisation", "hidden magnetisation"]
     names += [f"direction {k + 1}" for k in range(n_directions)]
     return Recording(

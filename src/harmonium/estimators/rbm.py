@@ -382,7 +382,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
         v, rows = self._fitted_rows(v)
-        return self._by_block(rows, self.model_.free_energy, None, v)
+        # of units far from zero it is too large for float32 to tell rows apart
+        dtype = np.dtype(np.float64) if self.model_.is_far else None
+        return self._by_block(rows, self.model_.free_energy, None, v, dtype)
 
     def _weights(self) -> Tensor:
         return self.model_.weights

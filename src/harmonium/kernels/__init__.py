@@ -286,7 +286,7 @@ def log_sums_of_products(
     return sums
 
 
-def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Sums over columns of log(1 + exp(inputs + offset)), for each row and each offset.
 
     They are minus the free energies of binary units, as far as inputs and offsets tell them.
@@ -297,13 +297,17 @@ def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
         Shape (rows, columns). One of minus infinity adds nothing.
     offsets
         Shape (n, columns).
+    dtype
+        Of the result; that of the inputs if None. Float64 keeps the digits in which large sums
+        differ.
 
     Returns
     -------
     Tensor
         Shape (rows, n).
     """
-    sums: Tensor = _softplus_backend(inputs, offsets).softplus_sums(inputs, offsets)
+    backend = _softplus_backend(inputs, offsets)
+    sums: Tensor = backend.softplus_sums(inputs, offsets, dtype)
     return sums
 
 

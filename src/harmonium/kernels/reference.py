@@ -150,10 +150,12 @@ def log_sums_of_products(
 
 
 @torch.no_grad()
-def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """One offset after the other, so that memory is that of the inputs."""
     # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
-    sums = [functional.softplus(inputs + offset, threshold=40).sum(1) for offset in offsets]
+    sums = [
+        functional.softplus(inputs + offset, threshold=40).sum(1, dtype=dtype) for offset in offsets
+    ]
     return torch.stack(sums, 1)
 
 

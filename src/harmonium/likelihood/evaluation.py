@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number
+from harmonium.gauge import Gauge
 from harmonium.likelihood.agreement import LEAST_RENEWED, Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
@@ -95,7 +96,7 @@ def evaluate(
     _check_options(n_chains, n_temperatures, budget)
     in_time = budget is None or seconds_to_enumerate(rbm) <= budget
     if work is None and in_time and can_be_enumerated(rbm):
-        return Evaluation(1, _exact(rbm, values), values)
+        return Evaluation(1, _exact(rbm, v), values)
     return estimate(
         rbm,
         v,
@@ -180,10 +181,12 @@ def _check_options(n_chains: int, n_temperatures: int, budget: float | None) -> 
             raise ValueError(f"the budget is {budget:g} seconds; pass a positive number of them")
 
 
-def _exact(rbm: RBM, values: Tensor) -> Generator[int, None, LogLikelihood]:
-    log_z = exact_log_z(rbm)
+def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
+    gauge = Gauge.of(rbm, torch.float64)  # without the constant that free energies and log Z share
+    log_z = exact_log_z(gauge.rbm)
     yield 1
-    mean = (values - log_z.value).mean().item()
+    values = log_likelihood(gauge.rbm, gauge.enter(v), log_z)
+    mean = values.mean().item()
     return LogLikelihood(
         lower=mean,
         upper=mean,
@@ -191,7 +194,7 @@ def _exact(rbm: RBM, values: Tensor) -> Generator[int, None, LogLikelihood]:
         upper_std_error=0.0,
         rows_std_error=_std_error(values),
         n_rows=len(values),
-        log_z=log_z,
+        log_z=log_z.less(gauge.energy),
         rests_on="all states of the smaller layer were summed over",
     )
 

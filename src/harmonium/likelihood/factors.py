@@ -91,15 +91,16 @@ class _Summed:
         quadratic = None
         for columns, units in layer.groups:
             own, bias = weights[:, columns], layer.bias[columns]
-            if _is_linear(units):
-                assert units.states is not None
+            if units.states is not None:
                 first, others = units.states[0], units.states[1:]
                 own, bias = (x.unflatten(-1, (units.n, units.width)) for x in (own, bias))
                 of_terms.append((own @ (others - first).T).flatten(1))
-                biases.append((bias @ (others - first).T).flatten())
+                energies = _energies(units)
+                of_states = bias @ (others - first).T - (energies[:, 1:] - energies[:, :1])
+                biases.append(of_states.flatten())
                 ends += [ends[-1] + len(others) * (i + 1) for i in range(units.n)]
                 linear = linear + (own @ first).sum(1)
-                constant = constant + (bias @ first).sum()
+                constant = constant + (bias @ first - energies[:, 0]).sum()
             elif type(units) is Gaussian:
                 root = units.precision.sqrt()
                 own, bias = own / root, bias / root
@@ -115,13 +116,24 @@ class _Summed:
         )
 
 
-def _is_linear(units: Units) -> bool:
-    """Whether a log-normaliser is the log of a sum over states of exp(state (inputs + bias))."""
-    return (
-        isinstance(units, LinearUnits)
-        and type(units).energy is LinearUnits.energy
-        and units.states is not None
-    )
+def _energies(units: Units) -> Tensor:
+    """Of each unit in each state, without the bias's share, shape (n, n_states).
+
+    Up to a number for each unit: energies of independent units add up, so that one unit is moved
+    while the others stay in their first state, whose energy all units share.
+    """
+    states = units.states
+    assert states is not None
+    if isinstance(units, LinearUnits) and type(units).energy is LinearUnits.energy:
+        return states.new_zeros(units.n, len(states))
+    first = states[0].repeat(units.n)
+    energies = []
+    for unit in range(units.n):
+        x = first.repeat(len(states), 1)
+        x[:, unit * units.width : (unit + 1) * units.width] = states
+        energies.append(units.energy(x) + x @ units.bias)
+    of_first = energies[0][0]
+    return torch.stack(energies) - of_first + of_first / units.n
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
-from harmonium.gauge import Gauge
+from harmonium.gauge import Gauge, Moments
 from harmonium.likelihood.checks import check_finite, is_straight
 from harmonium.likelihood.exact import check_normalisable
 from harmonium.likelihood.temperatures import placed
@@ -33,13 +33,16 @@ if TYPE_CHECKING:
 # Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
-_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 8, 40, 1000
+_PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
 # Of the units whose upper state is 1 and whose energy is the bias's alone.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 # On shorter ways nothing is followed: rounding the weights would not pay.
 _FEW_STEPS = 10
+
+# Of the model's own variance of a Gaussian column, which the data's has to be above.
+_LEAST_SHARE_OF_NOISE = 1e-4
 
 # Parts of the stream that annealing draws from; ranks number the blocks of chains.
 FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
@@ -146,6 +149,18 @@ class AnnealingPath:
             path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
 
+    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
+        """The same path in the coordinates of a `Gauge`, and that of the target.
+
+        Energies along the way change linearly, from that of the base to that of the target; so
+        distributions and steps between them stay as they are.
+        """
+        gauge = Gauge.of(self.target)
+        if gauge.is_identity:
+            return self, gauge
+        base = gauge.move(self.base)[0].to(gauge.rbm.weights)
+        return AnnealingPath(base, gauge.rbm, self.inverse_temperatures), gauge
+
     def of_length(self, n_temperatures: int) -> AnnealingPath:
         """The same path with more temperatures, or with fewer, as densely placed as these.
 
@@ -162,17 +177,6 @@ class AnnealingPath:
         t = torch.from_numpy(np.interp(at, np.arange(len(here)), here))
         t[0], t[-1] = 0.0, 1.0
         return AnnealingPath(self.base, self.target, t)
-
-    def near_zero(self) -> tuple[AnnealingPath, Gauge]:
-        """The same path in the coordinates of a `Gauge`, and that of the target.
-
-        Energies along the way change linearly, from that of the base to that of the target; so
-        distributions and steps between them stay as they are.
-        """
-        gauge = Gauge.of(self.target)
-        if gauge.is_identity:
-            return self, gauge
-        return AnnealingPath(gauge.move(self.base)[0], gauge.rbm, self.inverse_temperatures), gauge
 
     @property
     def n_temperatures(self) -> int:
@@ -193,8 +197,9 @@ class AnnealingPath:
 def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     """A model of the same units without weights, whose visible units have the data's moments.
 
-    Its hidden units have zero biases. Gaussian visible units get the data's variance also where
-    their precision is fixed in ``rbm``.
+    Its hidden units have zero biases, or where they are Gaussian and far from zero are near those
+    of ``rbm``. Gaussian visible units get the data's variance also where their precision is fixed
+    in ``rbm``; columns that do not vary get the model's own.
 
     Parameters
     ----------
@@ -207,19 +212,40 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     ------
     ValueError
         If data have no rows, the wrong width, or are no states of the visible units.
+
+    Returns
+    -------
+    RBM
+        In float64 where the model is far from zero, so that its means are as exact as the data's.
     """
     check_rbm("rbm", rbm)
-    base = copy.deepcopy(rbm).requires_grad_(False)
+    gauge = Gauge.of(rbm)
+    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
+    data = gauge.enter_data(data)
+    if not isinstance(data, Tensor) and hasattr(data, "moments"):
+        data = Moments(*data.moments())  # once: there may be many rows
     for _, units in base.visible.groups:
         if isinstance(units, Gaussian):
             units.log_precision.requires_grad_(True)
     base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
-    if not is_straight(base.visible, rbm.visible):
+    if isinstance(data, Tensor):
+        rows = data.reshape(-1, data.shape[-1]).double()
+        data = Moments(rows.mean(0), rows.var(0, correction=0))
+    mean, var = (moment.to(base.weights) for moment in data.moments())
+    for columns, units in base.visible.groups:
+        precision = gauge.rbm.visible.precision
+        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+            own = 1 / precision[columns]
+            # what hardly varies, against the model's own noise, says nothing of a variance
+            own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
+            units.log_precision.copy_(-own.log())
+            base.visible.bias[columns] = units.precision * mean[columns]
+    if not is_straight(base.visible, gauge.rbm.visible):
         # a unit type of one's own, with parameters that are not natural: these stay as they are
-        for name, parameter in rbm.visible.named_parameters():
+        for name, parameter in gauge.rbm.visible.named_parameters():
             if name != "bias":
                 base.visible.get_parameter(name).copy_(parameter)
-    return base
+    return gauge.move_back(base)
 
 
 @torch.no_grad()

@@ -90,7 +90,7 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
     """Sum of log p(v_i | the rest) over some units i of each row, each times its count, (rows,)."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
-    log_rest = rbm.hidden.cgf(inputs).sum(-1)
+    log_rest = _log_rest(rbm, inputs)
     total = torch.zeros_like(log_rest)
     for group in groups:
         states = group.states
@@ -108,7 +108,7 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
         found = torch.stack(log_ratios).logsumexp(0) * counts[place]
         total.index_add_(0, row, found, alpha=-1)
-    return total
+    return total.to(v.dtype)
 
 
 @torch.no_grad()
@@ -141,7 +141,7 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
     """Of a block of rows, whose inputs stay in the cache."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
-    log_rest = rbm.hidden.cgf(inputs).sum(-1)
+    log_rest = _log_rest(rbm, inputs)
     total = torch.zeros_like(log_rest)
     for group in groups:
         states = group.states
@@ -155,7 +155,12 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
                 changed = rbm.hidden.cgf(torch.addmm(inputs, change, weights)).sum(-1)
                 log_ratios.append(change @ bias + changed - log_rest)
             total -= torch.stack(log_ratios).logsumexp(0)
-    return total
+    return total.to(v.dtype)
+
+
+def _log_rest(rbm: RBM, inputs: Tensor) -> Tensor:
+    """What each unit's change is compared with, float64: its rounding would count for every one."""
+    return rbm.hidden.cgf(inputs).sum(-1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from harmonium.files import write_whole
 from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
 from harmonium.report.differences import RunDifference
-from harmonium.report.facts import Facts, Stage
+from harmonium.report.facts import Facts, Stage, data_name
 from harmonium.report.likelihood import row_values
 from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
-from harmonium.runs import REPORT_MARK, RunDirectory, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 
 __all__ = [
     "Facts",
@@ -30,6 +30,7 @@ __all__ = [
     "RunDifference",
     "Stage",
     "Table",
+    "data_name",
     "diagnosis",
     "differences_of",
     "row_values",

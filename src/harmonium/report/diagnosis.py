@@ -9,7 +9,7 @@ from typing import Any
 from harmonium.report.facts import Facts, moment
 from harmonium.report.markup import Note, Picture, Section, Table, sentence
 from harmonium.report.words import readings
-from harmonium.runs import DIAGNOSIS_MARK
+from harmonium.run_directory import DIAGNOSIS_MARK
 
 ALL_WELL = "Nothing stands out: the chains mix, they are like the data, and the hidden units work."
 

@@ -12,7 +12,14 @@ from shlex import quote
 from typing import Any, Literal
 
 from harmonium import __version__
-from harmonium.runs import DBN_KIND, FINETUNING_KIND, LAYER_BELOW, Network, RunDirectory
+from harmonium.run_directory import (
+    DBN_KIND,
+    FINETUNING_KIND,
+    LAYER_BELOW,
+    LAYER_NUMBER,
+    Network,
+    RunDirectory,
+)
 
 Kind = Literal["RBM", "deep belief network", "fine-tuning"]
 
@@ -148,7 +155,7 @@ def data_name(config: Mapping[str, Any]) -> str:
         name = str(config["bottom"]["data"])
     else:
         name = str(config["options"]["data"])
-    if name.startswith(LAYER_BELOW):
+    if LAYER_NUMBER.fullmatch(name):
         return f"the hidden units of layer {name.removeprefix(LAYER_BELOW)}"
     return Path(name).name
 

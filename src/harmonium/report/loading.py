@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harmonium.report.facts import Facts
 from harmonium.report.markup import Section, code, text
-from harmonium.runs import Network
+from harmonium.run_directory import Network
 
 
 def section(facts: Facts) -> Section:

@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from harmonium.report.terms import explained, found_in, what_is
-from harmonium.runs import REPORT_MARK
+from harmonium.run_directory import REPORT_MARK
 
 UPLOT = "uplot-1.6.32.min"
 """The library that draws curves, as it is published (https://github.com/leeoniya/uPlot, MIT)."""

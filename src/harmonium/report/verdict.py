@@ -12,7 +12,7 @@ from harmonium.report.facts import Facts, data_name, evaluation_of
 from harmonium.report.markup import minus, sentence
 from harmonium.report.overfitting import SURE, main_panel
 from harmonium.report.words import is_still_learning, worse_since
-from harmonium.runs import DIAGNOSIS_MARK
+from harmonium.run_directory import DIAGNOSIS_MARK
 
 
 def verdict(facts: Facts) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_count, check_type, no_tensor
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.replicas import Replicas
@@ -88,6 +89,18 @@ class ChainState:
         rbm.visible.check_states(self.visible, "visible")
         rbm.hidden.check_states(self.hidden, "hidden")
 
+    def entering(self, gauge: Gauge) -> ChainState:
+        """The chains in the coordinates of a moved model; themselves where nothing is moved."""
+        if gauge.is_identity:
+            return self
+        return ChainState(gauge.enter(self.visible), gauge.enter_hidden(self.hidden))
+
+    def follow_(self, chains: ChainState, gauge: Gauge) -> None:
+        """Come to where the chains have gone that `entering` has made of these, in place."""
+        if not gauge.is_identity:
+            self.visible.copy_(gauge.leave(chains.visible))
+            self.hidden.copy_(gauge.leave_hidden(chains.hidden))
+
     def clone(self) -> ChainState:
         """Chains of their own in the same states."""
         if self.replicas is not None:
@@ -120,8 +133,10 @@ def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
     check_rbm("rbm", rbm)
     check_count("n_chains", n_chains)
     check_stream(stream)
-    visible = rbm.visible.sample_(rbm.weights.new_zeros(n_chains, rbm.visible.n_columns), stream)
-    return start_at(rbm, visible, stream)
+    gauge = Gauge.of(rbm)  # biases far from zero say where the other layer is, and are no noise
+    units = gauge.rbm.visible
+    visible = units.sample_(rbm.weights.new_zeros(n_chains, units.n_columns), stream)
+    return start_at(rbm, gauge.leave(visible), stream)
 
 
 def check_stream(stream: Stream) -> None:

@@ -153,9 +153,11 @@ def independent_units(rbm: RBM, mean: Tensor | None = None, var: Tensor | None =
     check_rbm("rbm", rbm)
     if (mean is None) != (var is None):
         raise ValueError("one of mean and var is missing; pass both, or neither")
-    base = copy.deepcopy(rbm).requires_grad_(False)
+    gauge = Gauge.of(rbm)
+    base = copy.deepcopy(gauge.rbm).requires_grad_(False)
     base.weights.zero_()
     base.hidden.bias.zero_()
+    base = gauge.move_back(base).to(rbm.weights)
     if mean is not None and var is not None:
         base.visible.check_width(mean, "visible")
         base.visible.check(mean, "the mean")

@@ -143,11 +143,9 @@ def _samples(
     given, gauge = chains, Gauge(rbm)
     if sampler is None or isinstance(sampler, Gibbs):  # the others' ladders see to it
         gauge = Gauge.of(rbm)
-    if not gauge.is_identity:
-        rbm = gauge.rbm
-        chains = ChainState(gauge.enter(given.visible), gauge.enter_hidden(given.hidden))
-        clamp = None if clamp is None else Clamp(clamp.mask, gauge.enter(clamp.values))
+    rbm, chains = gauge.rbm, given.entering(gauge)
     if clamp is not None:
+        clamp = Clamp(clamp.mask, gauge.enter(clamp.values))
         with torch.no_grad():
             clamp.apply_(chains.visible)
             rbm.hidden.sample_(torch.mm(chains.visible, rbm.weights, out=chains.hidden), stream)
@@ -156,7 +154,5 @@ def _samples(
         for done in range(0, n_sweeps, at_once):
             move = sampler or Gibbs(min(at_once, n_sweeps - done))
             move(rbm, chains, stream, clamp)
-        if not gauge.is_identity:
-            given.visible.copy_(gauge.leave(chains.visible))
-            given.hidden.copy_(gauge.leave_hidden(chains.hidden))
+        given.follow_(chains, gauge)
         yield given

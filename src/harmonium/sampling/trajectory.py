@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_type
+from harmonium.gauge import Gauge
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
@@ -293,12 +294,14 @@ class _Seen:
 @torch.no_grad()
 def _nearly_independent(rbm: RBM) -> RBM:
     """Independent units with the means that one pass of mean fields gives the model's."""
+    gauge = Gauge.of(rbm)
+    rbm = gauge.rbm
     base, v, h = independent_units(rbm), rbm.visible, rbm.hidden
     inputs = rbm.inputs_v_from_h(h.mean(torch.zeros_like(h.bias)))
     base.visible.set_natural_(v.bias + inputs, v.precision)
     inputs = rbm.inputs_h_from_v(base.visible.mean(torch.zeros_like(v.bias)))
     base.hidden.set_natural_(h.bias + inputs, h.precision)
-    return base
+    return gauge.move_back(base).to(rbm.weights)
 
 
 def _same(a: RBM, b: RBM) -> bool:

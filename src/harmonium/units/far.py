@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast
 from torch import Tensor, nn
 from torch.func import functional_call
 
-FAR = 4.0
+FAR = 8.0
 """Standard deviations from zero beyond which a unit is far.
 
-The terms of the energy, ``precision x^2 / 2`` and ``bias x``, are then 8 nats and more each and
-mostly cancel. In float32 that costs 6e-8 of every nat: as much as 1e-6 of what a single unit adds
-to a log-likelihood, and more with the square of the distance.
+The terms of the energy, ``precision x^2 / 2`` and ``bias x``, are then 32 nats and more each and
+mostly cancel. In float32 that costs 6e-8 of every nat: some 1e-6 of what a single unit adds to a
+log-likelihood, and more with the square of the distance.
 """
 
 

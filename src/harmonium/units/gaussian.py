@@ -13,9 +13,13 @@ from harmonium import kernels
 from harmonium.arguments import check_number
 from harmonium.rng import Stream
 from harmonium.units.base import Units, refuse
+from harmonium.units.far import FAR
 
 # A constant column gets this variance, so that its precision stays finite.
 _SMALLEST_VAR = 1e-4
+
+# Of a precision: the exponential of half of it is far from float64's limits.
+_LARGEST_LOG = 1000.0
 
 
 class Gaussian(Units):
@@ -56,6 +60,17 @@ class Gaussian(Units):
     @property
     def has_origin(self) -> bool:  # noqa: D102
         return type(self) is not Gaussian  # a type of one's own may have further terms
+
+    @property
+    def is_far(self) -> bool:  # noqa: D102
+        return self.is_far_with(self.bias)
+
+    def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
+        # of all columns together, which is asked faster, and hardly ever leaves a doubt
+        largest = torch.linalg.vector_norm(bias.detach(), math.inf).item()
+        lowest = self.log_precision.detach().min().item()
+        may_be = largest > FAR * math.exp(0.5 * min(lowest, _LARGEST_LOG))
+        return may_be and super().is_far_with(bias)
 
     @torch.no_grad()
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102

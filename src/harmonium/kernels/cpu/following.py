@@ -38,7 +38,7 @@ _LARGEST_ROUNDING = 0.1
 _LINE = 32  # integers of 16 bits in a cache line
 
 # Weights of the smallest model that is followed: below, draws take most of the time.
-_LEAST_WEIGHTS = 50_000
+_LEAST_WEIGHTS = 75_000
 
 _in_any_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 
@@ -57,6 +57,18 @@ def _sum_of_steps(x, difference, bias_difference):
     for j in range(x.size):
         total += float64(difference * x[j] + bias_difference[j])
     return total
+
+
+@serial
+def _bring_up_to_date(others, row, index):
+    """Totals of one row, from the units that flipped, or from a product where one was made."""
+    old, new, totals, rows, products = others[:5]
+    if products.shape[0]:
+        old[row] = new[row]
+        for j in range(totals.shape[1]):
+            totals[row, j] = int32(products[row, j])
+    else:
+        follow(old[row], new[row], index, totals[row], rows)
 
 
 @serial
@@ -82,7 +94,7 @@ def _take_states(x, old, new):
 @serial
 def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
     """Bring hidden inputs up to date, weigh them, draw; returns how many hidden units differ."""
-    old_v, new_v, totals, rows, gap, base, unit = visible
+    new_v, totals, (gap, base, unit) = visible[1], visible[2], visible[5:]
     old_h, new_h, gap_h = hidden
     now, bias, difference, bias_difference, slope = step
     n_h, n_flips = totals.shape[1], int64(0)
@@ -90,7 +102,7 @@ def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
     words, change = np.empty(4 * q, np.uint32), np.empty(n_h, np.float32)
     index, x = np.empty(new_v.shape[1], np.int32), np.empty(n_h, np.float32)
     for row in range(start, stop):
-        follow(old_v[row], new_v[row], index, totals[row], rows)
+        _bring_up_to_date(visible, row, index)
         _real_inputs(totals[row], gap, base, unit, x)
         weight = _sum_where_on(new_v[row], slope)
         if gap_h == 2:  # log(exp(x) + exp(-x)) = log(1 + exp(2 x)) - x
@@ -109,14 +121,14 @@ def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
 @serial
 def _visible_rows(hidden, visible, now, bias, key, start, stop):
     """Bring visible inputs up to date and draw; returns how many visible units differ."""
-    old_h, new_h, totals, rows, gap, base, unit = hidden
+    new_h, totals, (gap, base, unit) = hidden[1], hidden[2], hidden[5:]
     old_v, new_v, gap_v = visible
     n_v, n_flips = totals.shape[1], int64(0)
     q = (n_v + 3) // 4
     words, x = np.empty(4 * q, np.uint32), np.empty(n_v, np.float32)
     index = np.empty(new_h.shape[1], np.int32)
     for row in range(start, stop):
-        follow(old_h[row], new_h[row], index, totals[row], rows)
+        _bring_up_to_date(hidden, row, index)
         _real_inputs(totals[row], gap, base, unit, x)
         for j in range(n_v):
             x[j] = now * x[j]
@@ -174,6 +186,8 @@ class _Layer:
         low = 1 - gap
         base = low * array(weights.sum(0, dtype=torch.float64))
         self.to_others = np.int32(gap), base.astype(np.int32), np.float32(unit)
+        self._none = np.empty((0, n_others), np.float32)
+        self._memory: tuple[Tensor, Tensor] | None = None
         self.n_flips = n_chains * n  # as many as it can be, before the first step
 
     @property
@@ -185,11 +199,17 @@ class _Layer:
         n_chains, n = len(self.old), len(self.weights)
         # nanoseconds of a chain for each of the other layer's units
         multiplying = n * MULTIPLICATION * (1 + FEW_ROWS / n_chains)
+        products = self._none
         if self.n_flips * ADDITION > n_chains * multiplying:
-            on = torch.from_numpy(self.new[:, :n]).float()
-            self.totals[:] = array(torch.mm(on, self.weights))
-            self.old[:] = self.new
-        return (*self.states, self.totals, self.rows, *self.to_others)
+            on, products_ = self._memory or self._allocate()
+            on.copy_(torch.from_numpy(self.new))
+            products = array(torch.mm(on[:, :n], self.weights, out=products_))
+        return (*self.states, self.totals, self.rows, products, *self.to_others)
+
+    def _allocate(self) -> tuple[Tensor, Tensor]:
+        """Memory for products, which is kept: new pages take as long as the rest."""
+        self._memory = torch.empty(self.new.shape), torch.empty(self.totals.shape)
+        return self._memory
 
 
 class Followed:
@@ -288,5 +308,6 @@ def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | No
     """Chains that follow flips, where that is accurate and pays."""
     if weights.dtype != torch.float32 or weights.numel() < _LEAST_WEIGHTS:
         return None
+    weights = weights.detach()
     unit = _unit_of(weights, (1 - lows[0]) * (1 - lows[1]))
     return None if unit is None else Followed(v, weights, unit, lows)

@@ -79,9 +79,9 @@ def _gradient_blocks(x, offsets, weights, by_x, by_offsets, least, n_blocks):
         _gradient_columns(x, offsets, weights, by_x, by_offsets, least, start, stop)
 
 
-def softplus_sums(inputs: Tensor, offsets: Tensor) -> Tensor:
+def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """One exponential for each number, and a logarithm for 512 of them; blocks of rows."""
-    out = inputs.new_empty(len(inputs), len(offsets))
+    out = inputs.new_empty(len(inputs), len(offsets), dtype=dtype)
     arguments: tuple[Any, ...] = array(inputs), row_major(offsets), array(out)
     n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
     if n_blocks <= 1:

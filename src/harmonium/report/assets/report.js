@@ -217,11 +217,14 @@
       const rows = new Map();
       for (const curve of panel.curves) {
         if (hiddenCurves.has(curve.colour)) continue;
-        for (const row of curve.doubtful) rows.set(`${curve.run} ${row}`, [curve.run, row]);
+        const shadow = several ? `${colour(curve.colour)}1c` : `${colour("muted")}26`;
+        for (const row of curve.doubtful) {
+          rows.set(`${curve.run} ${row}`, [curve.run, row, shadow]);
+        }
       }
       plot.ctx.save();
-      plot.ctx.fillStyle = `${colour("muted")}26`;
-      for (const [run, row] of rows.values()) {
+      for (const [run, row, shadow] of rows.values()) {
+        plot.ctx.fillStyle = shadow;
         const { epoch } = content.runs[run], here = epoch[row];
         const begin = place((here + (epoch[row - 1] ?? here)) / 2);
         const end = place((here + (epoch[row + 1] ?? here)) / 2);
@@ -285,7 +288,7 @@
       }
       const values = make("div", "values"), place = make("div", "plot");
       const doubts = panel.curves.some((curve) => curve.doubtful.length)
-        ? [make("p", "doubts", "Grey: not to be trusted; the chains do not reach all modes.")] : [];
+        ? [make("p", "doubts", "Shaded: not to be trusted; the chains do not reach all modes.")] : [];
       node.append(heading, values, place, ...doubts, ...(panel.explained ? [meaning] : []));
       grid.append(node);
       charts.push({ panel, place, values, table: tableOf(content, panel), node });

@@ -1,0 +1,506 @@
+"""The run directory: where a run's files are, and how they are written without losing any.
+
+``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row a line),
+``warnings.json`` (what a user has to know of it), ``checkpoints/``, ``model.safetensors`` and
+``figures/``. Every command reads and writes this layout and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harmonium.files import write_json, write_whole
+
+FORMAT = 1
+"""Version of the layout; a newer one is refused."""
+
+DIAGNOSIS_MARK = "harmonium diagnosis"
+REPORT_MARK = '<meta name="generator" content="harmonium">'
+"""By what a diagnosis and a report are known again: either may be replaced by a newer one."""
+
+DBN_KIND = "dbn"
+"""The ``kind`` in the configuration of a run whose layers are runs of their own."""
+
+FINETUNING_KIND = "fine-tuning"
+"""The ``kind`` in the configuration of a run that fine-tunes a network."""
+
+LAYER_BELOW = "../"
+"""How the data of a layer begin that lie beside its folder."""
+
+LAYER_NUMBER = re.compile(r"\.\./\d+")
+"""Those of a layer that learns from its neighbour in the same folder."""
+
+_HEAD = 1000
+_KEPT_CHECKPOINTS = 2
+
+
+class Warned(NamedTuple):
+    """Something about a run that its user has to know: the top of its page shows it.
+
+    Attributes
+    ----------
+    title
+        What is wrong, in a few words.
+    text
+        The cause and the remedy, one or two sentences; what is typed stands between backquotes.
+    """
+
+    title: str
+    text: str
+
+
+class RunDirectory:
+    """One run on disk.
+
+    Parameters
+    ----------
+    path
+        The directory; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """A run that exists.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none, naming the runs beside it.
+        ValueError
+            If its configuration is damaged, or was written by a newer harmonium; or if it holds a
+            deep belief network.
+        """
+        run = cls.open_any(path)
+        if run.holds_a_network:
+            layers = ", ".join(str(layer.path) for layer in Network(run).layers())
+            raise ValueError(
+                f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
+                "see what `harmonium dbn --help can do with all of them"
+            )
+        if run.is_finetuning:
+            raise ValueError(
+                f"{run.path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
+                "encode and decode use it, and harmonium resume goes on with it"
+            )
+        return run
+
+    @classmethod
+    def open_any(cls, path: str | Path) -> RunDirectory:
+        """A run that exists, be it of one RBM or of a network; the errors are those of `open`."""
+        run = cls(path)
+        if not run.config_path.is_file():
+            there = "is no run directory" if run.path.exists() else "does not exist"
+            beside = sorted(p.parent.name for p in run.path.parent.glob("*/config.json"))
+            known = (
+                f"runs beside it: {', '.join(beside)}" if beside else "harmonium train begins one"
+            )
+            raise FileNotFoundError(f"{run.path} {there}; {known}")
+        version = run.config()["format"]
+        if version > FORMAT:
+            raise ValueError(
+                f"{run.path} has format {version}, and this harmonium reads up to {FORMAT}; "
+                "install a newer harmonium"
+            )
+        return run
+
+    @property
+    def holds_a_network(self) -> bool:
+        """Whether this is the run of a deep belief network, with a run for each layer in it."""
+        return self.config().get("kind") == DBN_KIND
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether this is the run of a network that is fine-tuned."""
+        return self.config().get("kind") == FINETUNING_KIND
+
+    @property
+    def config_path(self) -> Path:
+        """What defines the run."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Rows of numbers."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        """The trained model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def network_path(self) -> Path:
+        """The network that fine-tuning has made."""
+        return self.path / "network.safetensors"
+
+    @property
+    def likelihood_path(self) -> Path:
+        """What `harmonium evaluate` found."""
+        return self.path / "likelihood.json"
+
+    @property
+    def row_values_path(self) -> Path:
+        """Minus the free energies of evaluated rows, by which `harmonium compare` pairs them."""
+        return self.path / "likelihood-rows.npz"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """What `harmonium evaluate --budget` goes on from."""
+        return self.path / "evaluation.safetensors"
+
+    @property
+    def warnings_path(self) -> Path:
+        """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
+        return self.path / "warnings.json"
+
+    def warnings(self) -> list[Warned]:
+        """The warnings of the run, in order; of a file that is missing or damaged, none."""
+        try:
+            content = json.loads(self.warnings_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return []
+        kept = content if isinstance(content, list) else []
+        return [
+            Warned(one["title"], one["text"])
+            for one in kept
+            if isinstance(one, dict)
+            and all(isinstance(one.get(key), str) and one[key] for key in Warned._fields)
+        ]
+
+    def write_warnings(self, warnings: Iterable[Warned]) -> None:
+        """Replace the warnings of the run; of none, the file is removed."""
+        content = [one._asdict() for one in warnings]
+        if content:
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            write_whole(self.warnings_path, (text + "\n").encode())
+        else:
+            self.warnings_path.unlink(missing_ok=True)
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+    @property
+    def columns(self) -> Path:
+        """Pictures of the columns of a table."""
+        return self.figures / "columns"
+
+    def history_path(self, what: str, update: int) -> Path:
+        """Where the sheet of something, such as ``filters``, after an update is kept."""
+        return self.figures / "history" / what / f"update-{update:09d}.png"
+
+    def history(self, what: str) -> dict[int, Path]:
+        """The sheets that were drawn of something along the training, by update."""
+        sheets = sorted((self.figures / "history" / what).glob("update-*.png"))
+        return {self.update_of(path): path for path in sheets}
+
+    def drop_history_after(self, update: int) -> None:
+        """Remove the sheets of updates that will be made again."""
+        for path in (self.figures / "history").glob("*/update-*.png"):
+            if self.update_of(path) > update:
+                path.unlink()
+
+    @property
+    def film(self) -> Path:
+        """Frames of chains of the finished model, one after the other."""
+        return self.figures / "film"
+
+    def film_frames(self) -> dict[int, Path]:
+        """The frames of the film, by the sweeps made before each."""
+        frames = sorted(self.film.glob("sweep-*.png"))
+        return {int(path.stem.removeprefix("sweep-")): path for path in frames}
+
+    @property
+    def diagnosis_path(self) -> Path:
+        """What `harmonium diagnose` measured."""
+        return self.path / "diagnosis.json"
+
+    def diagnosis_picture(self, name: str) -> Path:
+        """Where `harmonium diagnose` draws what it has measured."""
+        return self.figures / "diagnosis" / f"{name}.png"
+
+    @property
+    def report_path(self) -> Path:
+        """The page that shows the run."""
+        return self.path / "report.html"
+
+    def check_replaceable(self) -> None:
+        """Refuse to write a diagnosis or a report over files that harmonium did not write.
+
+        Raises
+        ------
+        FileExistsError
+            Says which.
+        """
+        refuse_foreign(self.diagnosis_path, DIAGNOSIS_MARK)
+        refuse_foreign(self.report_path, REPORT_MARK)
+
+    def check_free(self, overwrite: bool) -> None:
+        """Refuse to write over what exists, unless it is a run and that was asked for.
+
+        Raises
+        ------
+        FileExistsError
+            Says what exists and what would work.
+        """
+        if not os.path.lexists(self.path):
+            return
+        try:
+            self.config()
+        except (OSError, ValueError):
+            # other programs have a config.json too: replacing deletes, so it has to be one of ours
+            raise FileExistsError(
+                f"{self.path} exists and is no run; choose another `out`"
+            ) from None
+        if not overwrite:
+            raise FileExistsError(
+                f"the run {self.path} exists; choose another `out`, go on with "
+                f"`harmonium.open({str(self.path)!r}).resume()`, or replace it with "
+                "`overwrite=True`"
+            )
+
+    def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
+        """Make the directory with its configuration and first checkpoint, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            As the file system says it, or that there is something already (`check_free`); a run
+            that was to be replaced is then still there, and nothing else is left behind.
+        """
+        with self.made_whole(overwrite) as partial:
+            partial.begin(config, checkpoint)
+
+    @contextlib.contextmanager
+    def made_whole(self, overwrite: bool) -> Iterator[RunDirectory]:
+        """A directory beside this one, which takes its place once the block has ended well.
+
+        What was there stays until then; an error leaves it, and nothing else behind. The errors
+        are those of `create`.
+        """
+        self.check_free(overwrite)
+        new_folders = [folder for folder in self.path.parents if not folder.exists()]
+        partial = RunDirectory(self.path.with_name(f".{self.path.name}.{os.getpid()}"))
+        try:
+            partial.path.mkdir(parents=True)
+            yield partial
+            self._take_over(partial.path)
+        except BaseException:
+            shutil.rmtree(partial.path, ignore_errors=True)
+            for folder in new_folders:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            raise
+
+    def begin(self, config: Mapping[str, Any], checkpoint: bytes) -> None:
+        """Fill an empty directory with a run's configuration and first checkpoint."""
+        (self.path / "checkpoints").mkdir()
+        self.figures.mkdir()
+        self.write_config(config)
+        self.metrics_path.touch()
+        write_whole(self.checkpoint_path(0), checkpoint)
+
+    def _take_over(self, new: Path) -> None:
+        """Put a finished directory in this one's place; what was there stays until it is."""
+        if not self.path.exists():
+            new.rename(self.path)
+            return
+        old = new.with_name(f"{new.name}.old")
+        self.path.rename(old)
+        try:
+            new.rename(self.path)
+        except BaseException:
+            old.rename(self.path)
+            raise
+        shutil.rmtree(old)
+
+    def config(self) -> dict[str, Any]:
+        """Everything that defines the run.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no run's.
+        """
+        try:
+            config = json.loads(self.config_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.config_path} is damaged ({error}); the weights can still be read from the "
+                "run's model.safetensors or checkpoints"
+            ) from error
+        if not (
+            isinstance(config, dict)
+            and isinstance(config.get("format"), int)
+            and {"options", "data"} <= config.keys()
+        ):
+            raise ValueError(f"{self.config_path} is not the configuration of a harmonium run")
+        return config
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the configuration."""
+        write_json(self.config_path, {"format": FORMAT, **config})
+
+    def append_row(self, row: Mapping[str, float]) -> None:
+        """Add one row of numbers."""
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row), allow_nan=False) + "\n")
+
+    def rows(self) -> list[dict[str, float]]:
+        """All rows of numbers; a last line that was cut off by a crash does not count."""
+        rows = []
+        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def drop_rows_after(self, update: int) -> None:
+        """Forget the rows of updates that will be made again."""
+        kept = [json.dumps(row) + "\n" for row in self.rows() if row["update"] <= update]
+        write_whole(self.metrics_path, "".join(kept).encode())
+
+    def checkpoint_path(self, update: int) -> Path:
+        """Where the checkpoint after an update is kept."""
+        return self.path / "checkpoints" / f"update-{update:09d}.safetensors"
+
+    @staticmethod
+    def update_of(path: Path) -> int:
+        """After which update a checkpoint, or a sheet of the history, was written."""
+        return int(path.stem.removeprefix("update-"))
+
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, the newest last."""
+        return sorted((self.path / "checkpoints").glob("update-*.safetensors"))
+
+    def latest_checkpoint(self) -> Path:
+        """The newest checkpoint.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run has none.
+        """
+        checkpoints = self.checkpoints()
+        if not checkpoints:
+            raise FileNotFoundError(
+                f"{self.path} has no checkpoint; start it again with `overwrite=True`"
+            )
+        return checkpoints[-1]
+
+    def prune_checkpoints(self) -> None:
+        """Keep the newest two: the last one, and one to fall back on."""
+        for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
+            old.unlink()
+
+    def remove_unfinished(self) -> None:
+        """Remove the parts of files at which a training process was killed."""
+        own = (
+            self.config_path,
+            self.metrics_path,
+            self.model_path,
+            self.network_path,
+            self.likelihood_path,
+            self.row_values_path,
+            self.diagnosis_path,
+            self.warnings_path,
+            self.report_path,
+        )
+        unfinished = [part for file in own for part in self.path.glob(f".{file.name}.*.tmp")]
+        for folder in (self.path / "checkpoints", self.figures):
+            unfinished += folder.rglob(".*.tmp")
+        for part in unfinished:
+            part.unlink()
+
+    def free_path(self, name: str) -> Path:
+        """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""
+        return free_path(self.path / name)
+
+
+class Network:
+    """The run of a deep belief network: a run of its own for each layer, in ``layers/``.
+
+    Parameters
+    ----------
+    run
+        The whole: its configuration and pictures.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Network:
+        """A network's run that exists.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `RunDirectory.open`, or if it is the run of a single RBM.
+        """
+        run = RunDirectory.open_any(path)
+        if not run.holds_a_network:
+            what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
+            raise ValueError(
+                f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
+                "train begins"
+            )
+        return cls(run)
+
+    @property
+    def dbn_path(self) -> Path:
+        """The whole trained network."""
+        return self.run.path / "dbn.safetensors"
+
+    def layer(self, number: int) -> RunDirectory:
+        """The run of a layer, counted from 1; it need not exist yet."""
+        return RunDirectory(self.run.path / "layers" / str(number))
+
+    def layers(self) -> list[RunDirectory]:
+        """The layers that have been begun, from the data upwards."""
+        begun: list[RunDirectory] = []
+        while (layer := self.layer(len(begun) + 1)).config_path.is_file():
+            begun.append(layer)
+        return begun
+
+    def remove_unfinished(self) -> None:
+        """Remove the parts of files and folders at which a training process was killed."""
+        for folder in (self.run.path / "layers").glob(".*"):
+            shutil.rmtree(folder)
+        for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:
+            part.unlink()
+
+
+def refuse_foreign(path: Path, mark: str) -> None:
+    """Refuse to replace a file that does not have harmonium's mark near its beginning.
+
+    Raises
+    ------
+    FileExistsError
+        Says what would work.
+    """
+    if os.path.lexists(path) and not (
+        path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
+    ):
+        raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
+
+
+def free_path(path: Path) -> Path:
+    """Return ``path``, or the first of ``stem-2``, ``stem-3``, ... that does not exist yet."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate

@@ -1,0 +1,222 @@
+"""From options to objects: the model and the state of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import torch
+
+from harmonium import checkpoint, defaults, training
+from harmonium.datasets import Data, Minibatches, OneHot
+from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.run_data import is_run, model_below
+from harmonium.sampling import Gibbs, Sampler, Tempering
+from harmonium.training import TrainingState
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units, registered
+
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+_GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, saying what is.
+    """
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the device {name!r} is not there ({reason}); there is {', '.join(there)}"
+        ) from error
+    return device
+
+
+def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
+    """The training rows in minibatches, of all rows at most where nobody gave their size.
+
+    Raises
+    ------
+    ValueError
+        If a batch is larger than the data.
+    """
+    batch_size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
+    if batch_size > len(train):
+        raise ValueError(
+            f"`batch_size` is {batch_size}, but {train.name} has {len(train)} training "
+            f"rows; pass 1 to {len(train)}"
+        )
+    return Minibatches(train, batch_size)
+
+
+def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:
+    """A model that fits the data, with its start drawn from them.
+
+    Raises
+    ------
+    ValueError
+        If the data are no states of the visible units.
+    """
+    visible = visible_units(options, train)
+    hidden = hidden_units(options)
+    for data in (train, held_out):
+        if data is not None:
+            check_states(visible, data, options.seed)
+    return RBM(visible, hidden).init_from_data_(train, options.seed, options.weight_std)
+
+
+def visible_units(options: TrainingOptions, train: Data) -> Units:
+    """Visible units of the data's kind; those of a run's hidden units are of theirs."""
+    if not is_run(options.data):
+        q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
+        return _units(options.visible, train.n_columns // (q or 1), q, options)
+    units = model_below(RunDirectory(options.data)).hidden
+    name = type(units).__name__.lower()
+    if name != options.visible.lower():  # a registered type is named as its class
+        raise ValueError(
+            f"`visible` is {options.visible}, but the hidden units of {options.data} are {name}; "
+            f"pass `visible={name!r}`"
+        )
+    return units if options.n_classes is None else Mixed(units, Categorical(1, options.n_classes))
+
+
+def hidden_units(options: TrainingOptions) -> Units:
+    """The hidden units that the options ask for."""
+    return _units(options.hidden_units, options.hidden, options.hidden_categories, options)
+
+
+def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions) -> Units:
+    match kind:
+        case "binary" | "auto":
+            return Binary(n)
+        case "spin":
+            return Spin(n)
+        case "gaussian":
+            return Gaussian(n, learn_precision=options.learn_precision)
+        case "categorical":
+            assert n_categories is not None
+            return Categorical(n, n_categories)
+    try:
+        return registered()[kind](n)
+    except TypeError as error:
+        raise ValueError(
+            f"`hidden_units` is {kind}, which cannot be made of a number of units alone ({error}); "
+            "give its other arguments defaults"
+        ) from error
+
+
+def check_states(visible: Units, data: Data, seed: int) -> None:
+    """Refuse data that are no states of these units, with a message on all their rows."""
+    stream = Stream(seed, Purpose.ENCODE)
+    try:
+        for block in data.blocks(stream=stream):
+            visible.check(block, data.name)
+    except ValueError:
+        # all rows at once, so that the message counts them all and names the right row
+        visible.check(torch.cat(list(data.blocks(stream=stream))), data.name)
+        raise
+
+
+def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> TrainingState:
+    """The state at the start of a run."""
+    assert options.learning_rate is not None and options.epochs is not None
+    parameters = [p for p in rbm.parameters() if p.requires_grad]
+    make_optimizer = _OPTIMIZERS.get(options.optimizer)
+    n_updates = options.epochs * len(batches)
+    return TrainingState.create(
+        rbm,
+        sampler=_sampler(options),
+        n_chains=options.chains,
+        learning_rate=options.learning_rate,
+        momentum=options.momentum,
+        optimizer=make_optimizer(parameters, lr=options.learning_rate) if make_optimizer else None,
+        schedule=partial(training.linear_to_zero, n_updates=n_updates)
+        if options.schedule == "linear"
+        else None,
+        gradient=_GRADIENTS[options.gradient](),
+        penalties=Penalties(
+            l1=options.l1,
+            l2=options.l2,
+            sparsity_target=options.sparsity_target,
+            sparsity_cost=options.sparsity_cost,
+        ),
+        average_decay=options.average or None,
+        seed=options.seed,
+    )
+
+
+def _sampler(options: TrainingOptions) -> Sampler:
+    if options.sampler == "gibbs":
+        return Gibbs(sweeps=options.sweeps)
+    # without a number, the ladder grows as far as the model needs it
+    return Tempering(
+        sweeps=options.sweeps,
+        n_temperatures=options.temperatures or 2,
+        most_temperatures=options.temperatures or defaults.MOST_TEMPERATURES,
+        adapt_every=defaults.ADAPT_EVERY,
+    )
+
+
+def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
+    """The newest checkpoint of a run.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it is cut off, damaged or of a newer format, naming the one before.
+    """
+    path = run.latest_checkpoint()
+    try:
+        return checkpoint.load(path, device=device)
+    except ValueError as error:
+        *older, newest = run.checkpoints()
+        remedy = (
+            f"without {newest.name} the run goes on from {older[-1].name}"
+            if older
+            else "this run has no older one"
+        )
+        raise ValueError(f"{error} ({remedy})") from error
+
+
+def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
+    """The options with a value for each whose default depends on others or on the data."""
+    falls = options.schedule == "linear" and options.optimizer == "sgd"
+    high = falls and "gaussian" not in (options.visible, options.hidden_units)
+    rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
+    final_sweeps = options.final_sweeps
+    if final_sweeps is None and options.sampler == "gibbs":
+        least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
+        final_sweeps = max(options.sweeps, least)
+    chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
+    # few rows that are seen too often are learnt by heart
+    epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
+    return dataclasses.replace(
+        options,
+        batch_size=batches.batch_size,
+        chains=options.chains or chains,
+        learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        final_sweeps=final_sweeps,
+        epochs=options.epochs or epochs,
+    )
+
+
+def set_sweeps(state: TrainingState, options: TrainingOptions, late: int) -> None:
+    """Give the chains the sweeps that are due, which are others from update ``late`` on."""
+    if options.final_sweeps is not None:
+        state.sampler = Gibbs(options.final_sweeps if state.update >= late else options.sweeps)

@@ -1,0 +1,162 @@
+"""How a run's values become states: as its options say at first, and as they did from then on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+
+from harmonium.datasets import (
+    Data,
+    Encoding,
+    OneHot,
+    Scaled,
+    Stochastic,
+    Threshold,
+    match_columns,
+    refuse_other_scale,
+)
+from harmonium.runs.options import TrainingOptions
+
+
+def encode(data: Data, options: TrainingOptions) -> Data:
+    """The encodings that need no statistics of the training rows.
+
+    Raises
+    ------
+    ValueError
+        If the values cannot be encoded so.
+    """
+    least, most = data.value_range
+    if least == most and data.values.numel() > 1:
+        note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"
+        data = dataclasses.replace(data, notes=(*data.notes, note))
+    if options.binarize == "stochastic":
+        data = data.binarize_stochastically()
+    elif options.threshold is not None:
+        data = data.binarize(options.threshold)
+    elif options.binarize is None and options.visible in ("binary", "spin", "auto"):
+        data = data.binarize() if isinstance(data.encoding, Scaled) else data
+    if options.visible == "spin":
+        return data.to_spins()
+    if options.visible == "categorical":
+        return _as_categories(data, options)
+    return data
+
+
+def _as_categories(data: Data, options: TrainingOptions) -> Data:
+    if options.named_categories is not None:
+        return data.one_hot(categories=options.named_categories)
+    return data.from_one_hot() if data.one_hot_width else data.one_hot()
+
+
+def described(data: Data) -> dict[str, Any]:
+    """What ``config.json`` keeps of training rows, which `Known` reads again."""
+    return {
+        "n_columns": data.n_columns,
+        "columns": data.columns,
+        "classes": data.classes,
+        "named": dict(data.named),
+        "image_shape": data.image_shape,
+        "encoding": data.encoding.to_config(),
+        "range": list(data.value_range),
+        "two_valued": data.is_two_valued,
+    }
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a run knows of its rows, and brings others to.
+
+    Attributes
+    ----------
+    run
+        What messages call it.
+    encoding
+        How values become states.
+    n_columns
+        Of the states.
+    image_shape
+        (height, width) of rows that are pictures.
+    columns
+        Names of the columns of values, where the run has kept them.
+    value_range
+        Least and largest value of the training rows; None where the run has not kept it.
+    """
+
+    run: str
+    encoding: Encoding
+    n_columns: int
+    image_shape: tuple[int, int] | None
+    columns: tuple[str, ...] | None
+    value_range: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, run: str, data: Mapping[str, Any]) -> Self:
+        """What ``data`` of ``config.json`` says."""
+        shape, columns, bounds = data["image_shape"], data.get("columns"), data.get("range")
+        return cls(
+            run=run,
+            encoding=Encoding.from_config(data["encoding"]),
+            n_columns=data["n_columns"],
+            image_shape=None if shape is None else (shape[0], shape[1]),
+            columns=None if columns is None else tuple(columns),
+            value_range=None if bounds is None else (bounds[0], bounds[1]),
+        )
+
+    def own(self, data: Data) -> Data:
+        """The run's own rows, encoded as they were; their range decided the encoding.
+
+        Raises
+        ------
+        ValueError
+            If they have other columns by now, or cannot be encoded.
+        """
+        if self.value_range is None and data.values.dtype == torch.float64:
+            # runs that kept no range saw every value as float32
+            data = dataclasses.replace(data, values=data.values.to(torch.float32))
+        data = self._of_this_width(data)
+        encoding = self.encoding.to(data.device)
+        if not isinstance(encoding, Scaled | Threshold):
+            encoding.check(data.values)
+        return dataclasses.replace(data, encoding=encoding, image_shape=self.image_shape)
+
+    def other(self, data: Data) -> Data:
+        """Rows of another file: their columns in the run's order, encoded as in training.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing or there are others, or if the values are of another scale or
+            cannot be encoded.
+        """
+        data = self._of_this_width(match_columns(data, self.columns))
+        encoding = self.encoding.to(data.device)
+        data = dataclasses.replace(data, image_shape=self.image_shape)
+        bounds = self.value_range
+        if bounds is None and isinstance(encoding, Scaled | Stochastic):
+            bounds = encoding.low, encoding.high
+        if bounds is not None:
+            refuse_other_scale(dataclasses.replace(data, encoding=encoding), *bounds)
+        return data.with_encoding(encoding)
+
+    def _of_this_width(self, data: Data) -> Data:
+        encoding, n = self.encoding, data.values.shape[1]
+        if (
+            isinstance(encoding, OneHot)
+            and encoding.categories is None
+            and n == self.n_columns
+            and data.one_hot_width == encoding.n_categories
+        ):
+            return data.from_one_hot(encoding.n_categories)
+        if encoding.n_columns(n) != self.n_columns:
+            width = encoding.n_categories if isinstance(encoding, OneHot) else 1
+            wanted = self.n_columns // width
+            raise ValueError(
+                f"{data.name} has {n} columns, but {self.run} was trained on {wanted}; pass data "
+                f"of the same {wanted} columns"
+            )
+        return data

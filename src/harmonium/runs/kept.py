@@ -1,0 +1,115 @@
+"""Rows that no file holds, such as an array or a frame: their run keeps them itself.
+
+A run that has to go on, and to be judged, needs its rows, wherever the directory is moved.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harmonium import datasets
+from harmonium.datasets import Data, Encoding
+from harmonium.files import write_whole
+from harmonium.serialization import read, serialize
+
+NAME = "data.safetensors"
+"""The file in the directory of the run."""
+
+HERE = f"./{NAME}"
+"""How the configuration of a run calls it."""
+
+_KIND = "data"
+
+
+def save(data: Data, path: Path) -> None:
+    """Write rows with all that is known about them."""
+    tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
+    config = {
+        "name": data.name,
+        "encoding": data.encoding.to_config(),
+        "image_shape": data.image_shape,
+        "parts": {part: [rows.start, rows.stop] for part, rows in data.parts.items()},
+        "columns": data.columns,
+        "classes": data.classes,
+        "notes": data.notes,
+        "named": dict(data.named),
+    }
+    content = serialize(_KIND, {k: x for k, x in tensors.items() if x is not None}, config)
+    write_whole(path, content)
+
+
+def load(path: Path) -> Data:
+    """Read the rows of `save`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is damaged.
+    """
+    tensors, config = read(path, _KIND)
+    shape = config["image_shape"]
+    return Data(
+        config["name"],
+        tensors["values"],
+        Encoding.from_config(config["encoding"]),
+        labels=tensors.get("labels"),
+        targets=tensors.get("targets"),
+        image_shape=None if shape is None else (shape[0], shape[1]),
+        parts={part: range(*ends) for part, ends in config["parts"].items()},
+        columns=None if config["columns"] is None else tuple(config["columns"]),
+        classes=None if config["classes"] is None else tuple(config["classes"]),
+        notes=tuple(config["notes"]),
+        named={role: tuple(names) for role, names in config["named"].items()},
+    )
+
+
+@contextmanager
+def named(data: Any, **columns: Any) -> Iterator[str]:
+    """A name by which options know the data: that of a set, a path, or that of a file made of them.
+
+    Parameters
+    ----------
+    data
+        The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
+        takes, or a sparse matrix of SciPy.
+    columns
+        ``label``, ``target`` and ``drop``, of rows in memory.
+    """
+    if isinstance(data, str | Path):
+        yield str(data)
+        return
+    if isinstance(data, Data):
+        if columns:
+            raise TypeError(
+                f"`{next(iter(columns))}` names a column of a table, and Data have their labels "
+                "and targets beside their values; leave it out"
+            )
+    else:
+        if hasattr(data, "tocsr") and hasattr(data, "toarray"):
+            data = data.toarray()
+        data = datasets.from_array(data, **columns)
+    with TemporaryDirectory(prefix="harmonium-") as folder:
+        path = Path(folder) / NAME
+        save(data, path)
+        yield str(path)
+
+
+def moved(source: str, run: Path, below: str = "") -> str:
+    """Give rows in a temporary file to the run that is made of them; how it calls its data then.
+
+    Parameters
+    ----------
+    source
+        Of the options.
+    run
+        The new directory.
+    below
+        The folder in it, such as ``layers/1``, whose configuration names the data.
+    """
+    shutil.move(source, run / NAME)
+    return "../" * len(Path(below).parts) + (NAME if below else HERE)

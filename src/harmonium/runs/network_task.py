@@ -1,0 +1,300 @@
+"""The fine-tuning of a network: a classifier, a regressor or an autoencoder, of a stack or anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harmonium import defaults, training
+from harmonium.datasets import Minibatches
+from harmonium.deep import (
+    Autoencoder,
+    Classifier,
+    Dropout,
+    FinetuningState,
+    Network,
+    Patience,
+    Regressor,
+    dumps_finetuning,
+    finetuning,
+    load_finetuning,
+    save_network,
+)
+from harmonium.files import write_whole
+from harmonium.rbm import RBM
+from harmonium.run_directory import FINETUNING_KIND, RunDirectory
+from harmonium.runs import build, kept, verdicts
+from harmonium.runs.encoding import described
+from harmonium.runs.events import check as check_events
+from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
+from harmonium.runs.options import FinetuningOptions, WatchingOptions
+from harmonium.runs.pictures import tuned_figures
+from harmonium.runs.rbm_task import noted, run_name, surroundings
+from harmonium.runs.reporting import Reporter, describe_scores
+from harmonium.runs.resuming import Said, slower, take_up, tell_rate
+from harmonium.runs.sources import Rows, Source
+from harmonium.training import Row
+
+# Of a short training: rows of numbers that it has, held-out rows that may be looked at for each
+# whatever that costs, and beyond them the share of the time.
+_FEWEST_ROWS = 30
+_CHEAP_ROWS = 1_000
+_JUDGING_SHARE = 0.1
+
+
+def begin(
+    name: str,
+    options: FinetuningOptions,
+    watching: WatchingOptions,
+    place: Place,
+    reporter: Reporter,
+) -> Going:
+    """Begin to fine-tune the stack of a run, or a network with random weights on data."""
+    source = Source.of(name, options)
+    beside = f"runs/{run_name(name)}-{options.kind}"
+    if source.stack is not None:
+        beside = str(source.stack.run.path / options.kind)
+    run = place.directory(beside)
+    check_events(watching.tensorboard)
+    where = build.choose_device(place.device)
+    source, rows = source.load(options, where, reporter)
+    batches = rows.minibatches(options)
+    options = _complete(options, batches)
+    rbms, pretrained = source.rbms(options, rows.train)
+    state = _begin(options, rbms, rows, batches)
+    config: dict[str, Any] = {
+        "kind": FINETUNING_KIND,
+        **surroundings(where),
+        **source.config(),
+        "pretrained": pretrained,
+        "options": dataclasses.asdict(options),
+        "watching": dataclasses.asdict(watching),
+        "every": watching.every or _default_every(options, batches, rows),
+        "data": {
+            "n_train": len(rows.train),
+            "n_held_out": 0 if rows.held_out is None else len(rows.held_out),
+            "n_test": 0 if rows.test is None else len(rows.test),
+            **described(rows.train),
+            "fingerprint": rows.fingerprint(),
+        },
+    }
+    with run.made_whole(place.overwrite) as new:
+        if place.keeps_data:
+            of_data = [config["bottom"], *config["layers"][:1]]
+            here = kept.moved(source.bottom.data, new.path)
+            for each in of_data:
+                each["data"] = here
+        new.begin(config, dumps_finetuning(state))
+    task = NetworkTask(run, options, state, batches, rows, watching)
+    return Going(run, follow(task, reporter))
+
+
+def resume(path: Path, said: Said, reporter: Reporter) -> Going:
+    """Go on with a fine-tuning that stopped, was killed, or should see more epochs."""
+    run = RunDirectory.open_any(path)
+    run.check_replaceable()
+    config = run.config()
+    options = FinetuningOptions(**config["options"])
+    was = options.rate
+    rate, others = slower(path, was, said.repeated)
+    if others:
+        raise ValueError(
+            f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
+            f"`{next(iter(others))}` out"
+        )
+    watch, where = said.surroundings(config)
+    source, rows = Source.from_config(path, config).load(options, where, reporter)
+    if rows.fingerprint() != config["data"]["fingerprint"]:
+        raise ValueError(
+            f"the data {source.bottom.data}, their labels or their targets have changed "
+            f"since {path} was begun; bring the old ones back, or fine-tune anew"
+        )
+    batches = rows.minibatches(options)
+    state = load_finetuning(run.latest_checkpoint(), device=where)
+    options = take_up(run, options, state, batches, said.further, rate)
+    tell_rate(reporter, rate, was, state.update)
+    return Going(run, follow(NetworkTask(run, options, state, batches, rows, watch), reporter))
+
+
+class NetworkTask(Task):
+    """A fine-tuning between two of its updates."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        options: FinetuningOptions,
+        state: FinetuningState,
+        batches: Minibatches,
+        rows: Rows,
+        watching: WatchingOptions,
+    ) -> None:
+        super().__init__(run, watching)
+        self.options, self.state, self.batches, self.rows = options, state, batches, rows
+        # runs that do not say it were begun when none was looked at within an epoch
+        every = watching.every or run.config().get("every") or _whole_epochs(options) * len(batches)
+        self._every = every
+        self._watch: finetuning.Watch | None = None
+
+    @property
+    def done(self) -> int:
+        """Updates made so far."""
+        return self.state.update
+
+    @property
+    def total(self) -> int:
+        """Updates in all, if patience does not end it sooner."""
+        return _total(self.options, self.batches)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        return self.options.rate
+
+    def describe(self) -> Iterator[str]:
+        """The network, its rows, and what it starts from."""
+        options, state, rows, config = self.options, self.state, self.rows, self.run.config()
+        widths = [layer.weights.shape[0] for layer in state.network.all_layers]
+        sizes = "-".join(str(width) for width in (*widths, state.network.last.units.n_columns))
+        start = f"the weights of {config['network']}" if config["pretrained"] else "random weights"
+        if config["network"] and not config["pretrained"] and not options.from_scratch:
+            start += f", because {config['network']} has not been pretrained to its end"
+        began = f", from update {state.update:,}" if state.update else ""
+        held = "" if rows.held_out is None else f", {len(rows.held_out):,} held out"
+        yield (
+            f"{self.run.path}: a{'n' if options.kind == 'autoencoder' else ''} {options.kind} "
+            f"{sizes} on {len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} "
+            f"epochs, {state.network.device}{began}. It starts from {start}"
+        )
+        yield from noted(rows.train)
+
+    def updates(self) -> Iterator[int]:
+        """The updates that are left, until patience is at an end."""
+        state, batches, total = self.state, self.batches, self.total
+        self._watch = finetuning.Watch(state, batches, self.rows.held_out, self._every, total)
+        return finetuning.updates(state, batches, total // len(batches))
+
+    def look(self) -> Row | None:
+        """A row of numbers, where one is due."""
+        assert self._watch is not None
+        return self._watch(self.state)
+
+    def dumps(self) -> bytes:
+        """The content of a checkpoint."""
+        return dumps_finetuning(self.state)
+
+    def finish(self, reporter: Reporter, seconds: float) -> Finished:
+        """Keep the best network, judge it by test rows where there are any, and draw it."""
+        run, state, model = self.run, self.state, self.state.model
+        self.save()
+        save_network(model, run.network_path)
+        name, data = self.rows.judging
+        scores = finetuning.evaluate(model, data)
+        evaluation: dict[str, Any] = {"rows": name, "n_rows": len(data), **scores}
+        chosen = ""
+        if state.best is not None:
+            evaluation["update"] = state.best.update
+            evaluation[f"held_out_{model.criterion}"] = state.best.score
+            chosen = f"; the network of update {state.best.update:,}, the best by held-out rows"
+        text = json.dumps(evaluation, indent=2, allow_nan=False) + "\n"
+        write_whole(run.path / "evaluation.json", text.encode())
+        described = describe_scores(scores, len(data), name)
+        reporter.say(f"{described}{chosen}; trained for {seconds:.0f} s")
+        verdicts.tell(reporter, run, verdicts.of_network(state, scores, self.rows.train, data))
+        pictures = []
+        if self.watching.figures:
+            pictures = list(tuned_figures.draw(run, model, data))
+        write_page(run, reporter)
+        result = {"run": str(run.path), "update": state.update, "seconds": seconds, **evaluation}
+        return Finished(run, result, pictures)
+
+
+def _complete(options: FinetuningOptions, batches: Minibatches) -> FinetuningOptions:
+    """The options with a value for each whose default depends on the data."""
+    epochs = max(1, round(defaults.FINETUNING_UPDATES / len(batches)))
+    return dataclasses.replace(
+        options,
+        batch_size=batches.batch_size,
+        epochs=options.epochs or min(epochs, defaults.FINETUNING_MOST_EPOCHS),
+    )
+
+
+def _begin(
+    options: FinetuningOptions, rbms: list[RBM], rows: Rows, batches: Minibatches
+) -> FinetuningState:
+    network: Network
+    match options.kind:
+        case "classifier":
+            network = Classifier.for_data(rbms, rows.train)
+        case "regressor":
+            network = Regressor.for_data(rbms, rows.train)
+        case "autoencoder":
+            network = Autoencoder(rbms)
+    network.to(rows.train.values.device)
+    for data in (rows.train, rows.held_out, rows.test):
+        if data is not None:
+            network.check(data)
+            network.targets(data)
+    if options.patience is not None and rows.held_out is None:
+        raise ValueError("`patience` looks at held-out rows, and none are held out; leave it out")
+    adam = None
+    if options.optimizer == "adam":
+        groups = finetuning.parameter_groups(network, options.weight_decay)
+        # without decay it is Adam
+        adam = torch.optim.AdamW(groups, lr=options.rate, fused=True)
+    return FinetuningState.create(
+        network,
+        learning_rate=options.rate,
+        momentum=options.momentum,
+        weight_decay=0.0 if adam else options.weight_decay,
+        optimizer=adam,
+        schedule=partial(training.linear_to_zero, n_updates=_total(options, batches))
+        if options.schedule == "linear"
+        else None,
+        dropout=Dropout(options.dropout_inputs, options.dropout_hidden),
+        max_norm=options.max_norm,
+        head_updates=options.head_epochs * len(batches),
+        patience=_patience(options, rows, batches),
+        seed=options.seed,
+    )
+
+
+def _patience(options: FinetuningOptions, rows: Rows, batches: Minibatches) -> Patience | None:
+    if options.patience == "classic":
+        return Patience.classic()
+    epochs = options.epochs_of_patience
+    if epochs is None and options.schedule == "constant" and rows.held_out is not None:
+        epochs = defaults.PATIENCE
+    return None if epochs is None else Patience.of_epochs(epochs, batches)
+
+
+def _default_every(options: FinetuningOptions, batches: Minibatches, rows: Rows) -> int:
+    """Updates from one row of numbers to the next: whole epochs, where there are enough of them.
+
+    Else a share of an epoch, of which a look at the held-out rows may take a few per cent.
+    """
+    assert options.epochs is not None
+    n_batches, n_held_out = len(batches), 0 if rows.held_out is None else len(rows.held_out)
+    every = max(1, options.epochs * n_batches // _FEWEST_ROWS)
+    if n_held_out > _CHEAP_ROWS:
+        # of a row that is learned from, the gradient takes three times what its outputs do
+        every = max(every, int(n_held_out / (3 * _JUDGING_SHARE * batches.batch_size)))
+    if options.epochs < _FEWEST_ROWS and every <= n_batches // 2:
+        return every
+    return _whole_epochs(options) * n_batches
+
+
+def _whole_epochs(options: FinetuningOptions) -> int:
+    assert options.epochs is not None
+    return max(1, options.epochs // defaults.FINETUNING_ROWS)
+
+
+def _total(options: FinetuningOptions, batches: Minibatches) -> int:
+    """Updates in all, if patience does not end it sooner."""
+    assert options.epochs is not None
+    return options.epochs * len(batches)

@@ -1,0 +1,244 @@
+"""The pictures of a run: which ones there are, and what is drawn in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from harmonium import plots
+from harmonium.datasets import Data
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, RunDirectory
+from harmonium.runs.pictures import film, table_figures
+from harmonium.runs.pictures.views import ImageShape as ImageShape
+from harmonium.runs.pictures.views import View
+from harmonium.runs.pictures.views import in_users_units as in_users_units
+from harmonium.runs.pictures.views import picture_shape as picture_shape
+from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
+
+SHEET_FILTERS = 100
+SHOWN_ROWS = 20
+_ACTIVITY_ROWS = 200
+FINAL_CHAINS = 10
+FINAL_SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=10, sweeps_per_sample=100)
+
+
+def draw_all(
+    run: RunDirectory,
+    rbm: RBM,
+    chains: ChainState | None,
+    data: Data,
+    seed: int,
+    train_data: Data | None = None,
+    *,
+    n_filters: int = SHEET_FILTERS,
+) -> Iterator[Path]:
+    """Draw a run's pictures anew, yielding the path of each.
+
+    Parameters
+    ----------
+    run
+        Where they go, and whose numbers make the learning curves.
+    rbm
+        The model to look at.
+    chains
+        Chains to sample on from; None starts them at random.
+    data
+        Rows to reconstruct and to measure activity on: held-out ones where there are any.
+    seed
+        Of the samples.
+    train_data
+        Rows whose columns are compared with those of samples; by default ``data``.
+    n_filters
+        Filters in their sheet, at most.
+    """
+    run.figures.mkdir(exist_ok=True)
+    view = View.of(rbm, data, of_hidden_units=learns_from_a_layer(run))
+    weights = rbm.weights.detach().cpu()
+    yield save_filters(run.figures / "filters.png", weights, view, n_filters)
+
+    stream = Stream(seed, Purpose.SAMPLE)
+    if chains is None:
+        chains = start_random(rbm, film.CHAINS, stream)
+    few = a_few(chains, FINAL_CHAINS)
+    means = [
+        rbm.mean_v_from_h(now.hidden).detach()
+        for now in sample(rbm, few, FINAL_SCHEDULE, stream, copies=False)
+    ]
+    yield save_samples(
+        run.figures / "samples.png",
+        torch.stack(means, 1),
+        view,
+        FINAL_SCHEDULE.sweeps_per_sample,
+    )
+    if view.is_table and not view.of_hidden_units:
+        stream = Stream(seed, Purpose.SAMPLE, rank=3)
+        yield from table_figures.draw(run, rbm, chains, train_data or data, view, stream)
+
+    first = torch.arange(min(len(data), _ACTIVITY_ROWS), device=data.values.device)
+    rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
+    yield save_reconstructions(
+        run.figures / "reconstructions.png",
+        rows[:SHOWN_ROWS],
+        rbm.mean_v_from_h(rbm.mean_h_from_v(rows[:SHOWN_ROWS])).detach(),
+        view,
+    )
+
+    if view.image_shape is not None:
+        stream = Stream(seed, Purpose.SAMPLE, rank=2)
+        frames = film.of_chains(rbm, a_few(chains, film.CHAINS), stream)
+        yield film.save(
+            run,
+            (view.values(frame) for frame in frames),
+            view.image_shape,
+            film.shades(view.values(rows[:SHOWN_ROWS])),
+        )
+
+    if run.rows():
+        yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
+    yield plots.save(
+        plots.weight_histogram(
+            weights,
+            visible_bias=rbm.visible.bias.detach().cpu(),
+            hidden_bias=rbm.hidden.bias.detach().cpu(),
+        ),
+        run.figures / "weights.png",
+    )
+    yield plots.save(
+        plots.hidden_activity(rbm.mean_h_from_v(rows).detach().cpu()),
+        run.figures / "hidden-activity.png",
+    )
+
+
+def learns_from_a_layer(run: RunDirectory) -> bool:
+    """Whether the columns of a run's data are hidden units of another run."""
+    source = run.config()["options"]["data"]
+    if source.startswith(LAYER_BELOW):
+        return LAYER_NUMBER.fullmatch(source) is not None
+    return RunDirectory(source).config_path.is_file()
+
+
+def a_few(chains: ChainState, n: int) -> ChainState:
+    """Copies of the first chains, at most ``n``."""
+    return ChainState(chains.visible[:n].clone(), chains.hidden[:n].clone())
+
+
+def save_filters(path: Path, weights: Tensor, view: View, n_filters: int = SHEET_FILTERS) -> Path:
+    """Draw what hidden units look for: a picture each, or weights by column."""
+    if view.image_shape is not None:
+        caption = "A picture a hidden unit, each on its own scale: grey is zero, red positive."
+        sheet = plots.filters(weights, view.image_shape, n=n_filters)
+        return plots.save(sheet, path, title="Filters", caption=caption)
+    caption = (
+        "A line a column and a cell a hidden unit, those with the largest weights: red columns "
+        "switch the unit on, blue ones off."
+    )
+    names = view.unit_names(len(weights))
+    is_split = any(" = " in name for name in names) and names != view.labels(len(weights))
+    nouns = ("category", "categories") if is_split else ("column", "columns")
+    sheet = plots.weights_by_column(weights, names, nouns=nouns)
+    return plots.save(sheet, path, title="Weights by column", caption=caption)
+
+
+def save_samples(
+    path: Path,
+    samples: Tensor,
+    view: View,
+    sweeps_per_sample: int,
+    *,
+    chain_names: Sequence[str] | None = None,
+    title: str = "Samples",
+) -> Path:
+    """Draw samples of shape (n_chains, n_samples, n_columns) in the user's own units."""
+    values, several = view.values(samples), samples.shape[1] > 1
+    named = chain_names is not None
+    # a bare number beside a chain would be taken for its own
+    chain_names = chain_names and [f"class {x}" if x.isdigit() else x for x in chain_names]
+    if view.image_shape is not None:
+        caption = "One picture of each chain" + "; a row a class." * named + "." * (not named)
+        if several:
+            of = "a chain, named by the class that it shows" if named else "a chain"
+            caption = f"A row {of}; its own time runs to the right."
+        sheet = plots.samples(
+            values, view.image_shape, sweeps_per_sample=sweeps_per_sample, chain_names=chain_names
+        )
+        return plots.save(sheet, path, title=title, caption=caption)
+    shown, note = view.telling(samples)
+    caption = "An upright strip a sample, a line a column, each on a colour scale of its own."
+    if several:
+        caption += " Chains stand beside one another; the time of each runs to the right."
+    strips = plots.sample_strips(
+        values[..., shown],
+        [view.labels(values.shape[-1])[i] for i in shown],
+        sweeps_per_sample=sweeps_per_sample,
+        chain_names=chain_names,
+        limits=view.limits(samples.shape[-1], shown),
+    )
+    return plots.save(strips, path, title=title, caption=caption + note)
+
+
+def save_completions(
+    path: Path, truth: Tensor, completed: Tensor, held: Tensor, view: View
+) -> Path:
+    """Draw completed rows beside the true ones, with what was held marked.
+
+    Parameters
+    ----------
+    path
+        Of the picture.
+    truth, completed
+        States, shape (n_rows, n_columns) and (n_rows, n_samples, n_columns).
+    held
+        True where a column of the user's values was held.
+    view
+        What a row of states is.
+    """
+    rows, samples, mask = view.values(truth), view.values(completed), held.cpu().numpy()
+    if view.image_shape is not None:
+        caption = (
+            "From left to right: the true picture, the part that was given (the rest is tinted), "
+            "and what the model makes of it."
+        )
+        sheet = plots.completions(rows, samples, mask, view.image_shape)
+        return plots.save(sheet, path, title="Completions", caption=caption)
+    shown, note = view.telling(truth, always=held)
+    caption = (
+        "Of each row, left the truth and right of the seam what the model completes it to. Columns "
+        "with blue names were held. Each column has a colour scale of its own."
+    )
+    names = view.labels(rows.shape[1])
+    strips = plots.completion_strips(
+        rows[:, shown],
+        samples[..., shown],
+        mask[shown],
+        [names[i] for i in shown],
+        limits=view.limits(truth.shape[-1], shown),
+    )
+    return plots.save(strips, path, title="Completions", caption=caption + note)
+
+
+def save_reconstructions(path: Path, originals: Tensor, reconstructed: Tensor, view: View) -> Path:
+    """Draw rows beside their reconstructions, in the user's own units."""
+    before, after = view.values(originals), view.values(reconstructed)
+    if view.image_shape is not None:
+        n_columns = max(10, round((2 * len(before)) ** 0.5))  # a sheet of many is about a square
+        sheet = plots.reconstructions(before, after, view.image_shape, n_columns=n_columns)
+        caption = "Each row of the data above what the model makes of it."
+        return plots.save(sheet, path, title="Reconstructions", caption=caption)
+    shown, note = view.telling(originals)
+    names = view.labels(before.shape[1])
+    strips = plots.reconstruction_strips(
+        before[:SHOWN_ROWS, shown],
+        after[:SHOWN_ROWS, shown],
+        [names[i] for i in shown],
+        limits=view.limits(originals.shape[-1], shown),
+    )
+    caption = (
+        "Each row of the data as an upright strip, left of what the model makes of it. Each column "
+        "has a colour scale of its own."
+    )
+    return plots.save(strips, path, title="Reconstructions", caption=caption + note)

@@ -1,0 +1,339 @@
+"""The training of one RBM: a run of its own, or a layer of a stack."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import torch
+
+from harmonium import __version__, checkpoint, datasets, defaults, training
+from harmonium.datasets import Data, Minibatches
+from harmonium.metrics import is_trusted, name_of
+from harmonium.report import HeldOut
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, kept, run_data, verdicts
+from harmonium.runs.encoding import Known, described
+from harmonium.runs.events import check as check_events
+from harmonium.runs.following import Finished, Going, Place, Task, Whole, follow, write_page
+from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.history import History
+from harmonium.runs.reporting import Reporter, last_row
+from harmonium.runs.resuming import Said, slower, take_up, tell_rate
+from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
+from harmonium.training import Row, TrainingState
+
+LABELS = {
+    key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
+}
+"""What a person calls the numbers that tell most, the best first."""
+
+
+def begin(
+    options: TrainingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
+) -> Going:
+    """Begin a run: what can be refused is refused, and its directory is there."""
+    run = place.directory(f"runs/{run_name(options.data)}")
+    check_events(watching.tensorboard)
+    where = build.choose_device(place.device)
+    options, train_data, held_out = load_new(options, where, reporter)
+    begun = Begun.of(found_from_anywhere(options), train_data, held_out)
+    config = begun.config(watching)
+    with run.made_whole(place.overwrite) as partial:
+        if place.keeps_data:
+            config["options"]["data"] = kept.moved(options.data, partial.path)
+        partial.begin(config, checkpoint.dumps(begun.state))
+    return Going(run, follow(RBMTask(run, begun, watching), reporter))
+
+
+def resume(path: Path, said: Said, reporter: Reporter) -> Going:
+    """Go on with a run that stopped, was killed, or should see more epochs."""
+    run = RunDirectory.open(path)
+    run.check_replaceable()
+    config = run.config()
+    _refuse_layer(run, config)
+    options = run_data.options_of(run)
+    was = options.rate
+    rate, others = slower(path, was, said.repeated)
+    _refuse_contradictions(path, options, others)
+    watch, where = said.surroundings(config)
+    state = build.load_checkpoint(run, where)
+    train_data, held_out = load(options, where, reporter, run_data.known_of(run))
+    run_data.refuse_other_data(run, train_data, held_out)
+    batches = build.make_batches(options, train_data)
+    options = take_up(run, options, state, batches, said.further, rate)
+    tell_rate(reporter, rate, was, state.update)
+    begun = Begun(options, batches, train_data, held_out, state)
+    return Going(run, follow(RBMTask(run, begun, watch), reporter))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A training that can go on: its options, each with a value, its data and its state."""
+
+    options: TrainingOptions
+    batches: Minibatches
+    data: Data
+    held_out: Data | None
+    state: TrainingState
+
+    @classmethod
+    def of(cls, options: TrainingOptions, train_data: Data, held_out: Data | None) -> Begun:
+        """A training before its first update, on the device of the data."""
+        batches = build.make_batches(options, train_data)
+        options = build.complete(options, batches)
+        rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
+        state = build.make_state(options, rbm, batches)
+        return cls(options, batches, train_data, held_out, state)
+
+    @property
+    def total(self) -> int:
+        """Updates of the whole training."""
+        assert self.options.epochs is not None
+        return self.options.epochs * len(self.batches)
+
+    @property
+    def shown(self) -> Data:
+        """The rows that pictures show: held-out ones where there are any."""
+        return self.data if self.held_out is None else self.held_out
+
+    def config(self, watching: WatchingOptions) -> dict[str, Any]:
+        """Everything that defines the run."""
+        data, held_out = self.data, self.held_out
+        fingerprint, of_held_out = run_data.fingerprints(self.options, data, held_out)
+        return {
+            **surroundings(data.values.device),
+            "options": dataclasses.asdict(self.options),
+            "watching": dataclasses.asdict(watching),
+            "every": watching.every or training.default_every(self.batches, self.state, self.total),
+            "data": {
+                "n_train": len(data),
+                "n_held_out": 0 if held_out is None else len(held_out),
+                **described(data),
+                "fingerprint": fingerprint,
+                "held_out_fingerprint": of_held_out,
+            },
+        }
+
+
+class RBMTask(Task):
+    """The training of an RBM between two of its updates."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        begun: Begun,
+        watching: WatchingOptions,
+        whole: Whole | None = None,
+    ) -> None:
+        super().__init__(run, watching, whole)
+        self.begun, self.state = begun, begun.state
+        options, batches, state = begun.options, begun.batches, begun.state
+        # runs that do not say it were begun when all had the rhythm of long ones
+        every = watching.every or run.config().get("every") or training.default_every(batches)
+        # what watching may cost is reckoned as at the start: a resumed run watches the same rows
+        build.set_sweeps(state, options, begun.total)
+        self.monitor = training.default_monitor(state, batches, begun.held_out, every, begun.total)
+        if not watching.log_likelihood:
+            self.monitor.following = None
+        self._watch = training.Watch(self.monitor, every, batches, last=begun.total)
+        image_shape = figures.picture_shape(state.rbm, begun.data.image_shape)
+        self._history = None
+        if watching.figures and image_shape is not None:
+            self._history = History(run, begun.shown, image_shape, state.seed, every, begun.total)
+            self._history.begin(state)
+
+    @property
+    def done(self) -> int:
+        """Updates made so far."""
+        return self.state.update
+
+    @property
+    def total(self) -> int:
+        """Updates of the whole training."""
+        return self.begun.total
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        return self.begun.options.rate
+
+    def describe(self) -> Iterator[str]:
+        """The model, its data and its chains."""
+        state, data, held_out = self.state, self.begun.data, self.begun.held_out
+        epochs = self.begun.options.epochs
+        chains = (
+            "chains start at the data" if state.chains is None else f"{len(state.chains)} chains"
+        )
+        began = f", from update {state.update:,}" if state.update else ""
+        yield (
+            f"{self.whole or self.run.path}: {state.rbm!r} on {len(data):,} rows of {data.name}"
+            + (f", {len(held_out):,} held out" if held_out is not None else "")
+            + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
+        )
+        yield from noted(data)
+        if state.update == self.total and self.whole is None:
+            yield f"all {epochs} epochs are done already; `more_epochs` goes further"
+
+    def updates(self) -> Iterator[int]:
+        """The updates that are left; the last ones have sweeps of their own."""
+        options, batches, state = self.begun.options, self.begun.batches, self.state
+        assert options.epochs is not None
+        self._watch(state)
+        late = round((1 - defaults.FINAL_SHARE) * options.epochs * len(batches))
+        build.set_sweeps(state, options, late)
+        for done in training.updates(state, batches, options.epochs):
+            if done == late:
+                build.set_sweeps(state, options, late)
+            yield done
+
+    def look(self) -> Row | None:
+        """A row of numbers, where one is due."""
+        return self._watch(self.state)
+
+    def draw(self) -> None:
+        """The sheets of the history."""
+        if self._history is not None:
+            self._history.look(self.state)
+
+    def dumps(self) -> bytes:
+        """The content of a checkpoint."""
+        return checkpoint.dumps(self.state)
+
+    def finish(self, reporter: Reporter, seconds: float) -> Finished:
+        """Keep the model, draw it and say how well it describes its rows."""
+        run, state, data = self.run, self.state, self.begun.data
+        self.save()
+        checkpoint.save_model(state.model, run.model_path)
+        pictures = []
+        if self.watching.figures:
+            of_run = (run, state.model, state.chains, self.begun.shown, state.seed, data)
+            pictures = list(figures.draw_all(*of_run))
+        rows = run.rows()
+        if said := _summary(rows, seconds):
+            reporter.say(said)
+        gains = self.monitor.over_independent_columns(state.model, last_row(run))
+        warnings = verdicts.of_rbm(quote(str(run.path)), rows, gains, state, data)
+        verdicts.tell(reporter, run, warnings)
+        write_page(run, reporter)
+        result = {"run": str(run.path), "update": state.update, "seconds": seconds, **last_row(run)}
+        return Finished(run, result, pictures)
+
+
+def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
+    """The options with a path that resuming finds from any folder."""
+    files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
+    if options.data not in datasets.names():
+        files["data"] = from_anywhere(options.data)
+    return dataclasses.replace(options, **files)
+
+
+def run_name(data: str) -> str:
+    """What a run on these data is called."""
+    if Path(data).suffix == KEPT_SUFFIX:
+        return "run"
+    return Path(data).name.lstrip(".").split(".")[0] or "run"
+
+
+def load(
+    options: TrainingOptions, device: torch.device, reporter: Reporter, known: Known | None = None
+) -> tuple[Data, Data | None]:
+    """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
+    with reporter.downloads() as progress:
+        train_data, held_out = run_data.load_data(options, progress, known)
+    return train_data.to(device), None if held_out is None else held_out.to(device)
+
+
+def load_new(
+    options: TrainingOptions, device: torch.device, reporter: Reporter
+) -> tuple[TrainingOptions, Data, Data | None]:
+    """The same for a run that begins, and its options, whose visible units are decided."""
+    with reporter.downloads() as progress:
+        options, train_data, held_out = run_data.load_new(options, progress)
+    return options, train_data.to(device), None if held_out is None else held_out.to(device)
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """When, with which versions and on what a run was begun."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "harmonium": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def noted(data: Data) -> Iterator[str]:
+    """In one line, what a file was taken for."""
+    if data.notes:
+        yield f"data      {'; '.join(data.notes)}"
+
+
+def _refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:
+    """Refuse to take a layer further while those above it learn from what it was."""
+    if "layer" in config:
+        network = quote(str(run.path.parent.parent))
+        raise ValueError(
+            f"{run.path} is a layer of a deep belief network; go on with all of it: harmonium "
+            f"resume {network}"
+        )
+
+
+def _refuse_contradictions(
+    path: Path, options: TrainingOptions, repeated: Mapping[str, Any]
+) -> None:
+    """Options that define the run may be repeated, but not changed."""
+    for name, value in repeated.items():
+        was = getattr(options, name)
+        if value != was:
+            said = f"`{name}={value!r}`"
+            begun = "which was begun without" if was in (None, False) else ""
+            raise ValueError(
+                f"{said} contradicts the run {path}, {begun or f'whose `{name}` is {was}'}; "
+                "leave it out, or start a new run with harmonium train"
+            )
+
+
+def _summary(rows: list[dict[str, float]], seconds: float) -> str:
+    last = rows[-1] if rows else {}
+    key = next((key for key in LABELS if key in last), None)
+    if key is None:
+        return ""
+    unit = " nats" if "likelihood" in key else ""
+    error = last.get(f"{key}_std_error")
+    value = f"{last[key]:.2f}" + (f" ± {error:.2f}" if error else "")
+    doubt = "" if is_trusted(last, key) else ", not to be trusted"
+    return (
+        f"{LABELS[key]} {value}{unit} on training rows{doubt}{_held_out(rows, key)}; "
+        f"trained for {seconds:.0f} s"
+    )
+
+
+def _held_out(rows: list[dict[str, float]], key: str) -> str:
+    """What held-out rows have, and how far they are behind training rows and behind their best."""
+    found = HeldOut.of(rows)
+    if found is None or found.train != key or found.gap is None:
+        return ""
+    error = f" ± {found.gap_error:.2f}" if found.gap_error else ""
+    best = ""
+    if found.lost >= 0.005 and found.has_moved:
+        epoch = round(found.best["epoch"], 2)
+        best = f", {found.lost:.2f} behind their best after epoch {epoch:g}"
+    side = "behind" if found.gap >= 0 else "ahead of"
+    return (
+        f", {found.last[found.held]:.2f} held out ({abs(found.gap):.2f}{error} {side} training "
+        f"rows{best})"
+    )

@@ -1,0 +1,195 @@
+"""Going on with a run of any kind: what may be other than it was begun, and what may not."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch.optim.lr_scheduler import LinearLR
+
+from harmonium import training
+from harmonium.datasets import Minibatches
+from harmonium.deep import FinetuningState
+from harmonium.run_directory import RunDirectory
+from harmonium.runs import build, events
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+from harmonium.runs.reporting import Reporter
+from harmonium.training import TrainingState
+
+
+@dataclass(frozen=True)
+class Further:
+    """What a run that goes on does otherwise than it was begun.
+
+    Attributes
+    ----------
+    epochs
+        Epochs in all; None for those of the run.
+    more_epochs
+        Or so many beyond those of the run.
+    """
+
+    epochs: int | None = None
+    more_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two ends."""
+        if self.epochs is not None and self.more_epochs is not None:
+            raise ValueError(
+                f"`epochs={self.epochs}` says how many there shall be in all, and "
+                f"`more_epochs={self.more_epochs}` how many beyond those of the run; pass one "
+                "of them"
+            )
+
+    @property
+    def given(self) -> Mapping[str, int]:
+        """What was said, by the names of the options."""
+        said = {"epochs": self.epochs, "more_epochs": self.more_epochs}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def end(self, epochs: int) -> int:
+        """Epochs in all of a run that was to have so many."""
+        return (self.epochs or epochs) + (self.more_epochs or 0)
+
+
+Options = TypeVar("Options", TrainingOptions, FinetuningOptions)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says who goes on with a run; None and nothing leave it as it was begun.
+
+    Attributes
+    ----------
+    further
+        When it ends.
+    repeated
+        Options of the training, which may be repeated, and of which the learning rate may fall.
+    watching
+        Options of how it is watched.
+    device, threads
+        Where it computes.
+    """
+
+    further: Further = Further()
+    repeated: Mapping[str, Any] = field(default_factory=dict)
+    watching: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    threads: int | None = None
+
+    def surroundings(self, config: Mapping[str, Any]) -> tuple[WatchingOptions, torch.device]:
+        """How a run is watched and where it computes: as it began, save what is said otherwise.
+
+        Sets the number of threads too.
+        """
+        watch = WatchingOptions(**{**config["watching"], **self.watching})
+        events.check(watch.tensorboard)
+        where = build.choose_device(self.device or config["device"])
+        # on other numbers of threads the matrix library may round otherwise
+        torch.set_num_threads(self.threads or config["threads"])
+        return watch, where
+
+
+def take_up(
+    run: RunDirectory,
+    options: Options,
+    state: TrainingState | FinetuningState,
+    batches: Minibatches,
+    further: Further,
+    rate: float | None = None,
+) -> Options:
+    """Ready a run to go on from a checkpoint to an end that may be another: its options then.
+
+    Parameters
+    ----------
+    run
+        Keeps the new end and rate, and loses what was written after the checkpoint.
+    options
+        Those it was begun with.
+    state, batches
+        As the checkpoint has it, and what it learns from. A learning rate that falls to zero does
+        so at the new end.
+    further
+        When it ends.
+    rate
+        A learning rate that takes the place of that of the run from here on.
+
+    Raises
+    ------
+    ValueError
+        If there have been more epochs already.
+    """
+    assert options.epochs is not None
+    epochs = further.end(options.epochs)
+    if epochs * len(batches) < state.update:
+        raise ValueError(
+            f"`epochs` is {epochs}, but {run.path} has seen {state.update / len(batches):g} epochs "
+            "already, and `epochs` counts them all; pass more, or say how many are to come with "
+            f"`more_epochs`, or leave both out to go to {options.epochs}"
+        )
+    run.remove_unfinished()
+    if rate is not None:
+        options = dataclasses.replace(options, learning_rate=rate)
+    if epochs != options.epochs:
+        options = dataclasses.replace(options, epochs=epochs)
+    if further.given or rate is not None:
+        run.write_config(run.config() | {"options": dataclasses.asdict(options)})
+    take_rate_(state, options)
+    total = epochs * len(batches)
+    if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
+        # the rate falls to zero at the new end, and takes up where that schedule would be now
+        state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
+    run.drop_rows_after(state.update)
+    return options
+
+
+def slower(
+    path: Path, was: float, repeated: Mapping[str, Any]
+) -> tuple[float | None, dict[str, Any]]:
+    """The smaller learning rate that a run shall go on with, or None; and what else was said.
+
+    Whoever repeats the run's own rate changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is larger, or none.
+    """
+    others = dict(repeated)
+    rate = others.pop("learning_rate", None)
+    if rate is None or rate == was:
+        return None, others
+    if not 0 < rate < was:
+        raise ValueError(
+            f"`learning_rate={rate:g}` contradicts the run {path}, whose `learning_rate` is "
+            f"{was:g}; pass a smaller one to go on with, leave it out, or start a new run"
+        )
+    return rate, others
+
+
+def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -> None:
+    """Say that a run goes on with another learning rate."""
+    if rate is not None:
+        reporter.say(
+            f"from update {update:,} on, the learning rate is {rate:g} in place of {was:g}"
+        )
+
+
+def take_rate_(
+    state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
+) -> None:
+    """Give a state the learning rate that its run has now, if its checkpoint has a former one."""
+    rate, first = options.rate, state.optimizer.param_groups[0]
+    was = first.get("initial_lr", first["lr"])
+    if not was or math.isclose(rate, was, rel_tol=1e-9):
+        return
+    for group in state.optimizer.param_groups:
+        for name in group.keys() & {"lr", "initial_lr"}:
+            group[name] *= rate / was
+    if state.schedule is not None:
+        state.schedule.base_lrs = [base * (rate / was) for base in state.schedule.base_lrs]

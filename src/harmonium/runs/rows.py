@@ -1,0 +1,207 @@
+"""Rows of files: the options that say how to read them, and how a run reads new ones.
+
+What belongs here is the way from options to `datasets.Reading`. Nothing heavy is imported before
+rows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harmonium.datasets import Data, Progress, Reading
+
+
+def _option(help_text: str, shown: str, **details: Any) -> Any:
+    return field(
+        default=None,
+        metadata={"help": help_text, "rich_help_panel": "Data", "show_default": shown, **details},
+    )
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How a file of rows is read; for new rows of a run, what differs from its own options."""
+
+    label: str | None = _option(
+        "Column of the labels, by name, or by number from 0 (-1 is the last).",
+        "a column named label or labels",
+        lists_columns=True,
+    )
+    target: str | None = _option(
+        "Columns of the targets, such as price,size or -1.",
+        "columns named target or target_...",
+        lists_columns=True,
+    )
+    drop: str | None = _option(
+        "Columns to leave out, such as id,date or 0,3.", "none", lists_columns=True
+    )
+    header: bool | None = _option(
+        "Whether line 1 of a text names the columns.", "as line 1 looks; refused if unclear"
+    )
+    array: str | None = _option("Array of the rows, in a file of several.", "by its name")
+    labels_file: str | None = _option(
+        "File with the labels, such as train-labels-idx1-ubyte.", "the file of that name beside it"
+    )
+
+
+@dataclass(frozen=True)
+class RowsOptions(ReadingOptions):
+    """How all files of a training are read."""
+
+    validation_data: str | None = _option(
+        "File with rows to watch and not train on.", "a share of DATA, or its validation rows"
+    )
+    test_data: str | None = _option(
+        "File with rows to judge the finished model by.", "the test rows of DATA, if it has any"
+    )
+
+
+OF_READING = tuple(option.name for option in fields(ReadingOptions))
+"""The options of one file."""
+
+OF_ROWS = tuple(option.name for option in fields(RowsOptions))
+"""The options of all files of a training."""
+
+
+KEPT_SUFFIX = ".safetensors"
+"""Of rows that no file of a user's holds, and that a run has kept itself."""
+
+FILES = ("labels_file", "validation_data", "test_data")
+"""Those that are paths."""
+
+
+def copied(name: str) -> Any:
+    """The same option for another table."""
+    option = next(option for option in fields(RowsOptions) if option.name == name)
+    return field(default=None, metadata=option.metadata)
+
+
+def reading_of(options: Any) -> Reading:
+    """What a table of options with these names says of a file."""
+    from harmonium.datasets.reading import Reading, columns_of
+
+    labels = columns_of(options.label)
+    if len(labels) > 1:
+        raise ValueError(f"`label` is {options.label!r}; pass one column")
+    return Reading.of(
+        label=labels[0] if labels else None,
+        target=columns_of(options.target),
+        drop=columns_of(options.drop),
+        header=options.header,
+        array=options.array,
+        labels_file=options.labels_file,
+    )
+
+
+def read_new(
+    source: str,
+    run_options: Any,
+    data_config: Mapping[str, Any],
+    n_columns: int,
+    said: ReadingOptions | None,
+    progress: Progress,
+) -> Data:
+    """Rows of a file for a run: read as its own were, unless a person says otherwise.
+
+    Parameters
+    ----------
+    source
+        A named set or a file.
+    run_options
+        The options that the run was begun with.
+    data_config
+        What the run keeps of its data.
+    n_columns
+        Columns of values that the model expects.
+    said
+        What a person says of this file.
+    progress
+        As for `datasets.load`.
+    """
+    import dataclasses
+
+    from harmonium import datasets
+
+    reading = reading_of(run_options)
+    # in another file a column has its name, though perhaps another number
+    named = {role: tuple(names) for role, names in data_config.get("named", {}).items()}
+    reading = dataclasses.replace(
+        reading,
+        label=named.get("label", (reading.label,))[0],
+        target=named.get("target", reading.target),
+        drop=named.get("drop", reading.drop),
+        labels_file=None,  # which holds the labels of other rows
+    )
+    if said is not None:
+        own = reading_of(said)
+        given = {name: getattr(own, name) for name in OF_READING if getattr(said, name) is not None}
+        reading = dataclasses.replace(reading, **given)
+    names, classes = data_config.get("columns"), data_config.get("classes")
+    reading = dataclasses.replace(
+        reading,
+        n_columns=len(names) if names else n_columns,
+        classes=tuple(classes) if classes else None,
+    )
+    return datasets.read(source, reading, progress=progress)
+
+
+def read_parts(options: Any, progress: Progress) -> Data:
+    """All rows of a training: those of its file or set, and of files for validation and test.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a file cannot be found or read, or they do not go together.
+    """
+    import dataclasses
+
+    from harmonium import datasets
+
+    reading = reading_of(options)
+    if Path(options.data).suffix == KEPT_SUFFIX:  # rows that a run has kept itself
+        from harmonium.runs import kept
+
+        data = kept.load(Path(options.data))
+    else:
+        data = datasets.read(options.data, reading, progress=progress)
+    files = {"validation": options.validation_data, "test": options.test_data}
+    named = {part: path for part, path in files.items() if path is not None}
+    if not named:
+        return dataclasses.replace(data, notes=(*data.notes, *_beside(options.data)))
+    own = dict(data.parts)
+    parts = {part: data.part(part) for part in own} if own else {"train": data}
+    for part, path in named.items():
+        if part in parts:
+            raise ValueError(
+                f"`{part}_data` is {path}, but {data.name} has {part} rows of its own; leave it out"
+            )
+        like_it = dataclasses.replace(reading, labels_file=None, classes=data.classes)
+        parts[part] = datasets.read(path, like_it, progress=progress)
+    joined = datasets.join_parts(parts)
+    notes = [f"{part} rows: {path}" for part, path in named.items()]
+    return dataclasses.replace(joined, name=data.name, notes=(*data.notes, *notes))
+
+
+_PARTS = {"validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
+
+
+def _beside(source: str) -> list[str]:
+    """A remark on files of validation or test rows that lie beside a file of training rows."""
+    path = Path(source).expanduser()
+    if "train" not in path.name or not path.is_file():
+        return []
+    offers = []
+    for part, words in _PARTS.items():
+        others = (path.with_name(path.name.replace("train", word)) for word in words)
+        if other := next((other for other in others if other.is_file()), None):
+            offers.append(f"`{part}_data={str(other)!r}`")
+    return [f"other parts lie beside it: {' '.join(offers)} takes them"] if offers else []
+
+
+def from_anywhere(path: str | None) -> str | None:
+    """A path that is found from any folder."""
+    return None if path is None else str(Path(path).expanduser().absolute())

@@ -1,0 +1,146 @@
+"""Options as Python says them: keyword arguments, checked against the tables of options.
+
+The tables hold what a command line can type, so that numbers and lists become text where a table
+has text: ``binarize=0.5``, ``image_shape=(28, 28)``, ``layers=[500, 500]``.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from numbers import Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from harmonium.arguments import described
+from harmonium.runs.layers import OF_EACH, NetworkOptions, offered_once
+from harmonium.runs.options import FinetuningOptions, TrainingOptions, WatchingOptions
+
+
+def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, WatchingOptions]:
+    """The options of the training of an RBM.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an option that there is not, of another type, or out of its range.
+    """
+    chosen = _checked("train", (TrainingOptions, WatchingOptions), options)
+    training = TrainingOptions(data=data, **_of(TrainingOptions, chosen))
+    return training, WatchingOptions(**_of(WatchingOptions, chosen))
+
+
+def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, WatchingOptions]:
+    """The options of the pretraining of a stack; raises what `of_rbm` raises."""
+    own = {"layers", "features", "labels"}
+    each = {name: value for name, value in options.items() if name in OF_EACH}
+    others = {name: value for name, value in options.items() if name not in own | each.keys()}
+    not_offered = dict.fromkeys(offered_once()) | {"layers": 1, "features": 1, "labels": 1}
+    for name in others.keys() & not_offered.keys():
+        _refuse(name, "train_dbn", (WatchingOptions, NetworkOptions))
+    chosen = _checked("train_dbn", (TrainingOptions, WatchingOptions), others)
+    of_each = {}
+    for name, value in each.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        hint = get_type_hints(TrainingOptions)[name]
+        # what is typed already is looked at where the layers are made
+        texts = [
+            v if isinstance(v, str) else "none" if v is None else str(_taken(name, hint, v))
+            for v in values
+        ]
+        of_each[name] = ",".join(texts)
+    of_all = {"data": data, **_of(TrainingOptions, chosen)}
+    said = {name: options[name] for name in ("features", "labels") if name in options}
+    if "layers" in options:
+        said["layers"] = _text("layers", options["layers"])
+    network = NetworkOptions(of_all=of_all, of_each=of_each, **said)
+    return network, WatchingOptions(**_of(WatchingOptions, chosen))
+
+
+def of_finetuning(options: Mapping[str, Any]) -> tuple[FinetuningOptions, WatchingOptions]:
+    """The options of a fine-tuning; raises what `of_rbm` raises."""
+    chosen = _checked("finetune", (FinetuningOptions, WatchingOptions), options)
+    tuning = FinetuningOptions(**_of(FinetuningOptions, chosen))
+    return tuning, WatchingOptions(**_of(WatchingOptions, chosen))
+
+
+def of_resuming(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is repeated of a run's options, and how it is watched; raises what `of_rbm` raises."""
+    chosen = _checked("resume", (TrainingOptions, WatchingOptions), options)
+    return _of(TrainingOptions, chosen), _of(WatchingOptions, chosen)
+
+
+def _of(table: type, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    names = {option.name for option in fields(table)}
+    return {name: value for name, value in chosen.items() if name in names}
+
+
+def _offered(table: type) -> list[str]:
+    """The options of a table that a person can choose."""
+    return [
+        option.name
+        for option in fields(table)
+        if option.name != "data" and (option.metadata or table is NetworkOptions)
+    ]
+
+
+def _refuse(name: str, function: str, tables: tuple[type, ...]) -> None:
+    known = [each for table in tables for each in _offered(table)]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    raise TypeError(f"{function} has no option {name!r}; {meant}It has {', '.join(known)}")
+
+
+def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in the types of their tables."""
+    hints: dict[str, Any] = {}
+    for table in tables:
+        of_table = get_type_hints(table)
+        hints |= {name: of_table[name] for name in _offered(table)}
+    for name in options:
+        if name not in hints:
+            _refuse(name, function, tables)
+    return {name: _taken(name, hints[name], value) for name, value in options.items()}
+
+
+def _taken(name: str, hint: Any, value: Any) -> Any:
+    """A value in the type of its option."""
+    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if value is None and NoneType in kinds:
+        return None
+    (kind,) = (kind for kind in kinds if kind is not NoneType)
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        raise ValueError(f"`{name}` is {value!r}; pass one of {', '.join(get_args(kind))}")
+    if kind is str:
+        return _text(name, value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and hasattr(value, "__index__") and not isinstance(value, bool):
+        return operator.index(value)
+    what = {bool: "True or False", int: "a whole number", float: "a number"}[kind]
+    raise TypeError(f"`{name}` is {described(value)}; pass {what}")
+
+
+def _text(name: str, value: Any) -> str:
+    """What would be typed for a value."""
+    if isinstance(value, str | Path):
+        return str(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f"{value}"
+    if isinstance(value, Iterable):
+        cells = [str(cell) for cell in value]
+        if name == "image_shape":
+            return "x".join(cells)
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(cells)  # names with commas stand in quotes
+        return line.getvalue()
+    raise TypeError(f"`{name}` is {described(value)}; pass text, a number, or a list of them")

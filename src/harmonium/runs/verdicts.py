@@ -1,0 +1,325 @@
+"""What a user has to know of a finished training: warnings with their cause and the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmonium.datasets import Data, Stochastic
+from harmonium.datasets.states import suit_binary_units
+from harmonium.deep import (
+    Autoencoder,
+    Classifier,
+    FinetuningState,
+    Network,
+    Regressor,
+    finetuning,
+)
+from harmonium.metrics import WARNING, is_trusted
+from harmonium.report import HeldOut
+from harmonium.report.markup import sentence
+from harmonium.rng import Purpose, Stream
+from harmonium.run_directory import RunDirectory, Warned
+from harmonium.runs.reporting import Reporter
+from harmonium.training import TrainingState
+from harmonium.units import Binary
+
+# Standard errors from which a difference counts.
+_SURE = 2.0
+
+# Of a unit whose values lie between 0 and 1: it varies so little that nothing can be told by it.
+_CONSTANT = 1e-3
+
+# Updates before which little can have been learned from weights of 0.01.
+_FEW_UPDATES = 500
+
+# Share of the variance.
+_LEAST_EXPLAINED = 0.01
+
+# Share of a log-likelihood: columns of pure noise seem to be described better by less than that.
+_LEAST_GAIN = 0.01
+
+_ROWS = 1_000  # looked at, at most
+_FEW_ROWS = 100
+
+
+_SAME_HIDDEN = "The hidden units are the same for every row"
+_NO_BETTER_THAN_COLUMNS = "The model describes rows no better than independent columns"
+_NOT_TRUSTED = "The log-likelihood of this training cannot be trusted"
+_FLATTERED = "The log-likelihoods along this training flatter the model"
+_BY_HEART = "It has learned training rows by heart"
+_SAME_CODE = "All rows have the same code"
+_NO_BETTER_THAN = {
+    Classifier: "The network is no better than the most frequent class",
+    Regressor: "The network is no better than the mean of the targets",
+    Autoencoder: "The network is no better than the mean row",
+}
+_TITLES = {
+    _SAME_HIDDEN,
+    _NO_BETTER_THAN_COLUMNS,
+    _NOT_TRUSTED,
+    _FLATTERED,
+    _BY_HEART,
+    _SAME_CODE,
+    *_NO_BETTER_THAN.values(),
+}
+
+
+def tell(reporter: Reporter, run: RunDirectory, warnings: Iterable[Warned]) -> None:
+    """Keep the warnings of a finished training, for the top of its page, and say them.
+
+    Former ones go; what was kept when it began stays.
+    """
+    new = [Warned(one.title, reporter.words(one.text)) for one in warnings]
+    run.write_warnings([*(old for old in run.warnings() if old.title not in _TITLES), *new])
+    for warning in new:
+        said = f"{warning.title}. {warning.text}".replace("`", "")
+        reporter.say(f"warning   {said}")
+
+
+# One RBM
+
+
+def of_rbm(
+    path: str,
+    rows: Sequence[Mapping[str, float]],
+    gains: Mapping[str, float],
+    state: TrainingState,
+    data: Data,
+) -> Iterator[Warned]:
+    """Warnings about one RBM.
+
+    Parameters
+    ----------
+    path
+        Of its run, as it is typed.
+    rows
+        Its rows of numbers.
+    gains
+        How much better it describes rows than independent columns
+        (`Monitor.over_independent_columns`).
+    state, data
+        What was trained, on what.
+    """
+    yield from _likelihood(path, rows)
+    gain, error = gains.get("gain", math.inf), gains.get("gain_std_error", 0.0)
+    learned = gain > max(_SURE * error, _LEAST_GAIN * _likelihood_of(rows))
+    constant = _features_are_constant(state, data)
+    if constant or not learned:
+        yield _nothing_learned(state, data, constant)
+    elif (found := HeldOut.of(rows)) is not None and found.train is not None:
+        yield from _overfitting(path, found, gains)
+
+
+def _likelihood(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Warned]:
+    """What the last row says against its log-likelihood, or those of the rows before it."""
+    last = rows[-1] if rows else {}
+    asked = f"`harmonium evaluate {path}` takes more time, and says more."
+    if WARNING in last:
+        yield Warned(_NOT_TRUSTED, f"{sentence(last[WARNING])} {asked}")
+    elif "log_z_raised" in last:
+        yield Warned(
+            _FLATTERED,
+            f"Annealing anew at the end puts log Z {last['log_z_raised']:.1f} nats higher than "
+            "what had followed the model: it does not mix. The last number is right within its "
+            f"error, but those before may be too good by as much. {asked}",
+        )
+
+
+def _likelihood_of(rows: Sequence[Mapping[str, float]]) -> float:
+    """Size of the number that a gain is a part of."""
+    last = rows[-1] if rows else {}
+    keys = ("log_likelihood", "pseudo_log_likelihood")
+    return abs(next((last[key] for key in keys if key in last and is_trusted(last, key)), 0.0))
+
+
+def _features_are_constant(state: TrainingState, data: Data) -> bool:
+    """Whether hidden units are the same for all rows."""
+    if len(data) < 2:
+        return False
+    hidden = _first_states(data, state.model.weights)
+    with torch.no_grad():
+        hidden = state.model.mean_h_from_v(hidden)
+    return hidden.std(0).max().item() < _CONSTANT
+
+
+def _first_states(data: Data, like: Tensor) -> Tensor:
+    """The states of the first rows; the stream that some encodings draw from is of no account."""
+    stream = Stream(0, Purpose.MONITOR, rank=3)
+    return next(data.blocks(_ROWS, stream)).to(like)
+
+
+def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned:
+    title = _SAME_HIDDEN if constant else _NO_BETTER_THAN_COLUMNS
+    if _begins_at_zero(state):
+        return Warned(title, "The learning rate is 0: take a larger `learning_rate`.")
+    if state.update < _FEW_UPDATES:
+        return Warned(
+            title,
+            f"It has made {state.update:,} updates, and weights begin near 0: more `epochs`, or "
+            "a smaller `batch_size`, which makes more of an epoch.",
+        )
+    if isinstance(state.rbm.visible, Binary) and not _look_like_states(data):
+        return Warned(
+            title,
+            "The columns vary much less than the states that they are taken for, so that learning "
+            "drives the weights to 0: real numbers want `visible='gaussian'`.",
+        )
+    return Warned(
+        title,
+        "The columns may tell nothing of each other. If they should, a larger `learning_rate`, "
+        "more `epochs` or less `l2` would let weights grow.",
+    )
+
+
+def _begins_at_zero(state: TrainingState | FinetuningState) -> bool:
+    """Whether the learning rate was 0 from the first update on."""
+    first = state.optimizer.param_groups[0]
+    return not first.get("initial_lr", first["lr"])
+
+
+def _look_like_states(data: Data) -> bool:
+    """Whether columns vary about as much as states with the same means."""
+    if isinstance(data.encoding, Stochastic):
+        return True
+    values = next(data.blocks(_ROWS)).double()
+    low, high = values.aminmax(dim=0)
+    return suit_binary_units(values.mean(0), values.var(0, correction=0), low, high)
+
+
+def _overfitting(path: str, found: HeldOut, gains: Mapping[str, float]) -> Iterator[Warned]:
+    """One warning that says how far held-out rows are behind, if it is more than noise."""
+    gain, held = gains.get("gain", math.nan), gains.get("held_out_gain", math.nan)
+    error = gains.get("held_out_gain_std_error", math.nan)
+    is_worse = held < -_SURE * error
+    # a part of the gap that no noise of either makes
+    is_narrow = held + _SURE * error < gain / 2
+    if not (found.has_lost or is_worse or is_narrow):
+        return
+    panel, train_key, held_key = found.panel, found.train, found.held
+    assert train_key is not None
+    unit = " nats" if panel.unit.startswith("nats") else ""
+    told = [
+        f"Training rows have a {panel.name} of {_plain(found.last[train_key])}{unit}, and held-out "
+        f"rows {_plain(found.last[held_key])}."
+    ]
+    if found.has_lost:
+        told.append(
+            f"Held-out rows were described best after epoch {found.best['epoch']:g}, by "
+            f"{_plain(found.best[held_key])}{unit}."
+        )
+    if is_worse:
+        told.append(
+            f"Independent columns describe them better than the model, by "
+            f"{_plain(-held)} ± {error:.1f} nats."
+        )
+    elif is_narrow:
+        told.append(
+            f"Of the {gain:.1f} nats that the model gains over independent columns on training "
+            f"rows, {_plain(held)} ± {error:.1f} are left on held-out rows."
+        )
+    fewer = f" (about {found.best['epoch']:g})" if found.has_lost else ""
+    told.append(
+        f"Fewer `epochs`{fewer}, more `l2`, fewer `hidden` units or more rows would help; "
+        f"`harmonium diagnose {path}` looks closer."
+    )
+    yield Warned(_BY_HEART, " ".join(told))
+
+
+def _plain(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
+
+
+# A network that was fine-tuned
+
+
+def of_network(
+    state: FinetuningState, scores: Mapping[str, float], train: Data, judged: Data
+) -> Iterator[Warned]:
+    """Warnings about a fine-tuned network, by what it scores on the rows that judge it.
+
+    Parameters
+    ----------
+    state
+        What was trained.
+    scores
+        Means of `Network.scores` over the judged rows.
+    train, judged
+        What it learned from, and what judges it.
+    """
+    network = state.model
+    codes = network.codes(judged) if isinstance(network, Autoencoder) else None
+    if codes is not None and len(codes) > 1 and codes.std(0).max() < _CONSTANT * _size(codes):
+        yield Warned(_SAME_CODE, _why(state, train))
+        return
+    failed = _is_no_better(network, scores, train, judged)
+    if failed and judged is not train and len(judged) < _FEW_ROWS:
+        # a few rows tell little
+        failed = _is_no_better(network, finetuning.evaluate(network, train), train, train)
+    if failed:
+        yield Warned(_NO_BETTER_THAN[type(network)], _why(state, train))
+
+
+def _is_no_better(network: Network, scores: Mapping[str, float], train: Data, judged: Data) -> bool:
+    """Whether a constant, which needs no network, does as well on the judged rows."""
+    off = _off_by_constant(network, train, judged)
+    criterion = "error" if isinstance(network, Classifier) else "squared_error"
+    explained = 0.0 if criterion == "error" else _LEAST_EXPLAINED
+    # where there is nothing to be told apart, a constant is right
+    return scores[criterion] >= (1 - explained) * off > 0
+
+
+def _size(codes: Tensor) -> float:
+    return max(1.0, codes.abs().max().item())
+
+
+def _off_by_constant(network: Network, train: Data, judged: Data) -> float:
+    """How far the best constant of the training rows is off on the judged rows."""
+    if isinstance(network, Classifier):
+        most = network.targets(train).bincount().argmax()
+        return (network.targets(judged) != most).double().mean().item()
+    if isinstance(network, Regressor):
+        assert train.targets is not None and judged.targets is not None
+        errors = judged.targets.double() - train.targets.double().mean(0)
+        return errors.square().sum(1).mean().item()
+    mean, _ = train.moments()
+    own_mean, own_var = judged.moments()
+    return (own_var + (own_mean - mean).square()).sum().item()
+
+
+def _why(state: FinetuningState, train: Data) -> str:
+    """The likely cause, and what to do."""
+    network = state.network
+    if _begins_at_zero(state):
+        return "The learning rate is 0: take a larger `learning_rate`."
+    layers = network.all_layers
+    with torch.no_grad():
+        x = _first_states(train, network.last.weights)
+        for number, layer in enumerate(layers[:-1], start=1):
+            x = layer(x)
+            if len(x) > 1 and x.std(0).max().item() < _CONSTANT:
+                return (
+                    f"The units of layer {number} are the same for every row: what pretraining "
+                    "made carries nothing. If the columns are real numbers, pretrain with "
+                    "`visible='gaussian'`; or begin anew with `from_scratch=True`."
+                )
+    best = state.best
+    if state.is_over and best is not None:
+        return (
+            f"Training was stopped after {state.update:,} updates, because held-out rows had not "
+            f"improved since update {best.update:,}: more `patience`, or another "
+            "`learning_rate`."
+        )
+    if state.update < _FEW_UPDATES:
+        return (
+            f"It has made {state.update:,} updates: more `epochs`, or a smaller `batch_size`, "
+            "which makes more of an epoch."
+        )
+    return (
+        "The columns may tell nothing of it. If they should, `optimizer='adam'`, another "
+        "`learning_rate`, or real numbers as `visible='gaussian'` would help."
+    )

@@ -1,0 +1,66 @@
+"""Which visible units suit the columns, where nobody has said it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harmonium.datasets import AsIs, Data
+from harmonium.datasets.moments import moments
+from harmonium.datasets.states import suit_binary_units, white_of
+from harmonium.runs.options import TrainingOptions
+
+_AS_STATES = (
+    "the columns are real numbers: Gaussian visible units, {how} (`visible='binary'` would take "
+    "them for probabilities of states)"
+)
+_NO_STATES = (
+    "the columns vary much less than the states that `visible='binary'` takes them for, so that "
+    "little can be learned from them; `visible='gaussian'` suits them"
+)
+
+_BLOCK = 1000  # rows
+
+
+def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
+    """Options that say which visible units there are, and data that say why.
+
+    Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
+    binary units, other tables Gaussian ones. What could be either, such as shades of grey whose
+    white is not known, stays with binary units, which refuse it with advice.
+
+    Parameters
+    ----------
+    options
+        As they were typed.
+    data
+        Values as they were read, before anything is made of them.
+    """
+    if options.visible not in ("auto", "binary"):
+        return options, data
+    if options.visible == "binary":
+        is_in_range = data.value_range[0] >= 0 and data.value_range[1] <= 1
+        if options.binarize is None and is_in_range and _are_real_numbers(data):
+            return options, _noted(data, _NO_STATES)
+        return options, data
+    if options.standardize or (options.binarize is None and _are_real_numbers(data)):
+        how = "not standardised" if options.standardize is False else "standardised"
+        gaussian = dataclasses.replace(options, visible="gaussian")
+        return gaussian, _noted(data, _AS_STATES.format(how=how))
+    return dataclasses.replace(options, visible="binary"), data
+
+
+def _are_real_numbers(data: Data) -> bool:
+    """Whether columns are neither states, nor shades of grey, nor pictures."""
+    if data.image_shape is not None or not isinstance(data.encoding, AsIs):
+        return False
+    low, high = data.value_range
+    if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
+        return False
+    # of values, not of states: as states, those that float32 cannot hold are refused
+    mean, var = moments(data.values.split(_BLOCK))
+    ends = tuple(end.double() for end in data.values.aminmax(dim=0))
+    return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None
+
+
+def _noted(data: Data, note: str) -> Data:
+    return dataclasses.replace(data, notes=(*data.notes, note))

@@ -1,0 +1,111 @@
+"""How Python's own door tells of a training: silently in a script, with a bar in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from harmonium.runs.following import stop_requests
+from harmonium.runs.reporting import Progressing, Reporter, Silent
+
+_SECONDS_BETWEEN_REFRESHES = 0.2
+
+
+class Unheard(Silent):
+    """Says nothing."""
+
+
+class Waited(Silent):
+    """Says nothing, and hears an interrupt between two updates, so that a checkpoint is kept."""
+
+    def stops(self, run: Path) -> AbstractContextManager[list[int]]:
+        """Ctrl-C, or a notebook's stop button."""
+
+        def at_once(number: int) -> NoReturn:
+            raise KeyboardInterrupt
+
+        return stop_requests(at_once)
+
+
+class InNotebook(Waited):
+    """Shows a bar in a notebook."""
+
+    def __init__(self, display: Any) -> None:
+        self._display = display
+
+    def following(self, total: int, done: int) -> Progressing:
+        """A bar with the newest numbers."""
+        return Bar(self._display, total, done)
+
+
+class Bar(Silent):
+    """A bar of HTML that moves, with the newest row of numbers under it."""
+
+    def __init__(self, display: Any, total: int, done: int) -> None:
+        self._display, self._total, self._done = display, total, done
+        self._row: Mapping[str, float] = {}
+        self._handle: Any = None
+        self._refreshed = 0.0
+
+    def __enter__(self) -> Self:
+        self._handle = self._display(self, display_id=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._refresh()
+
+    def update(self, done: int) -> None:
+        """Move the bar, a few times a second."""
+        self._done = done
+        if time.monotonic() - self._refreshed > _SECONDS_BETWEEN_REFRESHES:
+            self._refresh()
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """Keep the newest numbers."""
+        self._row = row
+
+    def _refresh(self) -> None:
+        self._refreshed = time.monotonic()
+        if self._handle is not None:
+            self._handle.update(self)
+
+    def _repr_html_(self) -> str:
+        told = [
+            f"{key.replace('_', ' ')} {value:.4g}"
+            for key, value in self._row.items()
+            if key.removeprefix("held_out_") in _TOLD
+        ]
+        bar = f'<progress value="{self._done}" max="{self._total}"></progress>'
+        return f"{bar} {self._done:,} of {self._total:,} updates<br>{' · '.join(told)}"
+
+
+_TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_error")
+
+
+def voice(follow: bool, progress: bool) -> Reporter:
+    """How a call of Python tells of a training.
+
+    Parameters
+    ----------
+    follow
+        Whether the caller takes rows one by one: an interrupt is then the caller's.
+    progress
+        Whether a notebook shows how far it is.
+    """
+    if follow:
+        return Unheard()
+    display = _display_of_notebook() if progress else None
+    return Waited() if display is None else InNotebook(display)
+
+
+def _display_of_notebook() -> Any:
+    """The function that shows something in the notebook at hand; None outside of one."""
+    python = sys.modules.get("IPython")
+    shell = None if python is None else python.get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    return sys.modules["IPython.display"].display
