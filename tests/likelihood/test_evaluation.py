@@ -121,7 +121,9 @@ def test_two_modes_that_nothing_crosses_give_a_reason_and_no_lower_bound(odds: f
     assert exact < found.upper + 2 * found.upper_std_error and found.covers(exact)
     reasons = " ".join(found.reasons)
     assert "differ by" in reasons and "modes" in reasons
-    assert "--temperatures" in found.reasons[-1] and "train a model that mixes" in found.reasons[-1]
+    assert (
+        "`n_temperatures`" in found.reasons[-1] and "train a model that mixes" in found.reasons[-1]
+    )
     assert found.warnings == found.reasons
 
 
