@@ -68,17 +68,17 @@ def test_a_gap_that_errors_do_not_explain_stays_a_gap() -> None:
         (
             replace(ALL_WELL, tempered=tempered(rows=12.0)),
             "started at rows and at the base rates differ by 2.0 nats in log Z",
-            "--sampler tempering",
+            "`sampler='tempering'`",
         ),
         (
             replace(ALL_WELL, tempered=replace(tempered(), renewed=0.4)),
             "60% of the tempered chains are still in modes where they started",
-            "--method pcd",
+            "`method='pcd'`",
         ),
         (
             replace(ALL_WELL, annealed=replace(annealed(), log_weights=CARRIED_BY_FEW)),
             "only 2.0 of 60 annealed chains carry the estimate of log Z, and it takes 20",
-            "pass more temperatures",
+            "pass more `n_temperatures`",
         ),
     ],
     ids=["annealed", "reverse", "starts", "stuck", "few"],

@@ -88,7 +88,6 @@ def described(found: LogLikelihood) -> dict[str, Any]:
         "chains": log_z.n_chains,
         **chains,
         "rests_on": found.rests_on,
-        "warnings": list(found.reasons),
         "temperatures": found.n_temperatures or None,
     }
 

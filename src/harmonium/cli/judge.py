@@ -23,6 +23,7 @@ from harmonium.cli.evaluations import (
     seconds_of,
 )
 from harmonium.cli.progress import choose_reporter, download_progress
+from harmonium.cli.spelling import spelled
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
@@ -79,8 +80,10 @@ def run(
         if seconds is not None:
             kept.take_up_(evaluation.work)
     found = _watch(evaluation, kept, as_json)
+    reasons = [spelled(reason) for reason in found.reasons]
     result = {
         **described(found),
+        "warnings": reasons,
         "data": data.name,
         "rows_digest": keep_row_values(trained.run.row_values_path, trained.rbm, v),
         "binarized": how_binarized(data),
@@ -90,7 +93,7 @@ def run(
     }
     reporter.say(f"log-likelihood  {found} a row")
     reporter.say(f"rests on        {found.rests_on}")
-    for number, reason in enumerate(found.reasons):
+    for number, reason in enumerate(reasons):
         reporter.say(f"{'and' if number else 'no lower bound,'} because {reason}")
     reporter.say(f"rows            {_rows(found, data)}")
     results[data.name] = result

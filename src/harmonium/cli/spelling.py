@@ -18,7 +18,10 @@ from harmonium.runs.tuning_options import FinetuningOptions
 
 _TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions)
 _OPTIONS = {option.name for table in _TABLES for option in fields(table)} - {"data"}
-_OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads"}
+_OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads", "budget"}
+
+# What Python's functions call options of the command line otherwise.
+_SHORTER = {"n_temperatures": "temperatures", "n_chains": "chains"}
 
 _CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.resume\(([^`)]*)\)`")
 _REGISTER = "`harmonium.units.register`"
@@ -37,7 +40,8 @@ def spelled(text: str, mark: str = "") -> str:
         return mark + _command(ast.literal_eval(call[1]), call[2]) + mark
 
     def option(said: re.Match[str]) -> str:
-        return mark + _typed(said[1], said[2]) + mark if said[1] in _OPTIONS else said[0]
+        name = _SHORTER.get(said[1], said[1])
+        return mark + _typed(name, said[2]) + mark if name in _OPTIONS else said[0]
 
     return _OPTION.sub(option, _CALL.sub(command, text).replace(_REGISTER, "--units-from FILE.py"))
 

@@ -26,10 +26,10 @@ _SMALL = 0.15
 # is left of that shows in the estimates, which have to agree as well.
 LEAST_RENEWED = 0.5
 
-_MORE_TEMPERATURES = "pass more temperatures (--temperatures) or a larger --budget"
+_MORE_TEMPERATURES = "pass more `n_temperatures`, or a larger `budget`"
 _MIXING_MODEL = (
-    ", or train a model that mixes: with a smaller learning rate, with --method pcd, or with "
-    "--sampler tempering"
+    ", or train a model that mixes: with a smaller `learning_rate`, with `method='pcd'`, or with "
+    "`sampler='tempering'`"
 )
 
 # Errors are themselves estimated, from a few dozen chains and from uneven weights, and that of the

@@ -31,7 +31,7 @@ from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments
 
 # Annealing and tempering begin so short, and are lengthened by these factors.
-_FIRST_TEMPERATURES, _FIRST_SWEEPS = 1000, 300
+_FIRST_TEMPERATURES, _FIRST_SWEEPS = 2500, 500
 _LONGER, _MORE_SWEEPS = 2.5, 2
 
 # Temperatures for each sweep of the tempered chains, which see all of theirs at once.

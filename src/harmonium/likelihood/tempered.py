@@ -191,7 +191,7 @@ class Tempered:
         thinning = 2 * math.ceil(kept / _MOST_KEPT)
         gains: list[list[Tensor]] = [[], []]
         moments = {round((number + 1) * n_sweeps / n_times) - 1 for number in range(n_times)}
-        samples, renewed = [], 0.0
+        samples, renewed = [], torch.zeros((), dtype=torch.float64, device=replicas.visible.device)
         for sweep in range(n_sweeps):
             parity = replicas.turn % 2
             _, seen = sweep_(ladder, replicas, self._stream)
@@ -199,10 +199,10 @@ class Tempered:
                 gains[parity].append(seen.float())
             if sweep in moments:
                 samples.append(replicas.by_level[0][-1].clone())
-            renewed += replicas.renewed[-1].double().mean().item() / n_sweeps
+            renewed += replicas.renewed[-1].double().mean() / n_sweeps
             yield (sweep + 1) * self.rows_a_sweep
         self.n_sweeps = n_sweeps
-        self.found = self._summed_up(ladder, gains, torch.stack(samples), renewed)
+        self.found = self._summed_up(ladder, gains, torch.stack(samples), renewed.item())
 
     def _summed_up(
         self,
