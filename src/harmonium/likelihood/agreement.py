@@ -132,17 +132,21 @@ class Estimates:
         return both, both
 
     def together(self) -> LogZ:
-        """One number of the annealed estimate and the better one of the tempered chains.
+        """One number: the mean of the annealed estimate and of the tempered chains' two.
 
-        Its error is half of their difference at least, so that two of it reach beyond either.
+        Those two are of the same chains, so that they count as one, with the smaller error of
+        both. The error is half of what the three differ by at least: two of it reach beyond any.
         """
-        one = self.annealed
-        other = min(self.reverse, self.tempered.log_z, key=lambda log_z: log_z.std_error)
-        errors = [max(log_z.std_error, _LEAST_ERROR) for log_z in (one, other)]
+        three = self.annealed, self.reverse, self.tempered.log_z
+        errors = [max(log_z.std_error, _LEAST_ERROR) for log_z in three]
         weights = [error**-2 for error in errors]
-        value = (weights[0] * one.value + weights[1] * other.value) / sum(weights)
-        error = max(sum(weights) ** -0.5, abs(one.value - other.value) / 2)
-        return LogZ(value, error, "either", one.log_weights)
+        of_both = sum(w * z.value for w, z in zip(weights[1:], three[1:], strict=True))
+        of_both /= sum(weights[1:])
+        most = max(weights[1:])
+        value = (weights[0] * three[0].value + most * of_both) / (weights[0] + most)
+        values = [log_z.value for log_z in three]
+        error = max((weights[0] + most) ** -0.5, (max(values) - min(values)) / 2)
+        return LogZ(value, error, "either", self.annealed.log_weights)
 
 
 def _wider(log_z: LogZ) -> LogZ:
