@@ -33,8 +33,8 @@ _MIXING_MODEL = (
 )
 
 # Errors are themselves estimated, from a few dozen chains and from uneven weights, and that of the
-# better of two estimates is too small more often than not: by as much as this, as
-# benchmarks/interval_coverage.py has measured.
+# better of two estimates is too small more often than not. By how much is a judgement, from some
+# fifty runs of models that can be enumerated.
 _WIDER = 1.2
 _LEAST_ERROR = 1e-3
 
