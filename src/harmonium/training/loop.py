@@ -8,7 +8,14 @@ from harmonium.arguments import check_count, check_type, described
 from harmonium.datasets import Minibatches, Rows, check_rows
 from harmonium.training.state import TrainingState
 from harmonium.training.updating import check_start, settle, update
-from harmonium.training.watching import Look, Row, Watch, default_every, default_monitor
+from harmonium.training.watching import (
+    Look,
+    Row,
+    Watch,
+    check_every,
+    default_every,
+    default_monitor,
+)
 
 
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
@@ -76,8 +83,8 @@ def run(
     if monitor is not None and not callable(monitor):
         raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
     if every is not None:
-        check_count("every", every, 0)
-    if every is None:
+        check_every(every)
+    else:
         every = default_every(batches, state, epochs * len(batches))
     if monitor is None:
         monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from harmonium import defaults, diagnostics
+from harmonium.arguments import check_count
 from harmonium.datasets import Minibatches, Rows
 from harmonium.monitor import Following, Monitor
 from harmonium.rbm import RBM
@@ -55,8 +56,7 @@ class Watch:
     """
 
     def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
-        if every < 1:
-            raise ValueError(f"every is {every}; pass 1 or more updates")
+        check_every(every)
         self._monitor = monitor
         self._every = every
         self._batches = batches
@@ -142,6 +142,13 @@ def default_every(
     n_looks = max(1, min(_FEWEST_LOOKS, int(affordable / per_look)))
     n_epochs = n_updates // n_batches // n_looks
     return n_epochs * n_batches or max(1, n_updates // n_looks)
+
+
+def check_every(every: int) -> None:
+    """Refuse what is no number of updates from one look to the next."""
+    check_count("every", every, 0)
+    if every < 1:
+        raise ValueError(f"every is {every}; pass 1 or more updates")
 
 
 def default_monitor(
