@@ -52,6 +52,8 @@ def commands_of(page: Path) -> list[str]:
 def shortened(command: str) -> list[str]:
     """What is run in place of a command."""
     arguments = shlex.split(command)[1:]
+    if "--budget" in arguments:
+        arguments[arguments.index("--budget") + 1] = "5s"
     n = 2 if arguments[0] == "dbn" else 1
     short = SHORT.get(tuple(arguments[:n]), ())
     if arguments[:2] == ["recipe", "list"] or "--show" in arguments:
