@@ -121,22 +121,15 @@ class Archive:
         )
 
     def _take_named(self, reading: Reading) -> dict[str, str]:
-        """Let arrays that a person names be labels or targets, and no others; returns these."""
-        said: dict[Role, Sequence[Column]] = {
-            "labels": () if reading.label is None else (reading.label,),
-            "targets": reading.target,
-        }
-        taken = {}
-        for role, (name, *others) in ((role, names) for role, names in said.items() if names):
-            if not others and isinstance(name, str) and name in self.shapes:
-                self.named = [
-                    Named(n.key, n.part, role)
-                    if n.key == name
-                    else Named(n.key, n.part, None if n.role == role else n.role)
-                    for n in self.named
-                ]
-                taken["label" if role == "labels" else "target"] = name
-        return taken
+        """Let arrays that a person names, and no others, be labels or targets; returns them."""
+        one_target = reading.target[0] if len(reading.target) == 1 else None
+        said: dict[Role, Column | None] = {"labels": reading.label, "targets": one_target}
+        keys = {role: key for role, key in said.items() if isinstance(key, str)}
+        keys = {role: key for role, key in keys.items() if key in self.shapes}
+        roles = {key: role for role, key in keys.items()}
+        others = {n.key: None if n.role in keys else n.role for n in self.named}
+        self.named = [Named(n.key, n.part, roles.get(n.key, others[n.key])) for n in self.named]
+        return {role.removesuffix("s"): key for role, key in keys.items()}
 
     def _chosen(self, key: str) -> str:
         if key not in self.shapes:

@@ -16,7 +16,7 @@ _SUSPECT = 1e-6  # from which on a block is looked at
 _GROWTH = 1.5
 
 
-class Rows:
+class GrowingRows:
     """Rows that come in blocks, in one array that grows.
 
     Parameters
@@ -47,12 +47,12 @@ class Rows:
         """
         start, self._n_rows = self._n_rows, self._n_rows + len(block)
         dtype = np.result_type(self._rows, block)
-        if self._n_rows > len(self._rows) or dtype != self._rows.dtype:
+        capacity = len(self._rows)
+        if self._n_rows > capacity:
             # what is never written to takes no memory
-            n = max(self._n_rows, n_expected)
-            if self._n_rows > len(self._rows) > 0:
-                n = max(n, int(_GROWTH * len(self._rows)))
-            grown = np.empty((max(n, len(self._rows)), self._rows.shape[1]), dtype)
+            capacity = max(self._n_rows, n_expected, int(_GROWTH * capacity))
+        if capacity > len(self._rows) or dtype != self._rows.dtype:
+            grown = np.empty((capacity, self._rows.shape[1]), dtype)
             grown[:start] = self._rows[:start]
             self._rows = grown
         self._rows[start : self._n_rows] = block

@@ -23,7 +23,7 @@ from harmonium.datasets.columns import Roles, called, choose
 from harmonium.datasets.indices import find_indices
 from harmonium.datasets.layouts import Layout, find_layout
 from harmonium.datasets.narrowing import rounded_columns
-from harmonium.datasets.precision import Rows
+from harmonium.datasets.precision import GrowingRows
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.segments import Parser, each_segment
 from harmonium.datasets.suspicions import remarks
@@ -99,10 +99,10 @@ class _Table:
             named=roles.named,
         )
 
-    def _collect(self, exact: bool) -> tuple[Rows, list[NDArray[Any]], Classes | None]:
+    def _collect(self, exact: bool) -> tuple[GrowingRows, list[NDArray[Any]], Classes | None]:
         """Go through the file; once more in float64 where float32 has rounded too much."""
         roles = self.roles
-        values, rounds = Rows(len(roles.values)), False
+        values, rounds = GrowingRows(len(roles.values)), False
         targets: list[NDArray[Any]] = []
         classes = None if roles.label is None else Classes()
         self.n_rows, self.missing, self.n_missing = 0, [], 0
