@@ -28,7 +28,7 @@ from harmonium.likelihood.exact import (
 )
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.work import Work
-from harmonium.rbm import RBM, HasMoments
+from harmonium.rbm import RBM, HasMoments, check_rbm
 
 # Annealing and tempering begin so short, and are lengthened by these factors.
 _FIRST_TEMPERATURES, _FIRST_SWEEPS = 2500, 500
@@ -92,11 +92,11 @@ def evaluate(
     Gaussian layers, are known exactly, if the budget allows it; others are estimated, see
     `estimate`, whose parameters and errors these are.
     """
-    values = _minus_free_energies(rbm, v)
+    check_rbm("rbm", rbm)
     _check_options(n_chains, n_temperatures, budget)
     in_time = budget is None or seconds_to_enumerate(rbm) <= budget
     if work is None and in_time and can_be_enumerated(rbm):
-        return Evaluation(1, _exact(rbm, v), values)
+        return Evaluation(1, _exact(rbm, v), _minus_free_energies(rbm, v))
     return estimate(
         rbm,
         v,
