@@ -154,3 +154,16 @@ def with_error(value: float, error: float) -> str:
     digits = -leading + (error < 2 * 10.0**leading)
     digits = min(max(digits, 0), 6)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def interval(lower: float, lower_error: float, upper: float, upper_error: float) -> str:
+    """What lies between two ends, each with its standard error; one number where they are one.
+
+    An end that is not finite is none.
+    """
+    at_least, at_most = with_error(lower, lower_error), with_error(upper, upper_error)
+    if not math.isfinite(lower):
+        return f"at most {at_most}" if math.isfinite(upper) else "not known"
+    if not math.isfinite(upper):
+        return f"at least {at_least}"
+    return at_most if lower == upper else f"{at_least} … {at_most}"

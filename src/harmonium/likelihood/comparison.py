@@ -12,7 +12,7 @@ from harmonium import defaults
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.evaluation import Evaluation, evaluate
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
-from harmonium.metrics import with_error
+from harmonium.metrics import interval
 from harmonium.rbm import RBM, HasMoments, check_rbm
 
 
@@ -128,16 +128,10 @@ class Difference:
             rows = f" (with other rows of their kind: ± {self.rows_std_error:.2g})"
         if self.is_exact:
             return f"{self.lower:+.3f} nats a row (exact){rows}"
-        lower = with_error(self.lower, self.lower_std_error)
-        upper = with_error(self.upper, self.upper_std_error)
         if math.isinf(self.lower) and math.isinf(self.upper):
             return "not known, because neither log-likelihood has a lower bound"
-        if math.isinf(self.lower):
-            return f"at most {upper} nats a row{rows}"
-        if math.isinf(self.upper):
-            return f"at least {lower} nats a row{rows}"
-        between = upper if self.lower == self.upper else f"{lower} … {upper}"
-        return f"{between} nats a row{rows}"
+        ends = self.lower, self.lower_std_error, self.upper, self.upper_std_error
+        return f"{interval(*ends)} nats a row{rows}"
 
 
 def compare(

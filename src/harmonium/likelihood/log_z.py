@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harmonium.arguments import check_type
 from harmonium.gauge import Gauge
-from harmonium.metrics import with_error
+from harmonium.metrics import interval
 from harmonium.rbm import RBM, check_rbm
 
 # With fewer effective chains than this, a standard error from the weights is no more than a guess.
@@ -212,12 +212,8 @@ class LogLikelihood:
     def __str__(self) -> str:
         if self.is_exact:
             return f"{self.lower:.3f} nats (exact)"
-        upper = with_error(self.upper, self.upper_std_error)
-        if math.isinf(self.lower):
-            return f"at most {upper} nats"
-        if self.lower == self.upper:
-            return f"{upper} nats"
-        return f"{with_error(self.lower, self.lower_std_error)} … {upper} nats"
+        ends = self.lower, self.lower_std_error, self.upper, self.upper_std_error
+        return f"{interval(*ends)} nats"
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from harmonium.metrics import with_error
+from harmonium.metrics import interval
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts
 
@@ -45,11 +45,9 @@ class RunDifference:
     n_rows: int
 
     def __str__(self) -> str:
-        ends = (self.lower, self.lower_std_error), (self.upper, self.upper_std_error)
-        lower, upper = (None if end is None else with_error(end, error or 0) for end, error in ends)
-        if lower is None or upper is None:
-            return f"at most {upper}" if upper else f"at least {lower}" if lower else "not known"
-        return upper if self.lower == self.upper else f"{lower} … {upper}"
+        lower = -math.inf if self.lower is None else self.lower
+        upper = math.inf if self.upper is None else self.upper
+        return interval(lower, self.lower_std_error or 0.0, upper, self.upper_std_error or 0.0)
 
 
 def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
