@@ -17,8 +17,9 @@ from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs import opening, said
 from harmonium.runs.build import load_checkpoint
 from harmonium.runs.following import Going, write_page
+from harmonium.runs.reporting import Silent
 from harmonium.runs.resuming import Further, Said
-from harmonium.runs.voices import Unheard, voice
+from harmonium.runs.voices import voice
 from harmonium.training import Row
 
 Model = RBM | DBN | Network
@@ -164,7 +165,7 @@ class Run:
     def page(self) -> Path:
         """The page of the run, which is written if it is not there."""
         if not self.directory.report_path.is_file():
-            write_page(self.directory, Unheard())
+            write_page(self.directory, Silent())
         return self.directory.report_path
 
     @property

@@ -16,10 +16,6 @@ from harmonium.runs.reporting import Progressing, Reporter, Silent
 _SECONDS_BETWEEN_REFRESHES = 0.2
 
 
-class Unheard(Silent):
-    """Says nothing."""
-
-
 class Waited(Silent):
     """Says nothing, and hears an interrupt between two updates, so that a checkpoint is kept."""
 
@@ -98,7 +94,7 @@ def voice(follow: bool, progress: bool) -> Reporter:
         Whether a notebook shows how far it is.
     """
     if follow:
-        return Unheard()
+        return Silent()
     display = _display_of_notebook() if progress else None
     return Waited() if display is None else InNotebook(display)
 
