@@ -22,6 +22,7 @@ from harmonium.datasets.cells import BLANK, FALSE, MISSING, TRUE
 Result = TypeVar("Result")
 
 _MOST_THREADS = 8
+_AHEAD = 2  # segments handed to each core, so that none waits while rows are collected
 _PEEK = 64
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINES = re.compile(rb"(?<=[\r\n])[ \t\f\v]+(?=[\r\n]|\Z)|\A[ \t\f\v]+(?=[\r\n])")
@@ -181,14 +182,14 @@ def _end_of_line(text: bytearray, stop: int) -> int:
 
 
 def _in_parallel(work: Callable[[Segment], Result], todo: Iterator[Segment]) -> Iterator[Result]:
-    """Work on segments, as many at a time as there are cores, and yield the results in order."""
+    """Work on segments, as many at once as there are cores, and yield the results in order."""
     n = min(_MOST_THREADS, _cores())
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n, thread_name_prefix="harmonium-reader") as pool:
         try:
             for segment in todo:
                 pending.append(pool.submit(work, segment))
-                if len(pending) > n:
+                if len(pending) > _AHEAD * n:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
