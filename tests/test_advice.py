@@ -139,9 +139,9 @@ def test_a_learning_rate_a_hundred_times_too_large() -> None:
     diagnosis = trained_and_diagnosed(*digits(), learning_rate=10, falls=False)
     stuck = the(diagnosis, "autocorrelation time is at least")
     assert stuck.severity is Severity.SERIOUS
-    assert "`--learning-rate`" in stuck.remedy and "`--sampler tempering`" in stuck.remedy
+    assert "`learning_rate`" in stuck.remedy and "`sampler='tempering'`" in stuck.remedy
     unlike = the(diagnosis, "the chains are unlike the data")
-    assert "covariances by" in unlike.finding and "`--learning-rate`" in unlike.remedy
+    assert "covariances by" in unlike.finding and "`learning_rate`" in unlike.remedy
     the(diagnosis, "an update still changed the weights by")  # 4 %, with 1 % the threshold
 
 
@@ -155,7 +155,7 @@ def test_a_learning_rate_that_throws_hidden_units_out() -> None:
     assert (
         f"of 64, {hidden.n_dead} off and {hidden.n_saturated} on whatever the row" in idle.finding
     )
-    assert "lower `--learning-rate`" in idle.remedy
+    assert "lower `learning_rate`" in idle.remedy
 
 
 @pytest.mark.parametrize(("bias", "state"), [(-10.0, "off"), (10.0, "on")])
@@ -172,7 +172,7 @@ def test_hidden_units_that_started_alike() -> None:
         *digits(), weight_std=1e-12, gradient=PlainGradient, epochs=20, n_sweeps=400
     )
     alike = the(diagnosis, "63 of 64 hidden units are copies of others")
-    assert "`--weight-std 0.01`, the default" in alike.remedy
+    assert "`weight_std=0.01`, the default" in alike.remedy
 
 
 def test_two_rows_of_data() -> None:
@@ -188,7 +188,7 @@ def test_two_rows_of_data() -> None:
 def test_one_persistent_chain() -> None:
     diagnosis = trained_and_diagnosed(*digits(), n_chains=1, n_sweeps=400)
     few = the(diagnosis, "the model was trained with one persistent chain for minibatches of 100")
-    assert "more `--chains`: 100" in few.remedy
+    assert "more `chains`: 100" in few.remedy
 
 
 def test_data_of_which_gibbs_sampling_sees_one_mode_a_chain() -> None:
@@ -200,7 +200,7 @@ def test_data_of_which_gibbs_sampling_sees_one_mode_a_chain() -> None:
     assert mixing.observables[mixing.slowest].autocorrelation_time > 3 * thresholds.SLOW_SWEEPS
     assert mixing.observables[mixing.most_apart].r_hat > 1.5
     assert "show where they started (R-hat after 1,998 sweeps: " in stuck.reason
-    assert "more `--sweeps`" in stuck.remedy and "`--sampler tempering`" in stuck.remedy
+    assert "more `sweeps`" in stuck.remedy and "`sampler='tempering'`" in stuck.remedy
 
 
 def test_chains_that_have_not_met_though_nobody_watched_for_long() -> None:
@@ -210,7 +210,7 @@ def test_chains_that_have_not_met_though_nobody_watched_for_long() -> None:
     assert diagnosis.findings.mixing is not None
     assert max(of.r_hat for of in diagnosis.findings.mixing.observables.values()) > 1.5
     assert "after 400 sweeps chains still show" in apart.reason
-    assert "Look longer (`--sweeps 4000`)" in apart.remedy
+    assert "Look longer (`n_sweeps=4000`)" in apart.remedy
 
 
 def test_rows_that_are_learned_by_heart() -> None:
@@ -221,7 +221,7 @@ def test_rows_that_are_learned_by_heart() -> None:
     assert gap is not None and gap.told_apart > 0.87
     known = the(diagnosis, "the model knows its training rows")
     assert "nats more probable than held-out rows" in known.finding
-    assert "`--l2 0.001`" in known.remedy
+    assert "`l2=0.001`" in known.remedy
 
 
 def test_an_update_that_still_moves_the_weights() -> None:
@@ -229,7 +229,7 @@ def test_an_update_that_still_moves_the_weights() -> None:
     diagnosis = trained_and_diagnosed(
         *digits(), epochs=2, learning_rate=1, falls=False, n_sweeps=400
     )
-    assert "`--schedule linear`" in the(diagnosis, "an update still changed the weights").remedy
+    assert "`schedule='linear'`" in the(diagnosis, "an update still changed the weights").remedy
 
 
 def test_a_model_that_has_not_learned_yet() -> None:

@@ -102,7 +102,9 @@ def test_what_is_wrong_with_a_file(text: str, message: str, tmp_path: Path) -> N
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is no file; harmonium recipe NAME --show prints"):
+    with pytest.raises(
+        FileNotFoundError, match=r"is no file; one to begin with: `harmonium.recipes.named"
+    ):
         recipes.load(tmp_path / "none.toml")
 
 

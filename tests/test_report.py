@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from harmonium import plots, report
+from harmonium.cli.spelling import in_code
 from harmonium.metrics import told
 from harmonium.report import curves
 from harmonium.report.curves import Series
@@ -471,6 +472,16 @@ def test_advice_of_the_diagnosis_that_needs_no_measurement(make: Make) -> None:
     assert "persistent chain" not in told
 
 
+def test_a_page_speaks_as_the_door_that_writes_it(make: Make) -> None:
+    run = make([row(1)], hidden=2_000, chains=1)
+    page_of(run)
+    of_python = run.report_path.read_text(encoding="utf-8")
+    assert "<code>chains</code>: 100" in of_python and "<code>--chains" not in of_python
+    page_of(run, words=in_code)
+    typed = run.report_path.read_text(encoding="utf-8")
+    assert "<code>--chains</code>: 100" in typed and "<code>chains" not in typed
+
+
 def test_large_updates_are_meant_while_a_run_goes_on(make: Make) -> None:
     run = make([row(1, update_ratio=0.5)], done=10)
     assert "changed the weights" not in notes_of(run)
@@ -515,10 +526,11 @@ def test_the_verdict_says_when_training_was_too_long(make: Make) -> None:
 
 
 def test_the_verdict_says_to_go_on_while_it_pays(make: Make) -> None:
-    said = verdict_of(make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)]))
-    assert (
-        "still getting better at the end: `harmonium resume" in said and "--more-epochs 20`" in said
-    )
+    run = make([described(-60.0 + 2 * epoch, epoch) for epoch in range(1, 21)])
+    resumed = f"`harmonium.open({str(run.path)!r}).resume(more_epochs=20)` goes on."
+    assert f"still getting better at the end: {resumed}" in verdict_of(run)
+    typed = verdict(Facts(run, "unknown", "", in_code))
+    assert f"at the end: `harmonium resume {run.path} --more-epochs 20` goes on." in typed
 
 
 @pytest.mark.parametrize(

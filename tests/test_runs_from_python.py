@@ -205,6 +205,9 @@ def test_options_are_checked_before_anything_is_made() -> None:
             harmonium.train(ROWS, out="run", **wrong)
     with pytest.raises(TypeError, match="train_dbn has no option 'hidden'"):
         harmonium.train_dbn(ROWS, hidden=3, out="run")
+    with pytest.raises(TypeError, match=r"did you mean 'layers'\? \(it has .*\)$") as refusal:
+        harmonium.train_dbn(ROWS, layer=3, out="run")
+    assert "of_all" not in str(refusal.value)
     with pytest.raises(TypeError, match="`label` names a column of a table"):
         harmonium.train(harmonium.datasets.from_array(ROWS), label="kind", out="run")
     with pytest.raises(FileNotFoundError, match="does not exist"):

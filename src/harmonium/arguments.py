@@ -5,7 +5,9 @@ Only what a caller passes at a public door is checked here, once a call; nothing
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -29,6 +31,23 @@ def described(value: Any) -> str:
 
 def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'AEIOUaeiou' else 'a'} {noun}"
+
+
+def meant(name: str, known: Iterable[str], there: str) -> str:
+    """The end of a message about a name that is none: the nearest one, and what there is.
+
+    Parameters
+    ----------
+    name
+        What came.
+    known
+        What would do; small and capital letters are alike.
+    there
+        What there is, in words, such as "the sets are digits, mnist".
+    """
+    by_lower = {each.strip().lower(): each for each in known}
+    near = difflib.get_close_matches(name.strip().lower(), by_lower, n=1)
+    return f"did you mean {by_lower[near[0]]!r}? ({there})" if near else there
 
 
 def is_whole(value: object) -> bool:

@@ -85,7 +85,7 @@ def test_peers_can_be_left_out() -> None:
     ("options", "said"),
     {
         "--workloads W7": "there is no workload 'W7'; there are W1, sampling",
-        "--peers jaxx": "there is no peer 'jaxx'; did you mean 'jax'? There are torch.bernoulli",
+        "--peers jaxx": "there is no peer 'jaxx'; did you mean 'jax'? (there are torch.bernoulli",
         "--without nobody": "there is no peer 'nobody'",
         "--device cuda:99": "the device 'cuda:99' is not there",
         "--seconds 0": "--seconds is 0; pass a positive number",

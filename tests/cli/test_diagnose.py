@@ -18,6 +18,7 @@ from cli.commands import Done, harmonium
 from cli.conftest import contents
 from harmonium import RBM, Binary, checkpoint
 from html_pages import Page
+from test_architecture import texts_of
 
 Train = Callable[..., Done]
 Refused = Callable[..., str]
@@ -65,6 +66,7 @@ def test_a_diagnosis_is_a_table_advice_numbers_and_a_page(run: Path) -> None:
     # three epochs are no training: that is what it says, in all three places
     (advice,) = (one for one in found["advice"] if "unlike the data" in one["finding"])
     assert f"serious: {advice['finding']}" in done.out
+    assert f"{advice['remedy']}." in done.out and "lower `--learning-rate`" in advice["remedy"]
     page = Page((run / "report.html").read_text(encoding="utf-8"))
     assert advice["remedy"].split("`")[0].strip() in page.text
     assert "1,297 training rows, 250 held out" in page.text
@@ -264,17 +266,20 @@ def test_no_space_leaves_the_former_diagnosis(run: Path, monkeypatch: pytest.Mon
 
 
 def test_advice_names_options_that_there_are() -> None:
+    import ast
     import inspect
     import re
 
     from typer.main import get_command
 
     from harmonium.cli import app
+    from harmonium.cli.spelling import spelled
     from harmonium.diagnostics import advice
 
     top = get_command(app)
     commands = [top.commands[name] for name in ("train", "sample", "diagnose")]
     there = {name for command in commands for option in command.params for name in option.opts}
-    named = set(re.findall(r"--[a-z0-9][a-z0-9-]*", inspect.getsource(advice)))
+    said = " ".join(map(spelled, texts_of(ast.parse(inspect.getsource(advice)), put=" ")))
+    named = set(re.findall(r"--[a-z0-9][a-z0-9-]*", said))
     assert {"--sweeps", "--learning-rate", "--hidden", "--chains"} <= named
     assert named <= there

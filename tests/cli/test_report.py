@@ -168,8 +168,8 @@ def test_a_page_is_written_with_every_checkpoint_and_at_the_end(
     stages: list[tuple[str, str, int]] = []
     real = report.write
 
-    def watched(run: RunDirectory, command: str, stage: Any = "unknown") -> Path:
-        path = real(run, command, stage)
+    def watched(run: RunDirectory, command: str, stage: Any, words: Any) -> Path:
+        path = real(run, command, stage, words)
         stages.append((run.path.name, stage, len(run.rows())))
         return path
 

@@ -168,7 +168,7 @@ def test_values_that_cannot_be_learned_from_are_refused(refused: Refused) -> Non
     assert "of which a threshold is a share" in said and "0.502 for 128 itself" in said
     np.save("spins.npy", RNG.choice([-1.0, 1.0], (30, 6)))
     said = refused("train", "spins.npy")
-    assert "values of -1 and 1 are spins: take spin units (`--visible spin`" in said
+    assert "values of -1 and 1 are spins: take spin units (--visible spin)" in said
     times = 1_700_000_000 + 900 * np.arange(60)
     np.save("times.npy", np.column_stack([times, times % 7]))
     said = refused("train", "times.npy", "--visible", "gaussian", "--no-standardize")

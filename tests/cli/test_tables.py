@@ -109,7 +109,7 @@ def test_reconstructions_know_their_columns(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("clamp", "said"),
     [
-        ("alcohl", "did you mean 'alcohol'? There are alcohol, malic acid, ash"),
+        ("alcohl", "did you mean 'alcohol'? (there are alcohol, malic acid, ash"),
         ("Ash", "did you mean 'ash'?"),
         ("5", "there are columns 0 to 4"),
         ("0-4", "holds all 5 columns"),

@@ -130,7 +130,7 @@ def test_words_of_parts_are_numbered_together(read) -> None:
 
 def test_an_array_can_be_named(read) -> None:
     two = {"a": X, "b": X + 1}
-    with pytest.raises(ValueError, match=r"holds a \(20, 3\), b \(20, 3\); name .* by --array"):
+    with pytest.raises(ValueError, match=r"holds a \(20, 3\), b \(20, 3\); name .* by `array`"):
         read({}, **two)
     assert read({"array": "b"}, **two).values.tolist() == (X + 1).tolist()
     with pytest.raises(ValueError, match=r"a.npz has no array 'c'; it holds a \(20, 3\)"):
@@ -232,7 +232,7 @@ def test_a_file_of_labels_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("\n".join(np.array(["b", "a"])[Y % 2]))
     assert load(tmp_path / "x.npy", labels_file=tmp_path / "y.npy").labels.tolist() == Y.tolist()
     assert load(tmp_path / "x.npy", labels_file=tmp_path / "y.txt").classes == ("a", "b")
-    with pytest.raises(FileNotFoundError, match=r"--labels-file is .*, and there is no such file"):
+    with pytest.raises(FileNotFoundError, match=r"`labels_file` is .*, and there is no such file"):
         load(tmp_path / "x.npy", labels_file=tmp_path / "z.npy")
     with pytest.raises(ValueError, match=r"x.npy holds no labels: pass a file of one whole number"):
         load(tmp_path / "x.npy", labels_file=tmp_path / "x.npy")
@@ -248,8 +248,8 @@ def test_columns_of_an_array_by_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"header": True}, "--header is for tables of text"),
-        ({"array": "a"}, "--array is for files"),
+        ({"header": True}, "`header` is for tables of text"),
+        ({"array": "a"}, "`array` is for files"),
     ],
 )
 def test_what_is_said_of_a_file_of_another_format_is_refused(tmp_path, said, message) -> None:

@@ -170,7 +170,7 @@ def test_binarised_data_become_spins() -> None:
 
 @pytest.mark.parametrize("data", [grey(), real([0.0, 0.5, 1.0]), real([0.0, 2.0])])
 def test_other_data_are_no_spins(data: Data) -> None:
-    with pytest.raises(ValueError, match="but spins have two states; call binarize"):
+    with pytest.raises(ValueError, match="but spins have two states; binarise them first"):
         data.to_spins()
 
 
@@ -216,7 +216,10 @@ def test_parts() -> None:
 @pytest.mark.parametrize(
     ("do", "message"),
     [
-        (lambda: grey().part("tran"), "no part 'tran'; did you mean 'train'. Its parts are train"),
+        (
+            lambda: grey().part("tran"),
+            r"no part 'tran'; did you mean 'train'\? \(its parts are train",
+        ),
         (lambda: grey().part("train").part("x"), "no part 'x'; it has no parts"),
         (lambda: real([1.0]).split(), r"real has no parts of its own; call split_randomly"),
         (lambda: grey().split_randomly(0), "held_out is 0; pass a share"),

@@ -39,7 +39,7 @@ def test_columns_without_names_are_taken_by_position() -> None:
         (["alcohol", "ash", "hue"], "it lacks 'color'; rename or add the missing columns"),
         (
             ["id", "alcohol", "ash", "hue", "color"],
-            "it has 'id' beside them; drop the extra columns (--drop NAME, or Data.select",
+            "it has 'id' beside them; drop the extra columns (`drop='id'`, or `Data.select",
         ),
         (["a", "b", "c", "d"], "lacks 'alcohol', 'ash', 'hue', 'color' and has 'a', 'b', 'c', 'd'"),
     ],

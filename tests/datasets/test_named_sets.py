@@ -310,8 +310,8 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     [
         ("minst", "there is no file 'minst', nor a data set of that name; did you mean 'mnist'"),
         ("my-dat.npy", "did you mean 'my-data.npy'"),
-        ("wholly-other.npy", "of that name; The sets are digits, mnist"),
-        ("nowhere/digit", r"no file 'nowhere/digit', .* name; The sets are"),
+        ("wholly-other.npy", "of that name; the sets are digits, mnist"),
+        ("nowhere/digit", r"no file 'nowhere/digit', .* name; the sets are"),
     ],
 )
 def test_what_is_not_there_is_said_with_the_nearest_name(

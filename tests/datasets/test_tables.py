@@ -194,7 +194,7 @@ def test_nulls_are_nan() -> None:
         (
             {"a": [1], "b": ["x"]},
             ValueError,
-            r"text in the column 'b' \('x', ...\).*--drop b",
+            r"text in the column 'b' \('x', ...\).*`drop='b'`",
         ),
         ({"a": [datetime.date(2026, 1, 1)]}, TypeError, r"are not numbers: 'a' \(date32"),
         ({"a": pyarrow.array([], pyarrow.int8())}, ValueError, "a.parquet is empty: its shape is"),

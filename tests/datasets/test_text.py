@@ -57,7 +57,7 @@ def test_numbers_above_real_numbers_are_a_header(read) -> None:
     ],
 )
 def test_numbers_that_could_be_either_are_refused(read, text) -> None:
-    with pytest.raises(ValueError, match=r"line 1 of a.csv .* could be a header .*--no-header"):
+    with pytest.raises(ValueError, match=r"line 1 of a.csv .* could be a header .*`header=False`"):
         read(text)
     n_rows = text.count("\n")
     assert len(read(text, header=False)) == n_rows
@@ -93,7 +93,7 @@ def test_missing_cells_are_counted_and_a_remedy_is_named(read) -> None:
         "a.csv has 3 cells without a value; the first: row 0 (line 2), column 'b', holds '?'; row "
         "2 (line 4), column 'a', holds ''; row 2 (line 4), column 'b', holds 'NA' (rows and "
         "columns counted from 0); fill them in, leave those rows out, or leave the column out by "
-        "--drop"
+        "`drop`"
     )
     assert read("a,b\n1,?\n2,3\n", drop="b").values.tolist() == [[1], [2]]
 
@@ -134,7 +134,7 @@ def test_names_and_shuffled_numbers_of_rows_are_left_out_too(read) -> None:
 
 def test_a_column_without_a_name_that_is_no_index_is_refused(read) -> None:
     with pytest.raises(
-        ValueError, match=r"column 0 of a.csv has no name, and is no index.*--drop 0"
+        ValueError, match=r"column 0 of a.csv has no name, and is no index.*`drop=0`"
     ):
         read(",a\n0.5,1\n0.5,0\n")
     assert read(",a\n0.5,1\n0.5,0\n", drop=0).columns == ("a",)
@@ -165,10 +165,12 @@ def test_labels_by_number_where_there_is_no_header(read, label) -> None:
 
 def test_a_column_of_text_that_nobody_named_is_refused_with_both_remedies(read) -> None:
     with pytest.raises(
-        ValueError, match=r"column 2 \('setosa', 'versicolor', .*--label 2 .*--drop 2 leaves"
+        ValueError, match=r"column 2 \('setosa', 'versicolor', .*`label=2` .*`drop=2` leaves"
     ):
         read(IRIS, "iris.data")
-    with pytest.raises(ValueError, match=r"'species' \('setosa'.*--label species .*--drop species"):
+    with pytest.raises(
+        ValueError, match=r"'species' \('setosa'.*`label='species'` .*`drop='species'`"
+    ):
         read("a,b,species\n" + IRIS)
 
 
@@ -194,11 +196,11 @@ def test_a_target_in_words_is_a_label(read) -> None:
     [
         (
             {"label": "speces"},
-            "--label is 'speces', .* did you mean 'species'. Its columns are a, ",
+            r"`label` is 'speces', .*; did you mean 'species'\? \(its columns are a, ",
         ),
-        ({"drop": 3}, "--drop is column 3, but a.csv has the columns 0 to 2"),
-        ({"drop": -4}, "--drop is column -4, but"),
-        ({"label": "a", "drop": "a"}, "column 'a' is named by --label and by --drop"),
+        ({"drop": 3}, "`drop` is column 3, but a.csv has the columns 0 to 2"),
+        ({"drop": -4}, "`drop` is column -4, but"),
+        ({"label": "a", "drop": "a"}, "column 'a' is named by `label` and by `drop`"),
         ({"label": 2, "drop": ["a", "b"]}, "no column of values is left beside columns 'a', 'b', "),
     ],
 )
@@ -323,7 +325,7 @@ def test_a_column_that_looks_like_classes_is_remarked(read, place, header) -> No
     data = read(text)
     option = "abcd"[place] if header else {0: 0, 3: -1}[place]
     assert "holds 3 whole numbers, as classes do" in data.notes[-1]
-    assert f"--label {option} takes it for labels" in data.notes[-1]
+    assert f"`label={option!r}` takes it for labels" in data.notes[-1]
     assert read(text, label=option).notes[-1].endswith("as asked")
 
 
@@ -346,7 +348,7 @@ def test_classes_without_a_header_are_remarked_beside_numbers_of_any_kind(
     rows = np.insert(rows, 0 if place == 0 else n, classes, axis=1)
     data = read("".join(",".join(f"{x:g}" for x in row) + "\n" for row in rows))
     assert "holds 3 whole numbers, as classes do" in data.notes[-1]
-    assert f"--label {place} takes it for labels" in data.notes[-1]
+    assert f"`label={place}` takes it for labels" in data.notes[-1]
 
 
 @pytest.mark.parametrize("high", [2, 5])
@@ -366,7 +368,7 @@ def test_a_column_that_counts_rows_is_remarked(read) -> None:
     rng = np.random.default_rng(0)
     rows = [[n, *row] for n, row in enumerate(rng.normal(size=(20, 2)).round(3).tolist(), 1)]
     assert "column 0 counts the rows" in read(table(rows)).notes[-1]
-    assert "--drop id leaves it out" in read("id,a,b\n" + table(rows)).notes[-1]
+    assert "`drop='id'` leaves it out" in read("id,a,b\n" + table(rows)).notes[-1]
 
 
 def test_tables_without_such_columns_have_no_remarks(read) -> None:

@@ -18,16 +18,16 @@ from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
             Binary(3),
             [0.0, 255.0, 1.0],
             "data: 1 of 3 values are not between 0 and 1, as binary units need (the first is 255, "
-            "at [0, 1]); binarise the data (`--binarize THRESHOLD`, `Data.binarize`), scale it to "
-            "0 ... 1 (for grey pictures `--image-shape 28x28`, `Data.as_pictures`), or take "
-            "Gaussian visible units (`--visible gaussian`)",
+            "at [0, 1]); binarise the data (`binarize=THRESHOLD`, or `Data.binarize()`), scale it "
+            "to 0 ... 1 (for grey pictures `image_shape='28x28'`, or `Data.as_pictures()`), or "
+            "take Gaussian visible units (`visible='gaussian'`, or `Gaussian`)",
         ),
         (
             Spin(3),
             [-1.0, 0.5, -1.25],
             "data: 1 of 3 values are not between -1 and 1, as spins need (the first is -1.25, "
-            "at [0, 2]); binarise the data (`--binarize 0.5`, `Data.binarize(...).to_spins()`) or "
-            "take Gaussian visible units (`--visible gaussian`)",
+            "at [0, 2]); binarise the data (`binarize=0.5`, or `Data.binarize().to_spins()`), or "
+            "take Gaussian visible units (`visible='gaussian'`, or `Gaussian`)",
         ),
         (
             Gaussian(2),
@@ -39,14 +39,14 @@ from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
             Categorical(2, 2),
             [0.0, 1.0, 2.0, -1.0],
             "data: 2 of 4 values are not between 0 and 1, as one-hot states are (the first is 2, "
-            "at [0, 2]); one-hot encode integer categories (`--visible categorical`, "
-            "`Data.one_hot`)",
+            "at [0, 2]); one-hot encode integer categories (`visible='categorical'`, or "
+            "`Data.one_hot()`)",
         ),
         (
             Categorical(2, 2),
             [0.0, 1.0, 1.0, 1.0],
             "data, summed by unit: 1 of 2 values are not 1 (the first is 2, at [0, 1]); one-hot "
-            "encode integer categories (`--visible categorical`, `Data.one_hot`)",
+            "encode integer categories (`visible='categorical'`, or `Data.one_hot()`)",
         ),
     ],
     ids=["binary", "spin", "gaussian", "categorical", "categorical-sum"],

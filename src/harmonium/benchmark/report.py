@@ -108,7 +108,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     Parameters
     ----------
     report
-        What ``harmonium benchmark --json`` prints: `header`, and what `measure` returns as
+        What ``harmonium benchmark`` prints as JSON: `header`, and what `measure` returns as
         ``workloads``.
     """
     workloads = report["workloads"]

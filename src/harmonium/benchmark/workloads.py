@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from harmonium import datasets
+from harmonium.arguments import meant
 from harmonium.datasets import Data
 
 LEARNING_RATE = 0.05
@@ -119,9 +119,8 @@ def split_names(names: str, kind: str, there: Collection[str]) -> list[str]:
     if not chosen:
         raise ValueError(f"no {kind} is named; there are {', '.join(there)}")
     for name in sorted(chosen - set(there)):
-        near = difflib.get_close_matches(name, there, n=1)
-        hint = f"did you mean {near[0]!r}? There" if near else "there"
-        raise ValueError(f"there is no {kind} {name!r}; {hint} are {', '.join(there)}")
+        listed = f"there are {', '.join(there)}"
+        raise ValueError(f"there is no {kind} {name!r}; {meant(name, there, listed)}")
     return [name for name in there if name in chosen]
 
 

@@ -16,7 +16,7 @@ from harmonium.cli.progress import (
     tell_of_compiling,
 )
 from harmonium.cli.reporting import command_of
-from harmonium.cli.spelling import spelled
+from harmonium.cli.spelling import in_code, spelled
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.following import stop_requests
 
@@ -35,7 +35,7 @@ class Console:
 
     def words(self, text: str) -> str:
         """As it is typed, between backquotes."""
-        return spelled(text, mark="`")
+        return in_code(text)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The command's result, for machines."""

@@ -17,9 +17,11 @@ from torch import Tensor
 from harmonium import __version__, checkpoint, kernels, plots, report
 from harmonium.cli import reporting
 from harmonium.cli.progress import choose_reporter, download_progress
+from harmonium.cli.spelling import in_code
 from harmonium.cli.use import Trained, open_trained
 from harmonium.datasets import Data
 from harmonium.diagnostics import (
+    Advice,
     Diagnosis,
     Spectrum,
     diagnose,
@@ -76,8 +78,9 @@ def run(
     )
     spectra = list(_spectra(trained))
     bounds = _bounds(trained)
+    advice = [_typed(one) for one in diagnosis.advice]
     seconds = time.monotonic() - began
-    content = _as_json(diagnosis, spectra) | {
+    content = _as_json(diagnosis, advice, spectra) | {
         "log_likelihood": {name: list(pair) for name, pair in bounds.items()},
         "update": trained.update,
         "seed": seed,
@@ -91,9 +94,9 @@ def run(
     for table in report.diagnosis.tables(content):
         for line in _lines(table):
             reporter.say(line)
-    for advice in diagnosis.advice:
-        reporter.say(f"\n{advice.severity}: {advice}")
-    if not diagnosis.advice:
+    for one in advice:
+        reporter.say(f"\n{one.severity}: {one}")
+    if not advice:
         reporter.say(f"\n{report.diagnosis.ALL_WELL}")
     reporter.say(f"\npage      {page}")
     reporter.say(f"numbers   {trained.run.diagnosis_path}")
@@ -140,12 +143,17 @@ def _bounds(trained: Trained) -> dict[str, tuple[float | None, float]]:
     return found
 
 
-def _as_json(diagnosis: Diagnosis, spectra: list[Spectrum]) -> dict[str, Any]:
+def _typed(advice: Advice) -> Advice:
+    """The same advice, with options as they are typed."""
+    return dataclasses.replace(advice, remedy=in_code(advice.remedy))
+
+
+def _as_json(diagnosis: Diagnosis, advice: list[Advice], spectra: list[Spectrum]) -> dict[str, Any]:
     """Everything measured; null stands for what is infinite or not known."""
     findings = _finite_or_none(dataclasses.asdict(diagnosis.findings))
     return {
         "kind": DIAGNOSIS_MARK,
-        "advice": [dataclasses.asdict(advice) for advice in diagnosis.advice],
+        "advice": [dataclasses.asdict(one) for one in advice],
         "findings": findings,
         "weights": [
             {

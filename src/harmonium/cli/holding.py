@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from harmonium.arguments import meant
 
 _HALVES = ("top", "bottom", "left", "right")
 _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
@@ -115,10 +116,7 @@ def _unknown(part: str, names: Sequence[str] | None) -> str:
             f"--clamp is {part!r}; pass top, bottom, left, right, or columns such as 0-9,20 (the "
             "columns of this run have no names)"
         )
-    by_lower = {name.strip().lower(): name for name in names}
-    near = difflib.get_close_matches(part.lower(), by_lower, n=1)
-    meant = f"; did you mean {by_lower[near[0]]!r}? " if near else "; "
     more = len(names) - _MOST_NAMED
     rest = f" and {more:,} more" if more > 0 else ""
-    there = ", ".join(names[:_MOST_NAMED])
-    return f"--clamp names {part!r}, and no column is called so{meant}There are {there}{rest}"
+    there = f"there are {', '.join(names[:_MOST_NAMED])}{rest}"
+    return f"--clamp names {part!r}, and no column is called so; {meant(part, names, there)}"

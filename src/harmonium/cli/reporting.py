@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harmonium import report
 from harmonium.cli.progress import choose_reporter
-from harmonium.cli.spelling import flag
+from harmonium.cli.spelling import flag, in_code
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.calls import call_of
@@ -52,7 +52,7 @@ def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
 
 def write(run: RunDirectory, stage: Stage = "unknown") -> Path:
     """Write the page of a run; see `harmonium.report.write`."""
-    return report.write(run, command_of(run), stage)
+    return report.write(run, command_of(run), stage, in_code)
 
 
 def command_of(run: RunDirectory) -> str:

@@ -1,31 +1,54 @@
 """The library's words as they are typed: what it says of Python's calls, in the command line's.
 
 The library names an option as in Python, between backquotes: `hidden`, `visible='spin'`,
-`harmonium.open('runs/a').resume()`. A person at a command line reads ``--hidden``,
-``--visible spin`` and ``harmonium resume runs/a``. Nothing heavy is imported here.
+`drop=['id', 'date']`, `harmonium.open('runs/a').resume()`. A person at a command line reads
+``--hidden``, ``--visible spin``, ``--drop id,date`` and ``harmonium resume runs/a``. Where it adds
+what only Python has, ", or `Data.binarize()`", that is left out. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
 import ast
+import csv
+import io
 import re
 from dataclasses import fields
 from shlex import quote
+from typing import Any
 
-from harmonium.runs.layers import NetworkOptions
+from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
 
 _TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions)
-_OPTIONS = {option.name for table in _TABLES for option in fields(table)} - {"data"}
+_OPTIONS = {
+    option.name
+    for table in _TABLES
+    for option in fields(table)
+    if option.name != "data" and (option.metadata or option.name in OWN)
+}
 _OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads", "budget"}
+_OPTIONS |= {"warmup", "sweeps_per_sample"}
 
 # What Python's functions call options of the command line otherwise.
-_SHORTER = {"n_temperatures": "temperatures", "n_chains": "chains"}
+_SHORTER = {
+    "n_temperatures": "temperatures",
+    "n_chains": "chains",
+    "n_sweeps": "sweeps",
+    "n_warmup": "warmup",
+}
 
 _CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.resume\(([^`)]*)\)`")
-_REGISTER = "`harmonium.units.register`"
-_OPTION = re.compile(r"`(\w+)(?:=([^`]+))?`")
+_COMMANDS = {
+    "`harmonium.units.register`": "--units-from FILE.py",
+    "`harmonium.recipes.load('FILE')`": "harmonium train --config FILE",
+    "`harmonium.recipes.named('NAME')`": "harmonium recipe NAME --show",
+}
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_OPTION = re.compile(rf"`(\w+)(?:=((?:{_QUOTED}|[^`'\"])+))?`")
+
+# Classes and calls, which no option is.
+_OF_PYTHON = re.compile(r", or `(?:[A-Z][\w.]*(?:\([^`]*\))?|[a-z_][\w.]*\([^`]*\))`")
 
 
 def flag(name: str) -> str:
@@ -43,7 +66,15 @@ def spelled(text: str, mark: str = "") -> str:
         name = _SHORTER.get(said[1], said[1])
         return mark + _typed(name, said[2]) + mark if name in _OPTIONS else said[0]
 
-    return _OPTION.sub(option, _CALL.sub(command, text).replace(_REGISTER, "--units-from FILE.py"))
+    text = _CALL.sub(command, text)
+    for call, typed in _COMMANDS.items():
+        text = text.replace(call, mark + typed + mark)
+    return _OPTION.sub(option, _OF_PYTHON.sub("", text))
+
+
+def in_code(text: str) -> str:
+    """The same for files and pages, where backquotes stand around what is typed."""
+    return spelled(text, mark="`")
 
 
 def _command(path: str, options: str) -> str:
@@ -59,4 +90,17 @@ def _typed(name: str, value: str | None) -> str:
             return flag(name)
         case "False":
             return flag(f"no_{name}")
-    return f"{flag(name)} {value.strip(chr(39))}"
+    return f"{flag(name)} {_as_typed(value)}"
+
+
+def _as_typed(value: str) -> str:
+    """A value as a shell takes it; what is no literal of Python, such as NAME, stays as it is."""
+    try:
+        meant: Any = ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return value
+    if isinstance(meant, list | tuple):  # names with commas stand in quotes
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(meant)
+        meant = line.getvalue()
+    return quote(meant) if isinstance(meant, str) else value

@@ -5,13 +5,13 @@ Only the public names are gathered here, with the functions that find data by na
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
+from harmonium.arguments import meant
 from harmonium.datasets import digits, mnist, readers
 from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
@@ -175,5 +175,4 @@ def read(source: str | Path, reading: Reading, *, progress: Progress = quiet) ->
 
 
 def _hint(name: str, existing: list[str] | dict[str, str]) -> str:
-    near = difflib.get_close_matches(name, existing, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"The sets are {', '.join(_NAMES)}"
+    return meant(name, existing, f"the sets are {', '.join(_NAMES)}")

@@ -155,7 +155,7 @@ class Archive:
         raise ValueError(
             f"{self.name} holds {self._listed()}; name the array of rows one of "
             f"{', '.join(_VALUES)}, that of labels labels or y, and that of targets targets; or "
-            "say which are the rows by --array (from Python: array=...)"
+            "say which are the rows by `array`"
         )
 
     def _fits(self, key: str, rows: str) -> bool:
@@ -196,7 +196,7 @@ class Archive:
         if len(shapes) > 1:
             raise ValueError(
                 f"the parts of {self.name} have rows of different shapes: {self._listed()}; pass "
-                "one of them by --array"
+                "one of them by `array`"
             )
         used = set(keys.values())
         found = {part: self._answers(len(table), part, used) for part, table in tables.items()}

@@ -6,11 +6,12 @@ cells become numbers is the business of the readers.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from harmonium.arguments import meant
+from harmonium.datasets.naming import keyword
 from harmonium.datasets.reading import Column, Reading
 
 Kind = Literal["number", "truth", "text", "empty"]
@@ -166,7 +167,7 @@ class _Said:
         if len(named) > 1:
             raise ValueError(
                 f"{self.name} has {len(named)} columns named {column!r} (numbers "
-                f"{', '.join(map(str, named))}); pass the number of the one that --{what} means"
+                f"{', '.join(map(str, named))}); pass the number of the one that `{what}` means"
             )
         if named:
             return named[0]
@@ -181,7 +182,7 @@ class _Said:
             if self.reading.of_use:
                 return None
             raise ValueError(
-                f"--{what} is column {number}, but {self.name} has the columns 0 to {n - 1}"
+                f"`{what}` is column {number}, but {self.name} has the columns 0 to {n - 1}"
             )
         return number % n
 
@@ -189,16 +190,14 @@ class _Said:
         names = [look.name for look in self.looks if look.name]
         if not names:
             raise ValueError(
-                f"--{what} is {column!r}, but the columns of {self.name} have no names; pass a "
-                f"number from 0 to {len(self.looks) - 1} (in a text, --header takes line 1 for "
-                "names)"
+                f"`{what}` is {column!r}, but the columns of {self.name} have no names; pass a "
+                f"number from 0 to {len(self.looks) - 1} (in a text, `header=True` takes line 1 "
+                "for names)"
             )
-        near = difflib.get_close_matches(column, names, n=1)
         listed = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")
         raise ValueError(
-            f"--{what} is {column!r}, but {self.name} has no such column; "
-            + (f"did you mean {near[0]!r}? " if near else "")
-            + f"Its columns are {listed}"
+            f"`{what}` is {column!r}, but {self.name} has no such column; "
+            + meant(column, names, f"its columns are {listed}")
         )
 
 
@@ -215,8 +214,8 @@ def _refuse_twice(roles: dict[str, list[int]], looks: Sequence[Look]) -> None:
         for number in numbers:
             if number in first:
                 raise ValueError(
-                    f"column {called(number, looks)} is named by --{first[number]} and by "
-                    f"--{role}; it can be one of them"
+                    f"column {called(number, looks)} is named by `{first[number]}` and by "
+                    f"`{role}`; it can be one of them"
                 )
             first[number] = role
 
@@ -260,12 +259,13 @@ def _refuse_text(
     remedies = []
     if not has_label:
         option = looks[last].name or last
-        remedies.append(f"--label {option} takes {called(last, looks)} for the classes")
+        remedies.append(f"{keyword('label', [option])} takes {called(last, looks)} for the classes")
         if not others:
-            remedies.append(f"--drop {option} leaves it out")
+            remedies.append(f"{keyword('drop', [option])} leaves it out")
     if others:
-        options = ",".join(looks[number].name or str(number) for number in others)
-        remedies.append(f"--drop {options} leaves {'that' if has_label else 'the others'} out")
+        options = [looks[number].name or number for number in others]
+        which = "that" if has_label else "the others"
+        remedies.append(f"{keyword('drop', options)} leaves {which} out")
     raise ValueError(
         f"{name} holds text in {'columns' if len(text) > 1 else 'the column'} {', '.join(shown)}"
         f"{more}, and models learn from numbers: {'; '.join(remedies)}; or number what the text "

@@ -7,7 +7,6 @@ of the loaders beside this file.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from itertools import pairwise
 from typing import final
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.arguments import check_number, described, is_whole
+from harmonium.arguments import check_number, described, is_whole, meant
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.splits import drawn_rows, held_out_rows
@@ -83,12 +82,8 @@ class Data(Recodable):
 
     def _rows_of(self, name: str) -> range:
         if name not in self.parts:
-            near = difflib.get_close_matches(name, self.parts, n=1)
-            raise ValueError(
-                f"{self.name} has no part {name!r}"
-                + (f"; did you mean {near[0]!r}? " if near else "; ")
-                + (f"Its parts are {', '.join(self.parts)}" if self.parts else "it has no parts")
-            )
+            there = f"its parts are {', '.join(self.parts)}" if self.parts else "it has no parts"
+            raise ValueError(f"{self.name} has no part {name!r}; {meant(name, self.parts, there)}")
         return self.parts[name]
 
     def split(self) -> tuple[Data, ...]:

@@ -152,5 +152,5 @@ def _either(cells: Sequence[object], name: str, line: int) -> ValueError:
     shown = ", ".join(map(str, cells[:5])) + (", ..." if len(cells) > 5 else "")
     return ValueError(
         f"line {line} of {name} ({shown}) could be a header of column numbers, as pandas writes "
-        "one, or a row; say which by --header or --no-header (from Python: header=True or False)"
+        "one, or a row; say which by `header=True` or `header=False`"
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from harmonium.datasets.columns import Look
+from harmonium.datasets.naming import keyword
 from harmonium.datasets.reading import Reading
 
 _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")
@@ -82,7 +83,8 @@ class Index:
             return f"index: {column} has no name, and another value in each row; it is left out"
         raise ValueError(
             f"column {self.number} of {name} has no name, and is no index: its values repeat or "
-            f"have decimals; leave it out by --drop {self.number}, or name it in the header"
+            f"have decimals; leave it out by {keyword('drop', [self.number])}, or name it in the "
+            "header"
         )
 
 

@@ -145,7 +145,7 @@ def find_layout(path: Path, reading: Reading) -> Layout:
     where = first_line if has_own_line else comments[-1]
     header = "no header" if names is None else f"header: line {where}"
     if names is None and reading.header is None and could_be_numbers(rows[0]):
-        header += f", though line {where} could be one of column numbers: --header takes it so"
+        header += f", though line {where} could be one of column numbers: `header=True` takes it so"
     return Layout(
         separator,
         decimal,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import Standardized
-from harmonium.datasets.naming import listed, repeated
+from harmonium.datasets.naming import keyword, listed, repeated
 
 # Mistaken scales are 16, 100 or 255 times too large or too small, or bytes for signed numbers.
 _SMALL_SHARE = 10
@@ -51,7 +51,7 @@ def match_columns(data: Data, columns: Sequence[str] | None) -> Data:
         raise ValueError(
             f"the columns of {data.name} are not those of the training data: it "
             f"{' and '.join(filter(None, [lacks, has]))}; {remedy}"
-            + (" (--drop NAME, or Data.select in Python)" if extra else "")
+            + (f" ({keyword('drop', extra)}, or `Data.select()`)" if extra else "")
         )
     twice = sorted({*repeated(columns), *repeated(data.columns)})
     if twice:

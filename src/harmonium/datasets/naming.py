@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 _SHOWN = 12  # names in a message
+_MOST_NAMED = 50  # names in an option that a message advises
 
 
 def places(columns: Sequence[str] | None, wanted: Sequence[str], name: str) -> list[int]:
@@ -43,6 +44,15 @@ def places(columns: Sequence[str] | None, wanted: Sequence[str], name: str) -> l
         )
     place = {column: number for number, column in enumerate(columns)}
     return [place[column] for column in wanted]
+
+
+def keyword(option: str, columns: Sequence[str | int]) -> str:
+    """The option that names these columns, as a message says it: `drop=['id', 'date']`."""
+    if len(columns) > _MOST_NAMED:
+        return f"`{option}=NAMES`"
+    said = [str(column) if isinstance(column, str) else column for column in columns]
+    value = said[0] if len(said) == 1 else said
+    return f"`{option}={value!r}`"
 
 
 def repeated(columns: Iterable[str]) -> list[str]:

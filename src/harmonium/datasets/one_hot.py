@@ -34,13 +34,13 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
         raise ValueError(
             f"{name}: values range from {least:g} to {largest:g}, but categories are the integers "
             f"that occur, at most {_MOST:,}, or other numbers that occur, at most "
-            f"{_MOST_FRACTIONS}; name the categories (--categories 0.5,1,1.5), or take Gaussian "
-            "visible units (--visible gaussian)"
+            f"{_MOST_FRACTIONS}; name the categories (`categories=[0.5, 1, 1.5]`), or take "
+            "Gaussian visible units (`visible='gaussian'`, or `Gaussian`)"
         )
     if len(found) < 2:
         raise ValueError(
             f"all values of {name} are {found.item():g}, and units have two categories or more; "
-            "name those that there are besides (--categories 0,1, or one_hot(categories=[0, 1]))"
+            "name those that there are besides (`categories=[0, 1]`)"
         )
     # in the shortest digits that give a float32 back: 0.1, not 0.10000000149
     return tuple(float(str(value)) for value in found.cpu().numpy())
@@ -92,7 +92,7 @@ def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) 
         raise ValueError(
             f"the columns of {name} are one-hot in groups of {', '.join(map(str, widths))}, but "
             "all units of a layer have as many categories; pass one column of category numbers a "
-            "variable, or train binary units on these columns (--visible binary)"
+            "variable, or train binary units on these columns (`visible='binary'`, or `Binary`)"
         )
     return None
 

@@ -53,5 +53,5 @@ def picture_encoding(values: Tensor, white: float | None = None) -> tuple[Encodi
         return AsIs(), None
     return Scaled(0.0, most), (
         f"the grey values go from {least:g} to {most:g}, so {most:g} was taken for white; if it is "
-        "not, say what is (--white 255, or Data.as_pictures(height, width, white=255))"
+        "not, say what is (`white=255`, or `Data.as_pictures(height, width, white=255)`)"
     )

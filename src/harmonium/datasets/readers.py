@@ -88,9 +88,9 @@ def _refuse_what_is_not_there(
 ) -> None:
     """Refuse what is said of files of another format; a run says it of files of any."""
     if reading.header is not None and reader is not read_text and not reading.of_use:
-        raise ValueError(f"--header is for tables of text, and {name} is none; leave it out")
+        raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
     if reading.array is not None and reader not in (_read_npz, read_mat) and not reading.of_use:
-        raise ValueError(f"--array is for files of several arrays, and {name} holds one")
+        raise ValueError(f"`array` is for files of several arrays, and {name} holds one")
 
 
 def _with_labels(
@@ -103,10 +103,10 @@ def _with_labels(
     if file is None:
         return arrays
     if not file.is_file():
-        raise FileNotFoundError(f"--labels-file is {file}, and there is no such file")
+        raise FileNotFoundError(f"`labels_file` is {file}, and there is no such file")
     of_labels = _reader(file)
     if of_labels not in (read_text, _read_idx_file, _read_npy):
-        raise ValueError(f"--labels-file is {file}; pass an IDX, .npy or text file of labels")
+        raise ValueError(f"`labels_file` is {file}; pass an IDX, .npy or text file of labels")
     read_array = None if of_labels is read_text else lambda path: of_labels(path, _ANY).values
     return with_labels(arrays, read_labels(file, read_array), file, path.name, why)
 

@@ -82,7 +82,7 @@ class Recodable(Stored):
         if thresholds.have_two_values(self.values, low, high):
             note = (
                 f"all values of {self.name} are {low:g} or {high:g}, which are states already: "
-                "there is nothing to draw (--binarize stochastic is for grey values)"
+                "there is nothing to draw (`binarize='stochastic'` is for grey values)"
             )
         return self.with_encoding(Stochastic(low, high))._with_note(note)
 
@@ -101,8 +101,8 @@ class Recodable(Stored):
         if isinstance(self.encoding, AsIs) and self.is_two_valued:
             return self if low < 0 else self.with_encoding(Threshold(0.5, low_state=-1.0))
         raise ValueError(
-            f"{self.name} has values from {low:g} to {high:g}, but spins have two states; "
-            "call binarize or binarize_stochastically first (`--binarize 0.5`, or `stochastic`)"
+            f"{self.name} has values from {low:g} to {high:g}, but spins have two states; binarise "
+            "them first (`binarize=0.5` or `binarize='stochastic'`, or `Data.binarize()`)"
         )
 
     def standardize(self) -> Self:

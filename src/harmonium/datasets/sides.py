@@ -42,7 +42,7 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         if reading.of_use:
             return arrays
         raise ValueError(
-            f"{name} has shape {values.shape}, and --label, --target and --drop name columns of a "
+            f"{name} has shape {values.shape}, and `label`, `target` and `drop` name columns of a "
             "table; leave them out"
         )
     names: Sequence[str | None] = arrays.columns or [None] * values.shape[1]
@@ -55,7 +55,7 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         if one.labels is None:
             raise ValueError(
                 f"column {roles.label} of {name} has numbers that are not whole, which are no "
-                "labels; pass it as --target"
+                "labels; pass it as `target`"
             )
         labels, classes = one.labels, None
     return dataclasses.replace(

@@ -246,6 +246,7 @@ class Stored:
             raise ValueError(
                 f"{'columns' if len(lost) > 1 else 'column'} {named} of {self.name} (values from "
                 f"{float(low):.10g} to {float(high):.10g}) would lose what tells rows apart: "
-                "states are float32, of 7 digits; standardise the columns (--visible gaussian "
-                "does, unless --no-standardize; Data.standardize()), or subtract an offset first"
+                "states are float32, of 7 digits; standardise the columns (`visible='gaussian'` "
+                "does, unless `standardize=False`, or `Data.standardize()`), or subtract an offset "
+                "first"
             )

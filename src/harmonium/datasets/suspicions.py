@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.datasets.naming import keyword
+
 _ROWS, _CELLS = 2000, 1 << 20
 _FEW = 20  # classes
 _LEAST_ROWS = 10
@@ -45,8 +47,8 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
         if _counts(some[:, number]):
             option = number if columns is None else columns[number]
             found.append(
-                f"column {name} counts the rows, and is learnt as any other; --drop {option} "
-                "leaves it out"
+                f"column {name} counts the rows, and is learnt as any other; "
+                f"{keyword('drop', [option])} leaves it out"
             )
     if has_label:
         return found
@@ -65,8 +67,8 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
             option = name or (-1 if number else 0)
             found.append(
                 f"column {repr(name) if name else number} holds {len(np.unique(some[:, number]))} "
-                f"whole numbers, as classes do, and is learnt as any other; --label {option} takes "
-                "it for labels"
+                f"whole numbers, as classes do, and is learnt as any other; "
+                f"{keyword('label', [option])} takes it for labels"
             )
             break
     return found

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harmonium.datasets.arrays import Arrays, as_bytes
 from harmonium.datasets.classes import Classes
 from harmonium.datasets.columns import Look, Roles, choose
+from harmonium.datasets.naming import keyword
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.suspicions import remarks
@@ -219,7 +220,7 @@ def _refuse_types(
     from pyarrow import types
 
     dropped = {*reading.drop}
-    others = []
+    others = {}
     for number, field in enumerate(source.schema):
         kind = field.type
         if number in indices or dropped & {field.name, number, str(number), number - len(looks)}:
@@ -230,11 +231,12 @@ def _refuse_types(
             or types.is_integer(kind)
             or types.is_dictionary(kind)
         ):
-            others.append(f"{field.name!r} ({kind})")
+            others[field.name] = kind
     if others:
+        shown = ", ".join(f"{column!r} ({kind})" for column, kind in others.items())
         raise TypeError(
-            f"{name} has columns that are not numbers: {', '.join(others)}; leave them out by "
-            "--drop (from Python: drop=...), or make numbers of them"
+            f"{name} has columns that are not numbers: {shown}; leave them out by "
+            f"{keyword('drop', list(others))}, or make numbers of them"
         )
 
 

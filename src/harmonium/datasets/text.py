@@ -182,7 +182,7 @@ class _Table:
         raise ValueError(
             f"{self.path.name} has {n:,} {'cells' if n > 1 else 'cell'} without a value; the "
             f"first: {'; '.join(where)} (rows and columns counted from 0); fill them in, leave "
-            "those rows out, or leave the column out by --drop"
+            "those rows out, or leave the column out by `drop`"
         )
 
     def _rows(self) -> Iterator[tuple[int, str]]:
@@ -220,7 +220,7 @@ class _Table:
                     continue
                 hint = ""
                 if line == layout.first_line and layout.names is None:
-                    hint = "; if that line names the columns, pass --header"
+                    hint = "; if that line names the columns, pass `header=True`"
                 return ValueError(
                     f"{where}, column {called(number, layout.looks)}, holds {cell!r}, which is "
                     f"not a number{hint}"

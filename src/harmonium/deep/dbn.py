@@ -375,8 +375,8 @@ class DBN(nn.Module):
     def _require_labels(self) -> int:
         if self.n_classes is None:
             raise ValueError(
-                "the network has no label units; make it with DBN.of(..., n_classes=10), or train "
-                "it with --labels"
+                "the network has no label units; make it with `labels=True`, or "
+                "`DBN.of(..., n_classes=10)`"
             )
         return self.n_classes
 

@@ -451,13 +451,14 @@ def _any_numbers(data: Data) -> Units:
 def _labels(data: Data) -> Tensor:
     labels = data.labels
     if labels is None:
-        there = (
-            "; it has targets, which `--kind regressor` learns" if data.targets is not None else ""
-        )
+        there = ""
+        if data.targets is not None:
+            there = (
+                "; it has targets, which a regressor learns (`kind='regressor'`, or `Regressor`)"
+            )
         raise ValueError(
             f"{data.name} has no labels, and a classifier needs one for each row; say which column "
-            "holds them (`--label COLUMN`, or datasets.load(..., label=...)), or pass labels to "
-            f"from_array{there}"
+            f"holds them (`label=COLUMN`), or `from_array(..., labels=...)`{there}"
         )
     negative = (labels < 0).nonzero()[:, 0]
     if len(negative):
@@ -474,8 +475,7 @@ def _targets(data: Data) -> Tensor:
     if data.targets is None:
         raise ValueError(
             f"{data.name} has no targets, and a regressor needs them for each row; say which "
-            "columns hold them (`--target COLUMN`, or datasets.load(..., target=...)), or pass "
-            "targets to from_array"
+            "columns hold them (`target=COLUMN`), or `from_array(..., targets=...)`"
         )
     return data.targets
 

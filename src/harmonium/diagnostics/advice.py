@@ -80,7 +80,7 @@ class Advice:
     reason
         What that means.
     remedy
-        What to try, the most promising first.
+        What to try, the most promising first; options are named as in Python, between backquotes.
     severity
         How bad it is.
     """
@@ -156,8 +156,8 @@ def _divergence(findings: Findings) -> Iterator[Advice]:
             "the chains leave all bounds",
             "the model has no distribution, so there is nothing that samples could be of; layers "
             "of continuous units lose it when the weights between them grow too large",
-            "Take binary hidden units (`--hidden-units binary`), or train again with a smaller "
-            "`--learning-rate` and with `--l2`",
+            "Take binary hidden units (`hidden_units='binary'`, or `Binary`), or train again with "
+            "a smaller `learning_rate` and with `l2`",
             Severity.SERIOUS,
         )
 
@@ -176,9 +176,9 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
             "a chain stays in a few modes for as long, so that samples of it that are closer are "
             "nearly one sample, and chains that are watched for less than several times as long "
             f"show where they started (R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",
-            "Train with more `--sweeps` an update or a lower `--learning-rate`; sample with "
-            "`--sampler tempering`, or with a `--warmup` of "
-            f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps and `--sweeps-per-sample` of "
+            "Train with more `sweeps` an update or a lower `learning_rate`; sample by tempering "
+            "(`sampler='tempering'`, or `Tempering`), or with a warm-up (`n_warmup`) of "
+            f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps and `sweeps_per_sample` of "
             f"{_two_digits(slowest.autocorrelation_time)}, or more",
             Severity.SERIOUS,
         )
@@ -187,9 +187,9 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
             f"the chains disagree about {_seen(mixing.most_apart)}: R-hat is {_r_hat(apart)}",
             f"after {mixing.n_warmup + mixing.n_sweeps:,} sweeps chains still show whether they "
             "started at data or at random, so neither kind is the model's",
-            f"Look longer (`--sweeps {10 * (mixing.n_warmup + mixing.n_sweeps)}`); if that does "
-            "not bring them together, sample with `--sampler tempering`, or train again with more "
-            "`--sweeps` an update or a lower `--learning-rate`",
+            f"Look longer (`n_sweeps={10 * (mixing.n_warmup + mixing.n_sweeps)}`); if that does "
+            "not bring them together, sample by tempering (`sampler='tempering'`, or `Tempering`), "
+            "or train again with more `sweeps` an update or a lower `learning_rate`",
             Severity.SERIOUS,
         )
 
@@ -208,8 +208,8 @@ def _moments(findings: Findings) -> Iterator[Advice]:
             f"the chains are unlike the data: {' and '.join(seen)}, sampling noise taken off",
             "training matches the moments of model and data, so it is not done, or the chains "
             "that it used were not the model's",
-            "Train longer; if that changes nothing, train with a lower `--learning-rate` that "
-            "falls (`--schedule linear`), with more `--sweeps` an update, or with more `--hidden` "
+            "Train longer; if that changes nothing, train with a lower `learning_rate` that "
+            "falls (`schedule='linear'`), with more `sweeps` an update, or with more `hidden` "
             "units",
             Severity.SERIOUS,
         )
@@ -226,8 +226,8 @@ def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
             f"{states} whatever the row",
             "they carry nothing; large updates threw them so far out that no gradient brings "
             "them back",
-            "Train again with a lower `--learning-rate`, the centred gradient (`--gradient "
-            "centered`), or a `--sparsity-target`; or take fewer `--hidden` units",
+            "Train again with a lower `learning_rate`, the centred gradient "
+            "(`gradient='centered'`), or a `sparsity_target`; or take fewer `hidden` units",
             Severity.WORTH_A_LOOK,
         )
     if hidden.n_duplicates > IDLE_SHARE * hidden.n:
@@ -236,7 +236,7 @@ def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
             "weights and in what they do",
             "they started alike and nothing told them apart, or there are more units than the "
             "data have features for",
-            "Start from random weights (`--weight-std 0.01`, the default), take fewer `--hidden` "
+            "Start from random weights (`weight_std=0.01`, the default), take fewer `hidden` "
             "units, or train longer",
             Severity.WORTH_A_LOOK,
         )
@@ -249,7 +249,7 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
     drawn = ""
     if findings.has_grey_values is not False:
         which = "" if findings.has_grey_values else ", where data are grey pictures,"
-        drawn = f", or{which} data that are drawn anew every epoch (`--binarize stochastic`)"
+        drawn = f", or{which} data that are drawn anew every epoch (`binarize='stochastic'`)"
     is_sure = gap.told_apart - 0.5 > SURE * gap.told_apart_std_error
     if gap.told_apart > TOLD_APART and is_sure:
         yield Advice(
@@ -257,8 +257,8 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
             f"nats more probable than held-out rows, and {_percent(gap.told_apart)} of pairs can "
             "be told apart",
             "it has learned rows by heart, and what it says of new ones is worse than it could be",
-            "Stop earlier (`--epochs`), take fewer `--hidden` units, more rows, weight decay "
-            "(`--l2 0.001`)" + drawn,
+            "Stop earlier (`epochs`), take fewer `hidden` units, more rows, weight decay "
+            "(`l2=0.001`)" + drawn,
             Severity.SERIOUS,
         )
 
@@ -271,7 +271,7 @@ def _few_rows(findings: Findings) -> Iterator[Advice]:
             f"there are {rows} for {n_hidden:,} hidden units",
             "each row can have units of its own, so that the model can keep the rows and need "
             "not find what they have in common",
-            f"Get more rows, or take fewer than {n_rows:,} `--hidden` units"
+            f"Get more rows, or take fewer than {n_rows:,} `hidden` units"
             if n_rows >= 10
             else "Get more rows",
             Severity.SERIOUS,
@@ -289,7 +289,7 @@ def _few_chains(findings: Findings) -> Iterator[Advice]:
             + (f" for minibatches of {batch_size:,} rows" if batch_size is not None else ""),
             "what the model believes was measured on so few states that most of each update is "
             "their noise, and modes without a chain in them were never corrected",
-            f"Train with more `--chains`: {max(100, batch_size or 0):,}, or as many as the "
+            f"Train with more `chains`: {max(100, batch_size or 0):,}, or as many as the "
             "minibatch has rows",
             Severity.SERIOUS,
         )
@@ -302,8 +302,8 @@ def _large_updates(findings: Findings) -> Iterator[Advice]:
             f"an update still changed the weights by {100 * ratio:.1f} % of their size when "
             "training ended",
             "one minibatch decides that much of the model; about 0.1 % is healthy",
-            "Let the rate fall to zero (`--schedule linear`), take a lower `--learning-rate`, or "
-            "keep an average of the parameters (`--average 0.999`)",
+            "Let the rate fall to zero (`schedule='linear'`), take a lower `learning_rate`, or "
+            "keep an average of the parameters (`average=0.999`)",
             Severity.WORTH_A_LOOK,
         )
 

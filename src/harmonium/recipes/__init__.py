@@ -139,8 +139,8 @@ def named(name: str) -> Recipe:
     known = names()
     if name not in known:
         raise ValueError(
-            f"there is no recipe {name!r}; {_meant(name, known)} (a file of your own runs with "
-            "harmonium train --config FILE)"
+            f"there is no recipe {name!r}; {_meant(name, known)} (a file of your own: "
+            "`harmonium.recipes.load('FILE')`)"
         )
     return load(_FOLDER / f"{name}.toml")
 
@@ -158,7 +158,7 @@ def load(path: str | Path) -> Recipe:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is no file; harmonium recipe NAME --show prints one to begin with"
+            f"{path} is no file; one to begin with: `harmonium.recipes.named('NAME')`"
         )
     text = path.read_text(encoding="utf-8")
     try:

@@ -10,7 +10,7 @@ it was published, with its licence; the rest of the script and the style are our
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harmonium.files import write_whole
@@ -40,7 +40,12 @@ __all__ = [
 ]
 
 
-def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
+def write(
+    run: RunDirectory,
+    command: str,
+    stage: Stage = "unknown",
+    words: Callable[[str], str] = str,
+) -> Path:
     """Write the page of a run, ``report.html``, whole or not at all; a former one is replaced.
 
     Parameters
@@ -52,6 +57,9 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     stage
         What the training does now, where that is known: a page says it of a run that is not
         finished.
+    words
+        Makes the door's own words of what the library says of options; by default they stay as
+        they are in Python.
 
     Returns
     -------
@@ -65,7 +73,7 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     OSError
         As the file system says it.
     """
-    return _write(run.report_path, page_of(Facts(run, stage, command)))
+    return _write(run.report_path, page_of(Facts(run, stage, command, words)))
 
 
 def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:

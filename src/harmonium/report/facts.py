@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -39,11 +39,14 @@ class Facts:
         What it does now, unless it is finished.
     command
         What begins it again, as it is typed.
+    words
+        Says what the library says of options in the words of the door that asks for the page.
     """
 
     run: RunDirectory
     stage: Stage
     command: str
+    words: Callable[[str], str] = str
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -76,7 +79,7 @@ class Facts:
     @cached_property
     def layers(self) -> list[Facts]:
         """The runs of a network's layers, as far as they have been begun."""
-        return [Facts(layer, self.stage, "") for layer in Network(self.run).layers()]
+        return [Facts(layer, self.stage, "", self.words) for layer in Network(self.run).layers()]
 
     @property
     def n_updates_an_epoch(self) -> int:
@@ -130,8 +133,12 @@ class Facts:
     @property
     def resumed_by(self) -> str:
         """The command that goes on with it."""
-        path = self.run.path.parent.parent if "layer" in self.config else self.run.path
-        return f"harmonium resume {quote(str(path))}"
+        return f"harmonium resume {quote(self.resumed_at)}"
+
+    @property
+    def resumed_at(self) -> str:
+        """The directory of the run that goes on with it."""
+        return str(self.run.path.parent.parent if "layer" in self.config else self.run.path)
 
     def json(self, path: Path) -> dict[str, Any] | None:
         """A file of this run; None where there is none, or it is damaged or no object."""

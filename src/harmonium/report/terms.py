@@ -34,7 +34,7 @@ TERMS = {
     "update": "One change of the weights, made from one minibatch of rows.",
     "held-out": "Rows that were kept out of the training, to see how the model does on new ones.",
     "learning rate": "How far one update moves the weights.",
-    "weight decay": "A pull of all weights towards zero (`--l1`, `--l2`), against learning rows by "
+    "weight decay": "A pull of all weights towards zero (`l1`, `l2`), against learning rows by "
     "heart.",
     "dead": "A hidden unit that is off on almost every row, so that it says nothing.",
     "saturated": "A hidden unit that is on on almost every row, so that it says nothing.",

@@ -22,7 +22,7 @@ def verdict(facts: Facts) -> str:
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
     }[facts.kind]
-    return f"{how_good(facts)} {_next(facts)}".strip()
+    return f"{how_good(facts)} {facts.words(_next(facts))}".strip()
 
 
 # How good
@@ -163,7 +163,7 @@ def _next(facts: Facts) -> str:
     if best is not None:
         return (
             f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it anew "
-            "with fewer `--epochs`, more weight decay (`--l2`) or more rows."
+            "with fewer `epochs`, more weight decay (`l2`) or more rows."
         )
     content = facts.json(facts.run.diagnosis_path)
     diagnosed = content is not None and content.get("kind") == DIAGNOSIS_MARK
@@ -182,8 +182,11 @@ def _next(facts: Facts) -> str:
 
 
 def _more_epochs(facts: Facts) -> str:
-    more = f"--more-epochs {facts.config['options']['epochs']}"
-    return f"It was still getting better at the end: `{facts.resumed_by} {more}` goes on."
+    more = f"resume(more_epochs={facts.config['options']['epochs']})"
+    return (
+        f"It was still getting better at the end: `harmonium.open({facts.resumed_at!r}).{more}` "
+        "goes on."
+    )
 
 
 def _value(row: dict[str, float], key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from harmonium.metrics import WARNING, Panel, is_trusted
 from harmonium.report.facts import Facts
@@ -12,7 +13,7 @@ from harmonium.report.overfitting import SURE, HeldOut, main_panel
 
 
 def readings(facts: Facts) -> Iterator[Note]:
-    """Notes on a run, the most serious first; always at least one."""
+    """Notes on a run, the most serious first, in the words of a door; always at least one."""
     if not facts.rows:
         yield Note("No numbers yet", "The first row of numbers is not there yet.")
         return
@@ -20,7 +21,8 @@ def readings(facts: Facts) -> Iterator[Note]:
     if facts.kind == "RBM":
         notes += [*_advice(facts), *_idle_units(facts)]
     notes += [*_doubts(facts), *_overfitting(facts), *_progress(facts), *_movement(facts)]
-    yield from sorted(notes, key=lambda note: ("serious", "worth a look", "").index(note.kind))
+    for note in sorted(notes, key=lambda note: ("serious", "worth a look", "").index(note.kind)):
+        yield replace(note, text=facts.words(note.text))
 
 
 def _advice(facts: Facts) -> Iterator[Note]:
@@ -72,8 +74,8 @@ def _idle_units(facts: Facts) -> Iterator[Note]:
         yield Note(
             f"{_percent(dead)} of the hidden units are off on almost every row, and "
             f"{_percent(saturated)} on.",
-            "They carry nothing. A lower `--learning-rate`, the centred gradient (`--gradient "
-            "centered`), a `--sparsity-target`, or fewer `--hidden` units would use them.",
+            "They carry nothing. A lower `learning_rate`, the centred gradient "
+            "(`gradient='centered'`), a `sparsity_target`, or fewer `hidden` units would use them.",
             "worth a look",
         )
 
@@ -88,7 +90,7 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
             f"Held-out rows were described best after epoch {found.best['epoch']:g}.",
             f"Their {panel.name} was {number(found.best[found.held])} then and is "
             f"{number(found.last[found.held])} now: what was learned since is about the training "
-            "rows. Fewer `--epochs`, weight decay or more rows would help.",
+            "rows. Fewer `epochs`, weight decay or more rows would help.",
             "worth a look",
         )
     if found.gap_error:
@@ -140,7 +142,7 @@ def _trend(panel: Panel, looks: list[tuple[float, float]]) -> str:
 
 
 _TRENDS = {
-    "better": " It was still getting better in the last quarter: more `--epochs` may pay.",
+    "better": " It was still getting better in the last quarter: more `epochs` may pay.",
     "worse": " In the last quarter it got worse.",
     "the same": " In the last quarter it hardly changed.",
     "": "",

@@ -55,7 +55,7 @@ class RunDirectory:
             layers = ", ".join(str(path.parent) for path in sorted(run.path.glob(_LAYERS)))
             raise ValueError(
                 f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
-                "see what `harmonium dbn --help can do with all of them"
+                "see which commands of `harmonium dbn` use all of them"
             )
         if run.is_finetuning:
             raise ValueError(
@@ -125,7 +125,7 @@ class RunDirectory:
 
     @property
     def evaluation_path(self) -> Path:
-        """What `harmonium evaluate --budget` goes on from."""
+        """What an evaluation of a longer budget goes on from."""
         return self.path / "evaluation.safetensors"
 
     @property

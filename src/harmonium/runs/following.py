@@ -207,7 +207,7 @@ class Task(ABC):
 
 def write_page(run: RunDirectory, reporter: Reporter, stage: Stage = "unknown") -> Path:
     """Write the page of a run; see `harmonium.report.write`."""
-    return report.write(run, reporter.begins(run), stage)
+    return report.write(run, reporter.begins(run), stage, reporter.words)
 
 
 def follow(task: Task, reporter: Reporter) -> Rows:

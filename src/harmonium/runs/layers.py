@@ -31,6 +31,9 @@ OF_EACH = tuple(
 )
 """The options of which each layer can have its own value."""
 
+OWN = ("layers", "features", "labels")
+"""The options that a network alone has."""
+
 Features = Literal["draws", "means"]
 
 

@@ -7,7 +7,6 @@ has text: ``binarize=0.5``, ``image_shape=(28, 28)``, ``layers=[500, 500]``.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import operator
 from collections.abc import Iterable, Mapping
@@ -17,8 +16,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from harmonium.arguments import described
-from harmonium.runs.layers import OF_EACH, NetworkOptions, offered_once
+from harmonium.arguments import described, meant
+from harmonium.runs.layers import OF_EACH, OWN, NetworkOptions, offered_once
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
 
@@ -38,12 +37,14 @@ def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, Watc
 
 def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, WatchingOptions]:
     """The options of the pretraining of a stack; raises what `of_rbm` raises."""
-    own = {"layers", "features", "labels"}
     each = {name: value for name, value in options.items() if name in OF_EACH}
-    others = {name: value for name, value in options.items() if name not in own | each.keys()}
-    not_offered = dict.fromkeys(offered_once()) | {"layers": 1, "features": 1, "labels": 1}
-    for name in others.keys() & not_offered.keys():
-        _refuse(name, "train_dbn", (WatchingOptions, NetworkOptions))
+    others = {name: value for name, value in options.items() if name not in (*OWN, *each)}
+    lacking = {*offered_once()} - {*OF_EACH}
+    known = [*OWN, *_offered(TrainingOptions), *_offered(WatchingOptions)]
+    known = [name for name in known if name not in lacking]
+    for name in options:
+        if name not in known:
+            _refuse(name, "train_dbn", known)
     chosen = _checked("train_dbn", (TrainingOptions, WatchingOptions), others)
     of_each = {}
     for name, value in each.items():
@@ -83,18 +84,12 @@ def _of(table: type, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 def _offered(table: type) -> list[str]:
     """The options of a table that a person can choose."""
-    return [
-        option.name
-        for option in fields(table)
-        if option.name != "data" and (option.metadata or table is NetworkOptions)
-    ]
+    return [option.name for option in fields(table) if option.name != "data" and option.metadata]
 
 
-def _refuse(name: str, function: str, tables: tuple[type, ...]) -> None:
-    known = [each for table in tables for each in _offered(table)]
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    raise TypeError(f"{function} has no option {name!r}; {meant}It has {', '.join(known)}")
+def _refuse(name: str, function: str, known: list[str]) -> None:
+    there = f"it has {', '.join(known)}"
+    raise TypeError(f"{function} has no option {name!r}; {meant(name, known, there)}")
 
 
 def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +100,7 @@ def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]
         hints |= {name: of_table[name] for name in _offered(table)}
     for name in options:
         if name not in hints:
-            _refuse(name, function, tables)
+            _refuse(name, function, list(hints))
     return {name: _taken(name, hints[name], value) for name, value in options.items()}
 
 

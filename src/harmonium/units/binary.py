@@ -69,13 +69,13 @@ def _remedy(x: Tensor) -> str:
     """What would work for values that are not between 0 and 1."""
     least, most = float(x.min()), float(x.max())
     if least == -1 and most == 1 and bool((x.abs() == 1).all()):
-        return "values of -1 and 1 are spins: take spin units (`--visible spin`, `Data.to_spins`)"
+        return "values of -1 and 1 are spins: take spin units (`visible='spin'`, or `Spin`)"
     scaling = "scale it to 0 ... 1"
     if least >= 0:
         # of other values nobody can guess which is white
-        white = "" if 127 < most <= 255 else f" with `--white {most:g}` if that is white"
-        scaling += f" (for grey pictures `--image-shape 28x28`{white}, `Data.as_pictures`)"
+        white = "" if 127 < most <= 255 else f" with `white={most:g}` if that is white"
+        scaling += f" (for grey pictures `image_shape='28x28'`{white}, or `Data.as_pictures()`)"
     return (
-        f"binarise the data (`--binarize THRESHOLD`, `Data.binarize`), {scaling}, or take Gaussian "
-        "visible units (`--visible gaussian`)"
+        f"binarise the data (`binarize=THRESHOLD`, or `Data.binarize()`), {scaling}, or take "
+        "Gaussian visible units (`visible='gaussian'`, or `Gaussian`)"
     )

@@ -62,7 +62,7 @@ class Categorical(LinearUnits):
         return kernels.categorical_(inputs, self.bias, self.n_categories, stream)
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
-        remedy = "one-hot encode integer categories (`--visible categorical`, `Data.one_hot`)"
+        remedy = "one-hot encode integer categories (`visible='categorical'`, or `Data.one_hot()`)"
         refuse(x, ~((x >= 0) & (x <= 1)), name, "between 0 and 1, as one-hot states are", remedy)
         totals = self._by_unit(x).sum(-1)
         refuse(totals, (totals - 1).abs() > 1e-4, name + ", summed by unit", "1", remedy)

@@ -59,8 +59,8 @@ class Spin(LinearUnits):
             ~((x >= -1) & (x <= 1)),
             name,
             "between -1 and 1, as spins need",
-            "binarise the data (`--binarize 0.5`, `Data.binarize(...).to_spins()`) "
-            "or take Gaussian visible units (`--visible gaussian`)",
+            "binarise the data (`binarize=0.5`, or `Data.binarize().to_spins()`), or take Gaussian "
+            "visible units (`visible='gaussian'`, or `Gaussian`)",
         )
 
     @torch.no_grad()

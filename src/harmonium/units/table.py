@@ -111,8 +111,8 @@ def from_config(config: Mapping[str, Any]) -> Units:
     known = UNIT_TYPES | _REGISTERED
     if name not in known:
         raise ValueError(
-            f"the file names the type {name!r}; known are {', '.join(sorted(known))}, and what "
-            "harmonium.units.register was told of (on the command line, by --units-from FILE.py)"
+            f"the file names the type {name!r}; known are {', '.join(sorted(known))}, and those "
+            "that are registered (`harmonium.units.register`)"
         )
     try:
         if name == Mixed.__name__:
