@@ -140,8 +140,8 @@ def test_strong_inputs_decide(size: float, dtype: torch.dtype, device: torch.dev
 def states(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """States on CUDA, or some that are taken for such; and Triton has not failed yet."""
     if device.type == "cpu":
-        monkeypatch.setattr(kernels, "_are_for_triton", lambda *tensors: True)
-    monkeypatch.setattr(kernels, "_triton_works", True)
+        monkeypatch.setattr(kernels.backends, "_are_for_triton", lambda *tensors: True)
+    monkeypatch.setattr(kernels.backends, "_triton_works", True)
     return some(3, 6, dtype=torch.float32).to(device)
 
 
@@ -194,7 +194,7 @@ def test_a_kernel_that_does_not_compile_falls_back(
 
 
 def test_states_on_cpu_are_not_for_triton() -> None:
-    assert not kernels._are_for_triton(torch.zeros(2, 3))
+    assert not kernels.backends._are_for_triton(torch.zeros(2, 3))
 
 
 # --- compiling for a GPU, which needs none ----------------------------------------------------

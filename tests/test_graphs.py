@@ -51,7 +51,7 @@ DIGITAL = Data("digital", GREY, Threshold(127))
 @pytest.fixture(autouse=True)
 def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference kernels, whose operations a tape can hold."""
-    monkeypatch.setattr(kernels, "_backend", lambda *tensors: reference)
+    monkeypatch.setattr(kernels.backends, "of", lambda *tensors: reference)
 
 
 def storages(tree: object) -> dict[int, torch.UntypedStorage]:

@@ -404,7 +404,7 @@ def test_permutations_are_the_same_whether_words_are_compiled_or_not(
 ) -> None:
     kernels.binary_(torch.zeros(1, 1), torch.zeros(1), stream())  # finds the compiled kernels
     compiled = [kernels.permutation(n, stream()) for n in (1, 2, 5, 1001)]
-    monkeypatch.setattr(kernels, "_cpu", None)
+    monkeypatch.setattr(kernels.backends, "_cpu", None)
     for order in compiled:
         assert torch.equal(order, kernels.permutation(len(order), stream()))
 
@@ -468,7 +468,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read() -> None:
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has needed Numba yet."""
-    monkeypatch.setattr(kernels, "_cpu", None)
+    monkeypatch.setattr(kernels.backends, "_cpu", None)
 
 
 def what_fails(*_: object) -> None:

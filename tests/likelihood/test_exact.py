@@ -210,7 +210,7 @@ def test_shared_factors_give_the_same_sum(
     enumerated: Units, summed: Units, scale: float, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "reference":
-        monkeypatch.setattr(kernels, "_cpu", reference)
+        monkeypatch.setattr(kernels.backends, "_cpu", reference)
     monkeypatch.setattr(enumeration, "_FACTORS_FROM", 1)
     monkeypatch.setattr(factors, "_LEAST_AT_ONCE", 0)
     for layers in ((enumerated, summed), (summed, enumerated)):

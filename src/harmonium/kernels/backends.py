@@ -1,0 +1,130 @@
+"""Which backend computes: Numba's on a CPU, Triton's on CUDA, and the reference elsewhere.
+
+What belongs here is finding them, and doing without those that do not work here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from harmonium.kernels import reference
+from harmonium.rng import Purpose, Stream
+
+_COMPILED_DTYPES = (torch.float32, torch.float64)
+
+# Until a compiler has failed once; whatever the reason, it would be the same the next time.
+_triton_works = True
+
+# The backend for the CPU; not known before somebody needs it.
+_cpu: ModuleType | None = None
+
+
+def of(states: Tensor, *by_column: Tensor) -> ModuleType:
+    """The compiled kernels on CPU, where they can take these states, else the reference.
+
+    Refuses what does not fit together, before a compiled loop reads beyond the end of it.
+    """
+    if states.dim() != 2:
+        raise ValueError(f"a draw fills rows and columns, not shape {tuple(states.shape)}")
+    if by_column:
+        check_columns(states.shape[1], *by_column)
+    if states.is_cpu and _can_be_compiled(states):
+        return _cpu or _find_cpu()
+    return reference
+
+
+def known() -> ModuleType:
+    """The backend for the CPU; the reference for as long as nobody has needed another."""
+    return _cpu or reference
+
+
+def check_columns(n: int, *by_column: Tensor) -> None:
+    """Refuse parameters that are not one for each of ``n`` columns."""
+    for parameter in by_column:
+        if parameter.shape != (n,):
+            raise ValueError(
+                f"inputs have {n} columns, but the units' parameters have shape "
+                f"{tuple(parameter.shape)}; pass one parameter for each column"
+            )
+
+
+def _find_cpu() -> ModuleType:
+    """Numba's kernels if the smallest compiles and runs, else the reference; tried once."""
+    global _cpu
+    try:
+        from harmonium.kernels import cpu
+
+        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.INIT))
+        _cpu = cpu
+    except Exception as error:  # whatever an import, a compiler or a full disk can raise
+        _cpu = reference
+        _do_without(
+            "Numba", "draws and products on CPU", error, "A Numba that fits this Python and NumPy"
+        )
+    return _cpu
+
+
+def _do_without(compiler: str, what: str, error: Exception, remedy: str) -> None:
+    reason = next(iter(str(error).splitlines()), "")
+    warnings.warn(
+        f"{compiler}'s kernels do not work here ({type(error).__name__}: {reason}); {what} go "
+        "through torch's operations from now on: the same bits, but slower. "
+        f"{remedy} would help",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+
+
+def _can_be_compiled(states: Tensor) -> bool:
+    return states.dtype in _COMPILED_DTYPES and states.is_contiguous()
+
+
+def _are_for_triton(states: Tensor, *by_column: Tensor) -> bool:
+    return (
+        states.is_cuda
+        and _can_be_compiled(states)
+        and all(parameter.device == states.device for parameter in by_column)
+    )
+
+
+def draw(
+    name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
+) -> Tensor:
+    """Overwrite the states by the fastest backend that works: on CUDA that is Triton's."""
+    global _triton_works
+    backend = of(states, *by_column)
+    if _triton_works and _are_for_triton(states, *by_column):
+        stream = arguments[-1]
+        assert isinstance(stream, Stream)
+        position = stream.position
+        try:
+            from harmonium.kernels import cuda  # and Triton, which not everybody has
+
+            getattr(cuda, name)(states, *by_column, *arguments)
+        except Exception as error:  # whatever an import, a compiler or a driver can raise
+            _triton_works = False
+            _do_without(
+                "Triton", "draws on CUDA", error, "A Triton that fits this torch, and a compiler,"
+            )
+            stream.position = position
+        else:
+            return states
+    getattr(backend, name)(states, *by_column, *arguments)
+    return states
+
+
+def when_compiling(tell: Callable[[], None]) -> None:
+    """Call ``tell`` once, if a kernel for the CPU has to be compiled from now on.
+
+    That takes up to half a minute and happens once: compiled kernels are kept on disk.
+    """
+    try:
+        from harmonium.kernels import cpu
+    except Exception:  # told as a warning, by whoever needs them
+        return
+    cpu.when_compiling(tell)

@@ -1,0 +1,138 @@
+"""Chains of two-valued units: sweeps that follow flips, and steps of annealing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from harmonium.kernels import backends, draws, reference
+from harmonium.rng import Stream
+
+if TYPE_CHECKING:
+    from harmonium.kernels.cpu import Followed
+
+
+def sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Tensor, int],
+    n: int,
+    stream: Stream,
+    *,
+    ends: bool = False,
+) -> bool:
+    """Make Gibbs sweeps of two-valued units by following the units that flip, where that pays.
+
+    Between two sweeps of a trained model few units change. Inputs are then brought up to date by
+    adding and subtracting the weights of those units. Draws take the same bits as those of sweeps
+    by products, and differ only where a uniform number lies within rounding of the probability.
+
+    Parameters
+    ----------
+    chains
+        Visible and hidden states, shapes (rows, n_visible) and (rows, n_hidden), overwritten.
+        The first sweep starts from the hidden ones.
+    weights
+        Shape (n_visible, n_hidden).
+    visible, hidden
+        Each layer's biases and its lower state, 0 or -1; the upper one is 1.
+    n
+        Sweeps h -> v -> h, two draws each.
+    stream
+        Random numbers.
+    ends
+        Whether nobody reads the last hidden states, so that they need not be drawn.
+
+    Returns
+    -------
+    bool
+        Whether the sweeps were made. False if products are faster, or if there is nothing to
+        follow (another dtype or device, weights that are not finite, hidden values that are no
+        states): then nothing was changed and no draw was taken.
+    """
+    v, h = chains
+    if weights.shape != (v.shape[1], h.shape[1]) or v.shape[0] != h.shape[0]:
+        raise ValueError(
+            f"visible states of shape {tuple(v.shape)} and hidden states of shape "
+            f"{tuple(h.shape)} do not fit weights of shape {tuple(weights.shape)}"
+        )
+    backend = backends.of(v, visible[0])
+    if backend is reference or backends.of(h, hidden[0]) is reference:
+        return False
+    return bool(backend.sweeps_(chains, weights, visible, hidden, n, stream, ends))
+
+
+def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:
+    """Chains between layers of two-valued units whose inputs follow the units that flip.
+
+    For annealing: a temperature changes what inputs are multiplied by, and not the inputs. The
+    weights are rounded to 16 bits, which moves energies by 0.1 nats at the most; whoever needs the
+    model itself corrects both ends of the path (`likelihood.path`).
+
+    Parameters
+    ----------
+    v
+        Visible states, shape (chains, n_visible), which are left alone.
+    weights
+        Shape (n_visible, n_hidden).
+    lows
+        Lower states of visible and of hidden units, 0 or -1; the upper ones are 1.
+
+    Returns
+    -------
+    Followed or None
+        None where there is nothing to follow (another dtype or device, few weights, weights that
+        16 bits do not hold well enough).
+    """
+    if v.dim() != 2 or weights.dim() != 2 or v.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"visible states of shape {tuple(v.shape)} do not fit weights of shape "
+            f"{tuple(weights.shape)}"
+        )
+    if backends.of(v) is reference or not weights.is_cpu:
+        return None
+    from harmonium.kernels import cpu
+
+    return cpu.followed(v, weights, lows)
+
+
+def reweigh_binary_(
+    inputs: Tensor,
+    before: tuple[float, Tensor],
+    now: tuple[float, Tensor],
+    log_weights: Tensor,
+    stream: Stream | None = None,
+) -> Tensor:
+    """Weigh a step of annealing by the log-normaliser of binary units, and draw them at its end.
+
+    Each row's log weight grows by the sum over columns of log(1 + exp(scale inputs + bias)) now
+    minus that before. The draw is that of `binary_` with inputs ``scale * inputs``.
+
+    Parameters
+    ----------
+    inputs
+        Shape (rows, columns), overwritten by the draw.
+    before, now
+        Scale of the inputs, an inverse temperature, and biases of shape (columns,).
+    log_weights
+        Float64, shape (rows,), added to.
+    stream
+        Random numbers; None draws nothing, and leaves the inputs.
+    """
+    for _, bias in (before, now):
+        backends.check_columns(inputs.shape[-1], bias)
+    if log_weights.shape != inputs.shape[:1] or log_weights.dtype != torch.float64:
+        raise ValueError(
+            f"log_weights are {log_weights.dtype} of shape {tuple(log_weights.shape)}; pass "
+            f"float64, one for each of {len(inputs)} rows"
+        )
+    backend = backends.of(inputs, before[1], now[1])
+    alike = inputs.dtype == before[1].dtype == now[1].dtype == torch.float32
+    if backend is not reference and alike and log_weights.is_contiguous():
+        backend.reweigh_binary_(inputs, before, now, log_weights, stream)
+        return inputs
+    reference.reweigh_binary_(inputs, before, now, log_weights, stream)
+    return inputs if stream is None else draws.binary_(inputs.mul_(now[0]), now[1], stream)

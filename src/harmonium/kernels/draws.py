@@ -1,0 +1,68 @@
+"""Draws: states of units given their inputs, and plain random numbers.
+
+The functions ending in ``_`` overwrite ``inputs``, shape (rows, columns), with the drawn states.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonium.kernels import backends, reference
+from harmonium.rng import Stream
+
+
+def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with states in {0, 1}: 1 with probability sigmoid(inputs + bias)."""
+    return backends.draw("binary_", inputs, (bias,), stream)
+
+
+def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with states in {-1, 1}: 1 with chance sigmoid(2 (inputs + bias))."""
+    return backends.draw("spin_", inputs, (bias,), stream)
+
+
+def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with normal states of mean (inputs + bias) / precision, Box-Muller."""
+    return backends.draw("gaussian_", inputs, (bias, precision), stream)
+
+
+def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
+    return backends.draw("categorical_", inputs, (bias,), n_categories, stream)
+
+
+def uniform(
+    shape: tuple[int, int],
+    stream: Stream,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Uniform numbers in the open interval (0, 1), shape (rows, columns); one draw."""
+    out = torch.empty(shape, device=device, dtype=dtype)
+    return backends.draw("uniform_", out, (), stream)
+
+
+def normal(
+    shape: tuple[int, int],
+    stream: Stream,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Standard normal numbers, shape (rows, columns); one draw."""
+    out = torch.zeros(shape, device=device, dtype=dtype)
+    zeros = torch.zeros(shape[1], device=device, dtype=dtype)
+    return gaussian_(out, zeros, torch.ones_like(zeros), stream)
+
+
+def permutation(n: int, stream: Stream) -> Tensor:
+    """A random order of ``n`` rows, int64, shape (n,): the argsort of 62-bit keys; one draw."""
+    backend = backends.known()  # the same bits, without compiling anything for them
+    if backend is reference:
+        words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
+    else:
+        words = backend.words(2 * n, stream)
+    keys = ((words[:n] >> 1) << 31) | (words[n:] >> 1)
+    return torch.argsort(keys, stable=True)

@@ -1,0 +1,149 @@
+"""Products that skip zeros, layers of binary units, and gradients made of products."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonium.kernels import backends, draws, reference
+from harmonium.rng import Stream
+
+
+def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+    """``states @ weights``, which skips zeros where most states are zero; into ``out``, if given.
+
+    The sum is the same up to rounding, and so is the order of its terms on any number of threads
+    wherever zeros are skipped.
+    """
+    if states.dim() != 2:
+        raise ValueError(f"states have shape {tuple(states.shape)}; pass a table of rows")
+    if out is None:
+        out = states.new_empty(states.shape[0], weights.shape[1])
+    if states.shape[1] != weights.shape[0] or out.shape != (states.shape[0], weights.shape[1]):
+        raise ValueError(
+            f"states of shape {tuple(states.shape)} times weights of shape {tuple(weights.shape)} "
+            f"do not fit into shape {tuple(out.shape)}"
+        )
+    backend = backends.of(states) if states.dtype == weights.dtype == out.dtype else reference
+    backend.product(states, weights, out)
+    return out
+
+
+def binary_layer(
+    states: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    out: Tensor | None = None,
+    stream: Stream | None = None,
+) -> Tensor:
+    """Means of a layer of binary units given the other layer; with a stream also a draw.
+
+    The draw is that of `binary_` with inputs ``states @ weights``.
+
+    Parameters
+    ----------
+    states
+        Of the other layer, shape (rows, n).
+    weights, bias
+        Shapes (n, columns) and (columns,).
+    out
+        Overwritten with the draw, shape (rows, columns).
+    stream
+        Random numbers; None draws nothing. Goes together with ``out``.
+
+    Returns
+    -------
+    Tensor
+        sigmoid(states @ weights + bias), new memory of shape (rows, columns).
+    """
+    if states.dim() != 2 or states.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"states have shape {tuple(states.shape)}; pass rows of {weights.shape[0]} columns"
+        )
+    shape = (states.shape[0], weights.shape[1])
+    if (out is None) != (stream is None) or (out is not None and out.shape != shape):
+        raise ValueError(
+            f"a draw needs a stream and memory of shape {shape}; pass both, or neither"
+        )
+    backends.check_columns(shape[1], bias)
+    backend = backends.of(states)
+    if (
+        backend is not reference
+        and states.dtype == weights.dtype == bias.dtype
+        and weights.is_cpu
+        and bias.is_cpu
+        and (out is None or (out.dtype == states.dtype and out.is_contiguous()))
+    ):
+        means: Tensor = backend.binary_layer(states, weights, bias, out, stream)
+        return means
+    inputs = product(states, weights)
+    mean = torch.sigmoid(inputs + bias)
+    if out is not None and stream is not None:
+        draws.binary_(out.copy_(inputs), bias, stream)
+    return mean
+
+
+def moments_(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float = 1.0
+) -> Tensor:
+    """Overwrite ``out`` with ``scale`` times mean v h of the chains minus that of the data.
+
+    Parameters
+    ----------
+    out
+        Shape (n_visible, n_hidden).
+    data, chains
+        Visible and hidden rows, shapes (rows, n_visible) and (rows, n_hidden).
+    scale
+        Of the result.
+    """
+    _check_moments(out, data, chains)
+    backends.of(out).moments_(out, data, chains, scale)
+    return out
+
+
+def centred_gradient_(
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    biases: tuple[Tensor, Tensor],
+    offsets: tuple[Tensor, Tensor],
+    rate: float,
+    scale: float = 1.0,
+) -> None:
+    """Overwrite a gradient by weights and biases with that of units minus their offsets.
+
+    Parameters
+    ----------
+    out, data, chains, scale
+        As for `moments_`.
+    biases
+        Gradient by the visible and by the hidden biases, overwritten.
+    offsets
+        Of the visible and of the hidden units; first moved by ``rate`` towards the data's means.
+    """
+    _check_moments(out, data, chains)
+    rows, columns = out.shape
+    for pair in (biases, offsets):
+        if [x.shape for x in pair] != [(rows,), (columns,)]:
+            raise ValueError(
+                f"weights have shape {(rows, columns)}, and biases or offsets "
+                f"{' and '.join(str(tuple(x.shape)) for x in pair)}; pass one for each row and one "
+                "for each column"
+            )
+    backend = backends.of(out)
+    tensors = (*data, *chains, *biases, *offsets)
+    if any(x.dtype != out.dtype for x in tensors) or not all(
+        x.is_contiguous() for x in (*biases, *offsets)
+    ):
+        backend = reference
+    backend.centred_gradient_(out, data, chains, biases, offsets, rate, scale)
+
+
+def _check_moments(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> None:
+    for v, h in (data, chains):
+        if v.shape[0] != h.shape[0] or out.shape != (v.shape[1], h.shape[1]):
+            raise ValueError(
+                f"visible rows of shape {tuple(v.shape)} and hidden rows of shape "
+                f"{tuple(h.shape)} do not make moments of shape {tuple(out.shape)}"
+            )
