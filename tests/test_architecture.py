@@ -182,6 +182,15 @@ def test_a_kept_rule_is_left_alone(path: str, source: str) -> None:
     assert faults(Path(path), source) == []
 
 
+# A file that is longer holds two things: each gets its own.
+LONGEST = 400
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_is_too_long_to_be_read_at_once(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
 # What estimators say with scikit-learn's ``verbose`` is theirs to print.
 MAY_PRINT = ("cli", "estimators", "__main__")
 # A variable of CSS is none.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -18,11 +16,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from harmonium.deep import FinetuningState, finetuning
+from harmonium.estimators.pickles import packed, unpacked
 from harmonium.estimators.precision import check_precision
 from harmonium.estimators.ranges import Ranges
 from harmonium.estimators.rows import ArrayRows, Scaling
-from harmonium.training import TrainingState, settle
 
 # What stays as it came; everything else becomes float64, the first. Integers have up to 64 bits,
 # of which float32 would keep 24: they are scaled before they are rounded.
@@ -54,22 +51,14 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """Everything, with models and training as bytes that any machine can read."""
         state = dict(super().__getstate__())
         held = {name: state.pop(name) for name in self._HELD if name in state}
-        if "_training" in held:
-            held["_training"] = _portable(held["_training"])
-        content = io.BytesIO()
-        torch.save(held, content)
-        return state | {"_held": content.getvalue()}
+        return state | {"_held": packed(held)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """What `__getstate__` gave."""
         state = dict(state)
         content = state.pop("_held")
         super().__setstate__(state)
-        device = torch.device(self.device)
-        here = device if device.type != "cuda" or torch.cuda.is_available() else "cpu"
-        # part of a pickle, which has been trusted already
-        held = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
-        self.__dict__.update(held)
+        self.__dict__.update(unpacked(content, self.device))
 
     # What estimators differ in
 
@@ -253,19 +242,6 @@ class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _portable(state: Any) -> Any:
-    """States of training without what belongs to a device."""
-    if isinstance(state, tuple):
-        return tuple(_portable(each) for each in state)
-    if isinstance(state, TrainingState):
-        settle(state)
-        return dataclasses.replace(state, ahead=None)
-    if isinstance(state, FinetuningState):
-        finetuning.settle(state)
-        return dataclasses.replace(state, check=None)
-    return state
 
 
 def seed_of(random_state: Any) -> int:

@@ -1,0 +1,161 @@
+"""`Classifier`: a softmax layer on a stack, and the labels that it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harmonium.arguments import check_type
+from harmonium.datasets import Data
+from harmonium.deep.layers import to_modules, with_outputs
+from harmonium.deep.network.base import Network, any_numbers
+from harmonium.rbm import RBM
+from harmonium.units import Categorical, Units
+
+_SHOWN = 12  # classes in a message
+
+
+@final
+class Classifier(Network):
+    """A softmax layer on a stack: multinomial logistic regression of what its top layer means.
+
+    Parameters
+    ----------
+    rbms
+        From the rows upwards; their weights are shared (`Network`). May be empty.
+    classes
+        The labels there are, two or more; output k is that of the k-th in ascending order.
+    visible
+        What the rows are, where there are no RBMs to say it.
+
+    Attributes
+    ----------
+    classes : Tensor, shape (n_classes,)
+        The labels, ascending.
+
+    Raises
+    ------
+    ValueError
+        If the layers of the stack do not fit together, or there are fewer than two classes.
+    """
+
+    criterion = "error"
+    classes: Tensor
+
+    def __init__(
+        self, rbms: Sequence[RBM], classes: Iterable[int], visible: Units | None = None
+    ) -> None:
+        check_type("classes", classes, Iterable, "their numbers, such as range(10)")
+        labels = sorted({int(label) for label in classes})
+        if len(labels) < 2:
+            raise ValueError(f"classes are {labels}; a classifier needs two or more of them")
+        if labels[0] < 0:
+            raise ValueError(f"classes hold {labels[0]}; number them from 0")
+        top = Categorical(1, len(labels))
+        super().__init__(*with_outputs(rbms, visible, top))
+        self.register_buffer("classes", torch.tensor(labels, device=self.device))
+
+    @classmethod
+    def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
+        """A classifier of the classes that occur in ``data``, which are to be learnt from.
+
+        Raises
+        ------
+        ValueError
+            If rows have no labels, a negative one, or all the same; or as the class says.
+        """
+        check_type("data", data, Data, "Data with labels, such as datasets.load('digits')")
+        found = _labels(data).unique().tolist()
+        if len(found) < 2:
+            raise ValueError(
+                f"all {len(data)} labels of {data.name} are {found[0]}; a classifier needs rows of "
+                "two or more classes"
+            )
+        return cls(rbms, found, None if rbms else any_numbers(data))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Logits, shape (rows, n_classes): log-probabilities up to a constant in each row."""
+        return self.inputs(v) + self.last.units.bias
+
+    def log_probabilities(self, v: Tensor) -> Tensor:
+        """Log-probability of each class, nats, shape (rows, n_classes)."""
+        return self.forward(v).log_softmax(-1)
+
+    def probabilities(self, v: Tensor) -> Tensor:
+        """Probability of each class, shape (rows, n_classes)."""
+        return self.forward(v).softmax(-1)
+
+    def predict(self, v: Tensor) -> Tensor:
+        """The most probable label of each row, int64, shape (rows,)."""
+        return self.classes[self.forward(v).argmax(-1)]
+
+    def targets(self, data: Data) -> Tensor:
+        """Number of each row's class among `classes`, int64, shape (n_rows,).
+
+        Raises
+        ------
+        ValueError
+            If rows have no labels, a negative one, or one that is none of `classes`.
+        """
+        labels, known = _labels(data), self.classes.to(data.values.device)
+        numbers = torch.searchsorted(known, labels).clamp_(max=len(known) - 1)
+        unseen = labels[known[numbers] != labels]
+        if len(unseen):
+            raise ValueError(
+                f"{data.name} has {len(unseen)} rows of classes that were not learnt: "
+                f"{_listed(unseen.unique())}; this classifier knows {_listed(known)}. Leave those "
+                "rows out, or learn from rows of all classes"
+            )
+        return numbers
+
+    def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy, nats."""
+        logits = inputs + self.last.units.bias
+        return functional.cross_entropy(logits, targets, reduction="none")
+
+    def scores(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """``loss``, and ``error``: 1 where the most probable class is another, else 0."""
+        logits = inputs + self.last.units.bias
+        return {
+            "loss": self.losses(inputs, targets),
+            "error": (logits.argmax(-1) != targets).to(logits.dtype),
+        }
+
+    def to_sequential(self) -> nn.Sequential:
+        """A copy as plain ``torch.nn`` modules whose outputs are the logits.
+
+        Dropout is not in it: it belongs to training.
+        """
+        return nn.Sequential(*to_modules(self.all_layers[:-1]), self.last.to_linear())
+
+
+def _labels(data: Data) -> Tensor:
+    labels = data.labels
+    if labels is None:
+        there = ""
+        if data.targets is not None:
+            there = (
+                "; it has targets, which a regressor learns (`kind='regressor'`, or `Regressor`)"
+            )
+        raise ValueError(
+            f"{data.name} has no labels, and a classifier needs one for each row; say which column "
+            f"holds them (`label=COLUMN`), or `from_array(..., labels=...)`{there}"
+        )
+    negative = (labels < 0).nonzero()[:, 0]
+    if len(negative):
+        first = int(negative[0])
+        raise ValueError(
+            f"{len(negative)} labels of {data.name} are negative (the first is "
+            f"{int(labels[first])}, at row {first}); number the classes from 0, and leave out rows "
+            "that have no label"
+        )
+    return labels
+
+
+def _listed(classes: Tensor) -> str:
+    shown = ", ".join(str(int(label)) for label in classes[:_SHOWN])
+    return shown + (f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else "")
