@@ -149,7 +149,8 @@ class Monitor:
         check_rbm("rbm", rbm)
         row: dict[str, float] = {}
         free_energy = {}
-        stream = self._stream(1, _MOST_DRAWS * update)
+        position = _MOST_DRAWS * update
+        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=position)
         for prefix, rows in self._rows.items():
             v = rows.to(rbm.weights.dtype)
             if rbm.visible.is_discrete:
@@ -278,9 +279,10 @@ class Monitor:
                 difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
             elif rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
+                units = Stream(self.seed, Purpose.MONITOR, rank=2)
                 of_both = (
                     # of the same units
-                    pseudo_log_likelihood(model, v, self._stream(2), n_units).double()
+                    pseudo_log_likelihood(model, v, units.at(0), n_units).double()
                     for model in (rbm, base)
                 )
                 difference = next(of_both) - next(of_both)
@@ -292,9 +294,6 @@ class Monitor:
             spread = difference.std().item() / math.sqrt(n) if n > 1 else math.inf
             gains[f"{prefix}gain_std_error"] = math.hypot(spread, log_z_error)
         return gains
-
-    def _stream(self, rank: int, position: int = 0) -> Stream:
-        return Stream(self.seed, Purpose.MONITOR, rank=rank, position=position)
 
     def _follow(self, following: Following, rbm: RBM, population: Population | None) -> Population:
         if population is None:
