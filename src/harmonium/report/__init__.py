@@ -2,16 +2,19 @@
 
 A page is made of what lies in the run directory and of nothing else: no model is loaded, nothing
 is computed, and torch is not needed but for advice. It asks no network for anything, and says so
-to the browser. Writing one takes some ten milliseconds, so that it is renewed at every checkpoint.
+to the browser. Writing one takes some tens of milliseconds, so that it is renewed at every
+checkpoint.
 
-The curves are drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as
-it was published, with its licence; the rest of the script and the style are ours.
+The modules give facts, and Jinja2's templates in ``templates`` make HTML of them. The curves are
+drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as it was
+published, with its licence; the rest of the script and the style are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harmonium.files import write_whole
 from harmonium.report import comparison, diagnosis
@@ -19,9 +22,9 @@ from harmonium.report.comparison import check, comparison_of
 from harmonium.report.differences import RunDifference
 from harmonium.report.facts import Facts, Stage, data_name
 from harmonium.report.likelihood import row_values
-from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
+from harmonium.report.pieces import Table
 from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 
 __all__ = [
@@ -65,7 +68,7 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     OSError
         As the file system says it.
     """
-    return _write(run.report_path, page_of(Facts(run, stage, command)))
+    return _write(run.report_path, "run.html", page_of(Facts(run, stage, command)))
 
 
 def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
@@ -94,7 +97,7 @@ def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
     """
     facts = [Facts(run, "unknown", "") for run in runs]
     check(facts)
-    return _write(path, comparison_of(facts))
+    return _write(path, "comparison.html", comparison_of(facts))
 
 
 def verdict_of(runs: Sequence[RunDirectory]) -> str:
@@ -119,7 +122,9 @@ def differences_of(runs: Sequence[RunDirectory]) -> list[RunDifference]:
     return comparison.differences_of([Facts(run, "unknown", "") for run in runs])
 
 
-def _write(path: Path, page: str) -> Path:
+def _write(path: Path, template: str, facts: Mapping[str, Any]) -> Path:
+    from harmonium.report.rendering import render
+
     refuse_foreign(path, REPORT_MARK)
-    write_whole(path, page.encode())
+    write_whole(path, render(template, **facts).encode())
     return path

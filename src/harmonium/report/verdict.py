@@ -9,8 +9,8 @@ import math
 
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts, data_name, evaluation_of
-from harmonium.report.markup import minus, sentence
 from harmonium.report.overfitting import SURE, main_panel
+from harmonium.report.pieces import minus, sentence
 from harmonium.report.words import is_still_learning, worse_since
 from harmonium.run_directory import DIAGNOSIS_MARK
 
