@@ -12,7 +12,7 @@ from harmonium.report.curves import Series, charts
 from harmonium.report.differences import RunDifference, differences
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, written
 from harmonium.report.pages import describe, options_of
-from harmonium.report.pieces import Note, Picture, Section, Table, minus, number
+from harmonium.report.pieces import Note, Picture, Section, Table, minus, with_error
 from harmonium.report.ranking import sentence_of
 
 MOST_RUNS = 8
@@ -184,12 +184,9 @@ def _last(facts: Facts, panel: Panel, key: str) -> str:
     row = facts.rows[-1] if facts.rows else {}
     if row.get(key) is None:
         return ""
-    error = row.get(f"{key}_std_error")
-    value = row[key]
     if panel.is_share:
-        return f"{100 * value:.2f} %"
-    doubt = "" if is_trusted(row, key) else " (not to be trusted)"
-    return number(value) + (f" ± {error:.2f}" if error else "") + doubt
+        return f"{100 * row[key]:.2f} %"
+    return with_error(row, key) + ("" if is_trusted(row, key) else " (not to be trusted)")
 
 
 def _likelihoods(named: Mapping[str, Facts]) -> Section:

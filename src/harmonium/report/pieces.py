@@ -77,6 +77,12 @@ def number(value: float) -> str:
     return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
 
 
+def with_error(row: Mapping[str, float], key: str) -> str:
+    """A number of a row, with its standard error where that is known."""
+    error = row.get(f"{key}_std_error")
+    return number(row[key]) + (f" ± {error:.2f}" if error else "")
+
+
 def data_uri(png: bytes) -> str:
     """A PNG file's content as the address of a picture."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
