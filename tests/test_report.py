@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image
 
 from harmonium import plots, report
@@ -114,7 +115,7 @@ def page(
 ) -> str:
     """A page around sections."""
     facts = {"names": [title], "verdict": verdict, "sections": sections, "written": written}
-    return render("comparison.html", **facts)
+    return render("comparison", **facts)
 
 
 def curves_of(rows: list[dict[str, float]]) -> Section:
@@ -162,6 +163,11 @@ def test_what_looks_like_a_template_is_none(make: Make) -> None:
     assert read.text.startswith(f"{name} · harmonium harmonium {name} Restricted Boltzmann")
     assert f"4 × 8 binary units, {name}.csv: 1,000 training rows" in read.text
     assert f"harmonium evaluate {shlex.quote(str(run.path))}" in read.text
+
+
+def test_a_fact_that_is_missing_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="'pictures' is undefined"):
+        page(Section("s", "S", "pictures", {}))
 
 
 def test_no_template_takes_words_for_html() -> None:

@@ -12,9 +12,8 @@ published, with its licence; the rest of the script and the style are ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harmonium.files import write_whole
 from harmonium.report import comparison, diagnosis
@@ -24,7 +23,7 @@ from harmonium.report.facts import Facts, Stage, data_name
 from harmonium.report.likelihood import row_values
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
-from harmonium.report.pieces import Table
+from harmonium.report.pieces import Page, Table
 from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 
 __all__ = [
@@ -68,7 +67,7 @@ def write(run: RunDirectory, command: str, stage: Stage = "unknown") -> Path:
     OSError
         As the file system says it.
     """
-    return _write(run.report_path, "run.html", page_of(Facts(run, stage, command)))
+    return _write(run.report_path, page_of(Facts(run, stage, command)))
 
 
 def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
@@ -97,7 +96,7 @@ def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
     """
     facts = [Facts(run, "unknown", "") for run in runs]
     check(facts)
-    return _write(path, "comparison.html", comparison_of(facts))
+    return _write(path, comparison_of(facts))
 
 
 def verdict_of(runs: Sequence[RunDirectory]) -> str:
@@ -122,9 +121,9 @@ def differences_of(runs: Sequence[RunDirectory]) -> list[RunDifference]:
     return comparison.differences_of([Facts(run, "unknown", "") for run in runs])
 
 
-def _write(path: Path, template: str, facts: Mapping[str, Any]) -> Path:
+def _write(path: Path, page: Page) -> Path:
     from harmonium.report.rendering import render
 
     refuse_foreign(path, REPORT_MARK)
-    write_whole(path, render(template, **facts).encode())
+    write_whole(path, render(page.template, **page.facts).encode())
     return path

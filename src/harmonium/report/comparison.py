@@ -12,7 +12,7 @@ from harmonium.report.curves import Series, charts
 from harmonium.report.differences import RunDifference, differences
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, written
 from harmonium.report.pages import describe, options_of
-from harmonium.report.pieces import Note, Picture, Section, Table, minus, with_error
+from harmonium.report.pieces import Note, Page, Picture, Section, Table, minus, with_error
 from harmonium.report.ranking import sentence_of
 
 MOST_RUNS = 8
@@ -59,8 +59,8 @@ def check(runs: Sequence[Facts]) -> None:
             )
 
 
-def comparison_of(runs: Sequence[Facts]) -> dict[str, Any]:
-    """What the template ``comparison.html`` shows; `check` comes first."""
+def comparison_of(runs: Sequence[Facts]) -> Page:
+    """The whole page; `check` comes first."""
     names = _names(runs)
     named = dict(zip(names, runs, strict=True))
     sections = (
@@ -71,12 +71,13 @@ def comparison_of(runs: Sequence[Facts]) -> dict[str, Any]:
         _options(named),
         *_pictures(named),
     )
-    return {
+    shown = {
         "names": names,
         "verdict": verdict_of(runs),
         "sections": [section for section in sections if section is not None],
         "written": written(),
     }
+    return Page("comparison", shown)
 
 
 def verdict_of(runs: Sequence[Facts]) -> str:

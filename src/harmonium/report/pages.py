@@ -11,24 +11,25 @@ from harmonium.metrics import is_trusted, name_of
 from harmonium.report import diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
-from harmonium.report.pieces import Section, Table, minus
+from harmonium.report.pieces import Page, Section, Table, minus
 from harmonium.report.verdict import verdict
 
 
-def page_of(facts: Facts) -> dict[str, Any]:
-    """What the template ``run.html`` shows."""
+def page_of(facts: Facts) -> Page:
+    """The whole page."""
     sections: dict[str, Any] = {
         "RBM": _of_rbm,
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
     }
-    return {
+    shown = {
         "facts": facts,
         "what": describe(facts),
         "at": _at(facts),
         "sections": [section for section in sections[facts.kind](facts) if section is not None],
         "written": written(),
     }
+    return Page("run", shown)
 
 
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:

@@ -62,6 +62,14 @@ class Section:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Page:
+    """All that a page shows: its template, ``templates/TEMPLATE.html``, and the facts for it."""
+
+    template: str
+    facts: Mapping[str, Any]
+
+
 def sentence(words: str) -> str:
     """With a capital and a full stop."""
     return f"{words[0].upper()}{words[1:]}."

@@ -21,8 +21,8 @@ from harmonium.run_directory import REPORT_MARK
 
 
 def render(template: str, **facts: Any) -> str:
-    """What a template makes of facts; one that it asks for and that is not there is an error."""
-    return _TEMPLATES.get_template(template).render(facts)
+    """What ``templates/TEMPLATE.html`` makes of facts; one that is missing is an error."""
+    return _TEMPLATES.get_template(f"{template}.html").render(facts)
 
 
 def text(words: str) -> Markup:
@@ -35,7 +35,7 @@ def text(words: str) -> Markup:
 
 
 def _html(section: Section) -> Markup:
-    return Markup(render(f"sections/{section.template}.html", section=section, **section.facts))
+    return Markup(render(f"sections/{section.template}", section=section, **section.facts))
 
 
 def _asset(name: str) -> Markup:

@@ -23,7 +23,7 @@ def html_of(run: Run) -> str:
     """A piece of HTML that stands alone: pictures lie in it."""
     from harmonium.report.rendering import render
 
-    return render("notebook.html", facts=_facts(run), pictures=_pictures(run))
+    return render("notebook", facts=_facts(run), pictures=_pictures(run))
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
