@@ -8,7 +8,7 @@ r"""How well a network's dreams of chosen classes are recognised, and a sheet of
 
 Chains of the top RBM, as many for each class, start at random and are held at their class. What
 they show after the sweeps, one draw down to the visible units from each, goes to a classifier that
-was trained on real pictures. The figures stand in docs/design-notes.md.
+was trained on real pictures. The figures stand in docs/results.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ``logistic``: multinomial logistic regression as the deep learning tutorials of Montréal train it
 (they print 7.49 % of the test rows). ``autoencoder``: 784-1000-500-250-30, pretrained by CD-1 and
 unrolled (Hinton and Salakhutdinov, 2006: a squared error of 3.00 an image; 30 principal components
-have 13.8). Grey values throughout. The figures stand in docs/design-notes.md.
+have 13.8). Grey values throughout. The figures stand in docs/results.md.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ ONLY_FROM = {
 
 # Each heavy third party has one door, and scikit-learn one for its data and one for its users.
 DOORS_OF = {
+    "jinja2": ("report",),
     "matplotlib": ("plots",),
     "numba": ("kernels",),
     "pyarrow": ("datasets",),
@@ -75,6 +76,7 @@ FREE = "harmonium.__version__"
 
 # What `import harmonium` and `harmonium --help` do without.
 HEAVY = {
+    "jinja2",
     "matplotlib",
     "numba",
     "pandas",

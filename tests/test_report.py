@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image
 
 from harmonium import plots, report
@@ -18,9 +21,10 @@ from harmonium.metrics import told
 from harmonium.report import curves
 from harmonium.report.curves import Series
 from harmonium.report.facts import Facts, duration
-from harmonium.report.markup import Note, Picture, Section, Table, page, text, tiles
 from harmonium.report.overfitting import HeldOut
+from harmonium.report.pieces import Note, Picture, Section, Table
 from harmonium.report.ranking import sentence_of
+from harmonium.report.rendering import render, text
 from harmonium.report.terms import TERMS, found_in
 from harmonium.report.verdict import verdict
 from harmonium.report.words import readings
@@ -107,25 +111,37 @@ def notes_of(run: RunDirectory) -> str:
 # Pieces
 
 
+def page(
+    *sections: Section, title: str = "T", verdict: str = "", written: str = "By a test."
+) -> str:
+    """A page around sections."""
+    facts = {"names": [title], "verdict": verdict, "sections": sections, "written": written}
+    return render("comparison", **facts)
+
+
+def curves_of(rows: list[dict[str, float]]) -> Section:
+    return Section("s", "S", "curves", {"charts": curves.charts("x", [Series("a", rows)])})
+
+
 def test_a_page_holds_notes_tables_and_pictures_and_takes_no_word_for_a_tag() -> None:
+    note = Note("N", "Take `--sweeps 10`.", "serious")
+    table = Table("T & so on", ("", "<i>"), [("one", "2 & 3")])
+    picture = Picture('A "picture"', "What <it> shows.", PNG)
     content = page(
-        "A <run> & more",
-        "Made by `harmonium <train>`.",
-        [
-            Section(
-                "one", "First & only", "Lead", Note("N", "Take `--sweeps 10`.", "serious").html()
-            ),
-            Section(
-                "two", "Second", "", Table("T & so on", ("", "<i>"), [("one", "2 & 3")]).html()
-            ),
-            Section("three", "Third", "", Picture('A "picture"', "What <it> shows.", PNG).html()),
-        ],
-        footer="The <end>",
+        Section("one", "First & only", "overview", {"runs": [], "notes": [note]}),
+        Section("two", "Second", "numbers", {"table": table}),
+        Section("three", "Third", "pictures", {"pictures": [picture]}),
+        title="A <run> & more",
+        verdict="Made by `harmonium <train>`.",
+        written="The <end>",
     )
     read = Page(content)
     assert read.pictures == {'A "picture"': PNG}
     assert read.links == ["#one", "#two", "#three"]
-    for said in ("A <run> & more", "N serious", "T & so on <i> one 2 & 3", "The <end>"):
+    for said in (
+        *("A <run> & more", "First & only", "N serious", "T & so on <i> one 2 & 3"),
+        *("What <it> shows.", "The <end>"),
+    ):
         assert said in read.text
     assert (
         "<code>--sweeps 10</code>" in content and "<code>harmonium &lt;train&gt;</code>" in content
@@ -136,13 +152,34 @@ def test_a_page_holds_notes_tables_and_pictures_and_takes_no_word_for_a_tag() ->
 
 
 def test_a_lone_backquote_and_dollars_stay_what_they_are() -> None:
-    content = page("$title", "a ` b $body ${c}", [])
+    content = page(title="$title", verdict="a ` b $body ${c}")
     assert "a ` b $body ${c}" in Page(content).text and "$title" in Page(content).text
     assert text("`a` b") == "<code>a</code> b"
 
 
+def test_what_looks_like_a_template_is_none(make: Make) -> None:
+    name = "<b>{{ 6 * 7 }} {% raw %}"
+    run = make([row(1)], name=name, data=f"/x/{name}.csv")
+    read = page_of(run)
+    assert read.text.startswith(f"{name} · harmonium harmonium {name} Restricted Boltzmann")
+    assert f"4 × 8 binary units, {name}.csv: 1,000 training rows" in read.text
+    assert f"harmonium evaluate {shlex.quote(str(run.path))}" in read.text
+
+
+def test_a_fact_that_is_missing_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="'pictures' is undefined"):
+        page(Section("s", "S", "pictures", {}))
+
+
+def test_no_template_takes_words_for_html() -> None:
+    templates = list((Path(report.__file__).parent / "templates").rglob("*.html"))
+    assert len(templates) > 10
+    for path in templates:
+        assert not re.search(r"\|\s*safe|autoescape", path.read_text(encoding="utf-8")), path
+
+
 def test_the_script_ends_where_it_should_and_loads_nothing() -> None:
-    content = page("T", "", [Section("s", "S", "", "")])
+    content = page(Section("s", "S", "pictures", {"pictures": []}))
     assert content.count("<script>") == content.count("</script>") == 1
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -183,7 +220,7 @@ def test_curves_are_the_rows_with_their_errors() -> None:
         row(1, log_likelihood=-20.123456789, log_likelihood_std_error=0.5),
         row(2, log_likelihood=-19.0, log_likelihood_std_error=0.25, held_out_log_likelihood=-21.0),
     ]
-    read = Page(page("T", "", [Section("s", "S", "", curves.charts("x", [Series("a", rows)]))]))
+    read = Page(page(curves_of(rows)))
     data = read.data["data-x"]
     assert data["runs"] == [{"name": "a", "epoch": [1, 2], "update": [10, 20]}]
     assert [panel["title"] for panel in data["panels"]] == ["Log-likelihood", "Learning rate"]
@@ -205,20 +242,21 @@ def test_a_long_run_is_thinned_and_keeps_its_ends() -> None:
 def test_a_rate_that_reaches_zero_has_no_logarithm() -> None:
     for ratio, is_logarithmic in ((0.1, True), (0.0, False)):
         rows = [row(1, update_ratio=0.5), row(2, update_ratio=ratio)]
-        content = page("T", "", [Section("s", "S", "", curves.charts("x", [Series("a", rows)]))])
-        assert Page(content).data["data-x"]["panels"][0]["log"] is is_logarithmic
+        assert Page(page(curves_of(rows))).data["data-x"]["panels"][0]["log"] is is_logarithmic
 
 
 # Terms
 
 
 def test_terms_are_explained_where_they_stand() -> None:
-    section = Section("s", "S", "Found by AIS, in nats.", "<p>One sweep of <code>chain</code>.</p>")
-    read = Page(section_page(section))
+    table = Table("", (), [("One sweep of", "`chain`", "found by AIS")])
+    shown = {"missing": [], "found_on": {}, "colours": {}, "differences": table}
+    read = Page(page(Section("s", "S", "likelihoods", shown)))
     for term in ("nats", "annealed importance sampling", "sweep"):
         assert f"{term} {TERMS[term]}" in read.text
     assert TERMS["chain"] not in read.text  # that is typed
-    assert read.text.index("AIS") < read.text.index(TERMS["nats"])
+    places = [read.text.index(said) for said in ("Nats a row", TERMS["nats"], "One sweep of")]
+    assert places == sorted(places)
 
 
 def test_a_term_is_no_part_of_another_word() -> None:
@@ -226,10 +264,13 @@ def test_a_term_is_no_part_of_another_word() -> None:
     assert found_in("<p>PCD</p>") == ["PCD"]
 
 
-def test_a_term_is_explained_once() -> None:
-    body = tiles([("log-likelihood", "−20", "nats a row")])
-    assert found_in(body) == ["nats"]
-    assert Page(section_page(Section("s", "S", "", body))).text.count(TERMS["log-likelihood"]) == 1
+def test_a_term_is_explained_once(make: Make) -> None:
+    tiles = [("log-likelihood", "−20", "nats a row")]
+    shown = {"layer": Facts(make([row(1)]), "unknown", ""), "data": "digits", "tiles": tiles}
+    shown |= dict.fromkeys(("charts", "picture", "page"))
+    read = Page(page(Section("s", "S", "layer", shown)))
+    assert read.text.count(TERMS["log-likelihood"]) == 1
+    assert f"Terms: nats {TERMS['nats']} log-likelihood" in read.text
 
 
 def test_every_term_is_a_sentence() -> None:
@@ -237,10 +278,6 @@ def test_every_term_is_a_sentence() -> None:
         assert (
             meaning[0].isupper() and meaning.endswith(".") and found_in(f"<p>{term}</p>") == [term]
         )
-
-
-def section_page(section: Section) -> str:
-    return page("T", "", [section])
 
 
 # The page of a run

@@ -42,6 +42,17 @@ def test_the_front_page_and_the_readme_lead_to_every_page() -> None:
     assert {DOCS / page for page in pages()} <= found
 
 
+def test_a_decision_says_what_was_asked_measured_and_chosen() -> None:
+    decisions = sorted((DOCS / "decisions").glob("0*.md"))
+    index = (DOCS / "decisions" / "index.md").read_text("utf-8")
+    listed = re.findall(r"^\| (\d{4}) \| \[.*\]\((.+\.md)\) \| \d{4}-\d\d-\d\d \|$", index, re.M)
+    assert sorted(name for _, name in listed) == [page.name for page in decisions]
+    for number, page in enumerate(decisions, 1):
+        assert (f"{number:04}", page.name) in listed
+        headings = re.findall(r"^## (.*)$", page.read_text("utf-8"), re.MULTILINE)
+        assert headings == ["Question", "Measurement", "Choice"]
+
+
 def documented() -> set[str]:
     text = "\n".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
     return set(re.findall(r"^::: harmonium\.(\w+)$", text, re.MULTILINE))

@@ -76,8 +76,9 @@ LANES = (
     Lane(
         Purpose.INIT,
         None,
-        "weights at the start; the rank is the layer of a network that begins at random",
-        ("rbm.py", "deep/layers.py"),
+        "weights (position 0) and biases (1) at the start; the rank is the layer of a network that "
+        "begins at random",
+        ("rbm.py", "deep/layers.py", "estimators/rbm_training.py"),
     ),
     Lane(Purpose.INIT, 0, "a first draw, to see whether Numba works", ("kernels/backends.py",)),
     Lane(

@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.datasets import load_digits, load_iris, load_wine, make_circles, make_moons
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from harmonium.estimators import DBNClassifier, DBNRegressor, RBMClassifier
+from harmonium.estimators import (
+    AutoencoderTransformer,
+    BernoulliRBM,
+    DBNClassifier,
+    DBNRegressor,
+    GaussianRBM,
+    RBMClassifier,
+)
 
 CLASSIFIERS = pytest.mark.parametrize("make", [DBNClassifier, RBMClassifier])
 
@@ -57,6 +66,14 @@ def test_wine_is_learnt_in_its_own_units_and_scaled(make: Any, options: dict[str
 def test_shapes_that_no_line_divides_are_learnt(make: Any) -> None:
     circles = make_circles(300, noise=0.05, factor=0.5, random_state=3)
     assert score(make(random_state=0), *circles) > 0.9  # a line: half
+
+
+@pytest.mark.parametrize("make", [BernoulliRBM, GaussianRBM, AutoencoderTransformer])
+def test_features_tell_rings_apart(make: Any) -> None:
+    X, y = make_circles(300, noise=0.05, factor=0.5, random_state=3)
+    features = make_pipeline(MinMaxScaler(clip=True), make(random_state=0), StandardScaler())
+    # of the columns themselves, or where all hidden units switch at the mean: half
+    assert score(make_pipeline(features, LogisticRegression()), X, y) > 0.9
 
 
 @CLASSIFIERS

@@ -36,8 +36,9 @@ class AutoencoderTransformer(ScoringTransformer, FinetunedEstimator):
 
     Parameters
     ----------
-    layers : sequence of int, default=(256, 64, 2)
-        Hidden units of each layer, from the features to the codes.
+    layers : sequence of int, default=(256, 64, 30)
+        Hidden units of each layer, from the features to the codes. Thirty codes are as many as
+        Hinton and Salakhutdinov had for digits; ``(256, 64, 2)`` makes points of a picture.
     codes : {"linear", "binary"}, default="linear"
         What the codes are: any numbers, of Gaussian units, or probabilities, of binary ones.
     visible, scale, pretraining_batch_size, n_chains, sampler, gradient, penalties, features, \
@@ -103,7 +104,7 @@ validation_fraction
 
     def __init__(
         self,
-        layers: Any = (256, 64, 2),
+        layers: Any = (256, 64, 30),
         *,
         codes: str = "linear",
         visible: str = "auto",

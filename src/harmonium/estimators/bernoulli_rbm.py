@@ -70,9 +70,10 @@ class BernoulliRBM(RBMEstimator):
         Decay per update of a moving average of the parameters, which is then the model.
     weight_std : float, default=None
         Standard deviation of the weights at the start. None is wide enough that hidden units
-        differ from the beginning (Glorot and Bengio, 2010), so that features are of use after few
-        updates, of few rows or large batches. 0.01 is scikit-learn's, and what Hinton (2010)
-        advises for many thousand updates.
+        differ from the beginning (Glorot and Bengio, 2010), and lets their thresholds differ, too,
+        so that features are of use after few updates, of few rows or large batches. 0.01, with
+        thresholds at the mean of the data, is scikit-learn's, and what Hinton (2010) advises for
+        many thousand updates.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"

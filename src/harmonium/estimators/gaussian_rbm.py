@@ -67,8 +67,9 @@ class GaussianRBM(RBMEstimator):
         Decay per update of a moving average of the parameters, which is then the model.
     weight_std : float, default=None
         Standard deviation of the weights at the start. None is wide enough that hidden units
-        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
-        need; 0.01 is what Hinton (2010) advises for many thousand updates.
+        differ from the beginning (Glorot and Bengio, 2010), and lets their thresholds differ, too,
+        which is what tables with few rows need; 0.01, with thresholds at the mean of the data, is
+        what Hinton (2010) advises for many thousand updates.
     device : str or torch.device, default="cpu"
         Where the model lives and learns, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from harmonium import training
+from harmonium import kernels, training
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
     check_choice,
@@ -25,6 +25,7 @@ from harmonium.estimators.rows import ArrayRows
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
 from harmonium.training import Row, TrainingState
 from harmonium.units import Binary, Units
 
@@ -82,6 +83,8 @@ def begin(
     rbm = RBM(visible, Binary(int(estimator.n_components))).to(rows.device, rows.dtype)
     moments = Minibatches(rows, len(rows), weights)
     rbm.init_from_data_(moments, seed, width_of(estimator.weight_std))
+    if estimator.weight_std is None:
+        _spread_thresholds_(rbm, moments, seed)
     n_chains = estimator.n_chains
     if n_chains == "batch_size":
         n_chains = int(estimator.batch_size if batch_size is None else batch_size)
@@ -102,6 +105,22 @@ def begin(
         average_decay=estimator.average_decay,
         seed=seed,
     )
+
+
+@torch.no_grad()
+def _spread_thresholds_(rbm: RBM, moments: Minibatches, seed: int) -> None:
+    """Let hidden units switch at different places of the data, and not all at its mean.
+
+    Features that all change sign at the mean are odd functions there: no sum of them tells a ring
+    from the ring around it. Biases differ by as much as the data move the inputs, and by 1 at
+    least, because a logistic function is nearly linear over less.
+    """
+    _, var = moments.moments()
+    spread = (var.to(rbm.weights) @ rbm.weights.square()).sqrt().clamp(min=1)
+    drawn = kernels.normal(
+        (1, len(spread)), Stream(seed, Purpose.INIT, position=1), dtype=spread.dtype
+    )
+    rbm.hidden.bias.add_(drawn[0] * spread)
 
 
 def train(

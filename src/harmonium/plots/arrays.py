@@ -77,6 +77,33 @@ def check_image_shape(image_shape: ImageShape, n_pixels: int, name: str) -> Imag
     return height, width
 
 
+def pairs(
+    originals: npt.ArrayLike, reconstructed: npt.ArrayLike, axes: Sequence[str]
+) -> tuple[FloatArray, FloatArray]:
+    """Return both as `finite` does, if each original has its reconstruction.
+
+    Raises
+    ------
+    ValueError
+        As `finite`, and if the shapes differ.
+    """
+    before = finite(originals, "originals", axes)
+    after = finite(reconstructed, "reconstructed", axes)
+    if before.shape != after.shape:
+        raise ValueError(
+            f"originals has shape {before.shape}, but reconstructed has shape {after.shape}; "
+            "pass one reconstruction for each original"
+        )
+    return before, after
+
+
+def check_names(names: Sequence[str], n: int, name: str, things: str) -> Sequence[str]:
+    """Return `names`, called `name`, if there is one for each of `n` things, else ValueError."""
+    if len(names) != n:
+        raise ValueError(f"{name} are {len(names)} names for {n} {things}")
+    return names
+
+
 def whole_number(value: int, name: str, least: int = 1) -> int:
     """Return `value` if it is a whole number of at least `least`, else raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:

@@ -10,7 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 
 from harmonium.plots import style
-from harmonium.plots.arrays import FloatArray, ImageShape, check_image_shape, finite, whole_number
+from harmonium.plots.arrays import (
+    FloatArray,
+    ImageShape,
+    check_image_shape,
+    check_names,
+    finite,
+    pairs,
+    whole_number,
+)
 from harmonium.plots.sheets import grey_levels, mosaic, near_square, scale_each, value_limits
 
 _NOT_GIVEN = (0.72, 0.80, 0.90)
@@ -144,8 +152,8 @@ def samples(
         return ax
 
     shape = check_image_shape(image_shape, n_visible, "chains")
-    if chain_names is not None and len(chain_names) != n_chains:
-        raise ValueError(f"chain_names are {len(chain_names)} names for {n_chains} chains")
+    if chain_names is not None:
+        check_names(chain_names, n_chains, "chain_names", "chains")
     pictures = grey_levels(values, limits).reshape(-1, *shape)
     if n_samples == 1 and chain_names is not None:
         return _named_rows(pictures, chain_names, title, ax)
@@ -224,14 +232,7 @@ def reconstructions(
     ValueError
         If an array is empty or not finite, the shapes differ, or they do not fit `image_shape`.
     """
-    axes = ("n_rows", "n_visible")
-    before = finite(originals, "originals", axes)
-    after = finite(reconstructed, "reconstructed", axes)
-    if before.shape != after.shape:
-        raise ValueError(
-            f"originals has shape {before.shape}, but reconstructed has shape {after.shape}; "
-            "pass one reconstruction for each original"
-        )
+    before, after = pairs(originals, reconstructed, ("n_rows", "n_visible"))
     n_rows, n_visible = before.shape
     both = np.stack([before, after], axis=1)
     title = f"Reconstructions of {_plural(n_rows, 'row')}"
@@ -252,9 +253,9 @@ def reconstructions(
     n_columns = min(whole_number(n_columns, "n_columns"), n_rows)
     levels = grey_levels(both, limits).reshape(n_rows, 2, height, width)
     seam = np.full((n_rows, 1, width), np.nan)
-    pairs = np.concatenate([levels[:, 0], seam, levels[:, 1]], axis=1)
+    upon_each_other = np.concatenate([levels[:, 0], seam, levels[:, 1]], axis=1)
     between = max(2, height // 4)
-    whole = mosaic(pairs, n_columns, gaps=(between, 1), fill=np.nan)
+    whole = mosaic(upon_each_other, n_columns, gaps=(between, 1), fill=np.nan)
     ax = style.picture_axes(ax, whole.shape, left=1.0)
     ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
     tops = np.arange(-(-n_rows // n_columns)) * (2 * height + 1 + between)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from harmonium.plots import style
-from harmonium.plots.arrays import FloatArray, finite
+from harmonium.plots.arrays import FloatArray, check_names, finite, pairs
 from harmonium.plots.tables import legible
 
 Limits: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | None
@@ -101,13 +101,7 @@ def reconstruction_strips(
     ValueError
         If an array is empty or not finite, or shapes or names do not fit.
     """
-    before = finite(originals, "originals", ("n_rows", "n_columns"))
-    after = finite(reconstructed, "reconstructed", ("n_rows", "n_columns"))
-    if before.shape != after.shape:
-        raise ValueError(
-            f"originals has shape {before.shape}, but reconstructed has shape {after.shape}; "
-            "pass one reconstruction for each original"
-        )
+    before, after = pairs(originals, reconstructed, ("n_rows", "n_columns"))
     ax = _axes(ax, before.shape[1])
     _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits)
     _name_blocks(ax, len(before), 2, 1, None)
@@ -168,7 +162,7 @@ def completion_strips(
     order = np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)])
     n_held = int(mask.sum())
     ax = _axes(ax, n_columns + 1)
-    names = _checked(columns, n_columns)
+    names = check_names(columns, n_columns, "columns", "columns")
     size, gap = len(blocks[0]), _gap(len(blocks[0]))
     if limits is not None:
         limits = (np.asarray(limits[0])[order], np.asarray(limits[1])[order])
@@ -199,7 +193,7 @@ def _draw(
     n_above: int = 0,
 ) -> None:
     """Blocks of rows beside one another; the first ``n_above`` columns above a gap of their own."""
-    names = legible(_checked(columns, blocks[0].shape[1]))
+    names = legible(check_names(columns, blocks[0].shape[1], "columns", "columns"))
     apart = np.full((gap, blocks[0].shape[1]), np.nan)
     parts = [part for block in blocks for part in (block, apart)][:-1]
     table = np.concatenate(parts).T
@@ -235,16 +229,9 @@ def _name_blocks(ax: Axes, n: int, size: int, gap: int, names: Sequence[str] | N
     if names is None:
         style.number_blocks(ax, "x", n, size, gap)
         return
-    if len(names) != n:
-        raise ValueError(f"chain_names are {len(names)} names for {n} chains")
+    check_names(names, n, "chain_names", "chains")
     places = [i * (size + gap) + (size - 1) / 2 for i in range(n)]
     is_long = sum(map(len, names)) > 60
     ax.set_xticks(places, legible(names, 14) if len(set(names)) == n else list(names))
     if is_long:
         ax.tick_params(axis="x", labelrotation=90)
-
-
-def _checked(columns: Sequence[str], n: int) -> Sequence[str]:
-    if len(columns) != n:
-        raise ValueError(f"columns are {len(columns)} names for {n} columns")
-    return columns

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from harmonium.plots import style
-from harmonium.plots.arrays import FloatArray, finite, whole_number
+from harmonium.plots.arrays import FloatArray, check_names, finite, whole_number
 
 LONGEST_NAME = 22
 """Characters of a column's name that a figure writes; of a longer one, its middle is left out."""
@@ -152,7 +152,7 @@ def distributions(
         If an array is empty or not finite, or the numbers of columns differ.
     """
     of_data, of_samples = _both(data, samples)
-    names = legible(_checked(columns, of_data))
+    names = legible(check_names(columns, of_data.shape[1], "columns", "columns"))
     n = len(names)
     n_beside = min(n, whole_number(n_beside, "n_beside"))
     n_below = -(-n // n_beside)
@@ -243,7 +243,7 @@ def shares(
         If an array is empty or not finite, or the numbers of columns differ.
     """
     a, b = (finite(x, name, ("n_columns",)) for x, name in ((data, "data"), (samples, "samples")))
-    names = legible(_checked(columns, a[None]))
+    names = legible(check_names(columns, len(a), "columns", "columns"))
     if len(a) != len(b):
         raise ValueError(f"data has {len(a)} columns, and samples {len(b)}; pass as many")
     ax = style.plot_axes(ax, size=(6.0, 1.5 + 0.2 * max(len(a), 8)))
@@ -302,7 +302,7 @@ def weights_by_column(
         If the weights are empty or not finite, or the names are of another number.
     """
     every = finite(weights, "weights", ("n_visible", "n_hidden"))
-    names = legible(_checked(columns, every.T))
+    names = legible(check_names(columns, len(every), "columns", "columns"))
     kept = strongest(every, whole_number(n_columns, "n_columns"))
     norms = np.linalg.norm(every, axis=0)
     units = np.argsort(-norms, kind="stable")[: whole_number(n_hidden, "n_hidden")]
@@ -349,9 +349,3 @@ def _both(data: npt.ArrayLike, samples: npt.ArrayLike) -> tuple[FloatArray, Floa
             f"data has {a.shape[1]} columns, but samples has {b.shape[1]}; pass as many"
         )
     return a, b
-
-
-def _checked(columns: Sequence[str], values: FloatArray) -> Sequence[str]:
-    if len(columns) != values.shape[1]:
-        raise ValueError(f"columns are {len(columns)} names for {values.shape[1]} columns")
-    return columns

@@ -2,10 +2,12 @@
 
 A page is made of what lies in the run directory and of nothing else: no model is loaded, nothing
 is computed, and torch is not needed but for advice. It asks no network for anything, and says so
-to the browser. Writing one takes some ten milliseconds, so that it is renewed at every checkpoint.
+to the browser. Writing one takes some tens of milliseconds, so that it is renewed at every
+checkpoint.
 
-The curves are drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as
-it was published, with its licence; the rest of the script and the style are ours.
+The modules give facts, and Jinja2's templates in ``templates`` make HTML of them. The curves are
+drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as it was
+published, with its licence; the rest of the script and the style are ours.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from harmonium.report.comparison import check, comparison_of
 from harmonium.report.differences import RunDifference
 from harmonium.report.facts import Facts, Stage, data_name
 from harmonium.report.likelihood import row_values
-from harmonium.report.markup import Table
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
+from harmonium.report.pieces import Page, Table
 from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 
 __all__ = [
@@ -127,7 +129,9 @@ def differences_of(runs: Sequence[RunDirectory]) -> list[RunDifference]:
     return comparison.differences_of([Facts(run, "unknown", "") for run in runs])
 
 
-def _write(path: Path, page: str) -> Path:
+def _write(path: Path, page: Page) -> Path:
+    from harmonium.report.rendering import render
+
     refuse_foreign(path, REPORT_MARK)
-    write_whole(path, page.encode())
+    write_whole(path, render(page.template, **page.facts).encode())
     return path

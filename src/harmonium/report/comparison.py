@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from harmonium.report import likelihood
 from harmonium.report.curves import Series, charts
 from harmonium.report.differences import RunDifference, differences
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, written
-from harmonium.report.markup import Note, Section, Table, data_uri, minus, number, page, text
 from harmonium.report.pages import describe, options_of
+from harmonium.report.pieces import Note, Page, Picture, Section, Table, minus, with_error
 from harmonium.report.ranking import sentence_of
-from harmonium.report.terms import explained, found_in
 
 MOST_RUNS = 8
 """As many as there are colours that can be told apart."""
@@ -61,7 +59,7 @@ def check(runs: Sequence[Facts]) -> None:
             )
 
 
-def comparison_of(runs: Sequence[Facts]) -> str:
+def comparison_of(runs: Sequence[Facts]) -> Page:
     """The whole page; `check` comes first."""
     names = _names(runs)
     named = dict(zip(names, runs, strict=True))
@@ -73,19 +71,13 @@ def comparison_of(runs: Sequence[Facts]) -> str:
         _options(named),
         *_pictures(named),
     )
-    return page(
-        " · ".join(names),
-        "Each run has its colour throughout.",
-        [section for section in sections if section is not None],
-        footer=written(),
-        state=_said(verdict_of(runs)),
-        heading=f"{len(runs)} runs compared",
-    )
-
-
-def _said(verdict: str) -> str:
-    words = f'<p class="verdict">{text(verdict)}</p>'
-    return words + explained(found_in(words))
+    shown = {
+        "names": names,
+        "verdict": verdict_of(runs),
+        "sections": [section for section in sections if section is not None],
+        "written": written(),
+    }
+    return Page("comparison", shown)
 
 
 def verdict_of(runs: Sequence[Facts]) -> str:
@@ -104,28 +96,10 @@ def _names(runs: Sequence[Facts]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(facts.run.path) for facts in runs]
 
 
-def _swatch(place: int, name: str) -> str:
-    mark = f'<span class="swatch" style="background:var(--run-{place + 1})"></span>'
-    return f"{mark}<strong>{text(name)}</strong>"
-
-
 def _overview(named: Mapping[str, Facts]) -> Section:
-    cards = []
-    for place, (name, facts) in enumerate(named.items()):
-        done = "finished" if facts.is_finished else "not finished"
-        if facts.kind != "deep belief network":
-            epochs = facts.done / facts.n_updates_an_epoch
-            done += f"; {epochs:,.4g} epochs, {facts.done:,} updates"
-        if facts.seconds:
-            done += f" in {duration(facts.seconds)}"
-        cards.append(
-            f"<figure>{_swatch(place, name)}<figcaption>{text(describe(facts))}<br>{done}<br>"
-            f"<code>{escape(str(facts.run.path))}</code></figcaption></figure>"
-        )
-    body = f'<div class="runs">{"".join(cards)}</div>'
-    for note in _incomparable(named):
-        body += note.html()
-    return Section("runs", "The runs", "", body)
+    runs = [(name, facts, describe(facts)) for name, facts in named.items()]
+    shown = {"runs": runs, "notes": list(_incomparable(named))}
+    return Section("runs", "The runs", "overview", shown)
 
 
 def _incomparable(named: Mapping[str, Facts]) -> Iterator[Note]:
@@ -181,13 +155,7 @@ def _curves(named: Mapping[str, Facts]) -> Section | None:
     series = [Series(name, facts.rows) for name, facts in named.items()]
     if not any(run.rows for run in series):
         return None
-    return Section(
-        "curves",
-        "Learning curves",
-        "Against epochs. Held-out rows in full, training rows dashed; a run can be hidden at the "
-        "top. Point at a curve to read it, drag across to zoom, double click to see all again.",
-        charts("curves", series),
-    )
+    return Section("curves", "Learning curves", "curves", {"charts": charts("curves", series)})
 
 
 def _numbers(named: Mapping[str, Facts]) -> Section:
@@ -209,48 +177,35 @@ def _numbers(named: Mapping[str, Facts]) -> Section:
             rows.append([f"{key.replace('_', ' ').capitalize()} at the end", *cells])
     times = [duration(facts.seconds) if facts.seconds else "–" for facts in named.values()]
     rows.append(["Training time", *times])
-    return Section(
-        "numbers",
-        "Numbers at the end",
-        "Of the last row of each run.",
-        Table("", ("", *named), rows).html(),
-    )
+    shown = {"table": Table("", ("", *named), rows)}
+    return Section("numbers", "Numbers at the end", "numbers", shown)
 
 
 def _last(facts: Facts, panel: Panel, key: str) -> str:
     row = facts.rows[-1] if facts.rows else {}
     if row.get(key) is None:
         return ""
-    error = row.get(f"{key}_std_error")
-    value = row[key]
     if panel.is_share:
-        return f"{100 * value:.2f} %"
-    doubt = "" if is_trusted(row, key) else " (not to be trusted)"
-    return number(value) + (f" ± {error:.2f}" if error else "") + doubt
+        return f"{100 * row[key]:.2f} %"
+    return with_error(row, key) + ("" if is_trusted(row, key) else " (not to be trusted)")
 
 
 def _likelihoods(named: Mapping[str, Facts]) -> Section:
     """Intervals of all runs on one scale, for all rows that any was evaluated on."""
     found = {name: likelihood.results(facts) for name, facts in named.items()}
-    lead = "Nats a row: exact, or as far as independent estimates agree."
-    missing = [named[name].typed_path for name, of in found.items() if not of]
-    if missing:
-        commands = ", ".join(f"`harmonium evaluate {path}`" for path in missing)
-        lead += f" Not measured yet, and found by: {commands}."
-    body = ""
-    for data in dict.fromkeys(data for of in found.values() for data in of):
-        intervals = {name: of[data] for name, of in found.items() if data in of}
-        body += f"<h3>{text(data)}</h3>"
-        low, high = likelihood.scale(list(intervals.values()))
-        for place, name in enumerate(named):
-            if name in intervals:
-                colour = f"var(--run-{place + 1})"
-                body += likelihood.bar(name, intervals[name], low, high, colour)
-    body += _differences(named)
-    return Section("likelihood", "Log-likelihoods", lead, body)
+    shown = {
+        "missing": [named[name] for name, of in found.items() if not of],
+        "found_on": {
+            data: {name: of[data] for name, of in found.items() if data in of}
+            for data in dict.fromkeys(data for of in found.values() for data in of)
+        },
+        "colours": {name: f"run-{number}" for number, name in enumerate(named, start=1)},
+        "differences": _differences(named),
+    }
+    return Section("likelihood", "Log-likelihoods", "likelihoods", shown)
 
 
-def _differences(named: Mapping[str, Facts]) -> str:
+def _differences(named: Mapping[str, Facts]) -> Table:
     """How far runs are apart on the same rows, which is known better than where either is."""
     rows = [
         (
@@ -262,10 +217,8 @@ def _differences(named: Mapping[str, Facts]) -> str:
         )
         for one in differences(named)
     ]
-    if not rows:
-        return ""
     header = ("difference", "rows", "number", "nats a row", "± with other rows of their kind")
-    return "<h3>Differences on the same rows</h3>" + Table("", header, rows).html()
+    return Table("", header, rows)
 
 
 def _options(named: Mapping[str, Facts]) -> Section:
@@ -276,15 +229,11 @@ def _options(named: Mapping[str, Facts]) -> Section:
         for key in dict.fromkeys(key for table in tables for key in table)
         if len({str(table.get(key)) for table in tables}) > 1
     ]
-    if not differing:
-        body = Note("No option differs", "The runs were begun in the same way.").html()
-    else:
-        rows = [
-            (key.replace("_", " "), *(_shown(table.get(key)) for table in tables))
-            for key in differing
-        ]
-        body = Table("", ("", *named), rows).html()
-    return Section("options", "Options that differ", "All others are the same.", body)
+    rows = [
+        (key.replace("_", " "), *(_shown(table.get(key)) for table in tables)) for key in differing
+    ]
+    shown = {"table": Table("", ("", *named), rows)}
+    return Section("options", "Options that differ", "options", shown)
 
 
 def _defined(facts: Facts) -> dict[str, Any]:
@@ -308,27 +257,14 @@ def _shown(value: Any) -> str:
 def _pictures(named: Mapping[str, Facts]) -> Iterator[Section]:
     """What several runs have a picture of, each run's newest."""
     for what, title in _SHEETS.items():
-        found = {name: _newest(facts, what) for name, facts in named.items()}
-        if not any(found.values()):
-            continue
-        figures = []
-        for place, (name, path) in enumerate(found.items()):
-            shown = "<figcaption>There is no such picture of this run.</figcaption>"
-            if path is not None:
-                look = "sheet" if path.parent.parent.name == "history" else "paper"
-                shown = (
-                    f'<img class="{look}" src="{data_uri(path.read_bytes())}" '
-                    f'alt="{escape(title)} of {escape(name)}">'
-                )
-            figures.append(
-                f"<figure>{shown}<figcaption>{_swatch(place, name)}</figcaption></figure>"
-            )
-        yield Section(what, title, "", f'<div class="runs">{"".join(figures)}</div>')
+        newest = {name: _newest(facts, what, f"{title} of {name}") for name, facts in named.items()}
+        if any(newest.values()):
+            yield Section(what, title, "sheets", {"pictures": newest})
 
 
-def _newest(facts: Facts, what: str) -> Path | None:
+def _newest(facts: Facts, what: str, title: str) -> Picture | None:
     history = facts.run.history(what)
     if history:
-        return history[max(history)]
-    picture = facts.run.figures / f"{what}.png"
-    return picture if picture.is_file() else None
+        return Picture(title, "", history[max(history)].read_bytes(), look="sheet")
+    path = facts.run.figures / f"{what}.png"
+    return Picture(title, "", path.read_bytes()) if path.is_file() else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from harmonium.metrics import PANELS, Curve, Panel, is_trusted
-from harmonium.report.markup import as_json
 from harmonium.report.terms import TERMS, term_of
 
 MOST_ROWS = 1_000
@@ -31,7 +30,15 @@ def panels_of(runs: Sequence[Series]) -> list[Panel]:
     ]
 
 
-def charts(name: str, runs: Sequence[Series]) -> str:
+@dataclass(frozen=True)
+class Charts:
+    """What the script draws, under a name of its own on the page."""
+
+    name: str
+    content: Mapping[str, Any]
+
+
+def charts(name: str, runs: Sequence[Series]) -> Charts:
     """Charts of all panels, one crosshair and one zoom for all of them.
 
     Parameters
@@ -47,10 +54,7 @@ def charts(name: str, runs: Sequence[Series]) -> str:
         "runs": [_run(run) for run in runs],
         "panels": [_panel(panel, runs) for panel in panels],
     }
-    return (
-        f'<div class="charts" data-charts="{name}"><div class="legend" role="group" '
-        'aria-label="Curves"></div><div class="grid"></div></div>' + as_json(name, content)
-    )
+    return Charts(name, content)
 
 
 def thinned(rows: Rows) -> Rows:

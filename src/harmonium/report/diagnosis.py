@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harmonium.report.facts import Facts, moment
-from harmonium.report.markup import Note, Picture, Section, Table, sentence
+from harmonium.report.facts import Facts
+from harmonium.report.pieces import Note, Picture, Section, Table, sentence
 from harmonium.report.words import readings
 from harmonium.run_directory import DIAGNOSIS_MARK
 
@@ -41,30 +41,18 @@ Content = Mapping[str, Any]
 def section(facts: Facts) -> Section:
     """The diagnosis of a run in words; without one, what its rows of numbers tell by themselves."""
     content = facts.json(facts.run.diagnosis_path)
+    shown: dict[str, Any]
     if content is None or content.get("kind") != DIAGNOSIS_MARK:
-        notes = "".join(note.html() for note in readings(facts))
-        return Section(
-            "diagnosis",
-            "Diagnosis",
-            "What the numbers of the training tell. How the chains mix, whether they are like the "
-            f"data, and what to do is measured by `harmonium diagnose {facts.typed_path}`.",
-            notes,
-        )
-    made = f"Measured by `harmonium diagnose` on {moment(content['created'])}"
-    update = content["update"]
-    if update is not None and update != facts.done:
-        made += f", after update {update:,}: the run has gone on since, to update {facts.done:,}"
-    body = "".join(note.html() for note in notes_of(content))
-    measured = "".join(table.html() for table in tables(content))
-    body += f'<div class="tables">{measured}</div>'
-    pictures = [
-        Picture(title, caption, path.read_bytes()).html()
-        for name, (title, caption) in PICTURES.items()
-        if (path := facts.run.diagnosis_picture(name)).is_file()
-    ]
-    if pictures:
-        body += f'<div class="pictures">{"".join(pictures)}</div>'
-    return Section("diagnosis", "Diagnosis", f"{made}.", body)
+        shown = {"measured": None, "notes": readings(facts)}
+    else:
+        pictures = [
+            Picture(title, caption, path.read_bytes())
+            for name, (title, caption) in PICTURES.items()
+            if (path := facts.run.diagnosis_picture(name)).is_file()
+        ]
+        shown = {"measured": content, "notes": notes_of(content)}
+        shown |= {"tables": tables(content), "pictures": pictures}
+    return Section("diagnosis", "Diagnosis", "diagnosis", {"facts": facts, **shown})
 
 
 def notes_of(content: Content) -> list[Note]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harmonium.metrics import with_error
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, Section, Table, minus, sentence, text
+from harmonium.report.pieces import Section, Table, minus
 
 FloatArray = NDArray[np.float64]
 
@@ -87,21 +87,8 @@ def interval(of: Mapping[str, Any]) -> str:
 
 def section(facts: Facts) -> Section:
     """What is known of the likelihood, or the command that finds it."""
-    found, unknown = results(facts), without_lower_bound(facts)
-    every = found | unknown
-    if not every:
-        return Section(
-            "likelihood",
-            "Log-likelihood",
-            "Not measured yet. How probable the model makes rows that it has never seen, in nats, "
-            f"is found by `harmonium evaluate {facts.typed_path}`: exactly where a layer is small, "
-            "else as an interval.",
-            "",
-        )
-    body = ""
-    if found:
-        low, high = scale(list(found.values()))
-        body += "".join(bar(name, of, low, high, "var(--accent)") for name, of in found.items())
+    found = results(facts)
+    every = found | without_lower_bound(facts)
     header = ("rows", "number", "log-likelihood, nats a row", "± lower", "± upper", "update")
     rows = [
         (
@@ -114,70 +101,16 @@ def section(facts: Facts) -> Section:
         )
         for name, of in every.items()
     ]
-    body += Table("", header, rows).html()
-    for name, of in every.items():
-        title = f"{name}: a warning" if name in found else f"{name}: no lower bound"
-        for warning in of.get("warnings") or []:
-            body += Note(title, sentence(warning), "worth a look").html()
-        if of.get("update") not in (None, facts.done):
-            body += Note(
-                f"{name}: of an earlier model",
-                f"Measured after update {of['update']:,}; the run has gone on to update "
-                f"{facts.done:,}.",
-            ).html()
-    return Section("likelihood", "Log-likelihood", _meaning(found or every), body)
+    shown = {"facts": facts, "found": found, "every": every, "table": Table("", header, rows)}
+    return Section("likelihood", "Log-likelihood", "likelihood", shown)
 
 
-def _meaning(found: Mapping[str, Mapping[str, Any]]) -> str:
-    name, of = next(iter(found.items()))
-    if of.get("lower") is None:
-        most = minus(f"{of['upper']:.1f}")
-        return (
-            f"By this model a row of {name} has at most the probability exp({most}), in the "
-            "geometric mean. How much less, the estimates do not say, because they do not agree."
-        )
-    middle = (of["lower"] + of["upper"]) / 2
-    return (
-        f"By this model a row of {name} has the probability exp({minus(f'{middle:.1f}')}), in the "
-        f"geometric mean: to tell which row it is takes {-middle / math.log(2):.1f} bits. "
-        f"{_certainty(of)}"
-    )
-
-
-def _certainty(of: Mapping[str, Any]) -> str:
-    if of.get("exact"):
-        return "The number is exact: one layer is small enough to sum over all of its states."
-    if not of.get("rests_on"):
-        return (
-            "The true mean lies between both bounds as far as the annealing was slow enough, which "
-            "an earlier harmonium did not check: evaluate the run anew."
-        )
-    return (
-        "The truth lies within two standard errors 19 times out of 20, as far as independent "
-        f"estimates show, which agree. It rests on {of['rests_on']}."
-    )
-
-
-def scale(intervals: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+def scale(intervals: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     """Whole nats around all of some intervals, so that each has its place on one line."""
-    lowest = min(of["lower"] for of in intervals)
-    highest = max(of["upper"] for of in intervals)
+    every = list(intervals)
+    lowest, highest = min(of["lower"] for of in every), max(of["upper"] for of in every)
     pad = max(0.25 * (highest - lowest), 0.5)
     return math.floor(lowest - pad), math.ceil(highest + pad)
-
-
-def bar(name: str, of: Mapping[str, Any], low: int, high: int, colour: str) -> str:
-    """An interval on a line from ``low`` to ``high`` nats a row."""
-    left = 100 * (of["lower"] - low) / (high - low)
-    # what is exact has to be seen, too
-    width = max(0.8, 100 * (of["upper"] - of["lower"]) / (high - low))
-    ends = minus(f"<span>{low}</span><span>{high} nats a row</span>")
-    return (
-        f'<div class="interval"><p><span>{text(name)}</span><b>{interval(of)}</b></p>'
-        f'<div class="scale" role="img" aria-label="on a line from {low} to {high} nats a row">'
-        f'<i style="left:{left:.2f}%;width:{width:.2f}%;background:{colour}"></i></div>'
-        f'<p class="ends">{ends}</p></div>'
-    )
 
 
 def _count(value: Any) -> str:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Section, code, text
+from harmonium.report.pieces import Section
 from harmonium.run_directory import Network
 
 
 def section(facts: Facts) -> Section:
     """The lines, which run where the commands of the run were typed."""
-    loading = lines(facts)
-    if loading is None:
-        lead, loaded = "There is neither a model nor a checkpoint in this run.", ""
-    else:
-        lead = "Three lines of Python, from the folder where the commands of this page are typed:"
-        loaded = code(loading)
-    commands = "".join(f"<li>{text(f'`{command}` {what}')}</li>" for command, what in _typed(facts))
-    return Section("use", "Use it", lead, f"{loaded}<p>Without Python:</p><ul>{commands}</ul>")
+    return Section("use", "Use it", "use", {"facts": facts, "lines": lines(facts)})
 
 
 def lines(facts: Facts) -> str | None:
@@ -58,22 +51,3 @@ def lines(facts: Facts) -> str | None:
     else:
         load = f"rbm = checkpoint.load({str(run.latest_checkpoint())!r}).model"
     return f"from harmonium import checkpoint\n{load}\n{weights}\n"
-
-
-def _typed(facts: Facts) -> list[tuple[str, str]]:
-    path = facts.typed_path
-    if facts.kind == "fine-tuning":
-        if facts.config["options"]["kind"] == "autoencoder":
-            return [(f"harmonium dbn encode {path} DATA", "makes codes of rows")]
-        return [(f"harmonium dbn predict {path} DATA", "says what rows are")]
-    if facts.kind == "deep belief network":
-        return [
-            (f"harmonium dbn sample {path}", "lets it dream"),
-            (f"harmonium dbn finetune {path}", "makes a classifier of it"),
-        ]
-    return [
-        (f"harmonium sample {path}", "draws from the model"),
-        (f"harmonium reconstruct {path}", "rebuilds rows"),
-        (f"harmonium evaluate {path}", "finds its log-likelihood"),
-        (f"harmonium diagnose {path}", "says what could be better"),
-    ]

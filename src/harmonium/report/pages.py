@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,37 +11,25 @@ from harmonium.metrics import is_trusted, name_of
 from harmonium.report import diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
-from harmonium.report.markup import (
-    Note,
-    Section,
-    Table,
-    code,
-    details,
-    minus,
-    page,
-    text,
-    tiles,
-)
-from harmonium.report.terms import explained, found_in
+from harmonium.report.pieces import Page, Section, Table, minus
 from harmonium.report.verdict import verdict
-from harmonium.report.words import readings
 
 
-def page_of(facts: Facts) -> str:
+def page_of(facts: Facts) -> Page:
     """The whole page."""
     sections: dict[str, Any] = {
         "RBM": _of_rbm,
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
     }
-    return page(
-        f"{facts.name} · harmonium",
-        _lead(facts),
-        [section for section in sections[facts.kind](facts) if section is not None],
-        state=_state(facts),
-        footer=f"{written()} `harmonium report {facts.typed_path}` writes it anew.",
-        heading=facts.name,
-    )
+    shown = {
+        "facts": facts,
+        "what": describe(facts),
+        "at": _at(facts),
+        "sections": [section for section in sections[facts.kind](facts) if section is not None],
+        "written": written(),
+    }
+    return Page("run", shown)
 
 
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:
@@ -78,22 +66,16 @@ def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
     yield _glance(facts, top)
     yield _curves(facts)
     yield pictures.section(facts, apart={top} if top else set())
-    notes = "".join(note.html() for note in readings(facts))
-    yield Section("diagnosis", "Diagnosis", "What the numbers of the training tell.", notes)
+    yield diagnosis.section(facts)
     yield loading.section(facts)
     yield _again(facts)
 
 
 def _glance(facts: Facts, top: Path | None) -> Section:
     """What matters most: the verdict, the warnings of the run, a picture and the main numbers."""
-    words = f'<p class="verdict">{text(verdict(facts))}</p>'
-    words += explained(found_in(words))
-    for one in facts.run.warnings():
-        words += Note(one.title, one.text, "warning").html()
-    first = pictures.shown_first(top)
-    shown = f'<div class="first">{first}</div>' if first else ""
-    body = f'<div class="glance"><div class="said">{words}</div>{shown}{tiles(_tiles(facts))}</div>'
-    return Section("glance", "At a glance", "", body, explains=False)
+    picture = pictures.shown_first(top)
+    shown = {"verdict": verdict(facts), "picture": picture, "tiles": _tiles(facts)}
+    return Section("glance", "At a glance", "glance", {"facts": facts, **shown})
 
 
 def describe(facts: Facts) -> str:
@@ -118,28 +100,12 @@ def describe(facts: Facts) -> str:
     return f"{kind} {sizes}, begun at {start}, {data}"
 
 
-def _lead(facts: Facts) -> str:
-    data = facts.config["data"]
-    held = f", {data['n_held_out']:,} held out" if data["n_held_out"] else ""
-    return f"{describe(facts)}: {data['n_train']:,} training rows{held}."
-
-
-def _state(facts: Facts) -> str:
-    if facts.is_finished:
-        return '<p class="state finished"><b>Finished</b></p>'
-    if facts.kind == "deep belief network":
-        at = f"layer {len(facts.layers)} of {len(facts.config['layers'])}"
-        if facts.layers:
-            at += f", update {facts.layers[-1].done:,} of {facts.layers[-1].total:,}"
-    else:
-        at = f"update {facts.done:,} of {facts.total:,}"
-    go_on = f"go on with `{facts.resumed_by}`"
-    word, rest = {
-        "running": ("Running", f"{at} when this page was written, at a checkpoint"),
-        "stopped": ("Stopped", f"{at}; {go_on}"),
-        "unknown": ("Not finished", f"{at} at the last checkpoint. If nothing trains it, {go_on}"),
-    }[facts.stage]
-    return f'<p class="state {facts.stage}"><b>{word}</b>{text(rest)}</p>'
+def _at(facts: Facts) -> str:
+    """How far the run is."""
+    if facts.kind != "deep belief network":
+        return f"update {facts.done:,} of {facts.total:,}"
+    at = f"layer {len(facts.layers)} of {len(facts.config['layers'])}"
+    return f"{at}, {_at(facts.layers[-1])}" if facts.layers else at
 
 
 # Numbers
@@ -218,37 +184,27 @@ def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, 
 def _curves(facts: Facts) -> Section | None:
     if not facts.rows:
         return None
-    return Section(
-        "curves",
-        "Learning curves",
-        "Point at a curve to read it, drag across to zoom, double click to see all of it again. "
-        "Bands are one standard error.",
-        charts("curves", [Series(facts.name, facts.rows)]),
-    )
+    drawn = charts("curves", [Series(facts.name, facts.rows)])
+    return Section("curves", "Learning curves", "curves", {"charts": drawn})
 
 
 def _layer(facts: Facts, number: int, layer: Facts) -> Section:
-    options = layer.config["options"]
-    parts = [tiles(_tiles(layer))]
-    if layer.rows:
-        parts.append(charts(f"curves-{number}", [Series(layer.name, layer.rows)]))
-    filters = facts.run.figures / f"filters-{number}.png"
+    filters, picture = facts.run.figures / f"filters-{number}.png", None
     if filters.is_file():
         caption = "What its hidden units look for in the data, through the layers below."
         drawn = pictures.picture(filters)
         title = "Filters" if drawn.title.startswith("Filters") else drawn.title
-        shown = replace(drawn, title=f"{title} of layer {number}", caption=caption)
-        parts.append(f'<div class="pictures">{shown.html()}</div>')
-    folder = layer.run.path.relative_to(facts.run.path)
-    if layer.run.report_path.is_file():
-        parts.append(f'<p><a href="{folder.as_posix()}/report.html">The page of this layer</a></p>')
-    return Section(
-        f"layer-{number}",
-        f"Layer {number}",
-        f"{options['hidden']:,} {options['hidden_units']} hidden units, learned from "
-        f"{data_name(layer.config)}.",
-        "".join(parts),
-    )
+        picture = replace(drawn, title=f"{title} of layer {number}", caption=caption)
+    page, curves = layer.run.report_path, [Series(layer.name, layer.rows)]
+    shown = {
+        "layer": layer,
+        "data": data_name(layer.config),
+        "tiles": _tiles(layer),
+        "charts": charts(f"curves-{number}", curves) if layer.rows else None,
+        "picture": picture,
+        "page": page.relative_to(facts.run.path).as_posix() if page.is_file() else None,
+    }
+    return Section(f"layer-{number}", f"Layer {number}", "layer", shown)
 
 
 def _again(facts: Facts) -> Section:
@@ -266,25 +222,13 @@ def _again(facts: Facts) -> Section:
     ]
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
         rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
-    if facts.kind == "deep belief network":
-        folded = "".join(
-            details(
-                f"All options of layer {number}",
-                Table("", ("", ""), list(_listed(layer))).html(),
-            )
-            for number, layer in enumerate(config["layers"], start=1)
-        )
-    else:
-        folded = details("All options", Table("", ("", ""), list(_listed(options))).html())
-    body = (
-        f"<p>The same seed, versions and number of threads give the same bits:</p>"
-        f"{code(facts.command)}{Table('', ('', ''), rows).html()}{folded}"
-        if facts.command
-        else Note("A layer of a network", "It is begun with the network that it belongs to.").html()
-        + Table("", ("", ""), rows).html()
-        + folded
+    all_options = (
+        {f"All options of layer {n}": _listed(x) for n, x in enumerate(config["layers"], start=1)}
+        if facts.kind == "deep belief network"
+        else {"All options": _listed(options)}
     )
-    return Section("again", "Run it again", "", body)
+    shown = {"facts": facts, "table": _plain_table(rows), "options": all_options}
+    return Section("again", "Run it again", "again", shown)
 
 
 def threads_of(config: Mapping[str, Any]) -> str:
@@ -307,7 +251,15 @@ def options_of(facts: Facts) -> dict[str, Any]:
     return options
 
 
-def _listed(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in options.items():
-        if value is not None and value is not False:
-            yield name.replace("_", " "), str(value)
+def _listed(options: Mapping[str, Any]) -> Table:
+    return _plain_table(
+        [
+            (name.replace("_", " "), str(value))
+            for name, value in options.items()
+            if value is not None and value is not False
+        ]
+    )
+
+
+def _plain_table(rows: Sequence[tuple[str, str]]) -> Table:
+    return Table("", ("", ""), rows)

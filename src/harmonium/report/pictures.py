@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Picture, Section
+from harmonium.report.pieces import Picture, Section
 
 # What a picture shows that does not say so itself, as those of earlier versions.
 _KNOWN = {
@@ -57,15 +57,15 @@ def first(facts: Facts) -> Path | None:
     return None
 
 
-def shown_first(path: Path | None) -> str:
-    """The picture at the top, as HTML."""
+def shown_first(path: Path | None) -> Picture | None:
+    """The picture at the top."""
     if path is None:
-        return ""
+        return None
     if path.parent.parent.name == "history":
         what = path.parent.name.capitalize()
         caption = "As they are now; how they came to be is shown below."
-        return Picture(what, caption, path.read_bytes(), look="sheet").html()
-    return picture(path).html()
+        return Picture(what, caption, path.read_bytes(), look="sheet")
+    return picture(path)
 
 
 def section(facts: Facts, apart: set[Path]) -> Section | None:
@@ -77,14 +77,14 @@ def section(facts: Facts, apart: set[Path]) -> Section | None:
         if path.stem not in not_here and path not in apart
     ]
     paths.sort(key=lambda path: _ORDER.index(path.stem) if path.stem in _ORDER else len(_ORDER))
-    body = "".join(picture(path).html() for path in paths)
+    shown = [picture(path) for path in paths]
     for made in _MADE_SINCE:
         beside = [*facts.run.path.glob(f"{made}.png"), *facts.run.path.glob(f"{made}-*.png")]
         for path in sorted(beside, key=lambda path: path.stat().st_mtime)[-1:]:
-            body += picture(path, since=True).html()
-    if not body:
+            shown.append(picture(path, since=True))
+    if not shown:
         return None
-    return Section("pictures", "Pictures", "", f'<div class="pictures">{body}</div>')
+    return Section("pictures", "Pictures", "pictures", {"pictures": shown})
 
 
 def picture(path: Path, *, since: bool = False) -> Picture:

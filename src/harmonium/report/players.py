@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
+from typing import Any
 
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Section, as_json, data_uri, text
+from harmonium.report.pieces import Section, data_uri
 
 
 @dataclass(frozen=True)
@@ -26,52 +26,6 @@ class Track:
     title: str
     caption: str
     frames: Mapping[int, Path]
-
-
-def player(
-    name: str,
-    tracks: Sequence[Track],
-    labels: Mapping[int, str],
-    *,
-    starts_by_itself: bool,
-) -> str:
-    """Pictures above a slider and a button that plays them.
-
-    Parameters
-    ----------
-    name
-        Of the data on the page.
-    tracks
-        What changes.
-    labels
-        What the slider says, by the time of the frames.
-    starts_by_itself
-        Whether it plays once it is seen; never where people have asked for less motion.
-    """
-    times = sorted(labels)
-    figures, sources = [], []
-    for number, track in enumerate(tracks):
-        frames = [data_uri(track.frames[at].read_bytes()) for at in times if at in track.frames]
-        # which of the frames is shown at each time: the last one that there was
-        shown = [max(0, sum(there <= at for there in track.frames) - 1) for at in times]
-        first = frames[shown[0] if starts_by_itself else shown[-1]]
-        sources.append({"frames": frames, "shown": shown})
-        figures.append(
-            f'<figure><img class="sheet" data-track="{number}" src="{first}" '
-            f'alt="{escape(track.title)}" decoding="sync">'
-            f"<figcaption><strong>{text(track.title)}.</strong> {text(track.caption)}</figcaption>"
-            "</figure>"
-        )
-    start = 0 if starts_by_itself else len(times) - 1
-    return (
-        f'<div class="player" data-player="{name}"{" data-autoplay" * starts_by_itself}>'
-        f'<div class="sheets">{"".join(figures)}</div>'
-        '<div class="controls"><button type="button" class="play" aria-pressed="false">Play'
-        "</button>"
-        f'<input type="range" min="0" max="{len(times) - 1}" value="{start}" step="1" '
-        f'aria-label="Time"><output>{text(labels[times[start]])}</output></div></div>'
-        + as_json(name, {"tracks": sources, "labels": [labels[at] for at in times]})
-    )
 
 
 _CAPTIONS = {
@@ -99,18 +53,9 @@ def history(facts: Facts) -> Section | None:
     if not tracks:
         return None
     updates = {update for frames in kept.values() for update in frames}
-    body = player(
-        "history",
-        tracks,
-        {update: when(update, facts.n_updates_an_epoch) for update in updates},
-        starts_by_itself=False,
-    )
-    return Section(
-        "history",
-        "Through the training",
-        "Drag the slider, or use the arrow keys once it has the focus.",
-        body,
-    )
+    labels = {update: when(update, facts.n_updates_an_epoch) for update in updates}
+    shown = {"player": _player("history", tracks, labels, starts_by_itself=False)}
+    return Section("history", "Through the training", "history", shown)
 
 
 def film(facts: Facts) -> Section | None:
@@ -118,30 +63,38 @@ def film(facts: Facts) -> Section | None:
     frames = facts.run.film_frames()
     if not frames or not facts.is_finished:
         return None
-    of_network = facts.kind == "deep belief network"
-    chains = (
-        "Chains of the top layer, each shown as the picture below it"
-        if of_network
-        else "Chains of the finished model"
-    )
-    playing = player(
-        "film",
-        [
-            Track(
-                "Film",
-                "A place a chain: mean visible units, five sweeps from frame to frame.",
-                frames,
-            )
-        ],
-        {at: f"{at:,} sweeps" for at in frames},
-        starts_by_itself=True,
-    )
-    return Section(
-        "film",
-        "Chains as a film",
-        f"{chains}. A good model's chains wander: none of them keeps one kind of picture for long.",
-        playing,
-    )
+    caption = "A place a chain: mean visible units, five sweeps from frame to frame."
+    labels = {at: f"{at:,} sweeps" for at in frames}
+    player = _player("film", [Track("Film", caption, frames)], labels, starts_by_itself=True)
+    return Section("film", "Chains as a film", "film", {"facts": facts, "player": player})
+
+
+def _player(
+    name: str, tracks: Sequence[Track], labels: Mapping[int, str], *, starts_by_itself: bool
+) -> dict[str, Any]:
+    """What changes, and what the slider says, by the time of the frames.
+
+    Where people have asked for less motion, nothing starts by itself.
+    """
+    times = sorted(labels)
+    return {
+        "name": name,
+        "captions": [(track.title, track.caption) for track in tracks],
+        "content": {
+            "tracks": [_frames(track, times) for track in tracks],
+            "labels": [labels[at] for at in times],
+        },
+        "start": 0 if starts_by_itself else len(times) - 1,
+        "starts_by_itself": starts_by_itself,
+    }
+
+
+def _frames(track: Track, times: Sequence[int]) -> dict[str, Any]:
+    """The frames that there are, and which of them each time shows: the last one that there was."""
+    return {
+        "frames": [data_uri(track.frames[at].read_bytes()) for at in times if at in track.frames],
+        "shown": [max(0, sum(there <= at for there in track.frames) - 1) for at in times],
+    }
 
 
 def when(update: int, n_updates_an_epoch: int) -> str:

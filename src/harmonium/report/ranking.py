@@ -11,8 +11,8 @@ from harmonium.metrics import PANELS, WARNING, is_trusted
 from harmonium.report import likelihood
 from harmonium.report.differences import rows_std_error
 from harmonium.report.facts import Facts, data_name, evaluation_of
-from harmonium.report.markup import minus
 from harmonium.report.overfitting import SURE
+from harmonium.report.pieces import minus
 
 _NO_JUDGE = ("reconstruction_error",)
 """Numbers that can get better while a model gets worse."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from html import escape, unescape
+from html import unescape
 
 TERMS = {
     "log-likelihood": "The logarithm of the probability that the model gives to a row, in the mean "
@@ -88,35 +88,8 @@ def _pattern(term: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{of})(?![\w-])", 0 if term.isupper() else re.IGNORECASE)
 
 
-def explained(terms: list[str]) -> str:
-    """The terms as words that can be opened, by touch, keyboard or screen reader."""
-    if not terms:
-        return ""
-    opened = "".join(
-        f'<details class="term"><summary>{escape(term)}</summary><p>{_sentence(term)}</p></details>'
-        for term in terms
-    )
-    return f'<div class="terms"><span>Terms:</span>{opened}</div>'
-
-
-def what_is(name: str) -> str:
-    """The explanation behind a name that a number has, folded; nothing where there is none."""
-    term = term_of(name)
-    if term is None:
-        return ""
-    return (
-        f'<details class="term"><summary aria-label="What is {escape(name)}?">what is this?'
-        f"</summary><p>{_sentence(term)}</p></details>"
-    )
-
-
 def term_of(name: str) -> str | None:
     """The term that a name is, or begins with."""
     plain = name.lower()
     known = [term for term in TERMS if plain == term.lower() or plain.startswith(term.lower())]
     return max(known, key=len, default=None)
-
-
-def _sentence(term: str) -> str:
-    parts = escape(TERMS[term]).split("`")
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))

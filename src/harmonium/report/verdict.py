@@ -9,8 +9,8 @@ import math
 
 from harmonium.report import likelihood
 from harmonium.report.facts import Facts, data_name, evaluation_of
-from harmonium.report.markup import minus, sentence
-from harmonium.report.overfitting import SURE, main_panel
+from harmonium.report.overfitting import SURE, error_of, main_panel
+from harmonium.report.pieces import number, sentence, with_error
 from harmonium.report.words import is_still_learning, worse_since
 from harmonium.run_directory import DIAGNOSIS_MARK
 
@@ -66,23 +66,23 @@ def _of_rows(facts: Facts) -> str:
         return f"On held-out rows, {who} is right in {1 - last[held]:.1%} of the cases."
     if held not in last or held == train:
         return (
-            f"{sentence(who)[:-1]} has a {panel.name} of {_value(last, train)} {unit} on its "
+            f"{sentence(who)[:-1]} has a {panel.name} of {with_error(last, train)} {unit} on its "
             "training rows; no rows were held out, so that nobody knows how it does on new ones."
         )
     n = facts.config["data"]["n_held_out"]
     words = f"On {n:,} rows that it has never seen, {who} has a {panel.name} of "
-    words += f"{_value(last, held)} {unit}"
+    words += f"{with_error(last, held)} {unit}"
     first = next((row for row in facts.rows if held in row), last)
     if first is not last:
-        words += f" ({_number(first[held])} at the first look)"
+        words += f" ({number(first[held])} at the first look)"
     if train not in last:
         return f"{words}."
     better = 1 if panel.better == "more" else -1
     gap = better * (last[train] - last[held])
-    error = math.hypot(_error(last, train), _error(last, held))
+    error = math.hypot(error_of(last, train), error_of(last, held))
     if gap > max(SURE * error, 0.05 * abs(last[held])):
         return (
-            f"{words}, {_number(gap)} worse than on its training rows: part of what it knows is "
+            f"{words}, {number(gap)} worse than on its training rows: part of what it knows is "
             "learned by heart."
         )
     return f"{words}, about as good as on its training rows."
@@ -187,16 +187,3 @@ def _more_epochs(facts: Facts) -> str:
         f"It was still getting better at the end: `harmonium.open({facts.resumed_at!r}).{more}` "
         "goes on."
     )
-
-
-def _value(row: dict[str, float], key: str) -> str:
-    error = _error(row, key)
-    return _number(row[key]) + (f" ± {error:.2f}" if error else "")
-
-
-def _number(value: float) -> str:
-    return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
-
-
-def _error(row: dict[str, float], key: str) -> float:
-    return row.get(f"{key}_std_error", 0.0)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from harmonium.metrics import WARNING, Panel, is_trusted
 from harmonium.report.facts import Facts
-from harmonium.report.markup import Note, minus, number, sentence
 from harmonium.report.overfitting import SURE, HeldOut, main_panel
+from harmonium.report.pieces import Note, minus, number, sentence
 
 
 def readings(facts: Facts) -> Iterator[Note]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
-from html import escape
 from typing import TYPE_CHECKING
 
 from harmonium import plots
@@ -18,16 +16,14 @@ SHOWN = ("filters", "filters-1", "samples", "reconstructions", "confusion", "cod
 """The pictures that tell most, as far as a run has them."""
 
 _MOST = 3
-_STYLE = "max-width: 48em"
 _TOLD = ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error", "loss", "error")
 
 
 def html_of(run: Run) -> str:
     """A piece of HTML that stands alone: pictures lie in it."""
-    lines = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in _facts(run)
-    )
-    return f"<div><table>{lines}</table>{''.join(_pictures(run))}</div>"
+    from harmonium.report.rendering import render
+
+    return render("notebook", facts=_facts(run), pictures=_pictures(run))
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
@@ -45,15 +41,10 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         yield "warning", f"{warning.title}. {warning.text}"
 
 
-def _pictures(run: Run) -> Iterator[str]:
-    shown = [each for each in (run.layers or [run]) if each.metrics]
-    for each in shown:
-        yield _image("learning curves", plots.png(plots.learning_curves(each.metrics)))
+def _pictures(run: Run) -> Iterator[tuple[str, bytes]]:
+    for each in run.layers or [run]:
+        if each.metrics:
+            yield "learning curves", plots.png(plots.learning_curves(each.metrics))
     figures = run.figures
     for name in [name for name in SHOWN if name in figures][:_MOST]:
-        yield _image(name, figures[name].read_bytes())
-
-
-def _image(name: str, content: bytes) -> str:
-    source = b64encode(content).decode()
-    return f'<img alt="{escape(name)}" style="{_STYLE}" src="data:image/png;base64,{source}">'
+        yield name, figures[name].read_bytes()

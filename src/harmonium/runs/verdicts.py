@@ -21,7 +21,7 @@ from harmonium.deep import (
 )
 from harmonium.metrics import WARNING, is_trusted
 from harmonium.report import HeldOut
-from harmonium.report.markup import sentence
+from harmonium.report.pieces import sentence
 from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs.reporting import Reporter

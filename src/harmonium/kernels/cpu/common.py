@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 # Below this many numbers, waking the other threads costs more than they save
-# (docs/design-notes.md, "The draw").
+# (docs/decisions/0001-one-fused-draw.md).
 _PARALLEL_FROM = 8_192
 
 # Numba's portable threading layer must not be entered from two threads at once.

@@ -7,9 +7,9 @@ from numba import int32, uint64
 
 from harmonium.kernels.cpu.common import serial, trailing_zeros
 
-# What following flips costs beside products, ns on one core (docs/design-notes.md, "Sweeps that
-# follow flips"): one addition; one multiplication, and how many rows double its cost; one addition
-# where zeros are skipped.
+# What following flips costs beside products, ns on one core
+# (docs/decisions/0004-sweeps-follow-flips.md): one addition; one multiplication, and how many
+# rows double its cost; one addition where zeros are skipped.
 ADDITION = 0.055
 MULTIPLICATION = 0.024
 FEW_ROWS = 13

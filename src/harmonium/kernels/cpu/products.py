@@ -23,7 +23,7 @@ from harmonium.kernels.cpu.draws import exp, fill_words, uniform
 from harmonium.rng import Stream
 
 # Skipping zeros pays where at most this share of the states is not zero, and where there is
-# enough to multiply (docs/design-notes.md, "Products that skip zeros").
+# enough to multiply (docs/decisions/0003-products-skip-zeros.md).
 _SPARSE_UP_TO = 0.2
 _SPARSE_FROM = 4_000_000
 _LOOK_AT_ROWS = 8

@@ -40,8 +40,9 @@ _MOST = 32_766
 _MOST_UNITS = 2**31 // _MOST  # more of them could overflow 32 bits
 _LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
 
-# What sweeps cost beside additions and multiplications, ns on one core (docs/design-notes.md,
-# "Sweeps that follow flips"): looking at one unit, rounding one weight, the calls of a sweep.
+# What sweeps cost beside additions and multiplications, ns on one core
+# (docs/decisions/0004-sweeps-follow-flips.md): looking at one unit, rounding one weight, the calls
+# of a sweep.
 _LOOK = 2.5
 _ROUNDING = 0.85
 _CALLS = 80_000
