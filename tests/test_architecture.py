@@ -241,6 +241,11 @@ def test_only_the_command_line_speaks(file: Path) -> None:
         assert flags(source) == []
 
 
+def test_no_template_names_a_flag() -> None:
+    for file in sorted(PACKAGE.rglob("*.html")):
+        assert FLAG.findall(file.read_text(encoding="utf-8")) == [], file
+
+
 def test_a_voice_below_the_command_line_is_noticed() -> None:
     found = voices("import sys\nprint(sys.argv)\nsys.exit(1)")
     assert sorted(found) == ["print", "sys.argv", "sys.exit"]
