@@ -8,28 +8,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonium.kernels import backends, reference
+from harmonium.kernels import reference
+from harmonium.kernels.backends import draw, known
 from harmonium.rng import Stream
 
 
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with states in {0, 1}: 1 with probability sigmoid(inputs + bias)."""
-    return backends.draw("binary_", inputs, (bias,), stream)
+    return draw("binary_", inputs, (bias,), stream)
 
 
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with states in {-1, 1}: 1 with chance sigmoid(2 (inputs + bias))."""
-    return backends.draw("spin_", inputs, (bias,), stream)
+    return draw("spin_", inputs, (bias,), stream)
 
 
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with normal states of mean (inputs + bias) / precision, Box-Muller."""
-    return backends.draw("gaussian_", inputs, (bias, precision), stream)
+    return draw("gaussian_", inputs, (bias, precision), stream)
 
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
-    return backends.draw("categorical_", inputs, (bias,), n_categories, stream)
+    return draw("categorical_", inputs, (bias,), n_categories, stream)
 
 
 def uniform(
@@ -41,7 +42,7 @@ def uniform(
 ) -> Tensor:
     """Uniform numbers in the open interval (0, 1), shape (rows, columns); one draw."""
     out = torch.empty(shape, device=device, dtype=dtype)
-    return backends.draw("uniform_", out, (), stream)
+    return draw("uniform_", out, (), stream)
 
 
 def normal(
@@ -59,7 +60,7 @@ def normal(
 
 def permutation(n: int, stream: Stream) -> Tensor:
     """A random order of ``n`` rows, int64, shape (n,): the argsort of 62-bit keys; one draw."""
-    backend = backends.known()  # the same bits, without compiling anything for them
+    backend = known()  # the same bits, without compiling anything for them
     if backend is reference:
         words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
     else:
