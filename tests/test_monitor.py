@@ -273,7 +273,7 @@ def looked_at(rows: int = 100) -> tuple[RBM, Monitor, Population]:
 
 def test_particles_that_cannot_follow_are_told_of_in_words() -> None:
     rbm, monitor, population = looked_at()
-    randomise_(rbm, seed=1, scale=3.0)
+    randomise_(rbm, seed=1, scale=12.0)
     row, _ = monitor.log_likelihood(rbm, population)
     assert "lost the model: between two looks it changed so much that" in row[WARNING]
     # for as long as they go on

@@ -58,7 +58,8 @@ class Following:
     n_temperatures
         Inverse temperatures from the data's base rates to the model at the first look.
     n_steps
-        Steps from one look to the next.
+        Steps from one look to the next; more where the model has changed by much
+        (`Population.follow_`).
     n_looks
         Looks after which particles that have degenerated are annealed anew, in as many
         temperatures as at the first look; at the last look of a run they always are.

@@ -241,11 +241,13 @@ def test_minibatches_of_weighted_rows_learn_the_weighted_distribution() -> None:
     X = np.zeros((200, 3))
     X[:20] = 1
     weights = np.where(X[:, 0] == 1, 18.0, 2.0)  # one half each
-    fitted = BernoulliRBM(n_components=2, n_iter=40, average_decay=0.995, random_state=0)
-    fitted.fit(X, sample_weight=weights)
-    mean = exact_moments(fitted.model_).visible["bias"].numpy()
-    # 0.5 of the weighted rows, 0.1 of the rows; PCD's own noise is some per cent
-    np.testing.assert_allclose(mean, 0.5, atol=0.15)
+    means = []
+    for seed in range(6):
+        fitted = BernoulliRBM(n_components=2, n_iter=40, average_decay=0.995, random_state=seed)
+        fitted.fit(X, sample_weight=weights)
+        means.append(exact_moments(fitted.model_).visible["bias"].numpy())
+    # 0.5 of the weighted rows, 0.1 of the rows; PCD's own noise is 0.1, and 0.04 of six fits
+    np.testing.assert_allclose(np.mean(means, axis=0), 0.5, atol=0.12)
 
 
 # partial_fit

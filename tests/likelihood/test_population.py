@@ -93,10 +93,10 @@ def test_standard_errors_cover() -> None:
     assert covered <= binom.isf(1e-6, REPETITIONS, 0.9545)
 
 
-def far() -> list[RBM]:
+def far(scale: float = 3.0) -> list[RBM]:
     """Two models so different that few particles of the first count in the second."""
     first, last = trajectory(BY_NAME["binary"], BY_NAME["binary"], looks=2)
-    return [first, randomised(last, 3.0)]
+    return [first, randomised(last, scale)]
 
 
 def randomised(rbm: RBM, scale: float) -> RBM:
@@ -107,7 +107,7 @@ def randomised(rbm: RBM, scale: float) -> RBM:
 
 
 def test_particles_are_drawn_anew_where_few_carry_the_weight() -> None:
-    first, last = far()
+    first, last = far(12.0)
     population = follow([first], seed=1)
     before = population.log_z
     assert before.effective_chains == pytest.approx(PARTICLES)
@@ -126,6 +126,17 @@ def test_particles_are_drawn_anew_where_few_carry_the_weight() -> None:
     energies = [last.free_energy(p.visible).mean().item() for p in (population, settled)]
     spread = last.free_energy(settled.visible).std().item() / math.sqrt(PARTICLES)
     assert abs(energies[0] - energies[1]) < 6 * spread
+
+
+def test_more_steps_are_made_where_the_model_has_changed_by_much() -> None:
+    first, last = far()
+    population = exact_population(first, seed=0)
+    moved = copy.deepcopy(population)
+    before = moved.stream.position
+    moved.follow_(first, 3)
+    usual = moved.stream.position - before
+    population.follow_(last, 3)
+    assert usual < population.stream.position - before <= 10 * usual + 1
 
 
 def test_a_wrong_weight_is_noticed() -> None:

@@ -39,6 +39,10 @@ _ANEW, _DRAWS = 12 << 36, 1 << 16
 # A way on which fewer of the particles count leads elsewhere than to most of the model.
 _LEAST_SHARE = 0.2
 
+# Steps are as many as asked for where the change would spread the log-weights by this variance,
+# nats squared, in one step; in proportion more, up to so many times, where it is larger.
+_USUAL_VARIANCE, _MOST_TIMES = 0.15, 10
+
 # With fewer effective families Z is known to half its size, and its error is a guess.
 _FEWEST = 4.0
 
@@ -241,12 +245,15 @@ class Population:
     def follow_(self, rbm: RBM, n_steps: int) -> None:
         """Move to where the model is now, in ``n_steps`` steps of one sweep each.
 
+        Up to ten times as many steps are made where the model has changed by much, as it does
+        early in a training: what is lost there is lost to all later looks.
+
         Parameters
         ----------
         rbm
             The model now, of the same units and sizes. It is copied.
         n_steps
-            More make the weights more even; 1 or more.
+            Of a small change; more make the weights more even. 1 or more.
 
         Raises
         ------
@@ -261,6 +268,10 @@ class Population:
         (start, energy), target = gauge.move(self.model), gauge.rbm
         before, now = copy.deepcopy(start), copy.deepcopy(start)
         v, log_weights = gauge.enter(self.visible), self.log_weights.clone()
+        # known before anything is drawn, so that the estimate of Z stays unbiased
+        at_once = (start.free_energy(v) - target.free_energy(v)).double().var().item()
+        if math.isfinite(at_once):
+            n_steps = math.ceil(n_steps * min(max(at_once / _USUAL_VARIANCE, 1), _MOST_TIMES))
         for step in range(1, n_steps + 1):
             if step == n_steps:
                 now = target  # whatever units keep beside their parameters is there, too
