@@ -18,10 +18,8 @@ RESTORED = ("checkpoint.py", "rng.py")
 
 # Two uses from before there was a table: what was made would have other bits by another rank.
 SHARED = {
-    (Purpose.INIT, 0, ""): 2,  # the trial of a compiler is thrown away
     (Purpose.SPLIT, 0, ""): 2,
     (Purpose.SPLIT, 1, ""): 2,
-    (Purpose.ENCODE, 0, ""): 2,  # rows that are checked are thrown away
     (Purpose.MONITOR, 0, ""): 3,
     (Purpose.SAMPLE, 1, ""): 2,
     (Purpose.LIKELIHOOD, 0, ""): 2,  # states on which energies are compared are thrown away

@@ -80,7 +80,6 @@ LANES = (
         "begins at random",
         ("rbm.py", "deep/layers.py", "estimators/rbm_training.py"),
     ),
-    Lane(Purpose.INIT, 0, "a first draw, to see whether Numba works", ("kernels/backends.py",)),
     Lane(
         Purpose.SPLIT,
         0,
@@ -101,12 +100,6 @@ LANES = (
         0,
         "states of the rows of a minibatch; the position is its update",
         ("datasets/minibatches.py",),
-    ),
-    Lane(
-        Purpose.ENCODE,
-        0,
-        "states of all rows, to see whether they are states of the visible units",
-        ("runs/build.py",),
     ),
     Lane(
         Purpose.ENCODE,
@@ -143,6 +136,12 @@ LANES = (
         5,
         "states of the rows whose columns are compared with those of samples",
         ("runs/pictures/network_figures.py", "runs/pictures/table_figures.py"),
+    ),
+    Lane(
+        Purpose.ENCODE,
+        6,
+        "states of all rows, to see whether they are states of the visible units",
+        ("runs/build.py",),
     ),
     Lane(
         Purpose.CHAINS,
@@ -199,6 +198,7 @@ LANES = (
         "samples whose columns are compared with those of rows",
         ("runs/pictures/figures.py",),
     ),
+    Lane(Purpose.SAMPLE, 4, "a first draw, to see whether Numba works", ("kernels/backends.py",)),
     Lane(
         Purpose.LIKELIHOOD,
         None,

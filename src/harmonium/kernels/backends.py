@@ -59,7 +59,7 @@ def _find_cpu() -> ModuleType:
     try:
         from harmonium.kernels import cpu
 
-        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.INIT))
+        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.SAMPLE, rank=4))
         _cpu = cpu
     except Exception as error:  # whatever an import, a compiler or a full disk can raise
         _cpu = reference

@@ -123,7 +123,7 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Refuse data that are no states of these units, with a message on all their rows."""
-    stream = Stream(seed, Purpose.ENCODE)
+    stream = Stream(seed, Purpose.ENCODE, rank=6)
     try:
         for block in data.blocks(stream=stream):
             visible.check(block, data.name)
