@@ -32,13 +32,13 @@ from harmonium.rbm import RBM, HasMoments, check_rbm
 
 # Annealing and tempering begin so short, and are lengthened by these factors.
 _FIRST_TEMPERATURES, _FIRST_SWEEPS = 2500, 500
-_LONGER, _MORE_SWEEPS = 2.5, 2
+_LONGER, _MORE_SWEEPS = 4, 2
 
 # Temperatures for each sweep of the tempered chains, which see all of theirs at once.
 _TEMPERATURES_A_SWEEP = 5
 
 # Standard errors that are good enough, nats: without a budget, and with one.
-_GOOD_ERROR, _BEST_ERROR = 0.1, 0.01
+_GOOD_ERROR, _BEST_ERROR = 0.15, 0.01
 
 # Chains that are stuck stay so, where a stage of twice the length frees no more of them than this.
 _PROGRESS = 0.02
@@ -143,7 +143,8 @@ def estimate(
         Chains of the annealing in either direction, 2 or more.
     n_temperatures
         Inverse temperatures of the annealing at most: it starts with fewer, and is lengthened
-        until the estimates agree to a tenth of a nat. With a budget, that is the limit.
+        until the estimates agree and the standard error is 0.15 nats. With a budget, that is the
+        limit.
     seed
         Of temperatures, chains and starts.
     budget
