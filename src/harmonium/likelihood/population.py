@@ -211,8 +211,8 @@ class Population:
         """Anneal as many particles to the model anew, and go on with those that tell more.
 
         Both are unbiased estimates of Z, and hardly ever far above it. So if they differ by more
-        than their errors, or few chains carry one, the lower one has missed more. Else the former
-        particles go on if nothing speaks against them and more of them count.
+        than their errors, or few chains carry one, the lower one has missed more. If they agree,
+        the particles go on of which more count, and what spoke against the former ones is refuted.
 
         Parameters
         ----------
@@ -232,13 +232,16 @@ class Population:
         fresh = self._annealed(
             self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
         )
-        is_lost = self.warning is not None
+        former, is_lost = self.log_z, self.warning is not None
+        agree = _agree(fresh.log_z, former)
         self.looks, self.least = 0, fresh.least
-        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z, is_lost):
+        if agree:
+            self.needed = _FEWEST
+        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, former, is_lost):
             self.visible, self.log_weights = fresh.visible, fresh.log_weights
             self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
             self.families = fresh.families
-            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost else fresh.needed
+            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost and not agree else fresh.needed
             self._draw_anew_if_uneven_()
 
     @torch.no_grad()
@@ -339,4 +342,11 @@ def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
     sizes = fresh.effective_chains, former.effective_chains
     if abs(gap) > noise or min(sizes) < _FEWEST:
         return gap > 0  # the lower one has missed more
-    return is_lost or sizes[0] > sizes[1]
+    return sizes[0] > sizes[1] or (is_lost and not _agree(fresh, former))
+
+
+def _agree(a: LogZ, b: LogZ) -> bool:
+    """Whether independent estimates are equal in their errors, and these are known."""
+    error = math.hypot(a.std_error, b.std_error)
+    known = min(a.effective_chains, b.effective_chains) >= _FEWEST
+    return known and abs(a.value - b.value) <= _MOST_ERRORS * error

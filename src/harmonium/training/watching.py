@@ -36,6 +36,10 @@ _FOLLOWING_SHARE = 0.03
 _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
 _FEWEST_TEMPERATURES = 100
 
+# Multiplications of an annealing beyond that share, about a second: what the first look of a short
+# run loses is lost to all others.
+_FREE_ANNEALING = 3e10
+
 # Particles that degenerate are annealed anew so many times in a run, at most.
 _TIMES_ANEW = 2
 
@@ -163,8 +167,8 @@ def default_monitor(
     Counted in rows times matrix products: an update makes two for each row of the minibatch and
     two a sweep and one more for each chain; a look about twenty for each row, both of training
     and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
-    steps are affordable, and its standard error says so. Annealing anew at the end, and where the
-    particles degenerate, takes a half of that each time.
+    steps are affordable, and its standard error says so. Annealing at the first look, at the end,
+    and where the particles degenerate, takes a half of that each time, or a second more.
 
     Parameters
     ----------
@@ -179,7 +183,8 @@ def default_monitor(
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
     n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
     per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
-    n_temperatures = int(per_particle * n_updates / _PRODUCTS_PER_TEMPERATURE)
+    free = _FREE_ANNEALING / (defaults.PARTICLES * state.rbm.weights.numel())
+    n_temperatures = int((per_particle * n_updates + free) / _PRODUCTS_PER_TEMPERATURE)
     n_steps = int(per_particle * every / _PRODUCTS_PER_STEP)
     following = Following(
         n_temperatures=min(
