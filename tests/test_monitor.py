@@ -299,6 +299,10 @@ def test_rows_alone_put_a_bound_on_log_z() -> None:
     rows = monitor._rows[""].unique(dim=0)
     assert row["log_z"] == pytest.approx((-rbm.free_energy(rows)).logsumexp(0).item(), rel=1e-6)
     assert "the rows alone make it" in row[WARNING]
+    # and it stays lost where the rows no longer show it
+    population.base_log_z += 30
+    again, _ = monitor.log_likelihood(rbm, population)
+    assert again[WARNING].endswith("modes that they have missed are missing from log Z")
     # rows that are there twice count once
     assert len(rows) < 100 or row["log_likelihood"] <= -math.log(100)
 

@@ -333,6 +333,7 @@ def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | Non
     if missing > 0:
         log_z = dataclasses.replace(log_z, value=of_all_rows)
     if missing > _SURE * log_z.std_error:
+        population.lose_()  # at the next look, fewer of the missing states may be rows
         return log_z, (
             "the particles that follow log Z have lost the model: the rows alone make it "
             f"{missing:.1f} nats higher, at least"

@@ -43,6 +43,9 @@ _LEAST_SHARE = 0.2
 # nats squared, in one step; in proportion more, up to so many times, where it is larger.
 _USUAL_VARIANCE, _MOST_TIMES = 0.15, 10
 
+# Effective number of particles of a way that is known to have led elsewhere; 0 is not known yet.
+_LOST = 0.5
+
 # With fewer effective families Z is known to half its size, and its error is a guess.
 _FEWEST = 4.0
 
@@ -192,6 +195,11 @@ class Population:
     def warning(self) -> str | None:
         """Why log Z must not be trusted; None where nothing was found that speaks against it."""
         n = len(self.log_weights)
+        if self.least < 1:
+            return (
+                "the particles that follow log Z have lost the model: modes that they have missed "
+                "are missing from log Z"
+            )
         if self.least < _LEAST_SHARE * n:
             return (
                 f"the particles that follow log Z have lost the model: between two looks it "
@@ -205,6 +213,10 @@ class Population:
                 f"{effective:.1f} of the first {n}, so that the error of log Z is a guess"
             )
         return None
+
+    def lose_(self) -> None:
+        """Take note that the model is lost, as something else has shown, until `renew_`."""
+        self.least = min(self.least, _LOST)
 
     @torch.no_grad()
     def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
