@@ -210,7 +210,7 @@ def test_chains_that_have_not_met_though_nobody_watched_for_long() -> None:
     assert diagnosis.findings.mixing is not None
     assert max(of.r_hat for of in diagnosis.findings.mixing.observables.values()) > 1.5
     assert "after 400 sweeps chains still show" in apart.reason
-    assert "Look longer (`n_sweeps=4000`)" in apart.remedy
+    assert "Run longer (`n_sweeps=4000`)" in apart.remedy
 
 
 def test_rows_that_are_learned_by_heart() -> None:

@@ -404,7 +404,7 @@ def test_dropout_counts_rows_by_their_weights() -> None:
 def test_dropout_takes_the_stream_of_the_run() -> None:
     rbm = binary_classifier()
     gradient = HybridGradient(0.0, dropout=0.5)
-    with pytest.raises(ValueError, match=r"^dropout draws what it drops; pass the stream of the"):
+    with pytest.raises(ValueError, match=r"^dropout draws random masks; pass the stream of the"):
         gradient.write_(rbm, phase(rbm, rows(rbm)), phase(rbm, rows(rbm)))
     assert gradient.visible_offset is None and rbm.weights.grad is None
     positions = []

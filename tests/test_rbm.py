@@ -230,7 +230,7 @@ def test_numbers_are_layers_of_so_many_binary_units() -> None:
     with pytest.raises(TypeError, match=r"^hidden is \(200, 100\); pass a layer"):
         RBM(64, (200, 100))  # type: ignore[arg-type]
     layer = Binary(4)
-    with pytest.raises(ValueError, match=r"^visible and hidden are one and the same Binary\(n=4\)"):
+    with pytest.raises(ValueError, match=r"^visible and hidden are the same object, Binary\(n=4\)"):
         RBM(layer, layer)
 
 

@@ -295,7 +295,7 @@ class HybridGradient(Gradient):
         if not self.dropout:
             return None, 1.0
         if stream is None:
-            raise ValueError("dropout draws what it drops; pass the stream of the run")
+            raise ValueError("dropout draws random masks; pass the stream of the run")
         like = rbm.weights
         shape = (n_rows, rbm.hidden.n)
         drawn = kernels.uniform(shape, stream, device=like.device, dtype=like.dtype)

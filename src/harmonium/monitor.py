@@ -333,8 +333,8 @@ def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | Non
         log_z = dataclasses.replace(log_z, value=of_all_rows)
     if missing > _SURE * log_z.std_error:
         return log_z, (
-            "the particles that follow log Z have lost the model: the rows alone make it "
-            f"{missing:.1f} nats higher, at least"
+            "the particles that follow log Z have lost the model: the rows alone show that it is "
+            f"at least {missing:.1f} nats higher"
         )
     return log_z, population.warning
 

@@ -59,7 +59,7 @@ class RBM(nn.Module):
         self.hidden = as_units("hidden", hidden)
         if self.visible is self.hidden:
             raise ValueError(
-                f"visible and hidden are one and the same {visible!r}, and would share its biases; "
+                f"visible and hidden are the same object, {visible!r}, and would share its biases; "
                 "make a layer for each"
             )
         shape = (self.visible.n_columns, self.hidden.n_columns)
