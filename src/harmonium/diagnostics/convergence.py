@@ -46,7 +46,7 @@ class Autocorrelation:
 
     @property
     def effective_sample_size(self) -> float:
-        """Independent draws that match the mean of all records; an upper bound if unresolved."""
+        """Independent draws that give as precise a mean; an upper bound if not resolved."""
         return self.n_records / self.time
 
 
