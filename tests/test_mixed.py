@@ -296,7 +296,7 @@ def test_what_cannot_be_enumerated_is_refused() -> None:
     with pytest.raises(ValueError, match=r"has 2\^20 \* 3\^10 states \(about 10\^11\), and up to"):
         exact_log_z(RBM(units, Binary(40)))
     v = torch.from_numpy(model.visible.some_states())
-    with pytest.raises(ValueError, match="and Gaussian units have a continuum of them; look"):
+    with pytest.raises(ValueError, match="and Gaussian units have a continuum of them; use"):
         exact_pseudo_log_likelihood(rbm, v)
 
 
