@@ -148,7 +148,7 @@ def test_rows_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError) as refusal:
         class_log_probabilities(rbm, torch.zeros(shape).double())
     assert str(refusal.value) == (
-        f"x has shape {shape}, but this RBM has 3 visible columns beside the 4 of the class; pass "
+        f"x has shape {shape}, but this RBM has 3 visible columns besides the 4 of the class; pass "
         "shape (rows, 3)"
     )
     with pytest.raises(ValueError, match="but this RBM has 7 visible columns; pass shape"):

@@ -237,7 +237,7 @@ class HybridGradient(Gradient):
         0 trains discriminatively, without chains; 0.01 is the published weight for handwritten
         digits; 1 and above come close to generative training.
     rate
-        Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+        Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
     dropout
         Fraction of the hidden units that are dropped, from 0 to below 1.
     """
@@ -339,7 +339,7 @@ def _check_x(rbm: RBM, x: Tensor) -> None:
     n = class_columns(rbm).start
     if x.dim() != 2 or x.shape[1] != n:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, but this RBM has {n} visible columns beside the "
+            f"x has shape {tuple(x.shape)}, but this RBM has {n} visible columns besides the "
             f"{n_classes(rbm)} of the class; pass shape (rows, {n})"
         )
 

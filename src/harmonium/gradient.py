@@ -160,7 +160,7 @@ class CenteredGradient(Gradient):
     Parameters
     ----------
     rate
-        Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+        Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
 
     References
     ----------
@@ -235,7 +235,7 @@ class Penalties:
         Strength of the pull to the target: ``cost * (activity - target)`` is added to the gradient
         by each hidden unit's input (Hinton, 2010, section 11).
     sparsity_rate
-        Weight of the newest minibatch in the moving average of the activity.
+        Weight of the newest mini-batch in the moving average of the activity.
     variance_floor
         If visible units learn their precision, ``variance_floor / 2 * precision`` is added to the
         loss for each, as if every value carried noise of that variance. Without it the precision of

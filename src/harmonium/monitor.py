@@ -74,7 +74,7 @@ class Following:
 class Monitor:
     """Evaluates a model on fixed rows of the training data and of held-out data.
 
-    It has random streams of its own, so a run learns the same however often it is evaluated.
+    It uses separate random streams, so a run learns the same however often it is evaluated.
 
     Parameters
     ----------

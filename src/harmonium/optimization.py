@@ -131,8 +131,8 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
             raise TypeError(f"{name} is {described(value)}; pass a whole number")
     if n_updates < 1 or done < 0:
         raise ValueError(
-            f"n_updates is {n_updates} and done {done}; pass 1 or more updates, 0 or more of "
-            "them done"
+            f"n_updates is {n_updates} and done {done}; pass 1 or more updates, and 0 or more for "
+            "those already done"
         )
     for group in optimizer.param_groups:
         initial = group.setdefault("initial_lr", group["lr"])

@@ -32,7 +32,7 @@ FEWEST_CHAINS = 10
 """Fewest persistent chains; below it the negative phase is a few states rather than a mean."""
 
 CHAINS_PER_ROW = 0.1
-"""Fewest chains per minibatch row; at it, chains cause ten elevenths of the gradient's noise."""
+"""Fewest chains per mini-batch row; at it, chains cause ten elevenths of the gradient's noise."""
 
 ROWS_PER_HIDDEN = 1.0
 """Fewest rows per hidden unit; below it each row can occupy its own units."""
@@ -107,7 +107,7 @@ class Findings:
     n_training_chains
         Persistent chains of the training; None without them.
     batch_size
-        Rows of a minibatch.
+        Rows of a mini-batch.
     update_ratio
         Size of the last recorded update divided by the size of the weights (`update_ratio`).
     mixing, moments, hidden, overfitting
@@ -257,7 +257,7 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
             f"nats more probable than held-out rows, and {_percent(gap.told_apart)} of pairs can "
             "be told apart",
             "it has learned rows by heart, and describes new rows worse than it could",
-            "Stop earlier (`epochs`), or use fewer `hidden` units, more rows, weight decay "
+            "Stop earlier (`epochs`), or use fewer `hidden` units, more rows or weight decay "
             "(`l2=0.001`)" + drawn,
             Severity.SERIOUS,
         )
@@ -286,11 +286,11 @@ def _few_chains(findings: Findings) -> Iterator[Advice]:
         chains = "one persistent chain" if n == 1 else f"{n:,} persistent chains"
         yield Advice(
             f"the model was trained with {chains}"
-            + (f" for minibatches of {batch_size:,} rows" if batch_size is not None else ""),
+            + (f" for mini-batches of {batch_size:,} rows" if batch_size is not None else ""),
             "the negative phase averages over so few states that most of each update is noise, "
             "and modes without a chain in them were never corrected",
             f"Train with more `chains`: {max(100, batch_size or 0):,}, or as many as the "
-            "minibatch has rows",
+            "mini-batch has rows",
             Severity.SERIOUS,
         )
 
@@ -301,7 +301,7 @@ def _large_updates(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             f"an update still changed the weights by {100 * ratio:.1f} % of their size when "
             "training ended",
-            "a single minibatch changes the model that much; about 0.1 % is healthy",
+            "a single mini-batch changes the model that much; about 0.1 % is healthy",
             "Let the rate fall to zero (`schedule='linear'`), take a lower `learning_rate`, or "
             "keep an average of the parameters (`average=0.999`)",
             Severity.WORTH_A_LOOK,

@@ -259,7 +259,7 @@ def mixing(recording: Recording, curves: dict[str, Autocorrelation], n_warmup: i
     if not curves:
         raise ValueError(
             f"nothing changes in {n_chains} chains and {n_records} records: the weights and "
-            "biases leave a single state; train with a smaller learning rate"
+            "biases allow only a single state; train with a smaller learning rate"
         )
     observables = {
         name: Observable(

@@ -127,7 +127,7 @@ def diagnose(
     has_diverged = not all(series.isfinite().all() for series in recording.series.values())
     if has_diverged:
         recording = None
-        why["mixing"] = "the chains left all bounds, as where a model has no distribution"
+        why["mixing"] = "the chains left all bounds, as they do if the model cannot be normalised"
     else:
         try:
             curves = autocorrelations(recording)

@@ -1,4 +1,4 @@
-"""The log-likelihood of rows: exact if that is cheap, else an interval that knows its validity.
+"""The log-likelihood of rows: exact if that is cheap, else an interval with a validity check.
 
 Three independent estimates of log Z have to agree (`agreement`). Until they do, annealing and
 tempering are lengthened, up to the limit of temperatures or the budget.
@@ -86,7 +86,7 @@ def evaluate(
     budget: float | None = None,
     work: Work | None = None,
 ) -> Evaluation:
-    """Mean log-likelihood of rows, nats per row: exact, or an interval that knows its validity.
+    """Mean log-likelihood of rows, nats per row: exact, or an interval with a validity check.
 
     The value is exact for models whose smaller layer has at most `MAX_STATES` states (25 binary
     units) and for pairs of Gaussian layers, if the budget allows it. Other models are estimated

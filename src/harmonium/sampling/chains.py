@@ -103,7 +103,7 @@ class ChainState:
             self.hidden.copy_(gauge.leave_hidden(chains.hidden))
 
     def clone(self) -> ChainState:
-        """A copy of the chains in memory of its own."""
+        """A copy of the chains that shares no memory with them."""
         if self.replicas is not None:
             return ChainState.of_replicas(self.replicas.clone())
         return ChainState(self.visible.clone(), self.hidden.clone())

@@ -103,7 +103,7 @@ class Replicas:
         self.origins[-1], self.origins[0] = _FROM_TOP, _FROM_BASE
 
     def clone(self) -> Replicas:
-        """A copy in memory of its own."""
+        """A copy that shares no memory with this one."""
         return copy.deepcopy(self)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ def sample(
 ) -> Iterator[ChainState]:
     """Yield the chains at each sample of the schedule.
 
-    Each sample is a `ChainState` in memory of its own, so ``list(sample(...))`` holds all samples;
+    Each sample is a separate copy, a `ChainState`, so ``list(sample(...))`` holds all samples;
     `draw` returns their visible states as one array. The last sample has the same states as
     ``chains``, and either can be continued. ``rbm.mean_v_from_h(now.hidden)`` gives mean
     activations, which make smoother pictures.

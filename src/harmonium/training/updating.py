@@ -1,4 +1,4 @@
-"""One update: the gradient of a minibatch, and the optimiser's step."""
+"""One update: the gradient of a mini-batch, and the optimiser's step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def update(
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
-    """Learn from one minibatch.
+    """Learn from one mini-batch.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def _take_states(x, old, new):
 
 @serial
 def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
-    """Update hidden inputs, add their weights, draw; returns how many hidden units changed."""
+    """Update hidden inputs, add to log weights, draw; returns how many hidden units changed."""
     new_v, totals, (gap, base, unit) = visible[1], visible[2], visible[5:]
     old_h, new_h, gap_h = hidden
     now, bias, difference, bias_difference, slope = step
@@ -286,7 +286,7 @@ class Followed:
             self._h.n_flips = run(n_blocks, _hidden_blocks, *arguments, n_blocks)
 
     def draw_visible_(self, now: tuple[float, Tensor], stream: Stream) -> None:
-        """Draw visible states at a scale of the inputs, an inverse temperature, and biases."""
+        """Draw visible states, given biases and an inverse temperature, which scales the inputs."""
         visible = (*self._v.states, self._v.gap)
         arguments: tuple[Any, ...] = (
             *(self._h.inputs(), visible, np.float32(now[0]), row_major(now[1])),
