@@ -337,7 +337,7 @@ def test_arrays_of_binary_units_need_no_layers() -> None:
         (
             (np.zeros((3, 2)), np.zeros((3, 1)), np.zeros(2)),
             ValueError,
-            r"visible_bias has shape \(3, 1\); pass one number a column, shape \(3,\)",
+            r"visible_bias has shape \(3, 1\); pass one number per column, shape \(3,\)",
         ),
         (
             (np.full((3, 2), np.inf), np.zeros(3), np.zeros(2)),

@@ -345,7 +345,7 @@ def _check_x(rbm: RBM, x: Tensor) -> None:
 
 
 def _inputs(rbm: RBM, x: Tensor) -> Tensor:
-    """What the hidden units receive from x alone, shape (rows, hidden.n_columns)."""
+    """Hidden inputs from x alone, without the class, shape (rows, hidden.n_columns)."""
     # a slice of rows (x, class) has gaps, where no product skips zeros
     return kernels.product(x.contiguous(), rbm.weights[: x.shape[1]])
 

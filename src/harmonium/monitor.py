@@ -62,7 +62,7 @@ class Following:
         (`Population.follow_`).
     n_looks
         Evaluations after which degenerate particles are annealed again from the start, over as many
-        temperatures as at the first evaluation. The last evaluation of a run always does so.
+        temperatures as at the first evaluation. The last evaluation of a run always anneals again.
     """
 
     n_particles: int = defaults.PARTICLES
@@ -128,7 +128,7 @@ class Monitor:
         Parameters
         ----------
         rbm
-            The model to look at.
+            The model to evaluate.
         chains
             Persistent chains; flip rates are measured on copies of them. None measures chains that
             start at the training rows.
@@ -188,7 +188,7 @@ class Monitor:
         Parameters
         ----------
         rbm
-            The model to look at.
+            The model to evaluate.
         population
             The particles that have tracked it so far; None at the first evaluation.
         is_last

@@ -113,7 +113,7 @@ class RBM(nn.Module):
         for name in ("visible_bias", "hidden_bias"):
             if arrays[name].dim() != 1:
                 raise ValueError(
-                    f"{name} has shape {tuple(arrays[name].shape)}; pass one number a column, "
+                    f"{name} has shape {tuple(arrays[name].shape)}; pass one number per column, "
                     f"shape ({arrays[name].numel()},)"
                 )
         if shape != sizes:
@@ -233,7 +233,7 @@ class RBM(nn.Module):
         return self.visible.energy(v) - self.hidden.cgf(inputs).sum(-1)
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
-        """What the hidden units receive: ``v weights``."""
+        """Inputs of the hidden units: ``v weights``."""
         self.visible.check_width(v, "visible")
         try:
             if v.dim() == 2 and not torch.is_grad_enabled():
@@ -244,7 +244,7 @@ class RBM(nn.Module):
             raise
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:
-        """What the visible units receive: ``h weights^T``."""
+        """Inputs of the visible units: ``h weights^T``."""
         self.hidden.check_width(h, "hidden")
         try:
             return h @ self.weights.T

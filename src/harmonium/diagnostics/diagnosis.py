@@ -40,7 +40,7 @@ class Diagnosis:
     recording
         Recording of the chains; None if they diverged.
     autocorrelations
-        By observable; empty if nothing was measured.
+        Autocorrelations by observable; empty if nothing was measured.
     data, chains
         Moments of the training rows and of the chains; None if not available.
     """

@@ -50,7 +50,7 @@ def annealed_importance_sampling(
     n_chains
         Total number of chains, 2 or more.
     seed
-        Of the chains.
+        Seed of the chains.
     so_far
         An earlier estimate with fewer chains of the same path and seed. Its complete blocks of
         `CHAINS_AT_ONCE` chains are reused, and the result is bit-identical to annealing all chains
@@ -113,11 +113,11 @@ def reverse_annealed_importance_sampling(
     Parameters
     ----------
     path
-        From the base to the model.
+        Path from the base to the model.
     samples
         Visible states drawn from the target, shape (2 or more, visible.n_columns).
     seed
-        Of the chains.
+        Seed of the chains.
 
     Raises
     ------
@@ -178,13 +178,13 @@ def raise_log_likelihood(
     Parameters
     ----------
     path
-        From the base to the model.
+        Path from the base to the model.
     v
         Visible states, shape (rows, visible.n_columns).
     chains_per_row
         Chains that start at each row.
     seed
-        Of the chains.
+        Seed of the chains.
 
     Raises
     ------

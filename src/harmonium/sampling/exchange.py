@@ -50,7 +50,7 @@ def sweep_(
     Returns
     -------
     inputs : Tensor, shape (n_chains, hidden.n_columns)
-        What the hidden units of the last level receive.
+        Hidden inputs of the last level.
     gains : Tensor, shape (n_pairs, 2, n_chains)
         For each pair of this turn, the log-weights of the lower and the upper replica before the
         exchange: the unnormalised log-probability of its state at the other's level minus that at

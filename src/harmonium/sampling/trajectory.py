@@ -41,7 +41,7 @@ class TrajectoryTempering(Sampler):
         Models in the order of the training; the last one is the model to sample. They are copied.
         If the first model has weights, independent units with nearly its means are put before it.
     sweeps
-        Sweeps a call, each of all levels and with one exchange.
+        Sweeps per call, each over all levels and with one exchange.
 
     Raises
     ------

@@ -126,7 +126,7 @@ def default_every(
     Parameters
     ----------
     batches
-        What is trained on.
+        The training data.
     state, n_updates
         The run, and its total number of updates; without them the run is assumed to be long.
     """
