@@ -147,9 +147,10 @@ def make(number: int) -> tuple[dict[str, Any], RBM, Data, torch.Tensor]:
 
 
 def judge(number: int) -> dict[str, Any]:
-    about, rbm, data, v = make(number)
-    if not all(p.isfinite().all() for p in rbm.parameters()):
-        return about | {"diverged": True}
+    try:
+        about, rbm, data, v = make(number)
+    except FloatingPointError as error:
+        return {"number": number, "diverged": str(error)}
     rows = data.rows(torch.arange(len(data)))
     began = time.monotonic()
     found = estimate(rbm, v, rows, n_temperatures=TEMPERATURES, seed=number).result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -329,6 +330,22 @@ def test_particles_that_are_lost_are_annealed_anew_after_some_looks() -> None:
         assert population is not None
         words.append(WARNING in row)
     assert words == [True, True, False, False]
+    assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
+
+
+def test_an_annealing_that_agrees_is_enough_and_one_that_does_not_stands_alone() -> None:
+    rbm, monitor, population = looked_at()
+    few = dataclasses.replace(FOLLOWING, n_looks=1, n_temperatures=200)
+    monitor.following = few
+    randomise_(rbm, seed=1, scale=0.3)
+    population.needed = 51.0  # of 50 particles: nothing that the population itself does helps
+    agreeing = copy.deepcopy(population)
+    row, agreeing = monitor.log_likelihood(rbm, agreeing)
+    assert WARNING not in row and agreeing.needed == 4
+    # the same particles, which miss most of the model
+    population.base_log_z -= 5
+    row, population = monitor.log_likelihood(rbm, population)
+    assert population.needed == 20
     assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
 
 

@@ -85,7 +85,7 @@ def test_a_batch_goes_through_the_files_that_the_page_names() -> None:
             next(rows)
     files = re.findall(r"^\| \d+ \| `([\w/.]+)` \|", BATCH, re.MULTILINE)
     helpers = re.findall(r"`(?!tests)([\w/]+\.py)`", BATCH.rpartition("|")[2])
-    assert len(files) == 13
+    assert len(files) == 15
     assert {*files, *helpers} == {*seen}
     # in their order, up to the first kernel; behind it, files take turns
     assert files[:8] == [file for file in dict.fromkeys(seen) if file in files][:8]

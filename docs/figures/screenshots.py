@@ -21,7 +21,7 @@ from sklearn.datasets import load_wine
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 
-OPTIONS = "--hidden 200 --epochs 10 --every 300 --no-tensorboard"
+OPTIONS = "--hidden 200 --epochs 20 --no-tensorboard"
 COMMANDS = {
     "runs/wine": (
         "train wine.csv --visible gaussian --hidden 32 --epochs 300 --no-tensorboard "

@@ -212,8 +212,8 @@ class Population:
 
         Both give unbiased estimates of Z, which are hardly ever far above it. If they differ by
         more than their errors, or few chains carry one of them, the lower estimate has missed more,
-        and the higher one is kept. Otherwise the previous particles stay if nothing speaks against
-        them and they have the larger effective number.
+        and the higher one is kept. If they agree, the population with the larger effective number
+        is kept, and any evidence against the previous particles is refuted.
 
         Parameters
         ----------
@@ -233,13 +233,16 @@ class Population:
         fresh = self._annealed(
             self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
         )
-        is_lost = self.warning is not None
+        former, is_lost = self.log_z, self.warning is not None
+        agree = _agree(fresh.log_z, former)
         self.looks, self.least = 0, fresh.least
-        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, self.log_z, is_lost):
+        if agree:
+            self.needed = _FEWEST
+        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, former, is_lost):
             self.visible, self.log_weights = fresh.visible, fresh.log_weights
             self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
             self.families = fresh.families
-            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost else fresh.needed
+            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost and not agree else fresh.needed
             self._draw_anew_if_uneven_()
 
     @torch.no_grad()
@@ -340,4 +343,11 @@ def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
     sizes = fresh.effective_chains, former.effective_chains
     if abs(gap) > noise or min(sizes) < _FEWEST:
         return gap > 0  # the lower one has missed more
-    return is_lost or sizes[0] > sizes[1]
+    return sizes[0] > sizes[1] or (is_lost and not _agree(fresh, former))
+
+
+def _agree(a: LogZ, b: LogZ) -> bool:
+    """Whether independent estimates agree within their errors, and these errors are reliable."""
+    error = math.hypot(a.std_error, b.std_error)
+    known = min(a.effective_chains, b.effective_chains) >= _FEWEST
+    return known and abs(a.value - b.value) <= _MOST_ERRORS * error

@@ -37,6 +37,10 @@ _FOLLOWING_SHARE = 0.03
 _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
 _FEWEST_TEMPERATURES = 100
 
+# Multiplications of an annealing beyond that share, about a second: accuracy that a short run loses
+# at its first evaluation is lost to all later ones.
+_FREE_ANNEALING = 3e10
+
 # How often degenerate particles may be annealed again in a run, at most.
 _TIMES_ANEW = 2
 
@@ -164,8 +168,8 @@ def default_monitor(
     mini-batch; for each chain, two per sweep and one more. An evaluation makes about twenty for
     each row, of both training and held-out data. Tracking log Z (`Following`) costs as much again.
     With few updates only few annealing steps are affordable, and the standard error of log Z
-    reflects that. Each fresh annealing, at the end and when the particles degenerate, costs half of
-    that.
+    reflects that. Each annealing, at the first evaluation, at the end and when the particles
+    degenerate, costs half of that, or a second more.
 
     Parameters
     ----------
@@ -180,7 +184,8 @@ def default_monitor(
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)
     n_rows = min(max(affordable, defaults.MONITOR_ROWS_LEAST), defaults.MONITOR_ROWS_MOST)
     per_particle = _FOLLOWING_SHARE / 2 * per_update / defaults.PARTICLES
-    n_temperatures = int(per_particle * n_updates / _PRODUCTS_PER_TEMPERATURE)
+    free = _FREE_ANNEALING / (defaults.PARTICLES * state.rbm.weights.numel())
+    n_temperatures = int((per_particle * n_updates + free) / _PRODUCTS_PER_TEMPERATURE)
     n_steps = int(per_particle * every / _PRODUCTS_PER_STEP)
     following = Following(
         n_temperatures=min(
