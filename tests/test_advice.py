@@ -187,7 +187,7 @@ def test_two_rows_of_data() -> None:
 
 def test_one_persistent_chain() -> None:
     diagnosis = trained_and_diagnosed(*digits(), n_chains=1, n_sweeps=400)
-    few = the(diagnosis, "the model was trained with one persistent chain for minibatches of 100")
+    few = the(diagnosis, "the model was trained with one persistent chain for mini-batches of 100")
     assert "more `chains`: 100" in few.remedy
 
 
@@ -210,7 +210,7 @@ def test_chains_that_have_not_met_though_nobody_watched_for_long() -> None:
     assert diagnosis.findings.mixing is not None
     assert max(of.r_hat for of in diagnosis.findings.mixing.observables.values()) > 1.5
     assert "after 400 sweeps chains still show" in apart.reason
-    assert "Look longer (`n_sweeps=4000`)" in apart.remedy
+    assert "Run longer (`n_sweeps=4000`)" in apart.remedy
 
 
 def test_rows_that_are_learned_by_heart() -> None:
@@ -352,8 +352,8 @@ def test_good_numbers_get_no_advice_nor_do_missing_ones() -> None:
         ),
         ("n_rows", 64, 63, "there are 63 training rows for 64 hidden units"),
         ("n_rows", 64, 1, "there are 1 training row for 64 hidden units"),
-        ("n_training_chains", 10, 9, "9 persistent chains for minibatches of 100 rows"),
-        ("batch_size", 1000, 1001, "100 persistent chains for minibatches of 1,001 rows"),
+        ("n_training_chains", 10, 9, "9 persistent chains for mini-batches of 100 rows"),
+        ("batch_size", 1000, 1001, "100 persistent chains for mini-batches of 1,001 rows"),
         ("update_ratio", 0.01, 0.011, "an update still changed the weights by 1.1 % of their size"),
         ("has_diverged", False, True, "the chains leave all bounds"),
     ],

@@ -148,7 +148,7 @@ def test_rows_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError) as refusal:
         class_log_probabilities(rbm, torch.zeros(shape).double())
     assert str(refusal.value) == (
-        f"x has shape {shape}, but this RBM has 3 visible columns beside the 4 of the class; pass "
+        f"x has shape {shape}, but this RBM has 3 visible columns besides the 4 of the class; pass "
         "shape (rows, 3)"
     )
     with pytest.raises(ValueError, match="but this RBM has 7 visible columns; pass shape"):
@@ -404,7 +404,7 @@ def test_dropout_counts_rows_by_their_weights() -> None:
 def test_dropout_takes_the_stream_of_the_run() -> None:
     rbm = binary_classifier()
     gradient = HybridGradient(0.0, dropout=0.5)
-    with pytest.raises(ValueError, match=r"^dropout draws what it drops; pass the stream of the"):
+    with pytest.raises(ValueError, match=r"^dropout draws random masks; pass the stream of the"):
         gradient.write_(rbm, phase(rbm, rows(rbm)), phase(rbm, rows(rbm)))
     assert gradient.visible_offset is None and rbm.weights.grad is None
     positions = []

@@ -93,7 +93,7 @@ def test_the_units_that_are_passed_stay_as_they_are() -> None:
 def test_what_cannot_stand_side_by_side_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^a mixed layer of no units was asked for; pass 1"):
         Mixed()
-    with pytest.raises(TypeError, match=r"^3 came in place of units; pass layers such as Binary"):
+    with pytest.raises(TypeError, match=r"^3 is not a layer; pass layers such as Binary"):
         Mixed(Binary(2), 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^Mixed\(Spin\(n=1\)\) is mixed already; pass its units"):
         Mixed(Binary(2), Mixed(Spin(1)))
@@ -296,7 +296,7 @@ def test_what_cannot_be_enumerated_is_refused() -> None:
     with pytest.raises(ValueError, match=r"has 2\^20 \* 3\^10 states \(about 10\^11\), and up to"):
         exact_log_z(RBM(units, Binary(40)))
     v = torch.from_numpy(model.visible.some_states())
-    with pytest.raises(ValueError, match="and Gaussian units have a continuum of them; look"):
+    with pytest.raises(ValueError, match="and Gaussian units have a continuum of them; use"):
         exact_pseudo_log_likelihood(rbm, v)
 
 

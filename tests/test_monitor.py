@@ -298,7 +298,7 @@ def test_rows_alone_put_a_bound_on_log_z() -> None:
     row, _ = monitor.log_likelihood(rbm, population)
     rows = monitor._rows[""].unique(dim=0)
     assert row["log_z"] == pytest.approx((-rbm.free_energy(rows)).logsumexp(0).item(), rel=1e-6)
-    assert "the rows alone make it" in row[WARNING]
+    assert "the rows alone show that it is" in row[WARNING]
     # and it stays lost where the rows no longer show it
     population.base_log_z += 30
     again, _ = monitor.log_likelihood(rbm, population)

@@ -230,7 +230,7 @@ def test_numbers_are_layers_of_so_many_binary_units() -> None:
     with pytest.raises(TypeError, match=r"^hidden is \(200, 100\); pass a layer"):
         RBM(64, (200, 100))  # type: ignore[arg-type]
     layer = Binary(4)
-    with pytest.raises(ValueError, match=r"^visible and hidden are one and the same Binary\(n=4\)"):
+    with pytest.raises(ValueError, match=r"^visible and hidden are the same object, Binary\(n=4\)"):
         RBM(layer, layer)
 
 
@@ -337,7 +337,7 @@ def test_arrays_of_binary_units_need_no_layers() -> None:
         (
             (np.zeros((3, 2)), np.zeros((3, 1)), np.zeros(2)),
             ValueError,
-            r"visible_bias has shape \(3, 1\); pass one number a column, shape \(3,\)",
+            r"visible_bias has shape \(3, 1\); pass one number per column, shape \(3,\)",
         ),
         (
             (np.full((3, 2), np.inf), np.zeros(3), np.zeros(2)),

@@ -504,7 +504,9 @@ def test_a_run_that_still_learns_is_told_to_go_on(make: Make) -> None:
 def test_advice_of_the_diagnosis_that_needs_no_measurement(make: Make) -> None:
     told = notes_of(make([row(1)], hidden=2_000, chains=1))
     assert "serious: There are 1,000 training rows for 2,000 hidden units." in told
-    assert "serious: The model was trained with one persistent chain for minibatches of 100" in told
+    assert (
+        "serious: The model was trained with one persistent chain for mini-batches of 100" in told
+    )
     told = notes_of(make([row(1)], name="cd", method="cd", chains=None))
     assert "persistent chain" not in told
 

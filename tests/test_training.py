@@ -692,7 +692,9 @@ def test_a_sparsity_target_for_other_hidden_units_is_refused() -> None:
 
 
 def test_the_optimiser_of_another_model_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"none of this RBM's; make it over rbm.parameters\(\)"):
+    with pytest.raises(
+        ValueError, match=r"do not belong to this RBM; make it over rbm.parameters\(\)"
+    ):
         TrainingState.create(model(), optimizer=torch.optim.Adam(model().parameters()))
 
 
@@ -718,9 +720,9 @@ MAKE_A_SCHEDULE = "pass a function that makes it: lambda optimizer: training.lin
     [
         ({"schedule": "linear"}, f"schedule is 'linear'; {MAKE_A_SCHEDULE}"),
         ({"schedule": 3}, f"schedule is 3; {MAKE_A_SCHEDULE}"),
-        ({"schedule": lambda optimizer: None}, "schedule has made None; pass lambda optimizer: "),
-        ({"optimizer": "adam"}, "optimizer is 'adam'; pass one that is made, such as torch"),
-        ({"optimizer": torch.optim.Adam}, "optimizer is the class Adam; pass one that is made"),
+        ({"schedule": lambda optimizer: None}, "schedule returned None; pass lambda optimizer: "),
+        ({"optimizer": "adam"}, "optimizer is 'adam'; pass an optimizer object, such as torch"),
+        ({"optimizer": torch.optim.Adam}, "optimizer is the class Adam; pass an optimizer object"),
         ({"sampler": "gibbs"}, r"sampler is 'gibbs'; pass a sampler such as Gibbs\(\)"),
         ({"sampler": Gibbs}, r"sampler is the class Gibbs; pass a sampler such as Gibbs\(\)"),
         ({"gradient": "centered"}, r"gradient is 'centered'; pass CenteredGradient\(\) or Plain"),

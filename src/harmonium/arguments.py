@@ -1,6 +1,6 @@
-"""Arguments of another type than they should be, refused in one voice.
+"""Checks of argument types, with uniform error messages.
 
-Only what a caller passes at a public door is checked here, once a call; nothing heavy is imported.
+They check only what a caller passes to a public function, once per call. Nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LONGEST = 60
 
 
 def described(value: Any) -> str:
-    """A value in a message: its words where they are few, else its type and shape."""
+    """Describe a value for a message: as text if that is short, else by type and shape."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(value, type):
         return f"the class {value.__name__}"
@@ -34,16 +34,16 @@ def _with_article(noun: str) -> str:
 
 
 def meant(name: str, known: Iterable[str], there: str) -> str:
-    """The end of a message about a name that is none: the nearest one, and what there is.
+    """End a message about an unknown name: suggest the nearest one, and say what exists.
 
     Parameters
     ----------
     name
-        What came.
+        The unknown name.
     known
-        What would do; small and capital letters are alike.
+        The valid names; case is ignored.
     there
-        What there is, in words, such as "the sets are digits, mnist".
+        What exists, in words, such as "the sets are digits, mnist".
     """
     by_lower = {each.strip().lower(): each for each in known}
     near = difflib.get_close_matches(name.strip().lower(), by_lower, n=1)
@@ -51,40 +51,40 @@ def meant(name: str, known: Iterable[str], there: str) -> str:
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, NumPy's among them; True and False are none."""
+    """Whether a value is an integer, of Python or NumPy; True and False do not count."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_type(name: str, value: Any, kinds: type | tuple[type, ...], remedy: str) -> None:
-    """Refuse a value that is of none of these types.
+    """Refuse a value that has none of these types.
 
     Parameters
     ----------
     name
-        Of the argument.
+        Name of the argument.
     value
-        What came.
+        The value passed.
     kinds
-        Types that will do.
+        Accepted types.
     remedy
-        What to pass, as the end of a sentence that begins with "pass".
+        What to pass instead: completes a sentence that begins with "pass".
 
     Raises
     ------
     TypeError
-        Says what came and what would work.
+        Says what was passed and what would work.
     """
     if not isinstance(value, kinds):
         raise TypeError(f"{name} is {described(value)}; pass {remedy}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Refuse what is no whole number of ``least`` or more.
+    """Refuse anything but a whole number of ``least`` or more.
 
     Raises
     ------
     TypeError
-        If it is no whole number; True and False are none.
+        If it is not a whole number; True and False do not count.
     ValueError
         If it is too small.
     """
@@ -95,12 +95,12 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_number(name: str, value: Any, remedy: str) -> None:
-    """Refuse what is no finite real number.
+    """Refuse anything but a finite real number.
 
     Raises
     ------
     TypeError
-        If it is no number.
+        If it is not a number.
     ValueError
         If it is infinite or NaN.
     """
@@ -111,7 +111,7 @@ def check_number(name: str, value: Any, remedy: str) -> None:
 
 
 def no_tensor(name: str, value: Any) -> TypeError:
-    """The error to raise where a tensor is wanted; says how to make one of what came."""
+    """The error to raise where a tensor is required; says how to convert the value."""
     module = type(value).__module__.partition(".")[0]
     if module == "numpy":
         made = "torch.from_numpy(x).float()"

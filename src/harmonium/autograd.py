@@ -1,4 +1,4 @@
-"""A `torch.no_grad` for functions of the hot loop, which call each other."""
+"""A cheap `torch.no_grad` for functions of the hot loop that call each other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _R = TypeVar("_R")
 
 
 def without_autograd(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Run a function without autograd, at almost no cost where it is off already.
+    """Run a function without autograd, at almost no cost if it is already off.
 
-    `torch.no_grad` as a decorator takes some 2.5 us a call, whether autograd is on or not; an
-    update makes half a dozen such calls.
+    As a decorator, `torch.no_grad` takes about 2.5 us per call, whether autograd is on or not, and
+    an update makes half a dozen such calls.
     """
 
     @wraps(function)

@@ -1,6 +1,6 @@
-"""Model files and checkpoints: versioned, whole or not at all, and nothing in them can execute.
+"""Model files and checkpoints: versioned, written atomically, and free of executable content.
 
-Both are safetensors files. The tensors are the parameters (and, in a checkpoint, the optimiser,
+Both are safetensors files. The tensors are the parameters (in a checkpoint, also the optimiser,
 chains and averages); everything else is JSON in the file's metadata.
 """
 
@@ -53,7 +53,7 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole model file of a format that is known.
+        If there is no such file, or it is not a complete model file of a known format.
     """
     tensors, config = read(Path(path), "model")
     return make_rbm(config["rbm"], tensors).to(device)
@@ -65,9 +65,9 @@ def save(
     extra: Mapping[str, Any] | None = None,
     models: Mapping[str, RBM] | None = None,
 ) -> None:
-    """Write a checkpoint, from which a run goes on as if it had never stopped.
+    """Write a checkpoint; a run resumed from it continues as if it had never stopped.
 
-    The file is written whole or not at all; one that exists is replaced, at once.
+    The file is written whole or not at all. An existing file is replaced atomically.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def save(
     path
         The file.
     extra
-        What else should be kept, as JSON can hold it (`read_extra`).
+        Anything else to keep, as JSON values (`read_extra`).
     models
         Other models to keep, by name, such as the best one so far (`read_models`).
     """
@@ -89,11 +89,11 @@ def dumps(
     extra: Mapping[str, Any] | None = None,
     models: Mapping[str, RBM] | None = None,
 ) -> bytes:
-    """The content of the checkpoint that `save` writes."""
+    """Return the content of the checkpoint that `save` writes."""
     tensors, config = describe(state)
     config["extra"] = dict(extra or {})
     for name, model in (models or {}).items():
-        # a file keeps no tensor under two names, and a model may be one of the run's own
+        # a file cannot hold one tensor under two names, and a model may share the run's tensors
         own = tensors_of(model, f"models.{name}.")
         tensors |= {path: tensor.clone() for path, tensor in own.items()}
         config.setdefault("models", {})[name] = rbm_config(model)
@@ -101,7 +101,7 @@ def dumps(
 
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A run as tensors and what JSON can hold; `restore` makes it again."""
+    """Describe a run as tensors and JSON values; `restore` is the inverse."""
     check_type(
         "state",
         state,
@@ -163,15 +163,15 @@ def load(
     path
         The file.
     device
-        Where the run goes on.
+        Device on which the run continues.
     optimizer, schedule
-        Make the optimiser and the scheduler where they are none of `torch.optim`'s own; their
-        states come from the file.
+        Functions that make the optimiser and the scheduler, if these are not from `torch.optim`.
+        Their states come from the file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole checkpoint of a format that is known.
+        If there is no such file, or it is not a complete checkpoint of a known format.
     """
     tensors, config = read(Path(path), "checkpoint")
     return restore(tensors, config, device=device, optimizer=optimizer, schedule=schedule)
@@ -185,15 +185,15 @@ def restore(
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     schedule: Callable[[Optimizer], LRScheduler] | None = None,
 ) -> TrainingState:
-    """The run that `describe` took apart; the arguments are those of `load`.
+    """Rebuild a run from what `describe` returned; the other arguments are as in `load`.
 
     Raises
     ------
     ValueError
-        If the parts do not fit together, or are of a type that is not known.
+        If the parts do not fit together, or a type is unknown.
     """
     rbm = make_rbm(config["rbm"], below("rbm.", tensors)).to(device)
-    # an optimiser moves its tensors itself, and keeps some on the CPU
+    # an optimiser moves its tensors itself, and may keep some on the CPU
     trained, scheduler = restore_optimizer(
         rbm, below("optimizer.", tensors), config, optimizer, schedule
     )
@@ -220,12 +220,12 @@ def restore(
 
 
 def read_extra(path: str | Path) -> dict[str, Any]:
-    """What was kept beside the run in a checkpoint (`save`'s ``extra``)."""
+    """Read the ``extra`` that `save` wrote to a checkpoint."""
     return dict(read(Path(path), "checkpoint")[1]["extra"])
 
 
 def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict[str, RBM]:
-    """The models that were kept beside the run in a checkpoint (`save`'s ``models``), by name."""
+    """Read the extra ``models`` that `save` wrote to a checkpoint, by name."""
     tensors, config = read(Path(path), "checkpoint")
     return {
         name: make_rbm(of_model, below(f"models.{name}.", tensors)).to(device)
@@ -234,12 +234,12 @@ def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict
 
 
 def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
-    """A module's tensors by name.
+    """Return a module's tensors by name.
 
     Raises
     ------
     FloatingPointError
-        If one holds values that are not finite: no file takes them.
+        If one holds values that are not finite; such tensors are never written.
     """
     tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
     for name, tensor in tensors.items():
@@ -252,7 +252,7 @@ def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that beginning."""
+    """Select the tensors whose names start with a prefix, and strip it."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -261,7 +261,7 @@ def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _replicas(chains: ChainState | None) -> Replicas | None:
-    """The states at other temperatures; those of other models are not kept."""
+    """Replica states at other temperatures; replicas of other models are not kept."""
     replicas = None if chains is None else chains.replicas
     return None if replicas is None or replicas.path is None else replicas
 
@@ -280,19 +280,19 @@ def _make_chains(rbm: RBM, tensors: Mapping[str, Tensor], swaps: int | None) -> 
 
 
 def of_stream(stream: Stream) -> dict[str, int]:
-    """A stream of random numbers, as a file keeps it."""
+    """Describe a stream of random numbers for a file."""
     return dataclasses.asdict(stream) | {"purpose": int(stream.purpose)}
 
 
 def make_stream(config: Mapping[str, int]) -> Stream:
-    """The stream that `of_stream` took apart."""
+    """Rebuild the stream that `of_stream` described."""
     return Stream(config["seed"], Purpose(config["purpose"]), config["rank"], config["position"])
 
 
 def _make_population(
     rbm: Mapping[str, Any], config: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]
 ) -> Population | None:
-    """What followed log Z; runs of before harmonium did have none, and begin one."""
+    """Rebuild the particles that track log Z; runs of versions without them have none."""
     if config is None:
         return None
     visible = tensors["visible"]
@@ -303,14 +303,14 @@ def _make_population(
         base_log_z=config["base_log_z"],
         base_variance=config["base_variance"],
         stream=make_stream(config["stream"]),
-        # older versions counted no families: every particle begins one
+        # older versions did not track families: every particle starts its own
         families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
         **{name: config[name] for name in ("looks", "least", "needed") if name in config},
     )
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
-    """The arguments of a dataclass whose other fields are tensors that training filled in."""
+    """Constructor arguments of a dataclass; its other fields are tensors filled in by training."""
     return {
         name: value
         for name, value in vars(record).items()
@@ -320,7 +320,7 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
 
 
 def rbm_config(rbm: RBM) -> dict[str, Any]:
-    """Unit types and sizes of an RBM, as a file keeps them."""
+    """Describe the unit types and sizes of an RBM for a file."""
     return {
         layer: to_config(units)
         for layer, units in (("visible", rbm.visible), ("hidden", rbm.hidden))
@@ -328,12 +328,12 @@ def rbm_config(rbm: RBM) -> dict[str, Any]:
 
 
 def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
-    """The RBM of a `rbm_config`, with its parameters.
+    """Rebuild an RBM from its `rbm_config` and parameters.
 
     Raises
     ------
     ValueError
-        If they do not fit, or a unit type is not known.
+        If they do not fit, or a unit type is unknown.
     """
     visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
@@ -346,7 +346,7 @@ def _make(
     config: Mapping[str, Any],
     tensors: Mapping[str, Tensor] | None = None,
 ) -> _T:
-    """An instance of a named type, from a table of types that are known."""
+    """Make an instance of a named type from a table of known types."""
     arguments = {**config, **(tensors or {})}
     make = lookup(types, arguments.pop("type"))
     try:

@@ -1,8 +1,8 @@
-"""Models that classify: the exact probability of a class, and gradients that learn it.
+"""Classification RBMs: exact class probabilities, and gradients that train them.
 
 A visible layer ``Mixed(x_units, Categorical(1, n_classes))`` holds a row x and its class y. An RBM
-over both is a classifier, for the sum over hidden states is known in closed form, and so is the
-sum over the few classes (Larochelle and Bengio, 2008).
+over both is a classifier, because p(y | x) is tractable: the sum over hidden states has a closed
+form, and the sum over classes has few terms (Larochelle and Bengio, 2008).
 
 References
 ----------
@@ -29,21 +29,21 @@ from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.units import Binary, Categorical, Mixed, Units
 
-# Hidden inputs that are worked on at a time: 4 MB of float32, of which few are needed at once.
+# Hidden inputs processed at a time: 4 MB of float32, of which few are needed at once.
 _NUMBERS_AT_ONCE = 2**20
 
-# Least weight of the generative term with which both terms are added up before the products with
-# the rows: with less, rounding would take its place.
+# Smallest weight of the generative term at which both terms are summed before the products with the
+# rows: below it, rounding would swamp the generative term.
 _LEAST_WEIGHT = 1e-6
 
 
 def class_columns(rbm: RBM) -> slice:
-    """Columns of the class in a row of visible states: the last ones.
+    """Columns of the class in a row of visible states, which are the last ones.
 
     Raises
     ------
     ValueError
-        If the visible layer is not mixed, or its last unit is no single categorical one.
+        If the visible layer is not mixed, or does not end with a single categorical unit.
     """
     check_rbm("rbm", rbm)
     *others, (columns, units) = rbm.visible.groups
@@ -63,22 +63,22 @@ def n_classes(rbm: RBM) -> int:
 
 @torch.no_grad()
 def class_log_probabilities(rbm: RBM, x: Tensor) -> Tensor:
-    """Log of p(class | x), exactly, nats, shape (rows, n_classes).
+    """Exact log p(class | x), nats, shape (rows, n_classes).
 
-    The free energies of all classes take one product with x: classes differ by a row of weights.
-    Memory beside the result is some megabytes, whatever the number of rows.
+    One product with x gives the free energies of all classes, which differ by a row of weights.
+    Memory beyond the result is a few megabytes, whatever the number of rows.
 
     Parameters
     ----------
     rbm
-        With visible units ``Mixed(x_units, Categorical(1, n_classes))``.
+        A model with visible units ``Mixed(x_units, Categorical(1, n_classes))``.
     x
-        States beside the class, shape (rows, visible.n_columns - n_classes).
+        States without the class, shape (rows, visible.n_columns - n_classes).
 
     Raises
     ------
     ValueError
-        If the visible layer has no class, or ``x`` is no table of the right width.
+        If the visible layer has no class, or ``x`` is not a matrix of the right width.
     """
     _check_x(rbm, x)
     gauge = Gauge.of(rbm)
@@ -102,28 +102,28 @@ def add_discriminative_gradient_(
     absent: Tensor | None = None,
     copies: float = 1.0,
 ) -> None:
-    """Add ``scale`` times the gradient of minus the mean of log p(class | x) to ``.grad``.
+    """Add ``scale`` times the gradient of the mean of -log p(class | x) to ``.grad``.
 
     Parameters
     ----------
     rbm
-        As for `class_log_probabilities`; parameters without a gradient get one.
+        As for `class_log_probabilities`. ``.grad`` is allocated where it is missing.
     v
         Rows (x, class), the class one-hot, shape (rows, visible.n_columns).
     scale
-        Of what is added.
+        Factor of the gradient that is added.
     weights
-        How much each row counts in the mean, shape (rows,); None counts all alike.
+        Weights of the rows in the mean, shape (rows,); None weights all rows equally.
     absent
-        Hidden units that the model is without in each row, bool, shape (rows, hidden.n); None for
-        none.
+        Dropout mask: hidden units that are dropped for each row, bool, shape (rows, hidden.n); None
+        drops none.
     copies
-        How often the model has each of the others.
+        How many copies the model has of each hidden unit that is kept.
 
     Raises
     ------
     ValueError
-        If the visible layer has no class, or rows have another width.
+        If the visible layer has no class, or rows have the wrong width.
     """
     found = _terms(rbm, v, scale, weights, absent, copies)
     columns = class_columns(rbm)
@@ -136,16 +136,17 @@ def add_discriminative_gradient_(
 
 @dataclass(frozen=True)
 class _Terms:
-    """The discriminative gradient but for its product with x.
+    """The discriminative gradient before its product with x.
 
     Attributes
     ----------
     inputs
-        By what the hidden units receive from each row, shape (rows, hidden.n_columns).
+        Gradient by the hidden units' inputs from each row, shape (rows, hidden.n_columns).
     classes, bias
-        By the classes' weights and biases, shapes (n_classes, hidden.n_columns) and (n_classes,).
+        Gradients by the classes' weights and biases, shapes (n_classes, hidden.n_columns) and
+        (n_classes,).
     others
-        By what hidden units have beside a bias, by parameter name.
+        Gradients by the hidden units' parameters other than the bias, by parameter name.
     """
 
     inputs: Tensor
@@ -168,15 +169,15 @@ def _terms(
     absent: Tensor | None,
     copies: float,
 ) -> _Terms:
-    """Arguments are those of `add_discriminative_gradient_`."""
+    """Compute the terms; arguments are those of `add_discriminative_gradient_`."""
     columns = class_columns(rbm)
     rbm.visible.check_width(v, "visible")
     inputs = _inputs(rbm, v[:, : columns.start])
     if absent is not None and type(rbm.hidden) is Binary:
-        inputs.masked_fill_(absent, float("-inf"))  # as if it were not there: always 0
+        inputs.masked_fill_(absent, float("-inf"))  # a dropped unit is always 0
         absent = None
     present = None if absent is None else (~absent).to(inputs)
-    # of class y in row i: the derivative by that class's score
+    # for row i and class y: the derivative by the score of that class
     scores = _free(rbm, inputs, present).mul_(copies).add_(rbm.visible.bias[columns])
     residual = (scores.softmax(1) - v[:, columns]).mul_(scale)
     if weights is None:
@@ -205,7 +206,7 @@ def _terms(
 
 
 def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
-    """What each statistic of the hidden units is multiplied by, by parameter name."""
+    """Masks that multiply the statistics of the hidden units, by parameter name."""
     masks: dict[str, Tensor] = {}
     first, of_columns = 0, []
     for place, (_, units) in enumerate(hidden.groups):
@@ -221,24 +222,24 @@ def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
 class HybridGradient(Gradient):
     """The gradient of minus log p(class | x) - weight · log p(x, class), centred (2008, section 4).
 
-    The first term is discriminative and exact; the second, generative one regularises it, by
-    chains as in any other training. Both together are centred as `CenteredGradient` does.
+    The first term is discriminative and exact. The second is generative, estimated with chains as
+    in any other training, and regularises the first. Their sum is centred as in `CenteredGradient`.
 
-    Dropout regularises the first term alone (Srivastava et al., 2014): for each row of each update
-    it draws hidden units that the model is without, and has the others 1 / (1 - dropout) times:
-    twice, with 0.5. A class's free energy is a sum over hidden units, whose mean over such models
-    is that of the RBM. So p(class | x) of the RBM is their geometric mean, made to sum to 1, and
-    no approximation of it.
+    Dropout regularises the first term only (Srivastava et al., 2014). A dropout mask is drawn for
+    each row of each update. The model keeps 1 / (1 - dropout) copies of each remaining hidden unit:
+    two copies at 0.5. A class's free energy is a sum over hidden units, and its mean over all
+    dropout masks equals that of the RBM. So p(class | x) of the RBM is exactly the geometric mean
+    over the masked models, normalised to sum to 1, and not an approximation of it.
 
     Parameters
     ----------
     generative_weight
         0 trains discriminatively, without chains; 0.01 is the published weight for handwritten
-        digits, 1 and more are near to generative training.
+        digits; 1 and above come close to generative training.
     rate
-        Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+        Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
     dropout
-        Share of the hidden units that are dropped, 0 to below 1.
+        Fraction of the hidden units that are dropped, from 0 to below 1.
     """
 
     generative_weight: float = defaults.GENERATIVE_WEIGHT
@@ -248,7 +249,7 @@ class HybridGradient(Gradient):
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is negative, a rate that is no average, a share that is none."""
+        """Refuse a negative weight, or a rate or dropout outside its range."""
         if not 0 <= self.generative_weight < float("inf"):
             raise ValueError(
                 f"generative_weight is {self.generative_weight}; pass 0 or a positive number"
@@ -290,11 +291,11 @@ class HybridGradient(Gradient):
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
 
     def _drop(self, rbm: RBM, n_rows: int, stream: Stream | None) -> tuple[Tensor | None, float]:
-        """Which hidden units are dropped of each row, and how often the others are there."""
+        """Draw the dropout mask of each row; also return how many copies the kept units have."""
         if not self.dropout:
             return None, 1.0
         if stream is None:
-            raise ValueError("dropout draws what it drops; pass the stream of the run")
+            raise ValueError("dropout draws random masks; pass the stream of the run")
         like = rbm.weights
         shape = (n_rows, rbm.hidden.n)
         drawn = kernels.uniform(shape, stream, device=like.device, dtype=like.dtype)
@@ -303,9 +304,9 @@ class HybridGradient(Gradient):
     def _write_together(
         self, rbm: RBM, data: Phase, chains: Phase, generative: float, found: _Terms
     ) -> None:
-        """Both terms' products with the rows in one: that of the rows with a sum.
+        """Merge both terms' products with the rows: one product with the sum of the terms.
 
-        The products of the data's phase are with minus the mean hidden states.
+        The data phase contributes minus the mean hidden states.
         """
         v, h = data.pair
         both = torch.sub(h, found.inputs, alpha=len(v) / generative)
@@ -313,12 +314,12 @@ class HybridGradient(Gradient):
         PlainGradient().write_(rbm, together, chains, generative)
         columns = class_columns(rbm)
         of_class = _grad(rbm.weights)[columns]
-        # a row's class is one of its states, but no input of the discriminative term
+        # the class is among a row's states, but is not an input of the discriminative term
         of_class.addmm_(v[:, columns].T, found.inputs, alpha=-1).add_(found.classes)
         _add_others(rbm, found)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:
-        """Make the gradient that of units from which offsets are subtracted: a linear map."""
+        """Centre the gradient in place: a linear map, given by the offsets."""
         weights, visible, hidden = (
             _grad(parameter) for parameter in (rbm.weights, rbm.visible.bias, rbm.hidden.bias)
         )
@@ -338,21 +339,22 @@ def _check_x(rbm: RBM, x: Tensor) -> None:
     n = class_columns(rbm).start
     if x.dim() != 2 or x.shape[1] != n:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, but this RBM has {n} visible columns beside the "
+            f"x has shape {tuple(x.shape)}, but this RBM has {n} visible columns besides the "
             f"{n_classes(rbm)} of the class; pass shape (rows, {n})"
         )
 
 
 def _inputs(rbm: RBM, x: Tensor) -> Tensor:
-    """What the hidden units receive from x alone, shape (rows, hidden.n_columns)."""
+    """Hidden inputs from x alone, without the class, shape (rows, hidden.n_columns)."""
     # a slice of rows (x, class) has gaps, where no product skips zeros
     return kernels.product(x.contiguous(), rbm.weights[: x.shape[1]])
 
 
 def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
-    """Minus the free energy of each class but for what all share, float64, (rows, n_classes).
+    """Minus the free energy of each class, up to a shared term, float64, (rows, n_classes).
 
-    Sums over many hidden units are large, and classes are told apart by their last digits.
+    In float64, because the sums over many hidden units are large and classes differ in the last
+    digits.
     """
     return _free(rbm, inputs, dtype=torch.float64).add_(rbm.visible.bias[class_columns(rbm)])
 
@@ -360,7 +362,7 @@ def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
 def _free(
     rbm: RBM, inputs: Tensor, present: Tensor | None = None, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """The hidden units' part of that, of those that are present, 1 or 0 in (rows, hidden.n)."""
+    """The part of the scores due to the hidden units that are present, 1 or 0: (rows, hidden.n)."""
     hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
     if type(hidden) is Binary:
         return kernels.softplus_sums(inputs, of_class + hidden.bias, dtype)
@@ -372,7 +374,7 @@ def _free(
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:
-    """The parameter's gradient, made at first use and kept."""
+    """The parameter's gradient, allocated on first use."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad

@@ -1,14 +1,13 @@
-"""The same model written in other coordinates, in which Gaussian units are near zero.
+"""Rewrite a model in coordinates in which its Gaussian units are near zero.
 
-Adding c to the states of Gaussian visible units is another way to write an RBM: with ``v = u + c``
-and ``h = g + d``,
+Shifting the states of Gaussian units gives an equivalent RBM: with ``v = u + c`` and ``h = g + d``,
 
     E(v, h) = E'(u, g) + K,    b' = b - P c + W d,    a' = a - Q d + W^T c,    K = E(c, d),
 
-where P and Q are the precisions; weights and precisions stay. In float32 the terms of E cancel
-where units are far from zero, by 6e-8 of ``P c^2 / 2``. So whatever estimates something of a model
-goes through here first: it moves model and rows to where nothing cancels, in float64, and adds K
-back at the end. Models that are near zero come back as they are, bit for bit.
+where P and Q are the precisions; weights and precisions are unchanged. Where units are far from
+zero, the terms of E cancel in float32, which costs about 6e-8 of ``P c^2 / 2``. Every estimator of
+a model's properties therefore starts here: it moves model and rows, in float64, to where nothing
+cancels, and adds K back at the end. A model near zero is returned unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from torch import Tensor
 from harmonium.rbm import RBM, HasMoments
 from harmonium.units import Units
 
-# Offsets are multiples of a power of two, of half of so many standard deviations or more. So
-# subtracting them rounds nothing, and models that differ by such multiples move to one place.
+# Offsets are multiples of a power of two that is at least half of this many standard deviations.
+# Subtracting them rounds nothing, and models that differ by such multiples move to the same place.
 _GRID = 8.0
 
-# Means of discrete units and positions of continuous ones depend on each other.
+# Iterations: means of discrete units and positions of continuous ones depend on each other.
 _ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Gauge:
-    """A model moved to where its continuous units are near zero, and the way there and back.
+    """A model moved so that its continuous units are near zero, and the maps there and back.
 
     Attributes
     ----------
     rbm
-        The moved model; the given one where nothing has to be moved.
+        The moved model, or the given one if nothing had to be moved.
     visible_offset, hidden_offset : Tensor or None, float64, shape (n_columns,)
-        What is subtracted from the states; None where nothing is.
+        What is subtracted from the states; None if nothing is.
     energy
-        What the move takes from every energy and free energy, and adds to log Z, nats.
+        What the move subtracts from every energy and free energy, and adds to log Z, nats.
     """
 
     rbm: RBM
@@ -57,9 +56,9 @@ class Gauge:
         Parameters
         ----------
         rbm
-            Any model; it stays as it is.
+            Any model; it is not changed.
         dtype
-            Of the moved model; that of the given one if None.
+            Type of the moved model; None keeps the given model's.
         """
         dtype = rbm.weights.dtype if dtype is None else dtype
         if rbm.visible.is_far or rbm.hidden.is_far:
@@ -77,7 +76,7 @@ class Gauge:
         hidden_offset: Tensor,
         dtype: torch.dtype | None = None,
     ) -> Gauge:
-        """Move a model by these offsets, which are zero where `Units.has_origin`."""
+        """Move a model by these offsets, which must be zero for units with `Units.has_origin`."""
         wide = copy.deepcopy(rbm).double()
         moved, energy = cls(wide, visible_offset, hidden_offset).move(wide)
         dtype = rbm.weights.dtype if dtype is None else dtype
@@ -90,7 +89,7 @@ class Gauge:
 
     @torch.no_grad()
     def move(self, rbm: RBM) -> tuple[RBM, float]:
-        """Move another model of the same units along, and the energy that this takes from it."""
+        """Move another model of the same units; also return the energy that this subtracts."""
         c, d = self.visible_offset, self.hidden_offset
         if c is None or d is None:
             return rbm, 0.0
@@ -108,38 +107,38 @@ class Gauge:
         return moved.to(rbm.weights.dtype), energy
 
     def move_back(self, rbm: RBM) -> RBM:
-        """What `move` makes this of, in float64; the very same where nothing is moved."""
+        """Invert `move`, in float64; returns the same object if nothing is moved."""
         if self.visible_offset is None or self.hidden_offset is None:
             return rbm
         there = Gauge(rbm, -self.visible_offset, -self.hidden_offset)
         return there.move(copy.deepcopy(rbm).double())[0]
 
     def enter(self, v: Tensor) -> Tensor:
-        """Visible states, or their first columns, as they are in the moved model, in its type."""
+        """Convert visible states, or their first columns, to the moved model's, in its dtype."""
         return self._without(v, self.visible_offset)
 
     def enter_hidden(self, h: Tensor) -> Tensor:
-        """Hidden states as they are in the moved model, in its type."""
+        """Convert hidden states to the moved model's, in its dtype."""
         return self._without(h, self.hidden_offset)
 
     def leave(self, v: Tensor) -> Tensor:
-        """Visible states of the moved model as they are in the given one."""
+        """Convert visible states of the moved model back to the given model's."""
         return v if self.visible_offset is None else (v + self.visible_offset).to(v.dtype)
 
     def leave_hidden(self, h: Tensor) -> Tensor:
-        """Hidden states of the moved model as they are in the given one."""
+        """Convert hidden states of the moved model back to the given model's."""
         return h if self.hidden_offset is None else (h + self.hidden_offset).to(h.dtype)
 
     def enter_data(self, data: Tensor | HasMoments) -> Tensor | HasMoments:
-        """Rows, or what knows their moments, in the coordinates of the moved model."""
+        """Convert rows, or an object that knows their moments, to the moved coordinates."""
         if isinstance(data, Tensor):
             return self.enter(data)
-        if self.is_identity or not hasattr(data, "moments"):  # what is no data is refused later
+        if self.is_identity or not hasattr(data, "moments"):  # other types are refused later
             return data
         return Moments(*self.moved(*data.moments()))
 
     def moved(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of rows, in the coordinates of the moved model."""
+        """Convert mean and variance of rows to the coordinates of the moved model."""
         if self.visible_offset is None:
             return mean, var
         return mean - self.visible_offset.to(mean.device), var
@@ -150,24 +149,24 @@ class Gauge:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Mean and variance of the columns of rows, each of shape (n_columns,): they are all known."""
+    """Known mean and variance of the columns of rows, each of shape (n_columns,)."""
 
     mean: Tensor
     var: Tensor
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Both, as `RBM.init_from_data_` asks for them."""
+        """Return both, as `RBM.init_from_data_` expects them."""
         return self.mean, self.var
 
 
 def _offsets(rbm: RBM) -> tuple[Tensor, Tensor] | None:
-    """Near the means of the continuous units of a float64 model; None if all are near zero."""
+    """Offsets near the means of a float64 model's continuous units; None if all are near zero."""
     v, h, weights = rbm.visible, rbm.hidden, rbm.weights
     (at_v, precision_v), (at_h, precision_h) = _without_origin(v), _without_origin(h)
     between = weights[at_v][:, at_h]
     mean_v, mean_h = (units.mean(torch.zeros_like(units.bias)) for units in (v, h))
     for _ in range(_ROUNDS):
-        # the others' means take part like biases; then two layers' minima depend on each other
+        # means of the other units act like biases; then the minima of the two layers are coupled
         b = (v.bias + weights[:, ~at_h] @ mean_h[~at_h])[at_v]
         a = (h.bias + mean_v[~at_v] @ weights[~at_v])[at_h]
         curvature = torch.diag(precision_h) - between.T @ (between / precision_v[:, None])

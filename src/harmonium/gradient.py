@@ -1,7 +1,7 @@
-"""The gradient of the log-likelihood in closed form, written into ``.grad``, and what is added.
+"""The closed-form gradient of the log-likelihood, written into ``.grad``, and its penalties.
 
-Everything here is the gradient of a *loss*, minus the log-likelihood in nats a row, so that any
-`torch.optim` optimiser descends it.
+Everything here is the gradient of a *loss*, minus the log-likelihood in nats per row, so that any
+`torch.optim` optimiser can descend it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harmonium.units import Binary, Gaussian, Units
 
 @dataclass(frozen=True)
 class Phase:
-    """Sufficient statistics of rows: of the data (positive) or of the chains (negative phase).
+    """Sufficient statistics of rows: of data (positive phase) or of chains (negative phase).
 
     Attributes
     ----------
@@ -33,7 +33,8 @@ class Phase:
     hidden
         Expected statistics of the hidden units given those visible states.
     unweighed
-        What `weigh` made this of: another phase, and the weights of its rows. None elsewhere.
+        The arguments of `weigh`, if this is its result: another phase, and the weights of its rows.
+        None otherwise.
     """
 
     visible: dict[str, Tensor]
@@ -47,7 +48,7 @@ class Phase:
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
-        """Visible states and expected hidden states, whose products the weights' gradient is of."""
+        """Visible states and expected hidden states; their products give the weights' gradient."""
         return self.visible["bias"], self.hidden["bias"]
 
     @cached_property
@@ -61,18 +62,19 @@ class Phase:
 
 
 def weigh(phase: Phase, weights: Tensor) -> Phase:
-    """The phase of rows that do not all count alike: its means are weighted means of this one.
+    """Return a phase whose means are the weighted means of this one.
 
-    That holds for the statistics of both layers and for their products. What else a gradient makes
-    of rows, it has to make of `Phase.unweighed`. Visible rows are multiplied by their weight; one
-    more row, whose visible statistics are zero, brings the means of the hidden units right.
+    That holds for the statistics of both layers and for their products. A gradient that computes
+    anything else from rows must use `Phase.unweighed`. Visible rows are multiplied by their
+    weights; one extra row, whose visible statistics are zero, corrects the means of the hidden
+    units.
 
     Parameters
     ----------
     phase
         Statistics of rows.
     weights
-        Weight of each row, shape (rows,), at least one of them above zero; only ratios matter.
+        Weight of each row, shape (rows,), at least one of them positive; only ratios matter.
     """
     n = phase.n_rows + 1
     share = n * weights / weights.sum()
@@ -86,12 +88,12 @@ def weigh(phase: Phase, weights: Tensor) -> Phase:
 
 
 class Gradient(ABC):
-    """A way from the two phases to a gradient."""
+    """Computes a gradient from the two phases."""
 
     @property
     @abstractmethod
     def uses_chains(self) -> bool:
-        """Whether the chains' phase is read; where it is not, training moves no chains."""
+        """Whether the negative phase is used; if not, training moves no chains."""
 
     @abstractmethod
     def write_(
@@ -104,14 +106,14 @@ class Gradient(ABC):
     ) -> None:
         """Write ``scale`` times the gradient of the loss into the parameters' ``.grad``.
 
-        What was there is overwritten. Weights and biases always get theirs: which of them move
-        is the optimiser's business. Training passes the ``stream`` of its chains, for gradients
-        that draw.
+        Existing values are overwritten. Weights and biases always receive a gradient; the optimiser
+        decides which of them move. Training passes the ``stream`` of its chains, for gradients that
+        draw random numbers.
         """
 
     @abstractmethod
     def telling(self, rbm: RBM) -> list[Tensor]:
-        """Gradients of which one is not finite whenever any gradient is not."""
+        """Gradients to check: if any gradient is not finite, one of these is not."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -120,7 +122,7 @@ class Gradient(ABC):
 
 @dataclass
 class PlainGradient(Gradient):
-    """Minus the log-likelihood gradient: moments under the model minus moments under the data."""
+    """The gradient of the loss: moments under the model minus moments under the data."""
 
     @property
     def uses_chains(self) -> bool:  # noqa: D102
@@ -147,18 +149,18 @@ class PlainGradient(Gradient):
 
 @dataclass
 class CenteredGradient(Gradient):
-    """The gradient by weights and biases of units from which offsets are subtracted.
+    """The centred gradient: by weights and biases of units from which offsets are subtracted.
 
-    The offsets follow the data's means of both layers. The parameters mean the same as under the
-    plain gradient, only the direction of the update differs: it is the plain gradient after a
-    linear change of parameters, so it is zero exactly where that is zero, and it does not change
-    when the states 0 and 1 of data or hidden units are swapped. That holds where both biases are
-    trained together with the weights.
+    The offsets follow the means of both layers under the data. The parameters mean the same as
+    under the plain gradient; only the direction of the update differs. It is the plain gradient
+    after a linear change of parameters, so it is zero exactly where the plain one is. It is also
+    invariant when the states 0 and 1 of data or hidden units are swapped. Both hold if the two
+    biases are trained together with the weights.
 
     Parameters
     ----------
     rate
-        Weight of the newest minibatch in the moving averages of the offsets, 0 to 1.
+        Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
 
     References
     ----------
@@ -171,7 +173,7 @@ class CenteredGradient(Gradient):
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a rate that is no average."""
+        """Refuse a rate outside 0 to 1."""
         check_number("the offsets' rate", self.rate, "a number from 0 to 1")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the offsets' rate is {self.rate}; pass a number from 0 to 1")
@@ -193,7 +195,7 @@ class CenteredGradient(Gradient):
             visible, hidden = data.means
             self.visible_offset = visible["bias"].clone()
             self.hidden_offset = hidden["bias"].clone()
-        if len(data.visible) + len(data.hidden) > 2:  # there are parameters beside the biases
+        if len(data.visible) + len(data.hidden) > 2:  # there are parameters other than the biases
             _write_means(rbm, data, chains, scale, biases=False)
         # <(v - mu)(h - lam)> differs from <v h> by two outer products
         kernels.centred_gradient_(
@@ -207,7 +209,7 @@ class CenteredGradient(Gradient):
         )
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
-        # centring passes on what is not finite, from visible biases to weights to hidden biases
+        # centring spreads non-finite values from visible biases to weights to hidden biases
         own = [rbm.hidden.bias]
         for layer in (rbm.visible, rbm.hidden):
             own += [units.log_precision for units in _gaussians(layer)]
@@ -220,28 +222,29 @@ class CenteredGradient(Gradient):
 
 @dataclass
 class Penalties:
-    """What is done to the gradient beyond the likelihood: decay, sparsity, tamed precisions.
+    """Terms added to the likelihood gradient: weight decay, sparsity, limits on precisions.
 
     Parameters
     ----------
     l1, l2
-        ``l1 * |w|`` and ``l2 / 2 * w^2`` are added for each weight w; biases are left alone.
+        Weight decay: ``l1 * |w|`` and ``l2 / 2 * w^2`` are added to the loss for each weight w,
+        none for biases.
     sparsity_target
-        Mean activity that binary hidden units are drawn to, between 0 and 1; None for no target.
+        Target for the mean activity of binary hidden units, between 0 and 1; None for no target.
     sparsity_cost
-        Strength of that pull: ``cost * (activity - target)`` is added to the gradient by each
-        hidden unit's input (Hinton, 2010, section 11).
+        Strength of the pull to the target: ``cost * (activity - target)`` is added to the gradient
+        by each hidden unit's input (Hinton, 2010, section 11).
     sparsity_rate
-        Weight of the newest minibatch in the moving average of the activity.
+        Weight of the newest mini-batch in the moving average of the activity.
     variance_floor
-        Where visible units learn their precision, ``variance_floor / 2 * precision`` is added for
-        each, as if every value carried noise of that variance. Without it the precision of a
-        constant column grows until it overflows.
+        If visible units learn their precision, ``variance_floor / 2 * precision`` is added to the
+        loss for each, as if every value carried noise of that variance. Without it the precision of
+        a constant column grows until it overflows.
     precision_limit
-        Where visible units learn their precision, the gradient by its logarithm is held between
-        plus and minus this. Without it one row that is far out, as rarely used pixels have them,
-        makes a precision fall by orders of magnitude in one update. Batches of Gaussian columns
-        come nowhere near 1.
+        If visible units learn their precision, the gradient by its logarithm is clipped to plus or
+        minus this. Without it a single outlier, common in rarely used pixels, makes a precision
+        fall by orders of magnitude in one update. Mini-batches of Gaussian columns come nowhere
+        near 1.
     """
 
     l1: float = defaults.L1
@@ -254,7 +257,7 @@ class Penalties:
     activity: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what would not be a penalty."""
+        """Refuse arguments that are out of range."""
         for name in ("l1", "l2", "sparsity_cost", "variance_floor", "precision_limit"):
             check_number(name, getattr(self, name), "0 or a positive number")
             if getattr(self, name) < 0:
@@ -275,7 +278,7 @@ class Penalties:
             raise ValueError(f"sparsity_rate is {self.sparsity_rate}; pass a number in (0, 1]")
 
     def check(self, rbm: RBM) -> None:
-        """Refuse a sparsity target for hidden units that have no activity between 0 and 1."""
+        """Refuse a sparsity target if hidden units are not binary."""
         if self.sparsity_target is not None and not isinstance(rbm.hidden, Binary):
             raise ValueError(
                 f"a sparsity target needs binary hidden units, but these are "
@@ -307,14 +310,14 @@ class Penalties:
 
 
 class GradientCheck:
-    """Whether all gradients were finite so far, which the device alone knows until it is asked.
+    """Tracks on the device whether all gradients were finite so far, without synchronising.
 
-    From the first update on whose gradient is not, all gradients are zero.
+    After the first non-finite gradient, all gradients are set to zero.
 
     Parameters
     ----------
     parameters
-        Whose gradients are looked at.
+        The parameters whose gradients are checked.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -325,7 +328,7 @@ class GradientCheck:
         self._n_bad = torch.zeros((), dtype=torch.int64, device=device)
 
     def is_of(self, parameters: Iterable[nn.Parameter]) -> bool:
-        """Whether these are the parameters, of the same kind and place."""
+        """Whether these are the same parameters, with unchanged shape, dtype and device."""
         now = list(parameters)
         return len(now) == len(self._parameters) and all(
             a is b and (a.device, a.dtype, a.shape) == (c.device, c.dtype, c.shape)
@@ -334,11 +337,11 @@ class GradientCheck:
 
     @torch.no_grad()
     def __call__(self) -> None:
-        """Look at the gradients of an update, before the optimiser's step."""
+        """Check the gradients of an update, before the optimiser's step."""
         for parameter, before in zip(self._parameters, self._before, strict=True):
             torch.where(self._is_bad, before, parameter, out=before)
         grads = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        # one bad number makes its sum bad
+        # one non-finite number makes the sum non-finite
         total = torch.stack([grad.sum() for grad in grads]).sum()
         self._is_bad.logical_or_(total.isfinite().logical_not())
         self._n_bad.add_(self._is_bad)
@@ -349,8 +352,8 @@ class GradientCheck:
     def undo(self) -> int:
         """Ask the device how many updates ago the first bad one was: 1 for the last, 0 for none.
 
-        The parameters are then as they were before it (an optimiser with momentum would have
-        moved them on), and the next update is judged anew.
+        This restores the parameters from before that update (an optimiser with momentum would have
+        moved them on) and resets the check.
         """
         n_bad = int(self._n_bad)
         if n_bad:
@@ -362,14 +365,14 @@ class GradientCheck:
 
 
 def grad_buffer(parameter: nn.Parameter) -> Tensor:
-    """The parameter's ``.grad``, made of zeros at first use and kept."""
+    """The parameter's ``.grad``, allocated as zeros on first use."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
 
 
 def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: bool) -> None:
-    """The plain gradient by the units' own parameters: means of the chains minus the data's."""
+    """Write the gradient by the units' own parameters: means of chains minus means of data."""
     phases = (data.visible, chains.visible), (data.hidden, chains.hidden)
     for layer, (of_data, of_chains) in zip((rbm.visible, rbm.hidden), phases, strict=True):
         for name, statistic in of_data.items():
@@ -384,5 +387,5 @@ def _gaussians(layer: Units) -> list[Gaussian]:
 
 
 def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:
-    """Move an average in place towards the newest value; the first value starts it."""
+    """Update a moving average in place; the first value starts it."""
     return newest.clone() if average is None else average.lerp_(newest, rate)

@@ -1,7 +1,7 @@
-"""A computation that is made again and again, recorded once as a CUDA graph and replayed.
+"""Record a repeated computation once as a CUDA graph, and replay it.
 
-What belongs here knows nothing of models: it is a function of a batch and of a stream, whose
-random numbers move on in the graph. Everything else that the function uses is baked in.
+This module knows nothing of models. It records a function of a batch and a stream; the stream's
+random numbers advance with every replay. Everything else that the function uses is baked in.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ Compute = Callable[[Tensor, Stream], None]
 
 
 class Graph(Protocol):
-    """The device's work in one call of a function, to be done again without the function."""
+    """The device's work in one call of a function, which can be repeated without the call."""
 
     def warm_up(self, function: Callable[[], None]) -> None:
-        """Call the function, for what it does and for what it does only the first times."""
+        """Call the function normally, so that work done only on first calls happens now."""
 
     def record(self, function: Callable[[], None]) -> None:
-        """Call the function and note its work, of which nothing is done yet."""
+        """Call the function and record its work without executing it."""
 
     def replay(self) -> None:
-        """Do the noted work, on the memory it was noted with."""
+        """Execute the recorded work, on the memory it was recorded with."""
 
 
 class CudaGraph:
-    """A `torch.cuda.CUDAGraph`, recorded on the side stream that it was warmed up on.
+    """A `torch.cuda.CUDAGraph`, warmed up and recorded on the same side stream.
 
     Parameters
     ----------
     device
-        Whose work is recorded.
+        The device whose work is recorded.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -55,7 +55,7 @@ class CudaGraph:
         main.wait_stream(self._side)
 
     def record(self, function: Callable[[], None]) -> None:  # noqa: D102
-        # what other threads do meanwhile is none of its business
+        # other threads may use the device meanwhile
         mode = "thread_local"
         with torch.cuda.graph(self._graph, stream=self._side, capture_error_mode=mode):
             function()
@@ -65,16 +65,16 @@ class CudaGraph:
 
 
 class DeviceStream(Stream):
-    """A stream whose position a device keeps, so that recorded draws move on with it.
+    """A stream whose position lives on the device, so that recorded draws advance with it.
 
-    On the host, ``position`` counts the draws of one turn.
+    On the host, ``position`` counts the draws within one turn (one call or replay).
 
     Parameters
     ----------
     stream
-        Whose seed, purpose and rank the draws have.
+        The stream that gives the draws their seed, purpose and rank.
     n_draws
-        Draws of one turn.
+        Number of draws in one turn.
     device
         Where the draws are made.
     """
@@ -85,7 +85,7 @@ class DeviceStream(Stream):
         self.n_draws = n_draws
         self._start = torch.zeros((), dtype=torch.int64, device=device)
         self._draws = torch.arange(n_draws, device=device)
-        # the two words of a draw side by side, so that all pointers to them are aligned alike
+        # the two words of a draw are adjacent, so that all pointers to them have the same alignment
         self._words = torch.zeros(n_draws, 2, dtype=torch.int64, device=device)
 
     def go_to(self, position: int) -> None:
@@ -93,7 +93,7 @@ class DeviceStream(Stream):
         self._start.fill_(position)
 
     def begin_turn(self) -> None:
-        """Make the turn's words from where it starts, on the device."""
+        """Compute the turn's counter words on the device, from its starting position."""
         self.position = 0
         positions = self._draws + self._start
         low, high = self._words.unbind(1)
@@ -101,19 +101,19 @@ class DeviceStream(Stream):
         high.copy_((positions >> 32) | self._lane)
 
     def take(self) -> tuple[int, int, Word, Word]:
-        """Take one draw: the key's words, and where the device keeps the counter's."""
+        """Take one draw: the key's words, and where the device keeps the counter's words."""
         n = self.position
         key_0, key_1, _, _ = super().take()
         return key_0, key_1, self._words[n, 0], self._words[n, 1]
 
 
 class Recorder:
-    """Runs a function again and again: the first times as it is, then as a recorded graph.
+    """Runs a function repeatedly: directly at first, then as a recorded graph.
 
     Parameters
     ----------
     make_graph
-        Makes an empty graph.
+        Function that makes an empty graph.
     """
 
     def __init__(self, make_graph: Callable[[], Graph]) -> None:
@@ -122,18 +122,18 @@ class Recorder:
         self._n_calls = 0
 
     def __call__(self, compute: Compute, batch: Tensor, stream: Stream, baked: object) -> None:
-        """Do what ``compute(batch, stream)`` does.
+        """Do the work of ``compute(batch, stream)``.
 
         Parameters
         ----------
         compute
-            Works in place, on the same memory in every call, and without waiting for the device;
-            takes as many draws in every call.
+            Must work in place, on the same memory in every call, without synchronising with the
+            device, and must take the same number of draws in every call.
         batch, stream
-            May be others in every call.
+            May differ in every call.
         baked
-            Everything else that ``compute`` depends on: numbers, and the `memory` of tensors.
-            Where this changes, recording starts anew.
+            Everything else that ``compute`` depends on: numbers, and the `memory` of tensors. If it
+            changes, the graph is recorded again.
         """
         baked = (memory(batch)[1:], stream.seed, stream.purpose, stream.rank, baked)
         if baked != self._baked:
@@ -168,14 +168,14 @@ class Recorder:
         stream.position += self._draws.n_draws
 
     def _is_recorded(self, turn: Callable[[], None]) -> bool:
-        """Record, or say why not and never try again."""
+        """Record; on failure, warn with the reason and never try again."""
         try:
             self._graph.record(turn)
         except RuntimeError as error:
             reason = next(iter(str(error).splitlines()), "")
             warnings.warn(
                 f"an update could not be recorded as a CUDA graph ({type(error).__name__}: "
-                f"{reason}); training goes on without one: the same numbers, but slower",
+                f"{reason}); training continues without one, slower but with the same numbers",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -184,12 +184,12 @@ class Recorder:
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies begin anew: a graph works on the memory that it was recorded with."""
+        """Copies start without a graph, which works only on the memory it was recorded with."""
         return type(self), (self._make_graph,)
 
 
 def memory(tensor: Tensor | None) -> tuple[Any, ...]:
-    """Where a tensor is, and how it lies there."""
+    """Address and layout of a tensor in memory."""
     if tensor is None:
         return ()
     return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()

@@ -1,4 +1,4 @@
-"""What the numbers of a run are called, how they are written, and which are drawn together."""
+"""Names of a run's numbers, how they are formatted, and which are plotted together."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 WARNING = "log_likelihood_warning"
-"""Name of the words in a row whose log-likelihood must not be trusted; other rows have none."""
+"""Key of the warning in a row whose log-likelihood must not be trusted; absent otherwise."""
 
 FOLLOWED = ("log_likelihood", "held_out_log_likelihood")
-"""What such words are about."""
+"""The numbers that such a warning is about."""
 
 Role = Literal["training", "held-out", "first", "second"]
-"""What a curve is of, which decides its colour; ``first`` and ``second`` are two of a kind."""
+"""What a curve shows, which sets its colour; ``first`` and ``second`` are two of a kind."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of a row, as it is drawn.
+    """One number of a row, as it is plotted.
 
     Attributes
     ----------
     key
-        Its name in ``metrics.jsonl``; ``key_std_error`` is its standard error, where there is one.
+        Its name in ``metrics.jsonl``; ``key_std_error`` is its standard error, if there is one.
     role, label
-        What it is of; an empty label says nothing that the title of its panel does not.
+        What it shows. The label is empty if the title of the panel already says it.
     """
 
     key: str
@@ -36,19 +36,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that are drawn together.
+    """Curves that are plotted together.
 
     Attributes
     ----------
     title, unit
-        What is drawn, and in what.
+        What is plotted, and its unit.
     curves
-        With the most important one first.
+        The curves, most important first.
     is_logarithmic, is_share, has_zero_line
-        How the axis looks: powers of ten; per cent from 0; a line at 0, on both sides of which
-        values mean something else.
+        Form of the axis: logarithmic; per cent from 0; with a line at 0 where the sign has a
+        meaning.
     better
-        Whether more is better, or less; None where neither is.
+        Whether more or less is better; None if neither is.
     """
 
     title: str
@@ -61,11 +61,11 @@ class Panel:
 
     @property
     def name(self) -> str:
-        """The title as it stands within a sentence."""
+        """The title as written within a sentence."""
         return self.title[0].lower() + self.title[1:]
 
     def known_in(self, row: Mapping[str, object]) -> bool:
-        """Whether a row has any of the numbers."""
+        """Whether a row has any of the panel's numbers."""
         return any(row.get(curve.key) is not None for curve in self.curves)
 
 
@@ -123,30 +123,30 @@ PANELS = (
     ),
     Panel("Learning rate", "", (Curve("learning_rate", "training"),)),
 )
-"""Everything that is drawn of a run, what matters most first."""
+"""Everything that is plotted of a run, most important first."""
 
 
 def is_trusted(row: Mapping[str, object], key: str) -> bool:
-    """Whether no words in a row speak against one of its numbers."""
+    """Whether a number of a row comes without a warning about it."""
     return WARNING not in row or key not in FOLLOWED
 
 
 def name_of(key: str) -> str:
-    """What a number of training rows is called within a sentence, such as ``log-likelihood``."""
+    """Name of a number of the training rows within a sentence, such as ``log-likelihood``."""
     return next(panel.name for panel in PANELS if panel.curves[0].key == key)
 
 
 def told(row: Mapping[str, Any], key: str) -> str:
-    """A number of a row with its standard error, and that it is not to be trusted, if so."""
+    """Format a number of a row with its standard error, and say if it is not to be trusted."""
     error = row.get(f"{key}_std_error")
     spread = f" ± {error:.2g}" if error else ""
     return f"{row[key]:.4g}{spread}" + ("" if is_trusted(row, key) else " (not to be trusted)")
 
 
 def with_error(value: float, error: float) -> str:
-    """A value and its standard error, with as many digits as the error leaves it.
+    """Format a value with its standard error, to as many digits as the error justifies.
 
-    Two where the error begins with a 1, so that rounding changes it by a twentieth at most.
+    An error that begins with a 1 keeps two digits, so that rounding changes it by at most 5 %.
     """
     if not (math.isfinite(error) and error > 0):
         return f"{value:.2f}"
@@ -157,9 +157,9 @@ def with_error(value: float, error: float) -> str:
 
 
 def interval(lower: float, lower_error: float, upper: float, upper_error: float) -> str:
-    """What lies between two ends, each with its standard error; one number where they are one.
+    """Format an interval whose ends have standard errors; one number if both ends are equal.
 
-    An end that is not finite is none.
+    An end that is not finite is left out.
     """
     at_least, at_most = with_error(lower, lower_error), with_error(upper, upper_error)
     if not math.isfinite(lower):

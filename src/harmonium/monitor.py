@@ -1,4 +1,4 @@
-"""Which numbers a training run reports, on which rows."""
+"""The numbers that a training run reports, and the rows they are measured on."""
 
 from __future__ import annotations
 
@@ -37,32 +37,32 @@ __all__ = ["Following", "Monitor", "Population"]
 _FLIP_CHAINS = 100
 _UNITS_PER_ROW = 8
 
-# Of one look: layers of several kinds of units take a draw for each kind.
+# Most draws per evaluation: mixed layers take one draw for each kind of unit.
 _MOST_DRAWS = 64
 
-# Standard errors beyond which numbers differ.
+# Standard errors beyond which two numbers count as different.
 _SURE = 3.0
 
-# Models with no more states than these are known exactly at every look, in some milliseconds.
+# Models with at most this many states are enumerated at every evaluation, in milliseconds.
 _FEW_STATES = 2**12
 
 
 @dataclass(frozen=True)
 class Following:
-    """How log Z is followed along a run, see `harmonium.likelihood.Population`.
+    """How log Z is tracked along a run; see `harmonium.likelihood.Population`.
 
     Parameters
     ----------
     n_particles
         Particles of the population.
     n_temperatures
-        Inverse temperatures from the data's base rates to the model at the first look.
+        Inverse temperatures from the data's base rates to the model, at the first evaluation.
     n_steps
-        Steps from one look to the next; more where the model has changed by much
+        Annealing steps from one evaluation to the next; more if the model has changed by much
         (`Population.follow_`).
     n_looks
-        Looks after which particles that have degenerated are annealed anew, in as many
-        temperatures as at the first look; at the last look of a run they always are.
+        Evaluations after which degenerate particles are annealed again from the start, over as many
+        temperatures as at the first evaluation. The last evaluation of a run always anneals again.
     """
 
     n_particles: int = defaults.PARTICLES
@@ -72,23 +72,22 @@ class Following:
 
 
 class Monitor:
-    """Looks at a model on fixed rows of the training data and of held-out data.
+    """Evaluates a model on fixed rows of the training data and of held-out data.
 
-    Nothing that it draws touches the training's random numbers, so a run learns the same
-    however often somebody looks.
+    It uses separate random streams, so a run learns the same however often it is evaluated.
 
     Parameters
     ----------
     train
-        The training data; ``n_rows`` rows of it are looked at, the same ones each time.
+        The training data; ``n_rows`` of its rows are used, the same ones each time.
     held_out
-        Rows that are not trained on, looked at in the same way; None for none.
+        Rows that are not trained on, used in the same way; None for none.
     n_rows
-        Rows of each that are looked at.
+        Number of rows of each to evaluate on.
     seed
-        Chooses the rows and draws the units of the pseudo-likelihood.
+        Seed that selects the rows, and the units of the pseudo-likelihood.
     following
-        How `log_likelihood` follows log Z; None keeps to what costs next to nothing.
+        How `log_likelihood` tracks log Z; None limits it to what costs next to nothing.
     """
 
     def __init__(
@@ -124,28 +123,28 @@ class Monitor:
 
     @torch.no_grad()
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> dict[str, float]:
-        """One flat row of numbers.
+        """Evaluate the model: one flat row of numbers.
 
         Parameters
         ----------
         rbm
-            The model to look at.
+            The model to evaluate.
         chains
-            Persistent chains, whose flip rates are measured on copies; None measures those of
-            chains that start at the training rows.
+            Persistent chains; flip rates are measured on copies of them. None measures chains that
+            start at the training rows.
         update
-            Number of the update, the position of this look's random numbers.
+            Number of the update; it fixes the random numbers of this evaluation.
 
         Returns
         -------
         dict
-            ``pseudo_log_likelihood`` and its standard error, ``..._std_error`` (nats a row,
-            discrete visible units), ``reconstruction_error`` (nats a row, or squared error a row
-            for continuous units), each also for the held-out rows as ``held_out_...``;
+            ``pseudo_log_likelihood`` and its standard error, ``..._std_error`` (nats per row,
+            discrete visible units); ``reconstruction_error`` (nats per row, or squared error per
+            row for continuous units); each also for the held-out rows as ``held_out_...``;
             ``free_energy_gap`` (nats, training minus held-out: it falls below zero as the model
             comes to prefer the rows it was trained on); ``dead_hidden`` and ``saturated_hidden``
-            (shares of hidden columns); ``visible_flip_rate`` and ``hidden_flip_rate`` (shares of
-            units that one sweep changes).
+            (fractions of hidden columns); ``visible_flip_rate`` and ``hidden_flip_rate`` (fractions
+            of units that one sweep changes).
         """
         check_rbm("rbm", rbm)
         row: dict[str, float] = {}
@@ -184,30 +183,31 @@ class Monitor:
     def log_likelihood(
         self, rbm: RBM, population: Population | None, is_last: bool = False
     ) -> tuple[dict[str, Any], Population | None]:
-        """The log-likelihood of the rows, with log Z known exactly or followed.
+        """The log-likelihood of the rows, with log Z computed exactly or tracked along the run.
 
         Parameters
         ----------
         rbm
-            The model to look at.
+            The model to evaluate.
         population
-            What followed it until now; None at the first look.
+            The particles that have tracked it so far; None at the first evaluation.
         is_last
-            Whether this is the last look of a run, which is worth annealing anew.
+            Whether this is the last evaluation of a run, which is worth a fresh annealing.
 
         Returns
         -------
         row : dict
-            ``log_z`` and ``log_z_std_error``; ``log_likelihood`` (nats a row) and
-            ``log_likelihood_std_error``, also for the held-out rows as ``held_out_...``: the
-            error of log Z and that of looking at some of the rows together. Where log Z is an
-            estimate, ``log_z_effective_particles`` carry it, and ``log_likelihood_warning`` says
-            in words why it must not be trusted, if so. ``log_z_raised`` is by how much annealing
-            anew put it higher: the looks before may have flattered the model by as much. Empty
-            where rows are no states (grey values have no likelihood), or the model cannot be
-            normalised.
+            ``log_z`` and ``log_z_std_error``; ``log_likelihood`` (nats per row) and
+            ``log_likelihood_std_error``, also for the held-out rows as ``held_out_...``. These
+            errors combine the error of log Z with that of using a subset of the rows. Where log Z
+            is an estimate, ``log_z_effective_particles`` is its effective sample size, and
+            ``log_likelihood_warning``, if present, says why it must not be trusted.
+            ``log_z_raised`` is the amount by which a fresh annealing raised log Z; earlier
+            evaluations may have overstated the log-likelihood by as much. Empty if the rows are not
+            states of the visible units (no likelihood is defined for grey values), or if the model
+            cannot be normalised.
         population : Population or None
-            To be passed at the next look.
+            Pass it to the next evaluation.
         """
         if self.following is None or not (self._are_states(rbm.visible) and is_normalisable(rbm)):
             return {}, population
@@ -230,7 +230,7 @@ class Monitor:
                     log_z, warning = _judged(population, of_all)
                     raised = _raised(followed, log_z)
             except FloatingPointError:
-                return {}, None  # the training will stop, or the next look begins anew
+                return {}, None  # the training will stop, or the next evaluation starts again
         row: dict[str, Any] = {"log_z": log_z.value, "log_z_std_error": log_z.std_error}
         if log_z.errs != "exact":
             row["log_z_effective_particles"] = log_z.effective_chains
@@ -248,24 +248,23 @@ class Monitor:
 
     @torch.no_grad()
     def over_independent_columns(self, rbm: RBM, row: Mapping[str, float]) -> dict[str, float]:
-        """How much better the model describes the rows than columns that say nothing of each other.
+        """Gain in log-likelihood over a model of independent columns.
 
-        Those columns have the means (and variances) of all training rows.
+        The independent columns have the means (and variances) of all training rows.
 
         Parameters
         ----------
         rbm
             The model.
         row
-            The last row of numbers about it, whose ``log_z`` is taken where it has one that can
-            be trusted.
+            The last row of numbers about the model; its ``log_z`` is used if it has a trusted one.
 
         Returns
         -------
         dict
-            ``gain`` and ``gain_std_error``, nats a row, also as ``held_out_...``: the difference of
-            the log-likelihoods, or of the pseudo-log-likelihoods where the former is not known.
-            Empty for continuous visible units whose likelihood is not known.
+            ``gain`` and ``gain_std_error``, nats per row, also as ``held_out_...``: the difference
+            of the log-likelihoods or, where these are not known, of the pseudo-log-likelihoods.
+            Empty for continuous visible units if the likelihood is not known.
         """
         gauge = Gauge.of(rbm)
         rbm = gauge.rbm
@@ -282,7 +281,7 @@ class Monitor:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
                 units = Stream(self.seed, Purpose.MONITOR, rank=2)
                 of_both = (
-                    # of the same units
+                    # both for the same units
                     pseudo_log_likelihood(model, v, units.at(0), n_units).double()
                     for model in (rbm, base)
                 )
@@ -305,7 +304,7 @@ class Monitor:
         return population
 
     def _of_all_rows(self, visible: Units, unnormalised: Mapping[str, Tensor]) -> float:
-        """Log of the part of Z that different rows make together; minus infinity of a density."""
+        """Log of what the distinct rows contribute to Z; minus infinity for a density."""
         if not visible.is_discrete:
             return -math.inf
         if self._different is None:
@@ -316,7 +315,7 @@ class Monitor:
         return values[self._different.to(values.device)].logsumexp(0).item()
 
     def _are_states(self, visible: Units) -> bool:
-        """Whether all rows are states of such units; they are asked once, being always the same."""
+        """Whether all rows are states of such units; cached, because the rows never change."""
         if visible.kinds not in self._known_states:
             every = all(are_states(visible, rows) for rows in self._rows.values())
             self._known_states[visible.kinds] = every
@@ -324,9 +323,9 @@ class Monitor:
 
 
 def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | None]:
-    """Log Z as the particles see it, and why it must not be trusted.
+    """Log Z as estimated by the particles, and the reason not to trust it, if there is one.
 
-    Z is a sum over all states, so that the part of the rows is a bound for it.
+    Z is a sum over all states, so what the rows contribute is a lower bound.
     """
     log_z = population.log_z
     missing = of_all_rows - log_z.value
@@ -335,13 +334,13 @@ def _judged(population: Population, of_all_rows: float) -> tuple[LogZ, str | Non
     if missing > _SURE * log_z.std_error:
         population.lose_()  # at the next look, fewer of the missing states may be rows
         return log_z, (
-            "the particles that follow log Z have lost the model: the rows alone make it "
-            f"{missing:.1f} nats higher, at least"
+            "the particles that follow log Z have lost the model: the rows alone show that it is "
+            f"at least {missing:.1f} nats higher"
         )
     return log_z, population.warning
 
 
 def _raised(followed: LogZ, annealed: LogZ) -> float:
-    """By how much annealing anew put log Z higher, beyond the errors of both; nats."""
+    """How much a fresh annealing raised log Z, beyond the errors of both; nats."""
     gap = annealed.value - followed.value
     return gap if gap > _SURE * math.hypot(followed.std_error, annealed.std_error) else 0.0

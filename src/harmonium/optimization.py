@@ -1,4 +1,4 @@
-"""Optimisers and schedules of their learning rate: what can be used, and how files keep it."""
+"""Optimisers and learning-rate schedules: which ones work, and how files store them."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 def check_optimizer(
     optimizer: Optimizer, module: nn.Module, *, called: str, why_no_lbfgs: str
 ) -> None:
-    """Refuse an optimiser that would train something else, or that needs a closure.
+    """Refuse an optimiser that holds other parameters, or that needs a closure.
 
     Parameters
     ----------
     optimizer, module
-        What trains, and what is to be trained.
+        The optimiser, and the module that it is to train.
     called
-        The module in a message, and, in lower case, in code.
+        Name of the module in messages, and, in lower case, in code.
     why_no_lbfgs
-        Begins the message to who brings the one optimiser of `torch.optim` that needs a closure.
+        Start of the message for LBFGS, the one optimiser of `torch.optim` that needs a closure.
 
     Raises
     ------
     TypeError
-        If it is no optimiser, such as a name or the class of one.
+        If it is not an optimiser, but for example the name or the class of one.
     ValueError
-        Says what would work.
+        If its parameters are not the module's, or it needs a closure.
     """
     made = f"torch.optim.Adam({called.lower()}.parameters(), lr=0.001)"
-    check_type("optimizer", optimizer, Optimizer, f"one that is made, such as {made}")
+    check_type("optimizer", optimizer, Optimizer, f"an optimizer object, such as {made}")
     if isinstance(optimizer, torch.optim.LBFGS):
         raise ValueError(
-            f"{why_no_lbfgs}; pass an optimizer that needs gradients alone, such as SGD or Adam"
+            f"{why_no_lbfgs}; pass an optimizer that needs only gradients, such as SGD or Adam"
         )
     own = {id(parameter) for parameter in module.parameters()}
     for group in optimizer.param_groups:
         if not all(id(parameter) in own for parameter in group["params"]):
             raise ValueError(
-                f"the optimizer holds parameters that are none of this {called}'s; make it over "
-                f"{called.lower()}.parameters(), after any conversion of the {called}"
+                f"the optimizer holds parameters that do not belong to this {called}; make it "
+                f"over {called.lower()}.parameters(), after any conversion of the {called}"
             )
 
 
 def check_learning_rate(learning_rate: float, momentum: float = 0.0) -> None:
-    """Refuse rates that plain gradient descent cannot go by.
+    """Refuse a learning rate or momentum that gradient descent cannot use.
 
     Raises
     ------
     TypeError
-        If one is no number.
+        If one is not a number.
     ValueError
         If one is out of its range.
     """
@@ -80,12 +80,12 @@ def check_learning_rate(learning_rate: float, momentum: float = 0.0) -> None:
 
 
 def check_maker(name: str, make: Any, remedy: str) -> None:
-    """Refuse what makes nothing: a name, or an optimiser or schedule that is made already.
+    """Refuse anything but a function, such as a name or a finished optimiser or schedule.
 
     Raises
     ------
     TypeError
-        Says what would work.
+        If it cannot be called; the message says what would work.
     """
     if make is not None and (not callable(make) or isinstance(make, Optimizer | LRScheduler)):
         raise TypeError(f"{name} is {described(make)}; pass a function that makes it: {remedy}")
@@ -94,12 +94,12 @@ def check_maker(name: str, make: Any, remedy: str) -> None:
 def make_schedule(
     optimizer: Optimizer, make: Callable[[Optimizer], LRScheduler] | None
 ) -> LRScheduler | None:
-    """The schedule that ``make`` makes of an optimiser; None if it is None.
+    """Call ``make`` to make an optimiser's schedule; None if ``make`` is None.
 
     Raises
     ------
     TypeError
-        If it is no function, or does not return a scheduler.
+        If ``make`` is not a function, or does not return a scheduler.
     """
     remedy = (
         "lambda optimizer: training.linear_to_zero(optimizer, n_updates), where n_updates is "
@@ -110,20 +110,20 @@ def make_schedule(
         return None
     schedule = make(optimizer)
     if not isinstance(schedule, LRScheduler):
-        raise TypeError(f"schedule has made {described(schedule)}; pass {remedy}")
+        raise TypeError(f"schedule returned {described(schedule)}; pass {remedy}")
     return schedule
 
 
 def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRScheduler:
-    """A learning rate that falls linearly to zero at update ``n_updates``.
+    """Return a schedule whose learning rate falls linearly to zero at update ``n_updates``.
 
-    With ``done`` updates already made, the rate takes up where such a schedule would be then,
-    counted from the optimiser's initial rate.
+    If ``done`` updates have already been made, the rate starts where such a schedule would be by
+    then, counted from the optimiser's initial rate.
 
     Raises
     ------
     ValueError
-        If there are no updates to fall over, or less than none are done.
+        If ``n_updates`` is below 1, or ``done`` is negative.
     """
     check_type("optimizer", optimizer, Optimizer, "the optimiser, such as state.optimizer")
     for name, value in (("n_updates", n_updates), ("done", done)):
@@ -131,8 +131,8 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
             raise TypeError(f"{name} is {described(value)}; pass a whole number")
     if n_updates < 1 or done < 0:
         raise ValueError(
-            f"n_updates is {n_updates} and done {done}; pass 1 or more updates, 0 or more of "
-            "them done"
+            f"n_updates is {n_updates} and done {done}; pass 1 or more updates, and 0 or more for "
+            "those already done"
         )
     for group in optimizer.param_groups:
         initial = group.setdefault("initial_lr", group["lr"])
@@ -140,7 +140,7 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
     schedule = LinearLR(
         optimizer, start_factor=1, end_factor=0, total_iters=n_updates, last_epoch=done - 1
     )
-    # whether making a scheduler already changes the rate depends on the version of torch
+    # in some versions of torch, making a scheduler already changes the rate
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * max(0.0, 1 - done / n_updates)
     return schedule
@@ -149,9 +149,9 @@ def linear_to_zero(optimizer: Optimizer, n_updates: int, done: int = 0) -> LRSch
 def describe_optimizer(
     module: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimiser over a module's parameters, and its schedule, as tensors and what JSON can hold.
+    """Describe an optimiser over a module's parameters, and its schedule, as tensors and JSON.
 
-    `restore_optimizer` makes them again.
+    `restore_optimizer` is the inverse.
     """
     tensors: dict[str, Tensor] = {}
     names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
@@ -188,21 +188,22 @@ def restore_optimizer(
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     schedule: Callable[[Optimizer], LRScheduler] | None = None,
 ) -> tuple[Optimizer, LRScheduler | None]:
-    """The optimiser and the schedule that `describe_optimizer` took apart.
+    """Rebuild the optimiser and the schedule that `describe_optimizer` described.
 
     Parameters
     ----------
     module
-        Whose parameters are optimised, with the names that they had.
+        The module whose parameters are optimised; their names must be unchanged.
     tensors, config
-        What `describe_optimizer` returned; the configuration may hold more.
+        What `describe_optimizer` returned; the configuration may hold other keys as well.
     optimizer, schedule
-        Make them where they are none that is known: `torch.optim`'s optimisers, and `LinearLR`.
+        Functions that make them. Needed unless the optimiser is from `torch.optim` and the schedule
+        is `LinearLR`.
 
     Raises
     ------
     ValueError
-        If one is not known and nothing came that makes it.
+        If one is unknown and no function makes it.
     """
     trained = _make_optimizer(module, config["optimizer"], tensors, optimizer)
     return trained, _make_schedule(trained, config["schedule"], schedule)
@@ -227,7 +228,7 @@ def _make_optimizer(
     for path, tensor in tensors.items():
         name, _, key = path.rpartition(".")
         if tensor.shape == named[name].shape:
-            # laid out in memory as the parameter, because fused optimisers walk through both
+            # same memory layout as the parameter, because fused optimisers walk through both
             tensor = torch.empty_like(named[name], dtype=tensor.dtype).copy_(tensor)
         values.setdefault(name, {})[key] = tensor
     # torch's own form numbers the parameters through all groups
@@ -255,14 +256,14 @@ def _make_schedule(
     before = [dict(group) for group in optimizer.param_groups]
     schedule = make(optimizer) if make else LinearLR(optimizer)
     schedule.load_state_dict(_with_own_keys(config["state"]))
-    # making a scheduler takes its first step, and some set momentum and more besides the rate
+    # making a scheduler takes its first step, and some also set momentum and other options
     for group, was in zip(optimizer.param_groups, before, strict=True):
         group.update(was)
     return schedule
 
 
 def _with_text_keys(value: Any) -> Any:
-    """The same for JSON, whose keys are text: mappings with other keys (milestones) as pairs."""
+    """Prepare for JSON, whose keys are text: mappings with other keys (milestones) become pairs."""
     if isinstance(value, Mapping):
         pairs = [(key, _with_text_keys(item)) for key, item in value.items()]
         return dict(pairs) if all(isinstance(key, str) for key in value) else {_PAIRS: pairs}
@@ -272,7 +273,7 @@ def _with_text_keys(value: Any) -> Any:
 
 
 def _with_own_keys(value: Any) -> Any:
-    """What `_with_text_keys` was given."""
+    """Invert `_with_text_keys`."""
     if isinstance(value, Mapping):
         pairs = value[_PAIRS] if _PAIRS in value else value.items()
         return {key: _with_own_keys(item) for key, item in pairs}

@@ -33,20 +33,20 @@ class RBM(nn.Module):
     Parameters
     ----------
     visible, hidden
-        The layers; any unit type against any other. A whole number stands for so many binary units:
-        ``RBM(784, 200)`` is ``RBM(Binary(784), Binary(200))``. Held, not copied.
+        The layers; any unit type against any other. An integer stands for that many binary units:
+        ``RBM(784, 200)`` is ``RBM(Binary(784), Binary(200))``. Layers are held, not copied.
 
     Raises
     ------
     TypeError
-        If a layer is neither.
+        If a layer is neither `Units` nor an integer.
     ValueError
         If both layers are the same object, which would share its parameters.
 
     Attributes
     ----------
     weights : Tensor, shape (visible.n_columns, hidden.n_columns)
-        Zero at first: `init_from_data_` draws them.
+        Initially zero; `init_from_data_` draws them.
 
     Notes
     -----
@@ -59,7 +59,7 @@ class RBM(nn.Module):
         self.hidden = as_units("hidden", hidden)
         if self.visible is self.hidden:
             raise ValueError(
-                f"visible and hidden are one and the same {visible!r}, and would share its biases; "
+                f"visible and hidden are the same object, {visible!r}, and would share its biases; "
                 "make a layer for each"
             )
         shape = (self.visible.n_columns, self.hidden.n_columns)
@@ -76,7 +76,7 @@ class RBM(nn.Module):
         hidden: Units | None = None,
         dtype: torch.dtype | None = None,
     ) -> RBM:
-        """An RBM of given parameters, such as those of another program.
+        """Make an RBM from given parameters, such as those of another program.
 
         scikit-learn's ``BernoulliRBM`` keeps ``components_`` with shape (n_hidden, n_visible): pass
         ``components_.T``, ``intercept_visible_`` and ``intercept_hidden_``.
@@ -88,20 +88,20 @@ class RBM(nn.Module):
         visible_bias, hidden_bias
             Shape (n_visible,) and (n_hidden,).
         visible, hidden
-            Layers of other than binary units, which are held; their biases are overwritten.
+            Layers that are not binary. They are held, not copied; their biases are overwritten.
         dtype
-            Of the parameters; torch's default, float32, if None.
+            Type of the parameters; None means torch's default, float32.
 
         Returns
         -------
         RBM
-            In memory of its own. ``rbm.weights``, ``rbm.visible.bias`` and ``rbm.hidden.bias`` give
-            the arrays back.
+            The model. It shares no memory with the arguments; ``rbm.weights``, ``rbm.visible.bias``
+            and ``rbm.hidden.bias`` hold the same values.
 
         Raises
         ------
         TypeError
-            If something is no array of real numbers.
+            If an argument is not an array of real numbers.
         ValueError
             If shapes do not fit, or a number is not finite.
         """
@@ -113,7 +113,7 @@ class RBM(nn.Module):
         for name in ("visible_bias", "hidden_bias"):
             if arrays[name].dim() != 1:
                 raise ValueError(
-                    f"{name} has shape {tuple(arrays[name].shape)}; pass one number a column, "
+                    f"{name} has shape {tuple(arrays[name].shape)}; pass one number per column, "
                     f"shape ({arrays[name].numel()},)"
                 )
         if shape != sizes:
@@ -145,7 +145,7 @@ class RBM(nn.Module):
         return f"RBM({self.visible!r}, {self.hidden!r})"
 
     def forward(self, v: Tensor) -> Tensor:
-        """Refuse ``rbm(v)``, which could mean several things; always raises a TypeError."""
+        """Refuse ``rbm(v)``, which is ambiguous; always raises a TypeError."""
         raise TypeError(
             "rbm(v) has no meaning of its own; call rbm.mean_h_from_v(v), rbm.sample_h_from_v(v, "
             "stream) or rbm.free_energy(v)"
@@ -155,35 +155,35 @@ class RBM(nn.Module):
     def init_from_data_(
         self, data: Tensor | HasMoments, seed: int, weight_std: float | None = defaults.WEIGHT_STD
     ) -> RBM:
-        """Visible parameters from the data's moments, hidden biases zero, small random weights.
+        """Set visible parameters from the data's moments, hidden biases to 0, weights at random.
 
         Parameters
         ----------
         data
-            Rows of visible states, shape (n, visible.n_columns), or what knows their moments.
+            Rows of visible states, shape (n, visible.n_columns), or an object with `moments`.
         seed
-            Of the weights.
+            Seed of the weights.
         weight_std
-            Standard deviation of the weights; Hinton (2010), section 8, advises 0.01, from which
-            thousands of updates lead. None is for few: wide, so that hidden units differ from the
-            start, with biases by which each layer has its mean where the other has its own.
+            Standard deviation of the weights. Hinton (2010), section 8, advises 0.01, which suits
+            thousands of updates. None suits few: weights are wide, so that hidden units differ from
+            the start, and biases give each layer its mean when the other has its own.
 
         Returns
         -------
         RBM
-            This one.
+            This RBM.
 
         Raises
         ------
         ValueError
-            If there are no rows, if they have the wrong width or no states of the visible units,
-            or if the seed or ``weight_std`` is none.
+            If there are no rows, if they have the wrong width or are not states of the visible
+            units, or if the seed or ``weight_std`` is invalid.
         """
         if weight_std is not None:
             check_number("weight_std", weight_std, "0, a positive number, or None")
             if weight_std < 0:
                 raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
-        stream = Stream(seed, Purpose.INIT)  # refuses what is no seed
+        stream = Stream(seed, Purpose.INIT)  # refuses an invalid seed
         if isinstance(data, Tensor):
             self.visible.check_width(data, "visible")
             self.visible.check(data, "data")
@@ -210,7 +210,7 @@ class RBM(nn.Module):
 
     @property
     def is_far(self) -> bool:
-        """Whether units lie so far from zero that energies, means and draws are made in float64."""
+        """Whether units lie so far from zero that energies, means and draws need float64."""
         return self.weights.dtype != torch.float64 and (self.visible.is_far or self.hidden.is_far)
 
     @in_float64_where_far
@@ -228,23 +228,23 @@ class RBM(nn.Module):
 
     @in_float64_where_far
     def free_energy(self, v: Tensor) -> Tensor:
-        """Minus the log of exp(-energy) summed over all hidden states; as `energy`."""
+        """Minus the log of exp(-energy) summed over all hidden states, nats; shaped as `energy`."""
         inputs = self.inputs_h_from_v(v)
         return self.visible.energy(v) - self.hidden.cgf(inputs).sum(-1)
 
     def inputs_h_from_v(self, v: Tensor) -> Tensor:
-        """What the hidden units receive: ``v weights``."""
+        """Inputs of the hidden units: ``v weights``."""
         self.visible.check_width(v, "visible")
         try:
             if v.dim() == 2 and not torch.is_grad_enabled():
                 return kernels.product(v, self.weights)
             return v @ self.weights
-        except RuntimeError:  # asked only now, so that it costs nothing where all is well
+        except RuntimeError:  # checked only on failure, so that valid input costs nothing
             self.visible.check_states(v, "visible")
             raise
 
     def inputs_v_from_h(self, h: Tensor) -> Tensor:
-        """What the visible units receive: ``h weights^T``."""
+        """Inputs of the visible units: ``h weights^T``."""
         self.hidden.check_width(h, "hidden")
         try:
             return h @ self.weights.T
@@ -300,7 +300,7 @@ class RBM(nn.Module):
         out
             Overwritten with the draw, shape (rows, hidden.n_columns).
         stream
-            Random numbers; goes together with ``out``. Without them nothing is drawn.
+            Random numbers. Pass ``out`` and ``stream`` together; without them nothing is drawn.
 
         Returns
         -------
@@ -331,22 +331,22 @@ class RBM(nn.Module):
     def sample(
         self, n: int, *, sweeps: int = defaults.SAMPLE_WARMUP, seed: int = defaults.SEED
     ) -> Tensor:
-        """Visible states of ``n`` chains after some sweeps, each from a start of its own.
+        """Draw visible states with ``n`` independent chains of a few sweeps.
 
-        The chains begin at noise with the base rates of the visible units' biases and make block
-        Gibbs sweeps. So the rows are independent of each other, and follow the model as far as that
-        many sweeps forget the start: more are needed where modes are far apart.
-        `harmonium.sampling` has clamps, tempering, and chains that go on; its `sampling.draw` with
-        the same stream gives the same states, faster where few units flip.
+        Each chain starts at noise drawn from the visible biases alone and makes ``sweeps`` block
+        Gibbs sweeps. The rows are therefore independent of each other. They follow the model only
+        to the extent that the chains forget their starts; models with well-separated modes need
+        more sweeps. `harmonium.sampling` has clamps, tempering, and chains that can be continued.
+        Its `sampling.draw` gives the same states for the same stream, faster where few units flip.
 
         Parameters
         ----------
         n
-            Chains, and rows.
+            Number of chains; each gives one row.
         sweeps
-            Gibbs sweeps of each.
+            Gibbs sweeps of each chain.
         seed
-            Of the random numbers.
+            Seed of the random numbers.
 
         Returns
         -------
@@ -356,7 +356,7 @@ class RBM(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            If a number is none, or too small.
+            If an argument is not a whole number, or is too small.
         """
         check_count("n", n)
         check_count("sweeps", sweeps, 0)
@@ -370,7 +370,7 @@ class RBM(nn.Module):
 
 
 def check_rbm(name: str, rbm: Any) -> None:
-    """Refuse what is no RBM; of a deep belief network, one of its RBMs is wanted.
+    """Refuse anything but an RBM; given a deep belief network, ask for one of its RBMs.
 
     Raises
     ------
@@ -384,10 +384,11 @@ def check_rbm(name: str, rbm: Any) -> None:
 
 
 def _wide_std(rbm: RBM) -> float:
-    """Glorot and Bengio's (2010, equation 16), or less where visible states have no bounds.
+    """Return Glorot and Bengio's (2010, equation 16), or less where visible states are unbounded.
 
-    Such weights would drive both layers far from the data there: their largest singular value is
-    sqrt(2), by which binary hidden units double the variance of the visible ones at most.
+    With unbounded visible states, theirs would drive both layers far from the data. Here the
+    largest singular value is sqrt(2), so that binary hidden units at most double the variance of
+    the visible ones.
     """
     below, above = rbm.weights.shape
     if not rbm.visible.is_discrete:

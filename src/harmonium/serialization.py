@@ -1,7 +1,7 @@
-"""The format of the files that hold models: safetensors with a checksum, free of pickles.
+"""The file format for models: safetensors with a checksum, and no pickles.
 
-Tensors are tensors; everything else is JSON in the file's metadata. What is in a file of which
-kind is the business of the modules that write and read it.
+Tensors are stored as tensors, everything else as JSON in the file's metadata. The modules that
+write and read each kind of file define its content.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from torch import Tensor, nn
 _T = TypeVar("_T")
 
 FORMAT = 1
-"""Version of all kinds of files; a newer one is refused, an older one is read."""
+"""Format version of all kinds of files; newer ones are refused, older ones are read."""
 
 
 def serialize(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> bytes:
-    """The content of a file: tensors, and in its metadata what JSON can hold.
+    """Return the content of a file: tensors, with JSON values in its metadata.
 
     The same tensors and configuration always give the same bytes.
 
     Raises
     ------
     TypeError
-        If the configuration holds what JSON cannot.
+        If the configuration holds a value that JSON cannot express.
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(config, allow_nan=False, default=_refuse_to_keep)
@@ -46,42 +46,42 @@ def serialize(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any
 
 
 def _in_fixed_order(content: bytes) -> bytes:
-    """The same safetensors file with its header in order of names.
+    """Sort the header of a safetensors file by name.
 
-    Safetensors writes metadata in an order that changes from call to call, and the same run has
-    to end in the same bytes.
+    Safetensors writes metadata in an order that changes from call to call, but the same run has to
+    produce the same bytes.
     """
     end = 8 + int.from_bytes(content[:8], "little")
     ordered = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"))
     header = ordered.encode()
-    header += b" " * (-len(header) % 8)  # the tensors behind it stay aligned
+    header += b" " * (-len(header) % 8)  # keeps the tensors after it aligned
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the configuration of a file that `serialize` made.
+    """Read the tensors and the configuration of a file that `serialize` made.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole file of this kind and of a format that is known.
+        If there is no such file, or it is not a complete file of this kind in a known format.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such {kind} file")
-    # read once, and not piece by piece: a run that goes on may put another file in its place
+    # read in one go: a run in progress may replace the file
     content = path.read_bytes()
     try:
         tensors = tensors_in(content)
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is cut off or damaged, or no {kind} file at all ({error}); use an older one"
+            f"{path} is cut off or damaged, or is not a {kind} file ({error}); use an older one"
         ) from error
     end = 8 + int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8:end]).get("__metadata__", {})
     _check_format(path, kind, metadata)
     text = metadata.get("config", "")
     if digest(tensors, text) != metadata.get("sha256"):
-        raise ValueError(f"{path} is damaged: its checksum does not fit; use an older one")
+        raise ValueError(f"{path} is damaged: its checksum does not match; use an older one")
     return tensors, json.loads(text)
 
 
@@ -106,7 +106,7 @@ def _refuse_to_keep(value: object) -> object:
 
 
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    """SHA-256 over the text, and names, types, shapes and bytes of tensors in order of name."""
+    """SHA-256 of the text and of the tensors' names, types, shapes and bytes, sorted by name."""
     sha256 = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -116,12 +116,12 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
 
 
 def lookup(types: Mapping[str, _T], name: str) -> _T:
-    """What a file's name of a type stands for, from a table of those that are known.
+    """Look up a type by its name in a file, in a table of known types.
 
     Raises
     ------
     ValueError
-        If it is none of them.
+        If the name is unknown.
     """
     if name not in types:
         raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
@@ -129,12 +129,12 @@ def lookup(types: Mapping[str, _T], name: str) -> _T:
 
 
 def name_in(types: Mapping[str, type[object]], value: object) -> str:
-    """The name under which a file keeps a value's type: one that `lookup` finds again.
+    """Return the name of a value's type for a file; `lookup` is the inverse.
 
     Raises
     ------
     TypeError
-        If the type is none of the table's.
+        If the type is not in the table.
     """
     name = type(value).__name__
     if types.get(name) is not type(value):
@@ -143,7 +143,7 @@ def name_in(types: Mapping[str, type[object]], value: object) -> str:
 
 
 def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a module that a file describes the tensors of that file.
+    """Load a file's tensors into the module that the file describes.
 
     Raises
     ------

@@ -335,7 +335,7 @@ def test_a_checkpoint_with_a_changed_bit(run: Path, refused: Refused) -> None:
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
     newest.write_bytes(content)
-    assert "its checksum does not fit" in refused("resume", run)
+    assert "its checksum does not match" in refused("resume", run)
 
 
 def test_the_older_checkpoint_takes_over_as_the_message_says(run: Path, finished: Path) -> None:

@@ -273,7 +273,7 @@ def test_what_is_proposed_by_its_own_posterior_is_accepted() -> None:
     ("rows", "mask", "values", "message"),
     [
         ([[0.0] * 5] * 2, [True] * 4, [1.0] * 4, "visible has 5 columns, but this RBM has 4"),
-        ([0.0] * 4, [True] * 4, [1.0] * 4, "pass (n_chains, columns), a row a chain"),
+        ([0.0] * 4, [True] * 4, [1.0] * 4, "pass (n_chains, columns), one row per chain"),
         ([[0.0] * 4] * 2, [True] * 3, [1.0] * 3, "visible has 3 columns, but this RBM has 4"),
         ([[0.0] * 4] * 2, [[True] * 4] * 3, [1.0] * 4, "mask has shape (3, 4), but there are 2"),
         ([[0.0] * 4] * 2, [True] * 4, [1.0] * 4, "mask holds all 4 visible columns, and nothing"),

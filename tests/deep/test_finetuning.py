@@ -385,7 +385,9 @@ def test_options_out_of_range_are_refused(options: dict[str, float], message: st
 
 def test_optimizers_that_cannot_train_the_network_are_refused() -> None:
     network, other = classifier(), classifier()
-    with pytest.raises(ValueError, match="parameters that are none of this network's; make it ove"):
+    with pytest.raises(
+        ValueError, match="parameters that do not belong to this network; make it ove"
+    ):
         optimizer = torch.optim.Adam(other.parameters())
         FinetuningState.create(network, optimizer=optimizer)
     with pytest.raises(ValueError, match="LBFGS asks for losses along a line"):

@@ -251,7 +251,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no such network file"):
         load_network(tmp_path / "none.safetensors")
     network.write_bytes(network.read_bytes()[:-5])
-    with pytest.raises(ValueError, match="is cut off or damaged, or no network file at all"):
+    with pytest.raises(ValueError, match="is cut off or damaged, or is not a network file"):
         load_network(network)
 
 

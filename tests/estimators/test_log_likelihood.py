@@ -34,7 +34,7 @@ def test_a_density_is_in_the_units_of_the_features() -> None:
 
 def test_probabilities_are_no_states_and_have_no_likelihood() -> None:
     rbm = BernoulliRBM(n_components=6, n_iter=1, random_state=0).fit(DIGITS)
-    with pytest.raises(ValueError, match="between their states, and a likelihood is of states"):
+    with pytest.raises(ValueError, match="between their states, for which no likelihood"):
         rbm.evaluate_log_likelihood(0.5 * DIGITS)
     with pytest.raises(ValueError, match="the budget is 0 seconds"):
         rbm.evaluate_log_likelihood(DIGITS, budget=0)

@@ -86,7 +86,7 @@ def test_a_registered_type_is_kept_and_may_be_defined_anew() -> None:
 
 
 def test_what_cannot_be_registered_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"is no unit type; pass a subclass"):
+    with pytest.raises(TypeError, match=r"is not a unit type; pass a subclass"):
         registered(dict)  # type: ignore[type-var]
 
     class Binary(table.Binary):

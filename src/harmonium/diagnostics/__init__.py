@@ -1,4 +1,4 @@
-"""Numbers that say how a model and its chains are doing, and advice in plain words from them.
+"""Measurements of a model and its chains, and advice in plain words derived from them.
 
 None of them is a likelihood.
 """

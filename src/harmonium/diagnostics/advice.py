@@ -1,4 +1,4 @@
-"""From measured numbers to advice in plain words; nothing is measured here."""
+"""Turns measured numbers into advice in plain words; measures nothing itself."""
 
 from __future__ import annotations
 
@@ -14,75 +14,75 @@ from harmonium.diagnostics.moments import MomentDistance
 from harmonium.diagnostics.overfitting import FreeEnergyGap
 
 SLOW_SWEEPS = 2 * defaults.SAMPLE_WARMUP / math.log(100)
-"""Autocorrelation time, in sweeps, beyond which chains are slow: 434.
+"""Autocorrelation time, in sweeps, above which chains count as slow: 434.
 
-What fades as exp(-t / T) has the integrated time 2 T. Within the warm-up of `harmonium sample`,
-1000 sweeps, chains with this time forget all but 1 % of where they started.
+A correlation that decays as exp(-t / T) has the integrated time 2 T. Chains with this time forget
+all but 1 % of where they started within the warm-up of `harmonium sample`, 1000 sweeps.
 """
 
 LARGEST_R_HAT = 1.1
-"""R-hat beyond which chains have not met: of Gelman and Rubin (1992).
+"""R-hat above which chains have not converged to each other (Gelman and Rubin, 1992).
 
 For chains in equilibrium it is about sqrt(1 + T / n), with autocorrelation time T and n sweeps: 1.1
-is T = n / 5. The 1.01 of Vehtari et al. (2021) is meant for four chains; it asks for 50 independent
-draws of each, and the numbers here come from all of some hundred chains together.
+corresponds to T = n / 5. The 1.01 of Vehtari et al. (2021) is meant for four chains and needs 50
+independent draws from each; here about a hundred chains are pooled.
 """
 
 FEWEST_CHAINS = 10
-"""Persistent chains below which the model's half of the gradient is a few states, not a mean."""
+"""Fewest persistent chains; below it the negative phase is a few states rather than a mean."""
 
 CHAINS_PER_ROW = 0.1
-"""Chains to rows of a minibatch below which chains make ten elevenths of a gradient's noise."""
+"""Fewest chains per mini-batch row; at it, chains cause ten elevenths of the gradient's noise."""
 
 ROWS_PER_HIDDEN = 1.0
-"""Rows to hidden units below which each row can have units of its own: more weights than data."""
+"""Fewest rows per hidden unit; below it each row can occupy its own units."""
 
 IDLE_SHARE = 0.1
-"""Share of dead and saturated hidden units, or of duplicates, that is worth mending."""
+"""Fraction of dead and saturated hidden units, or of duplicates, that is worth fixing."""
 
 LARGEST_UPDATE_RATIO = 0.01
 """Ten times the ratio of updates to weights that Hinton (2010), section 7, advises: 1e-3."""
 
 MEANS_APART = 0.2
-"""Root mean square difference of means, in standard deviations of the data, beyond noise."""
+"""Root mean square difference of means beyond noise, in standard deviations of the data."""
 
 COVARIANCES_APART = 0.75
-"""Root mean square difference of covariances, as a share of their size, beyond noise.
+"""Root mean square difference of covariances beyond noise, as a fraction of their size.
 
-1 is what a model without any correlation has: a model above this has hardly more of the data's
-than none, or much that is not theirs.
+A model without any correlation scores 1. A model above this threshold captures hardly any of the
+data's correlations, or has many that the data lack.
 """
 
 TOLD_APART = 0.75
-"""Chance to tell a training row from a held-out one: half way from a guess (0.5) to certainty."""
+"""Chance to tell a training row from a held-out one: halfway between guessing and certainty."""
 
 SURE = 4.0
-"""Standard errors from which a difference is no accident, whatever else is looked at."""
+"""Standard errors at which a difference is significant, even after multiple comparisons."""
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How serious a problem is."""
 
     SERIOUS = "serious"
-    """Samples, or the model, are not what they seem."""
+    """The samples or the model cannot be taken at face value."""
     WORTH_A_LOOK = "worth a look"
-    """Something is wasted, or could be better."""
+    """Capacity or time is wasted, or the result could be better."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing that is wrong, and what to do.
+    """One problem, and what to do about it.
 
     Attributes
     ----------
     finding
-        What was seen, with its number.
+        What was observed, with its number.
     reason
-        What that means.
+        What it means.
     remedy
-        What to try, the most promising first; options are named as in Python, between backquotes.
+        What to try, the most promising first. Options have their Python names, in backquotes.
     severity
-        How bad it is.
+        How serious it is.
     """
 
     finding: str
@@ -96,7 +96,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was measured of a model, its chains and its training; None where it was not.
+    """What was measured of a model, its chains and its training; None where not measured.
 
     Attributes
     ----------
@@ -107,18 +107,18 @@ class Findings:
     n_training_chains
         Persistent chains of the training; None without them.
     batch_size
-        Rows of a minibatch.
+        Rows of a mini-batch.
     update_ratio
-        Size of the last update that was watched over the size of the weights (`update_ratio`).
+        Size of the last recorded update divided by the size of the weights (`update_ratio`).
     mixing, moments, hidden, overfitting
         See their types.
     has_diverged
-        Whether chains left all bounds, as they do where a model has no distribution.
+        Whether chains diverged, as they do if the model cannot be normalised.
     not_measured
-        Why something was not measured, by its name.
+        Reasons why something was not measured, by its name.
     has_grey_values
-        Whether the data have values between the states of two-valued units, which can be drawn
-        anew in each epoch; None where that is not known.
+        Whether the data have values between the states of two-valued units, so that states can be
+        redrawn in each epoch; None if unknown.
     """
 
     n_hidden: int
@@ -136,7 +136,7 @@ class Findings:
 
 
 def advise(findings: Findings) -> list[Advice]:
-    """Everything that is wrong by these numbers, the serious things first; empty if nothing is."""
+    """List all problems that these numbers show, serious ones first; empty if there are none."""
     found = [
         *_divergence(findings),
         *_mixing(findings.mixing),
@@ -154,8 +154,8 @@ def _divergence(findings: Findings) -> Iterator[Advice]:
     if findings.has_diverged:
         yield Advice(
             "the chains leave all bounds",
-            "the model has no distribution, so there is nothing that samples could be of; layers "
-            "of continuous units lose it when the weights between them grow too large",
+            "the model cannot be normalised, so there is no distribution to sample from; this "
+            "happens to layers of continuous units when the weights between them grow too large",
             "Take binary hidden units (`hidden_units='binary'`, or `Binary`), or train again with "
             "a smaller `learning_rate` and with `l2`",
             Severity.SERIOUS,
@@ -173,10 +173,10 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
         yield Advice(
             f"the chains' autocorrelation time is {least}{sweeps} (seen in "
             f"{_seen(mixing.slowest)})",
-            "a chain stays in a few modes for as long, so that samples of it that are closer are "
-            "nearly one sample, and chains that are watched for less than several times as long "
+            "a chain stays in a few modes for that long: samples taken closer together are nearly "
+            "the same sample, and chains run for less than several times as long still "
             f"show where they started (R-hat after {mixing.n_sweeps:,} sweeps: {_r_hat(apart)})",
-            "Train with more `sweeps` an update or a lower `learning_rate`; sample by tempering "
+            "Train with more `sweeps` per update or a lower `learning_rate`; sample by tempering "
             "(`sampler='tempering'`, or `Tempering`), or with a warm-up (`n_warmup`) of "
             f"{_two_digits(5 * slowest.autocorrelation_time)} sweeps and `sweeps_per_sample` of "
             f"{_two_digits(slowest.autocorrelation_time)}, or more",
@@ -186,10 +186,10 @@ def _mixing(mixing: Mixing | None) -> Iterator[Advice]:
         yield Advice(
             f"the chains disagree about {_seen(mixing.most_apart)}: R-hat is {_r_hat(apart)}",
             f"after {mixing.n_warmup + mixing.n_sweeps:,} sweeps chains still show whether they "
-            "started at data or at random, so neither kind is the model's",
-            f"Look longer (`n_sweeps={10 * (mixing.n_warmup + mixing.n_sweeps)}`); if that does "
+            "started at data or at random, so neither group follows the model's distribution",
+            f"Run longer (`n_sweeps={10 * (mixing.n_warmup + mixing.n_sweeps)}`); if that does "
             "not bring them together, sample by tempering (`sampler='tempering'`, or `Tempering`), "
-            "or train again with more `sweeps` an update or a lower `learning_rate`",
+            "or train again with more `sweeps` per update or a lower `learning_rate`",
             Severity.SERIOUS,
         )
 
@@ -206,10 +206,10 @@ def _moments(findings: Findings) -> Iterator[Advice]:
     if seen:
         yield Advice(
             f"the chains are unlike the data: {' and '.join(seen)}, sampling noise taken off",
-            "training matches the moments of model and data, so it is not done, or the chains "
-            "that it used were not the model's",
+            "training matches the moments of model and data, so either it is not finished or its "
+            "chains did not follow the model's distribution",
             "Train longer; if that changes nothing, train with a lower `learning_rate` that "
-            "falls (`schedule='linear'`), with more `sweeps` an update, or with more `hidden` "
+            "falls (`schedule='linear'`), with more `sweeps` per update, or with more `hidden` "
             "units",
             Severity.SERIOUS,
         )
@@ -224,7 +224,7 @@ def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
         yield Advice(
             f"{_percent(hidden.idle_share)} of the hidden units never change: of {hidden.n:,}, "
             f"{states} whatever the row",
-            "they carry nothing; large updates threw them so far out that no gradient brings "
+            "they carry no information; large updates pushed them so far that no gradient brings "
             "them back",
             "Train again with a lower `learning_rate`, the centred gradient "
             "(`gradient='centered'`), or a `sparsity_target`; or take fewer `hidden` units",
@@ -234,8 +234,8 @@ def _hidden_units(hidden: HiddenUnits | None) -> Iterator[Advice]:
         yield Advice(
             f"{hidden.n_duplicates:,} of {hidden.n:,} hidden units are copies of others, in their "
             "weights and in what they do",
-            "they started alike and nothing told them apart, or there are more units than the "
-            "data have features for",
+            "they started alike and training did not separate them, or there are more units than "
+            "the data have features for",
             "Start from random weights (`weight_std=0.01`, the default), take fewer `hidden` "
             "units, or train longer",
             Severity.WORTH_A_LOOK,
@@ -248,16 +248,16 @@ def _overfitting(findings: Findings) -> Iterator[Advice]:
         return
     drawn = ""
     if findings.has_grey_values is not False:
-        which = "" if findings.has_grey_values else ", where data are grey pictures,"
-        drawn = f", or{which} data that are drawn anew every epoch (`binarize='stochastic'`)"
+        which = "" if findings.has_grey_values else ", for grey pictures,"
+        drawn = f", or{which} states redrawn in every epoch (`binarize='stochastic'`)"
     is_sure = gap.told_apart - 0.5 > SURE * gap.told_apart_std_error
     if gap.told_apart > TOLD_APART and is_sure:
         yield Advice(
             f"the model knows its training rows: they are {-gap.gap:.1f} ± {gap.std_error:.1f} "
             f"nats more probable than held-out rows, and {_percent(gap.told_apart)} of pairs can "
             "be told apart",
-            "it has learned rows by heart, and what it says of new ones is worse than it could be",
-            "Stop earlier (`epochs`), take fewer `hidden` units, more rows, weight decay "
+            "it has learned rows by heart, and describes new rows worse than it could",
+            "Stop earlier (`epochs`), or use fewer `hidden` units, more rows or weight decay "
             "(`l2=0.001`)" + drawn,
             Severity.SERIOUS,
         )
@@ -269,8 +269,8 @@ def _few_rows(findings: Findings) -> Iterator[Advice]:
         rows = "1 training row" if n_rows == 1 else f"{n_rows:,} training rows"
         yield Advice(
             f"there are {rows} for {n_hidden:,} hidden units",
-            "each row can have units of its own, so that the model can keep the rows and need "
-            "not find what they have in common",
+            "each row can occupy its own units, so the model can memorise the rows instead of "
+            "learning what they have in common",
             f"Get more rows, or take fewer than {n_rows:,} `hidden` units"
             if n_rows >= 10
             else "Get more rows",
@@ -286,11 +286,11 @@ def _few_chains(findings: Findings) -> Iterator[Advice]:
         chains = "one persistent chain" if n == 1 else f"{n:,} persistent chains"
         yield Advice(
             f"the model was trained with {chains}"
-            + (f" for minibatches of {batch_size:,} rows" if batch_size is not None else ""),
-            "what the model believes was measured on so few states that most of each update is "
-            "their noise, and modes without a chain in them were never corrected",
+            + (f" for mini-batches of {batch_size:,} rows" if batch_size is not None else ""),
+            "the negative phase averages over so few states that most of each update is noise, "
+            "and modes without a chain in them were never corrected",
             f"Train with more `chains`: {max(100, batch_size or 0):,}, or as many as the "
-            "minibatch has rows",
+            "mini-batch has rows",
             Severity.SERIOUS,
         )
 
@@ -301,7 +301,7 @@ def _large_updates(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             f"an update still changed the weights by {100 * ratio:.1f} % of their size when "
             "training ended",
-            "one minibatch decides that much of the model; about 0.1 % is healthy",
+            "a single mini-batch changes the model that much; about 0.1 % is healthy",
             "Let the rate fall to zero (`schedule='linear'`), take a lower `learning_rate`, or "
             "keep an average of the parameters (`average=0.999`)",
             Severity.WORTH_A_LOOK,
@@ -309,7 +309,7 @@ def _large_updates(findings: Findings) -> Iterator[Advice]:
 
 
 def _seen(observable: str) -> str:
-    """An observable of `Recording.series` within a sentence."""
+    """Name an observable of `Recording.series` within a sentence."""
     return f"{observable} of the weights" if "direction" in observable else f"their {observable}"
 
 
@@ -322,7 +322,7 @@ def _r_hat(value: float) -> str:
 
 
 def _two_digits(value: float) -> str:
-    """A positive number rounded to two digits, as people say it: 4,200 or 87 or 3.1."""
+    """Format a positive number with two significant digits: 4,200 or 87 or 3.1."""
     if value < 10:
         return f"{value:.1f}"
     place = 10 ** (math.floor(math.log10(value)) - 1)

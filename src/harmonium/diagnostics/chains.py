@@ -1,4 +1,4 @@
-"""Chains to be looked at: where they start, what is observed of them, and how well they mix."""
+"""Chains for diagnosis: where they start, what is recorded, and how well they mix."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harmonium.sampling import ChainState, Gibbs, SamplingSchedule, sample, star
 from harmonium.sampling.chains import check_stream
 from harmonium.units import Units
 
-# Modes differ along the strongest directions of the weights, in which the layers see each other
-# most (Decelle, Furtlehner and Seoane, 2021, "Equilibrium and non-equilibrium regimes in the
-# learning of restricted Boltzmann machines"); energy and magnetisation can be alike in all modes.
+# Modes differ along the leading singular directions of the weights, which couple the layers most
+# (Decelle, Furtlehner and Seoane, 2021, "Equilibrium and non-equilibrium regimes in the learning of
+# restricted Boltzmann machines"); energy and magnetisation can be the same in all modes.
 _DIRECTIONS = 10
 
-# States kept of each chain, for moments: more of them, closer together, say little that is new.
+# States kept per chain, for moments; more of them, closer together, would add little.
 _KEPT_STATES = 20
 
 
 def flip_rates(rbm: RBM, chains: ChainState, stream: Stream) -> dict[str, float]:
-    """Share of units of each discrete layer that one Gibbs sweep changes; the chains stay."""
+    """Fraction of units of each discrete layer that one Gibbs sweep changes; chains do not move."""
     check_rbm("rbm", rbm)
     check_stream(stream)
     gauge = Gauge.of(rbm)
@@ -52,18 +52,18 @@ def _by_unit(layer: Units, changed: Tensor) -> Tensor:
 def start_apart(rbm: RBM, rows: Tensor, n_chains: int, stream: Stream) -> ChainState:
     """Start chains in two ways, half of them at rows of data and half at random.
 
-    R-hat sees that chains have not forgotten where they came from only if they came from different
-    places. Chains that start at data show modes that the model keeps, and those that start at
-    random whether a chain finds them by itself.
+    R-hat detects chains that have not forgotten their starts only if the starts differ. Chains that
+    start at data show which modes the model keeps; chains that start at random show whether a chain
+    finds these modes by itself.
 
     Parameters
     ----------
     rbm
         The model.
     rows
-        States to start at, shape (rows, visible.n_columns), 1 or more; taken in turn.
+        States to start at, shape (rows, visible.n_columns), 1 or more; used in turn.
     n_chains
-        Chains in all; a single one starts at random.
+        Total number of chains; a single one starts at random.
     stream
         Random numbers.
 
@@ -90,17 +90,18 @@ def start_apart(rbm: RBM, rows: Tensor, n_chains: int, stream: Stream) -> ChainS
 
 @dataclass(frozen=True)
 class Recording:
-    """What was seen of chains while they moved.
+    """What was recorded of chains while they moved.
 
     Attributes
     ----------
     series
-        Shape (n_chains, n_records) each, by name: ``energy`` (the free energy of the visible
-        states, nats), ``visible magnetisation`` and ``hidden magnetisation`` (means over the
-        units; the hidden ones expected given the visible), and ``direction 1``, ... (visible
-        states projected on the strongest left singular vectors of the weights). All are functions
-        of the visible states alone, whose chain is reversible (`autocorrelation`). Where
-        continuous units are far from zero, each lacks a constant (`harmonium.gauge`).
+        By name, each of shape (n_chains, n_records): ``energy`` (the free energy of the visible
+        states, nats), ``visible magnetisation`` and ``hidden magnetisation`` (means over the units;
+        for hidden units, of their expected states given the visible ones), and ``direction 1``, ...
+        (visible states projected on the leading left singular vectors of the weights). All are
+        functions of the visible states alone, whose chain is reversible (`autocorrelation`). If
+        continuous units are far from zero, each series is shifted by a constant
+        (`harmonium.gauge`).
     states : Tensor, shape (n_chains, n_kept, visible.n_columns)
         Visible states at some records, evenly spaced.
     sweeps_per_record
@@ -114,7 +115,7 @@ class Recording:
 
 @torch.no_grad()
 def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Stream) -> Recording:
-    """Move chains by Gibbs sampling and keep what is needed to judge them.
+    """Move chains by Gibbs sampling and record what is needed to diagnose them.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def record(rbm: RBM, chains: ChainState, schedule: SamplingSchedule, stream: Str
 
 
 def _magnetisation(layer: Units, x: Tensor) -> Tensor:
-    """Mean state over the units; of categories, the share of units in the first one."""
+    """Mean state over the units; for categorical units, the fraction in the first category."""
     first = [x[..., columns][..., :: units.width] for columns, units in layer.groups]
     return torch.cat(first, -1).mean(-1)
 
@@ -167,13 +168,14 @@ class Observable:
     Attributes
     ----------
     autocorrelation_time
-        In sweeps; an upper bound where it is about the spacing of the records.
+        In sweeps; an upper bound if it is about the spacing of the records.
     std_error
-        Of the autocorrelation time, sweeps.
+        Standard error of the autocorrelation time, sweeps.
     is_resolved
-        Whether the chains were long enough to see its end; the time is a lower bound if not.
+        Whether the chains were long enough to see the autocorrelation fade; if not, the time is a
+        lower bound.
     effective_sample_size
-        Independent draws that all records are worth; an upper bound if not resolved.
+        Number of independent draws that all records are worth; an upper bound if not resolved.
     r_hat
         Rank-normalised split R-hat.
     """
@@ -187,14 +189,14 @@ class Observable:
 
 @dataclass(frozen=True)
 class Mixing:
-    """How well chains mix, by each of their series that changes at all.
+    """How well chains mix, judged by each series that is not constant.
 
     Attributes
     ----------
     n_chains
         Chains.
     n_warmup, n_sweeps
-        Sweeps of each chain before the records, and while they were made.
+        Sweeps of each chain before the recording, and during it.
     sweeps_per_record
         Sweeps from one record to the next.
     observables
@@ -219,24 +221,24 @@ class Mixing:
 
 
 def autocorrelations(recording: Recording) -> dict[str, Autocorrelation]:
-    """`autocorrelation` of each series that changes at all, by its name; lags are records.
+    """`autocorrelation` of each series that is not constant, by name; lags are in records.
 
     Raises
     ------
     ValueError
-        If a series is not finite, which is so where the model has no distribution, or if there are
-        fewer than 8 records.
+        If a series is not finite, as for a model that cannot be normalised, or if there are fewer
+        than 8 records.
     """
     return {
         name: autocorrelation(series)
         for name, series in recording.series.items()
-        # of a constant, what differs is rounding
+        # a constant varies only by rounding
         if not series.max() - series.min() <= 1e-6 * series.abs().max()
     }
 
 
 def mixing(recording: Recording, curves: dict[str, Autocorrelation], n_warmup: int = 0) -> Mixing:
-    """Judge how well recorded chains mix.
+    """Measure how well recorded chains mix.
 
     Parameters
     ----------
@@ -245,19 +247,19 @@ def mixing(recording: Recording, curves: dict[str, Autocorrelation], n_warmup: i
     curves
         Its `autocorrelations`.
     n_warmup
-        Sweeps before it, to be told.
+        Sweeps before the recording, passed on to the result.
 
     Raises
     ------
     ValueError
-        If nothing changes at all.
+        If all series are constant.
     """
     every = recording.sweeps_per_record
     n_chains, n_records = recording.series["energy"].shape
     if not curves:
         raise ValueError(
             f"nothing changes in {n_chains} chains and {n_records} records: the weights and "
-            "biases leave a single state; train with a smaller learning rate"
+            "biases allow only a single state; train with a smaller learning rate"
         )
     observables = {
         name: Observable(
@@ -273,10 +275,10 @@ def mixing(recording: Recording, curves: dict[str, Autocorrelation], n_warmup: i
 
 
 def schedule_of(n_sweeps: int, most_records: int) -> SamplingSchedule:
-    """Sweeps of which the first half are warm-up, and at most so many records in the second.
+    """Make a schedule: the first half is warm-up, the second has at most ``most_records`` records.
 
-    Half is what is thrown away in the definition of split R-hat (Gelman and Rubin, 1992). Records
-    that are further apart let chains move faster between them.
+    Gelman and Rubin (1992) also discard the first half. Records that are further apart let chains
+    move faster between them.
 
     Raises
     ------

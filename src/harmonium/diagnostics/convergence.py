@@ -1,7 +1,7 @@
-"""Have chains converged: autocorrelation time, effective sample size and R-hat of series.
+"""Convergence of chains: autocorrelation time, effective sample size and R-hat of series.
 
-A series is one number of each chain at each record, such as its energy: float, shape
-(n_chains, n_records). All chains must be of the same model; nothing else is asked of them.
+A series holds one number for each chain at each record, such as its energy: float, shape (n_chains,
+n_records). The only requirement is that all chains sample the same model.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ _FEWEST_RECORDS = 8
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    """How long chains remember.
+    """How long chains are correlated with their past.
 
     Attributes
     ----------
     time
-        Integrated autocorrelation time, 1 + 2 sum of rho_t over t >= 1, in records: so many
-        records of one chain are worth one independent draw. 1 for independent records.
+        Integrated autocorrelation time, 1 + 2 sum of rho_t over t >= 1, in records: the number of
+        records of one chain that are worth one independent draw. 1 for independent records.
     std_error
-        Of ``time``, from the length of the series alone (Madras and Sokal, 1988).
+        Standard error of ``time``, from the length of the series alone (Madras and Sokal, 1988).
     window
-        Lags that were summed, lag 0 among them.
+        Number of lags summed, including lag 0.
     is_resolved
-        Whether the autocorrelation was seen to fade within half of the series. Where it was not,
-        ``time`` is what was seen of it: a lower bound.
+        Whether the autocorrelation faded within half of the series. If not, ``time`` is a lower
+        bound.
     n_records
-        Records of all chains together.
+        Total number of records of all chains.
     function
         rho_t at lags t = 0, 1, ... to half of the series, float64; 1 at lag 0.
     """
@@ -46,25 +46,25 @@ class Autocorrelation:
 
     @property
     def effective_sample_size(self) -> float:
-        """Independent draws that the mean of all records is worth; an upper bound if unresolved."""
+        """Independent draws that give as precise a mean; an upper bound if not resolved."""
         return self.n_records / self.time
 
 
 def autocorrelation(series: Tensor) -> Autocorrelation:
-    """Autocorrelation of many chains' series, and the time over which it fades.
+    """Autocorrelation of the series of many chains, and its integrated time.
 
-    Autocovariances are taken about the mean of *all* chains, as R-hat does it: about its own mean,
-    a chain that never leaves its mode would look as if it mixed. They are averaged over the chains
-    and summed up to the end of the initial monotone sequence [1]_: over pairs of neighbouring
-    lags, as long as their sum is positive, and not larger than the one before.
+    Autocovariances are taken about the mean of *all* chains, as in R-hat: about its own mean, a
+    chain that never leaves its mode would seem to mix. They are averaged over the chains and summed
+    over the initial monotone sequence [1]_: over pairs of neighbouring lags, while the sum of a
+    pair is positive, each sum capped at the one before.
 
-    Sokal's automatic window [2]_, the other usual end of the sum, stops after some multiple of the
-    time summed so far. What one observes of an RBM fades partly within a few sweeps, as units flip,
-    and for the rest in hundreds or thousands, as modes change: that window can close on the fast
-    part before the slow one counts. The initial sequence goes on until noise hides what is left; a
-    slow part with a share of the variance below some 1 / sqrt(number of records) is not seen. It
-    needs what holds here: block Gibbs sampling, seen in the visible units alone, is reversible, and
-    its autocovariances are positive and falling [3]_.
+    The usual alternative, Sokal's automatic window [2]_, stops at a multiple of the time summed so
+    far. Observables of an RBM decay partly within a few sweeps, as units flip, and partly over
+    hundreds or thousands, as modes change. That window can close after the fast part, before the
+    slow part counts. The initial sequence continues until noise hides the rest; it misses a slow
+    part whose share of the variance is below about 1 / sqrt(number of records). Its assumptions
+    hold here: block Gibbs sampling, restricted to the visible units, is reversible, and its
+    autocovariances are positive and decreasing [3]_.
 
     Parameters
     ----------
@@ -98,10 +98,10 @@ def autocorrelation(series: Tensor) -> Autocorrelation:
     sums = torch.fft.irfft(spectrum, n=2 * n)[:n_lags]
     covariance = sums / (n_chains * torch.arange(n, n - n_lags, -1, dtype=x.dtype))
     end, is_resolved = _initial_positive(covariance)
-    # the mean that was subtracted is itself a draw: its variance is missing at every lag
+    # the subtracted mean is itself random: its variance is missing at every lag
     missing = covariance[0] * _monotone_time(covariance / covariance[0], end) / x.numel()
     rho = (covariance + missing.clamp_min(0)) / (covariance[0] + missing.clamp_min(0))
-    # as in Stan: negative autocorrelations may shorten the time, but not to nothing
+    # as in Stan: negative autocorrelations may shorten the time, but not to zero
     time = max(_monotone_time(rho, end).item(), 1 / math.log10(x.numel()))
     return Autocorrelation(
         time=time,
@@ -121,18 +121,18 @@ def _initial_positive(covariance: Tensor) -> tuple[int, bool]:
 
 
 def _monotone_time(rho: Tensor, end: int) -> Tensor:
-    """1 + 2 sum of rho_t over lags from 1 to ``end``, its pairs made to fall."""
+    """1 + 2 sum of rho_t over lags from 1 to ``end``, with sums of pairs made non-increasing."""
     pairs = rho[: max(end, 2)].unflatten(0, (-1, 2)).sum(1)
     falling: Tensor = pairs.cummin(0).values
     return 2 * falling.sum() - 1
 
 
 def r_hat(series: Tensor) -> float:
-    """Rank-normalised split R-hat: how much chains disagree with each other; 1 if not at all.
+    """Rank-normalised split R-hat: how much chains disagree; 1 if they do not.
 
-    The larger one of two: of ranks, and of ranks of the distances to the median. The first sees
-    chains in different places, the second chains that move over different widths [1]_. Each chain
-    counts as two, its first and its second half, so that a chain that still drifts disagrees with
+    This is the larger of two values: R-hat of the ranks, and of the ranks of distances to the
+    median. The first detects chains in different places, the second chains with different spreads
+    [1]_. Each chain is split into two halves, so that a chain that still drifts disagrees with
     itself.
 
     Parameters
@@ -170,7 +170,7 @@ def r_hat(series: Tensor) -> float:
 
 
 def _r_hat(x: Tensor) -> float:
-    """Potential scale reduction of halves of chains, shape (2 n_chains, n)."""
+    """Potential scale reduction factor of split chains, shape (2 n_chains, n)."""
     n = x.shape[1]
     within = x.var(1).mean().item()
     between = n * x.mean(1).var().item()
@@ -180,7 +180,7 @@ def _r_hat(x: Tensor) -> float:
 
 
 def _normal_scores(x: Tensor) -> Tensor:
-    """Normal quantiles of the ranks (Blom, 1958), ties sharing their mean rank."""
+    """Normal quantiles of the ranks (Blom, 1958); ties share their mean rank."""
     _, places, counts = x.unique(return_inverse=True, return_counts=True)
     counts = counts.double()
     mean_rank = counts.cumsum(0) - (counts - 1) / 2

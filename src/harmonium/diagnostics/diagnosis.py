@@ -1,4 +1,4 @@
-"""All that can be measured of a model and its rows, at once."""
+"""Measure everything about a model and its rows at once."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _MOST_RECORDS = 1000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Numbers, advice from them, and the arrays behind them, for looking at.
+    """Measured numbers, advice derived from them, and the underlying arrays for plots.
 
     Attributes
     ----------
     findings
         The numbers.
     recording
-        Of the chains; None if they left all bounds.
+        Recording of the chains; None if they diverged.
     autocorrelations
-        By observable; empty if nothing was measured.
+        Autocorrelations by observable; empty if nothing was measured.
     data, chains
-        Moments of the training rows and of the chains; None where there are none.
+        Moments of the training rows and of the chains; None if not available.
     """
 
     findings: Findings
@@ -53,7 +53,7 @@ class Diagnosis:
 
     @property
     def advice(self) -> list[Advice]:
-        """What to do about it."""
+        """What to do, as a list of advice."""
         return advise(self.findings)
 
 
@@ -72,30 +72,30 @@ def diagnose(
     update_ratio: float | None = None,
     has_grey_values: bool | None = None,
 ) -> Diagnosis:
-    """Measure a model, its chains and its fit, and say what to do.
+    """Measure a model, its chains and its fit, and give advice.
 
     Parameters
     ----------
     rbm
         The model.
     train, held_out
-        Rows of states, shape (rows, visible.n_columns): those that it learned from, or some of
-        them, and others of the same kind; without these overfitting is not measured.
+        Rows of states, shape (rows, visible.n_columns): the training rows, or some of them, and
+        held-out rows. Without held-out rows, overfitting is not measured.
     n_sweeps, n_chains
-        How long and how many chains are run, half of them from data and half from random
-        states (`start_apart`); the first half of the sweeps is warm-up.
+        Length and number of the chains. Half of them start from data and half from random states
+        (`start_apart`); the first half of the sweeps is warm-up.
     seed
-        Of the chains.
+        Seed of the chains.
     n_rows
-        Training rows in all, if ``train`` is some of them.
+        Total number of training rows, if ``train`` is a subset.
     n_training_chains, batch_size, update_ratio, has_grey_values
-        Of the training and its data, where known: see `Findings`.
+        Properties of the training and its data, if known: see `Findings`.
 
     Raises
     ------
     ValueError
-        If parameters are not finite, if there are no rows or they do not fit, or if there are no
-        chains or too few sweeps.
+        If parameters are not finite, if there are no rows or their shape does not fit, or if there
+        are no chains or too few sweeps.
     """
     check_rbm("rbm", rbm)
     for name, parameter in rbm.named_parameters():
@@ -127,7 +127,7 @@ def diagnose(
     has_diverged = not all(series.isfinite().all() for series in recording.series.values())
     if has_diverged:
         recording = None
-        why["mixing"] = "the chains left all bounds, as where a model has no distribution"
+        why["mixing"] = "the chains left all bounds, as they do if the model cannot be normalised"
     else:
         try:
             curves = autocorrelations(recording)

@@ -1,4 +1,4 @@
-"""Hidden units that do no work: dead, saturated, or copies of others."""
+"""Hidden units that are wasted: dead, saturated, or duplicates of others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harmonium.rbm import RBM
 
 _DEAD, _SATURATED = 0.01, 0.99
 
-# Each of two such units explains 98 % of the other's variance: they are one unit at two places.
+# At this correlation each unit explains 98 % of the other's variance: effectively one unit.
 _ALIKE = 0.99
 
 _BLOCK = 1000
@@ -21,7 +21,7 @@ _BLOCK = 1000
 def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
     """Mean activity of each hidden column over the rows, from 0 to 1; None if unbounded.
 
-    0 is the lowest state of the column, and 1 the highest, whatever its units are.
+    Activity is scaled so that 0 is the column's lowest state and 1 its highest, for any unit type.
     """
     mean = rbm.mean_h_from_v(v).mean(0)
     for columns, units in rbm.hidden.groups:
@@ -34,16 +34,16 @@ def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
 
 @dataclass(frozen=True)
 class HiddenUnits:
-    """How many hidden columns do no work of their own.
+    """How many hidden columns are wasted.
 
     Attributes
     ----------
     n
         Hidden columns.
     n_dead, n_saturated
-        Off, or on, on almost all rows (`dead_share`, `saturated_share`).
+        Columns that are off, or on, for almost all rows (`dead_share`, `saturated_share`).
     n_duplicates
-        Of which an earlier column is a copy (`duplicates`).
+        Columns that duplicate an earlier column (`duplicates`).
     """
 
     n: int
@@ -53,12 +53,12 @@ class HiddenUnits:
 
     @property
     def idle_share(self) -> float:
-        """Share of columns that are dead or saturated."""
+        """Fraction of columns that are dead or saturated."""
         return (self.n_dead + self.n_saturated) / self.n
 
 
 def hidden_units(rbm: RBM, v: Tensor) -> HiddenUnits | None:
-    """Count them on rows of visible states; None where activity is unbounded (Gaussian units).
+    """Count wasted hidden columns on rows of visible states; None if activity is unbounded.
 
     Raises
     ------
@@ -78,23 +78,23 @@ def hidden_units(rbm: RBM, v: Tensor) -> HiddenUnits | None:
 
 
 def dead_share(activity: Tensor) -> float:
-    """Share of hidden columns that are off (activity below 0.01) on almost all rows."""
+    """Fraction of hidden columns that are off (activity below 0.01) for almost all rows."""
     return (activity < _DEAD).double().mean().item()
 
 
 def saturated_share(activity: Tensor) -> float:
-    """Share of hidden columns that are on (activity above 0.99) on almost all rows."""
+    """Fraction of hidden columns that are on (activity above 0.99) for almost all rows."""
     return (activity > _SATURATED).double().mean().item()
 
 
 @torch.no_grad()
 def duplicates(rbm: RBM, v: Tensor) -> Tensor:
-    """Pairs of hidden columns that are alike, by their weights and by their activity.
+    """Pairs of hidden columns with nearly the same weights and activity.
 
-    A pair counts if the correlation of its weights over the visible columns and that of its mean
-    activities over the rows are both above 0.99. Either alone would not do: with few visible
-    columns weights are alike by chance, and with few rows activities are. A unit whose activity
-    does not change correlates with none; it is dead or saturated, or has no weights.
+    A pair counts if its weights correlate over the visible columns, and its mean activities over
+    the rows, both above 0.99. Neither alone suffices: weights correlate by chance if there are few
+    visible columns, activities if there are few rows. A unit whose activity is constant correlates
+    with no other; it is dead or saturated, or has no weights.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def duplicates(rbm: RBM, v: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        int64, shape (n_pairs, 2), the lower index first, in order.
+        int64, shape (n_pairs, 2), sorted, the lower index first in each pair.
 
     Raises
     ------
@@ -129,9 +129,9 @@ def duplicates(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def _standardised(columns: Tensor) -> Tensor:
-    """Columns less their means and of length 1, so that products are correlations; float64.
+    """Centre columns and scale them to length 1, so that dot products are correlations; float64.
 
-    A column that is constant, up to rounding, becomes zero.
+    A column that is constant up to rounding becomes zero.
     """
     x = columns.double()
     size = x.norm(dim=0)

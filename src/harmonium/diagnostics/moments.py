@@ -1,4 +1,4 @@
-"""The chains' first and second moments beside the data's, and how far noise alone moves them."""
+"""Compare first and second moments of chains and data, with the noise of sampling."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Covariances of more columns than this are looked at in so many of them, evenly spaced: their
-# number, and with it memory and time, grows with the square.
+# With more columns than this, covariances use a subset of this many, evenly spaced: memory and time
+# grow with the square.
 _MOST_COLUMNS = 1000
 
 
@@ -20,9 +20,9 @@ class Moments:
     Attributes
     ----------
     mean, mean_error : Tensor, shape (n_columns,)
-        The error is NaN where there is one independent group only.
+        The error is NaN if there is only one independent group.
     covariance, covariance_error : Tensor, shape (n_chosen, n_chosen)
-        Of the columns `columns`.
+        For the columns in ``columns``.
     columns : Tensor, shape (n_chosen,)
         All, or 1000 evenly spaced ones.
     """
@@ -36,18 +36,18 @@ class Moments:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far numbers are from those of the data, and how far noise alone would put them.
+    """How far numbers are from those of the data, and how much of it is noise.
 
     Attributes
     ----------
     rms
         Root mean square of the differences.
     noise
-        What ``rms`` would be if nothing but sampling noise made a difference.
+        What ``rms`` would be from sampling noise alone.
     scale
-        What a difference is large against: for means the columns' standard deviation in the
-        data (root mean square), for covariances their own root mean square in the data, noise
-        taken off.
+        Reference size of a difference. For means: the root mean square of the columns' standard
+        deviations in the data. For covariances: their own root mean square in the data, after
+        subtracting noise.
     """
 
     rms: float
@@ -56,7 +56,7 @@ class Distance:
 
     @property
     def excess(self) -> float:
-        """The difference beyond noise, as a share of the scale; NaN where there is no scale."""
+        """The difference beyond noise, as a fraction of the scale; NaN if there is no scale."""
         if self.scale == 0:
             return math.nan
         return math.sqrt(max(0.0, self.rms**2 - self.noise**2)) / self.scale
@@ -64,14 +64,14 @@ class Distance:
 
 @dataclass(frozen=True)
 class MomentDistance:
-    """`Distance` of first and of second moments.
+    """`Distance` of first and second moments.
 
     Attributes
     ----------
     means
-        Of the columns' means.
+        Distance of the columns' means.
     covariances
-        Of the covariances of pairs of different columns; None where there is one column.
+        Distance of the covariances of pairs of different columns; None if there is one column.
     """
 
     means: Distance
@@ -80,21 +80,21 @@ class MomentDistance:
 
 @torch.no_grad()
 def moments(rows: Tensor) -> Moments:
-    """Means and covariances with their errors, of states of any unit type.
+    """Means and covariances of states of any unit type, with their errors.
 
-    Groups of rows are taken to be independent of each other, and the rows of a group not: a
-    group is one chain at several times. So the errors come from the spread of the groups' own
-    means and are right whatever the autocorrelation, if chains have forgotten where they started.
+    Groups of rows are assumed to be independent; rows within a group are not, because a group is
+    one chain at several times. The errors come from the spread of the group means. They are correct
+    for any autocorrelation, provided that chains have forgotten where they started.
 
     Parameters
     ----------
     rows
-        Shape (n_rows, n_columns), independent rows, or (n_groups, n_rows, n_columns).
+        Shape (n_rows, n_columns) if rows are independent, else (n_groups, n_rows, n_columns).
 
     Raises
     ------
     ValueError
-        If there are no rows, or other dimensions.
+        If there are no rows, or ``rows`` has another number of dimensions.
     """
     if rows.dim() not in (2, 3) or rows.numel() == 0:
         raise ValueError(
@@ -134,8 +134,8 @@ def moment_distance(data: Moments, chains: Moments) -> MomentDistance:
     Raises
     ------
     ValueError
-        If they are of different numbers of columns, or if one of them has a single independent
-        group of rows, so that its noise is not known.
+        If their numbers of columns differ, or if one of them has a single independent group of
+        rows, so that its noise is unknown.
     """
     if data.mean.shape != chains.mean.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Overfitting, by free energies: no normaliser is needed to compare rows under one model."""
+"""Overfitting measured by free energies: comparing rows under one model does not need log Z."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class FreeEnergyGap:
     Attributes
     ----------
     gap
-        Mean free energy of training rows minus that of held-out rows, nats: minus the difference
-        of their mean log-likelihoods, exactly, because the normaliser is the same. Below zero,
-        training rows are the more probable ones.
+        Mean free energy of training rows minus that of held-out rows, nats. This is exactly minus
+        the difference of their mean log-likelihoods, because log Z cancels. Below zero, training
+        rows are the more probable ones.
     std_error
-        Of ``gap``, from the spread of both groups of rows.
+        Standard error of ``gap``, from the spread of both groups of rows.
     told_apart
         Probability that a random training row has a lower free energy than a random held-out one
-        (half of it where they are equal): 0.5 for a model that treats them alike, 1 for one that
-        has learned the training rows by heart.
+        (ties count half): 0.5 for a model that treats them alike, 1 for one that has learned the
+        training rows by heart.
     told_apart_std_error
-        Of ``told_apart``, if the model treats them alike (Mann and Whitney, 1947).
+        Standard error of ``told_apart`` if the model treats them alike (Mann and Whitney, 1947).
     """
 
     gap: float
@@ -42,8 +42,8 @@ def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
     """Compare the free energies of training and of held-out rows.
 
     Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 6,
-    watches their difference. `FreeEnergyGap.told_apart` says besides how large it is: it has no
-    unit and does not ask how far free energies spread.
+    monitors their difference. `FreeEnergyGap.told_apart` also says how large it is: it has no unit
+    and does not depend on the spread of the free energies.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
         values.append(energies)
     a, b = values
     n, m = len(a), len(b)
-    # a single row has no spread: its error is not known
+    # a single row has no spread, so its error is unknown
     variance = sum(x.var().item() / len(x) if len(x) > 1 else math.nan for x in values)
     ordered = b.sort().values
     below = torch.searchsorted(ordered, a, right=False)

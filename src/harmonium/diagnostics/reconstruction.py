@@ -1,4 +1,4 @@
-"""How far rows are from their own reconstructions."""
+"""Reconstruction error of rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from harmonium.units import Units
 def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
     """How far each row is from its own reconstruction, shape (rows,).
 
-    The reconstruction is the mean of the visible units given the mean hidden ones: nothing is
-    drawn. The error is that of `error_given_inputs`.
+    The reconstruction is the mean of the visible units given the mean of the hidden ones: nothing
+    is drawn. `error_given_inputs` defines the error.
     """
     gauge = Gauge.of(rbm)
     rbm, v = gauge.rbm, gauge.enter(v)
@@ -23,13 +23,13 @@ def reconstruction_error(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def error_given_inputs(units: Units, inputs: Tensor, x: Tensor) -> Tensor:
-    """How far rows of states are from the means of units under inputs, shape (rows,).
+    """How far rows of states are from the means of units given inputs, shape (rows,).
 
-    Cross-entropy in nats where units are discrete, the squared error summed over columns where
-    they are continuous; both together where some are and some are not.
+    Cross-entropy in nats for discrete units, squared error summed over columns for continuous
+    units; the sum of both for mixed layers.
     """
     if units.is_discrete:
-        # minus log p(x | inputs), which is linear in x and so holds for probabilities in place of
+        # minus log p(x | inputs); linear in x, so it also applies to probabilities instead of
         # states
         return units.energy(x) - (x * inputs).sum(-1) + units.cgf(inputs).sum(-1)
     by_column, by_unit = x * (inputs + units.bias), units.cgf(inputs)

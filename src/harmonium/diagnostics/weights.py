@@ -1,4 +1,4 @@
-"""The weights: how fast they change, and how many directions they use."""
+"""Measures of the weights: how fast they change, and how many directions they use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def update_ratio(before: Tensor, after: Tensor) -> float:
-    """Mean absolute change of the weights over their mean absolute value; about 1e-3 is healthy.
+    """Mean absolute change of the weights divided by their mean size; about 1e-3 is healthy.
 
-    Infinite when weights that were all zero have moved, zero when nothing has.
+    Infinite if weights that were all zero have moved, zero if nothing has moved.
 
     Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 7.
     """
@@ -26,14 +26,14 @@ def update_ratio(before: Tensor, after: Tensor) -> float:
 class Spectrum:
     """Singular values of the weights after an update.
 
-    Each is the strength of one direction in which the layers see each other. Training raises them
-    out of the noise of the start one after the other (Decelle, Fissore and Furtlehner, 2017,
-    "Spectral dynamics of learning in restricted Boltzmann machines", EPL 119).
+    Each is the strength of one direction that couples the layers. Training raises them one after
+    the other out of the initial noise (Decelle, Fissore and Furtlehner, 2017, "Spectral dynamics of
+    learning in restricted Boltzmann machines", EPL 119).
 
     Attributes
     ----------
     update
-        After which update.
+        The update after which they were computed.
     values : Tensor, shape (min(n_visible, n_hidden),)
         Largest first, float64.
     """

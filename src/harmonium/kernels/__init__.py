@@ -1,8 +1,8 @@
-"""What the hot loop lives on: fused draws, sweeps, products that skip zeros, the gradient.
+"""Kernels of the hot loop: fused draws, sweeps, products that skip zeros, and the gradient.
 
-Each draw is defined, bit for bit, by the torch code in `reference`; a fast backend reproduces
-it and may differ only where a uniform number lies within rounding of the probability. The
-functions ending in ``_`` overwrite ``inputs``, shape (rows, columns), with the drawn states.
+The torch code in `reference` defines each draw, bit for bit. A fast backend reproduces it, and may
+differ only if a uniform number lies within rounding of the probability. The functions ending in
+``_`` overwrite ``inputs``, shape (rows, columns), with the drawn states.
 """
 
 from __future__ import annotations

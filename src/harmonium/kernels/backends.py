@@ -1,6 +1,6 @@
-"""Which backend computes: Numba's on a CPU, Triton's on CUDA, and the reference elsewhere.
+"""Choice of the backend: Numba on a CPU, Triton on CUDA, and the reference elsewhere.
 
-What belongs here is finding them, and doing without those that do not work here.
+This module finds the backends, and falls back if one does not work.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from harmonium.rng import Purpose, Stream
 
 _COMPILED_DTYPES = (torch.float32, torch.float64)
 
-# Until a compiler has failed once; whatever the reason, it would be the same the next time.
+# False after the compiler has failed once; it would fail for the same reason again.
 _triton_works = True
 
-# The backend for the CPU; not known before somebody needs it.
+# The backend for the CPU; chosen when it is first needed.
 _cpu: ModuleType | None = None
 
 
 def of(states: Tensor, *by_column: Tensor) -> ModuleType:
-    """The compiled kernels on CPU, where they can take these states, else the reference.
+    """The compiled kernels on CPU if they support these states, else the reference.
 
-    Refuses what does not fit together, before a compiled loop reads beyond the end of it.
+    Refuses shapes that do not fit together, before a compiled loop reads out of bounds.
     """
     if states.dim() != 2:
         raise ValueError(f"a draw fills rows and columns, not shape {tuple(states.shape)}")
@@ -39,12 +39,12 @@ def of(states: Tensor, *by_column: Tensor) -> ModuleType:
 
 
 def known() -> ModuleType:
-    """The backend for the CPU; the reference for as long as nobody has needed another."""
+    """The backend for the CPU; the reference until another has been needed."""
     return _cpu or reference
 
 
 def check_columns(n: int, *by_column: Tensor) -> None:
-    """Refuse parameters that are not one for each of ``n`` columns."""
+    """Refuse parameters that do not have one value for each of ``n`` columns."""
     for parameter in by_column:
         if parameter.shape != (n,):
             raise ValueError(
@@ -54,14 +54,14 @@ def check_columns(n: int, *by_column: Tensor) -> None:
 
 
 def _find_cpu() -> ModuleType:
-    """Numba's kernels if the smallest compiles and runs, else the reference; tried once."""
+    """Numba's kernels if the smallest one compiles and runs, else the reference; tried once."""
     global _cpu
     try:
         from harmonium.kernels import cpu
 
         cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.SAMPLE, rank=4))
         _cpu = cpu
-    except Exception as error:  # whatever an import, a compiler or a full disk can raise
+    except Exception as error:  # anything that an import, a compiler or a full disk can raise
         _cpu = reference
         _do_without(
             "Numba", "draws and products on CPU", error, "A Numba that fits this Python and NumPy"
@@ -95,7 +95,7 @@ def _are_for_triton(states: Tensor, *by_column: Tensor) -> bool:
 def draw(
     name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
 ) -> Tensor:
-    """Overwrite the states by the fastest backend that works: on CUDA that is Triton's."""
+    """Overwrite the states with the fastest backend that works; on CUDA that is Triton."""
     global _triton_works
     backend = of(states, *by_column)
     if _triton_works and _are_for_triton(states, *by_column):
@@ -103,10 +103,10 @@ def draw(
         assert isinstance(stream, Stream)
         position = stream.position
         try:
-            from harmonium.kernels import cuda  # and Triton, which not everybody has
+            from harmonium.kernels import cuda  # imports Triton, which may be missing
 
             getattr(cuda, name)(states, *by_column, *arguments)
-        except Exception as error:  # whatever an import, a compiler or a driver can raise
+        except Exception as error:  # anything that an import, a compiler or a driver can raise
             _triton_works = False
             _do_without(
                 "Triton", "draws on CUDA", error, "A Triton that fits this torch, and a compiler,"
@@ -119,12 +119,12 @@ def draw(
 
 
 def when_compiling(tell: Callable[[], None]) -> None:
-    """Call ``tell`` once, if a kernel for the CPU has to be compiled from now on.
+    """Call ``tell`` once if, from now on, a kernel for the CPU has to be compiled.
 
-    That takes up to half a minute and happens once: compiled kernels are kept on disk.
+    Compilation takes up to half a minute and happens once: compiled kernels are cached on disk.
     """
     try:
         from harmonium.kernels import cpu
-    except Exception:  # told as a warning, by whoever needs them
+    except Exception:  # reported as a warning when the kernels are needed
         return
     cpu.when_compiling(tell)

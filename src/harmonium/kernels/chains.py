@@ -1,4 +1,4 @@
-"""Chains of two-valued units: sweeps that follow flips, and steps of annealing."""
+"""Chains of two-valued units: sweeps that follow flips, and annealing steps."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def sweeps_(
     *,
     ends: bool = False,
 ) -> bool:
-    """Make Gibbs sweeps of two-valued units by following the units that flip, where that pays.
+    """Make Gibbs sweeps of two-valued units by following the units that flip, if that is faster.
 
-    Between two sweeps of a trained model few units change. Inputs are then brought up to date by
-    adding and subtracting the weights of those units. Draws take the same bits as those of sweeps
-    by products, and differ only where a uniform number lies within rounding of the probability.
+    Few units of a trained model change between two sweeps. Inputs can therefore be updated by
+    adding and subtracting the weights of the changed units. Draws use the same random bits as
+    sweeps by products, and differ only if a uniform number lies within rounding of the probability.
 
     Parameters
     ----------
     chains
-        Visible and hidden states, shapes (rows, n_visible) and (rows, n_hidden), overwritten.
-        The first sweep starts from the hidden ones.
+        Visible and hidden states, shapes (rows, n_visible) and (rows, n_hidden), overwritten. The
+        first sweep starts from the hidden states.
     weights
         Shape (n_visible, n_hidden).
     visible, hidden
         Each layer's biases and its lower state, 0 or -1; the upper one is 1.
     n
-        Sweeps h -> v -> h, two draws each.
+        Number of sweeps h -> v -> h, two draws each.
     stream
         Random numbers.
     ends
-        Whether nobody reads the last hidden states, so that they need not be drawn.
+        Whether the last hidden states are not needed and need not be drawn.
 
     Returns
     -------
     bool
-        Whether the sweeps were made. False if products are faster, or if there is nothing to
-        follow (another dtype or device, weights that are not finite, hidden values that are no
-        states): then nothing was changed and no draw was taken.
+        Whether the sweeps were made. False if products are faster, or if following is not supported
+        (another dtype or device, non-finite weights, hidden values that are not states); then
+        nothing was changed and no draw was taken.
     """
     v, h = chains
     if weights.shape != (v.shape[1], h.shape[1]) or v.shape[0] != h.shape[0]:
@@ -66,16 +66,16 @@ def sweeps_(
 
 
 def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:
-    """Chains between layers of two-valued units whose inputs follow the units that flip.
+    """Chains of two-valued units for annealing, whose inputs follow the units that flip.
 
-    For annealing: a temperature changes what inputs are multiplied by, and not the inputs. The
-    weights are rounded to 16 bits, which moves energies by 0.1 nats at the most; whoever needs the
-    model itself corrects both ends of the path (`likelihood.path`).
+    A temperature changes only the factor of the inputs, not the inputs. The weights are rounded to
+    16 bits, which changes energies by at most 0.1 nats; a caller that needs the exact model
+    corrects both ends of the path (`likelihood.path`).
 
     Parameters
     ----------
     v
-        Visible states, shape (chains, n_visible), which are left alone.
+        Visible states, shape (chains, n_visible), which are not changed.
     weights
         Shape (n_visible, n_hidden).
     lows
@@ -84,8 +84,8 @@ def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | No
     Returns
     -------
     Followed or None
-        None where there is nothing to follow (another dtype or device, few weights, weights that
-        16 bits do not hold well enough).
+        None if following is not supported (another dtype or device, few weights, weights that 16
+        bits do not represent accurately enough).
     """
     if v.dim() != 2 or weights.dim() != 2 or v.shape[1] != weights.shape[0]:
         raise ValueError(
@@ -106,10 +106,10 @@ def reweigh_binary_(
     log_weights: Tensor,
     stream: Stream | None = None,
 ) -> Tensor:
-    """Weigh a step of annealing by the log-normaliser of binary units, and draw them at its end.
+    """Add the weight of an annealing step for binary units, and draw them at its end.
 
-    Each row's log weight grows by the sum over columns of log(1 + exp(scale inputs + bias)) now
-    minus that before. The draw is that of `binary_` with inputs ``scale * inputs``.
+    Each row's log weight grows by the sum over columns of log(1 + exp(scale inputs + bias)) now,
+    minus the same sum before. The draw is that of `binary_` with inputs ``scale * inputs``.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def reweigh_binary_(
     log_weights
         Float64, shape (rows,), added to.
     stream
-        Random numbers; None draws nothing, and leaves the inputs.
+        Random numbers; None draws nothing and does not change the inputs.
     """
     for _, bias in (before, now):
         backends.check_columns(inputs.shape[-1], bias)

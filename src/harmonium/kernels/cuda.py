@@ -1,7 +1,7 @@
-"""What Triton compiles for CUDA: the draws, each in one pass over its states.
+"""Triton kernels for CUDA: draws, each in one pass over its states.
 
-They give the same bits as `reference`. A program takes a block of one row's counters and fills
-the four stripes of columns that their words belong to. Importing this module imports Triton.
+They give the same bits as `reference`. Each program takes a block of one row's counters and fills
+the four stripes of columns that belong to their words. Importing this module imports Triton.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from harmonium.rng import Stream, Word
 
-_COUNTERS = 64  # of a program: rows of the usual layers have 100 to 250
+_COUNTERS = 64  # per program: rows of typical layers have 100 to 250
 _WARPS = 2
 
-# None of these numbers is worth a compilation of its own.
+# These numbers are not worth specialised compilations.
 _NUMBERS = ("n", "q", "k0", "k1", "c2", "c3")
 
 _LOG2_E = tl.constexpr(math.log2(math.e))
@@ -30,7 +30,7 @@ _TWO_PI = tl.constexpr(2 * math.pi)
 
 @triton.jit
 def _word(word):
-    """A counter's word, which is passed as it is or kept on the device (harmonium.graphs)."""
+    """A counter's word, passed by value or stored on the device (harmonium.graphs)."""
     if word.dtype.is_ptr():
         word = tl.load(word)
     return word.to(tl.uint32)
@@ -62,8 +62,8 @@ def _uniform(word, kind: tl.constexpr):
 def _exp(t):
     """Exponential of a clamped argument.
 
-    Triton's own, in float32, is 2^(t log2 e) of the rounded product, whose relative error grows
-    with t. Here the integer part of the exponent is split off exactly.
+    In float32, Triton's exp computes 2^(t log2 e) from the rounded product, so its relative error
+    grows with t. Here the integer part of the exponent is split off exactly.
     """
     t = tl.minimum(tl.maximum(t, -80.0), 80.0)
     if t.dtype == tl.float64:
@@ -173,7 +173,7 @@ def _categorical_kernel(
 
 
 def _signed(word: Word) -> Word:
-    """A word of 32 bits as Triton's int32: one that is passed as it is has always this type."""
+    """A 32-bit word as Triton's int32, the type of every word passed by value."""
     return word if isinstance(word, Tensor) or word < 2**31 else word - 2**32
 
 
@@ -185,7 +185,7 @@ def _draw(
     n: int,
     **constants: float,
 ) -> None:
-    """Launch a draw of ``n`` numbers a row."""
+    """Launch a draw of ``n`` numbers per row."""
     words = [_signed(word) for word in stream.take()]
     if not x.numel():
         return

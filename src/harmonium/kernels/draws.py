@@ -60,7 +60,7 @@ def normal(
 
 def permutation(n: int, stream: Stream) -> Tensor:
     """A random order of ``n`` rows, int64, shape (n,): the argsort of 62-bit keys; one draw."""
-    backend = known()  # the same bits, without compiling anything for them
+    backend = known()  # the same bits, without compiling anything
     if backend is reference:
         words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
     else:

@@ -1,4 +1,4 @@
-"""Products that skip zeros, layers of binary units, and gradients made of products."""
+"""Products that skip zeros, layers of binary units, and gradients from products."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harmonium.rng import Stream
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
-    """``states @ weights``, which skips zeros where most states are zero; into ``out``, if given.
+    """``states @ weights``, skipping zeros if most states are zero; into ``out``, if given.
 
-    The sum is the same up to rounding, and so is the order of its terms on any number of threads
-    wherever zeros are skipped.
+    The sum is the same up to rounding. If zeros are skipped, the order of its terms is the same on
+    any number of threads.
     """
     if states.dim() != 2:
         raise ValueError(f"states have shape {tuple(states.shape)}; pass a table of rows")
@@ -36,25 +36,25 @@ def binary_layer(
     out: Tensor | None = None,
     stream: Stream | None = None,
 ) -> Tensor:
-    """Means of a layer of binary units given the other layer; with a stream also a draw.
+    """Means of a layer of binary units given the other layer; with a stream, also a draw.
 
     The draw is that of `binary_` with inputs ``states @ weights``.
 
     Parameters
     ----------
     states
-        Of the other layer, shape (rows, n).
+        States of the other layer, shape (rows, n).
     weights, bias
         Shapes (n, columns) and (columns,).
     out
         Overwritten with the draw, shape (rows, columns).
     stream
-        Random numbers; None draws nothing. Goes together with ``out``.
+        Random numbers; None draws nothing. Pass ``out`` and ``stream`` together.
 
     Returns
     -------
     Tensor
-        sigmoid(states @ weights + bias), new memory of shape (rows, columns).
+        sigmoid(states @ weights + bias), in new memory of shape (rows, columns).
     """
     if states.dim() != 2 or states.shape[1] != weights.shape[0]:
         raise ValueError(
@@ -86,7 +86,7 @@ def binary_layer(
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float = 1.0
 ) -> Tensor:
-    """Overwrite ``out`` with ``scale`` times mean v h of the chains minus that of the data.
+    """Overwrite ``out`` with ``scale`` times (mean v h of the chains - mean v h of the data).
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def moments_(
     data, chains
         Visible and hidden rows, shapes (rows, n_visible) and (rows, n_hidden).
     scale
-        Of the result.
+        Factor of the result.
     """
     _check_moments(out, data, chains)
     backends.of(out).moments_(out, data, chains, scale)
@@ -111,7 +111,7 @@ def centred_gradient_(
     rate: float,
     scale: float = 1.0,
 ) -> None:
-    """Overwrite a gradient by weights and biases with that of units minus their offsets.
+    """Overwrite ``out`` and ``biases`` with the centred gradient by weights and biases.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def centred_gradient_(
     biases
         Gradient by the visible and by the hidden biases, overwritten.
     offsets
-        Of the visible and of the hidden units; first moved by ``rate`` towards the data's means.
+        Offsets of visible and hidden units; first moved by ``rate`` towards the data's means.
     """
     _check_moments(out, data, chains)
     rows, columns = out.shape

@@ -1,7 +1,7 @@
-"""The definition of every draw, in plain torch: slow, runs on any device and dtype.
+"""The definition of every draw, in plain torch: slow, but for any device and dtype.
 
-A row of n numbers takes q = ceil(n / 4) Philox counters; output word w of counter i is number
-w q + i of the row. Counter words: 0 is i, 1 is the row, 2 and 3 come from the stream.
+A row of n numbers takes q = ceil(n / 4) Philox counters; output word w of counter i is number w q +
+i of the row. Counter word 0 is i, word 1 is the row, words 2 and 3 come from the stream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
 
-# Intermediate numbers of a block where memory has to be bounded: 8 MB of float64.
+# Intermediate numbers per block where memory has to be bounded: 8 MB of float64.
 _NUMBERS_AT_ONCE = 2**20
 
 
@@ -47,7 +47,7 @@ def _row_words(rows: int, columns: int, stream: Stream, device: torch.device) ->
     shape = (rows, q)
     c0 = torch.arange(q, device=device).expand(shape)
     c1 = torch.arange(rows, device=device).unsqueeze(1).expand(shape)
-    # words that a device keeps stay there: reading them would wait for it
+    # words on a device stay there: reading them would synchronise
     c2, c3 = (
         c.expand(shape) if isinstance(c, Tensor) else torch.full_like(c0, c) for c in (c2, c3)
     )
@@ -122,7 +122,7 @@ def reweigh_binary_(
     log_weights: Tensor,
     stream: Stream | None,
 ) -> None:
-    """Two sums of log(1 + exp) in float64; the draw is that of `binary_`, and its caller's."""
+    """Two sums of log(1 + exp) in float64; the caller makes the draw, with `binary_`."""
     x = inputs.double()
     for (scale, bias), sign in ((now, 1), (before, -1)):
         log_weights.add_(functional.softplus(scale * x + bias, threshold=40).sum(1), alpha=sign)
@@ -132,7 +132,7 @@ def reweigh_binary_(
 def log_sums_of_products(
     log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
 ) -> Tensor:
-    """Some rows at a time, and a logarithm for each group of units."""
+    """Process some rows at a time, with one logarithm per group of units."""
     n_terms, n_states = low.shape
     lengths, at = ends.diff(), groups.tolist()
     unit_of_term = torch.arange(len(lengths), device=low.device).repeat_interleave(
@@ -151,8 +151,8 @@ def log_sums_of_products(
 
 @torch.no_grad()
 def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """One offset after the other, so that memory is that of the inputs."""
-    # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
+    """Process one offset at a time, so that memory is limited to that of the inputs."""
+    # above the threshold log(1 + exp(x)) = x to the last bit of float64
     sums = [
         functional.softplus(inputs + offset, threshold=40).sum(1, dtype=dtype) for offset in offsets
     ]
@@ -161,7 +161,7 @@ def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = N
 
 @torch.no_grad()
 def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """One offset after the other."""
+    """Process one offset at a time."""
     by_inputs, by_offsets = torch.zeros_like(inputs), torch.empty_like(offsets)
     for k, offset in enumerate(offsets):
         mean = torch.sigmoid(inputs + offset)
@@ -180,7 +180,7 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> None:
-    """Two products: one over both phases would need them side by side."""
+    """Two products; a single one would need both phases side by side in memory."""
     (v, h), (v_other, h_other) = data, chains
     torch.addmm(out, v.T, h, beta=0, alpha=-scale / len(v), out=out)
     torch.addmm(out, v_other.T, h_other, beta=1, alpha=scale / len(v_other), out=out)
@@ -196,7 +196,7 @@ def centred_gradient_(
     rate: float,
     scale: float,
 ) -> None:
-    """The plain gradient, two outer products as one product of rank 2, then the two biases."""
+    """The plain gradient, two outer products as one product of rank 2, then both biases."""
     for of_data, of_chains, bias, offset in zip(data, chains, biases, offsets, strict=True):
         mean = of_data.mean(0)
         torch.sub(of_chains.mean(0), mean, out=bias).mul_(scale)

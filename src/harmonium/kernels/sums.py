@@ -13,17 +13,17 @@ from harmonium.kernels import backends, reference
 def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Sums over columns of log(1 + exp(inputs + offset)), for each row and each offset.
 
-    They are minus the free energies of binary units, as far as inputs and offsets tell them.
+    They are minus the parts of free energies that depend on binary units' inputs and offsets.
 
     Parameters
     ----------
     inputs
-        Shape (rows, columns). One of minus infinity adds nothing.
+        Shape (rows, columns). An input of minus infinity adds nothing.
     offsets
         Shape (n, columns).
     dtype
-        Of the result; that of the inputs if None. Float64 keeps the digits in which large sums
-        differ.
+        Type of the result; None keeps the type of the inputs. Float64 keeps the digits in which
+        large sums differ.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = N
 
 
 def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The derivatives of the sum of ``weights * softplus_sums(inputs, offsets)``.
+    """Derivatives of the sum of ``weights * softplus_sums(inputs, offsets)``.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple
     Returns
     -------
     tuple of Tensor
-        By the inputs and by the offsets, of their shapes.
+        Derivatives by the inputs and by the offsets, of the same shapes as these.
     """
     if weights.shape != (inputs.shape[0], offsets.shape[0]):
         raise ValueError(
@@ -71,11 +71,12 @@ def _softplus_backend(inputs: Tensor, offsets: Tensor, *others: Tensor) -> Any:
 def log_sums_of_products(
     log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
 ) -> Tensor:
-    """Log of weighted sums over states of products over units, each of which sums over its terms.
+    """Log of weighted sums over states of products over units of sums over terms.
 
-    That is log of the sum over states a of exp(log_weights[m, a]) times the product over units of
-    1 + sum over the unit's terms t of low[t, a] mid[m, t] high[t], for each row m. So exponentials
-    of inputs, which are sums, are products of a few exponentials that many states share.
+    For each row m, this is the log of the sum over states a of exp(log_weights[m, a]) times the
+    product over units of 1 + sum over the unit's terms t of low[t, a] mid[m, t] high[t]. The
+    exponential of an input, which is a sum, is thus a product of a few exponentials that many
+    states share.
 
     Parameters
     ----------
@@ -84,11 +85,11 @@ def log_sums_of_products(
     low, mid, high
         Positive, float64 of shapes (terms, states), (rows, terms) and (terms,).
     ends
-        Where the terms of each unit begin and end, int64 of shape (units + 1,), from 0.
+        Boundaries of the units' terms, int64 of shape (units + 1,), starting at 0.
     groups
-        Where groups of units begin and end, int64, from 0 to the number of units. The products over
-        the units of a group stay within the range of float64; and all its units have one term, or
-        all several.
+        Boundaries of groups of units, int64, from 0 to the number of units. Products over the units
+        of a group must stay within the range of float64, and its units must either all have one
+        term or all have several.
 
     Returns
     -------

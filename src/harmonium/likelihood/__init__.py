@@ -1,9 +1,9 @@
-"""How probable data are under a model that somebody else trained, in nats, with error and side.
+"""The likelihood of data under a trained model, in nats, with its error and direction of bias.
 
-`exact` knows small models. `annealing` bounds log Z and the log-likelihood of larger ones from both
-sides, along a `path` from independent units; `evaluation` takes the one or the other, and
-`comparison` the difference between two models on the same rows. `population`
-follows a model along its training. `pseudo` needs no partition function, and is no likelihood.
+`exact` handles small models. For larger ones, `annealing` bounds log Z and the log-likelihood from
+both sides, along a `path` from independent units. `evaluation` chooses between the two, and
+`comparison` measures the difference between two models on the same rows. `population` tracks log Z
+during training. `pseudo` needs no partition function, but is not a likelihood.
 """
 
 from harmonium.likelihood.annealing import (

@@ -1,9 +1,9 @@
-"""Whether independent estimates of log Z agree, what they say together, and why they do not.
+"""Check whether independent estimates of log Z agree, combine them, and explain disagreement.
 
-Three are made: annealing from independent units to the model errs below, annealing back from
-samples of the model errs above, and chains at several temperatures err on neither side. The first
-begins at the base, the others also at rows and at random hidden states, so that a mode that one
-of them cannot reach makes them disagree.
+There are three estimates. Annealing from independent units to the model errs below; annealing back
+from samples of the model errs above; chains at several temperatures have no direction of bias. The
+first starts at the base, the others also at rows and at random hidden states. If one of them cannot
+reach a mode, they disagree.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
 from harmonium.likelihood.tempered import TemperedLogZ
 from harmonium.metrics import with_error
 
-# Estimates that differ by more of their joint errors do not agree, ...
+# Estimates that differ by more than this many joint standard errors do not agree, ...
 _MOST_ERRORS = 3.0
-# ... unless it is by less than this, nats: then the errors are widened by half of the difference.
+# ... unless they differ by less than this, nats: then half of the difference widens the errors.
 _SMALL = 0.15
 
-# So many of the tempered chains have to have come from the base since they started. The others may
-# be stuck: then they are in the modes where they began, in the proportions of their starts. What
-# is left of that shows in the estimates, which have to agree as well.
+# Least share of the tempered chains that must have come from the base since they started. The
+# others may be stuck in the modes where they began, in the proportions of their starts. Any
+# remaining effect shows in the estimates, which have to agree as well.
 LEAST_RENEWED = 0.5
 
 _MORE_TEMPERATURES = "pass more `n_temperatures`, or a larger `budget`"
@@ -32,26 +32,26 @@ _MIXING_MODEL = (
     "`sampler='tempering'`"
 )
 
-# Errors are themselves estimated, from a few dozen chains and from uneven weights, and that of the
-# better of two estimates is too small more often than not. By how much is a judgement, from some
-# fifty runs of models that can be enumerated.
+# Errors are themselves estimated, from a few dozen chains and from uneven weights, and the error of
+# the better of two estimates is more often too small than too large. This factor is a judgement,
+# based on about fifty runs of models that can be enumerated.
 _WIDER = 1.2
 _LEAST_ERROR = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Log Z by three ways, nats.
+    """Three estimates of log Z, nats.
 
     Attributes
     ----------
     annealed
-        From the base to the model (annealed importance sampling): errs below.
+        Annealed importance sampling from the base to the model; errs below.
     reverse
-        From the tempered chains' samples to the base: errs above. Its weights are means over each
-        of the tempered chains.
+        Annealing from samples of the tempered chains to the base; errs above. Its weights are
+        averaged over each tempered chain.
     tempered
-        From the exchanges of chains at several temperatures.
+        Estimate from the exchanges of chains at several temperatures.
     n_temperatures
         Inverse temperatures of the annealing.
     """
@@ -62,7 +62,7 @@ class Estimates:
     n_temperatures: int
 
     def reasons(self) -> tuple[str, ...]:
-        """Why there is no lower bound, and at the end what would help; empty where there is one."""
+        """Why there is no lower bound, and finally what would help; empty if there is one."""
         found = [*self.against_each_other(), *self.against_tempering(), *self.against_annealing()]
         if not found:
             return ()
@@ -72,7 +72,7 @@ class Estimates:
         return (*found[:-1], f"{found[-1]}; {remedy}")
 
     def against_tempering(self) -> Iterator[str]:
-        """What says that the tempered chains have not reached equilibrium."""
+        """Evidence that the tempered chains have not reached equilibrium."""
         tempered = self.tempered
         a, b, by, error = tempered.spread()
         if _differ(by, error):
@@ -83,12 +83,12 @@ class Estimates:
         if tempered.renewed < LEAST_RENEWED:
             yield (
                 f"{1 - tempered.renewed:.0%} of the tempered chains are still in modes where they "
-                f"started, and to which none has come from elsewhere in {tempered.n_sweeps:,} "
+                f"started, and no chain has come there from elsewhere in {tempered.n_sweeps:,} "
                 "sweeps"
             )
 
     def against_annealing(self) -> Iterator[str]:
-        """What says that the annealing is too fast for this model."""
+        """Evidence that the annealing is too fast for this model."""
         for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
             if log_z.effective_chains < FEWEST_EFFECTIVE_CHAINS:
                 yield (
@@ -98,7 +98,7 @@ class Estimates:
                 )
 
     def against_each_other(self) -> Iterator[str]:
-        """What says that one of the ways misses what another has found."""
+        """Evidence that one estimate misses modes that another has found."""
         for name, log_z in (("annealed", self.annealed), ("reverse annealed", self.reverse)):
             by = log_z.value - self.tempered.value
             if _differ(by, math.hypot(log_z.std_error, self.tempered.std_error)):
@@ -109,7 +109,7 @@ class Estimates:
                 return
 
     def words(self) -> str:
-        """Which estimates these are, how far they agree, and how long they took."""
+        """Describe the estimates, their agreement, and their length."""
         tempered = self.tempered
         values = [self.annealed.value, self.reverse.value, tempered.value]
         return (
@@ -123,7 +123,7 @@ class Estimates:
         )
 
     def ends(self) -> tuple[LogZ, LogZ]:
-        """Log Z from below and from above; twice the same where both agree in their errors."""
+        """Log Z from below and from above; the same twice if both agree within their errors."""
         low, high = self.annealed, self.reverse
         gap = high.value - low.value
         if gap > 2 * math.hypot(low.std_error, high.std_error) and gap > _SMALL:
@@ -132,10 +132,11 @@ class Estimates:
         return both, both
 
     def together(self) -> LogZ:
-        """One number: the mean of the annealed estimate and of the tempered chains' two.
+        """Combine all: the mean of the annealed estimate and of the two from tempered chains.
 
-        Those two are of the same chains, so that they count as one, with the smaller error of
-        both. The error is half of what the three differ by at least: two of it reach beyond any.
+        Those two use the same chains, so they count as one, with the smaller of their errors. The
+        combined error is at least half of the range of the three, so that two errors cover them
+        all.
         """
         three = self.annealed, self.reverse, self.tempered.log_z
         errors = [max(log_z.std_error, _LEAST_ERROR) for log_z in three]

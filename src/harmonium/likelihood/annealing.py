@@ -1,4 +1,4 @@
-"""Log Z by annealed importance sampling, and by its reverse: one errs below, the other above.
+"""Log Z by annealed importance sampling (errs below) and by its reverse (errs above).
 
 References
 ----------
@@ -27,7 +27,7 @@ from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
 from harmonium.rng import Purpose, Stream
 
 CHAINS_AT_ONCE = 500
-"""Chains of a block: they are annealed together, and memory is that of one block."""
+"""Chains per block: they are annealed together, and memory is limited to one block."""
 
 
 def annealed_importance_sampling(
@@ -38,23 +38,23 @@ def annealed_importance_sampling(
 ) -> Computation[LogZ]:
     """Estimate log Z of the path's target: an estimate that errs below, on average [1]_ [2]_.
 
-    The mean weight estimates Z without bias, so that its log is too low: the log-likelihood that
-    rests on it is flattered. `reverse_annealed_importance_sampling` and `raise_log_likelihood` err
-    on the other side.
+    The mean weight is an unbiased estimate of Z, so its log is too low on average, and a
+    log-likelihood based on it is too high. `reverse_annealed_importance_sampling` and
+    `raise_log_likelihood` err on the other side.
 
     Parameters
     ----------
     path
-        From the base to the model. More temperatures make the weights even, and then more chains
-        make the error small.
+        Path from the base to the model. More temperatures make the weights more even; more chains
+        then reduce the error.
     n_chains
-        Chains in all, 2 or more.
+        Total number of chains, 2 or more.
     seed
-        Of the chains.
+        Seed of the chains.
     so_far
-        An earlier estimate by fewer chains of the same path and seed: its whole blocks of
-        `CHAINS_AT_ONCE` chains are taken over, and the result is that of all chains made at once,
-        bit for bit.
+        An earlier estimate with fewer chains of the same path and seed. Its complete blocks of
+        `CHAINS_AT_ONCE` chains are reused, and the result is bit-identical to annealing all chains
+        at once.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def annealed_importance_sampling(
     Raises
     ------
     ValueError
-        If there are fewer than 2 chains, or ``so_far`` is of another kind or of more chains.
+        If there are fewer than 2 chains, or ``so_far`` is of another kind or has more chains.
     """
     remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
     check_type("path", path, AnnealingPath, remedy)
@@ -104,25 +104,25 @@ def _forward(
 def reverse_annealed_importance_sampling(
     path: AnnealingPath, samples: Tensor, seed: int = defaults.SEED
 ) -> Computation[LogZ]:
-    """Estimate log Z from samples of the target, by annealing from it to the base: errs above.
+    """Estimate log Z by annealing from samples of the target to the base: errs above.
 
-    The mean weight estimates 1 / Z without bias if the samples are exact [3]_. Samples of chains
-    that have not reached equilibrium void the bound: rows of another distribution, such as data,
-    usually make the estimate too high, but need not.
+    If the samples are exact, the mean weight is an unbiased estimate of 1 / Z [3]_. Samples from
+    chains that have not reached equilibrium void the bound. Rows of another distribution, such as
+    data, usually make the estimate too high, but not always.
 
     Parameters
     ----------
     path
-        From the base to the model.
+        Path from the base to the model.
     samples
         Visible states drawn from the target, shape (2 or more, visible.n_columns).
     seed
-        Of the chains.
+        Seed of the chains.
 
     Raises
     ------
     ValueError
-        If there are fewer than 2 samples, or they have another width or are no states.
+        If there are fewer than 2 samples, or they have the wrong width or are not states.
     """
     remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
     check_type("path", path, AnnealingPath, remedy)
@@ -146,12 +146,13 @@ class RaiseEstimate:
     Attributes
     ----------
     log_likelihood
-        Of each row, nats, float64 of shape (rows,).
+        Estimate for each row, nats, float64 of shape (rows,).
     std_errors
-        Of each row, from its chains, nats, shape (rows,); NaN where a row had one chain.
+        Standard error for each row, from its chains, nats, shape (rows,); NaN if a row had one
+        chain.
     log_weights
-        Log of each chain's weight, nats, shape (rows, chains_per_row): log p of the row is
-        estimated by minus its free energy plus the log of their mean.
+        Log of each chain's weight, nats, shape (rows, chains_per_row). The estimate of a row's log
+        p is minus its free energy plus the log of the mean weight.
     """
 
     log_likelihood: Tensor
@@ -162,34 +163,34 @@ class RaiseEstimate:
 def raise_log_likelihood(
     path: AnnealingPath, v: Tensor, chains_per_row: int = 1, seed: int = defaults.SEED
 ) -> Computation[RaiseEstimate]:
-    """Estimate the log-likelihood of rows from below, by annealing from them to the base (RAISE).
+    """Estimate the log-likelihood of rows from below, by annealing from rows to the base (RAISE).
 
-    The forward annealing chain, from base to target, ends with visible states of a distribution
-    p_ann: a model that can be sampled exactly, and that comes close to the target with many
-    temperatures. A row's mean weight estimates p_ann(v) without bias, so its log errs below
-    log p_ann(v), on average [3]_.
+    The forward annealing chain, from base to target, ends in visible states with a distribution
+    p_ann. This is a model that can be sampled exactly, and that approaches the target with many
+    temperatures. A row's mean weight is an unbiased estimate of p_ann(v), so its log errs below log
+    p_ann(v), on average [3]_.
 
-    This is a bound for p_ann, strictly. For the target itself it is one on average over rows that
-    the target made, because no other model gives these more than the target does. For rows of
-    data it is one as far as p_ann does not happen to model them better than the target, which can
-    be where few temperatures leave the chains far from the target.
+    Strictly, this is a bound for p_ann. For the target itself it is a bound on average over rows
+    sampled from the target, because no other model gives these rows a higher mean log-likelihood.
+    For rows of data it is a bound unless p_ann happens to model them better than the target does,
+    which is possible if few temperatures leave the chains far from the target.
 
     Parameters
     ----------
     path
-        From the base to the model.
+        Path from the base to the model.
     v
         Visible states, shape (rows, visible.n_columns).
     chains_per_row
         Chains that start at each row.
     seed
-        Of the chains.
+        Seed of the chains.
 
     Raises
     ------
     ValueError
-        If there are no rows, or of another width, or if they are no states; or if there is less
-        than one chain a row.
+        If there are no rows, if they have the wrong width or are not states, or if there is less
+        than one chain per row.
     """
     remedy = "AnnealingPath.adaptive(rbm, data, n_temperatures, seed)"
     check_type("path", path, AnnealingPath, remedy)
@@ -220,7 +221,7 @@ def _reverse(
     path: AnnealingPath, v: Tensor, chains_per_row: int, seed: int
 ) -> Generator[int, None, Tensor]:
     """Log weights of chains from the target to the base, float64 of (rows, chains_per_row)."""
-    # a sweep at the target comes first: the reverse of the forward chain's last one
+    # start with a sweep at the target, the reverse of the forward chain's last sweep
     t = torch.as_tensor(path.inverse_temperatures)
     t = torch.cat([t.new_ones(1), t.flip(0)])
     rows = torch.arange(len(v), device=v.device).repeat_interleave(chains_per_row)

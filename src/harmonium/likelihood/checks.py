@@ -1,4 +1,4 @@
-"""What has a likelihood: finite parameters, rows that are states. And what an estimate needs."""
+"""Checks that a likelihood is defined, and that an estimate is possible."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from harmonium.units import Units
 
 _ROWS_AT_ONCE = 1000
 
-# Of each of two layers; and what float64 leaves of an energy's last digits.
+# States to test of each of two layers; and the relative rounding error of a float64 energy.
 _STATES_ASKED, _ROUNDING = 20, 1e-9
 
 
 def check_finite(rbm: RBM) -> None:
-    """Refuse a model with parameters that are infinite or no numbers.
+    """Refuse a model with parameters that are infinite or NaN.
 
     Raises
     ------
@@ -37,12 +37,12 @@ def check_finite(rbm: RBM) -> None:
 
 
 def check_states(rbm: RBM, v: Tensor) -> None:
-    """Refuse rows of another width, and rows that are no states of the visible units.
+    """Refuse rows that have the wrong width or are not states of the visible units.
 
     Raises
     ------
     ValueError
-        Says what came, and that values between states have to be binarised.
+        Says what was passed, and that values between states must be binarised.
     """
     check_rbm("rbm", rbm)
     if not isinstance(v, Tensor):
@@ -57,22 +57,22 @@ def check_states(rbm: RBM, v: Tensor) -> None:
     n_between = _between_states(rbm.visible, v)
     if n_between:
         raise ValueError(
-            f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, and "
-            "a likelihood is of states; binarise the data first (`Data.binarize`, "
+            f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, "
+            "for which no likelihood is defined; binarise the data first (`Data.binarize`, "
             "`Data.binarize_stochastically`)"
         )
 
 
 def are_states(units: Units, v: Tensor) -> bool:
-    """Whether discrete units are all in one of their states; grey values are between them."""
+    """Whether all discrete units are in one of their states; grey values lie in between."""
     return _between_states(units, v) == 0
 
 
 @torch.no_grad()
 def is_straight(a: Units, b: Units) -> bool:
-    """Whether `Units.interpolate_` takes energies from one layer to the other along a line.
+    """Whether energies are linear along `Units.interpolate_` from one layer to the other.
 
-    Asked on some states of both. Where bias and precision are all that layers have, it does.
+    Tested on some states of both layers. True if layers have no parameters but bias and precision.
     """
     if b.has_standard_form:
         return True
@@ -87,7 +87,7 @@ def is_straight(a: Units, b: Units) -> bool:
 
 
 def check_n_chains(n_chains: int) -> None:
-    """Refuse so few chains that an estimate by them has no standard error.
+    """Refuse too few chains for a standard error.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def check_n_chains(n_chains: int) -> None:
 
 
 def _between_states(layer: Units, v: Tensor) -> int:
-    """How many discrete units are in none of their states."""
+    """Number of discrete units that are not in one of their states."""
     n = 0
     for columns, units in layer.groups:
         if units.states is None:
@@ -113,7 +113,7 @@ def _between_states(layer: Units, v: Tensor) -> int:
 
 
 def nearest_states(units: Units, x: Tensor) -> Tensor:
-    """Number of the state that is nearest to each unit's, shape (..., n), of one discrete kind."""
+    """Index of the state nearest to each unit's value, shape (..., n), for one discrete kind."""
     assert units.states is not None
     states = units.states.to(x)
     if units.width == 1 and len(states) == 2:

@@ -1,4 +1,4 @@
-"""How much better one model describes rows than another: a difference, with its interval."""
+"""The difference in log-likelihood between two models on the same rows, with its interval."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from harmonium.rbm import RBM, HasMoments, check_rbm
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean log-likelihood of rows by one model minus that by another, nats a row.
+    """Mean log-likelihood of rows under model a minus that under model b, nats per row.
 
     It is ``mean(F_b - F_a) - (log Z_a - log Z_b)``. The free energies F of the rows are exact, so
-    that for *these* rows all error comes from the two log Z. For the distribution that the rows
-    were drawn from there is the noise of the rows, too. Both models see the same rows, so that
-    most of it cancels: what is left is that of the differences ``F_b - F_a`` from row to row.
+    for *these* rows all error comes from the two log Z. For the distribution that the rows were
+    drawn from, sampling noise of the rows adds to it. Most of that noise cancels because both
+    models see the same rows; what remains is the variation of ``F_b - F_a`` from row to row.
 
     Attributes
     ----------
     lower, upper
-        Lower and upper bound for these rows, nats; the same where both log-likelihoods are one
-        number. Infinite where a model has no lower bound.
+        Lower and upper bound for these rows, nats. They are equal if both log-likelihoods are
+        single numbers, and infinite if a model has no lower bound.
     lower_std_error, upper_std_error
-        Standard errors of the two for these rows, from both log Z: 0 where exact, NaN where
-        there is no bound.
+        Standard errors of the two bounds for these rows, from both log Z: 0 if exact, NaN if there
+        is no bound.
     rows_std_error
-        Standard error of either end for other rows of their kind, nats; NaN for one row.
+        Standard error of either bound for other rows from the same distribution, nats; NaN for one
+        row.
     n_rows
-        Rows of which this is the mean.
+        Number of rows averaged over.
     a, b
-        The log-likelihoods by both models.
+        The log-likelihoods under both models.
     """
 
     lower: float
@@ -52,19 +53,19 @@ class Difference:
 
     @classmethod
     def of(cls, a: LogLikelihood, b: LogLikelihood, differences: Tensor) -> Difference:
-        """The difference of two log-likelihoods of the same rows.
+        """Compute the difference of two log-likelihoods of the same rows.
 
         Parameters
         ----------
         a, b
-            What `evaluate` found of both models.
+            Results of `evaluate` for both models.
         differences
-            Of each row, ``F_b - F_a``, shape (n_rows,).
+            ``F_b - F_a`` of each row, shape (n_rows,).
 
         Raises
         ------
         ValueError
-            If there are not as many rows in all three.
+            If the three have different numbers of rows.
         """
         n = len(differences)
         if not n == a.n_rows == b.n_rows:
@@ -85,17 +86,17 @@ class Difference:
 
     @property
     def is_exact(self) -> bool:
-        """Whether both log Z are known."""
+        """Whether both log Z are exact."""
         return self.a.is_exact and self.b.is_exact
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing was found that speaks against the interval."""
+        """Whether no evidence against the interval was found."""
         return self.a.trusted and self.b.trusted
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the interval must not be trusted; empty where it can be."""
+        """Why the interval must not be trusted; empty if it can be."""
         return tuple(
             f"{name}: {reason}"
             for name, found in (("a", self.a), ("b", self.b))
@@ -103,16 +104,17 @@ class Difference:
         )
 
     def covers(self, value: float, n_errors: float = 2.0, *, of_rows: bool = False) -> bool:
-        """Whether a difference lies in the interval, widened by so many standard errors.
+        """Whether a difference lies in the interval widened by ``n_errors`` standard errors.
 
         Parameters
         ----------
         value
-            Nats a row.
+            Difference, nats per row.
         n_errors
-            At each end.
+            Number of standard errors at each end.
         of_rows
-            Whether the value is one of other rows of their kind, so that their noise counts.
+            Whether the value is for other rows from the same distribution, so that their noise
+            counts.
         """
         rows = self.rows_std_error if of_rows else 0.0
         ends = ((self.lower, self.lower_std_error, 1), (self.upper, self.upper_std_error, -1))
@@ -145,16 +147,16 @@ def compare(
     seed: int = defaults.SEED,
     budget: float | None = None,
 ) -> Computation[Difference]:
-    """How much higher the mean log-likelihood of rows is by ``a`` than by ``b``, nats a row.
+    """How much higher the mean log-likelihood of rows is under ``a`` than ``b``, nats per row.
 
     Parameters
     ----------
     a, b
-        Models of the same visible units; hidden ones may differ.
+        Models with the same visible units; hidden units may differ.
     v, data, n_chains, n_temperatures, seed
         As for `evaluate`.
     budget
-        Seconds to spend on both models together; None for as many as `evaluate` takes.
+        Seconds to spend on both models together; None for as long as `evaluate` takes.
 
     Returns
     -------
@@ -170,8 +172,9 @@ def compare(
     check_rbm("b", b)
     if a.visible.kinds != b.visible.kinds:
         raise ValueError(
-            f"a has the visible units {a.visible!r}, and b {b.visible!r}: the same rows are other "
-            "states to them, and nats differ in meaning; pass models of the same visible units"
+            f"a has the visible units {a.visible!r}, and b {b.visible!r}: the same rows are "
+            "different states for them, so that their nats cannot be compared; pass models of the "
+            "same visible units"
         )
     both = [
         evaluate(

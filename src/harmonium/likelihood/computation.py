@@ -1,4 +1,4 @@
-"""A long computation that says how far it is."""
+"""A long computation that reports its progress."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Result = TypeVar("Result", covariant=True)
 
 
 class Computation(Generic[Result]):
-    """A computation that has not been made yet: iterate over it, or ask for its `result`.
+    """A lazy computation: iterate over it, or ask for its `result`.
 
-    ``for done in computation`` gives the number of steps made so far, out of ``n_steps``; whoever
-    iterates shows it, or stops and goes on later. ``computation.result()`` makes the steps that
-    are left.
+    ``for done in computation`` gives the number of steps made so far, out of ``n_steps``. The loop
+    can show progress, or stop and continue later. ``computation.result()`` makes the remaining
+    steps.
 
     Parameters
     ----------
     n_steps
-        Steps in all.
+        Total number of steps.
     steps
         Yields the number of steps made, and returns the result.
     """
@@ -44,7 +44,7 @@ class Computation(Generic[Result]):
                 yield done
 
     def result(self) -> Result:
-        """The result, after making whatever steps are left.
+        """Return the result, after making any remaining steps.
 
         Raises
         ------

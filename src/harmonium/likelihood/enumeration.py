@@ -1,4 +1,4 @@
-"""All states of the smaller layer of a model, the other one summed or integrated out."""
+"""Enumerate the smaller layer of a model; the other one is summed or integrated out."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from harmonium.rbm import RBM
 from harmonium.units import Units
 
 MAX_STATES = 2**25
-"""So many states of the smaller layer are enumerated, and no more."""
+"""Most states of the smaller layer that can be enumerated."""
 
-_NUMBERS_AT_ONCE = 2**20  # float64 states or inputs of a block: 8 MB, of which a few are needed
+_NUMBERS_AT_ONCE = 2**20  # float64 states or inputs per block: 8 MB, of which a few are needed
 
-# With fewer states than this there is nothing to gain by factors.
+# With fewer states than this, factors gain nothing.
 _FACTORS_FROM = 2**12
 
 
 def n_states(units: Units) -> int | None:
-    """How many states a layer has; None if there is a continuum."""
+    """Number of states of a layer; None for continuous units."""
     tables = _tables(units)
     return None if tables is None else math.prod(map(len, tables))
 
 
 def _tables(layer: Units) -> list[Tensor] | None:
-    """The states of each unit, shape (n_states, width); None if there is a continuum."""
+    """The states of each unit, shape (n_states, width); None for continuous units."""
     tables: list[Tensor] = []
     for _, units in layer.groups:
         if units.states is None:
@@ -38,7 +38,7 @@ def _tables(layer: Units) -> list[Tensor] | None:
 
 
 class Enumeration:
-    """The states of the layer that has fewer, in blocks of bounded memory.
+    """The states of the smaller layer, in blocks of bounded memory.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Enumeration:
         factors = None
         if self._n >= _FACTORS_FROM:
             factors = Factors.of(self._tables, self._enumerated, self.summed, self.weights)
-        # numbers, not tensors: one small tensor kept a block pins the blocks' memory around it
+        # numbers, not tensors: one small tensor kept per block would pin the block's memory
         if factors is not None:
             sums = list(factors.log_sums())
         else:
@@ -91,7 +91,7 @@ class Enumeration:
         return torch.tensor(sums, dtype=torch.float64).logsumexp(0).item()
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """States, what the other layer receives, and log of their weights with that summed out."""
+        """Yield states, the other layer's inputs, and log weights with that layer summed out."""
         size = max(1, _NUMBERS_AT_ONCE // max(self.weights.shape))
         for start in range(0, self._n, size):
             x = numbered(self._tables, start, min(start + size, self._n))

@@ -1,7 +1,7 @@
-"""The log-likelihood of rows: exact where that is cheap, else an interval that says when it holds.
+"""The log-likelihood of rows: exact if that is cheap, else an interval with a validity check.
 
-Three independent estimates of log Z have to agree (`agreement`); as long as they do not, annealing
-and tempering are lengthened, as far as temperatures or the budget go.
+Three independent estimates of log Z have to agree (`agreement`). Until they do, annealing and
+tempering are lengthened, up to the limit of temperatures or the budget.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.work import Work
 from harmonium.rbm import RBM, HasMoments, check_rbm
 
-# Annealing and tempering begin so short, and are lengthened by these factors.
+# Initial lengths of annealing and tempering, and the factors that lengthen them.
 _FIRST_TEMPERATURES, _FIRST_SWEEPS = 2500, 500
 _LONGER, _MORE_SWEEPS = 4, 2
 
-# Temperatures for each sweep of the tempered chains, which see all of theirs at once.
+# Annealing temperatures per sweep of the tempered chains, which covers all their temperatures.
 _TEMPERATURES_A_SWEEP = 5
 
-# Standard errors that are good enough, nats: without a budget, and with one.
+# Standard errors at which to stop, nats: without a budget, and with one.
 _GOOD_ERROR, _BEST_ERROR = 0.15, 0.01
 
-# Chains that are stuck stay so, where a stage of twice the length frees no more of them than this.
+# Chains count as stuck if a stage of twice the length frees no more of them than this share.
 _PROGRESS = 0.02
 
 _STEPS = 1000  # of progress
 
 
 class Evaluation(Computation[LogLikelihood]):
-    """A computation of a log-likelihood, which can be looked at while it is made.
+    """A computation of a log-likelihood that can be inspected while it runs.
 
-    A step is a thousandth of the most that may be needed, or of the budget.
+    A step is a thousandth of the most work that may be needed, or of the budget.
 
     Attributes
     ----------
     work
-        What has been found of log Z, and can be gone on with; None where the value is exact.
+        Estimates of log Z so far, which can be continued; None if the value is exact.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Evaluation(Computation[LogLikelihood]):
 
     @property
     def so_far(self) -> LogLikelihood | None:
-        """The interval as it is now; None before there is any."""
+        """The current interval; None before there is one."""
         if self.work is None or self.work.estimates is None:
             return None
         return _interval(self.work.estimates, self._values)
@@ -86,11 +86,11 @@ def evaluate(
     budget: float | None = None,
     work: Work | None = None,
 ) -> Evaluation:
-    """Mean log-likelihood of rows, nats a row: exact, or an interval that says when it holds.
+    """Mean log-likelihood of rows, nats per row: exact, or an interval with a validity check.
 
-    Models whose smaller layer has at most `MAX_STATES` states (25 binary units), and pairs of
-    Gaussian layers, are known exactly, if the budget allows it; others are estimated, see
-    `estimate`, whose parameters and errors these are.
+    The value is exact for models whose smaller layer has at most `MAX_STATES` states (25 binary
+    units) and for pairs of Gaussian layers, if the budget allows it. Other models are estimated
+    with `estimate`; parameters and errors are the same.
     """
     check_rbm("rbm", rbm)
     _check_options(n_chains, n_temperatures, budget)
@@ -120,15 +120,15 @@ def estimate(
     budget: float | None = None,
     work: Work | None = None,
 ) -> Evaluation:
-    """As `evaluate`, by sampling alone, however small the model is.
+    """As `evaluate`, but always by sampling, however small the model is.
 
-    Free energies of rows are exact, so that all that is estimated is log Z, in three ways. Annealed
-    importance sampling errs below, which makes the upper bound: it holds whatever the model. The
-    lower bound is from annealing back, which errs above as far as it starts at samples of the
-    model. These are taken from chains at several temperatures, whose exchanges are the third
-    estimate. They start at base rates, at rows, and at random hidden states; where these differ,
-    where chains never leave their start, where few chains carry a weight, or where the three
-    estimates do not agree, there is no lower bound, and the result says why.
+    Free energies of rows are exact, so only log Z is estimated, in three ways. Annealed importance
+    sampling errs below, which gives the upper bound; it holds for any model. The lower bound comes
+    from reverse annealing, which errs above provided that it starts at samples of the model. These
+    samples come from chains at several temperatures, whose exchanges give the third estimate. The
+    chains start at base rates, at rows, and at random hidden states. There is no lower bound if
+    these three groups differ, if chains never leave their start, if few chains carry the weight, or
+    if the three estimates disagree; the result then says why.
 
     Parameters
     ----------
@@ -137,21 +137,21 @@ def estimate(
     v
         Test rows, shape (rows, visible.n_columns), states of the visible units.
     data
-        Training rows or their moments, for the base of the annealing. Rows are starts of chains
-        as well.
+        Training rows or their moments, for the base of the annealing. Rows are also used as starts
+        of chains.
     n_chains
-        Chains of the annealing in either direction, 2 or more.
+        Annealing chains in each direction, 2 or more.
     n_temperatures
-        Inverse temperatures of the annealing at most: it starts with fewer, and is lengthened
-        until the estimates agree and the standard error is 0.15 nats. With a budget, that is the
-        limit.
+        Most inverse temperatures of the annealing. It starts with fewer, and is lengthened until
+        the estimates agree and the standard error is 0.15 nats. With a budget, the budget is the
+        limit instead.
     seed
-        Of temperatures, chains and starts.
+        Seed of temperatures, chains and starts.
     budget
-        Seconds to spend, as far as they help: until a standard error of a hundredth of a nat.
+        Seconds to spend at most; stops earlier at a standard error of 0.01 nats.
     work
-        Of an earlier evaluation of the same model, data and seed (`Evaluation.work`), to go on
-        with.
+        `Evaluation.work` of an earlier evaluation of the same model, data and seed, to continue
+        from.
 
     Returns
     -------
@@ -161,9 +161,9 @@ def estimate(
     Raises
     ------
     ValueError
-        If there are too few chains or temperatures, or no budget, or if the rows, the data or the
-        model cannot be used: before anything is annealed. And if the budget is too small, or
-        chains die of energies that overflow, as soon as that is seen.
+        If there are too few chains or temperatures, if the budget is not positive, or if the rows,
+        the data or the model cannot be used; raised before anything is annealed. Also if the budget
+        is too small or energies overflow, as soon as that is detected.
     """
     values = _minus_free_energies(rbm, v)
     _check_options(n_chains, n_temperatures, budget)
@@ -179,11 +179,11 @@ def _check_options(n_chains: int, n_temperatures: int, budget: float | None) -> 
     if budget is not None:
         check_number("budget", budget, "seconds, such as 600, or None")
         if not 0 < budget < math.inf:
-            raise ValueError(f"the budget is {budget:g} seconds; pass a positive number of them")
+            raise ValueError(f"the budget is {budget:g} seconds; pass a positive number")
 
 
 def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
-    gauge = Gauge.of(rbm, torch.float64)  # without the constant that free energies and log Z share
+    gauge = Gauge.of(rbm, torch.float64)  # removes the constant shared by free energies and log Z
     log_z = exact_log_z(gauge.rbm)
     yield 1
     values = log_likelihood(gauge.rbm, gauge.enter(v), log_z)
@@ -201,7 +201,7 @@ def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
 
 
 class _Limit:
-    """How far an evaluation may go: to a number of temperatures, or until its budget is spent."""
+    """The limit of an evaluation: a number of temperatures, or a budget of seconds."""
 
     def __init__(self, n_temperatures: int, budget: float | None) -> None:
         self.budget = budget
@@ -218,14 +218,14 @@ class _Limit:
         return min(self._most, _FIRST_TEMPERATURES)
 
     def temperatures(self, work: Work) -> int:
-        """Of the next annealing; no more than the last one had, where there may be no more."""
+        """Temperatures of the next annealing; the same as before if no more are allowed."""
         longer = round(work.n_temperatures * _LONGER)
-        if longer > self._most / 1.5:  # the last step is no short one
+        if longer > self._most / 1.5:  # avoids a short last step
             longer = max(self._most, work.n_temperatures)
         return self._affordable(work, work.cost_of_annealing(1), longer, work.n_temperatures)
 
     def sweeps(self, work: Work) -> int:
-        """Of the next stage of tempering; 0 where there may be none."""
+        """Sweeps of the next stage of tempering; 0 if none is allowed."""
         more = work.n_sweeps * _MORE_SWEEPS
         if self.budget is None and more > max(self._most // _TEMPERATURES_A_SWEEP, _FIRST_SWEEPS):
             return 0
@@ -234,7 +234,7 @@ class _Limit:
         return self._affordable(work, cost, more, 0)
 
     def _affordable(self, work: Work, cost: int, wanted: int, least: int) -> int:
-        """As many as are wanted, or as there is time for, if that is worth it; else ``least``."""
+        """As many as wanted, or as time allows if that is worthwhile; else ``least``."""
         if self.budget is None:
             return wanted
         left = self.budget - (time.monotonic() - self._began)
@@ -242,11 +242,11 @@ class _Limit:
         return n if n > 1.25 * least else least
 
     def check(self, work: Work, steps: int) -> None:
-        """Refuse a budget in which not even the shortest evaluation, of so many steps, ends."""
+        """Refuse a budget too small for the shortest evaluation, which takes ``steps`` steps."""
         if self.budget is None:
             return
         spent = time.monotonic() - self._began
-        if spent < self.budget / 4:  # the rate of the first steps promises too little
+        if spent < self.budget / 4:  # the rate of the first steps is unreliable
             return
         needed = spent + (steps - work.steps) * work.seconds_a_step
         if needed > self.budget:
@@ -256,7 +256,7 @@ class _Limit:
             )
 
     def share(self, work: Work) -> float:
-        """How much of what is allowed has been done."""
+        """Fraction of the limit that has been used."""
         if self.budget is not None:
             return (time.monotonic() - self._began) / self.budget
         sweeps = _FIRST_SWEEPS + 2 * self._most // _TEMPERATURES_A_SWEEP
@@ -278,7 +278,7 @@ def _estimates(work: Work, values: Tensor, limit: _Limit) -> Generator[int, None
 
 
 def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
-    """Temper and anneal, ever longer, until all is well or the limit is reached."""
+    """Temper and anneal, longer each time, until the estimates agree or the limit is reached."""
     if work.estimates is None:
         least = work.cost_of_tempering(_FIRST_SWEEPS)
         least += work.cost_of_annealing(limit.first_temperatures)
@@ -295,7 +295,7 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
         if sweeps:
             before, renewed = renewed, work.estimates.tempered.renewed
             if limit.budget is None and renewed < min(before + _PROGRESS, LEAST_RENEWED):
-                return  # twice as many sweeps have brought no chain out of its mode
+                return  # twice as many sweeps have freed no chain from its mode
             yield from work.temper(sweeps)
         n_temperatures = limit.temperatures(work) if anneal else work.n_temperatures
         if not sweeps and n_temperatures == work.n_temperatures:
@@ -304,7 +304,7 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
 
 
 def _needed(found: Estimates, good_error: float) -> tuple[bool, bool]:
-    """Whether to go on tempering, and whether to anneal longer."""
+    """Whether to temper longer, and whether to anneal longer."""
     differ = any(found.against_each_other())
     temper = differ or any(found.against_tempering())
     anneal = differ or any(found.against_annealing())
@@ -339,12 +339,12 @@ def _interval(found: Estimates, values: Tensor) -> LogLikelihood:
 
 @torch.no_grad()
 def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
-    """Of each row, nats, float64: the log-likelihood plus log Z.
+    """Minus the free energy of each row, nats, float64: its log-likelihood plus log Z.
 
     Raises
     ------
     ValueError
-        If rows or model have no likelihood, or a row has probability 0.
+        If no likelihood is defined for the rows or the model, or a row has probability 0.
     """
     check_states(rbm, v)
     check_finite(rbm)
@@ -362,5 +362,5 @@ def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def _std_error(values: Tensor) -> float:
-    """Of the mean of the values; NaN for one."""
+    """Standard error of the mean; NaN for a single value."""
     return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan

@@ -1,7 +1,7 @@
-"""What small models are, exactly: log Z, log-likelihood, moments and gradient, in float64.
+"""Exact log Z, log-likelihood, moments and gradient of small models, in float64.
 
-The layer with fewer states is enumerated, the other one summed or integrated in closed form by
-its `Units.cgf`; two Gaussian layers are one joint normal distribution.
+The layer with fewer states is enumerated; `Units.cgf` sums or integrates out the other one in
+closed form. Two Gaussian layers form a joint normal distribution.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Binary, Gaussian, Spin, Units
 
-# Of each state of the smaller layer and column of the other one; see `exact_log_z`.
+# Seconds per state of the smaller layer and column of the other one; see `exact_log_z`.
 _SECONDS_TWO_VALUED, _SECONDS = 2.5e-9, 25e-9
 
 
@@ -36,7 +36,7 @@ class Moments:
     products
         Expectation of v h, shape (visible.n_columns, hidden.n_columns).
     log_z
-        Log of the partition function, which comes along.
+        Log of the partition function, a by-product.
     """
 
     visible: dict[str, Tensor]
@@ -49,16 +49,16 @@ class Moments:
 def exact_log_z(rbm: RBM) -> LogZ:
     """Log of the partition function of a small model, nats.
 
-    Takes time in proportion to the states of the smaller layer times the columns of the other one,
-    on one core of an AMD Zen 4 some 0.2 to 0.5 ns each where these are binary, spin or categorical:
-    25 binary units against 112 take a second, against 784 five. Gaussian columns cost nothing
-    beside the states, which take 7 ns each. Units with other continuous states are summed by their
-    `Units.cgf`: 10 ns each and more. Memory is that of some tables of 8 MB at most.
+    The time is proportional to the states of the smaller layer times the columns of the other one.
+    On one core of an AMD Zen 4 it is about 0.2 to 0.5 ns each for binary, spin or categorical
+    columns: 25 binary units take a second against 112 columns and five seconds against 784.
+    Gaussian columns cost nothing beyond the states, which take 7 ns each. Other continuous units
+    are summed by their `Units.cgf`, at 10 ns each or more. Memory is a few tables of at most 8 MB.
 
     Parameters
     ----------
     rbm
-        Any pair of unit types, if one layer has at most `MAX_STATES` states, or if both are
+        A model of any unit types, if one layer has at most `MAX_STATES` states or if both are
         Gaussian.
 
     Raises
@@ -89,7 +89,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        Also if rows have another width, or are no states: a likelihood is of states alone.
+        Also if rows have the wrong width or are not states; no likelihood is defined for other
+        values.
     """
     check_states(rbm, v)
     gauge = Gauge.of(rbm, torch.float64)
@@ -100,8 +101,8 @@ def exact_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
 def exact_moments(rbm: RBM) -> Moments:
     """Expected statistics of both layers and of their products, under the model.
 
-    Takes 20 to 35 ns for each state and column, ten times as long as `exact_log_z` does at best,
-    and more memory: 22 binary units against 784 took 140 MB. The errors are the same.
+    Takes 20 to 35 ns for each state and column, ten times as long as `exact_log_z` at its best, and
+    more memory: 22 binary units against 784 took 140 MB. The errors are the same.
     """
     check_finite(rbm)
     model = _in_float64(rbm)
@@ -112,24 +113,24 @@ def exact_moments(rbm: RBM) -> Moments:
 
 @torch.no_grad()
 def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
-    """Write ``scale`` times the exact gradient of minus the mean log-likelihood into ``.grad``.
+    """Write ``scale`` times the exact gradient of the negative mean log-likelihood to ``.grad``.
 
-    In the place of an estimated gradient, before an optimiser's step: training without noise.
+    Replaces the estimated gradient before an optimiser's step, for training without noise.
 
     Parameters
     ----------
     rbm
         A model as for `exact_log_z`, whose errors are raised.
     v
-        Rows of visible states to learn, shape (rows, visible.n_columns); grey values between states
-        give the gradient that training with them follows.
+        Rows of visible states to learn, shape (rows, visible.n_columns). Grey values between states
+        give the gradient that training on them follows.
     scale
-        Of the gradient.
+        Factor of the gradient.
 
     Returns
     -------
     float
-        The exact mean log-likelihood of the rows, nats, which comes along, if they are states.
+        The exact mean log-likelihood of the rows, nats, if they are states; a by-product.
     """
     check_rbm("rbm", rbm)
     rbm.visible.check_width(v, "visible")
@@ -157,14 +158,14 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
 
 
 def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:
-    """Whether `exact_log_z` knows this model, with at most so many states of the smaller layer."""
+    """Whether `exact_log_z` can handle this model, with at most ``most`` states to enumerate."""
     check_rbm("rbm", rbm)
     counts = [n for n in map(n_states, (rbm.visible, rbm.hidden)) if n is not None]
     return min(counts) <= most if counts else _are_gaussian(rbm)
 
 
 def seconds_to_enumerate(rbm: RBM) -> float:
-    """About how long `exact_log_z` takes on one core; infinite where nothing can be enumerated."""
+    """Approximate time of `exact_log_z` on one core; infinite if enumeration is impossible."""
     sides = (rbm.visible, rbm.hidden), (rbm.hidden, rbm.visible)
     seconds = [
         n * other.n_columns * (_SECONDS_TWO_VALUED if type(other) in (Binary, Spin) else _SECONDS)
@@ -177,7 +178,7 @@ def seconds_to_enumerate(rbm: RBM) -> float:
 
 
 def is_normalisable(rbm: RBM) -> bool:
-    """Whether the model has a log Z: finite parameters and, of two Gaussian layers, a joint law."""
+    """Whether log Z exists: finite parameters and, for Gaussian layers, a joint distribution."""
     try:
         check_finite(rbm)
         check_normalisable(rbm)
@@ -193,7 +194,7 @@ def check_normalisable(rbm: RBM) -> None:
     Raises
     ------
     ValueError
-        Says so; every other pair of layers can be normalised.
+        If it is not; every other pair of layers can be normalised.
     """
     if rbm.visible.is_discrete or rbm.hidden.is_discrete:
         return
@@ -205,7 +206,7 @@ def check_normalisable(rbm: RBM) -> None:
 
 
 def _gaussian_columns(layer: Units) -> Tensor:
-    """Numbers of the columns with a continuum of states."""
+    """Indices of the columns of continuous units."""
     is_gaussian = torch.zeros_like(layer.bias, dtype=torch.bool)
     for columns, units in layer.groups:
         is_gaussian[columns] = units.states is None
@@ -213,7 +214,7 @@ def _gaussian_columns(layer: Units) -> Tensor:
 
 
 def _factorised(precision: Tensor, weights: Tensor) -> Tensor:
-    """Cholesky factor of the joint precision of Gaussian units of both layers."""
+    """Cholesky factor of the joint precision of the Gaussian units of both layers."""
     n = len(weights)
     a = torch.diag(precision)
     a[:n, n:] = -weights
@@ -254,7 +255,8 @@ def _enumerated_moments(model: Enumeration) -> Moments:
             sums[name] = value if name not in sums else sums[name] * shrink + value
         total = total * shrink + p.sum()
     expected = {name: value / total for name, value in sums.items()}
-    # statistics are linear in one-hot, binary and spin states: that of the mean is the mean's
+    # statistics are linear in one-hot, binary and spin states, so expected statistics are those of
+    # the mean state
     enumerated = {"bias": expected.pop("x")}
     products = expected.pop("products")
     summed = {name.removeprefix("mean "): value for name, value in expected.items()}

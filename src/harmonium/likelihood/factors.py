@@ -1,10 +1,10 @@
-"""The states of a layer as sums of few: what exponentials many states share.
+"""Enumeration with shared factors: many states share few exponentials.
 
-A layer's units are split into low, mid and high ones, so that a state's number has three digits
-and what the other layer receives is a sum of three terms, of which there are some hundreds or
-thousands each. Its exponential is then a product of three that are known, and the log-normaliser
-of discrete units the log of a product of sums of such. Gaussian units have a quadratic one, which
-couples pairs of enumerated units, and costs nothing a column.
+A layer's units are split into low, mid and high ones. The index of a state then has three digits,
+and the other layer's input is a sum of three terms, of which there are hundreds or thousands each.
+Its exponential is therefore a product of three known factors, and the log-normaliser of discrete
+units is the log of a product of sums of such products. Gaussian units have a quadratic
+log-normaliser, which couples pairs of enumerated units and adds no cost per column.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from harmonium import kernels
 from harmonium.units import Gaussian, Units
 from harmonium.units.linear import LinearUnits
 
-# Low states are what a processor works on at once, from its first-level cache.
+# Low states: what a core processes at once from its first-level cache.
 _LOW, _LARGEST_LOW = 32, 2**10
-# Mid states, and numbers of their tables: 8 MB of float64.
+# Mid states, and size of their tables: 8 MB of float64.
 _MID, _NUMBERS = 2**12, 2**20
 
-# Where one call has fewer states times columns of the other layer than this, calls take longer
-# than exponentials do.
+# With fewer states times columns of the other layer per call, call overhead exceeds the cost of
+# exponentials.
 _LEAST_AT_ONCE = 2**13
 
-# exp of more than this, or a product of such exponentials, is near float64's limits.
+# exp of more than this, or a product of such exponentials, comes close to float64's limits.
 _LARGEST_EXPONENT = 690.0
 
 
 def numbered(tables: Sequence[Tensor], start: int, stop: int) -> Tensor:
-    """A range of the states of units with these tables, the first's changing fastest.
+    """A range of the states of units with these tables; the first unit changes fastest.
 
     Parameters
     ----------
     tables
         The states of each unit, shape (n_states, width).
     start, stop
-        First number, and the one after the last.
+        Index of the first state, and the index after the last.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def numbered(tables: Sequence[Tensor], start: int, stop: int) -> Tensor:
 
 
 def _first(tables: Sequence[Tensor], units: Sequence[int], most: int) -> list[int]:
-    """As many of the first of these units as have at most so many states together."""
+    """The longest prefix of these units that has at most ``most`` states together."""
     taken, n = [], 1
     for unit in units:
         n *= len(tables[unit])
@@ -70,10 +70,10 @@ def _first(tables: Sequence[Tensor], units: Sequence[int], most: int) -> list[in
 
 @dataclass(frozen=True, eq=False)
 class _Summed:
-    """What sums over the other layer's states are made of, as functions of the inputs' sources.
+    """Sums over the other layer's states, as functions of the enumerated states.
 
-    The log of the sum is that of the product over its discrete units of 1 + the sum of exp(terms),
-    plus a constant, a linear and a quadratic function of the enumerated states.
+    The log of the sum is the log of the product over discrete units of 1 + sum of exp(terms), plus
+    a constant, a linear and a quadratic function of the enumerated states.
     """
 
     weights: Tensor  # of the terms, shape (enumerated columns, terms)
@@ -85,7 +85,7 @@ class _Summed:
 
     @classmethod
     def of(cls, layer: Units, weights: Tensor) -> _Summed | None:
-        """Of a layer that receives states @ weights; None if one of its kinds is another one."""
+        """For a layer with inputs states @ weights; None if it has an unsupported kind of unit."""
         of_terms, biases, ends = [weights[:, :0]], [layer.bias[:0]], [0]
         linear, constant = weights.new_zeros(len(weights)), weights.new_zeros(())
         quadratic = None
@@ -117,10 +117,10 @@ class _Summed:
 
 
 def _energies(units: Units) -> Tensor:
-    """Of each unit in each state, without the bias's share, shape (n, n_states).
+    """Energy of each unit in each state, without the bias term, shape (n, n_states).
 
-    Up to a number for each unit: energies of independent units add up, so that one unit is moved
-    while the others stay in their first state, whose energy all units share.
+    Defined up to a constant for each unit: energies of independent units add up, so one unit is
+    moved while the others stay in their first state, whose energy is common to all.
     """
     states = units.states
     assert states is not None
@@ -138,7 +138,7 @@ def _energies(units: Units) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Some of the enumerated units: all their states, while the other units' columns are zero."""
+    """Some of the enumerated units in all their states; the other units' columns are zero."""
 
     tables: list[Tensor]
     columns: Tensor
@@ -156,7 +156,7 @@ class _Part:
         return math.prod(map(len, self.tables))
 
     def states(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """A range of them, shape (states, n_columns)."""
+        """A range of the states, shape (states, n_columns)."""
         stop = len(self) if stop is None else stop
         x = self.columns.new_zeros(stop - start, self.n_columns, dtype=torch.float64)
         if self.tables:
@@ -164,7 +164,7 @@ class _Part:
         return x
 
     def range(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Lowest and highest product with these weights, shape (columns of them,) each."""
+        """Lowest and highest product with these weights, each of shape (columns of weights,)."""
         at, low, high = 0, weights.new_zeros(weights.shape[1]), weights.new_zeros(weights.shape[1])
         for table in self.tables:
             columns = self.columns[at : at + table.shape[1]]
@@ -186,7 +186,7 @@ class Factors:
     def of(
         cls, tables: Sequence[Tensor], layer: Units, summed: Units, weights: Tensor
     ) -> Factors | None:
-        """Of a float64 model, if sharing factors is possible and pays; else None.
+        """Make the factors of a float64 model, if that is possible and worthwhile; else None.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class Factors:
         return None if groups is None else cls(parts, layer, sums, groups)
 
     def log_sums(self) -> Iterator[float]:
-        """Logs of sums over parts of the states; the log of the sum of all is theirs."""
+        """Yield logs of sums over parts of the states, whose logsumexp is the total."""
         low, mid, high = self._parts
         sums = self._summed
         ends, groups = (
@@ -241,10 +241,10 @@ class Factors:
                 yield (logs.logsumexp(0) + own[k]).item()
 
     def _log_weights(self, part: _Part, x: Tensor) -> Tensor:
-        """What does not depend on units of other parts, shape (states,).
+        """The terms that do not depend on units of other parts, shape (states,).
 
-        Energies of independent units add up: that of the others, in their first states, is taken
-        off, and added once, to the high ones.
+        Energies of independent units add up: the energy of the other units, in their first states,
+        is subtracted, and added only once, for the high units.
         """
         first = torch.cat([part.states(0, 1) for part in self._parts]).sum(0)
         others = first.clone()
@@ -259,9 +259,9 @@ class Factors:
 
 
 def _groups(sums: _Summed, parts: Sequence[_Part]) -> list[int] | None:
-    """Where groups of units end whose products stay in range; None if that of one does not.
+    """Ends of groups of units whose products stay in range; None if a single unit exceeds it.
 
-    A group's units have one term each, or all several.
+    Within a group, either all units have one term or all have several.
     """
     ranges = [part.range(sums.weights) for part in parts]
     sizes = sum((torch.maximum(-low, high) for low, high in ranges), sums.bias.abs())

@@ -1,4 +1,4 @@
-"""What an estimate of log Z or of the log-likelihood says: a value, its error, its side."""
+"""Results: estimates of log Z and of the log-likelihood, with error and direction of bias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harmonium.gauge import Gauge
 from harmonium.metrics import interval
 from harmonium.rbm import RBM, check_rbm
 
-# With fewer effective chains than this, a standard error from the weights is no more than a guess.
+# With fewer effective chains than this, a standard error from the weights is only a guess.
 FEWEST_EFFECTIVE_CHAINS = 20
 
 _ROWS_AT_ONCE = 1000
@@ -24,22 +24,22 @@ Side = Literal["exact", "below", "above", "either"]
 
 @dataclass(frozen=True, eq=False)
 class LogZ:
-    """Log of the partition function, nats, with what is known about its error.
+    """Log of the partition function, nats, and what is known about its error.
 
     Attributes
     ----------
     value
         Log Z, nats.
     std_error
-        Standard error of the value, nats; 0 where it is exact.
+        Standard error of the value, nats; 0 if exact.
     errs
-        The side of the truth on which the value is, on average: "below" for annealed importance
-        sampling (which flatters the log-likelihood), "above" for its reverse, "either" where there
-        is no such side, or "exact".
+        The direction of bias: "below" if the value is too low on average, as in annealed importance
+        sampling (which overestimates the log-likelihood); "above" for its reverse; "either" if the
+        direction is unknown; or "exact".
     log_weights
-        Log of each chain's importance weight, nats, float64 of shape (n_chains,): their mean
-        estimates Z where the value errs below, and 1 / Z where it errs above. None where the
-        value is exact, or comes from no weights.
+        Log of each chain's importance weight, nats, float64 of shape (n_chains,). The mean weight
+        estimates Z if the value errs below, and 1 / Z if it errs above. None if the value is exact
+        or does not come from weights.
     """
 
     value: float
@@ -49,24 +49,24 @@ class LogZ:
 
     @classmethod
     def exact(cls, value: float) -> LogZ:
-        """A value that is known."""
+        """Make an exact value."""
         return cls(value, 0.0, "exact")
 
     @classmethod
     def from_log_weights(cls, log_weights: Tensor, errs: Literal["below", "above"]) -> LogZ:
-        """The log of the mean weight (minus that, where it estimates 1 / Z) and its error.
+        """Estimate from the log of the mean weight (negated if it estimates 1 / Z), with its error.
 
         Parameters
         ----------
         log_weights
-            Nats, shape (n_chains,), of 2 chains or more.
+            Log weights of 2 or more chains, nats, shape (n_chains,).
         errs
             "below" if the mean weight estimates Z, "above" if it estimates 1 / Z.
 
         Raises
         ------
         ValueError
-            If there are fewer than 2 chains, or weights that are no numbers.
+            If there are fewer than 2 chains, or weights that are infinite or NaN.
         """
         if log_weights.dim() != 1 or len(log_weights) < 2:
             raise ValueError(
@@ -77,7 +77,7 @@ class LogZ:
             dead = int((log_weights.isnan() | (log_weights == math.inf)).sum())
             raise ValueError(
                 f"{dead} of {len(log_weights)} chains have died: a chain's weight is infinite or "
-                "no number, because the parameters are too large; take an earlier checkpoint, or "
+                "NaN, because the parameters are too large; take an earlier checkpoint, or "
                 "train with a smaller learning rate"
             )
         log_weights = log_weights.double()
@@ -86,7 +86,7 @@ class LogZ:
         return cls(value, _std_error_of_log_mean(log_weights), errs, log_weights)
 
     def less(self, energy: float) -> LogZ:
-        """The same estimate for a model of which every energy is so much higher, nats."""
+        """The same estimate for a model whose energies are all higher by ``energy``, nats."""
         log_weights = self.log_weights
         if log_weights is not None:
             log_weights = log_weights - energy if self.errs == "below" else log_weights + energy
@@ -94,14 +94,14 @@ class LogZ:
 
     @property
     def n_chains(self) -> int:
-        """Chains behind the estimate; 0 where the value is exact."""
+        """Number of chains behind the estimate; 0 if exact."""
         return 0 if self.log_weights is None else len(self.log_weights)
 
     @property
     def effective_chains(self) -> float:
-        """As many chains of equal weights would make the same error; infinite where exact.
+        """Effective sample size: chains of equal weight with the same error; infinite if exact.
 
-        The square of the sum of weights over the sum of their squares (Kong, 1992).
+        It is the square of the sum of weights divided by the sum of their squares (Kong, 1992).
         """
         if self.log_weights is None:
             return math.inf
@@ -111,10 +111,10 @@ class LogZ:
 
     @property
     def warning(self) -> str | None:
-        """Why the estimate must not be trusted, and what would help; None where it can be.
+        """Why the estimate must not be trusted, and what would help; None if it can be trusted.
 
-        Weights tell only of what the chains have seen. A mode that all chains missed is not in
-        them: the opposite bound shows it.
+        Weights reflect only what the chains have visited. A mode that all chains missed does not
+        show in them; it shows in the opposite bound.
         """
         if self.effective_chains >= FEWEST_EFFECTIVE_CHAINS:
             return None
@@ -135,36 +135,35 @@ class LogZ:
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """An interval for the mean log-likelihood of rows, nats a row.
+    """An interval for the mean log-likelihood of rows, nats per row.
 
-    Free energies of rows are exact, so that all of the interval comes from log Z. The upper bound
-    always holds: the probability that annealed importance sampling puts log Z too high by b nats
-    is below exp(-b). The lower bound holds where chains that start in different places agree, see
-    `harmonium.likelihood.evaluate`; where they do not, it is minus infinity, and `reasons` say why.
+    Free energies of rows are exact, so the whole interval comes from log Z. The upper bound always
+    holds: the probability that annealed importance sampling overestimates log Z by b nats is below
+    exp(-b). The lower bound holds if chains with different starts agree (see
+    `harmonium.likelihood.evaluate`). If they do not, it is minus infinity, and `reasons` says why.
 
-    Either end is an estimate with an error of its own. Where both agree within their errors, they
-    are one number.
+    Both ends are estimates with errors of their own. If they agree within their errors, they are a
+    single number.
 
     Attributes
     ----------
     lower, upper
         Lower and upper bound of the mean over the rows, nats; ``lower`` is at most ``upper``.
     lower_std_error, upper_std_error
-        Standard errors of the two for *these* rows, from the chains: 0 where exact, and NaN of a
-        lower bound that there is not.
+        Standard errors of the two for *these* rows, from the chains: 0 if exact, and NaN if there
+        is no lower bound.
     rows_std_error
         Standard error of either end for the distribution that the rows were drawn from, nats.
     n_rows
-        Rows of which this is the mean.
+        Number of rows averaged over.
     log_z
-        What the upper bound rests on.
+        The estimate behind the upper bound.
     reasons
-        Why the interval must not be trusted; empty where it can be.
+        Why the interval must not be trusted; empty if it can be.
     rests_on
-        Which estimates of log Z this is from, how far they agree, and how long they took; in
-        words.
+        The estimates of log Z behind it, their agreement and their length, in words.
     n_temperatures
-        Of the annealing that was long enough; 0 where the value is exact.
+        Inverse temperatures of the final annealing; 0 if the value is exact.
     """
 
     lower: float
@@ -180,28 +179,28 @@ class LogLikelihood:
 
     @property
     def is_exact(self) -> bool:
-        """Whether both ends are the same known number."""
+        """Whether the value is exact."""
         return self.log_z.errs == "exact"
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing was found that speaks against the interval."""
+        """Whether no evidence against the interval was found."""
         return not self.reasons
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The same as `reasons`, by their older name."""
+        """The older name of `reasons`."""
         return self.reasons
 
     @property
     def gap(self) -> float:
-        """Upper minus lower bound, nats; infinite where there is no lower bound."""
+        """Upper minus lower bound, nats; infinite if there is no lower bound."""
         return self.upper - self.lower
 
     def covers(self, value: float, n_errors: float = 2.0) -> bool:
-        """Whether a value lies in the interval, widened by so many standard errors at each end.
+        """Whether a value lies in the interval widened by ``n_errors`` standard errors at each end.
 
-        An exact value is compared to nine digits: rounding is no difference.
+        An exact value is compared to nine digits, to ignore rounding.
         """
         slack = 1e-9 * abs(value) if self.is_exact else 0.0
         above = (
@@ -220,8 +219,7 @@ class LogLikelihood:
 def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
     """Log-likelihood of each row given log Z, nats, float64 of shape (rows,).
 
-    On the other side of the truth than ``log_z``: a value of log Z that errs below makes this err
-    above.
+    It errs in the opposite direction: if log Z errs below, this errs above.
     """
     check_rbm("rbm", rbm)
     rbm.visible.check_width(v, "visible")
@@ -233,6 +231,6 @@ def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:
 
 
 def _std_error_of_log_mean(log_weights: Tensor) -> float:
-    """Of the log of the mean weight, by the delta method: std(w) / (sqrt(n) mean(w))."""
+    """Standard error of the log mean weight by the delta method: std(w) / (sqrt(n) mean(w))."""
     weights = (log_weights - log_weights.max()).exp()
     return (weights.std() / weights.mean()).item() / math.sqrt(len(weights))

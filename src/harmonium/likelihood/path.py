@@ -1,8 +1,8 @@
-"""The path of annealing: from independent units to a model, by one linear interpolation.
+"""The annealing path: linear interpolation from independent units to a model.
 
-The energy is linear in the natural parameters of every unit type, so the distributions between a
-base model and a target are models as well: that at inverse temperature t has the energy
-(1 - t) E_base + t E_target.
+The energy is linear in the natural parameters of every unit type, so the intermediate distributions
+between a base model and a target are models as well. The energy at inverse temperature t is ``(1-t)
+E_base + t E_target``.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from harmonium.units import Binary, Spin, Units
 if TYPE_CHECKING:
     from harmonium.kernels.cpu import Followed
 
-# Of the pilot runs that place temperatures: chains, rounds, and temperatures of each round.
+# Pilot runs that place the temperatures: chains, rounds, and temperatures per round.
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
 _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
-# Of the units whose upper state is 1 and whose energy is the bias's alone.
+# Lower states of the unit types with upper state 1 and energy -bias x.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
-# With fewer chains times temperatures nothing is followed: rounding the weights would not pay.
+# With fewer chains times temperatures, rounding the weights to follow flips is not worthwhile.
 _FEW_STEPS = 4_000
 
-# Parts of the stream that annealing draws from; ranks number the blocks of chains.
+# Sections of the stream that annealing draws from; ranks number the blocks of chains.
 FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
@@ -53,19 +53,18 @@ class AnnealingPath:
     Parameters
     ----------
     base
-        A model without weights, of the target's unit types and sizes, see `base_rates`.
+        A model with zero weights and the target's unit types and sizes; see `base_rates`.
     target
         The model whose log Z or log-likelihood is wanted.
     inverse_temperatures
-        From 0 to 1, rising; 2 or more. Many, and close where the distribution changes fast, make
-        good estimates: `adaptive` places them.
+        2 or more, rising from 0 to 1. Estimates are good if there are many, closely spaced where
+        the distribution changes fast; `adaptive` places them that way.
 
     Raises
     ------
     ValueError
-        If the models do not fit together, if either has parameters that are not finite or cannot
-        be normalised, if the base has weights, or if the inverse temperatures do not rise from 0
-        to 1.
+        If the models do not fit together, if one of them has non-finite parameters or cannot be
+        normalised, if the base has weights, or if the inverse temperatures do not rise from 0 to 1.
     """
 
     base: RBM
@@ -93,11 +92,11 @@ class AnnealingPath:
             raise ValueError(
                 f"from the base's {self.base.visible!r} to the target's, energies do not change "
                 "linearly, and annealing needs that; pass a base whose parameters other than the "
-                "bias are the target's, as `base_rates` does, or let `Units.interpolate_` of this "
-                "type take natural parameters along a line"
+                "bias are the target's, as `base_rates` does, or make `Units.interpolate_` of "
+                "this type interpolate natural parameters linearly"
             )
         if self.base.weights.any():
-            raise ValueError("the base has weights; pass a model without, as `base_rates` makes")
+            raise ValueError("the base has weights; pass one without, such as `base_rates` makes")
         if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
             raise ValueError(
                 f"{len(t)} inverse temperatures were given, which do not rise from 0 to 1; pass 2 "
@@ -113,22 +112,22 @@ class AnnealingPath:
         n_temperatures: int,
         seed: int = defaults.SEED,
     ) -> AnnealingPath:
-        """A path from the data's base rates, with temperatures where a pilot run needs them.
+        """A path from the data's base rates, with temperatures placed by pilot runs.
 
-        Most where the weights spread and the chains move slowly, see `temperatures.placed`: pilot
-        runs measure both. The pilot's chains are not those of the estimate, so that this biases
-        nothing.
+        Temperatures are densest where the weights spread most and the chains move slowly, which
+        pilot runs measure (`temperatures.placed`). The pilot's chains are independent of those of
+        the estimate, so this causes no bias.
 
         Parameters
         ----------
         rbm
             The target.
         data
-            Training rows, shape (n, visible.n_columns), or what knows their moments.
+            Training rows, shape (n, visible.n_columns), or an object that knows their moments.
         n_temperatures
-            Inverse temperatures in all, 2 or more.
+            Total number of inverse temperatures, 2 or more.
         seed
-            Of the pilot.
+            Seed of the pilot.
 
         Raises
         ------
@@ -148,10 +147,10 @@ class AnnealingPath:
         return path
 
     def near_zero(self) -> tuple[AnnealingPath, Gauge]:
-        """The same path in the coordinates of a `Gauge`, and that of the target.
+        """The same path in the coordinates of a `Gauge`, and the target's gauge.
 
-        Energies along the way change linearly, from that of the base to that of the target; so
-        distributions and steps between them stay as they are.
+        Energies still change linearly from base to target, so the distributions and the steps
+        between them are unchanged.
         """
         gauge = Gauge.of(self.target)
         if gauge.is_identity:
@@ -160,14 +159,14 @@ class AnnealingPath:
         return AnnealingPath(base, gauge.rbm, self.inverse_temperatures), gauge
 
     def of_length(self, n_temperatures: int) -> AnnealingPath:
-        """The same path with more temperatures, or with fewer, as densely placed as these.
+        """The same path with more or fewer temperatures, of the same relative density.
 
-        Needs no pilot: where this path takes two thirds of its steps, so does the other.
+        This needs no pilot: both paths take the same fraction of their steps in any interval.
 
         Parameters
         ----------
         n_temperatures
-            Inverse temperatures in all, 2 or more.
+            Total number of inverse temperatures, 2 or more.
         """
         check_count("n_temperatures", n_temperatures, 2)
         here = torch.as_tensor(self.inverse_temperatures).numpy()
@@ -178,12 +177,12 @@ class AnnealingPath:
 
     @property
     def n_temperatures(self) -> int:
-        """Inverse temperatures, 0 and 1 included."""
+        """Number of inverse temperatures, including 0 and 1."""
         return len(self.inverse_temperatures)
 
     @property
     def base_log_z(self) -> float:
-        """Log Z of the base, nats, whose units are independent."""
+        """Log Z of the base, nats; exact, because its units are independent."""
         total = 0.0
         for units in (self.base.visible, self.base.hidden):
             units = copy.deepcopy(units).double()
@@ -195,30 +194,30 @@ class AnnealingPath:
 def anneal_(
     path: AnnealingPath, v: Tensor, inverse_temperatures: Tensor, stream: Stream, out: Tensor
 ) -> Iterator[int]:
-    """Move chains along inverse temperatures, up or down, and weigh their steps.
+    """Anneal chains along inverse temperatures, up or down, and accumulate importance weights.
 
-    From one to the next, the log of the ratio of both unnormalised probabilities of v is added to
-    the chain's log weight, hidden units summed out; then one sweep v -> h -> v follows at the new
-    one, but for the last. Chains of two-valued units follow the units that flip, where that pays.
+    Each step adds to the chain's log weight the log ratio of the unnormalised probabilities of v at
+    the new and the old temperature, with hidden units summed out. Then follows one sweep v -> h ->
+    v at the new temperature, except at the last. Chains of two-valued units update inputs by the
+    units that flip, if that is faster.
 
     Parameters
     ----------
     path
-        Between which models.
+        The base and target models.
     v
-        Visible states, shape (chains, visible.n_columns), overwritten: they are those of the end
-        once all steps are made.
+        Visible states, shape (chains, visible.n_columns); overwritten with the final states.
     inverse_temperatures
-        Where to go, the start included.
+        The inverse temperatures to visit, including the start.
     stream
-        Random numbers, two draws a step.
+        Random numbers, two draws per step.
     out
-        Log weights, nats, float64 of shape (chains,), added to.
+        Log weights, nats, float64 of shape (chains,); added to.
 
     Yields
     ------
     int
-        Steps made.
+        Number of steps made.
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
@@ -233,7 +232,7 @@ def anneal_(
 def _by_products(
     model: _Interpolated, v: Tensor, t: list[float], stream: Stream, out: Tensor
 ) -> Iterator[int]:
-    """The definition of annealing."""
+    """Anneal by matrix products; this defines the result."""
     weights = model.target.weights
     h = v.new_empty(len(v), model.target.hidden.n_columns)
     last, hidden = model.hidden(t[0]), None
@@ -259,10 +258,10 @@ def _by_flips(
     stream: Stream,
     out: Tensor,
 ) -> Iterator[int]:
-    """The same for the model of rounded weights, which is exchanged for the target at both ends.
+    """Anneal a model with rounded weights, replaced by the target at both ends.
 
-    What lies between the ends of a path is free: weights of another model in between leave the
-    mean weight at the ratio of the ends, as long as each end is the target's.
+    The interior of a path is arbitrary: with another model's weights in between, the mean weight
+    still estimates the ratio of the ends, as long as both ends are the target's.
     """
     out += model.log_ratio(v, chains.weights, t[0])
     last = model.hidden(t[0])
@@ -288,7 +287,7 @@ def _weigh_and_draw_(
     out: Tensor,
     stream: Stream | None,
 ) -> None:
-    """Add the change of the units' log-normaliser, and draw them if there is a stream."""
+    """Add the change of the units' log-normaliser; draw the units if there is a stream."""
     (units_before, t_before), (units, t) = before, now
     if type(units) is Binary:
         layers = (t_before, units_before.bias), (t, units.bias)
@@ -301,7 +300,7 @@ def _weigh_and_draw_(
 
 
 class _Interpolated:
-    """The layers of the models along a path."""
+    """Layers of the intermediate models along a path."""
 
     def __init__(self, path: AnnealingPath) -> None:
         self.base, self.target = path.base, path.target
@@ -314,7 +313,7 @@ class _Interpolated:
         return self._visible
 
     def hidden(self, t: float) -> Units:
-        """The hidden layer at t; the one that was asked for before stays as it is."""
+        """The hidden layer at t; the previously returned layer stays valid."""
         self._hidden.reverse()
         self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
         return self._hidden[0]
@@ -325,7 +324,7 @@ class _Interpolated:
 
     @property
     def can_be_followed(self) -> bool:
-        """Whether both layers are of two-valued units whose upper state is 1."""
+        """Whether both layers have two-valued units with upper state 1."""
         return all(type(units) in _LOWER_STATE for units in self._layers)
 
     @property
@@ -339,7 +338,7 @@ class _Interpolated:
         return self.target.visible, self.target.hidden
 
     def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
-        """Log of what other weights multiply the probability of visible states by, at t."""
+        """Log of the factor by which other weights change the probability of v at t."""
         if t == 0:
             return torch.zeros(len(v), dtype=torch.float64)
         hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()

@@ -1,4 +1,4 @@
-"""A population that follows a model while it is trained, and knows its log Z at every look.
+"""A population of particles that tracks log Z of a model during training.
 
 References
 ----------
@@ -33,37 +33,37 @@ from harmonium.rng import Purpose, Stream
 
 _LEAST_PARTICLES = 10
 
-# Part of the stream that annealing anew draws from, and draws that are left to each time.
+# Section of the stream for fresh annealings, and draws reserved for each.
 _ANEW, _DRAWS = 12 << 36, 1 << 16
 
-# A way on which fewer of the particles count leads elsewhere than to most of the model.
+# If a smaller share of the particles is effective, the population misses most of the model.
 _LEAST_SHARE = 0.2
 
-# Steps are as many as asked for where the change would spread the log-weights by this variance,
-# nats squared, in one step; in proportion more, up to so many times, where it is larger.
+# The requested number of steps suits a change that would spread the log-weights by this variance,
+# nats squared, in one step. Larger changes get proportionally more steps, up to this factor.
 _USUAL_VARIANCE, _MOST_TIMES = 0.15, 10
 
-# Effective number of particles of a way that is known to have led elsewhere; 0 is not known yet.
+# Effective number of particles that marks a lost population; 0 would mean that it is unknown.
 _LOST = 0.5
 
-# With fewer effective families Z is known to half its size, and its error is a guess.
+# With fewer effective families, Z has a relative error of a half, and that error is a guess.
 _FEWEST = 4.0
 
-# Estimates of log Z that differ by more standard errors differ for a reason. Where few chains
-# carry one, its error is a guess, and nats tell: an unbiased estimate of Z is exp(3) = 20 times
-# too large once in 20 times at most (Markov's inequality).
+# Estimates of log Z that differ by more standard errors than this differ significantly. If few
+# chains carry an estimate, its error is a guess, and the difference in nats decides: an unbiased
+# estimate of Z is exp(3) = 20 times too large at most once in 20 times (Markov's inequality).
 _MOST_ERRORS, _MOST_NATS = 3.0, 3.0
 
 
 @dataclass
 class Population:
-    """Weighted particles of a model that changes, and what they say of its log Z [1]_ [2]_.
+    """Weighted particles that follow a changing model and estimate its log Z [1]_ [2]_.
 
-    From one look at the model to the next, the particles move along the straight line between its
-    parameters then and now, and are weighed by annealed importance sampling. Where few of them
-    carry the weight, they are drawn anew in proportion to it. So the estimate of Z is unbiased at
-    every look, that of log Z errs below, and nothing is taken from the chains that train the
-    model: these lag behind it, and would flatter it.
+    From one evaluation (look) to the next, the particles are annealed along the straight line
+    between the old and the new parameters, with the weights of annealed importance sampling. If few
+    particles carry the weight, they are resampled in proportion to it. The estimate of Z is
+    therefore unbiased at every look, and that of log Z errs below. The training's own chains are
+    not used: they lag behind the model and would overestimate its likelihood.
 
     Attributes
     ----------
@@ -72,24 +72,24 @@ class Population:
     visible : Tensor, shape (n_particles, model.visible.n_columns)
         Particles.
     log_weights : Tensor, shape (n_particles,), float64
-        Since the particles were last drawn anew, nats.
+        Log weights since the last resampling, nats.
     base_log_z
-        Log Z at that time, nats.
+        Log Z at the last resampling, nats.
     base_variance
-        Of what log Z was when families began to be counted: 0, but in runs of older versions.
+        Variance of log Z when families began to be tracked: 0 except in runs of older versions.
     stream
         Random numbers.
     families : Tensor, shape (n_particles,), int64
-        The first particle that each descends from; by default each is one.
+        The initial particle that each particle descends from; by default itself.
     looks
-        Since the particles were annealed.
+        Number of looks since the particles were annealed.
     least
-        Effective number of particles of the worst way from one look to the next since then: how
-        evenly it changed their weights (the conditional effective sample size [5]_).
+        Lowest conditional effective sample size [5]_ of any step from one look to the next since
+        then: it measures how evenly the step changed the weights.
     needed
-        Effective families without which log Z is not to be trusted: 4, or as many as of annealing
-        elsewhere, 20, where particles were annealed anew because the former ones had lost the
-        model, so that there is no other estimate that agrees.
+        Effective families needed to trust log Z: normally 4. If particles were annealed again
+        because the previous ones had lost the model, no other estimate confirms them, and 20 are
+        needed, as for annealing elsewhere.
     """
 
     model: RBM
@@ -118,22 +118,22 @@ class Population:
         n_temperatures: int = defaults.PARTICLE_TEMPERATURES,
         seed: int = defaults.SEED,
     ) -> Population:
-        """A population of a model, annealed to it from the data's base rates.
+        """Start a population by annealing from the data's base rates to the model.
 
-        What is uncertain now stays so, as long as the population follows the model.
+        The uncertainty at this point remains for as long as the population follows the model.
 
         Parameters
         ----------
         rbm
-            The model; best early in its training, when it is easily reached.
+            The model, preferably early in its training, when it is easy to reach.
         data
             Training rows, shape (n, visible.n_columns), or what knows their moments.
         n_particles
             Particles, 10 or more.
         n_temperatures
-            Inverse temperatures on the way, 2 or more.
+            Inverse temperatures of the annealing, 2 or more.
         seed
-            Of all that is drawn.
+            Seed of everything random.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Population:
         if n_particles < _LEAST_PARTICLES:
             raise ValueError(
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
-                "error is that between particles"
+                "error comes from the spread between particles"
             )
         stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
         population = cls._annealed(rbm, data, n_particles, n_temperatures, stream)
@@ -162,7 +162,7 @@ class Population:
         n_temperatures: int,
         stream: Stream,
     ) -> Population:
-        """Particles that come from the data's base rates."""
+        """Particles annealed from the data's base rates."""
         gauge = Gauge.of(rbm)
         data = gauge.enter_data(data)
         path = AnnealingPath.adaptive(gauge.rbm, data, n_temperatures, stream.seed)
@@ -178,10 +178,10 @@ class Population:
 
     @property
     def log_z(self) -> LogZ:
-        """Log Z of the model at the last look.
+        """Estimate of log Z of the model at the last look.
 
-        Its chains are the families, so that its standard error and effective number are theirs.
-        Neither knows of a mode that no particle has come to: `renew_` may.
+        Families play the role of chains in its standard error and effective number. Neither
+        reflects a mode that no particle has reached; `renew_` may find it.
         """
         largest = self.log_weights.max()
         of_families = torch.zeros_like(self.log_weights)
@@ -193,7 +193,7 @@ class Population:
 
     @property
     def warning(self) -> str | None:
-        """Why log Z must not be trusted; None where nothing was found that speaks against it."""
+        """Why log Z must not be trusted; None if nothing speaks against it."""
         n = len(self.log_weights)
         if self.least < 1:
             return (
@@ -203,8 +203,8 @@ class Population:
         if self.least < _LEAST_SHARE * n:
             return (
                 f"the particles that follow log Z have lost the model: between two looks it "
-                f"changed so much that {self.least:.0f} of {n} could follow it, and modes that "
-                "they have missed are missing from log Z"
+                f"changed so much that only {self.least:.0f} of {n} could follow it, and modes "
+                "that they have missed are missing from log Z"
             )
         effective = self.log_z.effective_chains
         if effective < self.needed:
@@ -215,23 +215,24 @@ class Population:
         return None
 
     def lose_(self) -> None:
-        """Take note that the model is lost, as something else has shown, until `renew_`."""
+        """Record that the particles miss part of the model; this holds until `renew_`."""
         self.least = min(self.least, _LOST)
 
     @torch.no_grad()
     def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
-        """Anneal as many particles to the model anew, and go on with those that tell more.
+        """Anneal the same number of particles afresh, and keep the better of both populations.
 
-        Both are unbiased estimates of Z, and hardly ever far above it. So if they differ by more
-        than their errors, or few chains carry one, the lower one has missed more. If they agree,
-        the particles go on of which more count, and what spoke against the former ones is refuted.
+        Both give unbiased estimates of Z, which are hardly ever far above it. If they differ by
+        more than their errors, or few chains carry one of them, the lower estimate has missed more,
+        and the higher one is kept. If they agree, the population with the larger effective number
+        is kept, and any evidence against the previous particles is refuted.
 
         Parameters
         ----------
         data
             As for `begin`.
         n_temperatures
-            Inverse temperatures on the way, 2 or more.
+            Inverse temperatures of the annealing, 2 or more.
 
         Raises
         ------
@@ -258,24 +259,24 @@ class Population:
 
     @torch.no_grad()
     def follow_(self, rbm: RBM, n_steps: int) -> None:
-        """Move to where the model is now, in ``n_steps`` steps of one sweep each.
+        """Follow the model to its current parameters, in ``n_steps`` steps of one sweep each.
 
-        Up to ten times as many steps are made where the model has changed by much, as it does
-        early in a training: what is lost there is lost to all later looks.
+        Up to ten times as many steps are made if the model has changed much, as it does early in
+        training: accuracy lost there is lost to all later looks.
 
         Parameters
         ----------
         rbm
-            The model now, of the same units and sizes. It is copied.
+            The current model, with the same units and sizes. It is copied.
         n_steps
-            Of a small change; more make the weights more even. 1 or more.
+            Number of steps for a small change, 1 or more; more make the weights more even.
 
         Raises
         ------
         ValueError
-            If there are no steps.
+            If ``n_steps`` is below 1.
         FloatingPointError
-            If the model's energies overflow; the population has then lost it.
+            If the model's energies overflow; the population has then lost the model.
         """
         if n_steps < 1:
             raise ValueError(f"n_steps is {n_steps}; pass 1 or more")
@@ -283,13 +284,13 @@ class Population:
         (start, energy), target = gauge.move(self.model), gauge.rbm
         before, now = copy.deepcopy(start), copy.deepcopy(start)
         v, log_weights = gauge.enter(self.visible), self.log_weights.clone()
-        # known before anything is drawn, so that the estimate of Z stays unbiased
+        # decided before anything is drawn, so that the estimate of Z stays unbiased
         at_once = (start.free_energy(v) - target.free_energy(v)).double().var().item()
         if math.isfinite(at_once):
             n_steps = math.ceil(n_steps * min(max(at_once / _USUAL_VARIANCE, 1), _MOST_TIMES))
         for step in range(1, n_steps + 1):
             if step == n_steps:
-                now = target  # whatever units keep beside their parameters is there, too
+                now = target  # includes anything that units hold in addition to parameters
             else:
                 t = step / n_steps
                 torch.lerp(start.weights, target.weights, t, out=now.weights)
@@ -310,11 +311,11 @@ class Population:
         self._draw_anew_if_uneven_()
 
     def _draw_anew_if_uneven_(self) -> None:
-        """Systematic resampling, where the effective number is below half of the particles."""
+        """Systematic resampling if the effective number is below half of the particles."""
         n = len(self.log_weights)
         if not self.log_weights.isfinite().all():
             raise FloatingPointError(
-                "weights of particles are infinite or no numbers; the parameters are too large"
+                "weights of particles are infinite or NaN; the parameters are too large"
             )
         log_z = LogZ.from_log_weights(self.log_weights, "below")
         if log_z.effective_chains >= n / 2:
@@ -330,7 +331,7 @@ class Population:
 
 
 def _conditional_size(before: Tensor, now: Tensor) -> float:
-    """Effective number of particles of a change of weights, for weights of before."""
+    """Conditional effective sample size of a change of weights, given the weights before."""
     change = now - before
     shares = before.log_softmax(0)
     log_size = 2 * (shares + change).logsumexp(0) - (shares + 2 * change).logsumexp(0)
@@ -338,14 +339,14 @@ def _conditional_size(before: Tensor, now: Tensor) -> float:
 
 
 def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
-    """Whether to go on with the first of two estimates that err below.
+    """Whether to prefer the first of two estimates that err below.
 
     Parameters
     ----------
     fresh, former
         The estimates.
     is_lost
-        Whether something speaks against the second one.
+        Whether there is evidence against the second one.
     """
     gap = fresh.value - former.value
     noise = _MOST_ERRORS * math.hypot(fresh.std_error, former.std_error)
@@ -358,7 +359,7 @@ def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
 
 
 def _agree(a: LogZ, b: LogZ) -> bool:
-    """Whether independent estimates are equal in their errors, and these are known."""
+    """Whether independent estimates agree within their errors, and these errors are reliable."""
     error = math.hypot(a.std_error, b.std_error)
     known = min(a.effective_chains, b.effective_chains) >= _FEWEST
     return known and abs(a.value - b.value) <= _MOST_ERRORS * error

@@ -1,4 +1,4 @@
-"""Pseudo-log-likelihood: each unit given all the others, which needs no partition function."""
+"""Pseudo-log-likelihood: each unit given all the others; needs no partition function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harmonium.rng import Stream
 
 _ROWS_AT_ONCE = 250
 
-# Weights of the looked-at units that are worked on at a time.
+# Weights of the sampled units that are processed at a time.
 _NUMBERS_AT_ONCE = 2**20
 
 
@@ -24,12 +24,12 @@ _NUMBERS_AT_ONCE = 2**20
 def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1) -> Tensor:
     """Stochastic pseudo-log-likelihood of each row, nats, shape (rows,).
 
-    The sum over units i of log p(v_i | the other visible units), estimated without bias from some
-    units a row: the layer is cut into parts of the same size, but for rounding, and a unit drawn
-    from each counts for its part. (Units at equal distances would be those of a single column of a
-    picture, if its width were a multiple of the distance.) Rows that hold probabilities are
-    rounded to the nearest states first, as the classic tutorials do. It flatters models whose
-    modes are far apart; it is no likelihood, and compares models of the same data only.
+    An unbiased estimate of the sum over units i of log p(v_i | the other visible units), from some
+    units per row. The layer is divided into parts of equal size, up to rounding, and one unit drawn
+    from each part represents it. (Units at equal distances could all lie in a single column of a
+    picture, if its width were a multiple of the distance.) Rows of probabilities are rounded to the
+    nearest states first, as in the classic tutorials. The pseudo-likelihood overrates models with
+    well-separated modes. It is not a likelihood, and only compares models on the same data.
 
     Parameters
     ----------
@@ -40,14 +40,13 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     stream
         Draws the units; the same stream position gives the same units.
     units_per_row
-        Units looked at in each row: more cost time and make the estimate less noisy. With all of
-        them it is exact.
+        Units evaluated in each row. More units take more time and reduce the noise; with all of
+        them the result is exact.
 
     Raises
     ------
     ValueError
-        If the visible units have a continuum of states, or there are fewer of them than
-        ``units_per_row``.
+        If the visible units are continuous, or there are fewer of them than ``units_per_row``.
 
     References
     ----------
@@ -76,7 +75,7 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
 
 
 def _rows(rbm: RBM, v: Tensor) -> Tensor:
-    """Visible rows in the type of the parameters."""
+    """Visible rows in the dtype of the parameters."""
     check_rbm("rbm", rbm)
     rbm.visible.check_width(v, "visible")
     if v.dim() != 2:
@@ -87,7 +86,7 @@ def _rows(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
-    """Sum of log p(v_i | the rest) over some units i of each row, each times its count, (rows,)."""
+    """Sum of log p(v_i | the rest) over some units i of each row, times their counts, (rows,)."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = _log_rest(rbm, inputs)
@@ -115,9 +114,9 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
 def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     """Pseudo-log-likelihood of each row, nats, shape (rows,): the sum over all visible units.
 
-    What `pseudo_log_likelihood` estimates from some units. A unit's other states change the inputs
-    of the hidden units by its own weights alone, so that the time is that of as many free energies
-    as there are visible columns, without their products.
+    `pseudo_log_likelihood` estimates this from some of the units. Changing a unit's state changes
+    the hidden inputs only by that unit's weights, so the time is that of one free energy per
+    visible column, without matrix products.
 
     Parameters
     ----------
@@ -129,7 +128,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the visible units have a continuum of states, or rows have another width.
+        If the visible units are continuous, or rows have the wrong width.
     """
     v = _rows(rbm, v)
     _as_states(rbm, v[:0])
@@ -138,7 +137,7 @@ def exact_pseudo_log_likelihood(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
-    """Of a block of rows, whose inputs stay in the cache."""
+    """The pseudo-log-likelihood of a block of rows, whose inputs stay in the cache."""
     v, groups = _as_states(rbm, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = _log_rest(rbm, inputs)
@@ -159,7 +158,7 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
 
 
 def _log_rest(rbm: RBM, inputs: Tensor) -> Tensor:
-    """What each unit's change is compared with, float64: its rounding would count for every one."""
+    """The common reference of all units' changes; float64, because its rounding enters them all."""
     return rbm.hidden.cgf(inputs).sum(-1, dtype=torch.float64)
 
 
@@ -170,13 +169,13 @@ class _Group:
     Attributes
     ----------
     first_unit
-        Number of the first of them in the layer.
+        Index of the first unit of this kind in the layer.
     columns
-        Of each unit, shape (n, width).
+        Columns of each unit, shape (n, width).
     states
-        Of one unit, shape (n_states, width).
+        States of one unit, shape (n_states, width).
     nearest
-        Which state each is in, or nearest to, shape (rows, n).
+        Index of the state that each unit is in, or nearest to, shape (rows, n).
     """
 
     first_unit: int
@@ -193,7 +192,7 @@ def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
         if units.states is None:
             raise ValueError(
                 f"the pseudo-likelihood sums over the states of a visible unit, and "
-                f"{type(units).__name__} units have a continuum of them; look at the "
+                f"{type(units).__name__} units have a continuum of them; use the "
                 "reconstruction error instead"
             )
         states = units.states

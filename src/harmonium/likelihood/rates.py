@@ -1,4 +1,4 @@
-"""Where annealing begins: independent units that are as the data are, column by column."""
+"""The start of annealing: independent units that match the data column by column."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from harmonium.likelihood.checks import is_straight
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.units import Gaussian
 
-# Of the model's own variance of a Gaussian column, which the data's has to be above.
+# Least variance of a Gaussian column of the data, as a share of the model's own variance.
 _LEAST_SHARE_OF_NOISE = 1e-4
 
 
 @torch.no_grad()
 def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
-    """A model of the same units without weights, whose visible units have the data's moments.
+    """A model of the same units with zero weights, whose visible units have the data's moments.
 
-    Its hidden units have zero biases, or where they are Gaussian and far from zero are near those
-    of ``rbm``. Gaussian visible units get the data's variance also where their precision is fixed
-    in ``rbm``; columns that do not vary get the model's own.
+    Its hidden biases are zero, except that Gaussian hidden units far from zero stay near those of
+    ``rbm``. Gaussian visible units get the data's variance, even if their precision is fixed in
+    ``rbm``; constant columns get the model's own.
 
     Parameters
     ----------
     rbm
-        Says which units.
+        The model whose units are copied.
     data
-        Rows of visible states, shape (n, visible.n_columns), or what knows their moments.
+        Rows of visible states, shape (n, visible.n_columns), or an object that knows their moments.
 
     Raises
     ------
     ValueError
-        If data have no rows, the wrong width, or are no states of the visible units.
+        If data have no rows or the wrong width, or are not states of the visible units.
 
     Returns
     -------
     RBM
-        In float64 where the model is far from zero, so that its means are as exact as the data's.
+        The model, in float64 if ``rbm`` is far from zero, so that its means are as exact as the
+        data's.
     """
     check_rbm("rbm", rbm)
     gauge = Gauge.of(rbm)
@@ -59,12 +60,13 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
         precision = gauge.rbm.visible.precision
         if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
             own = 1 / precision[columns]
-            # what hardly varies, against the model's own noise, says nothing of a variance
+            # a column that hardly varies compared to the model's noise gives no estimate of a
+            # variance
             own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
             units.log_precision.copy_(-own.log())
             base.visible.bias[columns] = units.precision * mean[columns]
     if not is_straight(base.visible, gauge.rbm.visible):
-        # a unit type of one's own, with parameters that are not natural: these stay as they are
+        # a user's unit type with parameters that are not natural: these are kept
         for name, parameter in gauge.rbm.visible.named_parameters():
             if name != "bias":
                 base.visible.get_parameter(name).copy_(parameter)

@@ -1,4 +1,4 @@
-"""Where an annealing needs its temperatures, as a pilot run sees it.
+"""Placement of annealing temperatures, based on a pilot run.
 
 References
 ----------
@@ -18,39 +18,40 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# Of the path's steps: so many are added up to see how long chains remember.
+# Share of the path's steps in the window that measures the memory of chains.
 _WINDOW = 0.2
 
-# So much of the temperatures is spread evenly, whatever the pilot saw: no gap gets too wide.
+# Share of the temperatures that is spread evenly, so that no gap gets too wide.
 _EVEN_SHARE = 0.1
 
 
 def placed(t: Array, log_weights: Array, n: int) -> Array:
-    """Inverse temperatures at a constant speed, as chains along these saw it.
+    """Place inverse temperatures at constant speed, as measured by pilot chains.
 
-    How much a step spoils an estimate is the variance of its increment of the log weights, times
-    how many steps its chains remember [2]_: of a chain that moves slowly, errors of many
-    steps add up. That number is the variance of the increments' sum over a window, over the sum of
-    their variances. Where it is 1 everywhere, the speed is that in thermodynamic length [1]_ [3]_.
+    The error that a step contributes is the variance of its increment of the log weights, times the
+    number of steps that its chains remember [2]_: errors of many steps add up for a chain that
+    moves slowly. That number is the variance of the increments' sum over a window, divided by the
+    sum of their variances. If it is 1 everywhere, the speed is constant in thermodynamic length
+    [1]_ [3]_.
 
     Parameters
     ----------
     t
         Inverse temperatures of the pilot, shape (steps + 1,).
     log_weights
-        Of its chains at each of them, shape (steps + 1, chains).
+        Log weights of the pilot's chains at each of them, shape (steps + 1, chains).
     n
-        How many to place.
+        Number of temperatures to place.
 
     Returns
     -------
     Array
-        Shape (n,), from 0 to 1; evenly spaced where nothing changes along the path.
+        Shape (n,), from 0 to 1; evenly spaced if nothing changes along the path.
     """
     n_steps = len(t) - 1
     variances = np.diff(log_weights, axis=0).var(1, ddof=1)
     window = max(1, round(_WINDOW * n_steps))
-    # around each step, and as wide at both ends
+    # centred on each step, and equally wide at both ends
     first = np.clip(np.arange(n_steps) - window // 2, 0, n_steps - window)
     of_sums = (log_weights[first + window] - log_weights[first]).var(1, ddof=1)
     sums = np.concatenate([[0.0], variances.cumsum()])

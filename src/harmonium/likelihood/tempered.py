@@ -1,4 +1,4 @@
-"""Log Z from chains at several temperatures, which start in different places and have to agree.
+"""Log Z from tempered chains, which start in different places and have to agree.
 
 References
 ----------
@@ -31,24 +31,24 @@ from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.tempering import place_temperatures
 
 STARTS = ("the base rates", "rows", "random hidden states")
-"""Where the chains start, in turn: three families that know nothing of each other."""
+"""Where the chains start, in turn: three independent families."""
 
 _FIRST_LEVELS = 12
 _ROUNDS = 4
-_FIRST_ROUND = 20  # sweeps; each round of tuning takes twice as many as the one before
+_FIRST_ROUND = 20  # sweeps; each further round of tuning takes twice as many
 
-# Random hidden states: logistic inputs of this scale for all units together and for each alone,
-# so that some chains start with nearly all units on, and some with nearly all of them off.
+# Random hidden states: logistic inputs with these scales, common to all units and separate for
+# each, so that some chains start with nearly all units on, and some with nearly all of them off.
 _COMMON, _OWN = 4.0, 2.0
 
-_MOST_KEPT = 2**23  # log-weights of exchanges of one stage, float32
+_MOST_KEPT = 2**23  # log-weights of exchanges kept per stage, float32
 
 
 @dataclass
 class _Tracked(Replicas):
-    """Replicas that know whether they have been at the base since they started.
+    """Replicas that track whether they have visited the base since they started.
 
-    There they are drawn afresh, so that all they bring from where they started is gone.
+    There they are drawn afresh, and so forget where they started.
     """
 
     renewed: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -60,25 +60,26 @@ class _Tracked(Replicas):
 
     @classmethod
     def tracking(cls, replicas: Replicas, renewed: Tensor) -> _Tracked:
-        """The same replicas, with what is known of where they have been."""
+        """The same replicas, with a record of which of them have visited the base."""
         return cls(**vars(replicas), renewed=renewed)
 
 
 @dataclass(frozen=True, eq=False)
 class TemperedLogZ:
-    """What tempered chains say of log Z, nats, by bridge sampling between temperatures [1]_.
+    """Estimate of log Z from tempered chains, nats, by bridge sampling between temperatures [1]_.
 
     Attributes
     ----------
     value, std_error
-        Of all chains. The error is that between chains, which are independent of each other.
+        Estimate from all chains. The error comes from the spread between chains, which are
+        independent.
     by_start
-        Value and error by where the chains started: as far as they mix, they agree [2]_.
+        Value and error for each kind of start; if the chains mix, these agree [2]_.
     renewed
-        Share of the model's chains that had come from the base since they started, which they
-        have to be for the start to be forgotten.
+        Fraction of the model's chains that have come from the base since they started; only these
+        have forgotten their starts.
     n_chains, n_temperatures, n_sweeps
-        What it was made of; the sweeps are those that were looked at.
+        Size of the computation; warm-up sweeps are not counted.
     samples
         Visible states of the model, shape (times, chains, columns).
     """
@@ -94,16 +95,16 @@ class TemperedLogZ:
 
     @property
     def log_z(self) -> LogZ:
-        """The value of all chains, which has no side on which it errs."""
+        """The value from all chains, whose direction of bias is unknown."""
         return LogZ(self.value, self.std_error, "either")
 
     def less(self, energy: float) -> TemperedLogZ:
-        """The same estimate for a model of which every energy is so much higher, nats."""
+        """The same estimate for a model whose energies are all higher by ``energy``, nats."""
         by_start = {name: (value - energy, error) for name, (value, error) in self.by_start.items()}
         return replace(self, value=self.value - energy, by_start=by_start)
 
     def spread(self) -> tuple[str, str, float, float]:
-        """The two starts that differ the most in their errors: both, by how much, and the error."""
+        """The two starts that differ most, relative to their errors: both, difference and error."""
         pairs = [
             (a, b, self.by_start[a][0] - self.by_start[b][0],
              math.hypot(self.by_start[a][1], self.by_start[b][1]))
@@ -114,19 +115,19 @@ class TemperedLogZ:
 
 
 class Tempered:
-    """Chains at several temperatures between base and target of a path, a third of each start.
+    """Chains at several temperatures between base and target, a third from each kind of start.
 
     Parameters
     ----------
     path
-        Its base is the first level, its target the last.
+        Path whose base is the first level and whose target is the last.
     rows
-        Visible states near which the model should be, shape (n, visible.n_columns): training
-        rows, or those that are judged.
+        Visible states that the model should be close to, shape (n, visible.n_columns): training
+        rows, or the rows to evaluate.
     n_chains
         Chains of every level, a multiple of the number of `STARTS`.
     seed
-        Of everything.
+        Seed of everything random.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class Tempered:
 
     @property
     def rows_a_sweep(self) -> int:
-        """Chains of all levels, each of which one sweep moves."""
+        """Total number of chains at all levels, which one sweep moves."""
         return self.n_temperatures * self.n_chains
 
     def tune_(self) -> Iterator[int]:
@@ -176,17 +177,17 @@ class Tempered:
         self._replicas = _Tracked.tracking(new, old.renewed[nearest])
 
     def look(self, n_sweeps: int, n_times: int) -> Iterator[int]:
-        """Sweeps that are looked at; yields steps made, and `found` has what they say.
+        """Make sweeps and use them for the estimate, stored in `found`; yields steps made.
 
         Parameters
         ----------
         n_sweeps
             2 or more: even and odd pairs of temperatures take turns.
         n_times
-            How often the model's chains are kept as samples.
+            Number of times that the model's chains are kept as samples.
         """
         ladder, replicas = self._ladder(), self._replicas
-        # two sweeps in a row see all pairs; of long stages not all of them are kept
+        # two consecutive sweeps cover all pairs; long stages do not keep all of them
         kept = n_sweeps * (self.n_temperatures - 1) * self.n_chains
         thinning = 2 * math.ceil(kept / _MOST_KEPT)
         gains: list[list[Tensor]] = [[], []]
@@ -216,7 +217,7 @@ class Tempered:
         if isinstance(dead, Tensor) and dead.any():
             raise ValueError(
                 f"{int(dead.bool().sum())} of {self.n_chains} tempered chains have died: their "
-                "energies are infinite or no numbers, because the parameters are too large (the "
+                "energies are infinite or NaN, because the parameters are too large (the "
                 f"largest weight is {self._rbm.weights.abs().max().item():.3g}); take an earlier "
                 "checkpoint, or train with a smaller learning rate"
             )
@@ -243,7 +244,7 @@ class Tempered:
         )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:
-        """Where the chains are: with `n_sweeps`, `turn` and `position`, all that going on needs."""
+        """The states of the chains; with `n_sweeps`, `turn` and `position`, enough to continue."""
         replicas = self._replicas
         assert replicas.path is not None
         return {
@@ -255,11 +256,11 @@ class Tempered:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Exchanges and draws made so far."""
+        """Numbers of exchanges and draws made so far."""
         return self._replicas.turn, self._stream.position
 
     def go_back_(self, tensors: Mapping[str, Tensor], place: tuple[int, int]) -> None:
-        """To where the chains were when `tensors` and `place` were taken."""
+        """Restore the state at which `tensors` and `place` were taken."""
         old = self._replicas
         assert old.path is not None
         like, betas = old.visible, tensors["betas"]
@@ -278,7 +279,7 @@ class Tempered:
 def _start(
     path: AnnealingPath, rows: Tensor, betas: Tensor, n_chains: int, stream: Stream
 ) -> _Tracked:
-    """Replicas of all levels, in the places of their start."""
+    """Replicas at all levels, in their starting states."""
     rbm, base = path.target, path.base
     like, n_levels = rbm.weights.detach(), len(betas)
     n_columns = rbm.visible.n_columns
@@ -305,7 +306,7 @@ def _start(
 
 
 def _from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
-    """Visible states given hidden ones that are drawn far and wide, whatever their biases."""
+    """Visible states given widely scattered random hidden states, whatever the biases."""
     like, n_hidden = rbm.weights.detach(), rbm.hidden.n_columns
 
     def logistic(n_columns: int, scale: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an evaluation has found of log Z so far, and the two ways to find more."""
+"""The work of an evaluation so far: estimates of log Z, and two ways to improve them."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from harmonium.likelihood.tempered import STARTS, Tempered, TemperedLogZ
 from harmonium.rbm import RBM, HasMoments
 from harmonium.rng import Purpose, Stream
 
-_TEMPERED_CHAINS = 20  # of each start: fewer give no error that could be believed
-_MOST_STARTS = 1000  # rows among which tempered chains choose their start
+_TEMPERED_CHAINS = 20  # per kind of start: fewer would give no reliable error
+_MOST_STARTS = 1000  # rows from which tempered chains choose their starts
 
-# Where a pilot places temperatures, whose density all lengths of the annealing share.
+# Temperatures that a pilot places; annealings of any length share their density.
 _PLACED = 2000
 
 
 class Work:
-    """Estimates of log Z that can be made better: by longer annealing, and by longer tempering.
+    """Estimates of log Z that longer annealing and longer tempering improve.
 
     Parameters
     ----------
     rbm
         The model.
     v
-        Rows that are judged.
+        Rows to evaluate.
     data
         Training rows or their moments.
     n_chains
-        Chains of the annealing in each direction.
+        Annealing chains in each direction.
     n_temperatures
-        Between how many temperatures a pilot places those of all annealings.
+        Temperatures of the pilot; all annealings share their density.
     seed
-        Of everything.
+        Seed of everything random.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Work:
         seed: int,
     ) -> None:
         self._n_chains, self._seed = n_chains, seed
-        # all of it in coordinates in which nothing cancels
+        # everything in coordinates in which nothing cancels
         self._gauge = gauge = Gauge.of(rbm)
         self._path = AnnealingPath.adaptive(
             gauge.rbm, gauge.enter_data(data), min(n_temperatures, _PLACED), seed
@@ -68,27 +68,27 @@ class Work:
         self._rows = gauge.enter(_rows_to_start_at(v, data, seed))
         self._tempered: Tempered | None = None
         self.estimates: Estimates | None = None
-        self.steps = 0  # one chain at one temperature
-        self.seconds_a_step = 0.0  # as seen last
+        self.steps = 0  # a step is one chain at one temperature
+        self.seconds_a_step = 0.0  # as last measured
 
     # How much has been done, and what more would cost
 
     @property
     def n_temperatures(self) -> int:
-        """Of the longest annealing so far; 0 before any."""
+        """Temperatures of the longest annealing so far; 0 before any."""
         return 0 if self.estimates is None else self.estimates.n_temperatures
 
     @property
     def n_sweeps(self) -> int:
-        """Of the tempered chains, in the last stage that was looked at."""
+        """Sweeps of the tempered chains in the last stage of the estimate."""
         return 0 if self._tempered is None else self._tempered.n_sweeps
 
     def cost_of_annealing(self, n_temperatures: int) -> int:
-        """Steps in both directions."""
+        """Steps of annealing in both directions."""
         return 2 * self._n_chains * n_temperatures
 
     def cost_of_tempering(self, n_sweeps: int) -> int:
-        """Steps; of the first stage with the placing of temperatures."""
+        """Steps of tempering; for the first stage, including the placement of temperatures."""
         if self._tempered is None:
             return 12 * self._n_tempered * (n_sweeps + 300)
         return self._tempered.rows_a_sweep * n_sweeps
@@ -100,7 +100,7 @@ class Work:
     # Doing more
 
     def temper(self, n_sweeps: int) -> Iterator[int]:
-        """So many sweeps more, which are looked at; yields the steps that each takes."""
+        """Make ``n_sweeps`` more sweeps for the estimate; yields the steps that each takes."""
         if self._tempered is None:
             self._tempered = Tempered(self._path, self._rows, self._n_tempered, self._seed)
             yield from self._timed(self._tempered.tune_())
@@ -108,7 +108,7 @@ class Work:
         yield from self._timed(self._tempered.look(n_sweeps, min(n_times, n_sweeps)))
 
     def anneal(self, n_temperatures: int) -> Iterator[int]:
-        """Anneal anew in both directions, the second from the tempered chains' samples."""
+        """Anneal again in both directions, backwards from the tempered chains' samples."""
         assert self._tempered is not None
         path = self._path.of_length(n_temperatures)
         if n_temperatures == self.n_temperatures:
@@ -125,7 +125,7 @@ class Work:
         yield from self._timed(backward)
         weights = backward.result().log_weights
         assert weights is not None
-        # samples of one chain are alike: a chain counts once, by its mean weight
+        # samples of one chain are correlated: a chain counts once, with its mean weight
         of_chain = weights.view(len(found.samples), -1).logsumexp(0) - math.log(len(found.samples))
         reverse = LogZ.from_log_weights(of_chain, "above").less(self._gauge.energy)
         tempered = found.less(self._gauge.energy)
@@ -134,7 +134,7 @@ class Work:
     # Keeping it
 
     def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and numbers that `take_up_` goes on from; only after an annealing."""
+        """Tensors and numbers from which `take_up_` continues; available after an annealing."""
         found, tempered = self.estimates, self._tempered
         assert found is not None and tempered is not None
         assert found.annealed.log_weights is not None and found.reverse.log_weights is not None
@@ -156,7 +156,7 @@ class Work:
         return tensors, numbers
 
     def take_up_(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Go on from what was `kept` of an evaluation of the same model, rows, data and seed."""
+        """Continue from what `kept` returned for the same model, rows, data and seed."""
         tempered = Tempered(self._path, self._rows, self._n_tempered, self._seed)
         tempered.go_back_(tensors, tuple(numbers["place"]))
         samples = tensors["samples"].to(self._rows)
@@ -173,11 +173,11 @@ class Work:
         )
 
     def _timed(self, steps: Iterable[int]) -> Iterator[int]:
-        """The steps made from one to the next, counted and timed."""
+        """Count and time the steps while they are made."""
         before, began, first = 0, 0.0, 0
         for done in steps:
             self.steps += done - before
-            if not began:  # the first ones may have had to wait for kernels
+            if not began:  # the first steps may have waited for kernels to compile
                 began, first = time.monotonic(), done
             elif done > first:
                 self.seconds_a_step = (time.monotonic() - began) / (done - first)
@@ -187,7 +187,7 @@ class Work:
 
 @torch.no_grad()
 def _rows_to_start_at(v: Tensor, data: Tensor | HasMoments, seed: int) -> Tensor:
-    """Some of the rows that are judged, and of the training rows where these are at hand."""
+    """A sample of the rows to evaluate, and of the training rows if available."""
     stream = Stream(seed, Purpose.LIKELIHOOD, position=ROWS)
 
     def some(n: int) -> Tensor:

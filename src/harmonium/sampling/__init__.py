@@ -1,4 +1,4 @@
-"""Markov chains that sample an RBM: what a chain is, how it starts, and how it moves."""
+"""Markov chains that sample an RBM: their states, starts and samplers."""
 
 from harmonium.sampling.chains import ChainState, start_at, start_random
 from harmonium.sampling.clamp import Clamp

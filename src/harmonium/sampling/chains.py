@@ -1,4 +1,4 @@
-"""What a chain is, and where it starts."""
+"""The states of chains, and where chains start."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harmonium.sampling.replicas import Replicas
 
 @dataclass
 class ChainState:
-    """Chains, one a row; a sampler moves them in place.
+    """The states of Markov chains, one per row; a sampler moves them in place.
 
-    The next sweep starts from ``hidden``; ``visible`` is the fantasy that the last one drew, and
+    The next sweep starts from ``hidden``. ``visible`` is the fantasy that the last sweep drew, and
     ``hidden`` was drawn given it.
 
     Attributes
@@ -26,8 +26,8 @@ class ChainState:
     visible : Tensor, shape (n_chains, visible.n_columns)
     hidden : Tensor, shape (n_chains, hidden.n_columns)
     replicas : Replicas or None
-        The states at all levels of a ladder, where chains are tempered: ``visible`` and
-        ``hidden`` then share memory with their last level.
+        The states at all levels of a ladder, if chains are tempered. ``visible`` and ``hidden``
+        then share memory with the last level.
     """
 
     visible: Tensor
@@ -36,12 +36,12 @@ class ChainState:
 
     @classmethod
     def of_replicas(cls, replicas: Replicas) -> ChainState:
-        """The chains of the last level, that go on with all others."""
+        """The chains of the last level, which move together with all others."""
         visible, hidden = replicas.by_level
         return cls(visible[-1], hidden[-1], replicas)
 
     def become_last_of(self, replicas: Replicas) -> None:
-        """Become the last level of these replicas, in their states and their memory."""
+        """Become the last level of these replicas, sharing their states and memory."""
         visible, hidden = replicas.by_level
         self.visible, self.hidden, self.replicas = visible[-1], hidden[-1], replicas
 
@@ -49,14 +49,14 @@ class ChainState:
         return self.visible.shape[0]
 
     def check(self, rbm: RBM) -> None:
-        """Refuse chains that are not of this RBM's shape.
+        """Refuse chains whose shape does not match this RBM.
 
         Raises
         ------
         TypeError
-            If the RBM is none, or states are no tensors.
+            If ``rbm`` is not an RBM, or states are not tensors.
         ValueError
-            Says which layer is of which shape.
+            Says which layer has which shape.
         """
         if not isinstance(rbm, RBM):
             check_rbm("rbm", rbm)
@@ -65,7 +65,8 @@ class ChainState:
         if self.visible.dim() != 2 or self.visible.shape[:-1] != self.hidden.shape[:-1]:
             raise ValueError(
                 f"the chains' visible states have shape {tuple(self.visible.shape)} and the hidden "
-                f"ones {tuple(self.hidden.shape)}; pass (n_chains, columns), a row a chain in both"
+                f"ones {tuple(self.hidden.shape)}; pass (n_chains, columns), one row per chain in "
+                "both"
             )
         if self.replicas is not None and any(
             states.data_ptr() != of_replicas[-1].data_ptr() or len(states) != len(of_replicas[-1])
@@ -79,7 +80,7 @@ class ChainState:
             )
 
     def check_states(self, rbm: RBM) -> None:
-        """Refuse chains of another type, or on another device, than this RBM's parameters.
+        """Refuse chains whose dtype or device differs from this RBM's parameters.
 
         Raises
         ------
@@ -90,19 +91,19 @@ class ChainState:
         rbm.hidden.check_states(self.hidden, "hidden")
 
     def entering(self, gauge: Gauge) -> ChainState:
-        """The chains in the coordinates of a moved model; themselves where nothing is moved."""
+        """The chains in the coordinates of a moved model; the same object if nothing is moved."""
         if gauge.is_identity:
             return self
         return ChainState(gauge.enter(self.visible), gauge.enter_hidden(self.hidden))
 
     def follow_(self, chains: ChainState, gauge: Gauge) -> None:
-        """Come to where the chains have gone that `entering` has made of these, in place."""
+        """Copy back, in place, the states of chains that `entering` made from these."""
         if not gauge.is_identity:
             self.visible.copy_(gauge.leave(chains.visible))
             self.hidden.copy_(gauge.leave_hidden(chains.hidden))
 
     def clone(self) -> ChainState:
-        """Chains of their own in the same states."""
+        """A copy of the chains that shares no memory with them."""
         if self.replicas is not None:
             return ChainState.of_replicas(self.replicas.clone())
         return ChainState(self.visible.clone(), self.hidden.clone())
@@ -118,7 +119,7 @@ def start_at(rbm: RBM, visible: Tensor, stream: Stream) -> ChainState:
     if visible.dim() != 2:
         raise ValueError(
             f"visible has shape {tuple(visible.shape)}; pass (n_chains, {rbm.visible.n_columns}), "
-            "a row a chain"
+            "one row per chain"
         )
     visible = visible.clone(memory_format=torch.contiguous_format)
     return ChainState(visible, rbm.sample_h_from_v(visible, stream))
@@ -126,19 +127,19 @@ def start_at(rbm: RBM, visible: Tensor, stream: Stream) -> ChainState:
 
 @torch.no_grad()
 def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
-    """Start chains at visible units drawn from their biases alone, as if no weights were there.
+    """Start chains at visible units drawn from their biases alone, as if there were no weights.
 
     After `RBM.init_from_data_` that is independent noise with the data's base rates.
     """
     check_rbm("rbm", rbm)
     check_count("n_chains", n_chains)
     check_stream(stream)
-    gauge = Gauge.of(rbm)  # biases far from zero say where the other layer is, and are no noise
+    gauge = Gauge.of(rbm)  # biases far from zero encode where the other layer is
     units = gauge.rbm.visible
     visible = units.sample_(rbm.weights.new_zeros(n_chains, units.n_columns), stream)
     return start_at(rbm, gauge.leave(visible), stream)
 
 
 def check_stream(stream: Stream) -> None:
-    """Refuse what is no stream of random numbers, such as a seed alone."""
+    """Refuse anything but a stream of random numbers, such as a bare seed."""
     check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE), from harmonium.rng")

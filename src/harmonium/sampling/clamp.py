@@ -1,4 +1,4 @@
-"""Visible columns that are held while the rest is sampled."""
+"""Visible columns that are held fixed while the rest is sampled."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harmonium.sampling.chains import ChainState
 
 
 class Clamp:
-    """Visible columns that are held fixed: the rest is sampled given them.
+    """Visible columns that are held fixed; the rest is sampled given them.
 
     Parameters
     ----------
     mask
         True where a column is held, shape (n_columns,) or (n_chains, n_columns).
     values
-        States to hold there, broadcastable to (n_chains, n_columns); the rest is not read.
+        States to hold there, broadcastable to (n_chains, n_columns); other entries are not read.
     """
 
     def __init__(self, mask: Tensor, values: Tensor) -> None:
@@ -36,13 +36,13 @@ class Clamp:
         self.values = values
 
     def check(self, rbm: RBM, chains: ChainState) -> None:
-        """Refuse what cannot be held in these chains.
+        """Refuse a clamp that does not fit these chains.
 
         Raises
         ------
         ValueError
-            If mask or values do not fit the chains, if the mask cuts through a unit, or if the
-            held values are no states of the visible units.
+            If mask or values do not fit the chains, if the mask holds only part of a unit, or if
+            the held values are not states of the visible units.
         """
         rbm.visible.check_width(self.mask, "visible")
         for name, held in (("mask", self.mask), ("values", self.values)):

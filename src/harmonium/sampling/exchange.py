@@ -1,15 +1,15 @@
 """Sweeps of all levels of a ladder at once, and exchanges of states between neighbours.
 
-An exchange proposes to swap the *visible* states of two neighbouring levels, right after they
-were drawn, and hidden states are drawn after it, given what is there then. What it leaves as it
-is are the distributions of the visible units alone, p_s(v) = exp(-F_s(v)) / Z_s, so that the
-acceptance holds the free energies of the levels and no hidden states:
+An exchange proposes to swap the *visible* states of two neighbouring levels right after they were
+drawn. Hidden states are drawn after the exchange, given the new visible states. It therefore only
+has to leave the marginal distributions of the visible units invariant, p_s(v) = exp(-F_s(v)) / Z_s,
+and the acceptance depends on the free energies of the levels and on no hidden states:
 
     min(1, exp(F_s(v) + F_t(w) - F_s(w) - F_t(v)))    for v in level s and w in level t.
 
-A swap of both layers, with joint energies in place of free ones, is accepted less often,
-whatever the levels: the mean acceptance is one minus the total variation between p_s x p_t and
-p_t x p_s, which leaving out a variable can only make smaller.
+A swap of both layers, with joint instead of free energies, is accepted less often for any levels.
+The mean acceptance is one minus the total variation distance between p_s x p_t and p_t x p_s, and
+marginalising a variable can only reduce that distance.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def sweep_(
 ) -> tuple[Tensor, Tensor]:
     """One sweep h -> v -> h of all levels, with an exchange between v and h, in place.
 
-    Even and odd pairs of neighbours take turns, without drawing which: replicas then travel
-    through the ladder instead of diffusing (Syed, Bouchard-Cote, Deligiannidis and Doucet, 2022,
+    Even and odd pairs of neighbours alternate deterministically, so that replicas travel through
+    the ladder instead of diffusing (Syed, Bouchard-Cote, Deligiannidis and Doucet, 2022,
     "Non-reversible parallel tempering", JRSS B 84).
 
     Parameters
@@ -45,15 +45,16 @@ def sweep_(
     stream
         Random numbers; three draws.
     clamp
-        Visible columns to hold, the same in all levels.
+        Visible columns to hold fixed, the same in all levels.
 
     Returns
     -------
     inputs : Tensor, shape (n_chains, hidden.n_columns)
-        What the hidden units of the last level receive.
+        Hidden inputs of the last level.
     gains : Tensor, shape (n_pairs, 2, n_chains)
-        Log-weights, before the exchange, of the lower and of the upper replica of each pair of
-        this turn: how much more probable its state is, unnormalised, in the other's level, nats.
+        For each pair of this turn, the log-weights of the lower and the upper replica before the
+        exchange: the unnormalised log-probability of its state at the other's level minus that at
+        its own level, nats.
     """
     v, h = replicas.by_level
     gauge = ladder.gauge
@@ -79,7 +80,7 @@ def sweep_(
     inputs_of_last = inputs[-1].clone()
     ladder.hidden.sample_(inputs, stream)
     if gauge.visible_offset is not None:
-        # in float64, where what the hidden units receive is far from zero as well
+        # in float64, because the hidden inputs may be far from zero too
         inputs_of_last = inputs_of_last + gauge.visible_offset @ gauge.rbm.weights.double()
         v.copy_(gauge.leave(v))
         h.copy_(gauge.leave_hidden(h))
@@ -94,7 +95,7 @@ def sweeps_(
     stream: Stream,
     clamp: Clamp | None = None,
 ) -> SweepInfo:
-    """``n`` sweeps, `sweep_`, and what a sampler tells of them; ``rbm`` is the last level."""
+    """Make ``n`` sweeps with `sweep_` and report on them; ``rbm`` is the last level."""
     before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()
     for _ in range(n):
         inputs, _ = sweep_(ladder, replicas, stream, clamp)
@@ -107,15 +108,14 @@ def sweeps_(
 
 
 def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:
-    """Free energies of the paired levels' states where they are, minus those in the other's level.
+    """Free energies of paired levels' states at their own level, minus those at the other's level.
 
     Parameters
     ----------
     ladder
         The models.
     v, inputs
-        Visible states and what the hidden units receive, of the levels from ``first`` on, two a
-        pair.
+        Visible states and hidden inputs of the levels from ``first`` on, two per pair.
     first
         The first paired level.
 
@@ -123,7 +123,7 @@ def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tenso
     -------
     gains : Tensor, shape (n_pairs, 2, n_chains)
     inputs_there : Tensor
-        What the hidden units would receive in the other's level.
+        Hidden inputs that the states would give at the other's level.
     """
     here = torch.arange(first, first + len(v), device=v.device)
     there = here.view(-1, 2).flip(1).flatten()
@@ -133,31 +133,31 @@ def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tenso
 
 
 def free_energy(ladder: Ladder, levels: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
-    """Free energies of rows of visible states under some levels, shape (levels, n_chains)."""
+    """Free energies of rows of visible states at some levels, shape (levels, n_chains)."""
     return ladder.visible[levels].energy(v) - ladder.hidden[levels].cgf(inputs)
 
 
 def _swap_(
     replicas: Replicas, pairs: slice, accept: Tensor, inputs: Tensor, inputs_there: Tensor
 ) -> None:
-    """Swap visible states, with what hidden units receive from them, where accepted.
+    """Swap visible states and the resulting hidden inputs where the swap is accepted.
 
     Parameters
     ----------
     replicas
-        Their visible states are moved.
+        Their visible states are swapped.
     pairs
-        The levels that take part, two a pair.
+        The levels that take part, two per pair.
     accept
         Shape (n_pairs, n_chains).
     inputs
-        Of all levels; overwritten where states are swapped.
+        Hidden inputs of all levels; overwritten where states are swapped.
     inputs_there
-        Of the levels that take part: what their states give in the other's level.
+        Hidden inputs of the participating levels' states at the other's level.
     """
     shape = replicas.origins.shape
     order = torch.arange(shape.numel(), device=accept.device).view(shape)
-    place = order[: len(inputs_there)].clone()  # the same among those that take part
+    place = order[: len(inputs_there)].clone()  # the same among the participating levels
     for rows in (order[pairs], place):
         low, high = rows.view(-1, 2, shape[1]).unbind(1)
         was = low.clone()

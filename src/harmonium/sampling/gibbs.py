@@ -16,24 +16,24 @@ from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.sampler import Sampler, SweepInfo
 from harmonium.units import Binary, Spin, Units
 
-# Of the units whose upper state is 1 and whose energy is the bias's alone.
+# Lower states of the unit types with upper state 1 and energy -bias x.
 _LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 
 @dataclass(frozen=True)
 class Gibbs(Sampler):
-    """Block Gibbs sampling: all visible units given the hidden ones, then the reverse.
+    """Block Gibbs sampling: all visible units given the hidden ones, then vice versa.
 
     Parameters
     ----------
     sweeps
-        Full sweeps h -> v -> h a call; the k of CD-k and PCD-k.
+        Full sweeps h -> v -> h per call; the k of CD-k and PCD-k.
     """
 
     sweeps: int = defaults.SWEEPS
 
     def __post_init__(self) -> None:
-        """Refuse a sampler that would not move."""
+        """Refuse a sampler without sweeps."""
         check_count("sweeps", self.sweeps)
 
     @without_autograd
@@ -48,14 +48,14 @@ class Gibbs(Sampler):
     ) -> tuple[ChainState, SweepInfo]:
         """Move the chains in place by ``sweeps`` sweeps.
 
-        With ``ends`` they are left with the last visible states and no hidden ones.
+        With ``ends``, the last visible states are valid afterwards, but not the hidden ones.
         """
         if not isinstance(stream, Stream):
             check_stream(stream)
         chains.check(rbm)
         try:
             return self._move(rbm, chains, stream, clamp, ends)
-        except RuntimeError:  # asked only now, so that it costs nothing where all is well
+        except RuntimeError:  # checked only on failure, so that valid input costs nothing
             chains.check_states(rbm)
             raise
 
@@ -63,11 +63,11 @@ class Gibbs(Sampler):
         self, rbm: RBM, chains: ChainState, stream: Stream, clamp: Clamp | None, ends: bool
     ) -> tuple[ChainState, SweepInfo]:
         v, h, weights = chains.visible, chains.hidden, rbm.weights
-        # one sweep from scratch is no more than products; what is held does not flip as it draws
+        # a single sweep needs the full products anyway; clamped units do not flip as they are drawn
         if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):
             return chains, SweepInfo(rbm.observe_h_from_v(v))
         for remaining in reversed(range(self.sweeps)):
-            # inputs are written into the states' own buffers, and overwritten by the draw
+            # inputs are written into the state buffers, and the draw overwrites them
             rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
             if clamp is not None:
                 clamp.apply_(v)
@@ -76,13 +76,13 @@ class Gibbs(Sampler):
         if ends:
             info = SweepInfo(rbm.observe_h_from_v(v))
             for _ in rbm.hidden.groups:
-                stream.take()  # chains that go on draw here, and both see the same bits
+                stream.take()  # chains that continue draw here; both then see the same bits
         else:
             info = SweepInfo(rbm.observe_h_from_v(v, h, stream))
         return chains, info
 
     def _follow_flips(self, rbm: RBM, chains: ChainState, stream: Stream, ends: bool) -> bool:
-        """Sweep as `kernels.sweeps_` does, between layers of two-valued units, where that pays."""
+        """Sweep with `kernels.sweeps_` if both layers are two-valued and that is faster."""
         low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
         if low_v is None or low_h is None:
             return False

@@ -1,4 +1,4 @@
-"""One layer's units in every level of a ladder, moved all at once."""
+"""One layer's units at all levels of a ladder, processed together."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from harmonium.units import Units
 
 
 class Levels(ABC):
-    """A layer's units with parameters of their own in every level."""
+    """A layer's units with separate parameters at every level."""
 
     @classmethod
     def between(cls, a: Units, b: Units, betas: Tensor) -> Levels:
-        """The units on the way from ``a`` to ``b``, whose inputs count by the inverse temperature.
+        """The units on the path from ``a`` to ``b``; inputs are scaled by the inverse temperature.
 
         Parameters
         ----------
         a, b
             Layers of the same kinds.
         betas
-            From 0, which is ``a``, to 1, which is ``b``; shape (n_levels,).
+            Inverse temperatures from 0, which is ``a``, to 1, which is ``b``; shape (n_levels,).
         """
         if not b.has_standard_form:
             a = copy.deepcopy(a).to(betas)
@@ -34,7 +34,7 @@ class Levels(ABC):
                 units.interpolate_(a, b, beta)
             return _Layers(layers, betas)
         to = betas.unsqueeze(1)
-        # exact at both ends, which torch.lerp is too
+        # exact at both ends, as torch.lerp is
         bias = (1 - to) * a.bias.to(betas) + to * b.bias
         precision = None
         if a.precision is not None and b.precision is not None:
@@ -43,7 +43,7 @@ class Levels(ABC):
 
     @classmethod
     def side_by_side(cls, layers: Sequence[Units]) -> Levels:
-        """Copies of layers of the same kinds, one a level."""
+        """Copies of layers of the same kinds, one per level."""
         ones = layers[0].bias.new_ones(len(layers))
         if not layers[0].has_standard_form:
             return _Layers([copy.deepcopy(units).requires_grad_(False) for units in layers], ones)
@@ -53,7 +53,7 @@ class Levels(ABC):
 
     @abstractmethod
     def __getitem__(self, levels: Tensor) -> Levels:
-        """Some of the levels, in any order."""
+        """Select some of the levels, in any order."""
 
     @abstractmethod
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
@@ -73,11 +73,11 @@ class Levels(ABC):
 
 
 class _Scaled(Levels):
-    """Levels that differ by a shift and a scale alone: all are drawn in one go.
+    """Levels that differ only by a shift and a scale, so that one call draws all of them.
 
-    Units of some precision under inputs are ``precision^-1/2`` times units of precision 1 whose
-    inputs and bias were scaled alike. So the draws and log-normalisers of all levels are those of
-    one layer of standard units (`Units.has_standard_form`).
+    Units with any precision are ``precision^-1/2`` times units of precision 1 whose inputs and bias
+    are scaled by the same factor. The draws and log-normalisers of all levels are therefore those
+    of a single layer of standard units (`Units.has_standard_form`).
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class _Scaled(Levels):
     precision
         The same, or None for units without one.
     factor
-        Inverse temperatures, by which the inputs from the other layer count, shape (n_levels,).
+        Inverse temperatures, shape (n_levels,): they scale the inputs from the other layer.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class _Scaled(Levels):
             self._scale = None
             self._offset, self._slope = bias.unsqueeze(1), factor[:, None, None]
         else:
-            # among units of several kinds, some have no precision, and none to scale by
+            # in a mixed layer, some units have no precision, and so no scale
             scale = torch.where(precision == 0, 1, precision).rsqrt()
             self._scale = scale.unsqueeze(1)
             self._offset = (bias * scale).unsqueeze(1)
@@ -108,7 +108,7 @@ class _Scaled(Levels):
 
     @classmethod
     def of(cls, units: Units, bias: Tensor, precision: Tensor | None, factor: Tensor) -> _Scaled:
-        """Levels of such units, whose own parameters are not read."""
+        """Levels of such units; the parameters of ``units`` itself are not read."""
         standard = copy.deepcopy(units).requires_grad_(False)
         one = None if precision is None else torch.ones_like(standard.bias)
         standard.set_natural_(torch.zeros_like(standard.bias), one)
@@ -138,14 +138,14 @@ class _Scaled(Levels):
 
 
 class _Layers(Levels):
-    """Levels of any units, one layer each: as exact as any, and as slow as there are levels.
+    """Levels of any units, one layer each: exact, but the time grows with the number of levels.
 
     Parameters
     ----------
     layers
         Units of each level.
     factor
-        Inverse temperatures, by which the inputs from the other layer count, shape (n_levels,).
+        Inverse temperatures, shape (n_levels,): they scale the inputs from the other layer.
     """
 
     def __init__(self, layers: Sequence[Units], factor: Tensor) -> None:

@@ -1,7 +1,7 @@
-"""Ladders: models of the same shape, one a level, whose chains are moved all at once.
+"""Ladders: models of the same shape, one per level, whose chains move together.
 
-The rows of all levels lie in one tensor of shape (n_levels, n_chains, columns). Two ladders are
-known: one model at several inverse temperatures, and several models.
+One tensor of shape (n_levels, n_chains, columns) holds the rows of all levels. There are two kinds
+of ladder: one model at several inverse temperatures, and several models.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from harmonium.units import Units
 
 
 class Ladder(ABC):
-    """Models of the same shape, one a level; the last one is what is sampled.
+    """Models of the same shape, one per level; the last one is the model to sample.
 
     Attributes
     ----------
     visible, hidden : Levels
         The layers.
     gauge
-        The coordinates in which the layers are kept, and states have to be while they move.
+        The coordinates of the layers; states must be in them while they move.
     energies : Tensor, shape (n_levels,), float64
-        What these coordinates take from the energies of each level, nats.
+        What these coordinates subtract from the energies of each level, nats.
     """
 
     visible: Levels
@@ -45,21 +45,21 @@ class Ladder(ABC):
 
     @abstractmethod
     def inputs_v_from_h(self, h: Tensor, out: Tensor) -> Tensor:
-        """What the visible units receive, before its inverse temperature, into ``out``."""
+        """Write the visible inputs, not yet scaled by the inverse temperature, into ``out``."""
 
     @abstractmethod
     def inputs_h_from_v(self, v: Tensor, out: Tensor) -> Tensor:
-        """What the hidden units receive, before its inverse temperature, into ``out``."""
+        """Write the hidden inputs, not yet scaled by the inverse temperature, into ``out``."""
 
     @abstractmethod
     def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:
-        """What the hidden units of pairs of neighbours would receive in the other's level.
+        """Hidden inputs that pairs of neighbours would have at the other's level.
 
         Parameters
         ----------
         v, inputs
-            Visible states, and what the hidden units receive where they are, of an even number
-            of levels.
+            Visible states, and their hidden inputs at their own level, for an even number of
+            levels.
         first
             The first of these levels.
         """
@@ -88,12 +88,12 @@ class TemperaturePath:
         return len(self.betas)
 
     def check(self, rbm: RBM) -> None:
-        """Refuse a path that does not lead to this model.
+        """Refuse a path that does not end at this model.
 
         Raises
         ------
         ValueError
-            Says which layer is another, or what is wrong with the temperatures.
+            Says which layer differs, or what is wrong with the temperatures.
         """
         for layer, own, of_model in (
             ("visible", self.visible, rbm.visible),
@@ -113,7 +113,7 @@ def check_betas(betas: Tensor) -> None:
     Raises
     ------
     ValueError
-        Says what they are.
+        Quotes the temperatures.
     """
     if (
         betas.dim() != 1
@@ -130,25 +130,25 @@ def check_betas(betas: Tensor) -> None:
 
 @torch.no_grad()
 def independent_units(rbm: RBM, mean: Tensor | None = None, var: Tensor | None = None) -> RBM:
-    """A model of the same shape without weights: where a path to ``rbm`` starts.
+    """A model of the same shape with zero weights, where a path to ``rbm`` starts.
 
-    Hidden units get no bias (and keep their precision, where they have one). Visible units get
-    the moments that are passed, such as those of the data (`Data.moments`): paths that start
-    there are the shortest (Salakhutdinov and Murray, 2008). Without moments they keep the
-    model's own visible parameters, as `start_random` does, which after `RBM.init_from_data_`
-    are the data's.
+    Hidden biases are zero (precisions are kept, if there are any). Visible units get the given
+    moments, such as those of the data (`Data.moments`); paths that start there are the shortest
+    (Salakhutdinov and Murray, 2008). Without moments, visible units keep the model's own
+    parameters, as in `start_random`; after `RBM.init_from_data_` these are the data's.
 
     Parameters
     ----------
     rbm
         The model.
     mean, var
-        Of each visible column, shape (visible.n_columns,) each; both or neither.
+        Mean and variance of each visible column, shape (visible.n_columns,) each; pass both or
+        neither.
 
     Raises
     ------
     ValueError
-        If one of the moments is missing, or they are none of these units'.
+        If only one of the moments is given, or they are impossible for these units.
     """
     check_rbm("rbm", rbm)
     if (mean is None) != (var is None):
@@ -166,14 +166,14 @@ def independent_units(rbm: RBM, mean: Tensor | None = None, var: Tensor | None =
 
 
 class TemperatureLadder(Ladder):
-    """One model at several inverse temperatures: the weights are shared, and only scaled.
+    """One model at several inverse temperatures; the levels share the weights up to a scale.
 
     Parameters
     ----------
     rbm
         The model at inverse temperature 1.
     path
-        Where the ladder leads from, and its temperatures.
+        The ladder's base and temperatures.
     """
 
     def __init__(self, rbm: RBM, path: TemperaturePath) -> None:
@@ -210,12 +210,12 @@ class TemperatureLadder(Ladder):
 
 
 class ModelLadder(Ladder):
-    """Several models: each level has its own weights, and products are made in one batch.
+    """Several models; each level has its own weights, and products are batched.
 
     Parameters
     ----------
     models
-        One a level, of the same shape; their parameters are copied.
+        One model per level, of the same shape; their parameters are copied.
     """
 
     def __init__(self, models: Sequence[RBM]) -> None:

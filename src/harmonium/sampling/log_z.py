@@ -1,4 +1,4 @@
-"""Log Z by bridge sampling along a ladder: what the exchanges of replicas have shown anyway."""
+"""Log Z by bridge sampling along a ladder, a by-product of replica exchange."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ _BISECTIONS = 60
 class LadderLogZ:
     """Log Z of all models of a ladder, nats, by bridge sampling between neighbours.
 
-    The estimate has no direction in which it errs: it is right where chains are in equilibrium,
-    and can be off either way where replicas do not travel (look at ``round_trips``).
+    The estimate has no known direction of bias: it is correct if chains are in equilibrium, and can
+    be off either way if replicas do not travel (check ``round_trips``).
 
     Attributes
     ----------
     value
-        Of the last model.
+        Log Z of the last model.
     std_error
-        Of ``value``, from the spread between columns of replicas, which are independent of each
-        other: it counts that successive sweeps are alike.
+        Standard error of ``value``, from the spread between columns of replicas, which are
+        independent of each other. It accounts for the correlation of successive sweeps.
     values, std_errors : Tensor, shape (n_levels,), float64
-        The same for every level; the first is exact.
+        The same for every level; the first value is exact.
     swap_acceptance : Tensor, shape (n_levels - 1,)
-        Mean acceptance of each pair: where it is low, so is what neighbours say of each other.
+        Mean acceptance of each pair; where it is low, neighbours carry little information about
+        each other.
     round_trips
-        Replicas that came from the first level to the last meanwhile.
+        Number of replicas that travelled from the first level to the last.
     n_chains, n_sweeps
-        What the estimate was made from.
+        Number of chains and sweeps behind the estimate.
     """
 
     value: float
@@ -64,22 +65,22 @@ def ladder_log_z(
 ) -> LadderLogZ:
     """Estimate log Z of every level while replicas move along the ladder, in place.
 
-    Each exchange compares the states of two neighbours under both models. Bennett's acceptance
-    ratio makes of that the best estimate of the ratio of their normalisers [1]_; the first level
-    has independent units, so that its own is known.
+    Each exchange compares the states of two neighbours under both models. From these comparisons,
+    Bennett's acceptance ratio gives the best estimate of the ratio of their partition functions
+    [1]_. The first level has independent units, so its log Z is known.
 
     Parameters
     ----------
     rbm
         The last model.
     chains
-        Tempered and warmed up: a call or more of the sampler. Ten or more of them.
+        Ten or more tempered chains, warmed up by at least one call of the sampler.
     stream
         Random numbers.
     sampler
-        Knows the ladder. It stays as it is, even if the sampler adapts it.
+        Provides the ladder, which stays fixed here even if the sampler adapts it.
     n_sweeps
-        Sweeps to look at.
+        Sweeps to use for the estimate.
 
     Raises
     ------
@@ -94,8 +95,8 @@ def ladder_log_z(
     """
     if len(chains) < _LEAST_CHAINS:
         raise ValueError(
-            f"there are {len(chains)} chains, and the standard error is that between chains; "
-            f"pass {_LEAST_CHAINS} or more"
+            f"there are {len(chains)} chains, too few for a standard error from the spread "
+            f"between chains; pass {_LEAST_CHAINS} or more"
         )
     if n_sweeps < 2:
         raise ValueError(f"n_sweeps is {n_sweeps}; pass 2 or more, for even and odd pairs")
@@ -110,7 +111,7 @@ def ladder_log_z(
         gains[parity].append(seen.double())
     n_pairs, n_chains = len(ladder) - 1, len(chains)
     differences = torch.empty(n_pairs, dtype=torch.float64)
-    # of each column on each difference
+    # influence of each column on each difference
     influences = torch.empty(n_pairs, n_chains, dtype=torch.float64)
     for parity in (0, 1):
         for number, pair in enumerate(range(parity, n_pairs, 2)):
@@ -132,7 +133,7 @@ def ladder_log_z(
 
 
 def bennett(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """Bennett's acceptance ratio: the log of Z_b / Z_a from as many states of a as of b.
+    """Bennett's acceptance ratio: log(Z_b / Z_a) from equally many states of a and b.
 
     Parameters
     ----------
@@ -144,10 +145,10 @@ def bennett(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     difference : Tensor, shape ()
-        nats.
+        The estimate, nats.
     influence : Tensor, shape (n_chains,)
-        Of each chain: the difference would change by 1 / n_chains of this without the chain. Its
-        standard deviation over the root of n_chains is the standard error.
+        Influence of each chain: without the chain, the difference would change by 1 / n_chains of
+        this. Its standard deviation divided by sqrt(n_chains) is the standard error.
     """
     # the means of 1 / (1 + exp(c - up)) and 1 / (1 + exp(-c - down)) are equal at the solution;
     # the first falls with c and the second rises
@@ -164,5 +165,5 @@ def bennett(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_z_of_first(ladder: Ladder) -> Tensor:
-    """Of the first level, whose units are independent, as they are moved; shape (1,), float64."""
+    """Log Z of the first level (independent units), in moved coordinates; shape (1,), float64."""
     return (ladder.visible.log_z() + ladder.hidden.log_z())[:1].double().cpu()

@@ -1,4 +1,4 @@
-"""What the chains of a ladder are at all its levels, and what their exchanges have shown."""
+"""The states of a ladder's chains at all levels, and statistics of their exchanges."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _FROM_BASE, _FROM_TOP = 1, 2
 
 @dataclass
 class Replicas:
-    """The states of all levels of a ladder, one block of rows a level, the lowest first.
+    """The states of all levels of a ladder, one block of rows per level, lowest first.
 
-    Chain c of every level forms a column, within which states are exchanged: columns are
+    Chain c of every level forms a column. States are exchanged within a column only, so columns are
     independent of each other.
 
     Attributes
     ----------
     visible, hidden : Tensor, shapes (n_levels * n_chains, columns)
-        States; the last block is that of the `ChainState` that these replicas belong to.
+        States; the last block belongs to the `ChainState` that holds these replicas.
     accepted, tried : Tensor, shape (n_levels - 1,), float64
-        Of each pair of neighbours, the sum over exchanges of the mean probability of acceptance,
-        and the number of exchanges; since the ladder was last changed.
+        For each pair of neighbours, the sum over exchanges of the mean acceptance probability, and
+        the number of exchanges, both since the ladder last changed.
     origins : Tensor, shape (n_levels, n_chains), int8
-        The end of the ladder that each replica has seen last: 1 the base, 2 the top, 0 neither.
+        The end of the ladder that each replica last visited: 1 the base, 2 the top, 0 neither.
     round_trips : Tensor, shape (), int64
-        How often a replica that came from the base has arrived at the top, since the ladder was
-        last changed: each is a fresh start of a chain.
+        How often a replica from the base has arrived at the top since the ladder last changed; each
+        arrival is a fresh start of a chain.
     turn : int
-        Exchanges made so far: even and odd pairs take turns.
+        Exchanges made so far; even and odd pairs take turns.
     path : TemperaturePath or None
-        The temperatures; None where the levels are models of their own.
+        The temperatures; None if the levels are separate models.
     """
 
     visible: Tensor
@@ -53,7 +53,7 @@ class Replicas:
     def of(
         cls, visible: Tensor, hidden: Tensor, n_levels: int, path: TemperaturePath | None
     ) -> Replicas:
-        """Replicas in these states, with nothing seen yet."""
+        """Replicas in these states, with empty statistics."""
         pairs = visible.new_zeros(n_levels - 1, dtype=torch.float64)
         origins = torch.zeros(
             n_levels, len(visible) // n_levels, dtype=torch.int8, device=visible.device
@@ -75,15 +75,15 @@ class Replicas:
 
     @property
     def acceptance(self) -> Tensor:
-        """Mean acceptance of each pair since the ladder was last changed, NaN before any."""
+        """Mean acceptance of each pair since the ladder last changed; NaN without exchanges."""
         return self.accepted / self.tried
 
     def row(self) -> dict[str, float]:
-        """Numbers for a row about a run: temperatures, acceptance of swaps, and round trips.
+        """Numbers for a row of a run: temperatures, acceptance of swaps, and round trips.
 
-        ``swap_acceptance`` is the mean over the pairs that were tried, and
-        ``least_swap_acceptance`` the lowest of them; both are left out before any was.
-        ``round_trips`` is their number for each chain and 100 sweeps.
+        ``swap_acceptance`` is the mean over the pairs that were tried, ``least_swap_acceptance``
+        the lowest; both are left out if none was tried. ``round_trips`` is their number per chain
+        and 100 sweeps.
         """
         row = {"temperatures": float(self.n_levels)}
         seen = self.acceptance[self.tried > 0]
@@ -97,17 +97,17 @@ class Replicas:
         return row
 
     def move_origins_(self, order: Tensor) -> None:
-        """Note where an exchange has brought the replicas, and whether a trip is complete."""
+        """Update origins and round trips after an exchange."""
         self.origins = self.origins.flatten()[order].view(self.origins.shape)
         self.round_trips += (self.origins[-1] == _FROM_BASE).sum()
         self.origins[-1], self.origins[0] = _FROM_TOP, _FROM_BASE
 
     def clone(self) -> Replicas:
-        """The same with memory of its own."""
+        """A copy that shares no memory with this one."""
         return copy.deepcopy(self)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that a checkpoint has to keep beside ``turn``, live, by name."""
+        """Tensors that a checkpoint must keep in addition to ``turn``, live, by name."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
         if self.path is not None:
@@ -119,7 +119,7 @@ class Replicas:
 
     @classmethod
     def from_tensors(cls, rbm: RBM, tensors: Mapping[str, Tensor], turn: int) -> Replicas:
-        """Replicas at temperatures of this model, from what `tensors` gave."""
+        """Rebuild replicas at temperatures of this model from the result of `tensors`."""
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith("base.")}
         layers = []
         for layer in ("visible", "hidden"):
@@ -137,7 +137,7 @@ class Replicas:
         return cls(**own, turn=turn, path=path)
 
     def first(self, n_chains: int) -> Replicas:
-        """The first ``n_chains`` chains of every level, with nothing seen yet."""
+        """The first ``n_chains`` chains of every level, with empty statistics."""
         visible, hidden = (x[:, :n_chains].flatten(0, 1).clone() for x in self.by_level)
         path = copy.deepcopy(self.path)
         return Replicas.of(visible, hidden, self.n_levels, path)

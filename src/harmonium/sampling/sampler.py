@@ -1,4 +1,4 @@
-"""The contract of a sampler: what it moves, and what it tells."""
+"""The contract of a sampler: how it moves chains, and what it reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmonium.sampling.clamp import Clamp
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """What a sampler saw on its way, for looking at and for the gradient.
+    """What a sampler reports, for the gradient and for monitoring.
 
     Attributes
     ----------
@@ -23,11 +23,11 @@ class SweepInfo:
         Expected statistics of the hidden units given the chains' visible states
         (`Units.mean_statistics`), by parameter name.
     swap_acceptance
-        Where replicas are exchanged: mean probability of acceptance of each pair of neighbouring
-        levels in this call, shape (n_levels - 1,), NaN where none was tried. None elsewhere.
+        If replicas are exchanged: mean acceptance probability of each pair of neighbouring levels
+        in this call, shape (n_levels - 1,), NaN for pairs not tried. None otherwise.
     round_trips
-        The number of replicas that have come from the first level to the last in this call, each
-        a fresh start of a chain, shape ().
+        The number of replicas that travelled from the first level to the last in this call, each a
+        fresh start of a chain, shape ().
     """
 
     hidden: dict[str, Tensor]
@@ -36,7 +36,7 @@ class SweepInfo:
 
 
 class Sampler(ABC):
-    """Moves chains so that the model's distribution stays as it is."""
+    """Moves chains so that the model's distribution is invariant."""
 
     @abstractmethod
     def __call__(
@@ -48,12 +48,12 @@ class Sampler(ABC):
         *,
         ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
-        """Move the chains in place; returns them and what was seen.
+        """Move the chains in place; return them and a report.
 
-        Chains that end with this call, as those of CD do, need no hidden states to go on from:
-        ``ends`` says so, and saves the draw of them.
+        Chains that end with this call, as in CD, need no hidden states to continue from;
+        ``ends=True`` saves drawing them.
         """
 
     @abstractmethod
     def config(self) -> dict[str, int | float | bool]:
-        """The arguments that make another sampler like this one."""
+        """Constructor arguments of this sampler."""

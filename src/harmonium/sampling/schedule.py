@@ -1,4 +1,4 @@
-"""When samples are taken from chains."""
+"""Sampling schedules, and samples taken from chains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.gibbs import Gibbs
 from harmonium.sampling.sampler import Sampler
 
-# Sweeps of one call while sampling: enough that beginning costs nothing, and Ctrl-C is heard.
+# Sweeps per call while sampling: enough to amortise the start, few enough to react to Ctrl-C.
 _SWEEPS_AT_ONCE = 50
 
 
@@ -30,7 +30,7 @@ class SamplingSchedule:
     n_warmup
         Sweeps before the first sample.
     n_samples
-        Samples a chain.
+        Samples per chain.
     sweeps_per_sample
         Sweeps from one sample to the next.
     """
@@ -40,13 +40,13 @@ class SamplingSchedule:
     sweeps_per_sample: int
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that takes nothing or goes nowhere."""
+        """Refuse a schedule without samples or with invalid numbers of sweeps."""
         for name, least in (("n_warmup", 0), ("n_samples", 1), ("sweeps_per_sample", 1)):
             check_count(name, getattr(self, name), least)
 
     @property
     def n_sweeps(self) -> int:
-        """Sweeps in all: the first sample is taken right after the warm-up."""
+        """Total number of sweeps; the first sample is taken right after the warm-up."""
         return self.n_warmup + (self.n_samples - 1) * self.sweeps_per_sample
 
 
@@ -60,37 +60,37 @@ def sample(
     *,
     copies: bool = True,
 ) -> Iterator[ChainState]:
-    """Yield the chains at each of the schedule's samples.
+    """Yield the chains at each sample of the schedule.
 
-    Each is a `ChainState` in memory of its own, so that ``list(sample(...))`` holds all samples;
-    `draw` returns their visible states as one array. The last is in the state that ``chains`` have
-    then, and either can go on. ``rbm.mean_v_from_h(now.hidden)`` gives mean activations, which are
-    smoother to look at.
+    Each sample is a separate copy, a `ChainState`, so ``list(sample(...))`` holds all samples;
+    `draw` returns their visible states as one array. The last sample has the same states as
+    ``chains``, and either can be continued. ``rbm.mean_v_from_h(now.hidden)`` gives mean
+    activations, which make smoother pictures.
 
     Parameters
     ----------
     rbm
         The model.
     chains
-        Where to start (`start_at`, `start_random`, or saved chains); moved in place.
+        The starting chains (`start_at`, `start_random`, or saved chains); moved in place.
     schedule
         Warm-up, number and spacing of the samples.
     stream
         Random numbers.
     clamp
-        Visible columns to hold fixed, for completing the rest.
+        Visible columns to hold fixed while the rest is completed.
     sampler
-        Moves the chains: each of its calls counts as one sweep of the schedule. Gibbs by default.
+        Moves the chains; each call counts as one sweep of the schedule. Gibbs by default.
     copies
-        False yields ``chains`` themselves each time, which move on in place: no memory and no
-        time, but only for a loop that is done with a sample when it asks for the next.
+        False yields ``chains`` itself each time, which is then moved in place. This saves memory
+        and time, but each sample is valid only until the next one is requested.
 
     Raises
     ------
     TypeError
-        If an argument is of another type, such as a seed for a stream.
+        If an argument has the wrong type, such as a seed instead of a stream.
     ValueError
-        If chains or clamp do not fit the model; at once, not at the first sample.
+        If chains or clamp do not fit the model. Raised at once, not at the first sample.
     """
     check_type("chains", chains, ChainState, "sampling.start_random(rbm, n_chains, stream)")
     chains.check(rbm)
@@ -114,10 +114,10 @@ def draw(
     clamp: Clamp | None = None,
     sampler: Sampler | None = None,
 ) -> Tensor:
-    """Visible states of the chains at all of the schedule's samples, as one array.
+    """Visible states of the chains at all samples of the schedule, as one array.
 
-    Parameters and errors are those of `sample`; `RBM.sample` is shorter where every row shall come
-    from a chain of its own.
+    Parameters and errors are those of `sample`. `RBM.sample` is shorter if every row should come
+    from its own chain.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def _samples(
     sampler: Sampler | None,
 ) -> Iterator[ChainState]:
     given, gauge = chains, Gauge(rbm)
-    if sampler is None or isinstance(sampler, Gibbs):  # the others' ladders see to it
+    if sampler is None or isinstance(sampler, Gibbs):  # other samplers' ladders do this themselves
         gauge = Gauge.of(rbm)
     rbm, chains = gauge.rbm, given.entering(gauge)
     if clamp is not None:

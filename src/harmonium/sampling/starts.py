@@ -1,4 +1,4 @@
-"""Starts that are near equilibrium already: annealed, and tempered."""
+"""Starts that are already near equilibrium: annealed and tempered."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def start_annealed(
     *,
     base: RBM | None = None,
 ) -> ChainState:
-    """Start chains by a run from independent units to the model, one sweep a temperature.
+    """Start chains by annealing from independent units to the model, one sweep per temperature.
 
-    The runs of annealed importance sampling (Neal, 2001) without their weights: the more
-    temperatures, the nearer the chains are to the model, and the nearer each mode's share of
-    them is to its probability.
+    These are the runs of annealed importance sampling (Neal, 2001) without their weights. With more
+    temperatures, the chains are closer to the model, and each mode's share of the chains is closer
+    to its probability.
 
     Parameters
     ----------
     rbm
         The model.
     n_chains
-        Chains.
+        Number of chains.
     stream
         Random numbers.
     n_temperatures
         Inverse temperatures, evenly spaced from 0 to 1.
     base
-        Where the run starts: `independent_units` of the model by default.
+        Where annealing starts; by default the model's `independent_units`.
 
     Raises
     ------
@@ -74,27 +74,27 @@ def start_tempered(
     least_temperatures: int = 2,
     most_temperatures: int = defaults.MOST_TEMPERATURES,
 ) -> ChainState:
-    """Start chains by parallel tempering: `tune_ladder`, then sweeps on the ladder that it found.
+    """Start chains by parallel tempering: `tune_ladder`, then sweeps on the ladder found.
 
     Parameters
     ----------
     rbm
         The model.
     n_chains
-        Chains.
+        Number of chains.
     stream
         Random numbers.
     n_sweeps
         Sweeps after the ladder has been found.
     base
-        Where the ladder starts: `independent_units` of the model by default.
+        Where the ladder starts; by default the model's `independent_units`.
     least_temperatures, most_temperatures
         Limits of the ladder.
 
     Returns
     -------
     ChainState
-        With the replicas, on which `Tempering` goes on; `Gibbs` moves the chains alone.
+        The chains with their replicas, for `Tempering` to continue; `Gibbs` moves the chains alone.
 
     Raises
     ------

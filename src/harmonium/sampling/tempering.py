@@ -1,4 +1,4 @@
-"""Parallel tempering: chains at several temperatures, which exchange their states."""
+"""Parallel tempering: chains at several temperatures that exchange their states."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from harmonium.sampling.levels import (
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
 
-# Rejections that are counted for a pair at least, so that temperatures stay apart.
+# Least rejection rate assumed for a pair, so that temperatures stay apart.
 _LEAST_REJECTION = 1e-3
 
-# Sweeps of the first round of tuning; each of the following takes twice as many.
+# Sweeps of the first round of tuning; each further round takes twice as many.
 _FIRST_ROUND = 20
 
 
@@ -37,30 +37,30 @@ class Tempering(Sampler):
     """Parallel tempering between independent units and the model.
 
     Every chain has a replica at each inverse temperature beta of a ladder from 0 (independent
-    units, drawn afresh in each sweep) to 1 (the model). After each draw of the visible units
-    neighbours may swap theirs (`harmonium.sampling.exchange`), so that what is drawn at high
-    temperatures, where chains move freely, arrives at the model. Replicas are made in the first
-    call from chains that have none (by `temper`, which has more to choose), and belong to the
-    chains from then on.
+    units, drawn afresh in each sweep) to 1 (the model). After each draw of the visible units,
+    neighbours may swap them (`harmonium.sampling.exchange`). States drawn at high temperatures,
+    where chains move freely, thus reach the model. The first call makes replicas for chains that
+    have none (with `temper`, which has more options); from then on they belong to the chains.
 
-    With ``adapt_every`` at 0 the ladder is fixed, and the distributions of all levels are left
-    exactly as they are. Otherwise it follows the model while this is trained, as the chains do:
-    the temperatures are set anew, so that all pairs accept alike, and their number such that
-    they accept as wanted.
+    With ``adapt_every=0`` the ladder is fixed, and the distributions of all levels are exactly
+    invariant. Otherwise the ladder adapts to the model during training, as the chains do:
+    temperatures are re-spaced so that all pairs accept equally often, and their number is chosen to
+    reach the target ``acceptance``.
 
     Parameters
     ----------
     sweeps
-        Sweeps a call, each of all levels and with one exchange.
+        Sweeps per call, each over all levels and with one exchange.
     n_temperatures
-        Temperatures of the ladder; where it adapts, at the start and at least.
+        Number of temperatures; for an adaptive ladder, the initial number and the minimum.
     acceptance
-        Wanted where the ladder adapts. At 0.5 most replicas arrive at the model for the work that
-        is done (Syed et al., 2022, section 4).
+        Target acceptance of an adaptive ladder. At 0.5 the most replicas reach the model for a
+        given amount of work (Syed et al., 2022, section 4).
     adapt_every
         Sweeps from one adaptation to the next; 0 for none.
     most_temperatures
-        At most, where the ladder adapts; equal to ``n_temperatures``, only the spacing does.
+        Most temperatures of an adaptive ladder; if equal to ``n_temperatures``, only the spacing
+        adapts.
 
     References
     ----------
@@ -79,7 +79,7 @@ class Tempering(Sampler):
     most_temperatures: int = defaults.MOST_TEMPERATURES
 
     def __post_init__(self) -> None:
-        """Refuse a ladder without steps, or a sampler that would not move."""
+        """Refuse a ladder without steps, or a sampler without sweeps."""
         for name, least in (("sweeps", 1), ("n_temperatures", 2), ("adapt_every", 0)):
             check_count(name, getattr(self, name), least)
         check_number("acceptance", self.acceptance, "a number between 0 and 1")
@@ -126,7 +126,7 @@ class Tempering(Sampler):
         return chains, sweeps_(rbm, ladder, replicas, self.sweeps, stream, clamp)
 
     def _is_due(self, turn: int) -> bool:
-        """Whether the ladder adapts before the next sweep, so many having been made."""
+        """Whether the ladder adapts before the next sweep, after ``turn`` sweeps."""
         every = self.adapt_every
         return every > 0 and turn // every > max(0, turn - self.sweeps) // every
 
@@ -171,16 +171,17 @@ def temper(
     rbm
         The model.
     chains
-        Become the replicas at inverse temperature 1; replicas that they have had are dropped.
+        They become the replicas at inverse temperature 1. Any replicas that they already have are
+        dropped.
     stream
         Random numbers.
     n_temperatures
-        Temperatures, evenly spaced in beta.
+        Number of temperatures, evenly spaced in beta.
     betas
-        Inverse temperatures in place of those, shape (n_temperatures,), rising from 0 to 1.
+        Inverse temperatures to use instead, shape (n_temperatures,), rising from 0 to 1.
     base
-        Where the path starts: a model without weights, `independent_units` of this one by
-        default.
+        Where the path starts: a model with zero weights, by default the `independent_units` of this
+        one.
 
     Raises
     ------
@@ -221,29 +222,29 @@ def tune_ladder(
     clamp: Clamp | None = None,
     base: RBM | None = None,
 ) -> ChainState:
-    """Find number and spacing of the temperatures by moving tempered chains, in place.
+    """Tune number and spacing of the temperatures by moving tempered chains, in place.
 
-    After each round of sweeps, of which each has twice as many as the one before, the
-    temperatures are set anew by what was accepted. The chains move from equilibrium when the
-    ladder changes, so that some sweeps afterwards belong to the warm-up.
+    Each round has twice as many sweeps as the one before. After it, the temperatures are re-spaced
+    according to the acceptance of the exchanges. A change of the ladder takes the chains out of
+    equilibrium, so the first sweeps afterwards belong to the warm-up.
 
     Parameters
     ----------
     rbm, chains, stream, clamp
         As for `Tempering`.
     acceptance
-        Wanted of each pair of neighbours, between 0 and 1.
+        Target for each pair of neighbours, between 0 and 1.
     least_temperatures, most_temperatures
-        Limits of the ladder; where they are equal, only the spacing is found.
+        Limits of the ladder; if they are equal, only the spacing is tuned.
     rounds
-        Rounds; r of them take 20 (2^r - 1) sweeps.
+        Number of rounds; r rounds take 20 (2^r - 1) sweeps.
     base
-        As for `temper`, where the chains have no replicas yet.
+        As for `temper`, if the chains have no replicas yet.
 
     Returns
     -------
     ChainState
-        The same chains, which have counted no exchanges on the last ladder yet.
+        The same chains, with empty exchange statistics for the final ladder.
 
     Raises
     ------
@@ -268,12 +269,12 @@ def tune_ladder(
 
 
 def check_limits(least_temperatures: int, most_temperatures: int) -> None:
-    """Refuse limits between which there is no ladder.
+    """Refuse limits that allow no ladder.
 
     Raises
     ------
     ValueError
-        Says what they are.
+        Quotes the limits.
     """
     if not 2 <= least_temperatures <= most_temperatures:
         raise ValueError(
@@ -285,20 +286,20 @@ def check_limits(least_temperatures: int, most_temperatures: int) -> None:
 def place_temperatures(
     betas: Tensor, acceptance: Tensor, wanted: float, least: int, most: int
 ) -> Tensor:
-    """Inverse temperatures whose pairs would accept alike, and as wanted, by what pairs did.
+    """Re-space inverse temperatures so that all pairs accept as wanted, given past acceptance.
 
-    The rejections summed along the path depend little on how it is cut into pairs (Syed et al.,
-    2022, section 4.2): the new temperatures cut that sum into equal parts, as many as make each
-    of them one minus the wanted acceptance.
+    The sum of rejection rates along the path depends little on how the path is divided into pairs
+    (Syed et al., 2022, section 4.2). The new temperatures divide this sum into equal parts; their
+    number is such that each part is one minus the wanted acceptance.
 
     Parameters
     ----------
     betas
         The old inverse temperatures, shape (n,), float64.
     acceptance
-        Of each pair of them, shape (n - 1,); NaN (never tried) counts as the mean of the others.
+        Acceptance of each pair, shape (n - 1,); NaN (never tried) counts as the mean of the others.
     wanted
-        Acceptance between 0 and 1.
+        Target acceptance, between 0 and 1.
     least, most
         Limits of the number of new temperatures.
 
@@ -312,7 +313,7 @@ def place_temperatures(
     mean = rejection.nanmean().nan_to_num(0.0)
     rejection = torch.where(rejection.isnan(), mean, rejection).clamp_min(_LEAST_REJECTION)
     total = rejection.sum().item()
-    # a hair less, so that what fits exactly needs no further pair
+    # slightly less, so that an exact fit needs no further pair
     n_pairs = min(max(math.ceil(total / (1 - wanted) - 1e-9), least - 1), most - 1)
     ends = torch.cat((rejection.new_zeros(1), rejection.cumsum(0)))
     cuts = torch.linspace(0, total, n_pairs + 1, dtype=torch.float64)[1:-1]
@@ -323,7 +324,7 @@ def place_temperatures(
 
 
 def _adapt(chains: ChainState, wanted: float, least: int, most: int) -> None:
-    """Set the temperatures anew; replicas of new ones start where the nearest old ones are."""
+    """Re-space the temperatures; new replicas copy those at the nearest old temperatures."""
     replicas, path = _tempered(chains)
     betas = place_temperatures(path.betas, replicas.acceptance, wanted, least, most)
     nearest = (betas.unsqueeze(1) - path.betas).abs().argmin(1).to(replicas.visible.device)

@@ -1,4 +1,4 @@
-"""Parallel trajectory tempering: the levels are models that were kept along a training."""
+"""Parallel trajectory tempering: the levels are models saved during a training."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from harmonium.sampling.sampler import Sampler, SweepInfo
 
 
 class TrajectoryTempering(Sampler):
-    """Parallel tempering between models that a training has gone through [1]_.
+    """Parallel tempering between models from the course of a training [1]_.
 
-    A model that learns comes to its modes one after the other, by continuous transitions.
-    Between models that were kept on the way, exchanges are therefore accepted even where the
-    model's own temperatures are separated by a transition of first order. The first level holds
-    independent units, whose log Z is known and whose chains are drawn afresh in each sweep.
+    During training, a model acquires its modes one after the other, by continuous transitions.
+    Exchanges between saved models are therefore accepted even if the model's own temperatures are
+    separated by a first-order transition. The first level holds independent units, whose log Z is
+    known and whose chains are drawn afresh in each sweep.
 
-    Each level moves under its own model, and exchanges are those of
-    `harmonium.sampling.exchange`; the distributions of all models are left exactly as they are.
+    Each level moves under its own model, with the exchanges of `harmonium.sampling.exchange`. The
+    distributions of all models are exactly invariant.
 
     Parameters
     ----------
     models
-        In the order of the training, the last is the one that is sampled. They are copied.
-        Before a first model that has weights, independent units with nearly its means are put.
+        Models in the order of the training; the last one is the model to sample. They are copied.
+        If the first model has weights, independent units with nearly its means are put before it.
     sweeps
-        Sweeps a call, each of all levels and with one exchange.
+        Sweeps per call, each over all levels and with one exchange.
 
     Raises
     ------
     ValueError
-        If there are no models, or their layers differ, naming the first that does.
+        If there are no models, or their layers differ; the message names the first that does.
 
     References
     ----------
@@ -74,7 +74,7 @@ class TrajectoryTempering(Sampler):
             self.models = (_nearly_independent(models[0]), *self.models)
         if len(self.models) < 2:
             raise ValueError(
-                "the only model has no weights, so that its units can be drawn as they are; pass "
+                "the only model has no weights, so that its units can be drawn directly; pass "
                 "models that were trained further"
             )
         self._ladder = ModelLadder(self.models)
@@ -89,7 +89,7 @@ class TrajectoryTempering(Sampler):
         *,
         ends: bool = False,
     ) -> tuple[ChainState, SweepInfo]:
-        """Move the chains and their replicas under all models, in place, by ``sweeps`` sweeps.
+        """Move the chains and their replicas at all levels, in place, by ``sweeps`` sweeps.
 
         Chains without replicas get some in the first call, drawn from independent units.
 
@@ -139,7 +139,7 @@ class TrajectoryTempering(Sampler):
         return self._ladder
 
     def config(self) -> dict[str, int | float | bool]:
-        """Its plain arguments; the models are not among them, so that no checkpoint keeps it."""
+        """Plain arguments only, without the models; so checkpoints cannot store this sampler."""
         return {"sweeps": self.sweeps}
 
 
@@ -151,11 +151,11 @@ def choose_models(
     acceptance: float = defaults.TRAJECTORY_ACCEPTANCE,
     n_sweeps: int = defaults.TEMPERED_SWEEPS,
 ) -> tuple[RBM, ...]:
-    """As few of the models as exchange their replicas as often as wanted, the last among them.
+    """Choose as few models as reach the target acceptance; the last model is always kept.
 
-    All models are sampled together first. Rejections add up along a trajectory as they do along
-    temperatures (`place_temperatures`), so that a model can be left out as long as the rejections
-    between its neighbours stay below one minus the wanted acceptance.
+    All models are sampled together first. Rejection rates add up along a trajectory as they do
+    along temperatures (`place_temperatures`). A model can therefore be left out as long as the
+    rejection rates between its neighbours sum to less than one minus the target acceptance.
 
     Parameters
     ----------
@@ -166,15 +166,15 @@ def choose_models(
     stream
         Random numbers.
     acceptance
-        Wanted of each pair of neighbours.
+        Target for each pair of neighbours.
     n_sweeps
-        Sweeps; the first half is a warm-up.
+        Number of sweeps; the first half is warm-up.
 
     Returns
     -------
     tuple of RBM
-        With independent units in front. Neighbours that accept less than wanted although no
-        model between them was left out need models that were kept more often.
+        The models, preceded by independent units. If neighbours accept less than the target
+        although no model between them was left out, models have to be saved more often.
 
     Raises
     ------
@@ -204,27 +204,27 @@ def choose_models(
 
 
 class Trajectory:
-    """Models kept along a training: another one before exchanges with the last would be rare.
+    """Saves models during a training, each before exchanges with the previous one become rare.
 
     Call it every few updates, from the first on; `TrajectoryTempering(trajectory.models)` then
-    samples the last model. What exchanges would accept is estimated from copies of the chains of
-    the training. These are moved under the model as it is: the chains themselves have just been
-    made less probable by the gradient, and would promise too much.
+    samples the last model. The acceptance of exchanges is estimated from copies of the training's
+    chains, moved under the current model. The chains themselves would give too optimistic an
+    estimate, because the gradient has just made their states less probable.
 
-    How far models may be apart depends on how noisy the updates are: at small learning rates and
-    large batches a few dozen models make a trajectory, at large ones hundreds.
+    The distance between saved models depends on the noise of the updates: a few dozen models make a
+    trajectory at small learning rates and large batches, hundreds at large learning rates.
 
     Parameters
     ----------
     acceptance
-        Wanted of neighbours, between 0 and 1.
+        Target for neighbours, between 0 and 1.
     sweeps
-        Gibbs sweeps of the copies, each time.
+        Gibbs sweeps of the copies per call.
 
     Attributes
     ----------
     models : list of RBM
-        Copies of the models that were kept, and of the one that was seen last.
+        Copies of the saved models, and of the latest one seen.
     """
 
     def __init__(
@@ -241,22 +241,22 @@ class Trajectory:
 
     @property
     def models(self) -> list[RBM]:
-        """In the order of the training."""
+        """The models, in the order of the training."""
         newest = [] if self._newest is None else [self._newest]
         return [seen.rbm for seen in [*self._kept, *newest]]
 
     @torch.no_grad()
     def __call__(self, rbm: RBM, chains: ChainState, stream: Stream) -> float:
-        """Look at the model; returns the acceptance that is expected with the last one kept.
+        """Consider the model for saving; return the expected acceptance with the last saved one.
 
         Parameters
         ----------
         rbm
-            Copied.
+            The current model; copied.
         chains
-            That follow the model, as those of PCD do; they stay as they are.
+            Chains that follow the model, such as those of PCD; they are not changed.
         stream
-            Random numbers of the copies: another stream than the training's.
+            Random numbers for the copies; must not be the training's stream.
         """
         copies = ChainState(chains.visible.clone(), chains.hidden.clone())
         self._gibbs(rbm, copies, stream)
@@ -266,7 +266,7 @@ class Trajectory:
             return 1.0
         accepted = now.acceptance(self._kept[-1])
         if accepted < self.acceptance and self._newest is not None:
-            # the one before is still near enough
+            # the previous model is still close enough
             self._kept.append(self._newest)
             accepted = now.acceptance(self._newest)
         self._newest = now
@@ -275,7 +275,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A model, and visible states that follow it."""
+    """A model, and visible states drawn from it."""
 
     rbm: RBM
     visible: Tensor
@@ -286,14 +286,14 @@ class _Seen:
             other.rbm.free_energy(v) - self.rbm.free_energy(v)
             for v in (self.visible, other.visible)
         )
-        # every chain with every other's
+        # every chain of one model with every chain of the other
         log_ratio = others.unsqueeze(0) - own.unsqueeze(1)
         return log_ratio.clamp_max(0).exp().mean().item()
 
 
 @torch.no_grad()
 def _nearly_independent(rbm: RBM) -> RBM:
-    """Independent units with the means that one pass of mean fields gives the model's."""
+    """Independent units with means from one mean-field pass through the model."""
     gauge = Gauge.of(rbm)
     rbm = gauge.rbm
     base, v, h = independent_units(rbm), rbm.visible, rbm.hidden

@@ -1,7 +1,7 @@
-"""The one training loop: contrastive divergence, persistent or not, one update at a time.
+"""The training loop: contrastive divergence, persistent or not, one update at a time.
 
-`TrainingState` is everything that a run is. `update` makes one update and `updates` all of them;
-`run` yields rows of numbers, which `Watch` makes of what a `Look` has seen.
+`TrainingState` is the complete state of a run. `update` makes one update and `updates` makes all of
+them. `run` yields rows of numbers, which `Watch` makes from the results of a `Look`.
 """
 
 from harmonium.optimization import linear_to_zero

@@ -1,4 +1,4 @@
-"""Many updates: one after the other, or with rows of numbers between them."""
+"""Loops over many updates, with or without rows of numbers in between."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from harmonium.training.watching import (
 
 
 def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
-    """Train until ``epochs`` epochs have been seen in all, yielding after every update.
+    """Train until a total of ``epochs`` epochs, yielding after every update.
 
     Raises
     ------
     TypeError, ValueError
-        At the first ``next()``, if an argument is of another type or out of its range, or if all
-        hidden units are alike.
+        At the first ``next()``, if an argument has the wrong type or is out of range, or if all
+        hidden units are identical.
     """
     _check(state, batches, epochs)
     for number in range(state.update, epochs * len(batches)):
@@ -44,26 +44,26 @@ def run(
     held_out: Rows | None = None,
     monitor: Look | None = None,
 ) -> Iterator[Row]:
-    """Train, and yield a row of numbers every so many updates.
+    """Train, and yield a row of numbers at regular intervals.
 
     Stopping early, plotting and saving are ordinary lines in the body of the caller's ``for``.
 
     Parameters
     ----------
     state
-        Trained in place; a state that has seen some epochs goes on from there.
+        Trained in place. A partly trained state continues from where it is.
     batches
-        What to learn from.
+        The training data.
     epochs
-        Epochs in all, those that ``state`` has already seen included.
+        Total number of epochs, including those that ``state`` has already seen.
     every
-        Updates from one row to the next; by default as `default_every` says, for about thirty
+        Updates from one row to the next. The default is `default_every`, which gives about thirty
         rows or more.
     held_out
-        Rows to look at beside the training rows.
+        Held-out rows to evaluate besides the training rows.
     monitor
-        Looks at the model in place of `default_monitor`, which looks at rows of ``batches`` and
-        of ``held_out``.
+        Evaluates the model instead of `default_monitor`, which uses rows of ``batches`` and of
+        ``held_out``.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""What a training run is: the model, what moves it, its chains and its random numbers."""
+"""The state of a training run: model, optimiser, chains and random numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harmonium.units import Units
 
 @dataclass
 class Ahead:
-    """What lets the host run ahead of a CUDA device."""
+    """Objects that let the host run ahead of a CUDA device."""
 
     check: GradientCheck
     recorder: Recorder
@@ -33,37 +33,37 @@ class Ahead:
 
 @dataclass
 class TrainingState:
-    """Everything that a training run is: saving it and going on changes no bit.
+    """The complete state of a training run; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     rbm
         The model that is trained.
     optimizer
-        Descends the gradient that each update writes.
+        Optimiser that descends the gradient of each update.
     sampler
         Moves the chains of the negative phase.
     gradient, penalties
-        What each update writes into ``.grad``.
+        They define what each update writes into ``.grad``.
     chains
-        Persistent chains (PCD; Tieleman, 2008). None starts chains at the rows of the minibatch
-        in each update (CD; Hinton, 2002): the only difference between the two.
+        Persistent chains (PCD; Tieleman, 2008). If None, each update starts chains at the rows of
+        its mini-batch (CD; Hinton, 2002). PCD and CD differ in nothing else.
     stream
         Random numbers of the chains.
     seed
-        Also orders the rows and encodes them (`Minibatches.batch`).
+        Seed that also orders and encodes the rows (`Minibatches.batch`).
     schedule
-        Changes the learning rate after each update; None keeps it.
+        Changes the learning rate after each update; None keeps it constant.
     average, average_decay
-        Exponential moving average of the parameters, as a model of its own, and its decay.
+        Exponential moving average of the parameters, as a separate model, and its decay.
     update
         Updates made so far.
     population
-        Follows the model and knows its log Z, once somebody has looked at that (`Monitor`); it
-        draws from random numbers of its own, and takes no part in learning.
+        Particles that track the model and its log Z, once a `Monitor` has asked for it. They have
+        their own random numbers and do not affect learning.
     ahead
-        On CUDA, what spares the host waiting for the device; made by the first update there, and
-        no part of a checkpoint.
+        On CUDA, lets the host run without waiting for the device. The first update creates it;
+        checkpoints do not store it.
     """
 
     rbm: RBM
@@ -97,39 +97,40 @@ class TrainingState:
         average_decay: float | None = defaults.AVERAGE_DECAY,
         seed: int = defaults.SEED,
     ) -> TrainingState:
-        """Begin a run.
+        """Start a run.
 
         Parameters
         ----------
         rbm
-            A model whose weights were drawn (`RBM.init_from_data_`).
+            A model whose weights have been drawn (`RBM.init_from_data_`).
         sampler
-            One Gibbs sweep an update by default.
+            By default, one Gibbs sweep per update.
         n_chains
-            Persistent chains, as many as you like, started at random; None for CD.
+            Number of persistent chains, which start at random; None for CD.
         learning_rate, momentum
-            Of plain stochastic gradient descent; not used if an optimiser is given.
+            For plain stochastic gradient descent; not used if an optimiser is given.
         optimizer
-            Any `torch.optim` optimiser over ``rbm.parameters()`` that needs no closure (LBFGS
-            does: it searches along a line of losses, which are not known here).
+            Any `torch.optim` optimiser over ``rbm.parameters()`` that needs no closure (LBFGS does:
+            its line search needs the loss, which is intractable here).
         schedule
             Makes a scheduler that is stepped after each update, e.g.
             ``lambda optimizer: training.linear_to_zero(optimizer, n_updates)``.
         gradient
             The centred gradient by default.
         penalties
-            `Penalties()` by default, which leaves weights and activity alone.
+            By default `Penalties()`, which penalises neither weights nor activity.
         average_decay
-            Decay per update of the moving average of the parameters, such as 0.999; None for none.
+            Decay per update of the moving average of the parameters, such as 0.999; None for no
+            average.
         seed
-            Of everything that is random in the run.
+            Seed of everything random in the run.
 
         Raises
         ------
         TypeError
-            If an option is of another type, such as a name for a sampler.
+            If an option has the wrong type, such as a name instead of a sampler.
         ValueError
-            If an option is out of its range.
+            If an option is out of range.
         """
         check_rbm("rbm", rbm)
         for name, given, kind, remedy in (
@@ -145,7 +146,7 @@ class TrainingState:
                 [p for p in rbm.parameters() if p.requires_grad],
                 lr=learning_rate,
                 momentum=momentum,
-                # a few large tensors: looking for the fastest way takes longer than going it
+                # a few large tensors: choosing the fastest way takes longer than the work itself
                 foreach=None if rbm.weights.is_cuda else False,
             )
         else:
@@ -153,8 +154,8 @@ class TrainingState:
                 optimizer,
                 rbm,
                 called="RBM",
-                why_no_lbfgs="LBFGS compares losses, and the log-likelihood of an RBM is not known "
-                "while it is trained",
+                why_no_lbfgs="LBFGS compares losses, but the log-likelihood of an RBM is "
+                "intractable during training",
             )
         if average_decay is not None:
             check_number("average_decay", average_decay, "a number between 0 and 1, or None")
@@ -184,7 +185,7 @@ class TrainingState:
 
     @property
     def model(self) -> RBM:
-        """The model to judge and to keep: the averaged one, where there is one."""
+        """The model to evaluate and to save: the averaged one, if there is one."""
         return self.rbm if self.average is None else self.average
 
     @property
@@ -194,16 +195,16 @@ class TrainingState:
 
 
 def check_hidden_differ(weights: Tensor, hidden: Units, remedy: str) -> None:
-    """Refuse to train hidden units that are all alike: they would learn the same for ever.
+    """Refuse to train identical hidden units, because they would stay identical.
 
     Parameters
     ----------
     weights
-        Those that lead to the units, shape (n_columns below, hidden.n_columns).
+        Weights that lead to the units, shape (n_columns below, hidden.n_columns).
     hidden
         The units.
     remedy
-        What draws their weights.
+        Code that draws the weights, for the message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One update: the gradient of a minibatch, and the optimiser's step."""
+"""One update: the gradient of a mini-batch, and the optimiser's step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harmonium.sampling import ChainState, Gibbs
 from harmonium.training.state import Ahead, TrainingState, check_hidden_differ
 from harmonium.units import UNIT_TYPES
 
-# On CUDA, where nobody looks at rows or epochs, a gradient that is not finite is told by then.
+# On CUDA, updates between two checks for non-finite gradients, if no row or epoch checks first.
 _SETTLE_EVERY = 1_000
 
 
@@ -35,34 +35,34 @@ def update(
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
-    """Learn from one minibatch.
+    """Learn from one mini-batch.
 
     Parameters
     ----------
     state
-        Changed in place.
+        The run; changed in place.
     batch
         Visible states, shape (rows, visible.n_columns).
     batch_size
-        Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
-        has the same weight; None takes this batch for a full one.
+        Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
+        has the same weight. None treats this batch as full.
     weights
-        How much each row counts, shape (rows,): a row of weight 2 as much as two rows. The
-        gradient is that of the weighted mean; with ``batch_size`` it counts in proportion to the
-        sum of the weights, in place of the number of rows. None counts every row once.
+        Weights of the rows, shape (rows,): a row of weight 2 counts as two rows. The gradient is
+        that of the weighted mean. With ``batch_size`` it scales with the sum of the weights instead
+        of the number of rows. None gives every row weight 1.
 
     Raises
     ------
     TypeError
-        If the batch is no tensor.
+        If the batch is not a tensor.
     ValueError
-        If the batch has another width than the visible layer, or the weights are not one a row,
-        or are negative or not finite, or all zero; or, before the first update, if all hidden
-        units are alike, because the model's weights were never drawn.
+        If the width of the batch is not that of the visible layer; if there is not one weight per
+        row, or weights are negative, not finite, or all zero; or, before the first update, if all
+        hidden units are identical because the model's weights were never drawn.
     FloatingPointError
-        If the gradient is not finite, naming the update (the first is 1, as in the rows of
-        `run`); the parameters are then as they were before it. On CUDA, where waiting for the
-        gradient would take longer than making it, `settle` raises this.
+        If the gradient is not finite. The message names the update (the first is 1, as in the rows
+        of `run`), and the parameters are as they were before it. On CUDA, where waiting for the
+        gradient would take longer than computing it, `settle` raises this error.
     """
     if not isinstance(state, TrainingState):
         check_type("state", state, TrainingState, "TrainingState.create(rbm)")
@@ -96,7 +96,7 @@ def update(
         state.schedule.step()
     state.update += 1
     if state.average is not None and state.average_decay is not None:
-        # a short memory at first, so that the start is soon forgotten
+        # a short memory at first, so that the initial parameters are soon forgotten
         decay = min(state.average_decay, state.update / (state.update + 9))
         for average, parameter in zip(
             state.average.parameters(), state.rbm.parameters(), strict=True
@@ -107,12 +107,12 @@ def update(
 
 
 def check_start(state: TrainingState) -> None:
-    """Refuse a model from which training cannot begin.
+    """Refuse a model that cannot be trained.
 
     Raises
     ------
     ValueError
-        If all hidden units are alike.
+        If all hidden units are identical.
     """
     rbm = state.rbm
     check_hidden_differ(rbm.weights, rbm.hidden, "rbm.init_from_data_(data, seed=0)")
@@ -123,7 +123,7 @@ def _total_weight(weights: Tensor, batch: Tensor) -> float:
     if weights.shape != batch.shape[:1] or not (math.isfinite(total) and total > 0 and least >= 0):
         raise ValueError(
             f"weights have shape {tuple(weights.shape)}, the least {least:g} and a sum of "
-            f"{total:g}; pass shape ({len(batch)},), none below 0 and one above it"
+            f"{total:g}; pass shape ({len(batch)},), none below 0 and at least one above"
         )
     return float(total)
 
@@ -131,9 +131,9 @@ def _total_weight(weights: Tensor, batch: Tensor) -> float:
 def _write_gradient(
     state: TrainingState, scale: float, weights: Tensor | None, batch: Tensor, stream: Stream
 ) -> None:
-    """All of an update that comes before the optimiser's step; on CUDA it is recorded.
+    """Do all of an update before the optimiser's step; on CUDA this is recorded.
 
-    So it works in place on the state's tensors, and reads none of their values.
+    It therefore works in place on the state's tensors and reads none of their values on the host.
     """
     rbm, chains = state.rbm, state.chains
     visible = rbm.visible
@@ -149,7 +149,7 @@ def _write_gradient(
         chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
-        if state.chains is None:  # a chain counts as the row that it started at
+        if state.chains is None:  # a chain has the weight of the row that it started at
             fantasies = weigh(fantasies, weights)
         data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale, stream)
@@ -157,7 +157,7 @@ def _write_gradient(
 
 
 def _refuse_non_finite(state: TrainingState) -> None:
-    """Look at sums of gradients: one bad number makes its sum bad, and a sum is cheap."""
+    """Check the sums of gradients: one non-finite number makes its sum non-finite."""
     sums = (gradient.sum().item() for gradient in state.gradient.telling(state.rbm))
     if not math.isfinite(sum(sums)):
         raise _not_finite(state, state.update + 1)
@@ -171,11 +171,11 @@ def _not_finite(state: TrainingState, update: int) -> FloatingPointError:
     )
 
 
-# The host runs ahead of a CUDA device, and looks back now and then
+# The host runs ahead of a CUDA device and checks its results now and then
 
 
 def _ahead(state: TrainingState) -> Ahead | None:
-    """What an update on CUDA needs, made anew where the parameters are others; None on CPU."""
+    """What an update on CUDA needs, rebuilt if the parameters were replaced; None on CPU."""
     if state.ahead is None and not state.rbm.weights.is_cuda:
         return None
     parameters = list(state.rbm.parameters())
@@ -202,7 +202,7 @@ def _write_checked_gradient(
 
 
 def _can_be_recorded(state: TrainingState) -> bool:
-    """Whether all that takes part is ours: other code may look at numbers, or keep count."""
+    """Whether all components are the library's; other code may read values or keep counters."""
     layers = (state.rbm.visible, state.rbm.hidden)
     units = [kind for layer in layers for kind in (type(layer), *(of for of, _, _ in layer.kinds))]
     return (
@@ -214,7 +214,7 @@ def _can_be_recorded(state: TrainingState) -> bool:
 
 
 def _baked(state: TrainingState) -> tuple[object, ...]:
-    """What a recorded update takes for granted: where its tensors are, and its options."""
+    """What a recorded update assumes to be unchanged: addresses of tensors, and options."""
     chains = state.chains
     return (
         [(memory(p), memory(p.grad), p.requires_grad) for p in state.rbm.parameters()],
@@ -229,16 +229,16 @@ def _baked(state: TrainingState) -> tuple[object, ...]:
 
 
 def settle(state: TrainingState) -> None:
-    """Wait for the device's verdict on the updates so far; on CPU there is nothing to wait for.
+    """Wait for the device and check the updates so far; does nothing on CPU.
 
-    `run` does this at each row, `updates` at the end of each epoch, `checkpoint.save` always, and
+    `run` calls it at each row, `updates` at the end of each epoch, `checkpoint.save` always, and
     `update` after every thousand updates.
 
     Raises
     ------
     FloatingPointError
-        If the gradient of an update was not finite, naming the first. The parameters are then
-        as they were before it, but ``state`` has counted the updates since, and its chains,
+        If the gradient of an update was not finite; the message names the first one. The parameters
+        are as they were before it, but ``state`` has counted the updates since, and its chains,
         optimiser and schedule have made them.
     """
     n_bad = 0 if state.ahead is None else state.ahead.check.undo()

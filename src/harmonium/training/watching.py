@@ -1,4 +1,4 @@
-"""Rows of numbers along a run: when one is due, what is in it, and how much it may cost."""
+"""Rows of numbers along a run: when they are due, their content, and their cost."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from harmonium.training.state import TrainingState
 from harmonium.training.updating import settle
 
 Row = dict[str, Any]
-"""Numbers by name, and words where one of them must not be trusted (`harmonium.metrics`)."""
+"""Numbers by name, with a warning if one must not be trusted (`harmonium.metrics`)."""
 
 Look = Callable[[RBM, ChainState | None, int], Row]
-"""What a monitor is: the model, its persistent chains and the number of the update to numbers."""
+"""Type of a monitor: maps model, persistent chains and number of the update to numbers."""
 
 _WATCHING_SHARE = 0.03
 _PRODUCTS_PER_LOOK = 40
 
-# Of a short run: looks that it has, and multiplications that they may take beyond the share.
+# For a short run: its number of evaluations, and multiplications allowed beyond their share.
 _FEWEST_LOOKS = 30
 _FREE = 6e10
 
-# Of a run, for following log Z: as much for reaching the model at the first look as for going on.
+# Share of a run's cost for tracking log Z: half to reach the model at the first evaluation, half
+# for all later ones.
 _FOLLOWING_SHARE = 0.03
 _PRODUCTS_PER_TEMPERATURE, _PRODUCTS_PER_STEP = 2, 3
 _FEWEST_TEMPERATURES = 100
 
-# Multiplications of an annealing beyond that share, about a second: what the first look of a short
-# run loses is lost to all others.
+# Multiplications of an annealing beyond that share, about a second: accuracy that a short run loses
+# at its first evaluation is lost to all later ones.
 _FREE_ANNEALING = 3e10
 
-# Particles that degenerate are annealed anew so many times in a run, at most.
+# How often degenerate particles may be annealed again in a run, at most.
 _TIMES_ANEW = 2
 
 
@@ -50,13 +51,13 @@ class Watch:
     Parameters
     ----------
     monitor
-        What to look at; None reports progress alone.
+        Evaluates the model; None reports only progress.
     every
         Updates from one row to the next.
     batches
-        What is trained on.
+        The training data.
     last
-        Number of the run's last update, which gets a row whatever ``every`` is.
+        Number of the run's last update, which always gets a row.
     """
 
     def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
@@ -69,16 +70,16 @@ class Watch:
         self._since: tuple[float, int] | None = None
 
     def is_due(self, update: int) -> bool:
-        """Whether this update is followed by a row."""
+        """Whether a row follows this update."""
         return update % self._every == 0 or update == self._last
 
     def __call__(self, state: TrainingState) -> Row | None:
-        """Call after every update (and once before the first); returns a row when one is due."""
+        """Call after every update, and once before the first; returns a row when one is due."""
         row = None
         if self._since is None:
             self._since = (time.perf_counter(), state.update)
         elif self.is_due(state.update):
-            settle(state)  # before the time is taken: the updates have to be over
+            settle(state)  # before the time is measured: the updates must have finished
             row = self._row(state)
             self._since = (time.perf_counter(), state.update)
         if self.is_due(state.update + 1):
@@ -120,19 +121,18 @@ class Watch:
 def default_every(
     batches: Minibatches, state: TrainingState | None = None, n_updates: int | None = None
 ) -> int:
-    """Updates from one look to the next, of which a run has thirty at least.
+    """Updates from one evaluation to the next, for thirty or more evaluations in a run.
 
-    Whole epochs, and 500 updates or more, where the run is so long. A shorter one is looked at
-    more often, in whole epochs if it has thirty of them, and as often as that costs a few per cent
-    of the training, or a second or two.
+    Long runs are evaluated after whole epochs, and 500 updates or more. Shorter runs are evaluated
+    more often: after whole epochs if there are at least thirty, and as often as costs a few per
+    cent of the training, or a second or two.
 
     Parameters
     ----------
     batches
-        What is trained on.
+        The training data.
     state, n_updates
-        What is trained, and for how many updates in all; without them the run is taken for a long
-        one.
+        The run, and its total number of updates; without them the run is assumed to be long.
     """
     n_batches = len(batches)
     every = -(-defaults.MIN_UPDATES_PER_ROW // n_batches) * n_batches
@@ -149,7 +149,7 @@ def default_every(
 
 
 def check_every(every: int) -> None:
-    """Refuse what is no number of updates from one look to the next."""
+    """Refuse anything but a positive number of updates between evaluations."""
     check_count("every", every, 0)
     if every < 1:
         raise ValueError(f"every is {every}; pass 1 or more updates")
@@ -162,22 +162,23 @@ def default_monitor(
     every: int,
     n_updates: int,
 ) -> Monitor:
-    """Looks at so much that it costs a few per cent of the training.
+    """Make a monitor that costs a few per cent of the training.
 
-    Counted in rows times matrix products: an update makes two for each row of the minibatch and
-    two a sweep and one more for each chain; a look about twenty for each row, both of training
-    and of held-out data. Log Z is followed for as much again, `Following`: with few updates, few
-    steps are affordable, and its standard error says so. Annealing at the first look, at the end,
-    and where the particles degenerate, takes a half of that each time, or a second more.
+    The cost is counted in rows times matrix products. An update makes two for each row of the
+    mini-batch; for each chain, two per sweep and one more. An evaluation makes about twenty for
+    each row, of both training and held-out data. Tracking log Z (`Following`) costs as much again.
+    With few updates only few annealing steps are affordable, and the standard error of log Z
+    reflects that. Each annealing, at the first evaluation, at the end and when the particles
+    degenerate, costs half of that, or a second more.
 
     Parameters
     ----------
     state, batches, held_out
-        What is trained, on what, and what is looked at beside.
+        The run, its training data, and the held-out rows to evaluate on.
     every
-        Updates from one look to the next.
+        Updates from one evaluation to the next.
     n_updates
-        Updates of the whole run.
+        Total number of updates of the run.
     """
     per_update = _products(state, batches)
     affordable = int(_WATCHING_SHARE * every * per_update / _PRODUCTS_PER_LOOK)

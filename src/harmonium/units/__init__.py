@@ -1,4 +1,4 @@
-"""The unit types: what a layer's units are, each in a file of its own."""
+"""The unit types of layers, one file each."""
 
 from harmonium.units.base import Units, refuse
 from harmonium.units.binary import Binary

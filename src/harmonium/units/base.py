@@ -1,4 +1,4 @@
-"""The contract of a unit type: what a layer of units knows of itself under inputs."""
+"""The contract of a unit type: distribution and energy of a layer given its inputs."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "ha
 
 
 class Units(nn.Module, ABC):
-    """A layer of units that are independent of each other, given their inputs.
+    """A layer of units that are independent given their inputs.
 
-    A unit type speaks of itself alone: under ``inputs``, which are added to its bias, it has a
+    A unit type describes only itself. Given ``inputs``, which are added to its bias, it has a
     log-normaliser, a mean, a variance, a mode and a draw. It knows nothing of the RBM around it.
 
-    States are rows of ``n_columns`` numbers, so that a table of data, a minibatch and a set of
-    chains look alike and inputs are one matrix product; most unit types have one column a unit.
-    All methods take any batch shape: ``(..., n_columns)``.
+    States are rows of ``n_columns`` numbers. Data, mini-batches and chains therefore have the same
+    form, and inputs are one matrix product. Most unit types have one column per unit. All methods
+    take any batch shape: ``(..., n_columns)``.
 
     Parameters
     ----------
     n
         Number of units.
     n_columns
-        Columns of one row of states; by default one a unit.
+        Columns of a row of states; by default one per unit.
 
     Attributes
     ----------
     bias : Tensor, shape (n_columns,)
-        Natural parameter that is linear in the state: every energy here holds ``-bias x``.
+        Natural parameter of the linear term: every energy contains ``-bias x``.
     """
 
     bias: nn.Parameter
@@ -57,43 +57,43 @@ class Units(nn.Module, ABC):
 
     @property
     def groups(self) -> tuple[tuple[slice, Units], ...]:
-        """Columns and units of each kind, in order: one group, but for layers of several kinds.
+        """Columns and units of each kind, in order; layers that are not mixed have one group.
 
-        A group says what its units are and how many. The bias is the layer's, ``bias[columns]``,
-        and not the group's. A draw takes one position of the stream for each group.
+        A group holds the type and number of its units. Their bias is the layer's ``bias[columns]``,
+        not the group's. A draw takes one position of the stream for each group.
         """
         return self._groups or ((slice(0, self.n_columns), self),)
 
     @property
     def kinds(self) -> tuple[tuple[type[Units], int, int], ...]:
-        """Type, number and columns of each group: layers of the same kinds can be interpolated."""
+        """Type, units and columns of each group; layers of equal kinds can be interpolated."""
         return tuple((type(units), units.n, units.n_columns) for _, units in self.groups)
 
     @property
     def is_discrete(self) -> bool:
-        """Whether no unit has a continuum of states."""
+        """Whether all units have finitely many states."""
         return all(units.states is not None for _, units in self.groups)
 
     @property
     def width(self) -> int:
-        """Columns of one unit's state, where all units are of one kind."""
+        """Columns of one unit's state, if all units are of the same kind."""
         if len(self.groups) > 1:
             raise TypeError(f"the units of {self!r} are of several kinds; take its `groups`")
         return self.n_columns // self.n
 
     @property
     def has_origin(self) -> bool:
-        """Whether it matters where zero is; asked of a group, not of layers of several kinds.
+        """Whether the location of zero matters; defined for a group, not for mixed layers.
 
-        It does not where states cover the whole line and the energy is ``precision x^2 / 2 -
-        bias x`` and nothing more: adding a constant to all states of a column, and ``precision``
-        times as much to its bias, is another way to write the same layer.
+        False if states cover the whole real line and the energy is exactly ``precision x^2 / 2 -
+        bias x``: then adding a constant to all states of a column, and ``precision`` times it to
+        the bias, gives an equivalent layer.
         """
         return True
 
     @property
     def is_far(self) -> bool:
-        """Whether a unit without inputs is so far from zero that float32 is too coarse for it."""
+        """Whether a unit without inputs is so far from zero that float32 is too imprecise."""
         return any(units.is_far_with(self.bias[columns]) for columns, units in self.groups)
 
     @torch.no_grad()
@@ -107,39 +107,38 @@ class Units(nn.Module, ABC):
     def states(self) -> Tensor | None:
         """All states of one unit, shape (n_states, width).
 
-        None if there is a continuum of them, and where units are of several kinds: those of each
-        kind belong to its group.
+        None for continuous units, and for mixed layers, whose groups have the states of each kind.
         """
 
     @property
     @abstractmethod
     def precision(self) -> Tensor | None:
-        """Natural parameter that is quadratic in the state, shape (n_columns,).
+        """Natural parameter of the quadratic term, shape (n_columns,).
 
-        Every energy here holds ``precision x^2 / 2 - bias x``; None where the first term is
-        missing. What a type has learned beside these two, it says in `named_parameters`.
+        Every energy contains ``precision x^2 / 2 - bias x``; None if there is no quadratic term.
+        `named_parameters` lists any other parameters that a type learns.
         """
 
     @abstractmethod
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:
-        """Overwrite bias and precision; the latter is None for units that have none."""
+        """Overwrite bias and precision; the precision is None for units that have none."""
 
     @without_autograd
     def interpolate_(self, a: Units, b: Units, t: float) -> None:
-        """Become the layer at ``t`` on the way from ``a``, at 0, to ``b``, at 1.
+        """Become the layer at ``t`` on the path from ``a``, at 0, to ``b``, at 1.
 
-        Annealing, tempering and what follows a training go this way, for every unit type. Bias and
-        precision change linearly, and so do further parameters, as they are stored. Where the
-        energy is linear in these, as in every natural parameter, the energy of each state is
-        ``(1 - t) E_a + t E_b``. A type that stores one in another form, such as its logarithm,
-        overrides this method.
+        Annealing, tempering and the population that tracks log Z use this path, for every unit
+        type. Bias and precision change linearly, and so do further parameters, in the form in which
+        they are stored. If the energy is linear in these, as it is in natural parameters, the
+        energy of each state is ``(1 - t) E_a + t E_b``. A type that stores a parameter in another
+        form, such as its logarithm, overrides this method.
 
         Parameters
         ----------
         a, b
             Layers of the same kinds as this one.
         t
-            From 0 to 1.
+            Position on the path, 0 to 1.
         """
         for name in self.further:
             of_a, of_b = a.get_parameter(name), b.get_parameter(name)
@@ -151,15 +150,15 @@ class Units(nn.Module, ABC):
 
     @cached_property
     def further(self) -> tuple[str, ...]:
-        """Names of the parameters that neither `bias` nor `precision` tells of."""
+        """Names of the parameters other than those of `bias` and `precision`."""
         return tuple(name for name, _ in self.named_parameters() if name != "bias")
 
     @property
     def has_standard_form(self) -> bool:
-        """Whether bias and precision alone tell layers of this kind apart, the latter as a scale.
+        """Whether layers of this kind differ only by a shift (bias) and a scale (precision).
 
-        Then any layer's draws are those of one whose bias is 0 and whose precision is 1, under
-        inputs that were shifted and scaled.
+        If so, the draws of any layer are those of a layer with bias 0 and precision 1, given
+        shifted and scaled inputs.
         """
         return self.precision is None and not self.further
 
@@ -189,7 +188,7 @@ class Units(nn.Module, ABC):
 
     @torch.no_grad()
     def sample(self, inputs: Tensor, stream: Stream) -> Tensor:
-        """A draw for each row of ``inputs``, shape (..., n_columns); it has no gradient."""
+        """Draw a state for each row of ``inputs``, shape (..., n_columns); it has no gradient."""
         check_type("stream", stream, Stream, "Stream(seed, Purpose.SAMPLE)")
         self.check_rows(inputs, "inputs")
         rows = inputs.reshape(-1, inputs.shape[-1]).clone(memory_format=torch.contiguous_format)
@@ -204,31 +203,31 @@ class Units(nn.Module, ABC):
 
     @abstractmethod
     def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Expected `statistics` of the units under ``inputs``."""
+        """Expected `statistics` of the units given ``inputs``."""
 
     @abstractmethod
     def check(self, x: Tensor, name: str) -> None:
-        """Refuse rows that no mixture of states could give; ``name`` says whose they are.
+        """Refuse rows outside the convex hull of the states; ``name`` names them in the message.
 
         Raises
         ------
         ValueError
-            Says how many values are outside, the first of them, and what would work.
+            Says how many values are outside, which is the first, and what would work.
         """
 
     @abstractmethod
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:
-        """Set the parameters so that units without inputs have these moments, as far as they can.
+        """Set the parameters so that units without inputs have these moments, as far as possible.
 
-        Moments at the edge of what is possible (a constant column) are drawn inwards, so that
+        Moments at the limit of what is possible (a constant column) are moved inwards, so that
         every parameter stays finite.
         """
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """What makes another layer like this one, without its parameters, as JSON can hold it.
+        """Constructor arguments of this layer, without its parameters, as JSON values.
 
-        The arguments by name; for layers of several kinds see `harmonium.units.from_config`.
+        Keys are argument names; for mixed layers see `harmonium.units.from_config`.
         """
 
     def check_width(self, x: Tensor, layer: str) -> None:
@@ -244,14 +243,14 @@ class Units(nn.Module, ABC):
             )
 
     def check_rows(self, x: Tensor, name: str) -> None:
-        """Refuse what is no rows of this layer's columns; ``name``, a plural, is what they are.
+        """Refuse anything but rows of this layer's columns; ``name`` is a plural, for the message.
 
         Raises
         ------
         TypeError
-            If they are no tensor.
+            If they are not a tensor.
         ValueError
-            If they have another width, or are on another device.
+            If they have the wrong width, or are on another device.
         """
         if not isinstance(x, Tensor):
             raise no_tensor(name, x)
@@ -268,21 +267,21 @@ class Units(nn.Module, ABC):
             )
 
     def check_energy_of(self, x: Tensor) -> None:
-        """Say why states have no energy, once they had none; as `check_rows`, and by their type.
+        """Explain why `energy` failed for these states: as `check_rows`, and also their dtype.
 
         Raises
         ------
         TypeError, ValueError
-            If they are no tensor of this layer's width and device and its parameters' dtype.
+            If they are not a tensor with this layer's width and device and its parameters' dtype.
         """
         self.check_rows(x, "states")
         if x.dtype != self.bias.dtype:
             raise TypeError(_of_other_dtype("states", x, self.bias, "layer"))
 
     def with_bias(self, inputs: Tensor) -> Tensor:
-        """Inputs plus the bias, which is what units see; says what is wrong where they do not fit.
+        """Inputs plus the bias, which is what units see; explains what is wrong if they do not fit.
 
-        Asked only when the sum has failed, so that it costs nothing where inputs are right.
+        The check runs only after the sum has failed, so that valid inputs cost nothing.
 
         Raises
         ------
@@ -296,7 +295,7 @@ class Units(nn.Module, ABC):
             raise
 
     def check_states(self, x: Tensor, layer: str) -> None:
-        """Refuse what cannot be multiplied by the weights: no tensor, another width or type.
+        """Refuse states that cannot be multiplied by the weights.
 
         Parameters
         ----------
@@ -308,9 +307,9 @@ class Units(nn.Module, ABC):
         Raises
         ------
         TypeError
-            If it is no tensor, or one of another dtype than the parameters.
+            If it is not a tensor, or its dtype is not that of the parameters.
         ValueError
-            If it has another width, or is on another device.
+            If it has the wrong width, or is on another device.
         """
         self.check_width(x, layer)
         bias = self.bias
@@ -323,7 +322,7 @@ class Units(nn.Module, ABC):
             )
 
     def extra_repr(self) -> str:
-        """Arguments as they were given."""
+        """Constructor arguments, for `repr`."""
         return ", ".join(f"{name}={value}" for name, value in self.config().items())
 
 
@@ -338,7 +337,7 @@ def _of_other_dtype(states: str, x: Tensor, like: Tensor, owner: str) -> str:
 
 
 def refuse(x: Tensor, outside: Tensor, name: str, expected: str, remedy: str) -> None:
-    """Raise a ValueError if any value is ``outside``, naming how many and the first of them."""
+    """Raise a ValueError if any value is ``outside``; says how many, and names the first."""
     n = int(outside.sum())
     if n:
         place = ", ".join(str(int(i)) for i in outside.nonzero()[0])

@@ -13,14 +13,14 @@ from harmonium.rng import Stream
 from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
 
-# A column that never changes is taken to change once in a thousand rows.
+# A constant column is assumed to change once in a thousand rows.
 _RAREST = 1e-3
 
 
 class Binary(LinearUnits):
     """Units with states {0, 1} and energy ``-bias x``.
 
-    Data may hold probabilities between 0 and 1, such as grey values, in place of states.
+    Data may contain probabilities between 0 and 1, such as grey values, instead of states.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Binary(LinearUnits):
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        # beyond the threshold log(1 + exp(x)) = x to the last bit of float64
+        # above the threshold log(1 + exp(x)) = x to the last bit of float64
         return functional.softplus(self.with_bias(inputs), threshold=40)
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
@@ -54,7 +54,7 @@ class Binary(LinearUnits):
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         outside = ~((x >= 0) & (x <= 1))
-        if outside.any():  # the remedy takes a look at all values
+        if outside.any():  # working out the remedy reads all values
             refuse(x, outside, name, "between 0 and 1, as binary units need", _remedy(x))
 
     @torch.no_grad()
@@ -66,13 +66,13 @@ class Binary(LinearUnits):
 
 
 def _remedy(x: Tensor) -> str:
-    """What would work for values that are not between 0 and 1."""
+    """Suggest what would work for values outside 0 to 1."""
     least, most = float(x.min()), float(x.max())
     if least == -1 and most == 1 and bool((x.abs() == 1).all()):
         return "values of -1 and 1 are spins: take spin units (`visible='spin'`, or `Spin`)"
     scaling = "scale it to 0 ... 1"
     if least >= 0:
-        # of other values nobody can guess which is white
+        # for other values the white level cannot be guessed
         white = "" if 127 < most <= 255 else f" with `white={most:g}` if that is white"
         scaling += f" (for grey pictures `image_shape='28x28'`{white}, or `Data.as_pictures()`)"
     return (

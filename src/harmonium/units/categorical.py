@@ -14,15 +14,15 @@ from harmonium.rng import Stream
 from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
 
-# A category that never occurs is taken to occur once in a thousand rows.
+# A category that never occurs is assumed to occur once in a thousand rows.
 _RAREST = 1e-3
 
 
 class Categorical(LinearUnits):
-    """Units with one of ``n_categories`` states, one-hot in as many columns; energy ``-bias x``.
+    """Units with ``n_categories`` states, one-hot in as many columns, and energy ``-bias x``.
 
-    Unit i has columns i n_categories ... (i + 1) n_categories - 1 of a row. Data may hold
-    probabilities that sum to 1 over a unit's columns in place of one-hot states.
+    Unit i has columns i n_categories ... (i + 1) n_categories - 1 of a row. Data may contain
+    probabilities that sum to 1 over a unit's columns instead of one-hot states.
 
     Parameters
     ----------

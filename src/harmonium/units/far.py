@@ -1,4 +1,4 @@
-"""Layers far from zero: what cancels there in float32 is computed in float64."""
+"""Layers far from zero: energies that would cancel in float32 are computed in float64."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 FAR = 8.0
-"""Standard deviations from zero beyond which a unit is far.
+"""Standard deviations from zero beyond which a unit counts as far.
 
-The terms of the energy, ``precision x^2 / 2`` and ``bias x``, are then 32 nats and more each and
-mostly cancel. In float32 that costs 6e-8 of every nat: some 1e-6 of what a single unit adds to a
-log-likelihood, and more with the square of the distance.
+Beyond it, the terms of the energy, ``precision x^2 / 2`` and ``bias x``, are 32 nats or more each
+and mostly cancel. In float32 that costs 6e-8 of every nat: about 1e-6 of a single unit's
+contribution to a log-likelihood, growing with the square of the distance.
 """
 
 
@@ -24,9 +24,9 @@ _Method = TypeVar("_Method", bound=Callable[..., Tensor])
 
 
 def in_float64_where_far(method: _Method) -> _Method:
-    """Compute a method of a model that is far from zero in float64, which it then returns.
+    """Run a method in float64, and return float64, if the model is far from zero.
 
-    It can be differentiated as ever. Elsewhere nothing changes.
+    Gradients still work. For other models nothing changes.
     """
 
     @wraps(method)
@@ -39,7 +39,7 @@ def in_float64_where_far(method: _Method) -> _Method:
 
 
 def by_float64_where_far(method: _Method) -> _Method:
-    """The same, but the result is rounded to the type of the model's parameters."""
+    """The same, but the result is rounded to the dtype of the model's parameters."""
 
     @wraps(method)
     def computed(model: Any, *args: Any, **named: Any) -> Tensor:
@@ -51,7 +51,7 @@ def by_float64_where_far(method: _Method) -> _Method:
 
 
 class _Call(nn.Module):
-    """A method of a module as the ``forward`` of another, which `functional_call` asks for."""
+    """Wraps a module's method as the ``forward`` of another module, for `functional_call`."""
 
     def __init__(self, model: nn.Module, method: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -69,10 +69,10 @@ def _in_float64(
     dtype = next(model.parameters()).dtype
 
     def widened(x: Any) -> Any:
-        # states of another type than the parameters go as they are, to be refused as ever
+        # states of another dtype are passed on unchanged, to be refused as usual
         return x.double() if isinstance(x, Tensor) and x.dtype == dtype else x
 
-    # in a copy: the parameters are put aside meanwhile, and other threads may need them
+    # in a copy: the call swaps the parameters out, and other threads may need them
     found: Tensor = functional_call(
         _Call(copy.deepcopy(model), method),
         wide,

@@ -18,28 +18,28 @@ from harmonium.units.far import FAR
 # A constant column gets this variance, so that its precision stays finite.
 _SMALLEST_VAR = 1e-4
 
-# Of a precision: the exponential of half of it is far from float64's limits.
+# Largest log precision: the exponential of half of it is far from float64's limits.
 _LARGEST_LOG = 1000.0
 
 
 class Gaussian(Units):
     """Units with real states and energy ``precision x^2 / 2 - bias x``.
 
-    Under inputs I the mean is (bias + I) / precision and the variance 1 / precision.
+    Given inputs I, the mean is (bias + I) / precision and the variance is 1 / precision.
 
     Parameters
     ----------
     n
         Number of units.
     precision
-        Inverse variance of each unit without inputs; where it is learned, the start.
+        Inverse variance of each unit; the initial value if it is learned.
     learn_precision
-        Whether training moves it (each unit has its own).
+        Whether training changes the precision (each unit has its own).
 
     Attributes
     ----------
     log_precision : Tensor, shape (n,)
-        A precision has to stay positive: its logarithm is what is stored and trained.
+        The logarithm is stored and trained, because a precision must stay positive.
     """
 
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
@@ -59,14 +59,14 @@ class Gaussian(Units):
 
     @property
     def has_origin(self) -> bool:  # noqa: D102
-        return type(self) is not Gaussian  # a type of one's own may have further terms
+        return type(self) is not Gaussian  # a subclass may have further terms
 
     @property
     def is_far(self) -> bool:  # noqa: D102
         return self.is_far_with(self.bias)
 
     def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
-        # of all columns together, which is asked faster, and hardly ever leaves a doubt
+        # a bound over all columns is faster, and nearly always settles the question
         largest = torch.linalg.vector_norm(bias.detach(), math.inf).item()
         lowest = self.log_precision.detach().min().item()
         may_be = largest > FAR * math.exp(0.5 * min(lowest, _LARGEST_LOG))

@@ -9,7 +9,7 @@ from harmonium.units.base import Units
 
 
 class LinearUnits(Units):
-    """Units with energy ``-bias x`` and nothing more: unit types differ in the states they have."""
+    """Units whose energy is exactly ``-bias x``; the types differ only in their states."""
 
     @property
     def precision(self) -> None:  # noqa: D102

@@ -17,21 +17,21 @@ from harmonium.units.linear import LinearUnits
 
 
 class Mixed(Units):
-    """Units of several types in one layer, such as pixels beside a label.
+    """Units of several types in one layer, such as pixels and a label.
 
-    The columns of a row are those of the first units, then those of the second, and so on:
-    ``Mixed(Binary(784), Categorical(1, 10))`` has 794. Energies add up, and the units are
+    A row holds the columns of the first units, then those of the second, and so on:
+    ``Mixed(Binary(784), Categorical(1, 10))`` has 794 columns. Energies add up, and the units are
     independent given their inputs, whatever their types.
 
-    The layer has one ``bias`` for all its columns. What else units have, such as the
-    ``log_precision`` of `Gaussian`, stays with them, and is named by their place:
-    ``1.log_precision`` belongs to the second ones.
+    The layer has one ``bias`` for all its columns. Other parameters, such as the ``log_precision``
+    of `Gaussian`, stay with their units and are named by position: ``1.log_precision`` belongs to
+    the second units.
 
     Parameters
     ----------
     *units
-        One or more layers, which are copied with their parameters. None of them may be mixed
-        itself: its units can be named one after the other.
+        One or more layers, which are copied with their parameters. None of them may be mixed; pass
+        the units of a mixed layer one by one.
     """
 
     _groups: tuple[tuple[slice, Units], ...]
@@ -41,7 +41,7 @@ class Mixed(Units):
             raise ValueError("a mixed layer of no units was asked for; pass 1 or more")
         for given in units:
             if not isinstance(given, Units):
-                raise TypeError(f"{given!r} came in place of units; pass layers such as Binary(3)")
+                raise TypeError(f"{given!r} is not a layer; pass layers such as Binary(3)")
             if isinstance(given, Mixed):
                 raise ValueError(
                     f"{given!r} is mixed already; pass its units one after the other, as in "
@@ -53,8 +53,8 @@ class Mixed(Units):
         start = 0
         for place, given in enumerate(units):
             part = copy.deepcopy(given)
-            # inputs are added to a bias: given this layer's bias as well, units need none of
-            # their own, and there is one parameter that every gradient knows
+            # inputs come with this layer's bias already added, so units need no bias of their own,
+            # and every gradient deals with a single bias parameter
             del part.bias
             part.register_buffer("bias", torch.zeros_like(given.bias.detach()), persistent=False)
             self.add_module(str(place), part)
@@ -81,7 +81,7 @@ class Mixed(Units):
 
     @property
     def precision(self) -> Tensor | None:  # noqa: D102
-        # zero where there is none: no term of the energy
+        # zero for units without one: no quadratic term in the energy
         precisions = [part.precision for _, part in self._groups]
         if all(precision is None for precision in precisions):
             return None
@@ -116,7 +116,7 @@ class Mixed(Units):
             self.check_energy_of(x)
             raise
         for columns, part in self._groups:
-            # the units' own bias is zero: what is left is what their energy holds beside -bias x
+            # the units' own bias is zero, so this is their energy without the term -bias x
             if type(part).energy is not LinearUnits.energy:
                 energy = energy + part.energy(x[..., columns])
         return energy
@@ -174,7 +174,7 @@ class Mixed(Units):
         return {"units": parts}
 
     def _parts(self, inputs: Tensor) -> Iterator[tuple[Units, Tensor, Tensor]]:
-        """Units, a view of what they receive, and the same plus their bias, in new memory."""
+        """Units, a view of their inputs, and a new tensor of inputs plus bias."""
         self.check_rows(inputs, "inputs")
         views = zip(inputs.split(self._widths, -1), self.bias.split(self._widths), strict=True)
         for (_, part), (received, bias) in zip(self._groups, views, strict=True):

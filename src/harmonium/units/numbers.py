@@ -1,4 +1,4 @@
-"""Numbers that somebody passes for parameters."""
+"""Checks of numbers that are passed as parameters."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from harmonium.arguments import described
 
 
 def finite_array(name: str, value: Any, dtype: torch.dtype) -> Tensor:
-    """A tensor of finite numbers, none of which the dtype turns into infinity.
+    """Convert to a tensor of a dtype in which all numbers are finite.
 
     Raises
     ------
     TypeError
-        If it is no array of real numbers.
+        If it is not an array of real numbers.
     ValueError
         If a number is not finite.
     """
     try:
-        # numbers of Python are float64, which torch would round to its default
+        # Python's numbers are float64, which torch would round to its default dtype
         typed = hasattr(value, "dtype")
         array = torch.as_tensor(value, dtype=None if typed else torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:

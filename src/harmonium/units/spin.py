@@ -13,14 +13,14 @@ from harmonium.rng import Stream
 from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
 
-# A column that never changes is taken to change once in a thousand rows.
+# A constant column is assumed to change once in a thousand rows.
 _LARGEST_MEAN = 1 - 2e-3
 
 
 class Spin(LinearUnits):
     """Units with states {-1, 1} and energy ``-bias x``.
 
-    Data may hold mean spins between -1 and 1 in place of states.
+    Data may contain mean spins between -1 and 1 instead of states.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Spin(LinearUnits):
         return torch.tensor([[-1.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        # log(2 cosh x); beyond the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64
+        # log(2 cosh x); above the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64
         x = self.with_bias(inputs)
         return functional.softplus(2 * x, threshold=40) - x
 

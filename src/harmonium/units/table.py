@@ -1,4 +1,4 @@
-"""The table of unit types, and layers made from what a file keeps of them."""
+"""The table of unit types, and conversion of layers to and from file configurations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harmonium.units.spin import Spin
 UNIT_TYPES: dict[str, type[Units]] = {
     unit_type.__name__: unit_type for unit_type in (Binary, Spin, Gaussian, Categorical, Mixed)
 }
-"""The library's unit types by the name under which a model file keeps them."""
+"""The library's unit types, by their names in model files."""
 
 _REGISTERED: dict[str, type[Units]] = {}
 
@@ -24,12 +24,12 @@ _OfUnits = TypeVar("_OfUnits", bound=Units)
 
 
 def as_units(name: str, layer: Units | int) -> Units:
-    """The layer itself, or so many binary units.
+    """Return the layer itself, or that many binary units for an integer.
 
     Raises
     ------
     TypeError
-        If it is neither, naming the argument.
+        If it is neither; the message names the argument.
     """
     if isinstance(layer, Units):
         return layer
@@ -42,30 +42,32 @@ def as_units(name: str, layer: Units | int) -> Units:
 
 
 def register(unit_type: type[_OfUnits]) -> type[_OfUnits]:
-    """Let files keep layers of a unit type of your own, by the name of its class.
+    """Register your own unit type, so that files can store its layers by class name.
 
-    A program that reads such files has to register the type before. Defined anew, as in a
-    notebook, it takes the place of the former one.
+    A program that reads such files must register the type first. Registering a redefined class, as
+    in a notebook, replaces the earlier one.
 
     Parameters
     ----------
     unit_type
-        A subclass of `Units` whose `Units.config` are the arguments that make another.
+        A subclass of `Units` whose `Units.config` returns its constructor arguments.
 
     Returns
     -------
     type
-        The same, so that this can be written above the class as a decorator.
+        The same type, so that this function can be used as a class decorator.
 
     Raises
     ------
     TypeError
-        If it is no unit type.
+        If it is not a unit type.
     ValueError
-        If one of the library's own has this name.
+        If one of the library's own types has this name.
     """
     if not (isinstance(unit_type, type) and issubclass(unit_type, Units)):
-        raise TypeError(f"{unit_type!r} is no unit type; pass a subclass of harmonium.units.Units")
+        raise TypeError(
+            f"{unit_type!r} is not a unit type; pass a subclass of harmonium.units.Units"
+        )
     name = unit_type.__name__
     if name in UNIT_TYPES:
         raise ValueError(f"{name} is a unit type of harmonium; give yours another name")
@@ -74,17 +76,17 @@ def register(unit_type: type[_OfUnits]) -> type[_OfUnits]:
 
 
 def registered() -> dict[str, type[Units]]:
-    """The unit types that `register` was told of, by name."""
+    """The unit types passed to `register`, by name."""
     return dict(_REGISTERED)
 
 
 def to_config(units: Units) -> dict[str, Any]:
-    """What makes another layer like this one, without its parameters, as JSON can hold it.
+    """Describe a layer, without its parameters, as JSON values; see `from_config`.
 
     Raises
     ------
     TypeError
-        If there is a unit type that `from_config` would not find again.
+        If `from_config` would not recognise a unit type.
     """
     check_type("units", units, Units, "a layer such as Binary(3)")
     known = UNIT_TYPES | _REGISTERED
@@ -92,19 +94,19 @@ def to_config(units: Units) -> dict[str, Any]:
         name = unit_type.__name__
         if known.get(name) is not unit_type:
             raise TypeError(
-                f"a file cannot keep a {name}; known are {', '.join(sorted(known))}, and what "
-                "harmonium.units.register was told of"
+                f"a file cannot keep a {name}; known are {', '.join(sorted(known))}, and "
+                "those registered with harmonium.units.register"
             )
     return {"type": type(units).__name__, **units.config()}
 
 
 def from_config(config: Mapping[str, Any]) -> Units:
-    """The layer that `to_config` was given, with the parameters of a new one.
+    """Rebuild the layer that `to_config` described, with freshly initialised parameters.
 
     Raises
     ------
     ValueError
-        If the type is not known, or the arguments are none of its own.
+        If the type is unknown, or the arguments do not fit it.
     """
     arguments = dict(config)
     name = arguments.pop("type", None)

@@ -1,8 +1,7 @@
-"""The compiled kernels for the CPU, in Numba.
+"""Compiled kernels for the CPU, in Numba.
 
-Their functions call each other across files, while Numba's cache on disk watches only the file
-of the function that is called from Python: after a change here, delete ``__pycache__``. The tests
-do so by themselves.
+Functions call each other across files, but Numba's disk cache checks only the file of the function
+that Python calls. After a change here, delete ``__pycache__``; the tests do so automatically.
 """
 
 from __future__ import annotations

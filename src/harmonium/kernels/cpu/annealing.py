@@ -1,4 +1,4 @@
-"""Weighing a step of annealing and drawing at its end, in one pass over the inputs."""
+"""Weight of an annealing step, and the draw at its end, in one pass over the inputs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
 from harmonium.rng import Stream
 
-# An argument grows by less than this from one temperature to the next, or the row is weighed in
-# another way: the polynomial below is then right to the last bit of float32.
+# Largest growth of an argument from one temperature to the next for which the polynomial below is
+# exact to the last bit of float32; rows with larger steps take the other way.
 _SMALL = 0.5
 
-# Factors between 1/2 and 2 that are multiplied before one logarithm: far from float64's limits.
+# Factors between 1/2 and 2 that are multiplied before taking one logarithm, far from float64's
+# limits.
 _FACTORS = 512
 
 
@@ -26,7 +27,7 @@ _in_any_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"rea
 
 @_in_any_order
 def _product(change, start, stop):
-    """The product of 1 + change; its order is the compiler's, so that it vectorises."""
+    """The product of 1 + change, in any order, so that the compiler can vectorise it."""
     product = float64(1)
     for j in range(start, stop):
         product *= float64(1) + float64(change[j])
@@ -48,7 +49,7 @@ def _softplus(x):
 
 @serial
 def _weigh_any(x, now, bias, difference, bias_difference):
-    """The change of log(1 + exp) of a row, by two logarithms a column."""
+    """The change of log(1 + exp) of a row, with two logarithms per column."""
     total = 0.0
     for j in range(x.size):
         after = float64(now) * x[j] + bias[j]
@@ -61,13 +62,13 @@ def _weigh_any(x, now, bias, difference, bias_difference):
 def _weigh_and_draw(x, now, bias, difference, bias_difference, words, change, draws):
     """The same for small steps d, and a draw.
 
-    With p the probability at the end, the change is minus log(1 + p (exp(-d) - 1)): the
-    exponential of the draw serves for both.
+    With p the probability at the end, the change is minus log(1 + p (exp(-d) - 1)). One exponential
+    serves both the draw and the weight.
     """
     one = float32(1)
     for j in range(x.size):
         d = -(difference * x[j] + bias_difference[j])
-        # exp(d) - 1 by Taylor: the next term is below 1e-7 of it
+        # Taylor series of exp(d) - 1: the next term is below a relative 1e-7
         e = float32(1 / 120) + d * (float32(1 / 720) + d * float32(1 / 5040))
         e = float32(1 / 6) + d * (float32(1 / 24) + d * e)
         e = d * (one + d * (float32(1 / 2) + d * e))
@@ -83,7 +84,7 @@ def _weigh_and_draw(x, now, bias, difference, bias_difference, words, change, dr
 
 @serial
 def weigh_and_draw_row(x, now, bias, difference, bias_difference, words, change, draws):
-    """The change of the log-normaliser of a row, in the way that its steps need, and a draw."""
+    """The change of a row's log-normaliser, by the method its step sizes need, and a draw."""
     large = _large_steps(x, difference, bias_difference) > 0
     by_logs = 0.0
     if large:
@@ -120,9 +121,9 @@ def reweigh_binary_(
     log_weights: Tensor,
     stream: Stream | None,
 ) -> None:
-    """Add the changes to the log weights, and draw.
+    """Add the changes to the log weights, and draw the units.
 
-    Inputs and biases are float32, and all but the biases are contiguous.
+    Inputs and biases are float32; all arrays but the biases are contiguous.
     """
     x, weights = array(inputs), array(log_weights)
     bias = row_major(now[1])

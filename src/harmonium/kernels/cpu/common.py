@@ -1,4 +1,4 @@
-"""What all compiled loops need: a way to run on torch's threads, and to look at bits."""
+"""Shared parts of the compiled loops: running on torch's threads, and bit operations."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from numba.core import event
 from numba.extending import intrinsic
 from torch import Tensor
 
-# Below this many numbers, waking the other threads costs more than they save
+# Below this many numbers, waking other threads costs more than they save
 # (docs/decisions/0001-one-fused-draw.md).
 _PARALLEL_FROM = 8_192
 
 # Numba's portable threading layer must not be entered from two threads at once.
 _one_parallel_region = threading.Lock()
 
-# Of each thread: in how many Numba runs the loops that it starts. To ask Numba takes as long as
-# to set it, and an update has several loops.
+# For each thread, the number of threads on which Numba runs its loops. Asking Numba takes as long
+# as setting the number, and an update has several loops.
 _set_last = threading.local()
 
 serial = njit(cache=True, nogil=True, error_model="numpy")
@@ -36,12 +36,12 @@ def _count_trailing_zeros(context, x):
     return types.uint64(types.uint64), generate
 
 
-# Number of the lowest bit that is set in a 64-bit word, which is not 0.
+# Index of the lowest set bit of a non-zero 64-bit word.
 trailing_zeros: Any = intrinsic(_count_trailing_zeros)
 
 
 class _Listener(event.Listener):
-    """Tells of the first compilation alone."""
+    """Reports only the first compilation."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell: Callable[[], None] | None = tell
@@ -56,17 +56,17 @@ class _Listener(event.Listener):
 
 
 def when_compiling(tell: Callable[[], None]) -> None:
-    """Call this once, if a kernel has to be compiled; those in the cache on disk do not."""
+    """Call ``tell`` once if a kernel has to be compiled, rather than loaded from the disk cache."""
     event.register("numba:compile", _Listener(tell))
 
 
 def worthwhile_threads(n_numbers: int) -> int:
-    """As many threads as torch uses for its products, or one where there is little to do."""
+    """Number of threads that torch uses for its products, or one if there is little to do."""
     return torch.get_num_threads() if n_numbers >= _PARALLEL_FROM else 1
 
 
 def run(n_threads: int, loop: Any, *arguments: Any) -> Any:
-    """Run a parallel loop on so many threads: others would be woken for nothing, and wait."""
+    """Run a parallel loop on ``n_threads`` threads, without waking the others in vain."""
     with _one_parallel_region:
         if getattr(_set_last, "n_threads", 0) != n_threads:
             of_torch = torch.get_num_threads()
@@ -74,17 +74,17 @@ def run(n_threads: int, loop: Any, *arguments: Any) -> Any:
             numba.set_num_threads(min(n_threads, most))
             _set_last.n_threads = n_threads
             if torch.get_num_threads() != of_torch:
-                # the first call has started OpenMP's threads, which are torch's, in Numba's number
+                # the first call has started OpenMP's threads, which torch shares, in Numba's number
                 torch.set_num_threads(of_torch)
         return loop(*arguments)
 
 
 def array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The tensor's memory as NumPy's; most tensors need no detaching, which takes as long."""
+    """The tensor's memory as a NumPy array; detaches only if needed, which takes as long."""
     memory: np.ndarray[Any, Any] = (tensor.detach() if tensor.requires_grad else tensor).numpy()
     return memory
 
 
 def row_major(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The tensor's numbers as NumPy's, row after row; what is not contiguous is copied."""
+    """The tensor's numbers as a row-major NumPy array; copies unless contiguous."""
     return array(tensor.contiguous())

@@ -1,7 +1,7 @@
 """Fused draws: random bits, bias, probability and comparison in one pass.
 
-They give the same bits as `reference`, on any number of threads: each thread takes a block of
-rows, and a row's numbers depend on nothing else.
+They give the same bits as `reference`, on any number of threads: each thread takes a block of rows,
+and the numbers of a row are independent of other rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WEYL_0, _WEYL_1 = uint32(0x9E3779B9), uint32(0xBB67AE85)
 
 @_inlined
 def _round(c0, c1, c2, c3, k0, k1):
-    # Numba promotes uint32 arithmetic to 64 bits: without the casts it is fast and wrong.
+    # Numba promotes uint32 arithmetic to 64 bits: without the casts the result is wrong.
     product_0, product_1 = uint64(c0) * _MULTIPLIER_0, uint64(c2) * _MULTIPLIER_1
     return (
         uint32(uint32(product_1 >> uint64(32)) ^ c1 ^ k0),
@@ -46,7 +46,7 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 @_inlined
 def _philox(c0, c1, c2, c3, k0, k1):
-    # Ten rounds written out: LLVM does not vectorise the caller's loop around an inner loop.
+    # Ten rounds, unrolled: LLVM does not vectorise the caller's loop around an inner loop.
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
@@ -82,18 +82,18 @@ def fill_words(words, q, row, k0, k1, c2, c3):
 
 @_inlined
 def uniform(word):
-    """The uniform number that a random word stands for, float32."""
+    """Convert a random word to a uniform number, float32."""
     return float32(int32(word >> uint32(9))) * float32(2.0**-23) + float32(2.0**-24)
 
 
 def exp(x):
-    """The exponential, in compiled loops of either precision."""
+    """The exponential in compiled loops, for either precision."""
     return math.exp(x)
 
 
 @overload(exp, inline="always")
 def _compile_exp(x):
-    """Exponential of a clamped argument: a polynomial that vectorises in float32, libm's else."""
+    """Exponential of a clamped argument: a vectorising polynomial for float32, else libm's."""
     if x != types.float32:
         return lambda x: math.exp(min(max(x, -700.0), 700.0))
 
@@ -161,13 +161,13 @@ def _uniform_blocks(x, k0, k1, c2, c3, n_blocks):
 
 @_inlined
 def _unit(word):
-    """(k + 1/2) / 2**32 for a word k, in float64; by way of int32, which converts in vectors."""
+    """(k + 1/2) / 2**32 for a word k, in float64; goes via int32, whose conversion vectorises."""
     return (float64(int32(word ^ uint32(0x80000000))) + 2147483648.5) * 2.0**-32
 
 
 @_inlined
 def _log(x):
-    """Logarithm of a normal float64 in (0, 1) by Cephes, error some 1e-16: libm's is a call."""
+    """Logarithm of a normal float64 in (0, 1) by Cephes, error about 1e-16; avoids calling libm."""
     bits = np.float64(x).view(np.int64)
     e = float64(int32(bits >> 52) - int32(1022))
     m = np.int64((bits & 0xFFFFFFFFFFFFF) | 0x3FE0000000000000).view(np.float64)
@@ -187,7 +187,7 @@ def _log(x):
 
 @_inlined
 def _turn(t):
-    """Cosine and sine of 2 pi t for t in (0, 1), by Cephes: an eighth of a turn around quarters."""
+    """Cosine and sine of 2 pi t for t in (0, 1), by Cephes, reduced to an eighth of a turn."""
     k = np.floor(4.0 * t + 0.5)
     x = (2.0 * math.pi) * (t - 0.25 * k)
     z = x * x
@@ -254,14 +254,14 @@ def _categorical_row(x, bias, n_categories, words):
             highest = max(highest, logits[k])
         for k in range(n_categories):
             logits[k] -= highest
-    for j in range(x.size):  # in a loop of its own, which LLVM vectorises
+    for j in range(x.size):  # a separate loop, which LLVM vectorises
         x[j] = exp(x[j])
     for unit in range(n_units):
         weights = x[unit * n_categories : (unit + 1) * n_categories]
         total = x.dtype.type(0)
         for k in range(n_categories):
             total += weights[k]
-            weights[k] = total  # the cumulative weights, until the category is known
+            weights[k] = total  # cumulative weights, until the category is known
         threshold = x.dtype.type(uniform(words[unit])) * total
         category = 0
         while category < n_categories - 1 and threshold >= weights[category]:
@@ -294,7 +294,7 @@ def _draw(
     arguments: tuple[Any, ...],
     stream: Stream,
 ) -> None:
-    """Run a kernel on this thread or on as many as torch uses for its products."""
+    """Run a kernel on this thread, or on as many threads as torch uses for its products."""
     rows = len(states)
     n_blocks = min(worthwhile_threads(states.size), rows)
     if n_blocks <= 1:

@@ -1,4 +1,4 @@
-"""Sums over all states of a layer, without an exponential or a logarithm a state."""
+"""Sums over all states of a layer, without an exponential or a logarithm per state."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial
 
 _MANTISSA, _ONE = np.int64(0xFFFFFFFFFFFFF), np.int64(1023 << 52)
 
-# a product and a sum may be one operation, which rounds once in place of twice
+# allows fused multiply-add, which rounds once instead of twice
 _fused = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @_fused
 def _multiply_by_pairs(product, low, factors, start, stop):
-    """Multiply by 1 + exp of one term for each unit; four units at once spare loads and stores."""
+    """Multiply by 1 + exp of one term per unit; four units at once save loads and stores."""
     one = float64(1)
     j = start
     while j + 4 <= stop:
@@ -39,7 +39,7 @@ def _multiply_by_pairs(product, low, factors, start, stop):
 
 @_fused
 def _multiply_by_sums(product, low, factors, ends, start, stop, total):
-    """Multiply by 1 + the sum of exp of several terms, for each unit."""
+    """Multiply by 1 + the sum of exp of several terms for each unit."""
     for unit in range(start, stop):
         total[:] = 1
         for j in range(ends[unit], ends[unit + 1]):
@@ -52,7 +52,7 @@ def _multiply_by_sums(product, low, factors, ends, start, stop, total):
 
 @_fused
 def _exponentials(x, product, exponents):
-    """The exponential as a number near 1 and a power of 2, by Cephes: error below 3e-16."""
+    """The exponential as a number near 1 and a power of 2, by Cephes; error below 3e-16."""
     for a in range(x.size):
         n = np.floor(float64(1.4426950408889634) * x[a] + float64(0.5))
         r = (x[a] - n * float64(6.93145751953125e-1)) - n * float64(1.42860682030941723212e-6)
@@ -67,7 +67,7 @@ def _exponentials(x, product, exponents):
 
 @serial
 def _set_apart_exponents(product, exponents):
-    """Leave products between 1 and 2, and add up the powers of 2."""
+    """Scale products to between 1 and 2, and accumulate the powers of 2."""
     bits = product.view(np.int64)
     for a in range(bits.size):
         exponents[a] += (bits[a] >> 52) - int64(1023)
@@ -113,7 +113,7 @@ def log_sums_of_products(
     ends: Tensor,
     groups: Tensor,
 ) -> Tensor:
-    """One multiplication and one addition a state and term; one logarithm a row."""
+    """One multiplication and one addition per state and term; one logarithm per row."""
     out = log_weights.new_empty(len(log_weights))
     arguments: tuple[Any, ...] = (
         *(row_major(x) for x in (log_weights, low, mid, high, ends, groups)),

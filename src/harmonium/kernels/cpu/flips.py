@@ -1,4 +1,4 @@
-"""Inputs that follow the units that flip: integers to which rows of weights are added."""
+"""Inputs that follow the units that flip: integer sums, updated by rows of weights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numba import int32, uint64
 
 from harmonium.kernels.cpu.common import serial, trailing_zeros
 
-# What following flips costs beside products, ns on one core
-# (docs/decisions/0004-sweeps-follow-flips.md): one addition; one multiplication, and how many
-# rows double its cost; one addition where zeros are skipped.
+# Costs of following flips and of products, ns on one core
+# (docs/decisions/0004-sweeps-follow-flips.md): one addition; one multiplication, and the number of
+# rows at which its cost doubles; one addition where zeros are skipped.
 ADDITION = 0.055
 MULTIPLICATION = 0.024
 FEW_ROWS = 13
@@ -56,9 +56,9 @@ def _add_integers(total, index, n, rows, sign):
 
 @serial
 def follow(old, new, index, total, rows):
-    """Bring the other layer's inputs from the old states to the new; returns how many rose.
+    """Update the other layer's inputs from the old states to the new; returns how many rose.
 
-    States are bytes, eight to a word: words that did not change are passed over.
+    States are bytes, eight to a word; unchanged words are skipped.
     """
     olds, news = old.view(np.uint64), new.view(np.uint64)
     up, down = 0, index.size

@@ -1,9 +1,9 @@
-"""Annealing of two-valued units that follows the units that flip, at every temperature.
+"""Annealing of two-valued units by following the units that flip, at every temperature.
 
-A temperature changes what an input is multiplied by, and not the input, which is an integer here:
-the sum of integer weights over the units that are on. Products of these integers in float32 are
-exact as well, so that inputs by products and by flips are the same to the last bit, and each step
-takes whichever costs less.
+A temperature changes the factor of an input, not the input itself, which here is an integer: the
+sum of integer weights over the units that are on. Products of these integers in float32 are exact
+too. Inputs by products and by flips therefore agree to the last bit, and each step uses whichever
+is cheaper.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from harmonium.kernels.cpu.draws import binary_row, fill_words
 from harmonium.kernels.cpu.flips import ADDITION, FEW_ROWS, MULTIPLICATION, follow
 from harmonium.rng import Stream
 
-# Integer weights have 16 bits, and sums of their sizes are exact in float32.
+# Integer weights have 16 bits, and sums of their absolute values are exact in float32.
 _MOST, _MOST_IN_SUMS = 2**15 - 1, 2**24
 
-# What rounding the weights may do to energies, nats: the root of the sum of squares.
+# Largest effect of rounding the weights on energies, nats: root of the sum of squares.
 _LARGEST_ROUNDING = 0.1
 
-_LINE = 32  # integers of 16 bits in a cache line
+_LINE = 32  # 16-bit integers in a cache line
 
-# Weights of the smallest model that is followed: below, draws take most of the time.
+# Weights of the smallest model that is worth following; below, draws take most of the time.
 _LEAST_WEIGHTS = 75_000
 
 _in_any_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
@@ -61,7 +61,7 @@ def _sum_of_steps(x, difference, bias_difference):
 
 @serial
 def _bring_up_to_date(others, row, index):
-    """Totals of one row, from the units that flipped, or from a product where one was made."""
+    """Update the totals of one row, from the units that flipped, or from a product if available."""
     old, new, totals, rows, products = others[:5]
     if products.shape[0]:
         old[row] = new[row]
@@ -73,14 +73,14 @@ def _bring_up_to_date(others, row, index):
 
 @serial
 def _real_inputs(total, gap, base, unit, x):
-    """Inputs from the units that are on: those of units with states low and 1."""
+    """Convert totals over the units that are on to inputs from units with states low and 1."""
     for j in range(x.size):
         x[j] = float32(int32(gap * total[j] + base[j])) * unit
 
 
 @serial
 def _take_states(x, old, new):
-    """Keep upper states as bytes; returns how many of them differ from the old ones."""
+    """Store states as bytes (1 for the upper state); returns how many differ from the old ones."""
     for j in range(x.size):
         new[j] = x[j] > 0
     olds, news = old.view(np.uint64), new.view(np.uint64)
@@ -93,7 +93,7 @@ def _take_states(x, old, new):
 
 @serial
 def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
-    """Bring hidden inputs up to date, weigh them, draw; returns how many hidden units differ."""
+    """Update hidden inputs, add to log weights, draw; returns how many hidden units changed."""
     new_v, totals, (gap, base, unit) = visible[1], visible[2], visible[5:]
     old_h, new_h, gap_h = hidden
     now, bias, difference, bias_difference, slope = step
@@ -120,7 +120,7 @@ def _hidden_rows(visible, hidden, step, log_weights, draws, key, start, stop):
 
 @serial
 def _visible_rows(hidden, visible, now, bias, key, start, stop):
-    """Bring visible inputs up to date and draw; returns how many visible units differ."""
+    """Update visible inputs and draw; returns how many visible units changed."""
     new_h, totals, (gap, base, unit) = hidden[1], hidden[2], hidden[5:]
     old_v, new_v, gap_v = visible
     n_v, n_flips = totals.shape[1], int64(0)
@@ -157,7 +157,7 @@ def _visible_blocks(hidden, visible, now, bias, key, n, n_blocks):
 
 
 def _unit_of(weights: Tensor, gaps: int) -> float | None:
-    """The power of 2 of which weights are taken to be multiples; None where that is too coarse."""
+    """The power of 2 to whose multiples weights are rounded; None if that is too coarse."""
     sizes = weights.abs()
     in_sums = max(sizes.sum(0).max().item(), sizes.sum(1).max().item())
     largest = max(sizes.max().item() / _MOST, in_sums / (_MOST_IN_SUMS - max(weights.shape)))
@@ -169,13 +169,13 @@ def _unit_of(weights: Tensor, gaps: int) -> float | None:
 
 
 class _Layer:
-    """States of one layer, the other layer's inputs from them, and the weights in between."""
+    """States of one layer, the resulting inputs of the other layer, and the weights."""
 
     def __init__(self, n_chains: int, weights: Tensor, gap: int, unit: float) -> None:
         n, n_others = weights.shape
         width = -(-n // 8) * 8
-        self.weights = weights  # as float32, whole numbers
-        # rows begin with a cache line
+        self.weights = weights  # whole numbers in float32
+        # rows start at cache lines
         padded = weights.new_zeros(n, -(-n_others // _LINE) * _LINE)
         padded[:, :n_others] = weights
         self.rows = array(padded.to(torch.int16))
@@ -188,16 +188,16 @@ class _Layer:
         self.to_others = np.int32(gap), base.astype(np.int32), np.float32(unit)
         self._none = np.empty((0, n_others), np.float32)
         self._memory: tuple[Tensor, Tensor] | None = None
-        self.n_flips = n_chains * n  # as many as it can be, before the first step
+        self.n_flips = n_chains * n  # the maximum, before the first step
 
     @property
     def states(self) -> tuple[Any, Any]:
         return self.old, self.new
 
     def inputs(self) -> tuple[Any, ...]:
-        """What the other layer's inputs are made of, by a product first where that is faster."""
+        """Data for the other layer's inputs; makes a product first if that is faster."""
         n_chains, n = len(self.old), len(self.weights)
-        # nanoseconds of a chain for each of the other layer's units
+        # nanoseconds per chain and unit of the other layer
         multiplying = n * MULTIPLICATION * (1 + FEW_ROWS / n_chains)
         products = self._none
         if self.n_flips * ADDITION > n_chains * multiplying:
@@ -207,13 +207,13 @@ class _Layer:
         return (*self.states, self.totals, self.rows, products, *self.to_others)
 
     def _allocate(self) -> tuple[Tensor, Tensor]:
-        """Memory for products, which is kept: new pages take as long as the rest."""
+        """Memory for products, kept because allocating new pages takes as long as the rest."""
         self._memory = torch.empty(self.new.shape), torch.empty(self.totals.shape)
         return self._memory
 
 
 class Followed:
-    """Chains between two layers of two-valued units, at a temperature that changes.
+    """Chains between two layers of two-valued units, at a changing temperature.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class Followed:
     weights
         Float32 of shape (n_visible, n_hidden).
     unit
-        A power of 2: weights are taken to be whole multiples of it.
+        A power of 2; weights are rounded to multiples of it.
     lows
         Lower states of visible and of hidden units, 0 or -1; the upper ones are 1.
     """
@@ -250,7 +250,7 @@ class Followed:
         log_weights: Tensor,
         stream: Stream | None,
     ) -> None:
-        """Add the change of log-probability of the visible states, and draw hidden ones.
+        """Add the change of the visible states' log-probability, and draw hidden states.
 
         Parameters
         ----------
@@ -286,7 +286,7 @@ class Followed:
             self._h.n_flips = run(n_blocks, _hidden_blocks, *arguments, n_blocks)
 
     def draw_visible_(self, now: tuple[float, Tensor], stream: Stream) -> None:
-        """Draw visible states at a scale of the inputs, an inverse temperature, and biases."""
+        """Draw visible states, given biases and an inverse temperature, which scales the inputs."""
         visible = (*self._v.states, self._v.gap)
         arguments: tuple[Any, ...] = (
             *(self._h.inputs(), visible, np.float32(now[0]), row_major(now[1])),
@@ -305,7 +305,7 @@ class Followed:
 
 
 def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:
-    """Chains that follow flips, where that is accurate and pays."""
+    """Chains that follow flips, if that is accurate and worthwhile."""
     if weights.dtype != torch.float32 or weights.numel() < _LEAST_WEIGHTS:
         return None
     weights = weights.detach()

@@ -1,4 +1,4 @@
-"""Products that skip zeros, and what is done with them while they are in the cache."""
+"""Products that skip zeros, fused with what follows while data are in the cache."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from harmonium.kernels.cpu.common import (
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
 from harmonium.rng import Stream
 
-# Skipping zeros pays where at most this share of the states is not zero, and where there is
+# Skipping zeros is worthwhile if at most this share of the states is non-zero, and if there is
 # enough to multiply (docs/decisions/0003-products-skip-zeros.md).
 _SPARSE_UP_TO = 0.2
 _SPARSE_FROM = 4_000_000
 _LOOK_AT_ROWS = 8
 
-# As many partial sums on any number of threads, so that their total is the same.
+# Number of partial sums, the same for any number of threads, so that totals are the same.
 _BLOCKS = 16
 
 
 @serial
 def _find(row, is_on, index, factors):
-    """List where a row is not zero, and what is there; returns how often.
+    """List the indices and values of a row's non-zero entries; returns their number.
 
-    ``is_on`` has a byte for each number and zeros up to a whole word.
+    ``is_on`` has a byte for each entry, padded with zeros to a whole word.
     """
     for j in range(row.size):
         is_on[j] = row[j] != 0
@@ -54,7 +54,7 @@ def _find(row, is_on, index, factors):
 
 @serial
 def _add_rows(total, index, factors, n, rows):
-    """Add up ``n`` rows times their factors; eight at once spare loads and stores of the total."""
+    """Add up ``n`` rows times their factors; eight at once save loads and stores of the total."""
     k = 0
     while k + 8 <= n:
         f0, f1, f2, f3 = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
@@ -119,7 +119,7 @@ def _sparse_product(x, weights, out, n_blocks):
 
 @serial
 def _binary_layer_row(x, bias, out, words, draws):
-    """Inputs become means; with ``draws`` also states, by the comparison of `draws.binary_`."""
+    """Turn inputs into means; with ``draws``, also draw states as `draws.binary_` does."""
     one = x.dtype.type(1)
     for j in range(x.size):
         x[j] = one + exp(-(x[j] + bias[j]))
@@ -148,7 +148,7 @@ def _binary_layer(inputs, bias, out, draws, k0, k1, c2, c3, n_blocks):
         _binary_layer_rows(inputs, bias, out, draws, start, stop, k0, k1, c2, c3)
 
 
-# a loop of its own: to compile it takes seconds, which dense data need not wait for
+# a separate loop: compiling it takes seconds, which dense data should not wait for
 @parallel
 def _sparse_binary_layer(v, weights, inputs, bias, out, draws, k0, k1, c2, c3, n_blocks):
     rows = inputs.shape[0]
@@ -160,9 +160,9 @@ def _sparse_binary_layer(v, weights, inputs, bias, out, draws, k0, k1, c2, c3, n
 
 @serial
 def _add_moments(out, v, h, scale, start, stop, words, index, factors):
-    """Add a phase's moments: to each unit's the rows of h in which it is on.
+    """Add a phase's moments: for each visible unit, add the rows of h in which it is on.
 
-    A word holds one unit's states in 64 rows, a bit for each.
+    A word holds one unit's states in 64 rows, one bit each.
     """
     for first in range(0, v.shape[0], 64):
         hidden = h[first : first + 64]
@@ -198,7 +198,7 @@ def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
         _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop)
 
 
-# sums in any order, which is what lets LLVM vectorise them
+# sums in any order, so that LLVM can vectorise them
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _centre_rows(weights, a, b, mu, lam, to_b, start, stop):
     for i in range(start, stop):
@@ -224,7 +224,7 @@ def _sum_columns(x, total, start, stop):
 
 @serial
 def _bias_columns(data, chains, bias, offset, rate, scale, start, stop):
-    """The plain gradient by some biases, and their offsets moved towards the data's means."""
+    """Compute the plain gradient by some biases, and move their offsets to the data's means."""
     means = np.empty(stop - start, bias.dtype)
     _sum_columns(data, bias, start, stop)
     for j in range(means.size):
@@ -287,14 +287,14 @@ def _are_few_on(few, share):
 
 
 def _is_sparse(states: np.ndarray[Any, Any], n_columns: int) -> bool:
-    """Whether skipping zeros pays, as the first rows have it: rows are in random order."""
+    """Whether skipping zeros is worthwhile, judged by the first rows: rows are in random order."""
     if states.size * n_columns < _SPARSE_FROM or not states.flags.c_contiguous:
         return False
     return bool(_are_few_on(states[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
-    """``states @ weights``; where most states are zero, what is not is looked up and added."""
+    """``states @ weights``; if most states are zero, adds the weights of the non-zero ones."""
     x = array(states)
     if _is_sparse(x, weights.shape[1]) and weights.is_contiguous() and out.is_contiguous():
         n_threads = torch.get_num_threads()
@@ -307,10 +307,10 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
 def binary_layer(
     states: Tensor, weights: Tensor, bias: Tensor, out: Tensor | None, stream: Stream | None
 ) -> Tensor:
-    """Means, and with a stream a draw, in the pass that makes the inputs or in one more."""
+    """Means and, with a stream, a draw, in the pass that makes the inputs or in a second one."""
     mean = states.new_empty(states.shape[0], weights.shape[1])
     v, m = array(states), mean.numpy()
-    # inputs in the memory of the means
+    # inputs share the memory of the means
     layer = (m, row_major(bias), m if out is None else out.numpy(), stream is not None)
     draw = (0, 0, 0, 0) if stream is None else stream.take()
     n_blocks = min(worthwhile_threads(m.size), len(m))
@@ -329,7 +329,7 @@ def binary_layer(
 def _phases(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> tuple[Any, ...] | None:
-    """Arrays and factors of both phases, if moments are made by looking up what is on."""
+    """Arrays and factors of both phases, if both are sparse enough to skip zeros."""
     arrays = [array(tensor) for tensor in (out, *data, *chains)]
     gradient, v, h, v_other, h_other = arrays
     columns = gradient.shape[1]
@@ -346,7 +346,7 @@ def _phases(
 def moments_(
     out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
 ) -> None:
-    """Mean outer products of two phases in one pass over ``out`` where both are sparse."""
+    """Mean outer products of both phases; one pass over ``out`` if both are sparse."""
     phases = _phases(out, data, chains, scale)
     if phases is None:
         reference.moments_(out, data, chains, scale)
@@ -363,7 +363,7 @@ def centred_gradient_(
     rate: float,
     scale: float,
 ) -> None:
-    """Everything in one loop where both phases are sparse, else around the two products."""
+    """Everything in one loop if both phases are sparse, else around the two products."""
     by_bias = [array(tensor) for tensor in (*biases, *offsets)]
     kind = by_bias[0].dtype.type
     rates = kind(rate), kind(scale)

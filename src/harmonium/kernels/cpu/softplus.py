@@ -1,4 +1,4 @@
-"""Binary units under several offsets: their log-normalisers and means, without intermediates."""
+"""Log-normalisers and means of binary units with several offsets, without intermediates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch import Tensor
 from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import exp
 
-# Factors between 1 and 2 that are multiplied before one logarithm: far from float64's limits.
+# Factors between 1 and 2 that are multiplied before taking one logarithm, far from float64's
+# limits.
 _FACTORS = 512
 
-# Below this the mean of a unit is no normal number: 0, for with others a division takes ten times
-# as long.
+# Below this the mean of a unit would be subnormal, and is set to 0: division with subnormal numbers
+# takes ten times as long.
 _LEAST = {np.dtype(np.float32): np.float32(-87), np.dtype(np.float64): np.float64(-700)}
 
 
-# in any order, which is what lets LLVM vectorise sum and product
+# in any order, so that LLVM can vectorise sum and product
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _softplus_sum(x, offset):
     """The sum of log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)) over up to 512 columns."""
@@ -80,7 +81,7 @@ def _gradient_blocks(x, offsets, weights, by_x, by_offsets, least, n_blocks):
 
 
 def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """One exponential for each number, and a logarithm for 512 of them; blocks of rows."""
+    """One exponential per number, and one logarithm per 512 numbers; blocks of rows."""
     out = inputs.new_empty(len(inputs), len(offsets), dtype=dtype)
     arguments: tuple[Any, ...] = array(inputs), row_major(offsets), array(out)
     n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
@@ -93,7 +94,7 @@ def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = N
 
 
 def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Means times weights, added up both ways; blocks of columns, each row after row."""
+    """Means times weights, summed over rows and over offsets; blocks of columns."""
     by_inputs = torch.empty_like(inputs)
     by_offsets = inputs.new_empty(offsets.shape)
     x = array(inputs)

@@ -1,9 +1,9 @@
-"""Sweeps that follow the units that flip, between two layers of two-valued units.
+"""Sweeps between two layers of two-valued units that follow the units that flip.
 
-An input is a sum over the units that are on, kept as an integer of weights rounded to 16 bits,
-which halves what has to be read. Sums of integers are exact in any order and never drift. A draw
-that the rounding could decide is decided by the weights themselves, so that it is the draw of the
-exact input.
+An input is a sum over the units that are on. It is kept as an integer sum of weights rounded to 16
+bits, which halves memory traffic. Sums of integers are exact in any order and never drift. If the
+rounding could affect a draw, the original weights decide it, so that the result is the draw from
+the exact input.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from harmonium.kernels.cpu.flips import (
 )
 from harmonium.rng import Stream
 
-# Weights are rounded to integers of this size at the most, a bit less than 16 bits hold.
+# Weights are rounded to integers of at most this size, slightly less than 16 bits can hold.
 _MOST = 32_766
-_MOST_UNITS = 2**31 // _MOST  # more of them could overflow 32 bits
-_LINE, _WORDS = 32, 8  # of them, and of 64-bit words, in a cache line
+_MOST_UNITS = 2**31 // _MOST  # more units could overflow 32 bits
+_LINE, _WORDS = 32, 8  # 16-bit integers, and 64-bit words, in a cache line
 
-# What sweeps cost beside additions and multiplications, ns on one core
-# (docs/decisions/0004-sweeps-follow-flips.md): looking at one unit, rounding one weight, the calls
-# of a sweep.
+# Costs of sweeps besides additions and multiplications, ns on one core
+# (docs/decisions/0004-sweeps-follow-flips.md): checking one unit, rounding one weight, the calls of
+# a sweep.
 _LOOK = 2.5
 _ROUNDING = 0.85
 _CALLS = 80_000
 
-# How many chains make a sweep on trial, and the share of the time by products that this, and
-# rounding the weights for it, may cost in vain; draws and the rest are about as much again.
+# Number of chains that make a trial sweep, and the share of the time by products that the trial,
+# with the rounding of weights, may waste; draws and the rest take about as much again.
 _LEAST_CHAINS, _MOST_CHAINS = 2, 8
 _IN_VAIN = 0.055
 
@@ -57,7 +57,7 @@ _scratch = threading.local()
 
 @serial
 def _largest_in_rows(bits, by_row, by_column, start, stop):
-    """Largest absolute weights, as the bits of float32: ordered as the numbers are, NaN on top."""
+    """Largest absolute weights, as bits of float32, which sort like the numbers, NaN on top."""
     for i in range(start, stop):
         largest = int32(0)
         for j in range(bits.shape[1]):
@@ -69,7 +69,7 @@ def _largest_in_rows(bits, by_row, by_column, start, stop):
 
 @parallel
 def _largest(bits, n_blocks):
-    """Of each row and, in parts, of each column."""
+    """Largest absolute weights of each row and, in parts, of each column."""
     n = bits.shape[0]
     by_row = np.empty(n, np.int32)
     by_column = np.zeros((n_blocks, bits.shape[1]), np.int32)
@@ -81,10 +81,10 @@ def _largest(bits, n_blocks):
 
 @serial
 def _round_lines(weights, by_row, by_column, q, qt, start, stop):
-    """A cache line's rows at a time: each weight by its column's scale (q) and its row's (qt).
+    """Round a cache line of rows at a time, by the column's scale (q) and by the row's (qt).
 
-    Four rows make 64-bit words of the turned matrix, and eight words a line: integers stored one
-    by one would take most of the time.
+    Four rows form 64-bit words of the transposed matrix, and eight words a cache line; storing
+    integers one by one would take most of the time.
     """
     n, m = weights.shape
     half = float32(0.5)
@@ -116,7 +116,7 @@ def _round_blocks(weights, by_row, by_column, q, qt, n_blocks):
 
 @serial
 def _has_only(x, low):
-    """Whether each state is ``low`` or 1."""
+    """Whether every state is ``low`` or 1."""
     others = 0
     for row in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -142,11 +142,11 @@ def _draw_two_states(
     inputs, units, largest, bias, gap, n_on, weights, others, gap_others, words, odds, doubt,
     states,
 ):  # fmt: skip
-    """States 0 and 1 from rounded inputs, or from exact ones where the rounding could matter.
+    """Draw states 0 and 1 from rounded inputs, or from exact ones if rounding could matter.
 
-    A state is 1 where u + u exp(-gap x) < 1. The second term is off by less than 1.1 times the
-    error of the exponent, as a share of itself, as long as that is small: by ``n_on`` roundings
-    of half a unit each.
+    A state is 1 if u + u exp(-gap x) < 1. The relative error of the second term is less than 1.1
+    times the error of the exponent, as long as that is small; the latter comes from ``n_on``
+    roundings of half a unit each.
     """
     one = float32(1)
     halves = float32(0.5) * gap * float32(n_on)
@@ -156,7 +156,7 @@ def _draw_two_states(
         odds[j] = uniform(words[j]) * (one + exp(-gap * x))
     for j in range(bias.size):
         states[j] = odds[j] < one
-        # written so that what is no number, infinity times nothing, is in doubt
+        # written so that NaN, from infinity times zero, counts as undecided
         second = odds[j] - uniform(words[j])
         doubt[j] = not (abs(odds[j] - one) > off * units[j] * second)
     doubts = doubt.view(np.uint64)
@@ -170,7 +170,7 @@ def _draw_two_states(
 
 @serial
 def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
-    """Make ``n`` sweeps h -> v -> h of some chains, one chain after the other."""
+    """Make ``n`` sweeps h -> v -> h of some chains, one chain at a time."""
     (q, units_v, a, low_v), (qt, units_h, b, low_h) = visible, hidden
     n_v, n_h = v.shape[1], h.shape[1]
     most = max(n_v, n_h)
@@ -187,7 +187,7 @@ def _flip_rows(v, h, weights, visible, hidden, n, ends, key, at, start, stop):
     for row in range(start, stop):
         for j in range(n_h):
             new_h[j] = h[row, j] != low_h
-        # everything off, and from there as from any other state
+        # start with everything off, and proceed as from any other state
         old_v[:], old_h[:], to_v[:], to_h[:] = 0, 0, 0, 0
         on_v, on_h = 0, 0
         for sweep in range(n):
@@ -228,10 +228,10 @@ def sweeps_(
     stream: Stream,
     ends: bool,
 ) -> bool:
-    """Make the sweeps by following flips, where that is exact and pays; else do nothing.
+    """Make the sweeps by following flips, if that is exact and worthwhile; else do nothing.
 
-    With units of states -1 and 1 in the other layer, what lies below its lower states is a part
-    of the bias, and a flip counts twice.
+    If the other layer has states -1 and 1, the contribution of its lower states is part of the
+    bias, and a flip counts twice.
     """
     if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
         return False
@@ -255,7 +255,7 @@ def sweeps_(
     key, at = _next_draws(stream.at(stream.position), 2 * n)
 
     def flips() -> tuple[float, float]:
-        """Shares of units that the first sweep of some chains changes."""
+        """Fractions of units that the first sweep of some chains changes."""
         v_some, h_some = v[some].copy(), h[some].copy()
         _flip_rows(v_some, h_some, w, *layers, 1, False, key, at, 0, len(v_some))
         return (v_some != v[some]).mean(), (h_some != h[some]).mean()
@@ -273,9 +273,9 @@ def sweeps_(
 
 
 def _rounded(weights: Any) -> tuple[Any, Any, Any, Any] | None:
-    """Weights in 16 bits in both orientations, and units: of each row and of each column.
+    """Weights in 16 bits in both orientations, and the rounding units of rows and columns.
 
-    None where a weight is not finite.
+    None if a weight is not finite.
     """
     n_threads = worthwhile_threads(weights.size)
     in_rows, in_blocks = run(n_threads, _largest, weights.view(np.int32), n_threads)
@@ -296,10 +296,10 @@ def _next_draws(stream: Stream, n: int) -> tuple[tuple[int, int], Any]:
 
 
 def _integers(n_visible: int, n_hidden: int) -> list[Any]:
-    """Memory for the rounded weights in both orientations, this thread's own, kept."""
+    """Memory for the rounded weights in both orientations, per thread, kept for reuse."""
     kept = getattr(_scratch, "integers", None)
     if kept is None or (len(kept[0]), len(kept[1])) != (n_visible, n_hidden):
-        # rows begin with a cache line, as torch's memory does
+        # rows start at cache lines, as torch's memory does
         widths = (-(-n // _LINE) * _LINE for n in (n_hidden, n_visible))
         kept = [
             torch.empty((rows, width), dtype=torch.int16).numpy()
@@ -310,16 +310,16 @@ def _integers(n_visible: int, n_hidden: int) -> list[Any]:
 
 
 class _Costs:
-    """What sweeps would take by products and by following, ns of one core for each chain.
+    """Estimated times of sweeps by products and by following, ns of one core per chain.
 
-    A function of the states alone, not of the clock: the same run takes the same way again.
+    They depend on the states alone, not on a clock, so that a repeated run makes the same choice.
 
     Parameters
     ----------
     rows, shape, n
-        Chains, shape of the weights, sweeps.
+        Number of chains, shape of the weights, number of sweeps.
     on
-        Shares of visible and of hidden units that are on.
+        Fractions of visible and of hidden units that are on.
     """
 
     def __init__(self, rows: int, shape: tuple[int, int], n: int, on: tuple[float, float]) -> None:
@@ -331,18 +331,18 @@ class _Costs:
         down = self._size * multiplication
         self._first = self._size * sum(on) * ADDITION
         self._looks = n * sum(shape) * _LOOK
-        # whoever follows makes the last product as well, for the expected hidden states
+        # following also makes the last product, for the expected hidden states
         self._always = up + self._size * _ROUNDING / rows
         self._products = n * (up + down + _CALLS * n_threads / rows)
 
     def are_low_at(self, visible: float, hidden: float) -> bool:
-        """Whether following costs less than products, if these shares of units flip."""
+        """Whether following costs less than products, if these fractions of units flip."""
         later = (self._n - 1) * self._size * (visible + hidden) * ADDITION
         following = (self._first + later + self._looks) * self._idle + self._always
         return following < self._products
 
     def are_too_high(self, n_tried: int) -> bool:
-        """Whether following cannot pay, or finding out could cost too much in vain."""
+        """Whether following cannot be faster, or trying it could waste too much."""
         trial = self._size * _ROUNDING + n_tried * self._first
         in_vain = trial > _IN_VAIN * self._products * self._rows
         return not self.are_low_at(0, 0) or (in_vain and not self.are_low_at(0.5, 0.5))
