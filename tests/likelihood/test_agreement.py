@@ -13,6 +13,7 @@ import oracle
 from harmonium import RBM, Binary
 from harmonium.likelihood import AnnealingPath, LogZ, exact_log_z
 from harmonium.likelihood.agreement import Estimates
+from harmonium.likelihood.evaluation import _needed
 from harmonium.likelihood.tempered import STARTS, Tempered, TemperedLogZ
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, random_rbm
@@ -45,6 +46,16 @@ def test_three_estimates_that_agree_are_one_number() -> None:
     # two errors reach from any of the estimates to any other
     assert 2 * low.std_error > 0.04
     assert "0.08 nats apart with 1,000 temperatures" in found.words()
+
+
+def test_annealing_that_errs_to_both_sides_says_nothing_against_tempering() -> None:
+    found = replace(ALL_WELL, annealed=annealed(9.5), reverse=reverse(10.5))
+    assert any(found.against_each_other())
+    assert _needed(found, 0.1, can_anneal=True) == (False, True)
+    # unless no longer annealing is to be had, or the tempered chains lie outside
+    assert _needed(found, 0.1, can_anneal=False) == (True, True)
+    outside = replace(found, tempered=tempered(9.0))
+    assert _needed(outside, 0.1, can_anneal=True) == (True, True)
 
 
 def test_a_gap_that_errors_do_not_explain_stays_a_gap() -> None:

@@ -108,6 +108,11 @@ class Estimates:
                 )
                 return
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the tempered estimate lies between the annealed ones, which err to its sides."""
+        return self.annealed.value <= self.tempered.value <= self.reverse.value
+
     def words(self) -> str:
         """Describe the estimates, their agreement, and their length."""
         tempered = self.tempered

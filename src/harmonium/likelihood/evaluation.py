@@ -38,7 +38,7 @@ _LONGER, _MORE_SWEEPS = 4, 2
 _TEMPERATURES_A_SWEEP = 5
 
 # Standard errors at which to stop, nats: without a budget, and with one.
-_GOOD_ERROR, _BEST_ERROR = 0.15, 0.01
+_GOOD_ERROR, _BEST_ERROR = 0.2, 0.01
 
 # Chains count as stuck if a stage of twice the length frees no more of them than this share.
 _PROGRESS = 0.02
@@ -143,7 +143,7 @@ def estimate(
         Annealing chains in each direction, 2 or more.
     n_temperatures
         Most inverse temperatures of the annealing. It starts with fewer, and is lengthened until
-        the estimates agree and the standard error is 0.15 nats. With a budget, the budget is the
+        the estimates agree and the standard error is 0.2 nats. With a budget, the budget is the
         limit instead.
     seed
         Seed of temperatures, chains and starts.
@@ -288,7 +288,8 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
     renewed = -1.0
     while True:
         assert work.estimates is not None
-        temper, anneal = _needed(work.estimates, limit.good_error)
+        can_anneal = limit.temperatures(work) > work.n_temperatures
+        temper, anneal = _needed(work.estimates, limit.good_error, can_anneal)
         if not (temper or anneal):
             return
         sweeps = limit.sweeps(work) if temper else 0
@@ -303,10 +304,14 @@ def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
         yield from work.anneal(n_temperatures)
 
 
-def _needed(found: Estimates, good_error: float) -> tuple[bool, bool]:
-    """Whether to temper longer, and whether to anneal longer."""
+def _needed(found: Estimates, good_error: float, can_anneal: bool) -> tuple[bool, bool]:
+    """Whether to temper longer, and whether to anneal longer.
+
+    Annealing that is too short errs below, and above on the way back: that alone says nothing
+    against the tempered chains.
+    """
     differ = any(found.against_each_other())
-    temper = differ or any(found.against_tempering())
+    temper = any(found.against_tempering()) or (differ and not (can_anneal and found.in_order))
     anneal = differ or any(found.against_annealing())
     if temper or anneal:
         return temper, anneal
