@@ -148,7 +148,7 @@ class UpDownState:
 
 
 def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
-    """The parameters that an untied network uses: downwards, upwards, and all of the top RBM's."""
+    """The parameters that an untied network uses: generative, recognition, and the top RBM."""
     used: list[nn.Parameter] = []
     for down, up in zip(dbn.stack[:-1], dbn.recognition[:-1], strict=True):
         used += [down.weights, *down.visible.parameters(), up.weights, *up.hidden.parameters()]

@@ -179,7 +179,7 @@ class FinetuningState:
 
     @torch.no_grad()
     def take_best_(self) -> None:
-        """Give the network, and so the stack whose layers it shares, the best parameters so far."""
+        """Set the network, and the stack whose layers it shares, to the best parameters so far."""
         if self.best is not None:
             copy_parameters_(self.best.network, self.network)
 
