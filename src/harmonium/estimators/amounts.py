@@ -22,8 +22,8 @@ FEATURE_PASSES = 16
 """Pretraining over many rows if the features are the result."""
 
 FINETUNING_UPDATES = 120, 250
-"""With steps that adapt to each weight: enough for a hundred rows, and for shapes that no line
-divides."""
+"""With adaptive step sizes: enough for a hundred rows, and for classes that are not linearly
+separable."""
 
 FINETUNING_DECAY, DECAYING_UPDATES = 0.3, 250
 """Weight decay of these steps, for this many updates; more updates share it."""
