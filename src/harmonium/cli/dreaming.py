@@ -187,8 +187,7 @@ def _classes(text: str, names: list[str], n_chains: int) -> torch.Tensor:
     """A class for each chain, in order, with chains divided evenly among classes."""
     if not names:
         raise ValueError(
-            "--class chooses what label units show, and this network has none; train one with "
-            "--labels"
+            "--class sets the label units, and this network has none; train one with --labels"
         )
     chosen = names if text == "all" else [name.strip() for name in text.split(",")]
     if not set(chosen) <= set(names):

@@ -245,8 +245,8 @@ class Stored:
             low, high = self.values[:, lost[0]].aminmax()
             raise ValueError(
                 f"{'columns' if len(lost) > 1 else 'column'} {named} of {self.name} (values from "
-                f"{float(low):.10g} to {float(high):.10g}) would lose what tells rows apart: "
-                "states are float32, of 7 digits; standardise the columns (`visible='gaussian'` "
-                "does, unless `standardize=False`, or `Data.standardize()`), or subtract an offset "
-                "first"
+                f"{float(low):.10g} to {float(high):.10g}) would lose the differences between "
+                "rows: states are float32, with 7 digits; standardise the columns "
+                "(`visible='gaussian'` does, unless `standardize=False`, or "
+                "`Data.standardize()`), or subtract an offset first"
             )

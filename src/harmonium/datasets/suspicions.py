@@ -47,7 +47,7 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
         if _counts(some[:, number]):
             option = number if columns is None else columns[number]
             found.append(
-                f"column {name} counts the rows, and is learnt as any other; "
+                f"column {name} counts the rows, and is trained on like any other; "
                 f"{keyword('drop', [option])} leaves it out"
             )
     if has_label:
@@ -66,9 +66,9 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
         ):
             option = name or (-1 if number else 0)
             found.append(
-                f"column {repr(name) if name else number} holds {len(np.unique(some[:, number]))} "
-                f"whole numbers, as classes do, and is learnt as any other; "
-                f"{keyword('label', [option])} takes it for labels"
+                f"column {repr(name) if name else number} holds "
+                f"{len(np.unique(some[:, number]))} whole numbers, as classes do, and is trained "
+                f"on like any other; {keyword('label', [option])} takes it for labels"
             )
             break
     return found

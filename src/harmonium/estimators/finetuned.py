@@ -122,9 +122,10 @@ class FinetunedEstimator(DeepEstimator):
         if self.patience is not None:
             how += f", with a patience of {self.patience} epochs on held-out rows"
         return (
-            f"{how}. Pass more epochs, or another learning_rate; leaving epochs, batch_size, "
-            "learning_rate and the parameters of pretraining out takes what suits the rows. Where "
-            "that does not help either, the features may say nothing of the targets."
+            f"{how}. Pass more epochs, or another learning_rate; leaving out epochs, batch_size, "
+            "learning_rate and the parameters of pretraining uses defaults that suit the rows. "
+            "If that does not help either, the features may carry no information about the "
+            "targets."
         )
 
     def _check_parameters(self) -> None:
@@ -192,8 +193,9 @@ class FinetunedEstimator(DeepEstimator):
             f"the pretrained {type(self).__name__}",
             rows,
             layers,
-            "Pass more pretraining_epochs or another pretraining_rate, or leave both and "
-            "weight_std out, which takes what suits the rows; pretraining_epochs=0 does without.",
+            "Pass more pretraining_epochs or another pretraining_rate, or leave out both and "
+            "weight_std, which uses defaults that suit the rows; pretraining_epochs=0 skips "
+            "pretraining.",
             stacklevel=6,
         )
 

@@ -60,8 +60,8 @@ def check_precision(
     beyond = (np.abs(states) > limit).any(0)
     if beyond.any():
         raise ValueError(
-            f"{_listed(beyond, names)} of X holds values beyond {limit:.2g}, which float32 has "
-            "not; standardise it, or pass dtype='float64'"
+            f"{_listed(beyond, names)} of X holds values beyond {limit:.2g}, the limit of "
+            "float32; standardise it, or pass dtype='float64'"
         )
     lost = np.zeros(X.shape[1], bool)
     lost[rounded_columns(states)] = True

@@ -72,9 +72,9 @@ class Ranges:
         if is_far or is_at_low_end or is_narrow_outside:
             warnings.warn(
                 f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to "
-                f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in other "
-                "units than those of fit, such as shares of white for bytes, scale them alike: "
-                "what comes out says little otherwise",
+                f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in "
+                "other units than those of fit, such as shares of white for bytes, scale them "
+                "alike; otherwise the output means little",
                 stacklevel=5,
             )
 

@@ -257,8 +257,8 @@ class RBMClassifier(ClassificationEstimator):
             log_p.cpu(),
             torch.from_numpy(numbers)[index],
             f"{updates}. Pass more epochs (n_iter), or another learning_rate; leaving n_iter, "
-            "batch_size, learning_rate and weight_std out takes what suits the rows. Where that "
-            "does not help either, the features may say nothing of the classes.",
+            "batch_size, learning_rate and weight_std out takes what suits the rows. If that "
+            "does not help either, the features may carry no information about the classes.",
             stacklevel=4,
         )
 

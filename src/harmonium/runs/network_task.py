@@ -113,8 +113,8 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     source, rows = Source.from_config(path, config).load(options, where, reporter)
     if rows.fingerprint() != config["data"]["fingerprint"]:
         raise ValueError(
-            f"the data {source.bottom.data}, their labels or their targets have changed "
-            f"since {path} was begun; bring the old ones back, or fine-tune anew"
+            f"the data {source.bottom.data}, their labels or their targets have changed since "
+            f"{path} was begun; restore the old ones, or fine-tune again"
         )
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)

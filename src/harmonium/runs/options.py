@@ -238,13 +238,13 @@ class TrainingOptions:
             )
         if self.method == "cd" and self.chains is not None:
             raise ValueError(
-                "`chains` is for persistent chains: with `method='cd'` there is one chain a row of "
-                "the minibatch; leave `chains` out, or take `method='pcd'`"
+                "`chains` is for persistent chains: with `method='cd'` there is one chain per "
+                "row of the mini-batch; leave `chains` out, or take `method='pcd'`"
             )
         if self.method == "cd" and self.sampler == "tempering":
             raise ValueError(
-                "`sampler='tempering'` is for persistent chains, and `method` is cd, which starts "
-                "chains anew in each update; take `method='pcd'`, or `sampler='gibbs'`"
+                "`sampler='tempering'` is for persistent chains, and `method` is cd, which "
+                "restarts chains in each update; take `method='pcd'`, or `sampler='gibbs'`"
             )
         if self.final_sweeps is not None and self.sampler == "tempering":
             raise ValueError(

@@ -42,8 +42,8 @@ class Further:
         """Reject two different ends."""
         if self.epochs is not None and self.more_epochs is not None:
             raise ValueError(
-                f"`epochs={self.epochs}` says how many there shall be in all, and "
-                f"`more_epochs={self.more_epochs}` how many beyond those of the run; pass one "
+                f"`epochs={self.epochs}` is the total number, and "
+                f"`more_epochs={self.more_epochs}` the number beyond those of the run; pass one "
                 "of them"
             )
 

@@ -301,7 +301,7 @@ def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> 
     now = fingerprints(options_of(run), train, held_out)
     if now != (was["fingerprint"], was["held_out_fingerprint"]):
         raise ValueError(
-            f"the data {config['options']['data']} have changed since {run.path} was begun "
-            f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
-            "values, encoding or split); bring the old data back, or start a new run"
+            f"the data {config['options']['data']} have changed since {run.path} was begun (they "
+            f"had {was['n_train']} training rows of {was['n_columns']} columns, with other "
+            "values, encoding or split); restore the old data, or start a new run"
         )

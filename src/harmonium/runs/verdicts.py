@@ -117,15 +117,15 @@ def of_rbm(
 def _likelihood(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Warned]:
     """Reasons in the last row against its log-likelihood, or against those of earlier rows."""
     last = rows[-1] if rows else {}
-    asked = f"`harmonium evaluate {path}` takes more time, and says more."
+    asked = f"`harmonium evaluate {path}` takes more time and gives more information."
     if WARNING in last:
         yield Warned(_NOT_TRUSTED, f"{sentence(last[WARNING])} {asked}")
     elif "log_z_raised" in last:
         yield Warned(
             _FLATTERED,
-            f"Annealing anew at the end puts log Z {last['log_z_raised']:.1f} nats higher than "
-            "what had followed the model: it does not mix. The last number is right within its "
-            f"error, but those before may be too good by as much. {asked}",
+            f"A new annealing run at the end puts log Z {last['log_z_raised']:.1f} nats higher "
+            "than the chains that tracked it during training, which do not mix. The last number "
+            f"is right within its error, but earlier ones may be too high by as much. {asked}",
         )
 
 
@@ -159,19 +159,19 @@ def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned
     if state.update < _FEW_UPDATES:
         return Warned(
             title,
-            f"It has made {state.update:,} updates, and weights begin near 0: more `epochs`, or "
-            "a smaller `batch_size`, which makes more of an epoch.",
+            f"It has made {state.update:,} updates, and weights start near 0: use more `epochs`, "
+            "or a smaller `batch_size`, which gives more updates per epoch.",
         )
     if isinstance(state.rbm.visible, Binary) and not _look_like_states(data):
         return Warned(
             title,
-            "The columns vary much less than the states that they are taken for, so that learning "
-            "drives the weights to 0: real numbers want `visible='gaussian'`.",
+            "The columns vary much less than the states that they are treated as, so training "
+            "drives the weights to 0: real numbers need `visible='gaussian'`.",
         )
     return Warned(
         title,
-        "The columns may tell nothing of each other. If they should, a larger `learning_rate`, "
-        "more `epochs` or less `l2` would let weights grow.",
+        "The columns may be independent of each other. If they are not, a larger "
+        "`learning_rate`, more `epochs` or less `l2` would let weights grow.",
     )
 
 
@@ -302,9 +302,9 @@ def _why(state: FinetuningState, train: Data) -> str:
             x = layer(x)
             if len(x) > 1 and x.std(0).max().item() < _CONSTANT:
                 return (
-                    f"The units of layer {number} are the same for every row: what pretraining "
-                    "made carries nothing. If the columns are real numbers, pretrain with "
-                    "`visible='gaussian'`; or begin anew with `from_scratch=True`."
+                    f"The units of layer {number} are the same for every row, so the pretrained "
+                    "features carry no information. If the columns are real numbers, pretrain "
+                    "with `visible='gaussian'`; or start again with `from_scratch=True`."
                 )
     best = state.best
     if state.is_over and best is not None:
@@ -315,10 +315,10 @@ def _why(state: FinetuningState, train: Data) -> str:
         )
     if state.update < _FEW_UPDATES:
         return (
-            f"It has made {state.update:,} updates: more `epochs`, or a smaller `batch_size`, "
-            "which makes more of an epoch."
+            f"It has made {state.update:,} updates: use more `epochs`, or a smaller "
+            "`batch_size`, which gives more updates per epoch."
         )
     return (
-        "The columns may tell nothing of it. If they should, `optimizer='adam'`, another "
+        "The columns may carry no information about it. If they do, `optimizer='adam'`, another "
         "`learning_rate`, or real numbers as `visible='gaussian'` would help."
     )
