@@ -594,7 +594,7 @@ def test_the_verdict_takes_the_likelihood_that_was_measured(make: Make) -> None:
 
 
 def test_without_held_out_rows_nobody_knows(make: Make) -> None:
-    assert "no rows were held out, so that nobody knows" in verdict_of(
+    assert "no rows were held out, so its performance on new rows is unknown" in verdict_of(
         make([row(20, log_likelihood=-20.0)])
     )
 

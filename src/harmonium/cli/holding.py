@@ -65,8 +65,8 @@ def held_columns(
 def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -> Tensor:
     if shape is None:
         raise ValueError(
-            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are none; pass "
-            "columns, such as 0-9,20"
+            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are not "
+            "pictures; pass columns, such as 0-9,20"
         )
     height, width = shape
     held = torch.zeros(n_columns, dtype=torch.bool)

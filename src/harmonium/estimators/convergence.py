@@ -52,9 +52,9 @@ def warn_of_constant_features(
         if largest < LEAST_SPREAD:
             where = f" of layer {number}" if len(layers) > 1 else ""
             warnings.warn(
-                f"the features{where} of {name} are all but constant: over the training rows none "
-                f"has a standard deviation above {largest:.1g}, and what learns from them sees "
-                f"nothing but their mean. {remedy}",
+                f"the features{where} of {name} are all but constant: over the training rows "
+                f"none has a standard deviation above {largest:.1g}, and what learns from them "
+                f"sees only their mean. {remedy}",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )

@@ -67,7 +67,7 @@ def _of_rows(facts: Facts) -> str:
     if held not in last or held == train:
         return (
             f"{sentence(who)[:-1]} has a {panel.name} of {with_error(last, train)} {unit} on its "
-            "training rows; no rows were held out, so that nobody knows how it does on new ones."
+            "training rows; no rows were held out, so its performance on new rows is unknown."
         )
     n = facts.config["data"]["n_held_out"]
     words = f"On {n:,} rows that it has never seen, {who} has a {panel.name} of "
@@ -162,8 +162,8 @@ def _next(facts: Facts) -> str:
         return f"Next, `harmonium dbn {use} {path} DATA` applies it to new rows."
     if best is not None:
         return (
-            f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it anew "
-            "with fewer `epochs`, more weight decay (`l2`) or more rows."
+            f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it "
+            "again with fewer `epochs`, more weight decay (`l2`) or more rows."
         )
     content = facts.json(facts.run.diagnosis_path)
     diagnosed = content is not None and content.get("kind") == DIAGNOSIS_MARK
