@@ -173,7 +173,7 @@ def test_every_option_of_an_rbm_is_one_of_a_network() -> None:
     assert {"epochs", "learning_rate", "method", "sampler", "chains"} <= {*layer_options.OF_EACH}
     for name in layer_options.OF_EACH:
         assert of_network[name].default is None
-        assert of_network[name].help.endswith("One value, or one a layer.")
+        assert of_network[name].help.endswith("One value, or one per layer.")
 
 
 def test_rows_of_a_machine_readable_run_say_their_layer() -> None:

@@ -242,7 +242,7 @@ def test_a_network_has_a_page_and_one_of_each_layer() -> None:
     assert len(list(Path("net/figures/film").iterdir())) == 40
     upper = page("net/layers/2/report.html").text
     assert "net, layer 2" in upper and "8 × 6 binary units, the hidden units of layer 1" in upper
-    assert "It is begun with the network that it belongs to" in upper
+    assert "It is trained together with its network" in upper
     ran("report", "net")
     ran("report", "net/layers/1")
     tuned = ("dbn", "finetune", "net", "--epochs", "2", *quick)

@@ -62,7 +62,7 @@ def test_the_page_shows_columns_by_name(folder: Path) -> None:
     assert {"Correlations", "Samples", "Weights by column", "Reconstructions"} <= set(others)
     worst = said_by(figures / "columns/distributions.png")[1]
     assert any(repr(name) in worst for name in NAMES)
-    for contradiction in ("A row a chain", "Rows above"):
+    for contradiction in ("One row per chain", "Rows above"):
         assert contradiction not in page.text
 
 
@@ -71,7 +71,7 @@ def test_a_network_on_a_table_has_columns_too(folder: Path) -> None:
     assert next(iter(page.pictures)) == "Columns"
     assert {"Correlations", "Weights by column of layer 1"} <= set(page.pictures)
     title, caption = said_by(folder / "dbn/figures/classes.png")
-    assert title == "Samples of each class" and "time of each runs to the right" in caption
+    assert title == "Samples of each class" and "in each, time runs to the right" in caption
     # columns of the upper layer are units, of which nobody knows a distribution
     assert not (folder / "dbn/layers/2/figures/columns").exists()
 
@@ -89,7 +89,7 @@ def test_columns_are_held_by_name(command: str, folder: Path, tmp_path: Path) ->
         assert kept["samples"][..., held] == pytest.approx(truth[..., held])
         assert not np.allclose(kept["samples"][..., ~held], truth[..., ~held])
     title, caption = said_by(tmp_path / "kept.png")
-    assert title == "Completions" and "the truth" in caption and "held" in caption
+    assert title == "Completions" and "the true values" in caption and "held" in caption
 
 
 def test_a_completion_is_called_so_on_the_page(folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_completion_is_called_so_on_the_page(folder: Path) -> None:
     ran("report", folder / "rbm")
     page = Page((folder / "rbm/report.html").read_text("utf-8"))
     assert "Completions, made since" in page.pictures
-    assert "samples.png . Of each row, left the truth" in page.text
+    assert "samples.png . For each row, the true values left of the seam" in page.text
 
 
 def test_reconstructions_know_their_columns(folder: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_wide_table_says_how_many_columns_are_left_out(tmp_path: Path) -> None
     figures = tmp_path / "run/figures"
     columns = figures / "columns"
     first, more = (said_by(columns / f"{name}distributions.png")[1] for name in ("", "more-"))
-    assert "48 columns that differ less are not here" in first
+    assert "48 columns that differ less are not shown here" in first
     assert "12 columns that differ less are left out" in more
     assert "40 are left out" in said_by(columns / "correlations.png")[1]
     assert "Of 60 columns, 20 that vary less are left out" in said_by(figures / "samples.png")[1]

@@ -76,7 +76,7 @@ def test_states_that_are_none_are_named_as_the_cause() -> None:
     options = ("--visible", "binary", "--hidden", "10")
     done = ran("train", "middle.npz", *options, *QUICK, "--out", "run")
     assert titles("run") == ["The hidden units are the same for every row"]
-    assert "real numbers want --visible gaussian" in done.out
+    assert "real numbers need --visible gaussian" in done.out
 
 
 def test_a_network_that_carries_nothing_is_told_by_its_layers_and_by_what_is_made_of_it() -> None:
@@ -110,7 +110,7 @@ def test_a_network_that_learned_nothing_says_so(data: str, kind: str, title: str
     if kind != "classifier":  # a tiny step towards each class tells these two apart
         done = ran("dbn", "finetune", data, *tune, "slow", "--learning-rate", "1e-9")
         assert titles("slow") == [title]
-        assert "It has made 6 updates: more --epochs" in done.out
+        assert "It has made 6 updates: use more --epochs" in done.out
 
 
 def test_a_network_that_learned_is_not_warned_of() -> None:

@@ -1,10 +1,10 @@
-"""How fast training and sampling are on this machine, beside others and beside the bare products.
+"""Speed of training and sampling here, compared with other code and bare matrix products.
 
-`measure` lets all contestants take turns in short blocks, in one process, so that whatever else
-the machine does meets all of them alike: compare the ratios, which are medians over the rounds.
+`measure` runs all contestants in turn, in short blocks and in one process, so that other load on
+the machine affects all of them equally. Compare the ratios, which are medians over the rounds.
 
-`workloads` says what is done, `peers` how others do it, `ours` how harmonium does, `turns` who is
-measured when, and `report` what came out.
+`workloads` defines the tasks, `peers` and `ours` their implementations, `turns` the schedule of
+measurements, and `report` the output.
 """
 
 from harmonium.benchmark.peers import PEERS, Peer, choose_peers

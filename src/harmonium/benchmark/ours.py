@@ -1,4 +1,4 @@
-"""harmonium as a contestant: the loop of every run, and the function that samples every model."""
+"""harmonium as a contestant: the training loop of every run, and the sampling function."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from harmonium.units import Binary
 _FOREVER = 2**31  # epochs
 _MANY = 100_000  # samples
 
-# How models are trained before anything is measured.
+# How models are trained before the measurement.
 WARM_UP_BATCH = 100
 
 
 def train(n_hidden: int, data: Data, epochs: int) -> RBM:
-    """A model to start from, trained by PCD-1; with 0 epochs as it is before training."""
+    """A model to start from, trained with PCD-1; untrained with 0 epochs."""
     rbm = RBM(Binary(data.n_columns), Binary(n_hidden)).init_from_data_(data, seed=0)
     rbm = rbm.to(data.values.device)
     batches = Minibatches(data, min(WARM_UP_BATCH, len(data)))
@@ -46,7 +46,7 @@ def train(n_hidden: int, data: Data, epochs: int) -> RBM:
 
 
 def start_from(rbm: RBM, workload: Workload, data: Data) -> Start:
-    """What every contestant of a workload begins with: chains start at training rows."""
+    """The common start of all contestants of a workload: chains start at training rows."""
     states = torch.cat(list(data.blocks()))
     return Start(
         states=states,
@@ -58,7 +58,7 @@ def start_from(rbm: RBM, workload: Workload, data: Data) -> Start:
 
 
 def begin(workload: Training, rbm: RBM, start: Start) -> TrainingState:
-    """The state of a run that goes on from a trained model, its chains at training rows."""
+    """The state of a run that continues from a trained model, with chains at training rows."""
     state = TrainingState.create(
         copy.deepcopy(rbm),
         sampler=Gibbs(workload.sweeps),
@@ -71,11 +71,12 @@ def begin(workload: Training, rbm: RBM, start: Start) -> TrainingState:
 
 
 class OurTraining:
-    """The loop that `training.run` and ``harmonium train`` go through, held up between updates.
+    """The loop of `training.run` and ``harmonium train``, paused between updates.
 
-    A row of numbers is due once in many blocks. What a look costs is therefore measured in every
-    block, by one look more, and charged to each update in equal shares, in place of the looks
-    that happened to fall into the block. Reaching the model at the first look is not in them.
+    A row of numbers is due only once in many blocks. The cost of monitoring is therefore measured
+    in every block, by one extra evaluation, and distributed equally over the updates, instead of
+    counting the evaluations that happen to fall into the block. The set-up of the first evaluation
+    is not included.
     """
 
     def __init__(self, state: TrainingState, batches: Minibatches, held_out: Data) -> None:
@@ -86,12 +87,12 @@ class OurTraining:
         self._watch = Watch(self._monitor, self._every, batches, last)
         self._updates = self._loop(batches)
         self._looking = 0.0
-        self._watching: list[float] = []  # shares of the blocks' time
+        self._watching: list[float] = []  # fractions of the blocks' time
         self._row: dict[str, float] = {}
         self._population = self._monitor.log_likelihood(state.model, None)[1]
 
     def rate(self, seconds: float) -> float:
-        """Updates per second in one block, looks included."""
+        """Updates per second in one block, monitoring included."""
         began, n_updates, elapsed = time.perf_counter(), 0, 0.0
         self._looking = 0.0
         while elapsed < seconds:
@@ -110,7 +111,7 @@ class OurTraining:
         return 1 / an_update
 
     def seen(self) -> dict[str, float]:
-        """Share of the time that looks take, after the first block; and what the last one saw."""
+        """Fraction of time spent on monitoring, after the first block, and its last result."""
         flips = {name: self._row[name] for name in ("visible_flip_rate", "hidden_flip_rate")}
         return {"watching": median(self._watching[1:]), **flips}
 
@@ -136,12 +137,12 @@ class OurSampling:
         next(self._samples)  # where the chains start
 
     def __call__(self) -> int:
-        """Go on to the next sample; returns sweeps times chains."""
+        """Advance to the next sample; returns sweeps times chains."""
         next(self._samples)
         return self._work
 
     def seen(self) -> dict[str, float]:
-        """Shares of the units that one more sweep changes."""
+        """Fractions of the units that one more sweep changes."""
         stream = Stream(0, Purpose.MONITOR)
         rates = diagnostics.flip_rates(self._rbm, self._chains.clone(), stream)
         return {f"{layer}_flip_rate": rate for layer, rate in rates.items()}

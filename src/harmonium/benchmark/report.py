@@ -1,4 +1,4 @@
-"""What came out: the machine, a table in Markdown, a picture."""
+"""The results: a description of the machine, a table in Markdown, a picture."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOW = {
 
 
 def processor() -> str:
-    """What the machine calls its processor."""
+    """The name of the processor."""
     cpu_info = Path("/proc/cpuinfo")
     lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -40,14 +40,14 @@ def processor() -> str:
 
 
 def header(plan: Plan, described: str, data: Data) -> dict[str, Any]:
-    """What was measured on what: a rate means nothing without it.
+    """The conditions of the measurement, which rates depend on.
 
     Parameters
     ----------
     plan
         What is measured.
     described, data
-        The rows to train on, in words and as they are.
+        The training rows: a description, and the data.
     """
     device = data.values.device
     return {
@@ -73,18 +73,18 @@ def header(plan: Plan, described: str, data: Data) -> dict[str, Any]:
 
 
 def contestants(workloads: Mapping[str, Any]) -> list[str]:
-    """Everybody that was measured: the products, ours, and the peers in their order."""
+    """All contestants: the products, ours, and the peers in order."""
     measured = {name for result in workloads.values() for name in result["rates"]}
     return [name for name in (PRODUCTS, OURS, *PEERS) if name in measured]
 
 
 def rate_text(rate: float) -> str:
-    """Four digits, and all that stand before the point: 8.150, 135.2, 52,310."""
+    """Four significant digits, and all digits before the point: 8.150, 135.2, 52,310."""
     return f"{rate:,.0f}" if rate >= 1000 else f"{rate:#.4g}"
 
 
 def about(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The lines that stand above the numbers."""
+    """The lines above the numbers."""
     cores, threads = report["cores"], report["threads"]
     yield "machine", f"{report['machine']}, {threads} of {cores} cores, {report['device']}"
     yield "versions", ", ".join(f"{name} {v}" for name, v in report["versions"].items())
@@ -103,12 +103,12 @@ def about(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The table in GitHub's Markdown, with what has to be known to read it.
+    """The table in GitHub Markdown, with the notes needed to read it.
 
     Parameters
     ----------
     report
-        What ``harmonium benchmark`` prints as JSON: `header`, and what `measure` returns as
+        The JSON output of ``harmonium benchmark``: `header`, and the result of `measure` as
         ``workloads``.
     """
     workloads = report["workloads"]
@@ -147,7 +147,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def disturbances(report: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
-    """What to say where other programs held cores that the contestants needed."""
+    """A warning if other programs occupied cores that the contestants needed."""
     busy = result["others_busy"]
     if busy is None or busy <= report["cores"] - report["threads"] + _TOLERATED:
         return []
@@ -155,7 +155,7 @@ def disturbances(report: Mapping[str, Any], result: Mapping[str, Any]) -> list[s
 
 
 def draw(report: Mapping[str, Any], path: Path) -> Path:
-    """Draw every contestant's speed as a share of the products' in each workload."""
+    """Draw every contestant's speed relative to the products' speed in each workload."""
     groups, labels, notes = {}, {}, {}
     for key, result in report["workloads"].items():
         title = f"{key}: {result['workload']}"

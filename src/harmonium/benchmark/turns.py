@@ -1,4 +1,4 @@
-"""Who is measured when: short blocks that take turns, round after round."""
+"""The schedule of measurements: short blocks in turn, round after round."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ OURS = "harmonium"
 PRODUCTS = "products alone"
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is going on, and how much of how much is done."""
+"""Called with a description, the progress and the total."""
 
 _BREATH = 0.02
 _PROBE = 0.1
-_OVERHEAD = 1.15  # of the last call of a block, which goes beyond its end
-_GETTING_READY = 1.0  # seconds for each peer of a workload, imports and compilers included
-_EXPECTED_SHARE = 0.7  # of the products' rate that the warm-up reaches
+_OVERHEAD = 1.15  # of the last call of a block, which exceeds its end
+_GETTING_READY = 1.0  # seconds per peer of a workload, including imports and compilation
+_EXPECTED_SHARE = 0.7  # fraction of the products' rate that the warm-up reaches
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and for how long.
+    """What to measure, and for how long.
 
     Parameters
     ----------
     workloads, peers
-        What is done, and who does it beside harmonium and the products alone.
+        The tasks, and the implementations besides harmonium and the products.
     rounds
-        Rounds that are measured; one more comes before them, warms everything up and is dropped.
+        Rounds to measure; an additional first round is a warm-up and is discarded.
     seconds
-        Length of a block, the turn of one contestant in one round.
+        Length of a block, that is, of one contestant's turn in one round.
     epochs
-        Of the training that comes first; 0 starts everybody from scratch.
+        Epochs of training before the measurement; 0 starts from untrained models.
 
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of range.
     """
 
     workloads: list[Workload]
@@ -61,7 +61,7 @@ class Plan:
     epochs: int = defaults.BENCHMARK_EPOCHS
 
     def __post_init__(self) -> None:
-        """Refuse what measures nothing."""
+        """Reject plans that measure nothing."""
         if self.rounds < 1:
             raise ValueError(f"rounds is {self.rounds}; pass 1 or more")
         if not 0 < self.seconds < float("inf"):
@@ -70,11 +70,11 @@ class Plan:
             raise ValueError(f"epochs is {self.epochs}; pass 0 or more")
 
     def peers_of(self, workload: Workload, device: torch.device) -> list[Peer]:
-        """Those that can do a workload."""
+        """The peers that can run a workload."""
         return [peer for peer in self.peers if not peer.lacks(workload, device)]
 
     def check(self, data: Data) -> None:
-        """Refuse data that the workloads cannot take, and workloads that memory cannot.
+        """Reject data that do not fit the workloads, and workloads that do not fit into memory.
 
         Raises
         ------
@@ -91,11 +91,11 @@ class Plan:
         workloads.check_memory(self.workloads, len(self.peers) + 2, len(data), device)
 
     def n_warm_up_updates(self, data: Data) -> int:
-        """Updates of the training that comes first, of each size of model."""
+        """Updates of training before the measurement, for each model size."""
         return self.epochs * -(-len(data) // ours.WARM_UP_BATCH)
 
     def expected_seconds(self, data: Data) -> float:
-        """About how long all of it takes, from a glimpse of this machine's speed."""
+        """Estimated total time, from a brief speed measurement."""
         device = data.values.device
         total = 0.0
         for workload in self.workloads:
@@ -109,14 +109,14 @@ class Plan:
 
 
 class Contestant(Protocol):
-    """Something whose speed is measured."""
+    """A task whose speed is measured."""
 
     def rate(self, seconds: float) -> float:
-        """Work per second in a block of so many seconds or a little more."""
+        """Work per second in a block of this many seconds or slightly more."""
 
 
 class Repeated:
-    """A turn that is taken again and again."""
+    """A task that is repeated."""
 
     def __init__(self, turn: Turn, device: torch.device) -> None:
         self._turn = turn
@@ -133,13 +133,13 @@ class Repeated:
 
 
 class Others:
-    """How many cores other programs keep busy, from now on."""
+    """Number of cores that other programs keep busy, from now on."""
 
     def __init__(self) -> None:
         self._began = self._now()
 
     def cores(self) -> float | None:
-        """Their mean number since the beginning; None where the system does not say."""
+        """The mean number since the start; None if the system does not report it."""
         if self._began is None or (now := self._now()) is None:
             return None
         elapsed, busy = (b - a for a, b in zip(self._began, now, strict=True))
@@ -147,7 +147,7 @@ class Others:
 
     @staticmethod
     def _now() -> tuple[float, float] | None:
-        """Seconds on the clock, and seconds of work by all processors less this process's."""
+        """Wall-clock seconds, and CPU seconds of all processors minus this process's."""
         try:
             user, nice, system, _, _, *interrupts = _jiffies()
         except (OSError, ValueError):
@@ -167,16 +167,16 @@ def play(
     seconds: float,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[dict[str, float]]:
-    """The rates of every round; another one comes first in each, and the first is dropped.
+    """The rates of every round; the order rotates, and the first round is discarded.
 
-    ``progress`` is called with the rounds that are done.
+    ``progress`` is called with the number of completed rounds.
     """
     order, rounds = list(contestants), []
     for number in range(n_rounds + 1):
         progress(number)
         rates = {}
         for name in order:
-            # threads that wait for the last block's next task spin for a moment before they sleep
+            # threads that wait for the next task of the last block spin briefly before they sleep
             time.sleep(_BREATH)
             rates[name] = contestants[name].rate(seconds)
         rounds.append({name: rates[name] for name in contestants})
@@ -193,17 +193,17 @@ def measure(plan: Plan, data: Data, held_out: Data, progress: Progress) -> dict[
     plan
         What to measure.
     data, held_out
-        Rows to train on and to watch, on the device to measure.
+        Rows for training and for monitoring, on the device to measure.
     progress
-        Told what is going on.
+        Called with the progress.
 
     Raises
     ------
     ValueError, MemoryError
-        If the data or the memory are not enough, before anything begins.
+        If data or memory are insufficient; raised before anything starts.
     """
     plan.check(data)
-    torch.manual_seed(0)  # of the peers; harmonium takes no notice
+    torch.manual_seed(0)  # for the peers; harmonium ignores it
     models: dict[int, RBM] = {}
     results = {}
     for workload in plan.workloads:
@@ -213,7 +213,7 @@ def measure(plan: Plan, data: Data, held_out: Data, progress: Progress) -> dict[
         results[workload.name] = _measure(
             workload, plan, models[workload.n_hidden], data, held_out, progress
         )
-        gc.collect()  # the rows that a contestant has made its own
+        gc.collect()  # the contestant's copies of the rows
     return results
 
 
@@ -270,7 +270,7 @@ def _turn(peer: Peer, workload: Workload, start: Start) -> Turn:
 
 
 def _glimpse(workload: Training, device: torch.device) -> float:
-    """Updates per second of the bare products, looked at for a moment."""
+    """Updates per second of the bare products, from a brief measurement."""
     empty = Start(
         *(
             torch.zeros(shape, device=device)

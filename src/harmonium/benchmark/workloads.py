@@ -1,4 +1,4 @@
-"""What is trained and sampled, on which rows, and how much memory that takes."""
+"""The tasks of training and sampling, their rows, and the memory they need."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harmonium.datasets import Data
 LEARNING_RATE = 0.05
 N_VISIBLE = 784
 _N_ROWS, _HELD_OUT = 60_000, 1 / 6  # of synthetic rows, and so of MNIST
-_DENSITY = 0.13  # of MNIST's ones at half the range
+_DENSITY = 0.13  # fraction of ones in MNIST, binarised at half the range
 
 _FLOAT = 4  # bytes
-_WEIGHTS_A_CONTESTANT = 4  # parameters, gradient, and what is on its way
+_WEIGHTS_A_CONTESTANT = 4  # parameters, gradient, and temporaries
 _LAYERS_A_CONTESTANT = 6
 
 
 @dataclass(frozen=True)
 class Training:
-    """Updates of one kind; a persistent workload has as many chains as rows in a batch."""
+    """Updates of one kind; a persistent workload has one chain per row of a batch."""
 
     name: str
     persistent: bool
@@ -42,20 +42,20 @@ class Training:
 
     @property
     def rows(self) -> int:
-        """Rows of a product: those of a minibatch."""
+        """Rows of a product: those of a mini-batch."""
         return self.batch_size
 
     @property
     def flops(self) -> int:
-        """Operations in an update's products: 1 for the data, 2 a sweep and 2 for the gradient."""
+        """Operations in an update's products: 1 for the data, 2 per sweep, 2 for the gradient."""
         return 2 * self.rows * self.n_visible * self.n_hidden * (3 + 2 * self.sweeps)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Chains of a trained model, ``sweeps`` sweeps from one sample to the next.
+    """Chains of a trained model, with ``sweeps`` sweeps between two samples.
 
-    Work is counted in sweeps times chains.
+    Work is counted as sweeps times chains.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Sampling:
 
     @property
     def rows(self) -> int:
-        """Rows of a product: one a chain."""
+        """Rows of a product: one per chain."""
         return self.n_chains
 
     @property
@@ -95,12 +95,12 @@ WORKLOADS: dict[str, Workload] = {
 
 
 def choose_workloads(names: str | None) -> list[Workload]:
-    """The workloads of a list such as ``W1,sampling``; all of them without one.
+    """The workloads in a list such as ``W1,sampling``; without a list, all of them.
 
     Raises
     ------
     ValueError
-        For a name that no workload has, saying which there are.
+        For an unknown name; lists the workloads.
     """
     if names is None:
         return list(WORKLOADS.values())
@@ -108,12 +108,12 @@ def choose_workloads(names: str | None) -> list[Workload]:
 
 
 def split_names(names: str, kind: str, there: Collection[str]) -> list[str]:
-    """The names in a list with commas, each once, in the order in which they are ``there``.
+    """The names in a comma-separated list, each once, in the order of ``there``.
 
     Raises
     ------
     ValueError
-        For an empty list, and for a name that is not there, with the nearest that is.
+        For an empty list, and for an unknown name; suggests the nearest one.
     """
     chosen = {name.strip() for name in names.split(",")} - {""}
     if not chosen:
@@ -125,9 +125,9 @@ def split_names(names: str, kind: str, there: Collection[str]) -> list[str]:
 
 
 def load_data() -> tuple[str, Data, Data]:
-    """A description, training and held-out rows: binarised MNIST where it has been fetched.
+    """A description, training and held-out rows: binarised MNIST if it has been fetched.
 
-    It is not fetched here. Without it rows are made of independent pixels, as many of them on.
+    It is not fetched here. Without it, rows have independent pixels with the same fraction of ones.
     """
     if (datasets.cache_folder() / "mnist").is_dir():
         train, held_out, _ = datasets.load("mnist").binarize().split()
@@ -143,21 +143,21 @@ def load_data() -> tuple[str, Data, Data]:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what a device has been told to do."""
+    """Wait for a device to finish its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def memory_needed(workload: Workload, n_contestants: int, n_rows: int) -> int:
-    """Bytes that a workload takes at least, beyond what is loaded when it begins."""
-    rows = 2 * n_rows * workload.n_visible  # as float32 for torch, and once more for another
+    """Minimum bytes of a workload, beyond what is loaded at its start."""
+    rows = 2 * n_rows * workload.n_visible  # as float32 for torch, and once more for another peer
     weights = _WEIGHTS_A_CONTESTANT * workload.n_visible * workload.n_hidden
     states = _LAYERS_A_CONTESTANT * workload.rows * (workload.n_visible + workload.n_hidden)
     return _FLOAT * (rows + n_contestants * (weights + states))
 
 
 def memory_free(device: torch.device) -> int | None:
-    """Bytes that can be had on a device; None where the system does not say."""
+    """Available bytes on a device; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -171,12 +171,12 @@ def memory_free(device: torch.device) -> int | None:
 def check_memory(
     workloads: list[Workload], n_contestants: int, n_rows: int, device: torch.device
 ) -> None:
-    """Refuse workloads that do not fit.
+    """Reject workloads that do not fit.
 
     Raises
     ------
     MemoryError
-        Says which one, what it needs and what there is.
+        Names the workload, the bytes it needs and the bytes available.
     """
     free = memory_free(device)
     for workload in workloads:

@@ -1,6 +1,6 @@
-"""The command line over one run directory: flags in, exit code out.
+"""The command line: options in, a run directory and an exit code out.
 
-Nothing heavy is imported here, so that ``harmonium --help`` answers at once: each command imports
+Nothing heavy is imported here, so that ``harmonium --help`` answers at once. Each command imports
 what it needs when it runs.
 """
 
@@ -45,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# What a person wants to do; ``--help`` shows the commands under these words, in this order.
+# Groups of commands; ``--help`` shows the commands under these headings, in this order.
 _TRAIN, _SEE, _USE, _KNOW = "Train", "See what was learned", "Use a trained model", "And"
 
 
@@ -54,15 +54,15 @@ def _top(
     context: typer.Context,
     debug: Annotated[
         bool,
-        typer.Option("--debug", help="Show an error's traceback; also behind a command."),
+        typer.Option("--debug", help="Show the traceback of an error; also works after a command."),
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     units_from: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.py",
-            help="Run this file first, which registers unit types of your own "
-            "(harmonium.units.register); also behind a command.",
+            help="A Python file to run first that registers custom unit types "
+            "(harmonium.units.register); also works after a command.",
         ),
     ] = None,
 ) -> None:
@@ -86,9 +86,10 @@ def train(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Train an RBM and draw what it learned.
+    """Train an RBM and plot what it learned.
 
-    Without DATA it learns the bundled 8 x 8 digits. Ctrl-C keeps a checkpoint to go on from.
+    Without DATA it learns the bundled 8 x 8 digits. Ctrl-C saves a checkpoint, from which harmonium
+    resume continues.
     """
     if config is not None:
         from harmonium.cli import cooking
@@ -113,10 +114,11 @@ def train(
 def resume(
     run: RunArgument,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs in all.", min=1, show_default="those of the run")
+        int | None,
+        typer.Option(help="Total number of epochs.", min=1, show_default="those of the run"),
     ] = None,
     more_epochs: Annotated[
-        int | None, typer.Option(help="Or so many beyond those of the run.", min=1)
+        int | None, typer.Option(help="Additional epochs, beyond those of the run.", min=1)
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
@@ -127,11 +129,11 @@ def resume(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Go on with a run that was stopped or killed, as if it never had been.
+    """Continue a run that was stopped or killed, as if it had never stopped.
 
-    The options of the run are kept; one that contradicts them is refused, but for a smaller
-    --learning-rate, which is taken from here on. A deep belief network goes on in the layer where
-    it was.
+    The run keeps its options; an option that contradicts them is an error. The exception is a
+    smaller --learning-rate, which applies from here on. A deep belief network continues in the
+    layer where it stopped.
     """
     from harmonium.cli import training
     from harmonium.runs.resuming import Further, Said
@@ -153,7 +155,7 @@ def sample(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Sample a trained model: arrays and a sheet with one row a chain, time running right."""
+    """Sample a trained model: arrays, and a picture with one row per chain, time running right."""
     set_threads(threads)
     from harmonium.cli import use
 
@@ -180,7 +182,7 @@ def reconstruct(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Reconstruct rows: the mean visible units given the mean hidden ones."""
+    """Reconstruct rows: the mean visible units given the mean hidden units."""
     set_threads(threads)
     from harmonium.cli import use
 
@@ -204,12 +206,12 @@ app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 
 def main() -> None:
-    """Run the command line; an error is one paragraph and an exit code, never a traceback."""
+    """Run the command line; an error gives one paragraph and an exit code, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # a terminal without a character shows another one: no reason to stop a run
+            # a terminal that lacks a character shows a replacement: no reason to stop a run
             stream.reconfigure(errors="replace")
-    # anywhere, because it is typed behind a command that has failed
+    # anywhere, because users append it to a command that has failed
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -228,7 +230,7 @@ def main() -> None:
 
 
 def _with_units(arguments: list[str]) -> list[str]:
-    """Run the files that register unit types, wherever they are named; returns what is left."""
+    """Run the files of --units-from, wherever it stands; returns the other arguments."""
     left, rest = [], iter(arguments)
     for argument in rest:
         option, is_joined, path = argument.partition("=")

@@ -1,4 +1,4 @@
-"""What a trained model makes, kept: an ``.npz`` under a free name, a picture, and what is said."""
+"""Output of a trained model: an ``.npz`` under an unused name, a picture, and a printed summary."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from harmonium.runs.pictures.views import View
 from harmonium.sampling import Replicas, SamplingSchedule
 
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
-_SHOWN_OF_ONE = 400  # chains that have one sample each lie in a square
-_SHOWN_COMPLETIONS = 60  # the same, each beside two pictures that say what it is
+_SHOWN_OF_ONE = 400  # chains with one sample each are arranged in a square
+_SHOWN_COMPLETIONS = 60  # the same, with two explanatory pictures beside each sample
 
 
 def free_archive(path: Path) -> Path:
-    """A name of the user's for an archive; refuses one that is taken, or has no place."""
+    """The archive name that a user chose; rejects existing files and missing folders."""
     if path.suffix != ".npz":
         raise ValueError(f"--out is {path}; pass a name that ends in .npz")
     for there in (path, path.with_suffix(".png")):
@@ -36,7 +36,7 @@ def free_archive(path: Path) -> Path:
 
 
 def write_archive(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays as an ``.npz``, whole or not at all."""
+    """Write arrays as an ``.npz``, atomically."""
     with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -48,9 +48,9 @@ class Completed:
     Attributes
     ----------
     truth
-        States of the rows, shape (n_chains, n_columns).
+        True states of the rows, shape (n_chains, n_columns).
     held
-        True where a column of the user's values was held.
+        True where a column of the user's values was held fixed.
     """
 
     truth: Tensor
@@ -58,7 +58,7 @@ class Completed:
 
 
 def column_names(view: View) -> dict[str, NDArray[Any]]:
-    """The array of an archive that names the columns, where they have names."""
+    """The array of column names for an archive, if columns have names."""
     return {} if view.columns is None else {"columns": np.array(view.columns, dtype=np.str_)}
 
 
@@ -76,29 +76,30 @@ def keep_samples(
     completed: Completed | None = None,
     classes: Sequence[str] | None = None,
 ) -> None:
-    """Write samples, draw them, and say where they are.
+    """Write samples, draw them, and print where they are.
 
     Parameters
     ----------
     archive
-        The ``.npz``; the picture lies beside it.
+        The ``.npz``; the picture goes into the same folder.
     arrays, described
-        What it holds, in the user's own units, and these arrays in words.
+        The arrays to store, in the user's units, and their description in words.
     means
-        Mean visible units given the hidden ones, one tensor (n_chains, n_columns) a sample: what
+        Mean visible units given the hidden units, one tensor (n_chains, n_columns) per sample: what
         the picture shows.
     view, schedule
-        Of the visible units, and of the samples.
+        How to show visible states, and when samples were taken.
     replicas
-        Of tempered chains, whose swaps are reported; None for others.
+        The tempered replicas, whose swaps are reported; None without tempering.
     as_json
-        Whether what is said is JSON.
+        Whether to print JSON.
     acceptance
-        Of proposals of all hidden units, and of a few of them, shape (n_chains, 2).
+        Acceptance rates of proposals for all hidden units and for a few of them, shape (n_chains,
+        2).
     completed
-        Of chains with columns that are held.
+        The completed rows, if columns were held fixed.
     classes
-        The name of the class that each chain holds.
+        The class name that is held fixed in each chain.
     """
     kept = {**arrays, **column_names(view)}
     if completed is not None:
@@ -130,7 +131,7 @@ def _draw(
     completed: Completed | None,
     classes: Sequence[str] | None,
 ) -> Path:
-    """Draw as many of the samples as a picture has room for."""
+    """Draw as many samples as fit into a picture."""
     shown = torch.stack(means[:_SHOWN_SAMPLES], 1)
     n_chains = len(shown)
     n_shown = min(n_chains, _SHOWN_CHAINS if len(means) > 1 else _SHOWN_OF_ONE)
@@ -138,7 +139,7 @@ def _draw(
         n_shown = min(n_chains, _SHOWN_COMPLETIONS if len(means) == 1 else _SHOWN_CHAINS)
         truth = completed.truth[:n_shown].cpu()
         return figures.save_completions(path, truth, shown[:n_shown], completed.held, view)
-    # of chains in the order of their classes, some of each
+    # chains are sorted by class: take some of each
     chosen = torch.arange(n_shown)
     if classes is not None:
         chosen = chosen * n_chains // n_shown
@@ -152,7 +153,7 @@ def _draw(
 
 
 def _describe_ladder(ladder: Mapping[str, float]) -> str:
-    """What the swaps of tempered chains have shown."""
+    """Statistics of the swaps between temperatures."""
     said = f"ladder    {ladder['temperatures']:.0f} temperatures"
     if "swap_acceptance" in ladder:
         said += (
@@ -164,7 +165,7 @@ def _describe_ladder(ladder: Mapping[str, float]) -> str:
 
 
 def _accepted(acceptance: Tensor) -> dict[str, float]:
-    """Mean over the chains, and what the chain had that moved least."""
+    """Acceptance rates: the mean over chains, and the lowest of any chain."""
     of_all, of_few = acceptance.mean(0).tolist()
     least_of_all, least_of_few = acceptance.min(0).values.tolist()
     return {

@@ -34,20 +34,20 @@ def benchmark(
         int, typer.Option(help="Rounds; their medians are reported.", min=1)
     ] = defaults.BENCHMARK_ROUNDS,
     seconds: Annotated[
-        float, typer.Option(help="Seconds that each takes in each round.")
+        float, typer.Option(help="Seconds per implementation and round.")
     ] = defaults.BENCHMARK_SECONDS,
     trained: Annotated[
         int,
         typer.Option(
-            help="Epochs to train before anything is measured: speed depends on what a model has "
-            "learned. 0 starts from scratch.",
+            help="Epochs to train before measuring, because speed depends on what a model has "
+            "learned; 0 measures an untrained model.",
             min=0,
         ),
     ] = defaults.BENCHMARK_EPOCHS,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder to make, for results.json, table.md and speeds.png.",
+            help="New folder for results.json, table.md and speeds.png.",
             show_default="nothing is written",
         ),
     ] = None,
@@ -55,9 +55,9 @@ def benchmark(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure speed on this machine, beside other implementations and the bare products.
+    """Measure speed on this machine, next to other implementations and bare matrix products.
 
-    Takes a few minutes and says how many before it begins. MNIST is used if it has been fetched.
+    Takes a few minutes; prints an estimate before it starts. Uses MNIST if it has been fetched.
     """
     set_threads(threads)
     from harmonium.cli import measure

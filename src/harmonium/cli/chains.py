@@ -24,7 +24,7 @@ from harmonium.sampling import (
     tune_ladder,
 )
 
-# Starts that need to know where the model's path from independent units begins.
+# Starts that need the independent units from which the path to the model begins.
 _FROM_BASE = ("annealed", "tempered")
 
 
@@ -35,9 +35,9 @@ def schedule_of(said: SamplingOptions) -> SamplingSchedule:
 
 @dataclass(frozen=True)
 class ChainOptions:
-    """What a user says of chains: how many, where they start, and how they move.
+    """The user's choices for chains: how many, where they start, and how they move.
 
-    ``fewer_will_do`` where nobody said how many: there are as many as can start then.
+    ``fewer_will_do`` is set if the user gave no number: then as many chains start as can.
     """
 
     n_chains: int
@@ -48,7 +48,7 @@ class ChainOptions:
 
     @classmethod
     def of(cls, said: SamplingOptions) -> ChainOptions:
-        """What goes together in what was said; chains that hold columns start at rows."""
+        """Consistent choices; chains with held columns start at rows."""
         start = said.start or ("data" if said.clamp or said.data else "random")
         n_chains = said.chains or defaults.SAMPLE_CHAINS
         chosen = cls(n_chains, start, said.sampler, said.temperatures, said.chains is None)
@@ -57,13 +57,13 @@ class ChainOptions:
         return chosen
 
     def __post_init__(self) -> None:
-        """Refuse what does not go together, before anything is read."""
+        """Reject options that contradict each other, before anything is read."""
         if self.n_chains < 1:
             raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
         refuse_temperatures(self.temperatures, self.sampler, self.start)
 
     def check_clamp(self, clamp: str | None) -> None:
-        """Refuse columns to hold where chains start at no rows."""
+        """Reject held columns if chains do not start at data rows."""
         if clamp and self.start != "data":
             raise ValueError(
                 f"--clamp holds columns of data rows, and --start is {self.start}; take --start "
@@ -71,14 +71,14 @@ class ChainOptions:
             )
 
     def check_source(self, source: str | None) -> None:
-        """Refuse rows to start at where chains start elsewhere."""
+        """Reject rows to start at if chains start elsewhere."""
         if source and self.start != "data":
             raise ValueError(
                 f"--data is for --start data, and --start is {self.start}; leave one out"
             )
 
     def with_starts(self, n_starts: int) -> ChainOptions:
-        """No more chains than there are starts, unless a user said how many."""
+        """At most as many chains as there are starts, unless the user gave a number."""
         n_chains = min(self.n_chains, n_starts) if self.fewer_will_do else self.n_chains
         return replace(self, n_chains=n_chains)
 
@@ -93,7 +93,7 @@ class ChainOptions:
         return self.temperatures or defaults.MOST_TEMPERATURES
 
     def need_base(self, saved: ChainState | None) -> bool:
-        """Whether the data's base rates are needed, where paths to the model begin."""
+        """Whether the base rates of the data are needed, where paths to the model begin."""
         if self.start == "chains" and saved is not None and saved.replicas is not None:
             return False
         return self.sampler == "tempering" or self.start in _FROM_BASE
@@ -107,16 +107,16 @@ class ChainOptions:
         saved: ChainState | None,
         base: RBM | None,
     ) -> ChainState:
-        """Chains where they start.
+        """Chains at their starting states.
 
         Parameters
         ----------
         rbm, stream
-            The model, and random numbers.
+            The model, and the random stream.
         rows
             Visible states to start at, of ``data``.
         saved
-            The chains that training kept, for ``chains``.
+            The chains saved by training, for ``chains``.
         base
             Independent units with the data's base rates, for ``annealed`` and ``tempered``.
         """
@@ -153,7 +153,7 @@ class ChainOptions:
         clamp: Clamp | None,
         base: RBM | None,
     ) -> Sampler | None:
-        """What moves the chains, on a ladder that has been found; None for Gibbs sampling."""
+        """The sampler of the chains, with tuned temperatures; None for Gibbs sampling."""
         if self.sampler == "gibbs":
             return None
         least, most = self.least_temperatures, self.most_temperatures

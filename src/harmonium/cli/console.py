@@ -1,4 +1,4 @@
-"""The command line's voice, as a training hears it."""
+"""Output of training on the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harmonium.runs.following import stop_requests
 
 
 class Console:
-    """Says on standard output what a training says, in words that are typed; or in JSON."""
+    """Prints progress and messages of training, with options spelled as typed, or as JSON."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
@@ -30,27 +30,27 @@ class Console:
         tell_of_compiling()
 
     def say(self, text: str) -> None:
-        """A sentence for a person."""
+        """Print a message for the user."""
         self._reporter.say(spelled(text))
 
     def words(self, text: str) -> str:
-        """As it is typed, between backquotes."""
+        """Spell calls and options between backquotes as they are typed."""
         return in_code(text)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The command's result, for machines."""
+        """Print the result of the command as JSON."""
         self._reporter.finish(result)
 
     def following(self, total: int, done: int) -> Reporter:
-        """A bar on a terminal, lines in a pipe, JSON for machines."""
+        """A progress bar on a terminal, lines in a pipe, or JSON."""
         return choose_reporter(self._as_json, total, done)
 
     def downloads(self) -> AbstractContextManager[Any]:
-        """A bar on a terminal, or lines."""
+        """A progress bar on a terminal, or lines."""
         return download_progress()
 
     def stops(self, run: Path) -> AbstractContextManager[list[int]]:
-        """Ctrl-C and SIGTERM; who asks twice does not wait."""
+        """Ctrl-C and SIGTERM; a second signal stops at once."""
 
         def at_once(number: int) -> NoReturn:
             print(

@@ -1,4 +1,4 @@
-"""``harmonium recipe``: a known training from its file, as the ordinary commands that it is."""
+"""``harmonium recipe``: run a known training procedure from its file, as ordinary commands."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
 
-# Where a run is, and how it is shown, is for whoever runs a recipe.
+# The user of a recipe decides where its run goes and how it is shown.
 _OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--help-all", "--config")
 
-# What the options of a command can be checked by before it runs.
+# The tables by which a command's options can be checked before it runs.
 _TABLES: Mapping[tuple[str, ...], tuple[type, ...]] = {
     ("train",): (TrainingOptions, WatchingOptions),
     ("dbn", "train"): (WatchingOptions,),
@@ -35,7 +35,7 @@ _FILE, _RESULT = "recipe.toml", "recipe.json"
 
 
 def show_list(as_json: bool) -> None:
-    """Print the name of each recipe, how long it takes on a core, and what it shows."""
+    """Print the name of each recipe, its time on one core, and what it shows."""
     names = recipes.names()
     width = max(map(len, names)) + 2
     for name in names:
@@ -65,7 +65,7 @@ def run_file(
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Run a user's file; what was typed takes the place of the options of this command in it."""
+    """Run a user's file; typed options override the file's options of this command."""
     apart = {"config", "out", "overwrite", "as_json"}
     typed = {
         name: value
@@ -91,28 +91,28 @@ def run(
     overwrite: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Run the commands of a recipe one after the other; returns the exit code.
+    """Run the commands of a recipe in order; returns the exit code.
 
     Parameters
     ----------
     context
-        The one that the command line has made.
+        The context of the command line.
     recipe
         What to run.
     for_all
-        Options that take the place of the recipe's in each command that has them, by their Python
-        names; None leaves the recipe's.
+        Options, by their Python names, that override the recipe's in every command that has them;
+        None keeps the recipe's.
     for_one
-        Options that take the place of those of one command.
+        Options that override those of one command.
     out
-        The run to make; by default one of the recipe's name.
+        The run to create; by default, it has the recipe's name.
     overwrite
         Whether to replace that run.
 
     Raises
     ------
     ValueError
-        Before anything runs, for options that a command does not have or cannot take.
+        Before anything runs, for unknown or invalid options of a command.
     """
     root = context.find_root().command
     path = out or free_path(Path("runs") / recipe.name)
@@ -146,7 +146,7 @@ def run(
 
 
 def show_table(recipe: Recipe, path: Path, as_json: bool) -> None:
-    """Put what was published beside a run of the recipe.
+    """Compare a run of the recipe with the published numbers.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _show_table(reporter: Reporter, recipe: Recipe, path: Path, minutes: float |
 
 
 def _with(step: Step, command: Any, for_all: Mapping[str, Any], for_it: Mapping[str, Any]) -> Step:
-    """The step with a user's options in place of the file's."""
+    """The step, with the user's options instead of the file's."""
     offered = _keys(command)
     chosen = {flag(name)[2:]: value for name, value in for_all.items() if value is not None}
     options = {**step.options, **{key: chosen[key] for key in chosen if key in offered}}
@@ -184,7 +184,7 @@ def _with(step: Step, command: Any, for_all: Mapping[str, Any], for_it: Mapping[
 
 
 def _arguments(command: Any, recipe: Recipe, step: Step, run: Path, *, first: bool) -> list[str]:
-    """A step as what a user would type behind ``harmonium``."""
+    """A step as a user would type it after ``harmonium``."""
     offered, options = _keys(command), dict(step.options)
     typed = list(step.command)
     for parameter in command.params:
@@ -209,7 +209,7 @@ def _option(parameter: Any, key: str, value: Any) -> list[str]:
 
 
 def _check(command: Any, recipe: Recipe, step: Step, arguments: list[str]) -> None:
-    """Have a command read its arguments, and check its options, without running it."""
+    """Parse a command's arguments and check its options, without running it."""
     try:
         parsed = command.make_context(step.table, arguments[len(step.command) :]).params
         for table in _TABLES.get(step.command, ()):
@@ -229,7 +229,7 @@ def _command(root: Any, recipe: Recipe, step: Step) -> Any:
 
 
 def _all_commands(group: Any, above: str = "") -> dict[str, Any]:
-    """Every command by the name of its table, such as ``dbn.train``."""
+    """All commands by the names of their tables, such as ``dbn.train``."""
     found: dict[str, Any] = {}
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -240,7 +240,7 @@ def _all_commands(group: Any, above: str = "") -> dict[str, Any]:
 
 
 def _keys(command: Any) -> dict[str, Any]:
-    """What a file can say about a command, its data and its long options, with the parameters."""
+    """What a file can set for a command: its data and its long options, with their parameters."""
     keys: dict[str, Any] = {}
     for parameter in () if command is None else command.params:
         if parameter.param_type_name == "argument":

@@ -65,9 +65,9 @@ def train(
     features: Annotated[
         Features | None,
         typer.Option(
-            help="What upper layers learn from: states drawn from the means of the units below, "
-            "anew in each epoch, or these means.",
-            show_default="draws, of units with two states",
+            help="Input of upper layers: states of the units below, drawn again in each epoch, "
+            "or their mean activations.",
+            show_default="draws, if the units have two states",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -75,8 +75,8 @@ def train(
         bool,
         typer.Option(
             "--labels",
-            help="Show the top layer the class of each row: the network then dreams of chosen "
-            "classes, and classifies.",
+            help="Train the top layer with the class of each row; the network can then sample "
+            "chosen classes and classify.",
             rich_help_panel="Model",
         ),
     ] = False,
@@ -87,10 +87,10 @@ def train(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Pretrain a deep belief network, layer by layer, and draw what it learned.
+    """Pretrain a deep belief network layer by layer, and plot what it learned.
 
-    Each layer is an RBM with a run of its own in RUN/layers. Ctrl-C keeps a checkpoint to go on
-    from: harmonium resume RUN.
+    Each layer is an RBM, with its own run in RUN/layers. Ctrl-C saves a checkpoint; harmonium
+    resume RUN continues from it.
     """
     if config is not None:
         from harmonium.cli import cooking
@@ -120,15 +120,16 @@ def sample(
     classes: Annotated[
         str | None,
         typer.Option(
-            "--class", help="Classes to dream of, such as 3, or 0,1, or all (--labels in training)."
+            "--class",
+            help="Classes to sample, such as 3, or 0,1, or all (needs --labels in training).",
         ),
     ] = None,
     completion: Annotated[
         CompletionName | None,
         typer.Option(
-            help="How hidden units follow the known columns of --clamp: by draws upwards to the "
-            "top and down again, which is approximate and fast, or by accepting and rejecting "
-            "draws upwards, which is exact and needs more sweeps.",
+            help="How to sample hidden units given the known columns of --clamp: pseudo-gibbs "
+            "draws all layers up and down again, fast but approximate; metropolis accepts "
+            "or rejects upward draws, which is exact but needs more sweeps.",
             show_default="pseudo-gibbs",
         ),
     ] = None,
@@ -137,10 +138,10 @@ def sample(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Let a network dream: arrays and a sheet with one row a chain, time running right.
+    """Sample a network: arrays, and a picture with one row per chain, time running right.
 
-    Chains follow the top RBM, and each sample is one draw from there down to the visible units.
-    With --clamp all layers move instead, and complete what is not held.
+    Chains run in the top RBM, and each sample is one draw from there down to the visible units.
+    With --clamp, all layers are sampled instead, and complete the columns that are not held.
     """
     set_threads(threads)
     from harmonium.cli import dreaming
@@ -163,8 +164,8 @@ def finetune(
         str,
         typer.Argument(
             metavar="RUN|DATA",
-            help="The run of a stack; or a named data set or a file, for a network whose weights "
-            "are random at first.",
+            help="The run of a stack; or a named data set or a file, for a network with random "
+            "initial weights.",
         ),
     ],
     out: Annotated[
@@ -177,7 +178,8 @@ def finetune(
     every: Annotated[
         int | None,
         typer.Option(
-            help="Updates from one row of numbers, and one look at held-out rows, to the next.",
+            help="Updates between two rows of numbers, and between two evaluations on held-out "
+            "rows.",
             show_default=f"whole epochs, {defaults.FINETUNING_ROWS} rows or more a run; parts of "
             "epochs, where there are fewer than 30",
             rich_help_panel="Watching",
@@ -185,10 +187,11 @@ def finetune(
     ] = None,
     **options: Any,
 ) -> None:
-    """Make a classifier, a regressor or an autoencoder of a stack, and train it with labels.
+    """Turn a stack into a classifier, a regressor or an autoencoder, and fine-tune it.
 
-    A stack whose pretraining is not finished starts from random weights. Test rows judge the
-    network once, at the end. Ctrl-C keeps a checkpoint to go on from: harmonium resume.
+    If pretraining of the stack is not finished, fine-tuning starts from random weights. Test rows
+    are used once, at the end, to evaluate the network. Ctrl-C saves a checkpoint; harmonium resume
+    continues from it.
     """
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
     watching = WatchingOptions(every=every, **given(WatchingOptions, options))
@@ -200,7 +203,7 @@ def finetune(
     raise typer.Exit(training.finetune(source, chosen, watching, place, as_json))
 
 
-_TUNED = "A run of harmonium dbn finetune, or of the stack that it belongs to."
+_TUNED = "A run of harmonium dbn finetune, or the run of its stack."
 TunedArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help=_TUNED, autocompletion=completing.runs)
 ]
@@ -220,7 +223,7 @@ SplitOption = Annotated[
 
 
 def _made(shown: str) -> Any:
-    """The option that names what is made; ``shown`` says what it is else."""
+    """The option that names the output; ``shown`` describes the default."""
     return typer.Option(help="A .csv or .npz file.", show_default=f"{shown}, or -2, ...")
 
 
@@ -236,10 +239,10 @@ def predict(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Predict classes, with their probabilities, or targets.
+    """Predict classes with their probabilities, or targets.
 
-    Where DATA have labels, the predictions are scored, and a confusion matrix and the worst
-    mistakes are drawn.
+    If DATA has labels, the command also scores the predictions, and plots a confusion matrix and
+    the worst mistakes.
     """
     set_threads(threads)
     from harmonium.cli import predicting
@@ -260,9 +263,9 @@ def encode(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Encode rows by an autoencoder, and draw the codes in two dimensions.
+    """Encode rows with an autoencoder, and plot the codes in two dimensions.
 
-    A stack that was not fine-tuned is unrolled as pretraining left it.
+    A stack that was not fine-tuned is unrolled with its pretrained weights.
     """
     set_threads(threads)
     from harmonium.cli import predicting
@@ -275,14 +278,14 @@ def encode(
 def decode(
     run: TunedArgument,
     codes: Annotated[
-        str, typer.Argument(metavar="CODES", help="A file of codes, such as encode writes.")
+        str, typer.Argument(metavar="CODES", help="A file of codes, as written by encode.")
     ],
     out: Annotated[Path | None, _made("RUN/decoded.npz")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make rows of codes by an autoencoder, and draw them."""
+    """Decode codes to rows with an autoencoder, and draw the rows."""
     set_threads(threads)
     from harmonium.cli import predicting
 

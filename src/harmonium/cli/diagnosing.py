@@ -1,4 +1,4 @@
-"""``harmonium diagnose``: numbers, a page and advice about a run."""
+"""``harmonium diagnose``: numbers, a page and advice for a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from harmonium.runs import run_data
 from harmonium.runs.pictures import figures
 from harmonium.units import Binary, Spin
 
-# Enough that their noise is far below a column's standard deviation: a hundredth of it.
+# Enough that their noise is a hundredth of a column's standard deviation.
 _MOST_ROWS = 10_000
 _SHOWN_CHAINS, _SHOWN_STATES = 10, 10
 
@@ -104,14 +104,14 @@ def run(
 
 
 def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
-    """States of at most so many rows of the data, chosen at random."""
+    """States of at most this many rows of the data, chosen at random."""
     chosen = kernels.permutation(len(data), Stream(seed, Purpose.DIAGNOSE, rank=1))[:_MOST_ROWS]
     encoding = Stream(trained.options.seed, Purpose.ENCODE, rank=4)
     return data.rows(chosen, encoding).to(trained.device)
 
 
 def _spectra(trained: Trained) -> Iterator[Spectrum]:
-    """Of every checkpoint that the run has kept, or else of its model."""
+    """Of every checkpoint of the run, or of its model if there is none."""
     kept = trained.run.checkpoints()
     for path in kept:
         yield spectrum(checkpoint.load(path).model.weights, trained.run.update_of(path))
@@ -120,10 +120,9 @@ def _spectra(trained: Trained) -> Iterator[Spectrum]:
 
 
 def _bounds(trained: Trained) -> dict[str, tuple[float | None, float]]:
-    """Lower and upper bounds that `harmonium evaluate` found of this model, nats a row, by data.
+    """Lower and upper bounds from `harmonium evaluate` for this model, nats per row, by data set.
 
-    The lower one is None where there is none. A file that holds something else is none of this
-    command's business.
+    The lower bound is None if there is none. A file with other content is ignored.
     """
     try:
         content = json.loads(trained.run.likelihood_path.read_text(encoding="utf-8"))
@@ -144,12 +143,12 @@ def _bounds(trained: Trained) -> dict[str, tuple[float | None, float]]:
 
 
 def _typed(advice: Advice) -> Advice:
-    """The same advice, with options as they are typed."""
+    """The same advice, with options spelled as on the command line."""
     return dataclasses.replace(advice, remedy=in_code(advice.remedy))
 
 
 def _as_json(diagnosis: Diagnosis, advice: list[Advice], spectra: list[Spectrum]) -> dict[str, Any]:
-    """Everything measured; null stands for what is infinite or not known."""
+    """All measurements; null stands for infinite or unknown values."""
     findings = _finite_or_none(dataclasses.asdict(diagnosis.findings))
     return {
         "kind": DIAGNOSIS_MARK,
@@ -184,7 +183,7 @@ def _lines(table: report.Table) -> Iterator[str]:
 
 
 def _write_pictures(run: RunDirectory, pictures: Mapping[str, bytes]) -> None:
-    """Write pictures by their names in `report.diagnosis.PICTURES`; former ones go."""
+    """Write pictures under their names in `report.diagnosis.PICTURES`; earlier ones are removed."""
     for name in report.diagnosis.PICTURES:
         path = run.diagnosis_picture(name)
         if name in pictures:

@@ -1,4 +1,4 @@
-"""``harmonium dbn sample``: what a trained network dreams of."""
+"""``harmonium dbn sample``: samples of a trained network."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A finished network with what is needed to use it."""
+    """A finished network, with what is needed to use it."""
 
     network: Network
     dbn: DBN
     bottom: Trained
-    """The lowest layer, which knows the data."""
+    """The run of the lowest layer, which describes the data."""
 
     @property
     def view(self) -> View:
@@ -61,11 +61,11 @@ class TrainedNetwork:
 
     @property
     def class_names(self) -> list[str]:
-        """What the classes of its label units are called; empty without them."""
+        """Names of the classes of its label units; empty without label units."""
         return network_figures.class_names(self.dbn, self.bottom.classes)
 
     def top_chains(self, options: ChainOptions) -> ChainState:
-        """Chains that the training of the top layer kept."""
+        """Chains saved by the training of the top layer."""
         top = self.network.layers()[-1].path
         return saved_chains(open_trained(top, str(self.bottom.device)), options)
 
@@ -98,7 +98,7 @@ def draw_samples(
     device: str,
     as_json: bool,
 ) -> None:
-    """Let a network dream, or complete rows; writes an ``.npz`` and a picture beside it."""
+    """Sample a network, or complete rows; writes an ``.npz`` and a picture in the same folder."""
     options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
     if completion and not clamp:
         raise ValueError("--completion is for --clamp, and there is none; leave it out")
@@ -147,7 +147,7 @@ def draw_samples(
     if shown_classes:
         arrays["classes"] = torch.stack(shown_classes, 1).numpy()
     listed = " and ".join(f"`{name}`" for name in arrays)
-    # the first one is of the warm-up, which is of interest only if there is no other
+    # the first value belongs to the warm-up, which matters only if there is no other
     acceptances = acceptances[1:] or acceptances
     keep_samples(
         archive,
@@ -173,7 +173,7 @@ def _dreams(
     saved: ChainState | None,
     classes: Tensor | None,
 ) -> tuple[Iterator[Dream], ChainState | None]:
-    """Dreams of chains of the top RBM, and these where they are tempered."""
+    """Samples from chains of the top RBM, and the replicas if tempered."""
     dbn = trained.dbn
     below_top = None if rows is None else dbn.sample_below_top(rows, stream)
     chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
@@ -184,11 +184,10 @@ def _dreams(
 
 
 def _classes(text: str, names: list[str], n_chains: int) -> torch.Tensor:
-    """A class for each chain, in order and as many of each as can be."""
+    """A class for each chain, in order, with chains divided evenly among classes."""
     if not names:
         raise ValueError(
-            "--class chooses what label units show, and this network has none; train one with "
-            "--labels"
+            "--class sets the label units, and this network has none; train one with --labels"
         )
     chosen = names if text == "all" else [name.strip() for name in text.split(",")]
     if not set(chosen) <= set(names):
@@ -206,7 +205,7 @@ def _classes(text: str, names: list[str], n_chains: int) -> torch.Tensor:
 
 
 def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
-    """Draw a network's pictures anew."""
+    """Redraw the pictures of a network."""
     trained = open_network(path, device)
     bottom, dbn = trained.bottom, trained.dbn
     train_data, held_out = bottom.train_and_held_out()

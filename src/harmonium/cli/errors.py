@@ -1,4 +1,4 @@
-"""Errors in words: one paragraph, that says what would work.
+"""Error messages: one paragraph that says what would work.
 
 Nothing heavy is imported here.
 """
@@ -12,12 +12,12 @@ import typer
 
 from harmonium.cli.spelling import spelled
 
-# typer brings its own click or uses the package, by version; this is the base of both's errors
+# depending on its version, typer bundles click or imports it; this is the base of both's errors
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def of_usage(error: Any) -> str:
-    """What to say of a command that was typed wrongly: an error that is a `UsageError`."""
+    """The message for a mistyped command, that is, for a `UsageError`."""
     message = error.format_message().rstrip(".")
     near = getattr(error, "possibilities", None)
     if near:
@@ -27,7 +27,7 @@ def of_usage(error: Any) -> str:
 
 
 def paragraph(error: Exception) -> str:
-    """What to say of any other error, in one paragraph."""
+    """The message for any other error, in one paragraph."""
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
     if isinstance(error, OSError) and error.strerror:

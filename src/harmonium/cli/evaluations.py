@@ -1,4 +1,4 @@
-"""What ``harmonium evaluate`` keeps in a run: its results, and what more budget goes on from."""
+"""Files of ``harmonium evaluate`` in a run: results, and the state that more budget continues."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def seconds_of(budget: str) -> float:
-    """Seconds of ``90``, ``90s``, ``10m`` or ``1.5h``.
+    """Parse ``90``, ``90s``, ``10m`` or ``1.5h`` into seconds.
 
     Raises
     ------
     ValueError
-        Says what would work, also for a budget of nothing.
+        If it is no time, or not positive; says what would work.
     """
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([smh]?)", budget.strip().lower())
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
@@ -43,12 +43,12 @@ def seconds_of(budget: str) -> float:
 
 
 def results_in(path: Path) -> dict[str, Any]:
-    """Earlier results by name of the data: those of other rows are kept.
+    """Earlier results by name of the data; results for other rows are kept.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or of a newer harmonium.
+        If the file is damaged, or written by a newer harmonium.
     """
     if not path.exists():
         return {}
@@ -70,7 +70,7 @@ def results_in(path: Path) -> dict[str, Any]:
 
 
 def described(found: LogLikelihood) -> dict[str, Any]:
-    """A result as JSON; null stands for a lower bound that there is not, and its error."""
+    """A result as JSON; null stands for a missing lower bound and its error."""
     log_z = found.log_z
     chains = {} if found.is_exact else {"effective_chains": log_z.effective_chains}
     return {
@@ -97,12 +97,12 @@ def _finite(value: float) -> float | None:
 
 
 def keep_row_values(path: Path, rbm: RBM, v: Tensor) -> str:
-    """Keep minus the free energy of each row, so that runs can be compared row by row.
+    """Store minus the free energy of each row, so that runs can be compared row by row.
 
     Returns
     -------
     str
-        The name under which they are kept: a digest of the rows, the same for the same states.
+        The name under which they are stored: a digest of the rows, equal for equal states.
     """
     states = v.cpu().contiguous()
     name = hashlib.sha256(f"{states.dtype} {tuple(states.shape)}".encode())
@@ -116,14 +116,14 @@ def keep_row_values(path: Path, rbm: RBM, v: Tensor) -> str:
 
 
 class KeptWork:
-    """What an evaluation has found so far, in a file of its run: of the last evaluation alone.
+    """The intermediate state of an evaluation, in a file of its run; only the last one is kept.
 
     Parameters
     ----------
     path
         Of the file.
     rbm, v, n_chains, seed
-        What the evaluation is of: work on anything else is not gone on with.
+        What is evaluated; the state of an evaluation of anything else is not continued.
     """
 
     def __init__(self, path: Path, rbm: RBM, v: Tensor, n_chains: int, seed: int) -> None:
@@ -131,13 +131,13 @@ class KeptWork:
         self._of = digest({**rbm.state_dict(), "rows": v.cpu()}, f"{n_chains} {seed}")
 
     def keep(self, work: Work) -> None:
-        """Write it, whole or not at all."""
+        """Write it atomically."""
         tensors, numbers = work.kept()
         small = {name: _narrow(tensor) for name, tensor in tensors.items()}
         write_whole(self._path, serialize(_KIND, small, {"of": self._of, **numbers}))
 
     def take_up_(self, work: Work) -> bool:
-        """Go on from the file, where it is of the same evaluation; whether it is."""
+        """Continue from the file if it belongs to the same evaluation; returns whether it does."""
         try:
             tensors, numbers = read(self._path, _KIND)
         except (FileNotFoundError, ValueError):
@@ -149,6 +149,6 @@ class KeptWork:
 
 
 def _narrow(states: Tensor) -> Tensor:
-    """States of discrete units in a byte each."""
+    """States of discrete units, one byte each."""
     small = states.to(torch.int8)
     return small if torch.equal(small.to(states.dtype), states) else states

@@ -1,4 +1,4 @@
-"""Help that fits on a screen: the options that matter first, and all of them by ``--help-all``.
+"""Help that fits on a screen: the most important options, and all of them with ``--help-all``.
 
 Nothing heavy is imported here.
 """
@@ -15,10 +15,10 @@ from typer.core import TyperCommand
 
 _SHOWS_ALL = "harmonium.shows_all_options"
 
-# Characters of a default in words, such as "as in pretraining"; a longer one is for --help-all.
+# Longest default in words, such as "as in pretraining"; only --help-all shows longer ones.
 _LONGEST_DEFAULT = 24
 
-# What somebody who trains a first model asks for, of all commands that have so many options.
+# The options needed to train a first model, of all commands with many options.
 _FIRST = (
     *("data", "source", "config", "out", "device", "as_json", "help", "help_all"),
     *("label", "target", "drop", "visible", "image_shape", "binarize"),
@@ -28,10 +28,10 @@ _FIRST = (
 
 
 class ShortHelp(TyperCommand):
-    """A command whose ``--help`` shows a few of its options, and says how to see the others."""
+    """A command whose ``--help`` shows a few options and says how to see the others."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, as short as was asked for."""
+        """Write the short or the full help."""
         if ctx.meta.get(_SHOWS_ALL):
             super().format_help(ctx, formatter)
             return
@@ -44,7 +44,7 @@ class ShortHelp(TyperCommand):
 
 
 def _in_short(parameter: Any, context: Any) -> Any:
-    """The same with the first words of its help, and its choices among them."""
+    """The option with the first words of its help, including its choices."""
     short = copy.copy(parameter)
     short.rich_help_panel = None
     if short.param_type_name == "argument":
@@ -53,7 +53,7 @@ def _in_short(parameter: Any, context: Any) -> Any:
     about = about if about.endswith("...") else about.rstrip(".")
     record = parameter.get_help_record(context)
     choices = re.search(r"[<\[]([\w-]+(?:\|[\w-]+)+)[>\]]", record[0] if record else "")
-    if choices:  # beside the option they would take half of the screen
+    if choices:  # next to the option they would take half of the screen
         short.metavar = "NAME"
         names = choices[1].split("|")
         if not all(name in about for name in names):
@@ -74,7 +74,7 @@ def _show_all(context: typer.Context, asked: bool) -> None:
 
 
 def help_all() -> inspect.Parameter:
-    """The option of a command with `ShortHelp` that shows all others."""
+    """The option, for a command with `ShortHelp`, that shows all other options."""
     option = typer.Option(
         "--help-all",
         help="Show every option and exit.",

@@ -1,4 +1,4 @@
-"""Which columns ``--clamp`` holds: halves of pictures, numbers of columns, and their names."""
+"""The columns that ``--clamp`` holds: halves of pictures, column numbers and column names."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def held_columns(
     ----------
     clamp
         A half of a picture, or columns by name or number, such as ``alcohol,ash`` or ``0-9,20``.
-        A name with a comma stands between double quotes.
+        Put a name with a comma between double quotes.
     n_columns
-        Columns of the user's values.
+        Number of columns of the user's values.
     names
-        What the columns are called, where they have names.
+        Names of the columns, if they have names.
     image_shape
         ``(height, width)`` of rows that are pictures.
     run
-        What messages call the run.
+        The name of the run for messages.
 
     Raises
     ------
     ValueError
-        If there is no such column, a name is that of several columns, or a number is also the name
-        of another column; and if nothing would be left to complete.
+        If there is no such column, if several columns have the name, if a number is also the name
+        of another column, or if no column is left to complete.
     """
     held = torch.zeros(n_columns, dtype=torch.bool)
     if clamp in _HALVES and clamp not in (names or ()):
@@ -65,8 +65,8 @@ def held_columns(
 def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -> Tensor:
     if shape is None:
         raise ValueError(
-            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are none; pass "
-            "columns, such as 0-9,20"
+            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are not "
+            "pictures; pass columns, such as 0-9,20"
         )
     height, width = shape
     held = torch.zeros(n_columns, dtype=torch.bool)
@@ -82,7 +82,7 @@ def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -
 
 
 def _columns(part: str, n_columns: int, names: Sequence[str] | None) -> slice:
-    """The columns of one name, number or range of numbers."""
+    """The columns for one name, number or range of numbers."""
     named = [i for i, name in enumerate(names or ()) if name.strip() == part]
     numbers = _NUMBERS.fullmatch(part)
     if len(named) > 1:
@@ -110,7 +110,7 @@ def _columns(part: str, n_columns: int, names: Sequence[str] | None) -> slice:
 
 
 def _unknown(part: str, names: Sequence[str] | None) -> str:
-    """What there is in place of a name that is none."""
+    """The names that exist, for a message about one that does not."""
     if names is None:
         return (
             f"--clamp is {part!r}; pass top, bottom, left, right, or columns such as 0-9,20 (the "

@@ -1,4 +1,4 @@
-"""``harmonium evaluate``: the log-likelihood of test rows, as a value or an interval."""
+"""``harmonium evaluate``: the log-likelihood of test rows, exact or as an interval."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(
     device: str,
     as_json: bool,
 ) -> None:
-    """Evaluate a run's model; writes ``likelihood.json``, and the run's page anew."""
+    """Evaluate the model of a run; writes ``likelihood.json`` and updates the run's page."""
     if source is not None and split is not None:
         raise ValueError(f"--data names other rows, and --split is {split}; leave one out")
     seconds = None if budget is None else seconds_of(budget)
@@ -110,7 +110,7 @@ def _load(
     said: ReadingOptions,
     binarize: str | None,
 ) -> tuple[Data, Data]:
-    """Training rows, for the base of the annealing, and the rows to evaluate, both as states."""
+    """Training rows, for the base of the annealing, and rows to evaluate, both as states."""
     options = trained.options
     if binarize is not None:
         options = dataclasses.replace(options, binarize=binarize)
@@ -139,14 +139,14 @@ def _load(
     if isinstance(trained.rbm.visible, Binary) and (
         isinstance(encoding, Scaled) or (isinstance(encoding, AsIs) and not states)
     ):
-        # a likelihood is of states, also where training took grey values
+        # likelihoods are defined for states, even if training used grey values
         encoding = train.binarize(defaults.THRESHOLD).encoding
     train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
     return train, data
 
 
 def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
-    """The states of all rows, or of some drawn at random."""
+    """The states of all rows, or of a random subset."""
     device = data.values.device
     if n_rows is None:
         index = torch.arange(len(data), device=device)
@@ -157,13 +157,13 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
     else:
         order = kernels.permutation(len(data), Stream(seed, Purpose.SPLIT, rank=1))
         index = order[:n_rows].sort().values.to(device)
-    # drawn by the seed given here: the same test rows for models of any seed
+    # drawn with this command's seed: the same test rows for models trained with any seed
     stream = Stream(seed, Purpose.ENCODE, rank=3)
     return torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
 
 
 def _watch(evaluation: Evaluation, kept: KeptWork | None, as_json: bool) -> LogLikelihood:
-    """Make the evaluation, with a bar on a terminal, and the interval so far above it."""
+    """Run the evaluation, with a progress bar on a terminal and the current interval above it."""
     known = evaluation.work and evaluation.work.estimates
     with choose_reporter(as_json, evaluation.n_steps, doing="evaluating") as reporter:
         for done in evaluation:
@@ -187,7 +187,7 @@ def _rows(found: LogLikelihood, data: Data) -> str:
 
 
 def how_binarized(data: Data) -> str | None:
-    """How states of two values were made of grey values, in words."""
+    """A description of how grey values became two-valued states."""
     if isinstance(data.encoding, AsIs | Threshold | Stochastic) and data.is_two_valued:
         return "binary as they are"
     match data.encoding:

@@ -1,4 +1,4 @@
-"""``harmonium benchmark``: this machine's speed, beside others' code and the bare products."""
+"""``harmonium benchmark``: speed on this machine, next to other code and bare matrix products."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(
     device: str,
     as_json: bool,
 ) -> None:
-    """Measure and report; writes nothing unless ``out`` names a folder to make."""
+    """Measure and report; writes files only if ``out`` names a new folder."""
     if not 0 < seconds < float("inf"):
         raise ValueError(f"--seconds is {seconds:g}; pass a positive number")
     plan = benchmark.Plan(
@@ -56,7 +56,7 @@ def run(
     reporter.say(f"takes     {_duration(plan.expected_seconds(train))}")
     with _progress() as progress:
         report["workloads"] = benchmark.measure(plan, train, held_out, progress)
-    # first of all, because it took minutes
+    # before printing anything, because it took minutes
     files = [str(path) for path in _write(out, report)] if out is not None else []
     if not as_json:
         _print(report)
@@ -82,7 +82,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _progress() -> Iterator[benchmark.Progress]:
-    """A bar on a terminal; in a pipe a line for each workload. Standard output stays free."""
+    """A bar on a terminal, a line per workload in a pipe; standard output is left free."""
     if not sys.stderr.isatty():
 
         def report(doing: str, done: int, total: int) -> None:
@@ -98,7 +98,7 @@ def _progress() -> Iterator[benchmark.Progress]:
         TextColumn("rounds ·"),
         TimeElapsedColumn(),
     )
-    # drawn between blocks alone: a thread that refreshes would be measured as well
+    # drawn only between blocks, because a refreshing thread would be measured as well
     with Progress(
         *columns, console=Console(stderr=True), auto_refresh=False, transient=True
     ) as bar:
@@ -115,7 +115,7 @@ def _progress() -> Iterator[benchmark.Progress]:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    """A table a workload: the products, then everybody from the fastest to the slowest."""
+    """A table per workload: the matrix products, then all implementations, fastest first."""
     console = Console(highlight=False)
     for key, result in report["workloads"].items():
         rates, shares = result["rates"], {PRODUCTS: 1.0} | result["of_products"]
@@ -151,7 +151,7 @@ def _notes(report: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str
 
 
 def _write(out: Path, report: Mapping[str, Any]) -> Iterator[Path]:
-    """Make the folder, with the numbers, the table and the picture."""
+    """Create the folder with the numbers, the table and the picture."""
     out.mkdir()
     results = out / "results.json"
     write_json(results, report)

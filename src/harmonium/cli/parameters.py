@@ -1,4 +1,4 @@
-"""What commands share: arguments of theirs, and parameters made from tables of options.
+"""Shared by commands: arguments, and parameters made from tables of options.
 
 Nothing heavy is imported here.
 """
@@ -29,22 +29,22 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Run the commands of this file, as harmonium recipe NAME --show prints one; options "
-        "that are given here take the place of its own.",
+        help="Run the commands of this file, in the format that harmonium recipe NAME --show "
+        "prints; options given here override the file's.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object per line.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads.", min=1, show_default="one a core")
+    int | None, typer.Option(help="CPU threads.", min=1, show_default="one per core")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed.", min=0)]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace that run.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
 
 
 def new_run(shown: str) -> Any:
-    """The option that names the directory of a run to be made; ``shown`` says what it is else."""
-    return typer.Option(help="Run directory to make.", show_default=shown)
+    """The option for the directory of a new run; ``shown`` describes the default."""
+    return typer.Option(help="Run directory to create.", show_default=shown)
 
 
 def parameters_of(
@@ -52,7 +52,7 @@ def parameters_of(
 ) -> list[inspect.Parameter]:
     """One parameter for every field of a table of options that has a help text.
 
-    With ``of_the_run`` they are those of a run that has been begun, and None where not repeated.
+    With ``of_the_run`` they are options of an existing run, and None unless repeated.
     """
     hints = get_type_hints(table)
     parameters = []
@@ -85,20 +85,20 @@ def parameters_of(
 
 
 def _details(option: Any) -> dict[str, Any]:
-    """What typer has to know of an option, in words that are typed."""
+    """Typer's arguments for an option, with names spelled as on the command line."""
     details = dict(option.metadata)
     return {k: spelled(v) if isinstance(v, str) else v for k, v in details.items()}
 
 
 def parameters_of_each() -> list[inspect.Parameter]:
-    """A parameter for each option of which layers can have their own value, as text."""
+    """A text parameter for each option that can differ between layers."""
     parameters = []
     for option in fields(TrainingOptions):
         if option.name in OF_EACH:
             details = _details(option)
             if details["show_default"] is True:
                 details["show_default"] = str(option.default)
-            details["help"] += " One value, or one a layer."
+            details["help"] += " One value, or one per layer."
             kind = typer.Option(flag(option.name), **details)
             parameters.append(
                 inspect.Parameter(
@@ -112,10 +112,10 @@ def parameters_of_each() -> list[inspect.Parameter]:
 
 
 def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], Command]:
-    """Show typer these parameters in place of a command's ``**options``.
+    """Show these parameters to typer instead of a command's ``**options``.
 
-    What may be given several times reaches the command as one string: ``--drop id --drop date``
-    as "id,date".
+    Options that may be repeated reach the command as one string: ``--drop id --drop date`` as
+    "id,date".
     """
 
     def replace(command: Command) -> Command:
@@ -145,13 +145,13 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
 
 
 def given(table: type, options: dict[str, Any]) -> dict[str, Any]:
-    """Those options that are of this table."""
+    """The options that belong to this table."""
     names = {option.name for option in fields(table)}
     return {name: value for name, value in options.items() if name in names}
 
 
 def set_threads(threads: int | None) -> None:
-    """Compute on so many CPU threads; None leaves their number as it is."""
+    """Set the number of CPU threads; None leaves it unchanged."""
     if threads is not None:
         import torch
 

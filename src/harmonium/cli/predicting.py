@@ -1,4 +1,4 @@
-"""``harmonium dbn predict``, ``encode`` and ``decode``: what a network makes of rows."""
+"""``harmonium dbn predict``, ``encode`` and ``decode``: outputs of a network for rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SUFFIXES = (".csv", ".npz")
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that a user names, the part of them that is meant, and how they are read."""
+    """Rows that a user names: the source, the part of it, and how to read it."""
 
     source: str
     split: str | None
@@ -55,7 +55,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A run's network with what is needed to use it."""
+    """The network of a run, with what is needed to use it."""
 
     run: RunDirectory
     network: Network | LabelUnits
@@ -89,9 +89,9 @@ class Tuned:
 
 
 def open_tuned(path: Path, device: str) -> Tuned:
-    """The network of a run of fine-tuning, or of the only one in the run of a stack.
+    """The network of a fine-tuning run, or of the only such run in the run of a stack.
 
-    A stack in whose run nothing was fine-tuned classifies by its label units, if it has any.
+    A stack that was never fine-tuned classifies with its label units, if it has any.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def open_tuned(path: Path, device: str) -> Tuned:
     where = build.choose_device(device)
     tell_of_compiling()
     if not run.is_finetuning:
-        source = NetworkRun.open(path)  # refuses the run of a single RBM
+        source = NetworkRun.open(path)  # rejects the run of a single RBM
         if not _has_label_units(source):
             run = _only_tuning(source.run)
     network: Network | LabelUnits
@@ -122,7 +122,7 @@ def _bottom_of(run: RunDirectory) -> TrainingOptions:
 
 
 def open_autoencoder(path: Path, device: str) -> Tuned:
-    """An autoencoder that was fine-tuned, or the stack of a run unrolled as pretraining left it.
+    """A fine-tuned autoencoder, or the stack of a run, unrolled with its pretrained weights.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def open_autoencoder(path: Path, device: str) -> Tuned:
 
 
 def _tunings(run: RunDirectory, kind: str | None = None) -> list[RunDirectory]:
-    """Runs of fine-tuning in the run of a stack, of one kind or of all."""
+    """Fine-tuning runs in the run of a stack, of one kind or of all."""
     folders = sorted(path.parent for path in run.path.glob("*/config.json"))
     tunings = [RunDirectory(folder) for folder in folders]
     return [
@@ -163,7 +163,7 @@ def _tunings(run: RunDirectory, kind: str | None = None) -> list[RunDirectory]:
 
 
 def _has_label_units(network: NetworkRun) -> bool:
-    """Whether a network classifies by itself, and nothing else in its run does."""
+    """Whether a network has label units to classify with, and nothing in its run was fine-tuned."""
     labelled = network.run.config()["options"]["labels"]
     return labelled and network.dbn_path.is_file() and not _tunings(network.run)
 
@@ -182,14 +182,14 @@ def _only_tuning(run: RunDirectory, kind: str | None = None) -> RunDirectory:
 
 
 def _network_of(run: RunDirectory, device: torch.device) -> Network:
-    """The best network of a run, be it finished or not."""
+    """The best network of a run, finished or not."""
     if run.checkpoints():
         return load_finetuning(run.latest_checkpoint(), device=device).model
     return load_network(run.network_path, device=device)
 
 
 def predict(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool) -> None:
-    """Predict rows; writes a table or an archive, and pictures where labels are known."""
+    """Predict rows; writes a table or an archive, and pictures if labels are known."""
     tuned = open_tuned(path, device)
     network = tuned.network
     if isinstance(network, Autoencoder):
@@ -203,7 +203,7 @@ def predict(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool
     pictures: list[Path] = []
     assert isinstance(network, Regressor | Classifier | LabelUnits)
     if isinstance(network, Regressor):
-        # whatever cannot be scored is refused before anything is written
+        # what cannot be scored is an error before anything is written
         scores = {} if data.targets is None else finetuning.evaluate(network, data)
         n_judged = 0 if data.targets is None else len(data)
         arrays = {"predictions": network.outputs(data).cpu().numpy()}
@@ -243,7 +243,7 @@ def predict(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool
 
 
 def encode(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool) -> None:
-    """Encode rows by an autoencoder; writes codes and a picture of them."""
+    """Encode rows with an autoencoder; writes codes and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
@@ -265,7 +265,7 @@ def encode(path: Path, rows: Rows, out: Path | None, device: str, as_json: bool)
 
 
 def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: bool) -> None:
-    """Decode codes by an autoencoder; writes rows in the user's units and a picture of them."""
+    """Decode codes with an autoencoder; writes rows in the user's units and a picture of them."""
     tuned = open_autoencoder(path, device)
     network = tuned.network
     assert isinstance(network, Autoencoder)
@@ -297,7 +297,7 @@ def decode(path: Path, source: str, *, out: Path | None, device: str, as_json: b
 
 
 def _target(out: Path | None, run: RunDirectory, name: str) -> Path:
-    """Where to write; refused before anything is computed."""
+    """Where to write; an invalid place is an error before anything is computed."""
     if out is None:
         return run.free_path(name)
     if out.suffix not in _SUFFIXES:
@@ -322,7 +322,7 @@ def _write(
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", *header])
-    # a float32 in the shortest digits that give it back
+    # the shortest digits that restore the float32
     cells = [[str(cell) for cell in np.asarray(column)] for column in columns]
     for number, row in enumerate(zip(*cells, strict=True)):
         writer.writerow([number, *row])

@@ -1,4 +1,4 @@
-"""How a run is reported: a bar on a terminal, plain lines in a pipe, JSON for machines."""
+"""Progress of a run: a bar on a terminal, plain lines in a pipe, or JSON."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _SECONDS_BETWEEN_REFRESHES = 0.1
 
 @cache
 def tell_of_compiling() -> None:
-    """Say what takes so long where kernels have to be compiled, whoever reads the output."""
-    from harmonium import kernels  # and torch, which not every command needs
+    """Explain the wait while kernels are compiled, in every output format."""
+    from harmonium import kernels  # imports torch, which not every command needs
 
     note = "compiling kernels: up to half a minute, once on this machine"
     kernels.when_compiling(lambda: print(note, file=sys.stderr, flush=True))
 
 
 class Reporter(Progressing, Protocol):
-    """What a running command tells whoever waits for it."""
+    """Progress output of a running command."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The command's result, for machines."""
+        """Report the result of the command, for JSON."""
 
 
 class PlainReporter:
-    """One line a row; sentences as they are."""
+    """One line per row; messages unchanged."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False, emoji=False)
@@ -60,14 +60,14 @@ class PlainReporter:
         pass
 
     def update(self, done: int) -> None:
-        """Plain lines show rows alone."""
+        """Plain lines show only rows."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row's line."""
         self.say(describe(row))
 
     def say(self, text: str) -> None:
-        """Print a sentence."""
+        """Print a message."""
         self._console.print(text, markup=False)
         self._console.file.flush()
 
@@ -76,7 +76,7 @@ class PlainReporter:
 
 
 class BarReporter:
-    """A progress bar with the time left, above it a line a row."""
+    """A progress bar with the time left, and a line per row above it."""
 
     def __init__(self, doing: Doing, total: int, done: int) -> None:
         self._total = total
@@ -113,7 +113,7 @@ class BarReporter:
         self.say(describe(row))
 
     def say(self, text: str) -> None:
-        """Print a sentence above the bar."""
+        """Print a message above the bar."""
         self._progress.console.print(
             text, markup=False, highlight=False, emoji=False, soft_wrap=True
         )
@@ -123,14 +123,14 @@ class BarReporter:
 
 
 def _how_far(doing: Doing) -> tuple[ProgressColumn, ...]:
-    """Updates are counted; steps of an evaluation, of which there are millions, are not."""
+    """Show counts of updates, but not of the millions of steps in an evaluation."""
     if doing == "training":
         return MofNCompleteColumn(), TextColumn("updates ·")
     return TaskProgressColumn(), TextColumn("·")
 
 
 class JsonReporter:
-    """One JSON object a line on standard output; sentences go to standard error."""
+    """One JSON object per line on standard output; messages go to standard error."""
 
     def __enter__(self) -> Self:
         return self
@@ -139,14 +139,14 @@ class JsonReporter:
         pass
 
     def update(self, done: int) -> None:
-        """Machines read rows."""
+        """JSON output consists of rows."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row."""
         print(json.dumps({"event": "row", **row}), flush=True)
 
     def say(self, text: str) -> None:
-        """Print a sentence where it does not disturb the objects."""
+        """Print a message to standard error, away from the objects."""
         print(text, file=sys.stderr, flush=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ class JsonReporter:
 def choose_reporter(
     as_json: bool, total: int = 0, done: int = 0, doing: Doing = "training"
 ) -> Reporter:
-    """JSON if asked for, a bar on a terminal where there is a total, else plain lines."""
+    """JSON if requested, a bar on a terminal if there is a total, else plain lines."""
     if as_json:
         return JsonReporter()
     if total and sys.stdout.isatty():
@@ -166,7 +166,7 @@ def choose_reporter(
 
 
 def describe(row: Mapping[str, float]) -> str:
-    """One row as a line for a person."""
+    """One row as a line of text."""
     parts = [f"epoch {row['epoch']:g}", f"update {int(row['update']):,}"]
     likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
     for key in (likelihood, "reconstruction_error"):
@@ -192,14 +192,14 @@ def describe(row: Mapping[str, float]) -> str:
 
 
 def with_error(row: Mapping[str, float], key: str) -> str:
-    """A number with its standard error, where the row has one."""
+    """A number with its standard error, if the row has one."""
     error = row.get(f"{key}_std_error")
     return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 @contextmanager
 def download_progress() -> Iterator[Any]:
-    """A callback for `harmonium.datasets` that draws a bar on a terminal, or prints a line."""
+    """A callback for `harmonium.datasets` that shows a bar on a terminal, or prints a line."""
     if not sys.stderr.isatty():
         seen: set[str] = set()
 

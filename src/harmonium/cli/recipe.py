@@ -25,23 +25,21 @@ def recipe(
         ),
     ] = "list",
     show: Annotated[
-        bool, typer.Option("--show", help="Print its file, to begin one of your own with.")
+        bool, typer.Option("--show", help="Print its file, as a start for your own.")
     ] = False,
     table: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Train nothing: put what was published beside a run of it."
+            metavar="RUN", help="Train nothing; compare an existing run with the published numbers."
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of each training.", min=1, show_default="the recipe's"),
+        typer.Option(help="Epochs of each training run.", min=1, show_default="the recipe's"),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            help="Seed of everything that is random.", min=0, show_default="the recipe's, or 0"
-        ),
+        typer.Option(help="Random seed.", min=0, show_default="the recipe's, or 0"),
     ] = None,
     out: Annotated[Path | None, new_run("runs/NAME, runs/NAME-2, ...")] = None,
     overwrite: OverwriteOption = False,
@@ -51,10 +49,10 @@ def recipe(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a known training: that of a tutorial, with its numbers beside the run's.
+    """Run a known training procedure, such as a tutorial's, and compare with its published numbers.
 
-    A recipe is a file over the ordinary commands, which are printed before they run. A file of
-    your own runs with harmonium train --config FILE.
+    A recipe is a file of ordinary commands, which are printed before they run. Run your own file
+    with harmonium train --config FILE.
     """
     from harmonium import recipes
     from harmonium.cli import cooking

@@ -1,6 +1,6 @@
-"""``harmonium report`` and ``harmonium compare``, and the page that every training renews.
+"""``harmonium report`` and ``harmonium compare``, and the page that training updates.
 
-What a run was begun with is known here as it is typed, because the options are.
+This module knows how the options of a run are typed on the command line.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.calls import call_of
 
-_FEW_RUNS = 3  # whose pairs are said; a page has room for those of more
+_FEW_RUNS = 3  # most runs whose pairs are printed; a page has room for more
 
 
 def rewrite(path: Path, as_json: bool) -> None:
-    """Write the page of a run anew."""
+    """Write the page of a run again."""
     run = RunDirectory.open_any(path)
     page = write(run)
     reporter = choose_reporter(as_json)
@@ -30,7 +30,7 @@ def rewrite(path: Path, as_json: bool) -> None:
 
 
 def compare(paths: Sequence[Path], out: Path, as_json: bool) -> None:
-    """Put several runs beside each other on one page."""
+    """Compare several runs side by side on one page."""
     runs = [RunDirectory.open_any(path) for path in paths]
     page = report.write_comparison(runs, out)
     verdict = report.verdict_of(runs)
@@ -56,9 +56,9 @@ def write(run: RunDirectory, stage: Stage = "unknown") -> Path:
 
 
 def command_of(run: RunDirectory) -> str:
-    """What is typed to begin such a run again, with the options that are not the defaults.
+    """The command that starts such a run again, with all options that differ from the defaults.
 
-    Empty for a layer of a network, which cannot be begun by itself.
+    Empty for a layer of a network, which cannot be started by itself.
     """
     call = call_of(run)
     if call is None:

@@ -1,4 +1,4 @@
-"""The commands that show what was learned: they judge, draw and describe runs, and train nothing.
+"""Commands that evaluate, plot and describe runs, and train nothing.
 
 Nothing heavy is imported here.
 """
@@ -28,36 +28,40 @@ from harmonium.runs.rows import ReadingOptions
 def evaluate(
     run: RunArgument,
     chains: Annotated[
-        int, typer.Option(help="Chains of the annealing, each way.", min=2)
+        int, typer.Option(help="Annealing chains in each direction.", min=2)
     ] = defaults.LIKELIHOOD_CHAINS,
     temperatures: Annotated[
         int,
         typer.Option(
-            help="Temperatures at most: annealing is lengthened until all estimates agree.", min=2
+            help="Maximum number of temperatures; annealing is lengthened until all estimates "
+            "agree.",
+            min=2,
         ),
     ] = defaults.LIKELIHOOD_TEMPERATURES,
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Time to spend instead, such as 90s, 10m or 2h; more goes on from what is there.",
+            help="Time to spend, such as 90s, 10m or 2h; a larger budget continues the earlier "
+            "evaluation.",
             show_default="until the estimates agree",
         ),
     ] = None,
     split: Annotated[
         Literal["test", "held-out", "train"] | None,
-        typer.Option(help="Rows of the run's data.", show_default="test, or held-out"),
+        typer.Option(help="Part of the run's data.", show_default="test, or held-out"),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Other rows.", show_default="the run's own")
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(help="Rows, drawn at random.", min=1, show_default="all")
+        int | None,
+        typer.Option(help="Use a random subset of this many rows.", min=1, show_default="all"),
     ] = None,
     binarize: Annotated[
         str | None,
         typer.Option(
-            help="A threshold, as a share of white for grey pictures, or `stochastic`.",
-            show_default="as in training, or 0.5 if that took grey values",
+            help="A threshold (for grey pictures, a fraction of white), or `stochastic`.",
+            show_default="as in training, or 0.5 if training used grey values",
         ),
     ] = None,
     seed: SeedOption = defaults.SEED,
@@ -66,11 +70,11 @@ def evaluate(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Give the mean log-likelihood of test rows, nats: exactly, or as an interval.
+    """Compute the mean log-likelihood of test rows in nats, exactly or as an interval.
 
-    Exact where one layer has at most 2^25 states. Else log Z is estimated in three ways, which have
-    to agree; where they do not, there is no lower bound, and the reason stands in its place. The
-    result is kept in RUN/likelihood.json.
+    It is exact if one layer has at most 2^25 states. Otherwise log Z is estimated in three ways,
+    which must agree. If they disagree, the command reports the reason instead of a lower bound. The
+    result is stored in RUN/likelihood.json.
     """
     set_threads(threads)
     from harmonium.cli import judge
@@ -94,20 +98,23 @@ def evaluate(
 def diagnose(
     run: RunArgument,
     sweeps: Annotated[
-        int, typer.Option(help="Sweeps of each chain, of which half are warm-up.", min=16)
+        int, typer.Option(help="Sweeps of each chain; the first half is burn-in.", min=16)
     ] = defaults.DIAGNOSE_SWEEPS,
     chains: Annotated[
-        int, typer.Option(help="Chains, half of them from data and half at random.", min=1)
+        int,
+        typer.Option(
+            help="Number of chains, half of them from data and half from random states.", min=1
+        ),
     ] = defaults.DIAGNOSE_CHAINS,
     seed: SeedOption = defaults.SEED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with a run, and what to do: a table, advice, and a part of RUN/report.html.
+    """Diagnose a run and suggest remedies: a table, advice, and a section of RUN/report.html.
 
-    Measures how fast chains mix and whether they agree, how their moments differ from the data's,
-    idle hidden units, and overfitting. A former diagnosis is replaced.
+    Measures how fast chains mix and whether they agree, how their moments differ from those of the
+    data, idle hidden units, and overfitting. Replaces an earlier diagnosis.
     """
     set_threads(threads)
     from harmonium.cli import diagnosing
@@ -117,12 +124,12 @@ def diagnose(
 
 def plot(
     run: RunArgument,
-    filters: Annotated[int, typer.Option(help="Filters of a layer in its sheet.", min=1)] = 100,
+    filters: Annotated[int, typer.Option(help="Filters to show per layer.", min=1)] = 100,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a run's pictures anew."""
+    """Redraw the pictures of a run."""
     set_threads(threads)
     from harmonium.cli import dreaming, show
 
@@ -133,10 +140,10 @@ def plot(
 
 
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write a run's page anew: RUN/report.html.
+    """Update the page of a run, RUN/report.html.
 
-    Training writes it with every checkpoint and at its end, evaluate and diagnose when they are
-    done. What sample, reconstruct and plot have made since is on it once this has renewed it.
+    Training writes the page with every checkpoint and at the end; evaluate and diagnose update it
+    too. Run this command to include later output of sample, reconstruct and plot.
     """
     from harmonium.cli import reporting
 
@@ -147,19 +154,19 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN RUN...", help="Two to eight run directories.")
     ],
-    out: Annotated[Path, typer.Option(help="The page to write; a former one is replaced.")] = Path(
+    out: Annotated[Path, typer.Option(help="The page to write; replaces an existing page.")] = Path(
         "compare.html"
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Put runs beside each other in one page: curves, options that differ, likelihoods, samples."""
+    """Compare runs side by side in one page: curves, options that differ, likelihoods, samples."""
     from harmonium.cli import reporting
 
     reporting.compare(runs, out, as_json)
 
 
 def info(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Say what a run is and how far it has come."""
+    """Describe a run and its progress."""
     from harmonium.cli import show
 
     show.info(run, as_json)

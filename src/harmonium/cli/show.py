@@ -1,4 +1,4 @@
-"""``harmonium plot`` and ``harmonium info``: what a run holds, in pictures and in words."""
+"""``harmonium plot`` and ``harmonium info``: the content of a run, in pictures and in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harmonium.runs.stack_task import layers_of
 
 
 def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
-    """Draw a run's pictures anew."""
+    """Redraw the pictures of a run."""
     trained = open_trained(path, device)
     reporter = choose_reporter(as_json)
     train_data, held_out = trained.train_and_held_out()
@@ -37,7 +37,7 @@ def plot(path: Path, n_filters: int, device: str, as_json: bool) -> None:
 
 
 def info(path: Path, as_json: bool) -> None:
-    """Say what a run of any kind is and how far it has come."""
+    """Describe a run of any kind and its progress."""
     run = RunDirectory.open_any(path)
     if run.is_finetuning:
         _of_network(run, as_json)
@@ -48,7 +48,7 @@ def info(path: Path, as_json: bool) -> None:
 
 
 def _of_rbm(run: RunDirectory, as_json: bool) -> None:
-    """Say what the run of an RBM is and how far it has come."""
+    """Describe the run of an RBM and its progress."""
     config, rows, checkpoints = run.config(), run.rows(), run.checkpoints()
     options, data = config["options"], config["data"]
     last = rows[-1] if rows else {}
@@ -90,7 +90,7 @@ def _of_rbm(run: RunDirectory, as_json: bool) -> None:
 
 
 def _of_stack(network: Network, as_json: bool) -> None:
-    """Say what a stack is and how far each of its layers has come."""
+    """Describe a stack and the progress of each layer."""
     config, layers = network.run.config(), layers_of(network)
     finished = str(network.dbn_path) if network.dbn_path.exists() else None
     if as_json:
@@ -118,7 +118,7 @@ def _of_stack(network: Network, as_json: bool) -> None:
 
 
 def _of_network(run: RunDirectory, as_json: bool) -> None:
-    """Say what a fine-tuning is and how far it has come."""
+    """Describe a fine-tuning run and its progress."""
     config, rows, checkpoints = run.config(), run.rows(), run.checkpoints()
     options, data = config["options"], config["data"]
     last = rows[-1] if rows else {}

@@ -1,9 +1,9 @@
-"""The library's words as they are typed: what it says of Python's calls, in the command line's.
+"""Translates messages of the library from Python's spelling to that of the command line.
 
-The library names an option as in Python, between backquotes: `hidden`, `visible='spin'`,
-`drop=['id', 'date']`, `harmonium.open('runs/a').resume()`. A person at a command line reads
-``--hidden``, ``--visible spin``, ``--drop id,date`` and ``harmonium resume runs/a``. Where it adds
-what only Python has, ", or `Data.binarize()`", that is left out. Nothing heavy is imported here.
+The library spells options and calls as in Python, between backquotes: `hidden`, `visible='spin'`,
+`drop=['id', 'date']`, `harmonium.open('runs/a').resume()`. A user of the command line reads
+``--hidden``, ``--visible spin``, ``--drop id,date`` and ``harmonium resume runs/a``. An alternative
+that only Python has, such as ", or `Data.binarize()`", is left out. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPTIONS = {
 _OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads", "budget"}
 _OPTIONS |= {"warmup", "sweeps_per_sample"}
 
-# What Python's functions call options of the command line otherwise.
+# Options whose names differ between Python and the command line.
 _SHORTER = {
     "n_temperatures": "temperatures",
     "n_chains": "chains",
@@ -47,17 +47,17 @@ _COMMANDS = {
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _OPTION = re.compile(rf"`(\w+)(?:=((?:{_QUOTED}|[^`'\"])+))?`")
 
-# Classes and calls, which no option is.
+# Classes and calls, which are never options.
 _OF_PYTHON = re.compile(r", or `(?:[A-Z][\w.]*(?:\([^`]*\))?|[a-z_][\w.]*\([^`]*\))`")
 
 
 def flag(name: str) -> str:
-    """The command line's spelling of an option."""
+    """The option as spelled on the command line."""
     return "--" + name.replace("_", "-")
 
 
 def spelled(text: str, mark: str = "") -> str:
-    """What the library says, as it is typed; ``mark`` stands around each piece of it."""
+    """A message of the library, with code spelled as typed; ``mark`` goes around each piece."""
 
     def command(call: re.Match[str]) -> str:
         return mark + _command(ast.literal_eval(call[1]), call[2]) + mark
@@ -73,7 +73,7 @@ def spelled(text: str, mark: str = "") -> str:
 
 
 def in_code(text: str) -> str:
-    """The same for files and pages, where backquotes stand around what is typed."""
+    """The same for files and pages, with backquotes around each piece of code."""
     return spelled(text, mark="`")
 
 
@@ -94,12 +94,12 @@ def _typed(name: str, value: str | None) -> str:
 
 
 def _as_typed(value: str) -> str:
-    """A value as a shell takes it; what is no literal of Python, such as NAME, stays as it is."""
+    """A value as the shell takes it; anything but a Python literal, such as NAME, is unchanged."""
     try:
         meant: Any = ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return value
-    if isinstance(meant, list | tuple):  # names with commas stand in quotes
+    if isinstance(meant, list | tuple):  # names with commas are quoted
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(meant)
         meant = line.getvalue()

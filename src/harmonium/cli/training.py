@@ -19,7 +19,7 @@ from harmonium.runs.tuning_options import FinetuningOptions
 
 
 def train(options: TrainingOptions, watching: WatchingOptions, place: Place, as_json: bool) -> int:
-    """Begin the run of an RBM; returns the exit code."""
+    """Start the run of an RBM; returns the exit code."""
     console = Console(as_json)
     return _to_the_end(console, lambda: rbm_task.begin(options, watching, place, console))
 
@@ -27,7 +27,7 @@ def train(options: TrainingOptions, watching: WatchingOptions, place: Place, as_
 def train_stack(
     options: NetworkOptions, watching: WatchingOptions, place: Place, as_json: bool
 ) -> int:
-    """Begin a stack; returns the exit code."""
+    """Start the run of a stack; returns the exit code."""
     console = Console(as_json)
     return _to_the_end(console, lambda: stack_task.begin(options, watching, place, console))
 
@@ -35,19 +35,19 @@ def train_stack(
 def finetune(
     name: str, options: FinetuningOptions, watching: WatchingOptions, place: Place, as_json: bool
 ) -> int:
-    """Begin to fine-tune; returns the exit code."""
+    """Start a fine-tuning run; returns the exit code."""
     console = Console(as_json)
     return _to_the_end(console, lambda: network_task.begin(name, options, watching, place, console))
 
 
 def resume(path: Path, said: Said, as_json: bool) -> int:
-    """Go on with a run of any kind; returns the exit code."""
+    """Continue a run of any kind; returns the exit code."""
     console = Console(as_json)
     return _to_the_end(console, lambda: resume_run(path, said, console))
 
 
 def _to_the_end(console: Console, begin: Callable[[], Going]) -> int:
-    """Train until it is over or somebody stops it; returns the exit code."""
+    """Train until the end or until the user stops it; returns the exit code."""
     try:
         finished = begin().finish()
     except Stopped as stop:
@@ -62,7 +62,7 @@ def _to_the_end(console: Console, begin: Callable[[], Going]) -> int:
 
 
 def _left(finished: Finished) -> Iterator[str]:
-    """What a run has left, and what can be done with it."""
+    """Print the files of a run and the commands for using them."""
     run, pictures = finished.run, finished.pictures
     path = quote(str(run.path))
     if run.is_finetuning:

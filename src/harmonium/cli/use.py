@@ -1,4 +1,4 @@
-"""``harmonium sample`` and ``harmonium reconstruct``: what a trained model makes."""
+"""``harmonium sample`` and ``harmonium reconstruct``: output of a trained model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BLOCK = 1000
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's model with what is needed to use it."""
+    """The model of a run, with what is needed to use it."""
 
     run: RunDirectory
     options: TrainingOptions
@@ -63,7 +63,7 @@ class Trained:
         )
 
     def data(self, source: str | None, said: ReadingOptions | None = None) -> Data:
-        """Rows of a file, read and encoded as in training; else the run's own held-out rows."""
+        """Rows of a file, read and encoded as in training; by default the run's held-out rows."""
         with download_progress() as progress:
             if source is None:
                 train, held_out = run_data.load_data(self.options, progress, self.known)
@@ -79,7 +79,7 @@ class Trained:
         return self.checked(train), None if held_out is None else self.checked(held_out)
 
     def checked(self, data: Data) -> Data:
-        """Rows that are encoded as in training, on the device; refuses what are no states."""
+        """Rows encoded as in training, on the device; rejects rows that are not valid states."""
         build.check_states(self.rbm.visible, data, self.options.seed)
         return data.to(self.device)
 
@@ -107,14 +107,14 @@ class Trained:
 
 
 def open_trained(path: Path, device: str) -> Trained:
-    """The model of a run as its newest checkpoint has it, be the run finished or not."""
+    """The model of a run from its newest checkpoint, whether the run is finished or not."""
     run = RunDirectory.open(path)
     where = build.choose_device(device)
     tell_of_compiling()
     if run.checkpoints():
         state = build.load_checkpoint(run, where)
         rbm, chains, update = state.model, state.chains, state.update
-    else:  # a run that was kept without them, to save space
+    else:  # a run whose checkpoints were deleted to save space
         rbm, chains = checkpoint.load_model(run.model_path, device=where), None
         update = None
     known, config = run_data.known_of(run), run.config()
@@ -139,7 +139,7 @@ def _names(kept: list[str] | None) -> tuple[str, ...] | None:
 def draw_samples(
     path: Path, said: SamplingOptions, reading: ReadingOptions, device: str, as_json: bool
 ) -> None:
-    """Sample a run's model; writes an ``.npz`` and a picture beside it."""
+    """Sample the model of a run; writes an ``.npz`` and a picture in the same folder."""
     options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
     trained = open_trained(path, device)
     archive = free_archive(said.out) if said.out else trained.run.free_path("samples.npz")
@@ -162,7 +162,7 @@ def draw_samples(
     states, means = [], []
     with torch.no_grad():
         for now in sample(rbm, chains, schedule, stream, held, sampler, copies=False):
-            states.append(now.visible.to("cpu", copy=True))  # the chains move on in place
+            states.append(now.visible.to("cpu", copy=True))  # the chains move in place
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
     values = view.values(torch.stack(states, 1))
@@ -190,7 +190,7 @@ def reconstruct(
     device: str,
     as_json: bool,
 ) -> None:
-    """Reconstruct rows by a run's model; writes an ``.npz`` and a picture beside it."""
+    """Reconstruct rows with a run's model; writes an ``.npz`` and a picture in the same folder."""
     trained = open_trained(path, device)
     archive = free_archive(out) if out else trained.run.free_path("reconstructions.npz")
     data = trained.data(source, said)
@@ -234,7 +234,7 @@ def reconstruct(
 
 
 def saved_chains(trained: Trained, options: ChainOptions) -> ChainState:
-    """The chains that training kept; refuses where there are none, or fewer."""
+    """The chains saved by training; an error if there are none, or too few."""
     chains = trained.chains
     if chains is None:
         raise ValueError(
@@ -251,7 +251,7 @@ def saved_chains(trained: Trained, options: ChainOptions) -> ChainState:
 
 
 def first_rows(trained: Trained, data: Data, options: ChainOptions) -> Tensor:
-    """States for chains to start at; refuses where there are fewer rows."""
+    """States at which chains start; an error if there are too few rows."""
     n_chains = options.with_starts(len(data)).n_chains
     if n_chains > len(data):
         raise ValueError(
@@ -273,5 +273,5 @@ def held_columns(clamp: str, trained: Trained) -> Tensor:
 
 
 def held_states(held: Tensor, trained: Trained) -> Tensor:
-    """The same of the columns of the states, several of which may stand for one of the user's."""
+    """The same for columns of the states, several of which may encode one column of the user's."""
     return held.repeat_interleave(trained.rbm.visible.width).to(trained.device)

@@ -1,6 +1,6 @@
-"""Data: named sets, readers for users' files, encodings, splits, minibatches.
+"""Data: named data sets, readers for users' files, encodings, splits, mini-batches.
 
-Only the public names are gathered here, with the functions that find data by name or path.
+This module collects the public names, with the functions that find data by name or path.
 """
 
 from __future__ import annotations
@@ -70,32 +70,32 @@ _NAMES = {
 
 
 def names() -> dict[str, str]:
-    """Return the named sets, each with a description of one line."""
+    """Return the named data sets, each with a one-line description."""
     return dict(_NAMES)
 
 
 def cache_folder() -> Path:
-    """Return where fetched sets are kept: ``HARMONIUM_DATA``, or else the platform's own folder."""
+    """Return the folder of fetched data sets: ``HARMONIUM_DATA``, or the platform's default."""
     own = os.environ.get("HARMONIUM_DATA")
     return Path(own) if own else platformdirs.user_cache_path("harmonium", appauthor=False)
 
 
 def fetch(name: str, *, progress: Progress = quiet) -> Path:
-    """Make sure that a named set is on this machine and whole; return where it lies.
+    """Make sure that a complete copy of a named set is on this machine; return its path.
 
     Parameters
     ----------
     name
         One of `names`.
     progress
-        Called with the name of a file, the bytes that have come, and all its bytes or None.
+        Called with the name of a file, the bytes received, and its total bytes or None.
 
     Raises
     ------
     ValueError
-        For a name that no set has.
+        For an unknown name.
     OSError
-        Where no source has the set, with the reason of each.
+        If no source provides the set, with the reason for each.
     """
     if name not in _NAMES:
         raise ValueError(f"there is no data set {name!r}; {_hint(name, _NAMES)}")
@@ -116,36 +116,36 @@ def load(
     labels_file: str | Path | None = None,
     progress: Progress = quiet,
 ) -> Data:
-    """Load a named set or a file.
+    """Load a named data set or a file.
 
     Parameters
     ----------
     source
-        One of `names`, or the path of a file in one of the `FORMATS`. A file that has the name
-        of a set is ``./mnist``.
+        One of `names`, or the path of a file in one of the `FORMATS`. Write ``./mnist`` for a file
+        with the name of a set.
     label, target, drop
-        Columns of a table that hold the labels or the targets, or that are left out: by name, or
-        by number from 0, negative from the last one. Without them, columns named label or labels
-        hold the labels, and columns named target or target_... the targets.
+        Columns of a table that hold the labels or the targets, or that are left out: by name, or by
+        number from 0; negative numbers count from the last column. By default, a column named label
+        or labels holds the labels, and columns named target or target_... hold the targets.
     header
-        Whether line 1 of a text names the columns; None looks for itself.
+        Whether line 1 of a text file names the columns; None decides from its content.
     array
-        The array of rows in a file of several.
+        The name of the array with the rows, in a file with several arrays.
     labels_file
-        A file that holds the labels and nothing else.
+        A file that holds only the labels.
     progress
-        As for `fetch`, which is called where the set is not on this machine yet.
+        As for `fetch`, which is called if the set is not on this machine yet.
 
     Raises
     ------
     OSError
-        FileNotFoundError for what is neither; others where a file cannot be opened or a set
-        cannot be fetched.
+        FileNotFoundError if there is no such set or file; others if a file cannot be opened or a
+        set cannot be fetched.
     TypeError, ValueError
-        For a file that cannot be read, and data that are empty, ragged, of another shape or
-        type, or hold NaN or infinity.
+        For a file that cannot be read, and for data that are empty, ragged, of an unsupported shape
+        or type, or that hold NaN or infinity.
     ImportError
-        For Parquet, where pyarrow is not installed.
+        For Parquet, if pyarrow is not installed.
     """
     reading = Reading.of(
         label=label, target=target, drop=drop, header=header, array=array, labels_file=labels_file
@@ -154,7 +154,7 @@ def load(
 
 
 def read(source: str | Path, reading: Reading, *, progress: Progress = quiet) -> Data:
-    """Load as `load` does, with all that is said of a file in one object."""
+    """Load as `load` does, with all reading options in one object."""
     if source in _NAMES:
         if reading.is_said:
             raise ValueError(

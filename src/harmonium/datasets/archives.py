@@ -1,7 +1,7 @@
-"""Files that hold several named arrays: which of them are rows, labels and targets, of which part.
+"""Files with several named arrays: finds rows, labels and targets, and the part they belong to.
 
-What belongs here is the choice by names and shapes, for .npz and .mat alike. A reader lists its
-arrays, and reads those that are wanted.
+This module chooses by names and shapes, for both .npz and .mat files. A reader lists its arrays,
+and reads those that are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harmonium.datasets.reading import Column, Reading
 
 Role = Literal["values", "labels", "targets"]
 
-_VALUES = ("data", "x", "X", "values")  # in this order, and before all others
+_VALUES = ("data", "x", "X", "values")  # in this order, before all others
 _ROLE_WORDS: dict[str, Role] = {
     **dict.fromkeys(
         ("x", "data", "values", "images", "rows", "features", "inputs", "samples", "xs"), "values"
@@ -39,7 +39,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 @dataclass(frozen=True)
 class Named:
-    """What the name of an array says."""
+    """The meaning of an array's name."""
 
     key: str
     part: str | None
@@ -66,11 +66,11 @@ class Archive:
     Parameters
     ----------
     name
-        What messages call the file.
+        The name of the file for messages.
     shapes
-        Of all arrays, by their names.
+        Shapes of all arrays, by name.
     read
-        Reads one of them.
+        Reads one array.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Archive:
         Raises
         ------
         TypeError, ValueError
-            Where it is not clear which array holds the rows, or parts do not go together.
+            If it is unclear which array holds the rows, or if parts do not fit together.
         """
         said = self._take_named(reading)
         if reading.array is None:
@@ -121,7 +121,7 @@ class Archive:
         )
 
     def _take_named(self, reading: Reading) -> dict[str, str]:
-        """Let arrays that a person names, and no others, be labels or targets; returns them."""
+        """Use only the arrays that the user names as labels or targets; returns them."""
         one_target = reading.target[0] if len(reading.target) == 1 else None
         said: dict[Role, Column | None] = {"labels": reading.label, "targets": one_target}
         keys = {role: key for role, key in said.items() if isinstance(key, str)}
@@ -175,7 +175,7 @@ class Archive:
                 for named in self.named
                 if named.role == role and named.part in (part, None if part else "train")
             ]
-            # an array that a reader of pairs calls arr_1 may be anything
+            # an array that numpy.savez called arr_1 may be anything
             candidates = [
                 key for key in candidates
                 if key != "arr_1" or self.shapes[key][:1] == (n_rows,)

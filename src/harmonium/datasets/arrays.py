@@ -1,7 +1,7 @@
-"""Arrays of any origin become `Data`: what is stored, what is refused, and how it is said.
+"""Conversion of arrays from any source to `Data`: storage types, checks and messages.
 
-What belongs here is what all sources of data share. Integers that fit are stored as uint8, and
-everything else as float32, or as float64 where float32 would lose more than rounding
+All sources of data share this module. Integers that fit are stored as uint8. Everything else is
+stored as float32, or as float64 if float32 would lose more than rounding
 (`harmonium.datasets.narrowing`). An array is read and converted block by block, so that loading
 never holds a second copy.
 """
@@ -39,20 +39,20 @@ WANTED = (
 
 
 class Readable(Protocol):
-    """A stream of bytes, be it a file, a member of an archive or gzipped."""
+    """A stream of bytes: a file, a member of an archive, or gzipped."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """Read as many bytes, fewer only where the stream ends."""
+        """Read this many bytes, or fewer at the end of the stream."""
         ...
 
     def readline(self) -> bytes:
-        """Read to the next line feed."""
+        """Read up to the next line feed."""
         ...
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a reader found in a file.
+    """The content of a file, as a reader found it.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Arrays:
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
-    """Check what a reader found and make `Data` of it."""
+    """Check the result of a reader and convert it to `Data`."""
     values = arrays.values
     if values.ndim not in (2, 3):
         raise ValueError(f"{name} has shape {values.shape}, but {WANTED}")
@@ -111,18 +111,18 @@ def to_data(arrays: Arrays, name: str) -> Data:
 def read_array(
     stream: Readable, shape: tuple[int, ...], dtype: np.dtype[Any], name: str, transposed: bool
 ) -> NDArray[Any]:
-    """Read the raw numbers of an array and convert them block by block to what is stored.
+    """Read the raw numbers of an array and convert them block by block to the stored type.
 
     Parameters
     ----------
     stream
-        Where the array's bytes begin.
+        Positioned at the first byte of the array.
     shape, dtype
         Of the array in the stream.
     name
-        What messages call it.
+        The name of the array for messages.
     transposed
-        Whether the stream holds the last index first (Fortran's order).
+        Whether the stream is in Fortran order.
     """
     check_type(dtype, name)
     if not shape:
@@ -146,7 +146,7 @@ def read_array(
         values = as_bytes(values)
     if values.dtype != np.float64:
         return values
-    del values  # a view, and the memory may shrink
+    del values  # a view, so that the memory may shrink
     return narrowed_in_place(flat, shape, order)
 
 
@@ -166,7 +166,7 @@ def _fill(target: NDArray[Any], stream: Readable, dtype: np.dtype[Any], name: st
 
 
 def _read_exactly(stream: Readable, size: int) -> bytes:
-    """As many bytes, fewer only where the stream ends; memory is taken for what is there."""
+    """Return this many bytes, or fewer at the end of the stream; allocates only what exists."""
     if size <= _MOST_AT_ONCE:
         return stream.read(size)
     pieces = []
@@ -194,7 +194,7 @@ def as_bytes(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_type(dtype: np.dtype[Any], name: str) -> None:
-    """Refuse arrays of anything but real numbers."""
+    """Reject arrays that do not hold real numbers."""
     if dtype.kind not in "biuf":
         held = _TYPE_NAMES.get(dtype.kind, str(dtype))
         raise TypeError(f"{name} holds {held}; pass booleans, integers or floating-point numbers")
@@ -212,7 +212,7 @@ def _stored(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    # torch has no read-only tensors; an array that cannot be written is copied.
+    # torch has no read-only tensors; a read-only array is copied.
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
@@ -244,7 +244,7 @@ def _check_finite(rows: NDArray[Any], name: str, columns: Sequence[str] | None) 
     first: list[str] = []
     for block in blocks(rows):
         finite = np.isfinite(block)
-        if block.dtype == np.float64:  # which holds more than the states, in float32
+        if block.dtype == np.float64:  # which can exceed the range of states, in float32
             finite &= np.abs(block) <= _LARGEST
         if not finite.all():
             nan = np.isnan(block)

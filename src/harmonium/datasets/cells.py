@@ -1,6 +1,6 @@
-"""Cells of a table of text: numbers, True and False, text, or nothing; and the lines they stand in.
+"""Cells of a text table: numbers, True and False, text, or nothing; and the lines that hold them.
 
-What belongs here looks at one line at a time.
+Everything here works on one line at a time.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from harmonium.datasets.columns import Kind
 _SPACES = " \t\r\n\f\v"  # others, such as \x1e, are damage
 
 BLANK = " "
-"""The separator of tables whose columns stand apart by any number of spaces and tabs."""
+"""The separator of tables whose columns are separated by any number of spaces and tabs."""
 
 MISSING = (
     "", "?", "NA", "N/A", "n/a", "na", "#N/A", "nan", "NaN", "NAN", "-nan", "null", "NULL", "Null",
     "None", "none", "<NA>", "NaT", "-", ".",
 )  # fmt: skip
-"""How cells without a value are written."""
+"""Spellings of missing values."""
 
 TRUE = ("True", "TRUE", "true")
 FALSE = ("False", "FALSE", "false")
@@ -32,7 +32,7 @@ _WHOLE = re.compile(r"[+-]?\d+", re.A)
 
 
 def kind_of(cell: str, decimal: str = ".") -> Kind:
-    """What a single cell holds."""
+    """The kind of a single cell."""
     if cell in MISSING:
         return "empty"
     if cell in TRUE or cell in FALSE:
@@ -43,12 +43,12 @@ def kind_of(cell: str, decimal: str = ".") -> Kind:
 
 
 def is_whole(cell: str) -> bool:
-    """Whether a cell is a whole number, written as one."""
+    """Whether a cell is written as a whole number."""
     return _WHOLE.fullmatch(cell) is not None
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """Split a line; what stands in quotes is one cell."""
+    """Split a line; quoted text is one cell."""
     if separator == BLANK:
         line = re.sub(r"[ \t]+", " ", line.strip(_SPACES))
     return [
@@ -68,7 +68,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def decode(line: bytes) -> str:
-    """Bytes as text: UTF-8, or else what Windows writes in western Europe."""
+    """Bytes as text: UTF-8, or else the Windows code page of western Europe."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
@@ -76,6 +76,6 @@ def decode(line: bytes) -> str:
 
 
 def _split(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines that end in any of the three ways."""
+    """Lines with any of the three line endings."""
     for line in stream:
         yield from line.splitlines() if b"\r" in line else [line]

@@ -1,6 +1,6 @@
-"""Labels as they are written: whole numbers stay what they are, text becomes numbered classes.
+"""Labels: whole numbers are kept, text becomes numbered classes.
 
-What belongs here is the way from cells to `Data.labels` and `Data.classes`, and back to a model's
+This module converts cells to `Data.labels` and `Data.classes`, and matches them to a model's
 classes.
 """
 
@@ -18,7 +18,7 @@ from harmonium.datasets.cells import FALSE, TRUE, decode
 from harmonium.datasets.reading import Reading
 
 UNKNOWN_LABEL = -(2**63)
-"""The label of a row to be judged whose class is not known."""
+"""The label of a row to be classified whose class is unknown."""
 
 _MISSING = frozenset(
     ("", "?", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "null", "NULL", "<NA>")
@@ -26,7 +26,7 @@ _MISSING = frozenset(
 
 
 class Classes:
-    """Labels that come in pieces, each value numbered as it first occurs."""
+    """Labels that arrive in pieces; values are numbered by first occurrence."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -35,7 +35,7 @@ class Classes:
         self._n = 0
 
     def add(self, values: Sequence[str], index: NDArray[np.integer]) -> None:
-        """Take a piece: distinct values, and for each row the number of its value; −1 for null."""
+        """Add a piece: distinct values, and for each row the number of its value; −1 for null."""
         cells = [value.strip() for value in values]
         known = [-1 if cell in _MISSING else self._codes.setdefault(cell, len(self._codes))
                  for cell in cells]  # fmt: skip
@@ -51,9 +51,9 @@ class Classes:
         return sum(int((piece < 0).sum()) for piece in self._pieces)
 
     def labels(self, reading: Reading) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
-        """The labels, and what the classes are called where they have other names.
+        """The labels, and the names of the classes if they are not numbers.
 
-        For a model, whose classes `Reading` names, all other labels are unknown.
+        If `Reading` names the classes of a model, all other labels are unknown.
         """
         codes = np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int64)
         values = list(self._codes)
@@ -69,14 +69,14 @@ class Classes:
 def numbered(
     values: Sequence[str], codes: NDArray[np.int64], classes: Sequence[str] | None = None
 ) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
-    """Labels of rows whose values are ``values[codes]``; −1 stands for no value.
+    """Labels of rows with the values ``values[codes]``; −1 stands for no value.
 
     Returns
     -------
     labels
-        Whole numbers as they are; else numbers from 0 in the order of the sorted values, which
-        the second result names. `UNKNOWN_LABEL` where there is no value. Numbers with a fraction
-        are returned as they are, for a caller to refuse.
+        Whole numbers unchanged; otherwise numbers from 0 in the order of the sorted values, which
+        the second result lists. `UNKNOWN_LABEL` for missing values. Fractional numbers are returned
+        unchanged; the caller rejects them.
     classes
         Names of the classes, or None.
     """
@@ -98,7 +98,7 @@ def numbered(
 
 
 def _plain(value: str) -> str:
-    """A value such that 1, 1.0 and " 1" are the same class."""
+    """A canonical value, so that 1, 1.0 and " 1" are the same class."""
     number = _number(value)
     return (
         str(int(number)) if number is not None and number == math.floor(number) else value.strip()
@@ -129,7 +129,7 @@ def is_truth(values: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Answers:
-    """Labels or targets, or both, as `Arrays` hold them."""
+    """Labels or targets, or both, as in `Arrays`."""
 
     labels: NDArray[Any] | None = None
     classes: tuple[str, ...] | None = None
@@ -137,7 +137,7 @@ class Answers:
     notes: tuple[str, ...] = ()
 
     def with_(self, other: Answers) -> Answers:
-        """These and others, which are of another kind."""
+        """The union of two, of different kinds."""
         return Answers(
             other.labels if self.labels is None else self.labels,
             other.classes if self.classes is None else self.classes,
@@ -146,14 +146,14 @@ class Answers:
         )
 
     def _cells(self) -> list[str]:
-        """The labels as they are called."""
+        """The labels, as class names."""
         assert self.labels is not None
         names = self.classes
         return [names[label] if names else str(label) for label in self.labels.tolist()]
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:
-        """Those of rows that follow each other; only what all parts have."""
+        """Concatenate consecutive rows; keeps only what all parts have."""
         labels = classes = targets = None
         if all(part.labels is not None for part in parts):
             if any(part.classes is not None for part in parts):
@@ -169,16 +169,16 @@ class Answers:
 
 
 def answers(values: NDArray[Any], are_targets: bool, key: str) -> Answers:
-    """What an array says of rows: their classes, as numbers, words or one-hot, or targets.
+    """The meaning of an array: classes as numbers, words or one-hot rows, or targets.
 
     Parameters
     ----------
     values
         Shape (n_rows,), (n_rows, 1) or (1, n_rows), or (n_rows, n) for targets and one-hot labels.
     are_targets
-        Whether numbers are targets, whole or not.
+        Whether numbers are targets, even if they are whole.
     key
-        What messages call the array.
+        The name of the array for messages.
     """
     if values.ndim == 2 and 1 in values.shape:
         values = values.reshape(-1)

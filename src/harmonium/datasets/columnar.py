@@ -1,7 +1,7 @@
 """Arrow's columns as NumPy arrays, without a copy and without pandas.
 
-What belongs here reads Arrow's buffers. ``to_numpy`` of Arrow would import pandas where that is
-installed, which takes longer than reading a small table.
+This module reads Arrow's buffers. Arrow's ``to_numpy`` would import pandas if it is installed,
+which takes longer than reading a small table.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _DTYPES = {"double": np.float64, "float": np.float32, "int32": np.int32}
 
 
 def column_of(table: Any, number: int) -> Any:
-    """A column of a table as one array of Arrow's."""
+    """A column of a table as one Arrow array."""
     column = table.column(number)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def numbers_of(column: Any) -> NDArray[Any]:
-    """Numbers of a column of doubles, floats or int32; NaN where there is no value.
+    """Numbers of a column of doubles, floats or int32; NaN for missing values.
 
     True and False are 1 and 0.
     """
@@ -39,7 +39,7 @@ def numbers_of(column: Any) -> NDArray[Any]:
 
 
 def nulls_of(column: Any) -> NDArray[np.bool]:
-    """Where a column has no value."""
+    """True where a column has no value."""
     return _bits(column.is_null()).astype(bool)
 
 

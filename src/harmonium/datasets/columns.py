@@ -1,7 +1,7 @@
-"""What the columns of a table are: values, labels, targets, or left out.
+"""The roles of table columns: values, labels, targets, or left out.
 
-What belongs here is the choice, by what a person says or else by names, and how it is said. How
-cells become numbers is the business of the readers.
+This module chooses roles from the user's options or from column names, and describes the choice.
+The readers convert cells to numbers.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class Look:
-    """What a column looks like.
+    """Properties of a column.
 
     Parameters
     ----------
     name
-        Its name; None where the columns have none, empty where it alone has none.
+        Its name; None if no column has a name, empty if only this one has none.
     kind
-        What its cells are: numbers, True and False, text, or nothing.
+        The kind of its cells: numbers, True and False, text, or nothing.
     whole
-        Whether all its numbers are whole ones.
+        Whether all its numbers are whole.
     examples
-        Some of its values as they are written, of a column of text.
+        For a text column, some of its values as written.
     """
 
     name: str | None
@@ -49,7 +49,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a table is, by number.
+    """The role of each column of a table, by number.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Roles:
     targets
         The columns of targets.
     notes
-        What was taken for what, and why.
+        Descriptions of the choices and their reasons.
     named
         As in `Data`.
     """
@@ -73,7 +73,7 @@ class Roles:
 
 
 def called(number: int, looks: Sequence[Look]) -> str:
-    """A column's name in quotes, or else its number."""
+    """A column's name in quotes, or its number."""
     name = looks[number].name
     return repr(name) if name else str(number)
 
@@ -81,23 +81,23 @@ def called(number: int, looks: Sequence[Look]) -> str:
 def choose(
     looks: Sequence[Look], reading: Reading, name: str, left_out: Sequence[int] = ()
 ) -> Roles:
-    """Choose what each column is.
+    """Choose the role of each column.
 
     Parameters
     ----------
     looks
         All columns.
     reading
-        What a person says.
+        The user's reading options.
     name
-        What messages call the table.
+        The name of the table for messages.
     left_out
-        Columns that the reader leaves out by itself, such as an index.
+        Columns that the reader always leaves out, such as an index.
 
     Raises
     ------
     ValueError
-        For columns that are not there or named twice, for text that nobody named, and where no
+        For columns that do not exist or are named twice, for text columns without a role, and if no
         column of values is left.
     """
     said = _Said(looks, reading, name)
@@ -145,14 +145,14 @@ def choose(
 
 @dataclass(frozen=True)
 class _Said:
-    """Columns that a person names, found in a table."""
+    """Finds the columns that the user names in a table."""
 
     looks: Sequence[Look]
     reading: Reading
     name: str
 
     def columns(self, wanted: Sequence[Column], what: str) -> list[int]:
-        """Their numbers, in the order in which they were named."""
+        """Their numbers, in the given order."""
         found = [self._number(column, what) for column in wanted]
         return [number for number in dict.fromkeys(found) if number is not None]
 
@@ -177,7 +177,7 @@ class _Said:
                 return None
             self._refuse(str(column), what)
         if self.reading.of_use and n == self.reading.n_columns:
-            return None  # the file has the columns of values alone
+            return None  # the file has only the columns of values
         if not -n <= number < n:
             if self.reading.of_use:
                 return None
@@ -221,7 +221,7 @@ def _refuse_twice(roles: dict[str, list[int]], looks: Sequence[Look]) -> None:
 
 
 def _label_by_name(looks: Sequence[Look], free: Sequence[int]) -> list[int]:
-    """The first column that its name makes the labels; none where no name does."""
+    """The first column whose name marks it as labels, if any."""
     lower = {number: (looks[number].name or "").lower() for number in free}
     for names, fits in (
         (_LABELS, lambda look: True),

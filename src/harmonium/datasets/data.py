@@ -1,7 +1,6 @@
-"""`Data`: rows of values with what is known about them, and the states that units see of them.
+"""`Data`: rows of values with their metadata, and the unit states that encode them.
 
-What belongs here is anything that works on any data set. Where data come from is the business
-of the loaders beside this file.
+This module works on any data set; the loaders in this package create data sets.
 """
 
 from __future__ import annotations
@@ -22,44 +21,43 @@ from harmonium.datasets.splits import drawn_rows, held_out_rows
 
 @final
 class Data(Recodable):
-    """Rows of values, and the encoding that makes states of units of them.
+    """Rows of values, and their encoding as states of units.
 
-    The methods that change the encoding return another `Data` over the same memory.
+    The methods that change the encoding return a new `Data` over the same memory.
 
     Parameters
     ----------
     name
-        What messages and run directories call the data.
+        The name of the data in messages and run directories.
     values
-        The user's values, shape (n_rows, n): uint8 for grey values and categories, else float32;
-        float64 where float32 would round what tells the values of a column apart.
+        The user's values, shape (n_rows, n): uint8 for grey values and categories, otherwise
+        float32; float64 if float32 would round away differences within a column.
     encoding
         How values become states.
     labels
-        Class of each row, int64, shape (n_rows,); nothing here learns from them.
+        Class of each row, int64, shape (n_rows,); not used by unsupervised training.
     image_shape
         (height, width) of rows that are pictures, height · width = n.
     parts
-        Named ranges of rows that stand for themselves, such as train and test.
+        Named ranges of rows, such as train and test.
     targets
-        Real numbers to be predicted of each row, float32 or float64, shape
-        (n_rows, n_targets).
+        Real numbers to predict for each row, float32 or float64, shape (n_rows, n_targets).
     columns
-        Names of the columns of ``values``, where the source names them.
+        Names of the columns of ``values``, if the source names them.
     classes
-        What the classes 0, 1, ... of the labels are called, where their source has other names.
+        Names of the classes 0, 1, ..., if the source has other names.
     notes
-        Sentences that say what the source was taken for, such as which column holds the labels.
+        Sentences that describe how the source was interpreted, such as which column holds the
+        labels.
     named
-        Names of the columns that are no values, under ``label``, ``target`` and ``drop``: what a
-        run has to know of other files.
+        Names of the columns that are not values, under ``label``, ``target`` and ``drop``; a run
+        needs them to read other files.
 
     Raises
     ------
     TypeError, ValueError
-        For values of another type or shape, labels or targets of another length, parts outside
-        the rows, or values that the encoding cannot encode. NaN is looked for on loading, not
-        here.
+        For values of a wrong type or shape, labels or targets of a wrong length, parts outside the
+        rows, or values that cannot be encoded. Loading checks for NaN; this class does not.
     """
 
     # Parts
@@ -69,7 +67,7 @@ class Data(Recodable):
         return self.join(name)
 
     def join(self, *names: str) -> Data:
-        """Return named parts that follow each other as one, in the same memory."""
+        """Return consecutive named parts as one, in the same memory."""
         ranges = [self._rows_of(name) for name in names]
         if not ranges or any(a.stop != b.start for a, b in pairwise(ranges)):
             raise ValueError(
@@ -100,23 +98,23 @@ class Data(Recodable):
         seed: int = defaults.SEED,
         stratified: bool = True,
     ) -> tuple[Data, Data]:
-        """Split the rows at random into those to train on and those held out; copies the values.
+        """Split the rows at random into training rows and held-out rows; copies the values.
 
         Parameters
         ----------
         held_out
-            Share of the rows to hold out, between 0 and 1; rounded, but at least one row.
+            Fraction of the rows to hold out, between 0 and 1; rounded, but at least one row.
         seed
-            Seed of the order; the same seed makes the same split of as many rows with the same
+            Random seed; the same seed gives the same split for the same number of rows and the same
             labels.
         stratified
-            Where there are labels, hold out this share of each class, and keep a row of each to
-            train on. Labels no two of which are alike are no classes.
+            If there are labels, hold out this fraction of each class, and keep at least one row of
+            each class for training. Labels that are all different do not count as classes.
 
         Raises
         ------
         ValueError
-            If the share is out of its range, or there is one row.
+            If the fraction is out of range, or there is only one row.
         """
         held = self._held_out_rows(held_out, seed, stratified)
         kept = torch.ones(len(self), dtype=torch.bool, device=held.device)
@@ -132,10 +130,10 @@ class Data(Recodable):
         seed: int = defaults.SEED,
         stratified: bool = True,
     ) -> tuple[Data, Data]:
-        """Split like `split_randomly`, in place: nothing is copied, and these rows change order.
+        """Split like `split_randomly`, in place: nothing is copied, but the rows are reordered.
 
-        The rows held out change places with the last ones, and both parts look into the same
-        memory as before.
+        The held-out rows swap places with the last rows, and both parts are views of the same
+        memory.
         """
         held = self._held_out_rows(held_out, seed, stratified)
         n_train = len(self) - len(held)
@@ -153,23 +151,22 @@ class Data(Recodable):
         )
 
     def draw_rows(self, n: int, seed: int = defaults.SEED) -> Data:
-        """Rows drawn at random without replacement; copies the values.
+        """A random subset of rows, without replacement; copies the values.
 
-        Where there are labels, as many of each class: class sizes differ by one at most, except
-        where a class has too few rows, for which the others stand in.
+        If there are labels, classes are balanced: class sizes differ by at most one, unless a class
+        has too few rows; then the other classes make up for it.
 
         Parameters
         ----------
         n
-            How many, 1 to all.
+            Number of rows, 1 to all.
         seed
-            The same seed draws the same rows, all of which are among those that it draws for a
-            larger ``n``.
+            The same seed draws the same rows; they are a subset of those drawn for a larger ``n``.
 
         Raises
         ------
         ValueError
-            If there are not so many rows.
+            If there are fewer rows.
         """
         if not is_whole(n):
             raise TypeError(f"n is {described(n)}; pass a whole number")

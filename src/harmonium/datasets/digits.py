@@ -15,18 +15,19 @@ PARTS = {"train": range(1297), "validation": range(1297, 1547), "test": range(15
 
 
 def path() -> Path:
-    """Where scikit-learn keeps the digits."""
+    """Path of the digits in scikit-learn."""
     import sklearn.datasets
 
     return Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
 
 
 def load() -> Data:
-    """Load the digits, grey values 0 to 16, in an order that is shuffled once and for all."""
+    """Load the digits, grey values 0 to 16, in a fixed shuffled order."""
     from sklearn.datasets import load_digits
 
     values, labels = load_digits(return_X_y=True)
-    # The digits come grouped by writer: unshuffled, the held-out rows would be other people's.
+    # The digits are grouped by writer: without shuffling, held-out rows would come from other
+    # writers.
     order = permutation(len(values), Stream(0, Purpose.SPLIT))
     return Data(
         "digits",

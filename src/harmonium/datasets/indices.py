@@ -1,6 +1,6 @@
-"""Columns without a name: row numbers that pandas or R wrote, which are no values.
+"""Columns without a name: row numbers written by pandas or R, which are not values.
 
-What belongs here is finding them, making sure that they are what they seem, and saying so.
+This module finds them, verifies them, and reports them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")
 
 
 class Index:
-    """A column without a name, of which all cells have to be seen.
+    """A column without a name; all its cells have to be checked.
 
     Parameters
     ----------
     number
-        Of the column.
+        Number of the column.
     """
 
     def __init__(self, number: int) -> None:
@@ -32,13 +32,13 @@ class Index:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what was seen."""
+        """Reset."""
         self._pieces: list[Any] = []
         self._next = [0, 1]
         self._n = 0
 
     def add(self, cells: Any) -> None:
-        """See some cells, a binary array of Arrow's."""
+        """Add some cells, as a binary Arrow array."""
         if not self._pieces and self._next:
             expected = [np.arange(start, start + len(cells)).astype(str) for start in self._next]
             seen = cells.to_numpy(zero_copy_only=False)
@@ -61,12 +61,12 @@ class Index:
         self._pieces.append(cells.to_pylist())
 
     def note(self, looks: Sequence[Look], name: str) -> str:
-        """Say that the column is left out, and why.
+        """A note that the column is left out, and why.
 
         Raises
         ------
         ValueError
-            Where its cells are neither the rows' numbers or names, nor all empty.
+            If its cells are neither row numbers or row names, nor all empty.
         """
         column = f"column {self.number}" + (
             f" ({looks[self.number].name!r})" if looks[self.number].name else ""
@@ -89,9 +89,9 @@ class Index:
 
 
 def find_indices(looks: Sequence[Look], reading: Reading) -> list[Index]:
-    """The columns without a name, where others have one."""
+    """The columns without a name, if others have one."""
     if all(look.name is None for look in looks):
-        # a separator at the end of each line begins a column of nothing
+        # a separator at the end of each line starts an empty column
         is_nothing = len(looks) > 1 and looks[-1].kind == "empty" and not looks[-1].examples
         return [Index(len(looks) - 1)] if is_nothing else []
     named = {*reading.target, *reading.drop, reading.label}

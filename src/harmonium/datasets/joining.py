@@ -1,6 +1,6 @@
-"""Rows of several sources as the parts of one data set: training, validation and test files.
+"""Joins several sources as parts of one data set: training, validation and test files.
 
-What belongs here makes sure that the sources are of one kind: the same columns, labels, pictures.
+This module checks that the sources match in columns, labels and pictures.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 
 ORDER = ("train", "validation", "test")
-"""Parts in the order in which they are kept, so that the first two can be taken as one."""
+"""Parts in their storage order, so that the first two can be used as one."""
 
 
 def join_parts(parts: Mapping[str, Data]) -> Data:
-    """One data set with named parts, of which ``train`` says what all of them are; copies values.
+    """One data set with named parts, with the properties of ``train``; copies the values.
 
     Parameters
     ----------
     parts
-        Data by the names of `ORDER`. Columns with names may come in another order.
+        Data by the names in `ORDER`. Named columns may be in a different order.
 
     Raises
     ------
     ValueError
-        Where the columns, the shapes of pictures, the labels or the targets do not go together.
+        If columns, shapes of pictures, labels or targets do not match.
     """
     train = parts["train"]
     names = [name for name in ORDER if name in parts]
@@ -47,7 +47,7 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
 
 
 def _fitting(data: Data, train: Data) -> Data:
-    """The same rows with columns in the order of the training rows."""
+    """The same rows, with columns in the order of the training rows."""
     if data is train:
         return data
     if data.values.shape[1] != train.values.shape[1]:

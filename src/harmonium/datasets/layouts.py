@@ -1,7 +1,7 @@
-"""How a table of text is written: separator, decimal mark, header, index. Found from its beginning.
+"""The layout of a text table (separator, decimal mark, header, index), found from its first lines.
 
-What belongs here reads the first lines and nothing else. Whatever could be two things is refused
-with the option that decides, because a wrong guess would lose a row or learn from row numbers.
+This module reads only the first lines. Ambiguous layouts are an error that names the deciding
+option, because a wrong guess would lose a row or learn from row numbers.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ _SEPARATORS = ("\t", ";", ",", "|", BLANK)
 _SAMPLE_LINES = 200
 _SAMPLE_BYTES = 1 << 20
 _SAMPLE_CELLS, _LEAST_LINES = 50_000, 5
-_LINES_TO_SPLIT, _CELLS_TO_SPLIT = 50, 500  # the separator shows in a few
+_LINES_TO_SPLIT, _CELLS_TO_SPLIT = 50, 500  # a few lines reveal the separator
 _SHOWN_VALUES = 3
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table of text is written.
+    """The layout of a text table.
 
     Parameters
     ----------
     separator
-        What stands between cells; `BLANK` for any spaces and tabs.
+        The separator between cells; `BLANK` for any spaces and tabs.
     decimal
         The decimal mark: a point, or a comma.
     n_columns
-        Cells a line.
+        Cells per line.
     names
-        The cells of the header; None where there is none.
+        The cells of the header; None if there is no header.
     skipped
-        Lines before the first row of numbers, blank ones included.
+        Lines before the first row of numbers, including blank lines.
     first_line
         The line, counted from 1, that the others must match.
     body
         Cells of the first rows.
     notes
-        What was taken for what, and why.
+        Descriptions of the choices and their reasons.
     """
 
     separator: str
@@ -72,7 +72,7 @@ class Layout:
 
     @cached_property
     def looks(self) -> tuple[Look, ...]:
-        """What each column looks like in the first rows."""
+        """Properties of each column in the first rows."""
         names: Sequence[str | None] = self.names or [None] * self.n_columns
         columns = zip(*self.body, strict=True)
         return tuple(self._look(*column) for column in zip(names, columns, strict=True))
@@ -83,7 +83,7 @@ class Layout:
         kind: Kind = kinds.most_common(1)[0][0] if kinds else "empty"
         there = [cell for cell in cells if cell not in MISSING]
         if kind == "empty":
-            there = [cell for cell in cells if cell]  # words for nothing, such as NA
+            there = [cell for cell in cells if cell]  # words for missing values, such as NA
         shown = kind in ("text", "empty")
         examples = tuple(islice(dict.fromkeys(there), _SHOWN_VALUES)) if shown else ()
         whole = kind == "number" and all(map(is_whole, there))
@@ -99,7 +99,7 @@ class Layout:
         return cell in TRUE or cell in FALSE
 
     def number(self, cell: str) -> float | None:
-        """What a cell says, NaN where it says that nothing is known, None for text."""
+        """The number in a cell, NaN for a missing value, None for text."""
         match kind_of(cell, self.decimal):
             case "empty":
                 return math.nan
@@ -111,19 +111,19 @@ class Layout:
 
 
 def find_layout(path: Path, reading: Reading) -> Layout:
-    """Find how a table is written.
+    """Find the layout of a table.
 
     Raises
     ------
     ValueError
-        For a text without rows, and where the first line could be a header or a row.
+        For a text without rows, and if the first line could be a header or a row.
     """
     lines = _sample(path)
     comments, lines, words = _comments(lines)
     separator, decimal = _separators([line for _, line in lines])
     first_line = lines[0][0]
     width = len(cells_of(lines[0][1], separator))
-    lines = lines[: max(_LEAST_LINES, _SAMPLE_CELLS // width)]  # of very wide tables few
+    lines = lines[: max(_LEAST_LINES, _SAMPLE_CELLS // width)]  # fewer for very wide tables
     rows = [tuple(cells_of(line, separator)) for _, line in lines]
     n = Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
     names, has_own_line = None, True
@@ -139,7 +139,7 @@ def find_layout(path: Path, reading: Reading) -> Layout:
         raise ValueError(f"{path.name} is empty: it holds a header and no rows of numbers")
     n = len(rows[0] if names is None else names)
     body = [row for row in rows if len(row) == n]
-    if not body:  # the rows are of another length than the header, which their reader refuses
+    if not body:  # rows and header differ in length, which the reader reports as an error
         body = [(*rows[0][:n], *[""] * (n - len(rows[0])))]
     _refuse_digits(body, path.name)
     where = first_line if has_own_line else comments[-1]
@@ -188,10 +188,10 @@ def _sample(path: Path) -> list[tuple[int, str]]:
 def _comments(
     lines: list[tuple[int, str]],
 ) -> tuple[list[int], list[tuple[int, str]], str | None]:
-    """Leading lines in words behind # or %, the rest, and the last of them, if it may be a header.
+    """Leading comment lines after # or %, the rest, and the last comment if it may be a header.
 
-    ``numpy.savetxt`` and much software for measurements write such lines. A # before a number
-    is none: it is a damaged cell.
+    ``numpy.savetxt`` and much measurement software write such lines. A # before a number is not a
+    comment but a damaged cell.
     """
     comments = []
     while len(lines) > 1 and re.match(r"\s*[#%]\s*[^\W\d]", lines[0][1]):
@@ -208,7 +208,7 @@ def _say_comments(comments: list[int]) -> Iterator[str]:
 
 
 def _separators(lines: list[str]) -> tuple[str, str]:
-    """The separator and the decimal mark by which most cells are numbers."""
+    """The separator and the decimal mark with which most cells are numbers."""
     lines = lines[: _LINES_TO_SPLIT if len(lines[0]) < _SAMPLE_CELLS else _LEAST_LINES]
     best, chosen = 0.0, (",", ".")
     for separator in _SEPARATORS:
@@ -232,7 +232,7 @@ def _separators(lines: list[str]) -> tuple[str, str]:
 
 
 def _is_of_r(rows: Sequence[Sequence[str]], n_columns: int) -> bool:
-    """Whether line 1 has no name above a column of row names, as R's write.table has not."""
+    """Whether line 1 lacks a name above a column of row names, as with R's write.table."""
     return (
         len(rows) > 1
         and 0 < len(rows[0]) == n_columns - 1
@@ -242,7 +242,7 @@ def _is_of_r(rows: Sequence[Sequence[str]], n_columns: int) -> bool:
 
 
 def _refuse_digits(body: Sequence[Sequence[str]], name: str) -> None:
-    """Refuse lines such as 0110: one large number a row is not what they say."""
+    """Reject lines such as 0110: they are not meant as one large number per row."""
     if any(len(row) != 1 for row in body):
         return
     cells = [row[0] for row in body]

@@ -1,6 +1,6 @@
-"""Whether other rows are what a model was trained on: their columns, and the scale of their values.
+"""Whether new rows match the training data of a model in columns and scale of values.
 
-Columns in another order are put in order. What differs is refused, with both sides named.
+Columns in a different order are reordered. Other differences are errors that name both sides.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import Standardized
 from harmonium.datasets.naming import keyword, listed, repeated
 
-# Mistaken scales are 16, 100 or 255 times too large or too small, or bytes for signed numbers.
+# Wrong scales are 16, 100 or 255 times too large or too small, or bytes for signed numbers.
 _SMALL_SHARE = 10
 _FAR_BEYOND = 2
 
-# In units of the training rows' own standard deviations; of fewer rows nothing can be said.
+# In units of the training rows' standard deviations; with fewer rows there is no check.
 _LEAST_SPREAD, _MOST_SPREAD = 0.05, 20.0
 _LEAST_ROWS, _LOOKED_AT = 10, 1000
 
@@ -23,13 +23,13 @@ _LEAST_ROWS, _LOOKED_AT = 10, 1000
 def match_columns(data: Data, columns: Sequence[str] | None) -> Data:
     """The data with the columns that a model was trained on, in their order.
 
-    Columns are matched by name, whatever their order. Where either side has no names they are
-    taken by position, and the data come back as they are.
+    Columns are matched by name in any order. If either side has no names, columns are matched by
+    position, and the data are returned unchanged.
 
     Parameters
     ----------
     data
-        As they were loaded.
+        As loaded.
     columns
         Names of the columns of the training data (`Data.columns`; in ``config.json`` of a run
         ``data.columns``).
@@ -37,8 +37,8 @@ def match_columns(data: Data, columns: Sequence[str] | None) -> Data:
     Raises
     ------
     ValueError
-        If columns are missing, or there are others, or names occur more than once; extra columns
-        are dropped by nobody but the user, by `Data.select`.
+        If columns are missing or superfluous, or names occur more than once. The user can drop
+        extra columns with `Data.select`.
     """
     if columns is None or data.columns is None or tuple(columns) == data.columns:
         return data
@@ -63,17 +63,17 @@ def match_columns(data: Data, columns: Sequence[str] | None) -> Data:
 
 
 def refuse_other_scale(data: Data, low: float, high: float) -> None:
-    """Refuse rows whose values are plainly of another scale than those a model was trained on.
+    """Reject rows whose values clearly have another scale than the training data of a model.
 
-    Pictures in shares of white for pictures in bytes, and 0 and 1 for −1 and 1, are such; values
-    that are all the same, as those of a blank picture, are not.
+    Examples are pictures as fractions of white instead of bytes, or 0 and 1 instead of −1 and 1.
+    Constant values, as in a blank picture, are accepted.
 
     Parameters
     ----------
     data
         Encoded as in training.
     low, high
-        Least and largest value of the training data (`Data.value_range`).
+        Smallest and largest value of the training data (`Data.value_range`).
 
     Raises
     ------

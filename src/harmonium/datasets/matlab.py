@@ -1,8 +1,8 @@
 """Reading .mat files of MATLAB 5 to 7, as ``save -v7``, Octave and `scipy.io.savemat` write them.
 
-What belongs here is the file: numeric, logical, sparse and character arrays. SciPy's own reader
-would read more, but trusts the sizes that a file states; here each is checked against the bytes
-that are there. Which array is what is chosen as in an .npz.
+This module reads numeric, logical, sparse and character arrays. SciPy's reader reads more, but
+trusts the sizes stated in a file; here each size is checked against the bytes that exist. The roles
+of arrays are chosen as for .npz.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from harmonium.datasets.sparse import read_sparse
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEADER = 128
-_LYING = 20  # times as many columns as rows are more likely rows
+_LYING = 20  # if columns outnumber rows by this factor, they are more likely the rows
 
-# As "MAT-File Format" of The MathWorks numbers them.
+# Numbered as in "MAT-File Format" of The MathWorks.
 _TYPES = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
     16: "u1", 17: "u2", 18: "u4",
@@ -38,12 +38,12 @@ _COMPLEX, _LOGICAL = 0x0800, 0x0200
 
 
 def read_mat(path: Path, reading: Reading) -> Arrays:
-    """Read a file of MATLAB.
+    """Read a MATLAB file.
 
     Raises
     ------
     ValueError
-        For files of versions 4 and 7.3, damaged ones, and where it is not clear which array holds
+        For files of versions 4 and 7.3, for damaged files, and if it is unclear which array holds
         the rows.
     """
     content = path.read_bytes()
@@ -71,7 +71,7 @@ def read_mat(path: Path, reading: Reading) -> Arrays:
             variable = _Variable.of(data, order)
             if variable.kind in (_CHAR, _SPARSE, *_NUMERIC) and not variable.is_complex:
                 found[variable.name] = variable
-            elif variable.name:  # what has no name is MATLAB's own
+            elif variable.name:  # variables without a name are internal to MATLAB
                 others.append(variable.name)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"{path.name} is damaged, or no file of MATLAB's: {error}") from None
@@ -95,7 +95,7 @@ def read_mat(path: Path, reading: Reading) -> Arrays:
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable as it stands in the file, whose numbers are not read yet."""
+    """A variable in the file, whose numbers have not been read yet."""
 
     name: str
     kind: int
@@ -141,7 +141,7 @@ class _Variable:
         table = numbers.reshape(self.shape, order="F")
         if self.kind != _CHAR:
             return table
-        # a character a number: such as rows of one letter
+        # one character per number, such as rows of one letter
         rows = [row.reshape(-1).tolist() for row in table]
         if any(number > 0x10FFFF for row in rows for number in row):
             raise ValueError(f"{name} is damaged: it holds numbers that are no characters")
@@ -164,7 +164,7 @@ class _Variable:
 
 
 def _elements(data: memoryview, order: Literal["<", ">"]) -> Iterator[tuple[int, memoryview]]:
-    """The elements of a file or of a variable: their types and their bytes."""
+    """The elements of a file or of a variable: their types and bytes."""
     at = 0
     while at + 8 <= len(data):
         first, size = (int(n) for n in np.frombuffer(data[at : at + 8], f"{order}u4"))

@@ -1,6 +1,6 @@
-"""`from_array`: data of arrays, tensors, nested lists, and frames of pandas and polars.
+"""`from_array`: data from arrays, tensors, nested lists, and pandas or polars data frames.
 
-What belongs here is what Python holds already. What is stored is decided in `arrays`.
+This module handles data in memory. `arrays` decides on the storage type.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ def from_array(
     target: Column | Sequence[Column] | None = None,
     drop: Column | Sequence[Column] | None = None,
 ) -> Data:
-    """Make `Data` of numbers in memory.
+    """Create `Data` from numbers in memory.
 
     Parameters
     ----------
     values
         Array, tensor or nested lists, shape (n_rows, n), or (n_rows, height, width) for pictures;
-        or a frame of pandas or polars, which names its columns.
-        Booleans, and integers that all lie in 0–255, are stored as uint8; others as float32, or as
-        float64 where float32 would not tell the values of a column apart, such as unix seconds.
-        The memory is shared where that needs no conversion.
+        or a pandas or polars data frame, which names its columns. Booleans, and integers that are
+        all in 0–255, are stored as uint8. Others are stored as float32, or as float64 if float32
+        could not distinguish the values of a column, such as Unix timestamps. Memory is shared if
+        no conversion is needed.
     labels
         Whole numbers or words, shape (n_rows,).
     targets
-        Real numbers to be predicted, shape (n_rows,) or (n_rows, n_targets).
+        Real numbers to predict, shape (n_rows,) or (n_rows, n_targets).
     name
-        What messages call the data.
+        The name of the data for messages.
     columns
-        Names of the columns, one for each; of a frame, in place of its own.
+        Names of the columns, one for each; for a data frame, they replace its names.
     label, target, drop
         Columns of ``values`` that hold labels or targets, or are left out: as for `load`.
 
     Raises
     ------
     TypeError
-        For anything but real numbers; of a frame, the columns are named.
+        For anything but real numbers; for a data frame, the message names the columns.
     ValueError
-        For other shapes, no rows or columns, NaN, infinity, text in columns that are not named, or
+        For wrong shapes, no rows or columns, NaN, infinity, text in columns without a role, or
         labels or targets that do not fit.
     """
     reading = Reading.of(label=label, target=target, drop=drop)

@@ -1,4 +1,4 @@
-"""Shuffled minibatches, whose order is a function of seed and update and of nothing else."""
+"""Shuffled mini-batches, whose order depends only on the seed and the update."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from harmonium.rng import Purpose, Stream
 
 
 class Rows(Protocol):
-    """Rows that become states where they are asked for, as `Data` are."""
+    """Rows that are converted to states on request, such as `Data`."""
 
     @property
     def name(self) -> str:
-        """What messages call them."""
+        """Their name for messages."""
 
     @property
     def device(self) -> torch.device:
-        """Where states come, and row numbers have to be."""
+        """The device of the states, on which row numbers are required."""
 
     @property
     def n_columns(self) -> int:
@@ -38,12 +38,12 @@ class Rows(Protocol):
 
 
 def check_rows(name: str, data: Rows) -> None:
-    """Refuse what is neither `Data` nor can give rows as they do, such as a tensor or a path.
+    """Reject objects that do not provide rows as `Data` do, such as a tensor or a path.
 
     Raises
     ------
     TypeError
-        Says how data are made of what came.
+        Says how to create data from the object.
     """
     if not all(hasattr(data, attribute) for attribute in ("rows", "moments", "n_columns", "name")):
         made = "Data('mine', x)" if isinstance(data, Tensor) else "datasets.from_array(x)"
@@ -53,31 +53,31 @@ def check_rows(name: str, data: Rows) -> None:
 
 
 class Minibatches:
-    """Every row once an epoch, in a new random order each epoch.
+    """Mini-batches that contain every row once per epoch, in a new random order each epoch.
 
-    Any batch can be asked for by itself: there is no position to lose, and a run that is resumed
-    sees the rows that it would have seen. The rows stay as they are stored, on their device, and
-    only a batch becomes floating-point states.
+    There is no internal position: any batch can be requested directly, so a resumed run sees the
+    same rows as an uninterrupted one. The rows stay in their stored form on their device; only the
+    current batch is converted to floating-point states.
 
     Parameters
     ----------
     data
         The training rows.
     batch_size
-        Rows a batch; the last of an epoch may be shorter. None for 100, or all rows where these
-        are fewer.
+        Rows per batch; the last of an epoch may be shorter. None for 100, or all rows if there are
+        fewer.
     weights
-        How much each row counts, shape (n_rows,), all above zero: a row of weight 2 as much as two
-        rows of weight 1. Every row still comes once an epoch, and only ratios matter, because a
-        mean row counts once. None counts every row alike.
+        Weight of each row, shape (n_rows,), all positive: a row of weight 2 counts as two rows of
+        weight 1. Every row still occurs once per epoch. Weights are normalised to mean 1, so only
+        ratios matter. None weights all rows equally.
 
     Raises
     ------
     TypeError
-        If the data are no `Data`, or a number is none.
+        If the data are not `Data`, or a number has the wrong type.
     ValueError
-        If a batch would be empty or larger than the data, or weights are not one a row, or not
-        all above zero and finite.
+        If a batch would be empty or larger than the data, if weights are not one per row, or if
+        they are not all positive and finite.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Minibatches:
         self._order: tuple[int, int, Tensor] | None = None
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-len(self.data) // self.batch_size)
 
     def batch(self, update: int, seed: int) -> Tensor:
@@ -120,12 +120,12 @@ class Minibatches:
         return self._states(self.rows(update, seed), update, seed)
 
     def batch_with(self, values: Tensor, update: int, seed: int) -> tuple[Tensor, Tensor]:
-        """The same states, and those of ``values`` that belong to them.
+        """The same states, and the entries of ``values`` for their rows.
 
         Parameters
         ----------
         values
-            One for each row of the data, such as its label, shape (n_rows, ...).
+            One entry for each row of the data, such as its label, shape (n_rows, ...).
         update, seed
             As for `batch`.
         """
@@ -133,11 +133,11 @@ class Minibatches:
         return self._states(rows, update, seed), values.index_select(0, rows)
 
     def weights(self, update: int, seed: int) -> Tensor | None:
-        """How much each row of that batch counts, float64, shape (rows,); None where all alike."""
+        """Weight of each row of that batch, float64, shape (rows,); None for equal weights."""
         return None if self._weights is None else self._weights[self.rows(update, seed)]
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every column, float64, in which rows count by their weight."""
+        """Weighted mean and variance of every column, float64."""
         return self.data.moments(self._weights)
 
     def rows(self, update: int, seed: int) -> Tensor:
@@ -150,7 +150,7 @@ class Minibatches:
         return self.data.rows(rows, Stream(seed, Purpose.ENCODE, position=update))
 
     def _epoch_order(self, epoch: int, seed: int) -> Tensor:
-        """The order of an epoch's rows; the last one asked for is kept."""
+        """The order of an epoch's rows; the last result is cached."""
         if self._order is None or self._order[:2] != (epoch, seed):
             order = kernels.permutation(
                 len(self.data), Stream(seed, Purpose.SHUFFLE, position=epoch)

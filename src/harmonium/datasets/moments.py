@@ -1,4 +1,4 @@
-"""Mean and variance of the columns of rows that come in blocks."""
+"""Mean and variance of columns, computed in blocks of rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 
 def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the columns of rows that come in blocks, float64.
+    """Mean and variance of columns of rows that arrive in blocks, float64.
 
     Parameters
     ----------
     blocks
-        Tables of rows, at least one row in all.
+        Tables of rows, at least one row in total.
     weights
-        How much each row counts, shape (n_rows,); the variance is divided by their sum. None
-        counts every row alike.
+        Weight of each row, shape (n_rows,); the variance is divided by their sum. None weights all
+        rows equally.
     """
     following = iter(blocks)
     beginning = next(following)

@@ -1,4 +1,4 @@
-"""Columns by their names: in which places they are, and which are missing or unknown."""
+"""Columns by name: their positions, and which are missing or unknown."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 _SHOWN = 12  # names in a message
-_MOST_NAMED = 50  # names in an option that a message advises
+_MOST_NAMED = 50  # names in an option that a message suggests
 
 
 def places(columns: Sequence[str] | None, wanted: Sequence[str], name: str) -> list[int]:
-    """Where these columns are.
+    """The positions of these columns.
 
     Parameters
     ----------
     columns
-        Of the data; None where they have no names.
+        Names of the columns of the data; None if they have no names.
     wanted
-        Names, in the order that is wanted.
+        The wanted names, in order.
     name
-        What messages call the data.
+        The name of the data for messages.
 
     Raises
     ------
     ValueError
-        If a name is missing, occurs more than once, or there are none.
+        If a name is missing or occurs more than once, or if there are no names.
     """
     if columns is None:
         raise ValueError(
@@ -47,7 +47,7 @@ def places(columns: Sequence[str] | None, wanted: Sequence[str], name: str) -> l
 
 
 def keyword(option: str, columns: Sequence[str | int]) -> str:
-    """The option that names these columns, as a message says it: `drop=['id', 'date']`."""
+    """The option that names these columns, as spelled in messages: `drop=['id', 'date']`."""
     if len(columns) > _MOST_NAMED:
         return f"`{option}=NAMES`"
     said = [str(column) if isinstance(column, str) else column for column in columns]
@@ -61,7 +61,7 @@ def repeated(columns: Iterable[str]) -> list[str]:
 
 
 def listed(columns: Sequence[str]) -> str:
-    """Names in a message; many are cut short."""
+    """Names for a message; a long list is shortened."""
     shown = [repr(column) for column in columns[:_SHOWN]]
     more = len(columns) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

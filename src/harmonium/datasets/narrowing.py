@@ -1,8 +1,8 @@
-"""Which numbers float32 holds well enough: what is stored in four bytes, and what in eight.
+"""Storage precision: which numbers fit into float32, and which need float64.
 
-float32 has 24 bits: of unix seconds it tells times apart that differ by more than two minutes, and
-of 100,000,000.0 ± 1 nothing is left. A table with such columns is kept in float64, until it is
-standardised; every other table in float32, in half the memory.
+float32 has 24 bits: it distinguishes Unix timestamps only if they differ by more than two minutes,
+and cannot represent 100,000,000.0 ± 1. A table with such columns is stored in float64 until it is
+standardised; all other tables are stored in float32, in half the memory.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from numpy.typing import NDArray
 
 _BLOCK_BYTES = 1 << 22
 
-# Rounding by less than this share of a column's standard deviation is no loss: it is a tenth of
-# the standard error that a million rows leave of the column's mean.
+# Rounding by less than this fraction of a column's standard deviation is no loss: it is a tenth of
+# the standard error of the column's mean over a million rows.
 _LEAST_ROUNDING = 1e-4
 
-# Where so many of the values that differ become the same, float32 does not tell them apart.
+# If this many distinct values become equal, float32 does not distinguish them.
 _MERGED = 0.1
 
-# Of a column's size: smaller differences are the rounding of whatever computed it in float64.
+# Relative to a column's size: smaller differences are rounding of earlier float64 computations.
 NOISE = 1e-12
 
 _SAMPLE = 256  # rows by which columns are judged,
-_SAMPLED_CELLS = 1 << 24  # fewer where there are very many columns
+_SAMPLED_CELLS = 1 << 24  # fewer for very many columns
 
 
 def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
-    """The columns of which float32 would lose more than rounding.
+    """The columns for which float32 would lose more than rounding.
 
-    They are judged by some rows, evenly spread, which takes no time; a column that is constant
-    there, by all rows.
+    They are judged by a few evenly spread rows, which is fast; a column that is constant there is
+    judged by all rows.
 
     Parameters
     ----------
     values
-        Shape (n_rows, ...), real numbers of any type; columns are counted as if the rows were flat.
+        Shape (n_rows, ...), real numbers of any type; rows are treated as flat.
     """
     if not values.size or _is_exact(values.dtype):
         return np.empty(0, np.intp)
@@ -59,12 +59,12 @@ def rounded_columns(values: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def narrowed(values: NDArray[Any]) -> NDArray[Any]:
-    """The values as float32, or as float64 where float32 would lose more than rounding.
+    """The values as float32, or as float64 if float32 would lose more than rounding.
 
     Parameters
     ----------
     values
-        Shape (n_rows, ...), real numbers of any type; the memory is shared where nothing changes.
+        Shape (n_rows, ...), real numbers of any type; memory is shared if nothing changes.
     """
     kept = np.float64 if len(rounded_columns(values)) else np.float32
     with np.errstate(
@@ -76,12 +76,12 @@ def narrowed(values: NDArray[Any]) -> NDArray[Any]:
 def narrowed_in_place(
     flat: NDArray[np.float64], shape: tuple[int, ...], order: Literal["C", "F"]
 ) -> NDArray[Any]:
-    """`narrowed` for numbers that nobody else holds: never in more memory than they have.
+    """`narrowed` in place, for numbers without other references: uses no additional memory.
 
     Parameters
     ----------
     flat
-        All numbers as they lie in memory, which is theirs and is overwritten.
+        All numbers in memory order; the memory is overwritten.
     shape, order
         Of the array.
     """
@@ -93,19 +93,19 @@ def narrowed_in_place(
         for start in range(0, size, step):
             stop = min(start + step, size)
             narrow[start:stop] = flat[start:stop]
-    del narrow  # a view, while the memory shrinks to its half
+    del narrow  # a view, while the memory shrinks to half its size
     flat.resize((size + 1) // 2, refcheck=False)
     return flat.view(np.float32)[:size].reshape(shape, order=order)
 
 
 def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views of a few rows each, some megabytes at a time."""
+    """Views of some rows each, a few megabytes at a time."""
     step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
     return (values[start : start + step] for start in range(0, len(values), step))
 
 
 def _is_exact(dtype: np.dtype[Any]) -> bool:
-    """Whether float32 holds every number of this type."""
+    """Whether float32 represents every number of this type."""
     return bool(np.can_cast(dtype, np.float32, "safe"))
 
 
@@ -116,7 +116,7 @@ def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
         narrow = wide.astype(np.float32)
         error = np.abs(wide - narrow)
         coarse = error.max(0) > _LEAST_ROUNDING * wide.std(0)
-        # a few far values make the standard deviation large: the middle half, too, is looked at
+        # outliers make the standard deviation large, so the middle half is checked as well
         low, high = len(wide) // 4, len(wide) - 1 - len(wide) // 4
         middle = wide[high] - wide[low]
         coarse |= (middle > 0) & (error[low : high + 1].max(0) > _LEAST_ROUNDING * middle)

@@ -1,4 +1,4 @@
-"""Categories: which ones there are, and rows that are one-hot already."""
+"""Finding categories, and detecting rows that are already one-hot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from harmonium.datasets.encodings.categories import is_integral
 
-_BLOCK = 1000  # rows looked at at a time
-_MOST_FRACTIONS = 20  # different values that are not whole: rather measurements than categories
-_MOST = 10_000  # different values: a layer of so many states a unit is no model of anything
+_BLOCK = 1000  # rows checked at a time
+_MOST_FRACTIONS = 20  # most distinct fractional values: more are measurements, not categories
+_MOST = 10_000  # most distinct values; units with more states are not a sensible model
 
 
 def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
@@ -19,7 +19,7 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
     Raises
     ------
     ValueError
-        If all are the same, or they are more than categories can be.
+        If all are the same, or there are too many for categories.
     """
     found: Tensor | None = None
     for block in values.split(_BLOCK):
@@ -42,24 +42,24 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
             f"all values of {name} are {found.item():g}, and units have two categories or more; "
             "name those that there are besides (`categories=[0, 1]`)"
         )
-    # in the shortest digits that give a float32 back: 0.1, not 0.10000000149
+    # in the shortest digits that restore the float32: 0.1, not 0.10000000149
     return tuple(float(str(value)) for value in found.cpu().numpy())
 
 
 def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) -> int | None:
-    """How many columns are one category each, if rows are one-hot; None if they are not.
+    """The number of columns per one-hot group, if rows are one-hot; None if they are not.
 
-    They are if all values are 0 and 1, and every group of so many columns holds one 1. At most one
-    width can be: where groups of 4 hold one 1, groups of 8 hold two.
+    Rows are one-hot if all values are 0 and 1, and every group of this many columns holds one 1. At
+    most one width is possible: if groups of 4 hold one 1, groups of 8 hold two.
 
     Parameters
     ----------
     values
         Shape (n_rows, n).
     name
-        What messages call the data.
+        The name of the data for messages.
     image_shape
-        The shape of a row, where the values came with three axes.
+        The shape of a row, if the values had three axes.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) 
 
 
 def numbers_of(values: Tensor, width: int) -> Tensor:
-    """The place of the 1 in every group of columns, shape (n_rows, n / width)."""
+    """The position of the 1 in every group of columns, shape (n_rows, n / width)."""
     dtype = torch.uint8 if width <= 256 else torch.float32
     n_groups = values.shape[1] // width
     numbers = torch.empty((len(values), n_groups), dtype=dtype, device=values.device)
@@ -119,7 +119,7 @@ def _sum_to_one(values: Tensor, width: int) -> bool:
 
 
 def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
-    """Refuse rows of which most groups hold one 1, and some hold none: a gap needs a state, too."""
+    """Reject rows in which most groups hold one 1 and some hold none: a gap needs its own state."""
     sums = torch.zeros(2, dtype=torch.int64, device=values.device)
     first: tuple[int, int] | None = None
     for start, block in enumerate(values.split(_BLOCK)):
@@ -140,9 +140,9 @@ def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
 
 
 def _uneven_groups(values: Tensor) -> list[int]:
-    """Widths of neighbouring columns that hold one 1 in every row; none if there are no such.
+    """Widths of neighbouring columns that hold one 1 in every row; empty if there are none.
 
-    A few rows could be so by chance.
+    With few rows, this can happen by chance.
     """
     n_rows, n = values.shape
     if n_rows < 10 * n:
@@ -153,7 +153,7 @@ def _uneven_groups(values: Tensor) -> list[int]:
         ends &= (block.cumsum(1, dtype=torch.float64) == first).all(0)
     if not ends[-1]:
         return []
-    # of columns with the same sum the first ends the group: those behind it begin the next one
+    # of columns with the same sum, the first ends the group, and those after it start the next
     totals = np.asarray(first[ends].cpu())
     places = np.flatnonzero(ends.cpu().numpy())
     if not np.array_equal(np.unique(totals), np.arange(1, first[-1].item() + 1)):

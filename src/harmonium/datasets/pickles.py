@@ -1,9 +1,9 @@
-"""Reading pickles of NumPy arrays, and of nothing else, without running anything in them.
+"""Reads pickles that contain only NumPy arrays, without running any code in them.
 
-What belongs here is the unpickler and the layout of the classic tutorials' ``mnist.pkl.gz``. A
-pickle is a program: its names are looked up and called. Here none of its names leads to Python's
-or NumPy's own objects; each leads to a stand-in that takes numbers of plain types and no more, so
-that no prepared type descriptor ever comes to NumPy.
+This module holds the unpickler, and the layout of the classic tutorials' ``mnist.pkl.gz``. A pickle
+is a program whose names are looked up and called. Here, names never resolve to objects of Python or
+NumPy. They resolve to stand-ins that accept only numbers of plain types, so that no crafted type
+descriptor reaches NumPy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LAYOUT = "pairs (values, labels) of arrays, as in mnist.pkl.gz: train, validati
 
 
 class _Type:
-    """Stands for `numpy.dtype`: a number's kind and size, and the order of its bytes."""
+    """Stand-in for `numpy.dtype`: a number's kind, size and byte order."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         text = _text(code)
@@ -42,7 +42,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array: empty until its state comes, as in NumPy's own pickles."""
+    """Stand-in for an array: empty until its state is set, as in NumPy's pickles."""
 
     values: NDArray[Any] | None = None
 
@@ -54,7 +54,7 @@ class _Array:
         self.fill(raw, kind, shape, "F" if transposed else "C")
 
     def fill(self, raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
-        """Take the bytes of the array; `numpy.frombuffer` checks that there are enough."""
+        """Set the bytes of the array; `numpy.frombuffer` checks that there are enough."""
         if not isinstance(kind, _Type) or not isinstance(raw, bytes | bytearray):
             raise pickle.UnpicklingError("it holds an array of something else than numbers")
         if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
@@ -72,33 +72,33 @@ _ORDERS: dict[str, Any] = {"C": "C", "F": "F"}
 
 
 def _text(value: Any) -> str:
-    """Text of a pickle of either Python: version 2 wrote bytes."""
+    """Text of a pickle from Python 2 or 3; version 2 wrote bytes."""
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stand for `_codecs.encode`, by which Python 3 writes bytes for Python 2 to read."""
+    """Stand-in for `_codecs.encode`, with which Python 3 writes bytes for Python 2."""
     if _text(encoding) != "latin1":
         raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 class _ArrayUnpickler(pickle._Unpickler):
-    """An unpickler to which only arrays of numbers are known.
+    """An unpickler that knows only arrays of numbers.
 
-    It is Python's own in Python: the one in C takes gigabytes where a damaged file says so. What it
-    does in large pieces, reading numbers, is as fast.
+    It extends Python's pure-Python unpickler, because the one in C allocates gigabytes if a damaged
+    file says so. Reading numbers, which happens in large pieces, is equally fast.
     """
 
     def __init__(self, stream: Readable) -> None:
-        # Python 2's text stays bytes: an array's numbers are such a text, of 157 MB in MNIST.
+        # Text from Python 2 stays bytes: an array's numbers are such a text, of 157 MB in MNIST.
         super().__init__(stream, encoding="bytes")
-        # Functions made anew for every pickle: whatever a pickle does to them dies with it.
+        # New functions for every pickle, so that no pickle can modify those of another.
         known: dict[str, Any] = {
             "numpy dtype": lambda *arguments: _Type(*arguments),
             "numpy ndarray": "numpy.ndarray",
             "_codecs encode": lambda text, encoding: _encode(text, encoding),
-            "__builtin__ bytes": lambda: b"",  # how Python 3 writes no bytes for Python 2
+            "__builtin__ bytes": lambda: b"",  # how Python 3 writes empty bytes for Python 2
         }
         for package in ("numpy.core", "numpy._core"):
             known[f"{package}.multiarray _reconstruct"] = lambda *arguments: _Array()
@@ -121,7 +121,7 @@ def load_arrays(stream: Readable, name: str) -> Any:
     Raises
     ------
     ValueError
-        For a pickle that holds anything else or is damaged; nothing in it is run.
+        For a pickle that is damaged or holds anything else; nothing in it is run.
     """
     try:
         return _unwrap(_ArrayUnpickler(stream).load())
@@ -130,7 +130,7 @@ def load_arrays(stream: Readable, name: str) -> Any:
     except (OSError, zlib.error):
         raise
     except Exception as error:
-        # What a damaged pickle raises is whatever its operations happen to meet.
+        # A damaged pickle can raise any exception.
         reason = str(error) or type(error).__name__
     raise ValueError(
         f"{name} is no pickle of NumPy arrays alone, and nothing else is read: {reason}"
@@ -159,9 +159,9 @@ def read_pickle(path: Path, reading: Reading) -> Arrays:
 
 
 def read_layout(stream: Readable, name: str) -> Arrays:
-    """Read two or three pairs (values, labels): train, test, and validation between them.
+    """Read two or three pairs (values, labels): train, optionally validation, and test.
 
-    Pictures of 28 × 28 whose values are all grey ÷ 256 are read as grey values, uint8.
+    Pictures of 28 × 28 whose values are all multiples of 1/256 are read as grey values, uint8.
     """
     match load_arrays(stream, name):
         case [[np.ndarray(), _], [np.ndarray(), _]] as pairs:
@@ -172,7 +172,7 @@ def read_layout(stream: Readable, name: str) -> Arrays:
             raise ValueError(f"{name} is not of the layout that is read: {_LAYOUT}")
     values = [values for values, _ in pairs]
     labels = [np.asarray(labels) for _, labels in pairs]
-    del pairs  # the values alone: _joined lets go of each when it has copied it
+    del pairs  # only the values: _joined releases each after copying it
     shapes = [part.shape for part in values]
     if len({shape[1:] for shape in shapes}) > 1 or min(map(len, shapes)) < 2:
         raise ValueError(f"the parts of {name} have shapes {shapes}; their rows need one shape")
@@ -188,7 +188,7 @@ def read_layout(stream: Readable, name: str) -> Arrays:
 
 
 def _joined(parts: list[NDArray[Any]], name: str) -> NDArray[Any]:
-    """Copy the parts into one array and let go of each, so as to hold no second copy."""
+    """Copy the parts into one array and release each, to avoid a second copy."""
     width, n_rows = parts[0].shape[1:], sum(map(len, parts))
     whole = all(part.dtype.kind in "biu" for part in parts)
     if math.prod(width) == math.prod(_PICTURE) and all(map(_is_grey, parts)):
@@ -208,7 +208,7 @@ def _is_grey(values: NDArray[Any]) -> bool:
     """Whether every value is exactly a grey value from 0 to 255, divided by 256."""
     if values.dtype.kind != "f":
         return False
-    with np.errstate(all="ignore"):  # what is not finite is no grey value
+    with np.errstate(all="ignore"):  # values that are not finite are not grey values
         return all(
             bool(((block >= 0) & (block < 1) & (block * 256 == np.floor(block * 256))).all())
             for block in blocks(values)

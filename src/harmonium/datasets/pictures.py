@@ -1,4 +1,4 @@
-"""What is white: the range of the grey values of pictures."""
+"""The range of grey values of pictures, that is, the value of white."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from harmonium.datasets.encodings import AsIs, Encoding, Scaled
 from harmonium.datasets.encodings.categories import is_integral
 
 _WHITE = 255
-_DARK = 127  # nothing above it: rather another scale than pictures in bytes that are all dark
+_DARK = 127  # if no value is above it, another scale is more likely than dark pictures in bytes
 
 
 def picture_encoding(values: Tensor, white: float | None = None) -> tuple[Encoding, str | None]:
-    """The encoding that pictures start with, and a sentence about it if it is a guess.
+    """The initial encoding of pictures, and a sentence about it if it is a guess.
 
-    Values from 0 to 1 are shares of white already. Whole numbers above 127 and up to 255, or
-    fractions of such, are grey values of which 255 is white, however dark the pictures are. For
-    other whole numbers from 0 upwards white is the largest value: 16 in the digits of the UCI
-    repository, 2 in a mask of three areas, 65,535 in pictures of 16 bits. Other values are left
-    as they are.
+    Values from 0 to 1 are fractions of white already. If the largest value is above 127 and at most
+    255, whole or fractional, values are grey values with 255 as white, however dark the pictures
+    are. For other whole numbers from 0 upwards, white is the largest value: 16 in the UCI digits, 2
+    in a mask of three areas, 65,535 in 16-bit pictures. Other values are left unchanged.
 
     Parameters
     ----------
     values
         All pictures, shape (n_rows, n).
     white
-        The value of white where it is known.
+        The value of white, if known.
 
     Raises
     ------
     ValueError
-        For a ``white`` that is not positive, and values below 0 or above it.
+        For a ``white`` that is not positive, and for values below 0 or above ``white``.
     """
     least, most = (float(bound) for bound in values.aminmax())
     if white is not None:

@@ -1,6 +1,6 @@
-"""Collecting rows that come in blocks: in bytes, in float32, or in float64 where that is needed.
+"""Collects rows that arrive in blocks: as bytes, float32, or float64 if needed.
 
-What belongs here is how many bits numbers keep, and memory: no second copy of all rows is held.
+This module decides on the precision, and avoids a second copy of all rows.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_HALF_STEP = 2.0**-24  # float32 rounds a number by at most this share of it
-_SHARE = 1e-4  # of a column's range that rounding may move its values
-_SUSPECT = 1e-6  # from which on a block is looked at
+_HALF_STEP = 2.0**-24  # relative rounding error of float32
+_SHARE = 1e-4  # fraction of a column's range by which rounding may move its values
+_SUSPECT = 1e-6  # least size at which a block is checked
 _GROWTH = 1.5
 
 
 class GrowingRows:
-    """Rows that come in blocks, in one array that grows.
+    """Rows that arrive in blocks, in one growing array.
 
     Parameters
     ----------
     n_columns
-        Numbers a row.
+        Numbers per row.
     """
 
     def __init__(self, n_columns: int) -> None:
@@ -34,22 +34,22 @@ class GrowingRows:
     def add(
         self, block: NDArray[Any], low: NDArray[Any], high: NDArray[Any], n_expected: int = 0
     ) -> bool:
-        """Take a block; returns whether float32 may round it too much.
+        """Add a block; returns whether float32 may round it too much.
 
         Parameters
         ----------
         block
             Bytes, float32 or float64, shape (n, n_columns).
         low, high
-            Its least and largest numbers, shape (n_columns,).
+            Its smallest and largest numbers, shape (n_columns,).
         n_expected
-            How many rows there will be, as far as is known.
+            Expected total number of rows, if known.
         """
         start, self._n_rows = self._n_rows, self._n_rows + len(block)
         dtype = np.result_type(self._rows, block)
         capacity = len(self._rows)
         if self._n_rows > capacity:
-            # what is never written to takes no memory
+            # pages that are never written take no memory
             capacity = max(self._n_rows, n_expected, int(_GROWTH * capacity))
         if capacity > len(self._rows) or dtype != self._rows.dtype:
             grown = np.empty((capacity, self._rows.shape[1]), dtype)
@@ -62,17 +62,17 @@ class GrowingRows:
 
     @property
     def rounds(self) -> bool:
-        """Whether float32 rounds by much of the range of a column."""
+        """Whether float32 rounds by a large part of a column's range."""
         return _may_round(self._low, self._high, _SHARE)
 
     @property
     def values(self) -> NDArray[Any]:
-        """All rows that came."""
+        """All rows received."""
         return self._rows[: self._n_rows]
 
 
 def _may_round(low: NDArray[Any], high: NDArray[Any], share: float) -> bool:
-    """Whether float32 may move values of a column by more than this share of its range."""
+    """Whether float32 may move values of a column by more than this fraction of its range."""
     with np.errstate(invalid="ignore", over="ignore"):
         spread = high - low
         most = np.maximum(np.abs(low), np.abs(high))

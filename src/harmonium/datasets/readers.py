@@ -1,7 +1,7 @@
-"""Readers of users' files: by suffix, and IDX by its first bytes.
+"""Readers of users' files, chosen by suffix, and by the first bytes for IDX.
 
-What belongs here is finding the right reader and the formats that hold whole arrays: NumPy's
-own and IDX. Tables of text or Parquet and pickles have files of their own.
+This module finds the right reader, and reads the formats that hold whole arrays: NumPy's formats
+and IDX. Text tables, Parquet and pickles have their own modules.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
 def read(path: Path, reading: Reading = _ANY) -> Data:
-    """Read a file of any of the `FORMATS`, as a person says.
+    """Read a file in any of the `FORMATS`, with the user's reading options.
 
     Raises
     ------
     OSError
-        Where the file cannot be opened.
+        If the file cannot be opened.
     TypeError, ValueError
-        Where it cannot be read, or holds what `Data` does not hold.
+        If it cannot be read, or if `Data` cannot hold its content.
     ImportError
-        For Parquet, where pyarrow is not installed.
+        For Parquet, if pyarrow is not installed.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; pass a file: {FORMATS}")
@@ -86,7 +86,7 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
 def _refuse_what_is_not_there(
     reader: Callable[[Path, Reading], Arrays], reading: Reading, name: str
 ) -> None:
-    """Refuse what is said of files of another format; a run says it of files of any."""
+    """Reject options for another format, except from a run, which gives them for any file."""
     if reading.header is not None and reader is not read_text and not reading.of_use:
         raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
     if reading.array is not None and reader not in (_read_npz, read_mat) and not reading.of_use:
@@ -96,7 +96,7 @@ def _refuse_what_is_not_there(
 def _with_labels(
     arrays: Arrays, path: Path, reader: Callable[[Path, Reading], Arrays], reading: Reading
 ) -> Arrays:
-    """The labels of a second file, which a person names or which lies beside pictures."""
+    """The labels of a second file, named by the user or found next to pictures."""
     file, why = reading.labels_file, "as asked"
     if file is None and reader is _read_idx_file and arrays.labels is None:
         file, why = labels_beside(path), "which lies beside it"
@@ -142,7 +142,7 @@ def _reader(path: Path) -> Callable[[Path, Reading], Arrays]:
 
 
 def _looks_like_rows(path: Path) -> bool:
-    """Whether a file of another suffix begins with text of which most cells are numbers."""
+    """Whether a file with another suffix starts with text in which most cells are numbers."""
     with contextlib.suppress(*_DAMAGE), open_unpacked(path) as stream:
         begin = stream.read(_SNIFFED)
         if not re.search(rb"[\x00-\x08\x0e-\x1f\x7f]", begin):
@@ -197,7 +197,7 @@ def _read_npy_array(stream: Readable, name: str) -> NDArray[Any]:
 def _read_words(
     stream: Readable, shape: tuple[int, ...], dtype: np.dtype[Any], name: str
 ) -> NDArray[Any]:
-    """An array of text, one word a row: the names of classes."""
+    """An array of text, one word per row: the names of classes."""
     n_bytes = math.prod(shape) * dtype.itemsize
     if not dtype.itemsize or len(shape) > 2 or (len(shape) == 2 and 1 not in shape):
         check_type(dtype, name)
@@ -211,7 +211,7 @@ def _read_words(
 
 
 def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    # NumPy's readers of the header evaluate literals only, and no pickle is ever read.
+    # NumPy's header readers evaluate only literals, and pickles are never read.
     parsers: dict[tuple[int, int], Callable[..., Any]] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -221,12 +221,12 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
         if version not in parsers:
             raise ValueError(f"version {version} is not read")
         with warnings.catch_warnings():
-            # NumPy remarks on what Python 2 has written, which is as good as any
+            # NumPy warns about headers from Python 2, which are fine
             warnings.simplefilter("ignore", UserWarning)
             shape, transposed, dtype = parsers[version](stream)
     except (OSError, *_DAMAGE):
         raise
-    except Exception as error:  # what a damaged header raises is whatever NumPy happens to meet
+    except Exception as error:  # a damaged header can raise any exception in NumPy
         raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize >= 2**63:
         raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")

@@ -1,6 +1,6 @@
-"""`Reading`: what a person says about a file or a table, where its reader must not guess.
+"""`Reading`: the user's options for a file or a table, where its reader must not guess.
 
-What belongs here are these words and their checks. What a reader makes of them is its business.
+This module defines the options and their checks; the readers interpret them.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Column = str | int
-"""A column by its name, or by its number from 0; negative numbers count from the last one."""
+"""A column by name, or by number from 0; negative numbers count from the last."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file or a table is to be read.
+    """How to read a file or a table.
 
     Parameters
     ----------
     label
-        The column of labels; None leaves it to its name.
+        The column of labels; None recognises it by name.
     target
-        The columns of targets; none leaves them to their names.
+        The columns of targets; empty recognises them by name.
     drop
         Columns to leave out.
     header
-        Whether the first line of a text holds the names of the columns; None looks for itself.
+        Whether the first line of a text file names the columns; None decides from its content.
     array
-        The array of rows in an archive of several.
+        The array with the rows, in an archive of several.
     labels_file
-        A file that holds the labels and nothing else, such as that of an IDX file of pictures.
+        A file that holds only the labels, such as for an IDX file of pictures.
     classes
-        Names of the classes 0, 1, ... of a model that is to judge the rows. Labels of other names
-        are then unknown, as those without a value are.
+        Names of the classes 0, 1, ... of a model that will classify the rows. Other labels then
+        count as unknown, like missing ones.
     n_columns
-        How many columns of values a model expects. With it, columns that are named above may be
-        missing: rows to be judged need no labels.
+        Number of columns of values that a model expects. If given, the columns named above may be
+        missing, because rows to be classified need no labels.
     """
 
     label: Column | None = None
@@ -60,7 +60,7 @@ class Reading:
         array: str | None = None,
         labels_file: str | Path | None = None,
     ) -> Reading:
-        """Take columns one or several, as a person gives them.
+        """Create it from one or several columns, as the user gives them.
 
         Raises
         ------
@@ -78,12 +78,12 @@ class Reading:
 
     @property
     def of_use(self) -> bool:
-        """Whether rows are read for a model that has been trained."""
+        """Whether rows are read for a trained model."""
         return self.n_columns is not None
 
     @property
     def is_said(self) -> bool:
-        """Whether a person says anything."""
+        """Whether the user gave any option."""
         return self.names_columns or (self.header, self.array, self.labels_file) != (None,) * 3
 
     @property
@@ -93,7 +93,7 @@ class Reading:
 
 
 def columns_of(text: str | None) -> tuple[Column, ...]:
-    """Columns that are written with commas between them; names with commas stand in quotes."""
+    """Columns separated by commas; names with commas are quoted."""
     if text is None:
         return ()
     cells = next(csv.reader([text], skipinitialspace=True))

@@ -1,4 +1,4 @@
-"""Other encodings of the same values: what `Data` can be made of, method by method."""
+"""Methods of `Data` that change the encoding of the same values."""
 
 from __future__ import annotations
 
@@ -26,34 +26,35 @@ from harmonium.datasets.naming import places
 from harmonium.datasets.narrowing import NOISE
 from harmonium.datasets.stored import Stored
 
-_BLOCK = 1000  # rows worked on at a time
+_BLOCK = 1000  # rows processed at a time
 _LEAST_ROUNDING = 1e-4  # of a standard deviation
 
 
 class Recodable(Stored):
-    """Values that can be encoded in other ways, over the same memory where not said otherwise."""
+    """Values that can be encoded in other ways, in the same memory unless stated otherwise."""
 
     # Other encodings of the same values
 
     def with_encoding(self, encoding: Encoding) -> Self:
-        """Encode the stored values in another way; ValueError where it cannot encode them."""
+        """Use another encoding for the stored values; ValueError if it cannot encode them."""
         encoding.check(self.values)
         return self._replace(encoding.to(self.values.device))
 
     def binarize(self, threshold: float = defaults.THRESHOLD) -> Self:
-        """Two states by a threshold: 1 above it, 0 at or below it.
+        """Binarise with a threshold: 1 above it, 0 at or below it.
 
         Parameters
         ----------
         threshold
-            For pictures and other data that are `Scaled`, a share of the range, from 0 to below 1:
-            0.5 of grey values 0 to 255 is 127.5. For data that are `AsIs`, a plain value.
+            For pictures and other `Scaled` data, a fraction of the range, from 0 to below 1: for
+            grey values 0 to 255, 0.5 means 127.5. For `AsIs` data, a plain value.
 
         Raises
         ------
         ValueError
-            For a share outside its range, a threshold that makes one state of all values, and data
-            that are encoded otherwise already. What leaves almost one state alone is a note.
+            For a fraction out of range, a threshold that gives all values the same state, and data
+            that already have another encoding. If almost all values get the same state, a note says
+            so.
         """
         check_number("threshold", threshold, "a number")
         if not isinstance(self.encoding, Scaled):
@@ -63,15 +64,15 @@ class Recodable(Stored):
         return self.with_encoding(encoding)._with_note(note)
 
     def binarize_stochastically(self) -> Self:
-        """Two states drawn anew every time: a value's place in its range is the chance of a 1.
+        """Binarise at random: a value's position in its range is the probability of a 1.
 
-        The range is that of `Scaled` data, and 0 to 1 of data that are `AsIs`. A note says so
-        where there are only its two ends, and nothing to draw.
+        States are drawn again in each use. The range is that of `Scaled` data, and 0 to 1 for
+        `AsIs` data. If only its two ends occur, so that nothing is random, a note says so.
 
         Raises
         ------
         ValueError
-            For values outside the range, or of a far smaller one.
+            For values outside the range, or with a far smaller range.
         """
         low, high = 0.0, 1.0
         if isinstance(self.encoding, Scaled):
@@ -88,13 +89,13 @@ class Recodable(Stored):
 
     @property
     def is_two_valued(self) -> bool:
-        """Whether all values are 0 and 1, or all are −1 and 1: states as they are."""
+        """Whether all values are 0 and 1, or all are −1 and 1, and thus states already."""
         least, _ = self.value_range
         low = -1.0 if least < 0 else 0.0
         return thresholds.have_two_values(self.values, low, 1.0)
 
     def to_spins(self) -> Self:
-        """States −1 and 1 in place of 0 and 1, for data that are binarised or have two values."""
+        """States −1 and 1 instead of 0 and 1, for binarised or two-valued data."""
         if isinstance(self.encoding, Threshold | Stochastic):
             return self.with_encoding(dataclasses.replace(self.encoding, low_state=-1.0))
         low, high = self.value_range
@@ -106,15 +107,15 @@ class Recodable(Stored):
         )
 
     def standardize(self) -> Self:
-        """Every column less its mean, divided by its standard deviation, both of these rows.
+        """Standardise every column with its mean and standard deviation over these rows.
 
-        Held-out rows take the encoding of the training rows:
+        Use the encoding of the training rows for held-out rows:
         ``test.with_encoding(train.encoding)``.
         """
         mean, variance = moments(self.values.split(_BLOCK))
         std = variance.sqrt()
-        std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # what only rounding varies
-        # float32 is faster, and enough unless columns lie far from 0
+        std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # columns that vary only by rounding
+        # float32 is faster, and sufficient unless columns are far from 0
         is_near = ((mean.float().double() - mean).abs() <= _LEAST_ROUNDING * std).all()
         if self.values.dtype != torch.float64 and is_near:
             mean, std = mean.float(), std.float()
@@ -123,23 +124,24 @@ class Recodable(Stored):
     def one_hot(
         self, n_categories: int | None = None, *, categories: Sequence[float] | None = None
     ) -> Self:
-        """One state a category; by default the categories are the values that occur.
+        """One-hot encoding; by default the categories are the values that occur.
 
-        Take them from all rows, before these are split into training and held-out ones: a value
-        that is no category cannot be encoded.
+        Call it on all rows, before they are split into training and held-out rows: a value outside
+        the categories cannot be encoded.
 
         Parameters
         ----------
         n_categories
-            Says that the categories are the integers 0 … n_categories − 1.
+            If given, the categories are the integers 0 … n_categories − 1.
         categories
-            Their values, such as the ratings ``[1, 2, 3, 4, 5]``, whether all of them occur or not.
+            Values of the categories, such as the ratings ``[1, 2, 3, 4, 5]``, whether or not all
+            occur.
 
         Raises
         ------
         ValueError
-            If both are given; for a value that is no category; if all values are the same, or they
-            are more than categories can be.
+            If both are given; for a value outside the categories; if all values are the same, or
+            there are too many different values.
         """
         if n_categories is not None and categories is not None:
             raise ValueError("n_categories and categories were both given; pass one of them")
@@ -153,7 +155,7 @@ class Recodable(Stored):
 
     @property
     def one_hot_width(self) -> int | None:
-        """How many columns are one value, if the rows are one-hot; None if they are not.
+        """Number of columns per value, if the rows are one-hot; None if they are not.
 
         Raises
         ------
@@ -164,12 +166,12 @@ class Recodable(Stored):
         return one_hot.group_width(self.values, self.name, self.image_shape)
 
     def from_one_hot(self, n_categories: int | None = None) -> Self:
-        """Rows that are one-hot already: of every so many columns, one is 1 and the others are 0.
+        """Treat rows as one-hot already: in each group of columns, one is 1 and the others are 0.
 
         Parameters
         ----------
         n_categories
-            How many columns are one value; by default what the rows themselves say.
+            Columns per group; detected from the rows by default.
 
         Raises
         ------
@@ -192,29 +194,29 @@ class Recodable(Stored):
         )
 
     def as_pictures(self, height: int, width: int, white: float | None = None) -> Self:
-        """Take the rows as pictures; grey values become `Scaled` to 0–1.
+        """Treat the rows as pictures; grey values become `Scaled` to 0–1.
 
         Parameters
         ----------
         height, width
-            Of a picture.
+            Size of a picture in pixels.
         white
-            Its grey value. By default 255 where the largest is above 127 and up to 255, and the
-            largest value where all are whole numbers; a note says what was taken. Values from 0 to
-            1 are left as they are.
+            The grey value of white. By default 255 if the largest value is above 127 and at most
+            255; otherwise the largest value if all are whole numbers; a note reports the choice.
+            Values from 0 to 1 are left unchanged.
         """
         encoding, note = pictures.picture_encoding(self.values, white)
         data = dataclasses.replace(self, image_shape=(height, width), encoding=encoding)
         return data._with_note(note)
 
     def select(self, *columns: str) -> Self:
-        """These columns, by name, in this order; copies the values, which are no pictures then.
+        """Select columns by name, in this order; copies the values, which are no longer pictures.
 
         Raises
         ------
         ValueError
-            If the columns have no names, or one is missing or occurs twice; if the encoding has
-            parameters of every column (`Standardized`) or the rows end with their label.
+            If the columns have no names, or a name is missing or occurs twice; if the encoding has
+            parameters per column (`Standardized`), or the rows end with their label.
         """
         if isinstance(self.encoding, Standardized | Labelled):
             self._require_as_loaded("select")
@@ -224,21 +226,21 @@ class Recodable(Stored):
         )
 
     def join_labels(self, n_classes: int | None = None) -> Self:
-        """Rows that end with their label, one-hot: what a model of both learns from.
+        """Append the one-hot label to each row, to train a model of rows and labels.
 
-        The states are those of a layer ``Mixed(units, Categorical(1, n_classes))``. The values are
-        copied, and are no pictures any more.
+        The states fit a layer ``Mixed(units, Categorical(1, n_classes))``. The values are copied,
+        and are no longer pictures.
 
         Parameters
         ----------
         n_classes
-            Classes in all; by default as many as the largest label needs.
+            Total number of classes; by default as many as the largest label needs.
 
         Raises
         ------
         ValueError
-            If there are no labels, if one is negative or beyond the classes, or if all of them
-            are the same and ``n_classes`` does not say that there are others.
+            If there are no labels, if a label is negative or too large, or if all labels are the
+            same and ``n_classes`` is not given.
         """
         if self.labels is None:
             raise ValueError(

@@ -1,7 +1,7 @@
-"""Parsing text in pieces of whole lines, several at a time, by Arrow's reader of CSV.
+"""Parses text in segments of whole lines, several in parallel, with Arrow's CSV reader.
 
-What belongs here knows separators and types of columns, and nothing of what columns mean. Arrow
-parses one piece on one core; pieces come back in their order, and few are held at a time.
+This module knows separators and column types, but not the roles of columns. Arrow parses one
+segment per core; segments are returned in order, and only a few are held at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harmonium.datasets.cells import BLANK, FALSE, MISSING, TRUE
 Result = TypeVar("Result")
 
 _MOST_THREADS = 8
-_AHEAD = 2  # segments handed to each core, so that none waits while rows are collected
+_AHEAD = 2  # segments queued per core, so that no core waits while rows are collected
 _PEEK = 64
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINES = re.compile(rb"(?<=[\r\n])[ \t\f\v]+(?=[\r\n]|\Z)|\A[ \t\f\v]+(?=[\r\n])")
@@ -30,7 +30,7 @@ _BLANK_LINES = re.compile(rb"(?<=[\r\n])[ \t\f\v]+(?=[\r\n]|\Z)|\A[ \t\f\v]+(?=[
 
 @dataclass(frozen=True)
 class Segment:
-    """Some whole lines of a text, in a buffer that holds other lines once these are parsed."""
+    """Some whole lines of a text, in a buffer that is reused after they are parsed."""
 
     buffer: bytearray
     start: int
@@ -51,22 +51,22 @@ class Segment:
 
     @property
     def is_quoted(self) -> bool:
-        """Whether a quotation mark stands anywhere."""
+        """Whether there is any quotation mark."""
         return self.buffer.find(b'"', self.start, self.stop) >= 0
 
 
 @dataclass(frozen=True)
 class Parser:
-    """Makes a table of Arrow's of a piece of text.
+    """Parses a piece of text into an Arrow table.
 
     Parameters
     ----------
     separator, decimal
         As in a `Layout`.
     n_columns
-        Cells a line.
+        Cells per line.
     types
-        Names of Arrow's types of those columns that are wanted, by number.
+        Names of the Arrow types of the wanted columns, by number.
     """
 
     separator: str
@@ -91,7 +91,7 @@ class Parser:
         )
 
     def parse(self, segment: Segment) -> Any:
-        """Parse whole lines; `pyarrow.ArrowInvalid` where that cannot be."""
+        """Parse whole lines; raises `pyarrow.ArrowInvalid` if that fails."""
         import pyarrow as pa
 
         text: bytes | memoryview = segment.text
@@ -102,12 +102,12 @@ class Parser:
             text = _stripped(text)
         try:
             table = self._table(text, quoted)
-            # a quote that is not closed takes the lines below it into its cell
+            # an unclosed quote pulls the lines below into its cell
             if quoted and table.num_rows != _n_lines(text):
                 raise pa.ArrowInvalid("a cell goes on over several lines")
             return table
         except pa.ArrowInvalid:
-            # blank lines of spaces are rare, and looking for them takes time
+            # lines of only spaces are rare, and searching for them takes time
             without = _BLANK_LINES.sub(b"", text)
             if without == text or not without.strip():
                 raise
@@ -131,10 +131,10 @@ class Parser:
 def each_segment(
     work: Callable[[Segment], Result], stream: io.BufferedIOBase, n_skipped: int, size: int
 ) -> Iterator[Result]:
-    """Work on a text in segments of about ``size`` bytes, without its first lines.
+    """Process a text in segments of about ``size`` bytes, skipping its first lines.
 
-    As many are worked on at a time as there are cores; results come in the order of the text, and
-    must not refer to the text, whose memory is used again.
+    One segment per core is processed at a time. Results are in the order of the text, and must not
+    refer to the text, because its memory is reused.
     """
     free: SimpleQueue[bytearray] = SimpleQueue()
 
@@ -153,14 +153,14 @@ def _segments(
     rest = b""
     at_end = False
     while not at_end:
-        # new memory has to be cleared by the system, which takes longer than reading into it
+        # the system clears new memory, which takes longer than reading into it
         buffer = bytearray() if free.empty() else free.get()
         if len(buffer) < len(rest) + size:
             buffer = bytearray(len(rest) + size)
         buffer[: len(rest)] = rest
         n_read = stream.readinto(memoryview(buffer)[len(rest) :])
         at_end, stop = not n_read, len(rest) + n_read
-        # a line ends in any of the three ways; \r\n must not come apart
+        # a line has any of the three endings; \r\n must not be split
         end = stop if at_end else _end_of_line(buffer, stop)
         start = 0
         if n_skipped:
@@ -177,12 +177,12 @@ def _segments(
 
 
 def _end_of_line(text: bytearray, stop: int) -> int:
-    """Behind the last line that certainly ends before ``stop``."""
+    """The position after the last line that certainly ends before ``stop``."""
     return max(text.rfind(b"\n", 0, stop), text.rfind(b"\r", 0, stop - 1)) + 1
 
 
 def _in_parallel(work: Callable[[Segment], Result], todo: Iterator[Segment]) -> Iterator[Result]:
-    """Work on segments, as many at once as there are cores, and yield the results in order."""
+    """Process segments, one per core at a time, and yield the results in order."""
     n = min(_MOST_THREADS, _cores())
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n, thread_name_prefix="harmonium-reader") as pool:
@@ -205,9 +205,9 @@ def _cores() -> int:
 
 
 def _skip_lines(n: int, text: bytearray, stop: int) -> tuple[int, int]:
-    """Pass over whole lines at the beginning.
+    """Skip whole lines at the beginning.
 
-    Returns how many are still to be left out, and where the others begin.
+    Returns how many are still to be skipped, and where the others start.
     """
     start = 0
     while n and start < stop:

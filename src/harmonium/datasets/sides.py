@@ -1,7 +1,7 @@
-"""What stands beside arrays of rows: labels in a second file, and columns that are no values.
+"""Labels in a second file, and columns of an array that are not values.
 
-What belongs here is the same for all readers of whole arrays. Tables with names and text choose
-their columns while they are read.
+This module is shared by all readers of whole arrays. Tables with names and text choose their
+columns while they are read.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PICTURES, _LABELS = ("images-idx3", "images.idx3"), ("labels-idx1", "labels.idx
 
 
 def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
-    """Take the columns that a person names out of the values of an array.
+    """Remove the columns that the user names from the values of an array.
 
     Raises
     ------
     ValueError
-        For pictures, which have no columns, and for columns that are not there.
+        For pictures, which have no columns, and for columns that do not exist.
     """
-    if "label" in arrays.named:  # it is an array of its own
+    if "label" in arrays.named:  # it is a separate array
         reading = dataclasses.replace(reading, label=None)
     if "target" in arrays.named:
         reading = dataclasses.replace(reading, target=())
@@ -70,7 +70,7 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
 
 
 def labels_beside(path: Path) -> Path | None:
-    """The file of labels that lies beside an IDX file of pictures, by the usual names."""
+    """The file of labels next to an IDX file of pictures, by the usual names."""
     for pictures, labels in zip(_PICTURES, _LABELS, strict=True):
         if pictures in path.name:
             name = path.name.replace(pictures, labels)
@@ -81,14 +81,14 @@ def labels_beside(path: Path) -> Path | None:
 
 
 def read_labels(path: Path, read: Callable[[Path], NDArray[Any]] | None) -> NDArray[Any]:
-    """Labels that a file holds and nothing else: one number or word a row.
+    """Labels from a file that holds only labels: one number or word per row.
 
     Parameters
     ----------
     path
         Of the file.
     read
-        Reads its array; None for a text, of one label a line.
+        Reads its array; None for a text file with one label per line.
     """
     if read is not None:
         return read(path)
@@ -99,12 +99,12 @@ def read_labels(path: Path, read: Callable[[Path], NDArray[Any]] | None) -> NDAr
 
 
 def with_labels(arrays: Arrays, labels: NDArray[Any], path: Path, name: str, why: str) -> Arrays:
-    """The arrays with the labels of another file.
+    """The arrays, with the labels of another file added.
 
     Raises
     ------
     ValueError
-        Where there are others already, or as many rows as labels there are not.
+        If there are labels already, or if the numbers of rows and labels differ.
     """
     one = answers(labels, False, path.name)
     if one.labels is None or one.labels.ndim != 1:

@@ -1,6 +1,6 @@
 """SciPy's sparse matrices, as `scipy.sparse.save_npz` writes them, as dense rows.
 
-What belongs here checks every index before it is used, and holds the dense rows once.
+This module checks every index before it is used, and holds the dense rows once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def is_sparse(keys: Mapping[str, Any]) -> bool:
 
 
 def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
-    """Make dense rows of the arrays of a sparse matrix.
+    """Create dense rows from the arrays of a sparse matrix.
 
     Raises
     ------
     ValueError
-        For other formats than CSR, CSC and COO, for indices outside the matrix, and where the
-        dense rows take more than 8 GiB.
+        For formats other than CSR, CSC and COO, for indices outside the matrix, and if the dense
+        rows take more than 8 GiB.
     """
     kind = read("format").reshape(-1)[:1].tolist()
     kind = kind[0].decode("latin-1") if kind and isinstance(kind[0], bytes) else str(*kind)
@@ -55,7 +55,7 @@ def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
     for index, size in ((rows, shape[0]), (columns, shape[1])):
         if len(index) and (index.min() < 0 or index.max() >= size):
             raise ValueError(f"{name} is damaged: its sparse matrix has indices beyond {shape}")
-    # counts are added up, and must not run over
+    # counts are added up, and must not overflow
     dtype = np.dtype(np.uint8 if data.dtype in (np.bool, np.uint8) else np.float32)
     if data.dtype.kind in "iuf" and data.dtype.itemsize > 4:
         dtype = np.dtype(np.float64)

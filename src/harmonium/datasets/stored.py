@@ -1,4 +1,4 @@
-"""What `Data` hold, and the states that units see of it."""
+"""The content of `Data`, and its encoded states."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.rng import Stream
 
-_BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
+_BLOCK = 1000  # rows processed at a time: 3 MB of states for 784 columns
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The fields of `Data`, which says what each of them is, and the states that they make."""
+    """The fields of `Data`, where they are documented, and the encoded states."""
 
     name: str
     values: Tensor
@@ -131,12 +131,12 @@ class Stored:
 
     @property
     def n_columns(self) -> int:
-        """Number of columns of the states, which is the number of visible states needed."""
+        """Number of columns of the states, which is the number of visible columns needed."""
         return self.encoding.n_columns(self.values.shape[1])
 
     @property
     def device(self) -> torch.device:
-        """Where the values are."""
+        """The device of the values."""
         return self.values.device
 
     def to(self, device: torch.device | str) -> Self:
@@ -151,7 +151,7 @@ class Stored:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """The least and the largest value, without the class behind the values of a row."""
+        """The smallest and the largest value, excluding the class at the end of a row."""
         values = self.values
         if isinstance(self.encoding, Labelled):
             values = values[:, :-1]
@@ -168,12 +168,12 @@ class Stored:
         index
             Row numbers, int64, shape (n,), on the device of the data.
         stream
-            Where stochastic binarisation draws from; the other encodings leave it alone.
+            Random numbers for stochastic binarisation; other encodings ignore it.
 
         Raises
         ------
         ValueError
-            If the values are the states, and float32 does not tell them apart.
+            If the values are the states, and float32 cannot distinguish them.
         """
         self._refuse_rounding  # noqa: B018
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
@@ -197,13 +197,13 @@ class Stored:
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of every column of the states, float64, shape (n_columns,) each.
 
-        The variance is that of these rows (divided by their number). For stochastic
-        binarisation the moments are those over all draws, so that no stream is needed.
+        The variance is that of these rows (divided by their number). For stochastic binarisation,
+        the moments are expectations over all draws, so no stream is needed.
 
         Parameters
         ----------
         weights
-            How much each row counts, shape (n_rows,); None counts every row alike.
+            Weight of each row, shape (n_rows,); None weights all rows equally.
         """
         encoding = self.encoding
         if isinstance(encoding, Stochastic):
@@ -221,7 +221,7 @@ class Stored:
         return moments(self.blocks(), weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 over type, shape, values and encoding, hexadecimal: what a model learns from."""
+        """SHA-256 over type, shape, values and encoding, hexadecimal: a data fingerprint."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for block in self.values.split(_BLOCK):
@@ -233,7 +233,7 @@ class Stored:
 
     @cached_property
     def _refuse_rounding(self) -> None:
-        """Refuse values that are to be states, and that float32 does not tell apart."""
+        """Reject values that serve as states if float32 cannot distinguish them."""
         encoding = self.encoding
         if isinstance(encoding, Labelled):
             encoding = encoding.columns
@@ -245,8 +245,8 @@ class Stored:
             low, high = self.values[:, lost[0]].aminmax()
             raise ValueError(
                 f"{'columns' if len(lost) > 1 else 'column'} {named} of {self.name} (values from "
-                f"{float(low):.10g} to {float(high):.10g}) would lose what tells rows apart: "
-                "states are float32, of 7 digits; standardise the columns (`visible='gaussian'` "
-                "does, unless `standardize=False`, or `Data.standardize()`), or subtract an offset "
-                "first"
+                f"{float(low):.10g} to {float(high):.10g}) would lose the differences between "
+                "rows: states are float32, with 7 digits; standardise the columns "
+                "(`visible='gaussian'` does, unless `standardize=False`, or "
+                "`Data.standardize()`), or subtract an offset first"
             )

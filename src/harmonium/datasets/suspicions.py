@@ -1,7 +1,7 @@
-"""Remarks on columns of values that may be something else: classes, or numbers of rows.
+"""Notes about columns of values that may be something else: classes, or row numbers.
 
-What belongs here loses nothing and decides nothing: a person who reads the remark can. It looks at
-some of the rows.
+This module only writes notes; it changes nothing, and the user can decide. It checks some of the
+rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES = (
 
 
 def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool) -> list[str]:
-    """What a person should know of a table before learning from all of its columns.
+    """What the user should know about a table before training on all its columns.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
         if _counts(some[:, number]):
             option = number if columns is None else columns[number]
             found.append(
-                f"column {name} counts the rows, and is learnt as any other; "
+                f"column {name} counts the rows, and is trained on like any other; "
                 f"{keyword('drop', [option])} leaves it out"
             )
     if has_label:
@@ -66,9 +66,9 @@ def remarks(values: NDArray[Any], columns: Sequence[str] | None, has_label: bool
         ):
             option = name or (-1 if number else 0)
             found.append(
-                f"column {repr(name) if name else number} holds {len(np.unique(some[:, number]))} "
-                f"whole numbers, as classes do, and is learnt as any other; "
-                f"{keyword('label', [option])} takes it for labels"
+                f"column {repr(name) if name else number} holds "
+                f"{len(np.unique(some[:, number]))} whole numbers, as classes do, and is trained "
+                f"on like any other; {keyword('label', [option])} takes it for labels"
             )
             break
     return found
@@ -97,7 +97,7 @@ def _are_real(columns: NDArray[Any]) -> bool:
 
 
 def _is_beyond_states(cells: NDArray[Any], others: NDArray[Any]) -> bool:
-    """Whether whole numbers above 1 stand beside states, or shares of white, alone."""
+    """Whether whole numbers above 1 occur only next to states or fractions of white."""
     return float(cells.max()) > 1 and float(others.min()) >= 0 and float(others.max()) <= 1
 
 
@@ -109,7 +109,7 @@ def _has_fewest(cells: NDArray[Any], others: NDArray[Any]) -> bool:
 
 
 def _is_beside(pixels: NDArray[Any]) -> bool:
-    """Whether whole numbers beside a class are the pixels of a square picture: of many values."""
+    """Whether whole numbers next to a class are pixels of a square picture, with many values."""
     n = pixels.shape[1]
     is_square = n >= _LEAST_PICTURE and math.isqrt(n) ** 2 == n
     return is_square and bool((pixels % 1 == 0).all()) and float(pixels.max()) > 1

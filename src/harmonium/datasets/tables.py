@@ -1,6 +1,6 @@
-"""Tables whose columns have names and types: Parquet files, and frames of pandas and polars.
+"""Tables with named and typed columns: Parquet files, and pandas or polars data frames.
 
-What belongs here turns Arrow's columns into arrays. What each column is, is chosen as in a text.
+This module converts Arrow columns to arrays. The roles of columns are chosen as for text tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_parquet(path: Path, reading: Reading) -> Arrays:
     Raises
     ------
     TypeError, ValueError
-        For columns of other types, text that nobody named, and damaged files.
+        For columns of other types, text columns without a role, and damaged files.
     """
     import pyarrow as pa
     import pyarrow.parquet
@@ -48,17 +48,17 @@ def read_parquet(path: Path, reading: Reading) -> Arrays:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether values are a table of pandas, polars, Arrow or any other that Arrow can read."""
+    """Whether values are a table of pandas, polars, Arrow or another kind that Arrow can read."""
     return hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns")
 
 
 def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
-    """Read a table in memory; the index of pandas is left out.
+    """Read a table in memory; a pandas index is left out.
 
     Raises
     ------
     TypeError, ValueError
-        For columns that are neither numbers nor named, naming them.
+        For columns that are neither numeric nor have a role; names them.
     """
     import pyarrow as pa
 
@@ -95,7 +95,7 @@ class _Groups:
 
 
 class _Memory:
-    """A table in memory, which is one group."""
+    """A table in memory, treated as one row group."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -130,7 +130,7 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
             cells = _numbers(source.column(group, column))
             if values.dtype == np.float32 and len(rounded_columns(cells[:, None])):
                 values = values.astype(np.float64)
-                # what was rounded already is read again
+                # values that were rounded already are read again
                 _fill(values[:start], source, roles, group)
                 for before in range(place):
                     values[rows, before] = _numbers(source.column(group, roles.values[before]))
@@ -216,7 +216,7 @@ def _refuse_types(
     name: str,
     indices: Sequence[int],
 ) -> None:
-    """Refuse dates, lists and the like, unless they are left out."""
+    """Reject dates, lists and the like, unless they are left out."""
     from pyarrow import types
 
     dropped = {*reading.drop}
@@ -264,7 +264,7 @@ def _numbers(cells: Any) -> NDArray[Any]:
 
 
 def _add(classes: Classes, cells: Any) -> None:
-    """Take labels: numbers and text alike as they are written."""
+    """Collect labels: both numbers and text as written."""
     from pyarrow import types
 
     if types.is_dictionary(cells.type):

@@ -1,7 +1,7 @@
-"""Reading tables of text: .csv, .tsv, .txt, .dat, .data, .amat, gzipped or not.
+"""Reads text tables: .csv, .tsv, .txt, .dat, .data, .amat, gzipped or not.
 
-What belongs here turns a `Layout` into arrays, by Arrow's reader, some thousand rows at a time.
-Only where that reader stops, lines are read one by one, to say which cell is at fault.
+This module reads arrays according to a `Layout` with Arrow's reader, some thousand rows at a time.
+Only if that reader fails are lines read one by one, to find the faulty cell.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ _JUDGED = 16  # every so many pieces, whether float32 is enough
 
 
 def read_text(path: Path, reading: Reading) -> Arrays:
-    """Read a table of text, with or without a header.
+    """Read a text table, with or without a header.
 
-    Columns stand apart by tab, semicolon, comma, bar or any number of spaces. Decimals have a
-    point, or a comma where that does not separate. True and False are 1 and 0. Blank lines are
-    left out.
+    Columns are separated by tab, semicolon, comma, bar or any number of spaces. Decimals have a
+    point, or a comma if that is not the separator. True and False are 1 and 0. Blank lines are
+    skipped.
 
     Raises
     ------
     ValueError
-        For cells that are not numbers or that are missing, with line, column and content; for
-        lines of another length; and for whatever could be two things.
+        For cells that are missing or not numbers, with line, column and content; for lines of a
+        different length; and for ambiguous layouts.
     """
     layout = find_layout(path, reading)
     try:
         return _Table(path, layout, reading).read()
     except ValueError:
-        # decimals may begin below the first lines
+        # decimals may first occur below the first lines
         if layout.separator == "," or any("." in cell for row in layout.body for cell in row):
             raise
         try:
@@ -64,7 +64,7 @@ def read_text(path: Path, reading: Reading) -> Arrays:
 
 
 class _Table:
-    """One table on its way from text to arrays."""
+    """The conversion of one table from text to arrays."""
 
     def __init__(self, path: Path, layout: Layout, reading: Reading) -> None:
         self.path, self.layout, self.reading = path, layout, reading
@@ -100,7 +100,7 @@ class _Table:
         )
 
     def _collect(self, exact: bool) -> tuple[GrowingRows, list[NDArray[Any]], Classes | None]:
-        """Go through the file; once more in float64 where float32 has rounded too much."""
+        """Read the file; a second time in float64 if float32 rounded too much."""
         roles = self.roles
         values, rounds = GrowingRows(len(roles.values)), False
         targets: list[NDArray[Any]] = []
@@ -190,7 +190,7 @@ class _Table:
         return ((n, line) for n, line in lines_of(self.path) if n > self.layout.skipped)
 
     def _fault(self) -> ValueError | None:
-        """What is wrong with the first line at which Arrow's reader stops."""
+        """A description of the error at which Arrow's reader stops."""
         layout, name = self.layout, self.path.name
         numbers = {*self.roles.values, *self.roles.targets}
         for row, (line, text) in enumerate(self._rows()):
@@ -230,7 +230,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Some rows: what columns of numbers hold side by side, and what is missing there."""
+    """Some rows of the numeric columns, and their missing values."""
 
     table: Any
     n_bytes: int
@@ -273,8 +273,8 @@ class _Piece:
 
 
 def _side_by_side(table: Any, numbers: Sequence[int], dtype: type[Any]) -> NDArray[Any]:
-    """Columns as rows; NaN where there is no value, 0 and 1 for False and True."""
-    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused later
+    """Columns as rows; NaN for missing values, 0 and 1 for False and True."""
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is rejected later
         wanted = table.select([str(number) for number in numbers])
         if wanted.num_rows and set(map(str, wanted.schema.types)) == {"double"}:
             (batch,) = wanted.combine_chunks().to_batches()

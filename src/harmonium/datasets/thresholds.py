@@ -1,4 +1,4 @@
-"""Thresholds: where the level is, and what they leave of the values."""
+"""Thresholds: their level, and a check of the resulting states."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from torch import Tensor
 
 from harmonium.datasets.encodings import Encoding, Scaled, Threshold
 
-_BLOCK = 1000  # rows looked at at a time
-_RARE = 1e-3  # a share of states below which a note says how few they are
+_BLOCK = 1000  # rows checked at a time
+_RARE = 1e-3  # fraction of states below which a note says how few there are
 
 
 def level(encoding: Encoding, threshold: float, name: str) -> Threshold:
-    """The encoding by this threshold: a share of the range of `Scaled` values, else a value.
+    """The encoding for this threshold: a fraction of the range for `Scaled` values, else a value.
 
     Raises
     ------
     ValueError
-        For a share that is none: all states would be alike.
+        For a fraction out of range: all states would be the same.
     """
     if not isinstance(encoding, Scaled):
         return Threshold(threshold)
@@ -32,12 +32,12 @@ def level(encoding: Encoding, threshold: float, name: str) -> Threshold:
 
 
 def judge(values: Tensor, level: float, name: str) -> str | None:
-    """A sentence if almost all states are alike; nothing where the threshold parts the values.
+    """A sentence if almost all states are the same; empty if the threshold separates the values.
 
     Raises
     ------
     ValueError
-        If values that differ all have one state.
+        If different values all get the same state.
     """
     least, most = (float(bound) for bound in values.aminmax())
     if least == most:

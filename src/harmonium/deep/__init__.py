@@ -1,8 +1,8 @@
 """Deep models stacked from RBMs.
 
-A `DBN` is trained layer by layer and dreams. A network makes something else of a stack: a
-`Classifier` or a `Regressor` shares its layers, an `Autoencoder` copies them; `finetuning` trains
-all three.
+A `DBN` is a generative model, trained layer by layer. A stack can also become a feed-forward
+network: a `Classifier` or a `Regressor` shares its layers, an `Autoencoder` copies them;
+`finetuning` trains all three.
 """
 
 from harmonium.deep import classification_rbm, finetuning

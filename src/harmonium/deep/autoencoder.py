@@ -19,16 +19,17 @@ from harmonium.units import Units
 
 @final
 class Autoencoder(Network):
-    """A stack read upwards to codes and downwards again (Hinton and Salakhutdinov, 2006).
+    """A stack unrolled into an encoder and a decoder (Hinton and Salakhutdinov, 2006).
 
-    Upwards a layer passes on the means of the RBM's hidden units, downwards those of its visible
-    ones. The weights of both ways begin equal and are trained apart from each other; so are those
-    of the stack, of which these are copies. Gaussian hidden units at the top give linear codes.
+    An encoder layer outputs the means of the RBM's hidden units, a decoder layer the means of its
+    visible units. Encoder and decoder start with equal weights and are trained separately. All
+    weights are copies, so the stack does not change. Gaussian hidden units at the top give linear
+    codes.
 
     Parameters
     ----------
     rbms
-        From the rows upwards, one or more.
+        One or more, from the rows upwards.
 
     Raises
     ------
@@ -68,7 +69,7 @@ class Autoencoder(Network):
         return _through(self.encoder, v)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Mean rows of codes, shape (rows, n_columns).
+        """Mean rows given codes, shape (rows, n_columns).
 
         Raises
         ------
@@ -89,7 +90,7 @@ class Autoencoder(Network):
 
     @torch.no_grad()
     def codes(self, data: Data) -> Tensor:
-        """Codes of all rows of data, worked on in blocks, on the autoencoder's device."""
+        """Codes of all rows of data, computed in blocks, on the autoencoder's device."""
         self.check(data)
         return torch.cat([self.encode(block) for block in self.blocks(data)])
 
@@ -97,22 +98,22 @@ class Autoencoder(Network):
         """None: the rows are their own targets."""
 
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """How far rows are from their reconstructions, by `diagnostics.error_given_inputs`.
+        """Reconstruction errors of rows, by `diagnostics.error_given_inputs`.
 
-        Cross-entropy in nats where visible units are discrete (grey values count as
-        probabilities), the squared error summed over columns where they are continuous.
+        For discrete visible units, the cross-entropy in nats (grey values count as probabilities);
+        for continuous units, the squared error summed over columns.
         """
         return error_given_inputs(self.last.units, inputs, targets)
 
     def scores(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """``loss``, and ``squared_error`` summed over columns: that of an image."""
+        """``loss``, and ``squared_error`` summed over columns, that is, per image."""
         errors = self.last.units.mean(inputs) - targets
         return {"loss": self.losses(inputs, targets), "squared_error": errors.square().sum(-1)}
 
     def to_sequential(self) -> nn.Sequential:
         """A copy as plain ``torch.nn`` modules: an encoder and a decoder, each an `nn.Sequential`.
 
-        Dropout is not in it: it belongs to training.
+        Without dropout, which belongs to training.
         """
         return nn.Sequential(
             *(nn.Sequential(*to_modules(layers)) for layers in (self.encoder, self.decoder))
@@ -120,7 +121,7 @@ class Autoencoder(Network):
 
 
 def _layer(weights: Tensor, units: Units) -> Layer:
-    """A layer of copies."""
+    """A layer with copied parameters."""
     return Layer(nn.Parameter(weights.detach().clone()), copy.deepcopy(units))
 
 

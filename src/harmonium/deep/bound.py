@@ -1,4 +1,4 @@
-"""How probable data are under a deep belief network: the variational lower bound, in nats."""
+"""Variational lower bound of the log-likelihood of data under a deep belief network, in nats."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from harmonium.likelihood.checks import check_states
 from harmonium.rng import Stream
 from harmonium.units import Units
 
-_BLOCK = 1000  # draws sent up at a time
+_BLOCK = 1000  # draws passed up at a time
 
 
 @dataclass(frozen=True, eq=False)
 class VariationalBound:
-    """A lower bound of the log-likelihood of rows, nats, with its errors.
+    """A lower bound of the log-likelihood of rows, nats, with standard errors.
 
     Attributes
     ----------
     values : Tensor, float64 of shape (rows,)
         Estimates of each row's bound.
     std_errors : Tensor, float64 of shape (rows,)
-        Standard error of each row's estimate, from its draws; that of log Z, which all rows share,
-        is not in it.
+        Standard error of each row's estimate, from its draws. It does not include the error of log
+        Z, which all rows share.
     log_z
-        Of the top RBM, with its own error and side.
+        Estimate of log Z of the top RBM, with its error and the side to which it errs.
     """
 
     values: Tensor
@@ -40,7 +40,7 @@ class VariationalBound:
 
     @property
     def mean(self) -> float:
-        """Bound of the mean log-likelihood of these rows, nats a row."""
+        """Bound of the mean log-likelihood of these rows, nats per row."""
         return self.values.mean().item()
 
     @property
@@ -51,7 +51,7 @@ class VariationalBound:
 
     @property
     def rows_std_error(self) -> float:
-        """Standard error of the mean for the distribution that the rows come from, draws in it."""
+        """Standard error of the mean for the distribution of the rows; includes the draws."""
         if len(self.values) < 2:
             return math.inf
         return self.values.std().item() / math.sqrt(len(self.values))
@@ -60,8 +60,8 @@ class VariationalBound:
     def is_below(self) -> bool:
         """Whether the expected value is below the log-likelihood.
 
-        It is, unless log Z is too low on average, as annealed importance sampling has it: then
-        the bound is too high by as much.
+        It is, unless log Z is too low on average, as with annealed importance sampling; then the
+        bound is too high by the same amount.
         """
         return self.log_z.errs != "below"
 
@@ -78,9 +78,9 @@ def variational_bound(
 
     ``log p(v) >= E_q[log p(v, h1, ..., h(L-1)) - log q(h1, ..., h(L-1) | v)]``, where q draws
     hidden states upwards, layer by layer (Hinton, Osindero and Teh, 2006, section 4.1;
-    Salakhutdinov and Murray, 2008, section 4). The top RBM's hidden units are summed out, and so
-    are its label units. The expectation is a mean over draws, which has no bias. For a network of
-    one RBM the bound is the log-likelihood itself.
+    Salakhutdinov and Murray, 2008, section 4). The hidden units and the label units of the top RBM
+    are summed out. The expectation is estimated without bias by a mean over draws. For a network of
+    one RBM, the bound equals the log-likelihood.
 
     Parameters
     ----------
@@ -89,18 +89,18 @@ def variational_bound(
     v
         States of the visible units, shape (rows, visible.n_columns).
     log_z
-        Of the top RBM: `likelihood.exact_log_z`, or annealed from either side
+        Log Z of the top RBM: `likelihood.exact_log_z`, or annealed from either side
         (`likelihood.annealed_importance_sampling` errs below,
         `likelihood.reverse_annealed_importance_sampling` above).
     stream
         Random numbers.
     n_draws
-        Draws of the hidden states of each row, 2 or more.
+        Draws of the hidden states per row, 2 or more.
 
     Raises
     ------
     ValueError
-        If the rows are no states of the visible units, or there are fewer than 2 draws.
+        If the rows are not valid states of the visible units, or there are fewer than 2 draws.
     """
     check_type("dbn", dbn, DBN, "a DBN, such as DBN([rbm])")
     check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
@@ -120,8 +120,8 @@ def variational_bound(
 def _draws(dbn: DBN, v: Tensor, stream: Stream) -> Tensor:
     """One draw of log p(v, h) - log q(h | v) for each row, without log Z, float64, shape (rows,).
 
-    Each layer's draw takes part in both terms: much of its noise cancels, and all of it where
-    a layer is the mirror image of the one below.
+    Each layer's draw enters both terms, so much of its noise cancels; all of it does if a layer is
+    the mirror image of the one below.
     """
     total = torch.zeros(len(v), dtype=torch.float64, device=v.device)
     for down, up in zip(dbn.stack[:-1], dbn.recognition[:-1], strict=True):
@@ -134,6 +134,6 @@ def _draws(dbn: DBN, v: Tensor, stream: Stream) -> Tensor:
 
 
 def log_p(units: Units, x: Tensor, inputs: Tensor) -> Tensor:
-    """Log-probability (density) of states of units under inputs, float64, shape (...,)."""
+    """Log-probability (density) of states of units given inputs, float64, shape (...,)."""
     log_weight = (x * inputs).sum(-1) - units.energy(x)
     return (log_weight - units.cgf(inputs).sum(-1)).double()

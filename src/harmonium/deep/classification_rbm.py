@@ -1,7 +1,7 @@
-"""Training classification RBMs: by held-out error, stopped early, with the best model kept.
+"""Training of classification RBMs, with early stopping by held-out error.
 
-The model is an RBM over rows and their classes (`harmonium.classification`), trained by the one
-loop of `harmonium.training` with a `HybridGradient`, or with any other gradient generatively.
+The model is an RBM over rows and their classes (`harmonium.classification`). The loop of
+`harmonium.training` trains it with a `HybridGradient`, or generatively with any other gradient.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from harmonium.training import Row, TrainingState
 
 _BLOCK = 1000
 
-# What a checkpoint keeps of early stopping, beside the patience and the model.
+# Entries of early stopping in a checkpoint, besides the patience and the model.
 _NUMBERS = ("error", "log_loss", "epoch", "last_epoch")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well a model tells the classes of rows.
+    """Classification scores of a model.
 
     Attributes
     ----------
     error
-        Share of rows whose most probable class is another.
+        Fraction of misclassified rows, by most probable class.
     log_loss
-        Mean of minus log p(class | x), nats a row.
+        Mean of minus log p(class | x), nats per row.
     n_rows
-        Rows that were judged.
+        Number of rows evaluated.
     """
 
     error: float
@@ -55,7 +55,7 @@ class Judgement:
 
 @torch.no_grad()
 def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
-    """Classify rows whose classes are known, in bounded memory.
+    """Evaluate a classifier on labelled rows, in bounded memory.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     data
         Rows that end with their label (`Data.join_labels`).
     seed
-        Of encodings that draw; the others leave it alone.
+        For encodings that draw states; others ignore it.
 
     Raises
     ------
     ValueError
-        If the model has no class, or the rows are not of its width.
+        If the model has no class unit, or the rows have the wrong width.
     """
     columns = class_columns(rbm)
     _check_labelled(data, rbm)
@@ -85,19 +85,19 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
 
 
 class ErrorMonitor:
-    """Looks at a classifier on held-out rows, and on as many rows of the training data.
+    """Evaluates a classifier on held-out rows, and on as many rows of the training data.
 
     Parameters
     ----------
     train, held_out
         Rows that end with their label (`Data.join_labels`).
     seed
-        Of encodings that draw.
+        For encodings that draw states.
 
     Raises
     ------
     ValueError
-        If either has no label columns, or they are of different widths.
+        If either has no label columns, or their widths differ.
     """
 
     def __init__(self, train: Data, held_out: Data, seed: int = defaults.SEED) -> None:
@@ -115,7 +115,7 @@ class ErrorMonitor:
         self._train = dataclasses.replace(train, values=train.values[chosen], labels=None, parts={})
 
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
-        """``error`` and ``log_loss`` (nats a row), each also as ``held_out_...``."""
+        """``error`` and ``log_loss`` (nats per row), each also as ``held_out_...``."""
         row: Row = {}
         for prefix, data in (("", self._train), ("held_out_", self._held_out)):
             found = judge(rbm, data, self._seed)
@@ -125,25 +125,25 @@ class ErrorMonitor:
 
 @dataclass
 class EarlyStopping:
-    """Keeps the best model by held-out error, and says when it has not been beaten for long.
+    """Early stopping: keeps the best model by held-out error.
 
-    Where errors are equal, which happens with few held-out rows, the lower log loss is better.
+    If errors are equal, as happens with few held-out rows, the lower log loss wins.
 
     Parameters
     ----------
     patience
-        Epochs without a better model after which training ends.
+        Training ends after this many epochs without a better model.
 
     Attributes
     ----------
     model
-        A copy of the best model so far; None before the first look.
+        A copy of the best model so far; None before the first evaluation.
     error, log_loss
-        Held-out, of that model.
+        Held-out error and log loss of that model.
     epoch
-        Epochs it had seen.
+        Epochs after which it was reached.
     last_epoch
-        Epochs that the newest model had seen.
+        Epochs of the newest model.
     """
 
     patience: float
@@ -154,7 +154,7 @@ class EarlyStopping:
     model: RBM | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a patience that would end training before it began."""
+        """Reject a patience that would end training before it starts."""
         if not self.patience > 0:
             raise ValueError(f"patience is {self.patience}; pass a positive number of epochs")
 
@@ -164,7 +164,7 @@ class EarlyStopping:
         return self.last_epoch - self.epoch >= self.patience
 
     def look(self, model: RBM, row: Row) -> None:
-        """Take note of a model and of its row of numbers, ``held_out_error`` among them."""
+        """Record a model and its row of numbers, which includes ``held_out_error``."""
         self.last_epoch = row["epoch"]
         if (row["held_out_error"], row["held_out_log_loss"]) < (self.error, self.log_loss):
             self.error, self.log_loss = row["held_out_error"], row["held_out_log_loss"]
@@ -179,28 +179,28 @@ def train(
     held_out: Data,
     stopping: EarlyStopping,
 ) -> Iterator[Row]:
-    """Train a classifier, and yield a row of numbers an epoch, until patience is at an end.
+    """Train a classifier with early stopping, yielding a row of numbers per epoch.
 
     `training.run` with `ErrorMonitor` and `EarlyStopping`, whose ``model`` is the one to keep.
 
     Parameters
     ----------
     state
-        Trained in place; one that has seen some epochs goes on from there.
+        Trained in place; a state that has seen some epochs continues from there.
     batches
         Rows that end with their label (`Data.join_labels`).
     epochs
-        Most epochs in all, those that ``state`` has seen included.
+        Maximum total number of epochs, including those that ``state`` has seen.
     held_out
-        Rows to judge by, which end with their label too.
+        Rows for early stopping, which also end with their label.
     stopping
-        Also goes on from where it was.
+        Also continues from where it was.
 
     Raises
     ------
     ValueError
-        If the model has no class, if rows have no label columns or do not fit the model, or if
-        all training rows are of one class.
+        If the model has no class unit, if rows have no label columns or do not fit the model, or if
+        all training rows belong to one class.
     """
     class_columns(state.rbm)
     data = batches.data
@@ -223,7 +223,7 @@ def _train(
     monitor: ErrorMonitor,
     stopping: EarlyStopping,
 ) -> Iterator[Row]:
-    """The part of `train` that waits to be asked for rows."""
+    """The generator part of `train`."""
     if stopping.is_over and state.update:
         return
     for row in training.run(state, batches, epochs, every=len(batches), monitor=monitor):
@@ -234,7 +234,7 @@ def _train(
 
 
 def save(state: TrainingState, stopping: EarlyStopping, path: str | Path) -> None:
-    """Write a checkpoint with the best model, from which `load` and `train` go on bit for bit."""
+    """Write a checkpoint with the best model, from which `load` and `train` resume bit for bit."""
     numbers = {name: getattr(stopping, name) for name in _NUMBERS if stopping.model is not None}
     models = {} if stopping.model is None else {"best": stopping.model}
     extra = {"early_stopping": {"patience": stopping.patience, **numbers}}
@@ -249,7 +249,7 @@ def load(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no checkpoint that `save` wrote.
+        If there is no such file, or `save` did not write it.
     """
     state = checkpoint.load(path, device=device)
     extra = checkpoint.read_extra(path)
@@ -262,7 +262,7 @@ def load(
 
 
 def _check_labelled(data: Data, rbm: RBM | None = None) -> None:
-    """Refuse rows without a label, and rows that do not fit a model."""
+    """Reject rows without a label, and rows that do not fit a model."""
     if not isinstance(data.encoding, Labelled):
         raise ValueError(
             f"the rows of {data.name} do not end with their label; pass data.join_labels()"

@@ -1,9 +1,9 @@
-"""Completion: visible columns of a deep belief network sampled given those that are known.
+"""Completion: sampling the unknown visible columns of a deep belief network given the known ones.
 
-In an RBM that is block Gibbs sampling with some columns held. In a deeper network the hidden
-units of a layer depend on each other once the layer below is seen (they explain it away), so that
-hidden states given visible ones cannot be drawn. What they are taken from is a `HiddenSampler`:
-`PseudoGibbs`, which is an approximation, or `MetropolisWithinGibbs`, which is exact.
+In an RBM, this is block Gibbs sampling with some columns held. In a deeper network, the hidden
+units of a layer are dependent given the layer below (explaining away), so the hidden states cannot
+be drawn directly given the visible ones. Instead, a `HiddenSampler` moves them: `PseudoGibbs`,
+which is approximate, or `MetropolisWithinGibbs`, which is exact.
 
 References
 ----------
@@ -35,19 +35,20 @@ from harmonium.units import Units
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """Completed rows at one moment, one a chain.
+    """Completed rows at one moment, one per chain.
 
     Attributes
     ----------
     visible : Tensor, shape (n_chains, n_columns)
-        Visible states, the known columns as they are held.
+        Visible states; the known columns have their held values.
     means : Tensor, shape (n_chains, n_columns)
-        Means of the visible units given the states above them, the known columns as they are held.
+        Means of the visible units given the states above them; the known columns have their held
+        values.
     classes : Tensor or None, shape (n_chains,)
-        The class that each chain's label units show, int64, where there are any.
+        The class shown by each chain's label units, int64, if there are any.
     acceptance : Tensor or None, shape (n_chains, n_proposals)
-        Of `MetropolisWithinGibbs`: mean probability with which each of its proposals was accepted
-        since the last sample. None where nothing was proposed.
+        Mean acceptance probability of each proposal of `MetropolisWithinGibbs` since the last
+        sample. None if nothing was proposed.
     """
 
     visible: Tensor
@@ -63,7 +64,7 @@ class HiddenSampler(ABC):
     def __call__(
         self, dbn: DBN, v: Tensor, hidden: list[Tensor], labels: Tensor | None, stream: Stream
     ) -> Tensor | None:
-        """Replace what ``hidden`` holds; says what was accepted.
+        """Replace the states in ``hidden``; returns acceptance probabilities.
 
         Parameters
         ----------
@@ -72,27 +73,27 @@ class HiddenSampler(ABC):
         v
             Visible states, shape (n_chains, n_columns).
         hidden
-            States of each hidden layer but the top one, from below, labels not among them.
+            States of each hidden layer except the top one, from below, without labels.
         labels
-            One-hot states of label units that are held, shape (n_chains, n_classes).
+            One-hot states of held label units, shape (n_chains, n_classes).
         stream
             Random numbers.
 
         Returns
         -------
         Tensor or None
-            Probabilities of acceptance, shape (n_chains, n_proposals); None if there is no choice.
+            Acceptance probabilities, shape (n_chains, n_proposals); None without proposals.
         """
 
 
 @dataclass(frozen=True)
 class PseudoGibbs(HiddenSampler):
-    """Hidden states are drawn upwards to the top, and downwards again from there.
+    """Draw hidden states upwards to the top, and downwards again from there.
 
-    Every layer moves in every sweep, and the top RBM has its say in it. But the way up is the
-    network's recognition, which knows nothing of what lies above, and not its posterior; and the
-    way down knows nothing of the known columns, which therefore have less of a say than in the
-    posterior. Chains end in a distribution near the network's own that has no formula.
+    Every layer moves in every sweep, under the influence of the top RBM. But the upward pass uses
+    the recognition distribution, which ignores the layers above, instead of the posterior. The
+    downward pass ignores the known columns, which therefore have less influence than in the
+    posterior. Chains converge to a distribution near that of the network, without a closed form.
     """
 
     def __call__(  # noqa: D102
@@ -111,33 +112,33 @@ class PseudoGibbs(HiddenSampler):
 
 @dataclass(frozen=True)
 class MetropolisWithinGibbs(HiddenSampler):
-    """Hidden states are proposed by a draw upwards, and accepted as Metropolis and Hastings say.
+    """Propose hidden states by a draw upwards, and accept them by the Metropolis-Hastings rule.
 
-    The proposal q is the network's recognition, and a chain goes over to the hidden states h' that
-    it proposes with probability ``min(1, p(v, h') q(h | v) / (p(v, h) q(h' | v)))``; the top RBM's
-    hidden units are summed out, and so are label units that are not held. This leaves the
-    network's posterior as it is, whatever the proposal: chains follow it exactly once they have
-    come to equilibrium. How soon they do depends on the acceptance. In a tied network that is a
-    matter of how far the upper layers have moved the prior of a layer from that of the RBM below
-    it, which greedy pretraining does in small steps; it is lower the larger the layers are.
+    The proposal q is the recognition distribution. A chain moves to the proposed hidden states h'
+    with probability ``min(1, p(v, h') q(h | v) / (p(v, h) q(h' | v)))``; the top RBM's hidden units
+    are summed out, and so are label units that are not held. This leaves the posterior of the
+    network invariant for any proposal, so chains follow it exactly once they have reached
+    equilibrium. How soon they do depends on the acceptance rate. In a tied network, the acceptance
+    rate depends on how far the upper layers have moved the prior of a layer from that of the RBM
+    below it, which greedy pretraining does in small steps. The rate is lower for larger layers.
 
     Parameters
     ----------
     shares
-        In each sweep there is one proposal for each share: that of the hidden units which are
-        drawn anew, chosen at random. All units at once go far; a few of them are accepted even
-        where a chain would be stuck otherwise.
+        Each sweep makes one proposal per share, which draws this fraction of the hidden units
+        again, chosen at random. Proposals for all units move far; proposals for a few units are
+        accepted even where a chain would otherwise be stuck.
 
     Raises
     ------
     ValueError
-        If there are no shares, or one is not above 0 and up to 1.
+        If there are no shares, or a share is not in (0, 1].
     """
 
     shares: tuple[float, ...] = (1.0, 1 / 16)
 
     def __post_init__(self) -> None:
-        """Refuse proposals that would change nothing."""
+        """Reject proposals that would change nothing."""
         if not self.shares or not all(0 < share <= 1 for share in self.shares):
             raise ValueError(
                 f"shares is {self.shares}; pass one share of the hidden units or more, each above "
@@ -168,7 +169,7 @@ class MetropolisWithinGibbs(HiddenSampler):
         share: float,
         stream: Stream,
     ) -> tuple[list[Tensor], Tensor]:
-        """Hidden states, and the log of Hastings' ratio of each chain, float64."""
+        """Hidden states, and the log Hastings ratio of each chain, float64."""
         proposed: list[Tensor] = []
         log_ratio = torch.zeros(len(v), dtype=torch.float64, device=v.device)
         below, new_below = v, v
@@ -198,11 +199,11 @@ def complete(
     classes: Tensor | None = None,
     sampler: HiddenSampler | None = None,
 ) -> Iterator[Completion]:
-    """Yield rows completed by a network, at each of the schedule's samples.
+    """Yield rows completed by a network, at each sample of the schedule.
 
-    A sweep draws the unknown visible columns given the first hidden layer, which is exact, and
-    moves all hidden states given the visible ones by the sampler. A network of one hidden layer is
-    sampled as `harmonium.sampling.sample` does it, exactly, whatever the sampler.
+    A sweep draws the unknown visible columns given the first hidden layer, which is exact, and then
+    moves all hidden states given the visible ones with the sampler. A network with one hidden layer
+    is sampled exactly for any sampler, as by `harmonium.sampling.sample`.
 
     Parameters
     ----------
@@ -211,14 +212,14 @@ def complete(
     visible
         Where chains start, shape (n_chains, visible.n_columns).
     clamp
-        The known visible columns and what they hold.
+        The known visible columns and their values.
     schedule
-        Warm-up, number and spacing of the samples.
+        Burn-in, number and spacing of the samples.
     stream
         Random numbers.
     classes
-        Class that the label units of each chain hold, int64, shape (n_chains,); None leaves them
-        free.
+        Class at which the label units of each chain are held, int64, shape (n_chains,); None leaves
+        them free.
     sampler
         Moves hidden states: `PseudoGibbs` by default, which is fast and approximate;
         `MetropolisWithinGibbs` is exact.
@@ -226,8 +227,8 @@ def complete(
     Raises
     ------
     ValueError
-        If rows, clamp or classes do not fit the network, or nothing is left to complete; at once,
-        not at the first sample.
+        If rows, clamp or classes do not fit the network, or nothing is left to complete; raised
+        immediately, not at the first sample.
     """
     check_type("dbn", dbn, DBN, "a DBN; an RBM alone is DBN([rbm])")
     if not isinstance(visible, Tensor):
@@ -291,7 +292,7 @@ def _completions(
 
 @dataclass
 class _Chains:
-    """Chains over all layers but the top one, whose hidden units are never more than a draw."""
+    """Chains over all layers except the top one, whose hidden units are drawn when needed."""
 
     dbn: DBN
     visible: Tensor
@@ -305,7 +306,7 @@ class _Chains:
     def begin(
         cls, dbn: DBN, v: Tensor, clamp: Clamp, labels: Tensor | None, stream: Stream
     ) -> _Chains:
-        """Start at visible states, and at hidden ones that are drawn upwards from them."""
+        """Start at visible states, and at hidden states drawn upwards from them."""
         hidden, below = [], clamp.apply_(v)
         for rbm in dbn.recognition[:-1]:
             below = rbm.sample_h_from_v(below, stream)
@@ -314,14 +315,14 @@ class _Chains:
 
     @torch.no_grad()
     def sweep(self, sampler: HiddenSampler) -> Tensor | None:
-        """Unknown visible columns given the hidden units, then these given all visible ones."""
+        """Draw unknown visible columns given the hidden units, then these given all visible."""
         v = self.dbn.stack[0].sample_v_from_h(self.hidden[0], self.stream)
         self.visible = self.clamp.apply_(v)
         return sampler(self.dbn, self.visible, self.hidden, self.labels, self.stream)
 
     @torch.no_grad()
     def completion(self, accepted: list[Tensor]) -> Completion:
-        """What the chains show now, with the probabilities of acceptance on the way here."""
+        """The current completion, with the acceptance probabilities since the last sample."""
         means = self.dbn.stack[0].mean_v_from_h(self.hidden[0])
         return Completion(
             visible=self.visible.clone(),
@@ -340,14 +341,14 @@ class _Chains:
 
 
 def _free_energy(dbn: DBN, h: Tensor, labels: Tensor | None) -> Tensor:
-    """Minus the log of what the top RBM gives to states, and to held labels, float64."""
+    """Minus the unnormalised log-probability of states and held labels in the top RBM, float64."""
     if labels is None:
         return dbn.free_energy_below_top(h).double()
     return dbn.top.free_energy(torch.cat((h, labels), 1)).double()
 
 
 def _chosen(units: Units, n_chains: int, share: float, stream: Stream) -> Tensor | None:
-    """Units that are drawn anew, shape (n_chains, units.n); None where these are all."""
+    """Units to draw again, shape (n_chains, units.n); None for all units."""
     if share == 1:
         return None
     like = units.bias
@@ -357,15 +358,16 @@ def _chosen(units: Units, n_chains: int, share: float, stream: Stream) -> Tensor
 
 
 def _unit_of_column(units: Units) -> Tensor:
-    """The number of the unit that each column belongs to, int64, shape (n_columns,)."""
+    """The number of the unit to which each column belongs, int64, shape (n_columns,)."""
     widths = torch.tensor([part.width for _, part in units.groups for _ in range(part.n)])
     return torch.arange(units.n).repeat_interleave(widths).to(units.bias.device)
 
 
 def _log_p_of_units(units: Units, x: Tensor, inputs: Tensor, chosen: Tensor | None) -> Tensor:
-    """Log-probability (density) of the chosen units' states under inputs, float64, (n_chains,).
+    """Log-probability (density) of the chosen units' states given inputs, float64, (n_chains,).
 
-    Minus the energy of all others, which cancels where two sets of states share these.
+    The result also contains minus the energy of the other units; this cancels between two sets of
+    states that share them.
     """
     if chosen is None:
         return log_p(units, x, inputs)

@@ -1,4 +1,4 @@
-"""A network whose visible units are far from zero, in coordinates in which they are near it."""
+"""Shifts a network whose visible units are far from zero to coordinates near zero."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harmonium.gauge import Gauge
 
 
 def near_zero(dbn: DBN) -> tuple[DBN, Gauge]:
-    """The same network with its visible units near zero, and the way there and back.
+    """The same network with its visible units near zero, and the maps there and back.
 
-    What is moved is what the first hidden layer is given, which leaves the layers above it as they
-    are. A network of one RBM stays as it is: what is estimated of an RBM moves it by itself.
+    The shift changes the inputs of the first hidden layer and leaves the layers above it unchanged.
+    A network of one RBM is not shifted: estimates for an RBM shift it by themselves.
     """
     bottom = dbn.stack[0]
     gauge = Gauge.of(bottom)

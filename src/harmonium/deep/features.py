@@ -1,4 +1,4 @@
-"""What a trained RBM hands on: the features of its data, as the data of the layer above."""
+"""The features that a trained RBM computes from its data, as data for the layer above."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from harmonium.datasets import Data, Scaled, Stochastic
 from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Binary, Spin, Units
 
-_BLOCK = 1000  # rows sent up at a time: 8 MB where a layer has 2,000 units
+_BLOCK = 1000  # rows passed up at a time: 8 MB for a layer of 2,000 units
 
 
 @torch.no_grad()
 def mean_features(rbm: RBM, data: Data) -> Data:
-    """The mean hidden units of each row, computed once, a block of rows at a time.
+    """The mean hidden units of each row, computed once, in blocks of rows.
 
-    Beyond the features themselves, float32 of shape (rows, hidden.n_columns), memory is bounded.
-    Labels and device stay those of the data. Where the encoding of the data draws states, their
-    means go up, so that nothing here is random.
+    Apart from the features themselves, float32 of shape (rows, hidden.n_columns), memory is
+    bounded. Labels and device are those of the data. If the encoding of the data draws states,
+    their means are passed up instead, so nothing here is random.
 
     Parameters
     ----------
     rbm
-        Its visible units see the data.
+        An RBM whose visible units fit the data.
     data
-        Rows whose states are visible states.
+        Rows whose states are states of the visible units.
 
     Raises
     ------
     ValueError
-        If the data have another number of columns than the visible units.
+        If the number of columns of the data differs from that of the visible units.
     """
     check_rbm("rbm", rbm)
     check_type("data", data, Data, "Data, such as datasets.load('digits')")
@@ -47,14 +47,14 @@ def mean_features(rbm: RBM, data: Data) -> Data:
 
 
 def drawn_features(rbm: RBM, data: Data) -> Data:
-    """States of two-valued hidden units, drawn anew in each epoch from their means.
+    """States of two-valued hidden units, drawn from their means again in each epoch.
 
-    The means are those of `mean_features`; their encoding makes states of them.
+    The stored means are those of `mean_features`; their encoding draws states from them.
 
     Raises
     ------
     ValueError
-        If the hidden units have other states than two, or the data do not fit.
+        If the hidden units are not two-valued, or the data do not fit.
     """
     check_rbm("rbm", rbm)
     check_type("data", data, Data, "Data, such as datasets.load('digits')")
@@ -70,7 +70,7 @@ def drawn_features(rbm: RBM, data: Data) -> Data:
 def features(rbm: RBM, data: Data) -> Data:
     """`drawn_features` of two-valued hidden units, `mean_features` of all others.
 
-    Draws keep what a unit tells the layer above to the one bit that it has in the model.
+    With draws, a unit passes only one bit to the layer above, as in the model.
     """
     check_rbm("rbm", rbm)
     check_type("data", data, Data, "Data, such as datasets.load('digits')")
@@ -78,12 +78,12 @@ def features(rbm: RBM, data: Data) -> Data:
 
 
 def check_labels(data: Data, n_classes: int) -> Tensor:
-    """The labels of rows that belong to one of so many classes each.
+    """The labels of rows, checked to belong to one of ``n_classes`` classes.
 
     Raises
     ------
     ValueError
-        If there are none, or others than 0 ... n_classes - 1, naming the first.
+        If there are none, or labels outside 0 ... n_classes - 1; names the first.
     """
     if data.labels is None:
         raise ValueError(
@@ -100,7 +100,7 @@ def check_labels(data: Data, n_classes: int) -> Tensor:
 
 
 def _drawing(units: Units) -> Stochastic | None:
-    """The encoding that draws the states of units from their means; None where there is none."""
+    """The encoding that draws the states of units from their means; None if there is none."""
     if type(units) is Binary:
         return Stochastic(0.0, 1.0)
     if type(units) is Spin:
@@ -109,7 +109,7 @@ def _drawing(units: Units) -> Stochastic | None:
 
 
 def _mean_states(data: Data, values: Tensor) -> Tensor:
-    """The states of stored rows, or their means where they are drawn."""
+    """The states of stored rows, or their means if states are drawn."""
     encoding = data.encoding
     if not isinstance(encoding, Stochastic):
         return encoding.encode(values)

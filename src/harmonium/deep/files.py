@@ -1,4 +1,4 @@
-"""Files of deep belief networks, and of their pretraining: as `harmonium.checkpoint` has them."""
+"""Files of deep belief networks and of their pretraining, as in `harmonium.checkpoint`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save_dbn(dbn: DBN, path: str | Path) -> None:
     FloatingPointError
         If a parameter is not finite; nothing is written.
     OSError
-        As the file system says it.
+        From the file system.
     """
     check_type("dbn", dbn, DBN, "a DBN; save_model keeps one RBM")
     tensors, config = _describe(dbn)
@@ -39,16 +39,16 @@ def load_dbn(path: str | Path, *, device: torch.device | str = "cpu") -> DBN:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole file of a network of a format that is known.
+        If there is no such file, or it is not a complete network file of a known format.
     """
     return _make(*read(Path(path), "dbn")).to(device)
 
 
 def save_pretraining(state: PretrainingState, path: str | Path) -> None:
-    """Write a pretraining, from which it goes on as if it had never stopped.
+    """Write a checkpoint of pretraining, from which it continues as if it had never stopped.
 
-    The file is written whole or not at all; one that exists is replaced, at once. The options of
-    the layers are no part of it: optimisers and schedules may be the caller's own code.
+    The file is written atomically and replaces an existing one. It does not contain the options of
+    the layers, because optimisers and schedules may be the caller's own code.
     """
     tensors, config = _describe(state.dbn)
     config |= {
@@ -59,7 +59,7 @@ def save_pretraining(state: PretrainingState, path: str | Path) -> None:
     }
     if state.training is not None:
         of_layer, config["training"] = checkpoint.describe(state.training)
-        # the RBM that is being trained is one of the network's, and there already
+        # the RBM being trained belongs to the network, which is stored already
         own = {name: of_layer[name] for name in of_layer if not name.startswith("rbm.")}
         tensors |= {f"training.{name}": tensor for name, tensor in own.items()}
     write_whole(Path(path), serialize("pretraining", tensors, config))
@@ -71,23 +71,23 @@ def load_pretraining(
     *,
     device: torch.device | str = "cpu",
 ) -> PretrainingState:
-    """Read a pretraining.
+    """Read a checkpoint of pretraining.
 
     Parameters
     ----------
     path
         The file.
     options
-        As they were when it began. The layer that was being trained keeps what the file says of
-        its sampler, rates and penalties.
+        The same as at the start. The layer that was being trained takes its sampler, rates and
+        penalties from the file.
     device
-        Where it goes on.
+        The device on which to continue.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, if it is no whole file of a pretraining of a format that is
-        known, or if the options are those of another number of layers.
+        If there is no such file, if it is not a complete pretraining file of a known format, or if
+        the options are for another number of layers.
     """
     tensors, config = read(Path(path), "pretraining")
     dbn = _make(tensors, config).to(device)
@@ -124,7 +124,7 @@ def _describe(dbn: DBN) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _ways(dbn: DBN) -> dict[str, Sequence[RBM]]:
-    """The RBMs that have weights of their own."""
+    """The RBMs with separate weights."""
     return {"down": dbn.stack, "up": dbn.recognition[:-1] if dbn.is_untied else ()}
 
 

@@ -1,4 +1,4 @@
-"""Layers of a network that are those of a stack of RBMs: units, the weights below them, dropout."""
+"""Layers of a network, shared with a stack of RBMs: units, the weights below them, dropout."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
 
 Drop = Callable[[Tensor, int], Tensor]
-"""Sets some of a layer's states to zero; the rows' own layer is number 0."""
+"""Sets some of a layer's states to zero; layer 0 is the input rows."""
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Shares of states that are set to zero while a network learns (Hinton et al., 2012).
+    """Dropout probabilities: the fractions of states set to zero in training (Hinton et al., 2012).
 
-    What stays is divided by its share, so that means are as without dropout, and nothing has to
-    be rescaled afterwards.
+    Remaining states are divided by the keep probability, so means are the same as without dropout,
+    and nothing has to be rescaled afterwards.
 
     Parameters
     ----------
     inputs
-        Of the columns of the rows.
+        For the columns of the rows.
     hidden
-        Of the units of each hidden layer.
+        For the units of each hidden layer.
 
     Raises
     ------
     ValueError
-        For a share below 0, or of 1 and more.
+        For a value below 0, or of 1 or more.
     """
 
     inputs: float = 0.0
@@ -52,7 +52,7 @@ class Dropout:
                 )
 
     def draws(self, stream: Stream) -> Drop | None:
-        """What draws masks from ``stream``, one draw for each layer that has any; None for none."""
+        """Returns a function that draws dropout masks from ``stream``; None without dropout."""
         return partial(self._drop, stream) if self.inputs or self.hidden else None
 
     def _drop(self, stream: Stream, x: Tensor, layer: int) -> Tensor:
@@ -61,7 +61,7 @@ class Dropout:
             return x
         shape = (x.shape[0], x.shape[1])
         mask = kernels.uniform(shape, stream, device=x.device, dtype=x.dtype)
-        # a comparison into floating-point memory gives 0 and 1
+        # a comparison written to floating-point memory gives 0 and 1
         return x * mask.lt_(1 - share).div_(1 - share)
 
 
@@ -83,7 +83,7 @@ class Layer(nn.Module):
         self.units = units
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What the units receive, without their bias: ``x weights``."""
+        """Inputs of the units without their bias: ``x weights``."""
         return x @ self.weights
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,12 +102,12 @@ class Layer(nn.Module):
         return linear
 
     def to_modules(self) -> list[nn.Module]:
-        """Copies as modules of ``torch.nn`` that do the same.
+        """Copies as equivalent modules of ``torch.nn``.
 
         Raises
         ------
         ValueError
-            For units that none of these modules is the mean of.
+            For units whose mean is not a module of ``torch.nn``.
         """
         units = self.units
         match units:
@@ -127,11 +127,10 @@ class Layer(nn.Module):
 
 @torch.no_grad()
 def init_randomly_(rbms: Sequence[RBM], seed: int = defaults.SEED) -> None:
-    """Give a stack weights that a network can be trained from without pretraining; no biases.
+    """Draw weights of a stack for training without pretraining; biases are zero.
 
-    Uniform between ±sqrt(6 / (n_columns below + above)), and four times as wide below binary
-    units, whose mean rises by a quarter where its input rises by one (Glorot and Bengio, 2010,
-    equation 16).
+    Uniform between ±sqrt(6 / (n_columns below + above)), and four times as wide below binary units,
+    because the slope of their mean at zero is a quarter (Glorot and Bengio, 2010, equation 16).
 
     Raises
     ------
@@ -153,7 +152,7 @@ def init_randomly_(rbms: Sequence[RBM], seed: int = defaults.SEED) -> None:
 def with_outputs(
     rbms: Sequence[RBM], visible: Units | None, top: Units
 ) -> tuple[Units, Iterator[Layer]]:
-    """What the rows are, and the stack's own layers below outputs whose weights are zero."""
+    """The visible units, and the stack's own layers below outputs with zero weights."""
     check_upwards(rbms)
     if rbms:
         if visible is not None:
@@ -166,19 +165,19 @@ def with_outputs(
             "the stack is empty, so that nothing says what the rows are; pass visible, such as "
             "Gaussian(n_columns) for any finite numbers"
         )
-    # few columns: products take half the time if each output's weights lie side by side in memory
+    # few columns: products take half the time if each output's weights are contiguous in memory
     weights = nn.Parameter(like.new_zeros(top.n_columns, below).T)
     outputs = Layer(weights, top.to(like.device, like.dtype))
     return visible, iter([*(Layer(rbm.weights, rbm.hidden) for rbm in rbms), outputs])
 
 
 def check_upwards(rbms: Sequence[RBM]) -> None:
-    """Refuse a stack through which rows cannot be passed upwards.
+    """Reject a stack through which rows cannot be passed upwards.
 
     Raises
     ------
     ValueError
-        If the layers do not fit together, or the top RBM has label units beside the layer below.
+        If the layers do not fit together, or the top RBM has label units next to the layer below.
     """
     check_stack(rbms)
     if len(rbms) > 1 and rbms[-1].visible.kinds != rbms[-2].hidden.kinds:
@@ -190,9 +189,9 @@ def check_upwards(rbms: Sequence[RBM]) -> None:
 
 @torch.no_grad()
 def without_labels(rbms: Sequence[RBM]) -> list[RBM]:
-    """The stack with a top RBM that has no label units, whose weights are then copies.
+    """The stack without label units; the weights of its top RBM are then copies.
 
-    The same stack where there are none.
+    The same stack if there are none.
     """
     if len(rbms) < 2 or rbms[-1].visible.kinds == rbms[-2].hidden.kinds:
         return list(rbms)
@@ -204,5 +203,5 @@ def without_labels(rbms: Sequence[RBM]) -> list[RBM]:
 
 
 def to_modules(layers: Iterable[Layer]) -> Iterator[nn.Module]:
-    """Copies of layers as modules of ``torch.nn`` that do the same."""
+    """Copies of layers as equivalent modules of ``torch.nn``."""
     return (module for layer in layers for module in layer.to_modules())

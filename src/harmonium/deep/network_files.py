@@ -1,4 +1,4 @@
-"""Files of networks and of their fine-tuning: as `harmonium.checkpoint` has them."""
+"""Files of networks and of their fine-tuning, as in `harmonium.checkpoint`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES: dict[str, type[Network]] = {
 
 
 def save_network(network: Network, path: str | Path) -> None:
-    """Write a classifier, a regressor or an autoencoder: all that it needs to be used.
+    """Write a classifier, a regressor or an autoencoder, with all that is needed to use it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def save_network(network: Network, path: str | Path) -> None:
     TypeError
         If it is a network of another type.
     OSError
-        As the file system says it.
+        From the file system.
     """
     check_type("network", network, Network, "a Classifier, a Regressor or an Autoencoder")
     content = serialize("network", checkpoint.tensors_of(network), _describe(network))
@@ -53,7 +53,7 @@ def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> Net
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole file of a network of a format that is known.
+        If there is no such file, or it is not a complete network file of a known format.
     """
     tensors, config = read(Path(path), "network")
     return _make(config, tensors).to(device)
@@ -62,9 +62,9 @@ def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> Net
 def save_finetuning(
     state: FinetuningState, path: str | Path, extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a checkpoint, from which fine-tuning goes on as if it had never stopped.
+    """Write a checkpoint, from which fine-tuning continues as if it had never stopped.
 
-    The file is written whole or not at all; one that exists is replaced, at once.
+    The file is written atomically and replaces an existing one.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ def save_finetuning(
     path
         The file.
     extra
-        What else should be kept, as JSON can hold it (`read_extra`).
+        Additional JSON content to store (`read_extra`).
 
     Raises
     ------
     FloatingPointError
         If a parameter is not finite, or the gradient of an update was not; nothing is written.
     OSError
-        As the file system says it.
+        From the file system.
     """
     write_whole(Path(path), dumps_finetuning(state, extra))
 
@@ -121,22 +121,22 @@ def load_finetuning(
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     schedule: Callable[[Optimizer], LRScheduler] | None = None,
 ) -> FinetuningState:
-    """Read a checkpoint. The network has layers of its own, which no stack shares.
+    """Read a checkpoint. The network has its own layers, which no stack shares.
 
     Parameters
     ----------
     path
         The file.
     device
-        Where the run goes on.
+        The device on which to continue.
     optimizer, schedule
-        Make the optimiser and the scheduler where they are none of `torch.optim`'s own; their
-        states come from the file.
+        Create the optimiser and the scheduler if they do not come from `torch.optim`; their states
+        come from the file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no whole checkpoint of a format that is known.
+        If there is no such file, or it is not a complete checkpoint of a known format.
     """
     tensors, config = read(Path(path), "fine-tuning")
     network = _make(config["network"], checkpoint.below("network.", tensors)).to(device)
@@ -164,7 +164,7 @@ def load_finetuning(
 
 
 def read_extra(path: str | Path) -> dict[str, Any]:
-    """What was kept beside the run in a checkpoint (`save_finetuning`'s ``extra``)."""
+    """The additional content of a checkpoint (`save_finetuning`'s ``extra``)."""
     return dict(read(Path(path), "fine-tuning")[1]["extra"])
 
 
@@ -179,7 +179,7 @@ def _describe(network: Network) -> dict[str, Any]:
 
 
 def _stack(network: Network) -> list[tuple[Units, Units]]:
-    """The visible and the hidden units of RBMs that make such a network."""
+    """The visible and hidden units of the RBMs in such a network."""
     layers = [layer.units for layer in network.all_layers]
     if isinstance(network, Autoencoder):
         n = len(layers) // 2

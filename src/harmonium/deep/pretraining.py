@@ -1,4 +1,4 @@
-"""Greedy pretraining: one RBM after the other, each on the features of the one below it."""
+"""Greedy layer-wise pretraining: one RBM after the other, each on the features of the one below."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from harmonium.training import Row, TrainingState
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """How one layer is trained; what is not named here is as in `TrainingState.create`.
+    """Options for training one layer; other settings are as in `TrainingState.create`.
 
     Parameters
     ----------
     epochs
         Passes over the rows.
     batch_size
-        Rows a minibatch; None for 100, or all rows where these are fewer.
+        Rows per mini-batch; None for 100, or all rows if there are fewer.
     weight_std
-        Standard deviation of the weights at the start; None as in `RBM.init_from_data_`.
+        Standard deviation of the initial weights; None as in `RBM.init_from_data_`.
     n_chains
         Persistent chains; None for CD.
     sampler
-        Moves the chains; one Gibbs sweep an update by default.
+        Moves the chains; one Gibbs sweep per update by default.
     learning_rate, momentum
-        Of plain stochastic gradient descent.
+        For plain stochastic gradient descent.
     optimizer
-        Makes another optimiser over the parameters that it gets.
+        Creates another optimiser for the parameters it is given.
     schedule
-        Makes a schedule of the optimiser and the number of updates, such as
+        Creates a schedule from the optimiser and the number of updates, such as
         `training.linear_to_zero`.
     gradient, penalties
         Copied for the layer.
     average_decay
-        Decay of the moving average of the parameters, which then become the layer's.
+        Decay of a moving average of the parameters, which become the layer's parameters.
     features
-        Makes the data of the layer *above*: `features`, `mean_features` or `drawn_features`.
+        Computes the data for the layer *above*: `features`, `mean_features` or `drawn_features`.
     """
 
     epochs: int
@@ -70,7 +70,7 @@ class LayerOptions:
     features: Callable[[RBM, Data], Data] = features
 
     def __post_init__(self) -> None:
-        """Refuse a training of nothing; the rest is checked where it is used."""
+        """Reject options that train nothing; the rest is checked where it is used."""
         check_count("epochs", self.epochs)
         if self.batch_size is not None:
             check_count("batch_size", self.batch_size)
@@ -79,7 +79,7 @@ class LayerOptions:
         check_maker("features", self.features, "deep.mean_features")
 
     def begin(self, rbm: RBM, seed: int, n_batches: int) -> TrainingState:
-        """The state before a layer's first update; its epochs have so many minibatches."""
+        """The state before a layer's first update; an epoch has this many mini-batches."""
         optimizer = self.optimizer and self.optimizer(
             [parameter for parameter in rbm.parameters() if parameter.requires_grad]
         )
@@ -98,31 +98,31 @@ class LayerOptions:
         )
 
     def make_schedule(self, n_batches: int) -> Callable[[Optimizer], LRScheduler] | None:
-        """What makes the schedule of an optimiser, as `TrainingState.create` takes it."""
+        """The factory of the optimiser's schedule, as `TrainingState.create` takes it."""
         schedule, n_updates = self.schedule, self.epochs * n_batches
         return None if schedule is None else lambda optimizer: schedule(optimizer, n_updates)
 
 
 @dataclass
 class PretrainingState:
-    """Everything that a pretraining is: saving it and going on changes no bit.
+    """The complete state of pretraining; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     dbn
-        The network. Layers below ``layer`` are finished, layers above it not begun.
+        The network. Layers below ``layer`` are finished, layers above it have not been started.
     options
-        Of each layer.
+        The options of each layer.
     seed
         Of everything that is random.
     layer
-        Which layer is being trained, from 0; ``len(dbn)`` when all are finished.
+        The layer being trained, from 0; ``len(dbn)`` when all are finished.
     training
-        The state of that layer's training; None before it has begun.
+        The state of that layer's training; None before it has started.
     n_batches
-        Minibatches that an epoch of that layer has, once it has begun.
+        Mini-batches per epoch of that layer, once it has started.
 
-    The data of the layer are made where they are missing (`data`), and no part of a checkpoint.
+    The data of the layer are computed when needed (`data`), and are not part of a checkpoint.
     """
 
     dbn: DBN
@@ -140,27 +140,27 @@ class PretrainingState:
         options: LayerOptions | Sequence[LayerOptions],
         seed: int = defaults.SEED,
     ) -> PretrainingState:
-        """Begin a pretraining.
+        """Create the state at the start of pretraining.
 
         Parameters
         ----------
         dbn
-            A tied network (`DBN.of`); all its parameters are drawn or learned anew.
+            A tied network (`DBN.of`); all its parameters are drawn or learned again.
         options
-            Of all layers, or one for each.
+            Options for all layers, or one for each.
         seed
-            Of everything that is random; that of the first layer, too, so that it learns what an
-            RBM of its own would.
+            Random seed. It is also the seed of the first layer, which therefore learns exactly what
+            a single RBM would.
 
         Raises
         ------
         ValueError
-            If there is another number of options than of layers, if an option of any layer is
-            out of its range, or if the network is untied.
+            If the number of options differs from the number of layers, if an option of any layer is
+            out of range, or if the network is untied.
         """
         each = of_each_layer(options, dbn)
         for rbm, of_layer in zip(dbn.stack, each, strict=True):
-            # in hours it would be too late to hear that the last layer cannot be trained so
+            # report an error in the last layer's options now, not after hours of training
             of_layer.begin(copy.deepcopy(rbm), seed, n_batches=1)
         return cls(dbn, each, seed)
 
@@ -170,7 +170,7 @@ class PretrainingState:
         return self.layer == len(self.dbn)
 
     def data(self, data: Data, held_out: Data | None = None) -> tuple[Data, Data | None]:
-        """The data of the layer that is being trained: features of these rows, once a layer."""
+        """The data for the layer being trained: features of these rows, computed once per layer."""
         if self._features is None or self._features[0] != self.layer:
             known = self._features
             first = 0
@@ -189,7 +189,7 @@ class PretrainingState:
         return data, held_out
 
     def begin_layer(self, batches: Minibatches) -> TrainingState:
-        """The training of this layer on its own data; draws its weights if it had not begun."""
+        """The training of this layer on its data; draws its weights if it has not started."""
         if self.training is None:
             rbm, options = self.dbn.stack[self.layer], self.options[self.layer]
             seed = seed_of_layer(self.seed, self.layer)
@@ -200,7 +200,7 @@ class PretrainingState:
 
     @torch.no_grad()
     def finish_layer(self) -> None:
-        """Keep what the layer has learned, and go on to the next."""
+        """Finish the layer and continue with the next."""
         assert self.training is not None
         training.settle(self.training)
         rbm = self.dbn.stack[self.layer]
@@ -212,12 +212,12 @@ class PretrainingState:
 def of_each_layer(
     options: LayerOptions | Sequence[LayerOptions], dbn: DBN
 ) -> tuple[LayerOptions, ...]:
-    """One record of options for each layer of a network that can be pretrained.
+    """One set of options for each layer of a network that can be pretrained.
 
     Raises
     ------
     ValueError
-        If there is another number of options than of layers, or the network is untied.
+        If the number of options differs from the number of layers, or the network is untied.
     """
     check_type("dbn", dbn, DBN, "a network such as DBN.of(784, 500, 500)")
     if dbn.is_untied:
@@ -244,20 +244,20 @@ def updates(
     held_out: Data | None = None,
     weights: Tensor | None = None,
 ) -> Iterator[TrainingState]:
-    """Train the layers, one after the other, and yield the layer's state after every update.
+    """Train the layers one after the other, yielding the layer's state after every update.
 
-    ``state.layer`` says which layer it is. A state can be saved between any two of them.
+    ``state.layer`` is the number of the layer. The state can be saved between any two updates.
 
     Parameters
     ----------
     state
-        Trained in place; one that stopped goes on from there.
+        Trained in place; a state that was stopped continues from there.
     data
-        What the first layer learns from.
+        The training data of the first layer.
     held_out
-        Rows whose features are made, too (`PretrainingState.data`).
+        Held-out rows, whose features are also computed (`PretrainingState.data`).
     weights
-        How much each row counts, shape (n_rows,), as for `Minibatches`.
+        Weight of each row, shape (n_rows,), as for `Minibatches`.
 
     Raises
     ------
@@ -276,20 +276,20 @@ def run(
     held_out: Data | None = None,
     weights: Tensor | None = None,
 ) -> Iterator[Row]:
-    """Train the layers, one after the other, and yield a row of numbers every so many updates.
+    """Train the layers one after the other, yielding a row of numbers every ``every`` updates.
 
     Parameters
     ----------
     state
-        Trained in place; one that stopped goes on from there.
+        Trained in place; a state that was stopped continues from there.
     data
-        What the first layer learns from.
+        The training data of the first layer.
     every
-        Updates from one row to the next; by default whole epochs, as in `training.run`.
+        Updates between two rows; by default whole epochs, as in `training.run`.
     held_out
-        Rows to look at beside the training rows, in every layer.
+        Held-out rows to evaluate along with the training rows, in every layer.
     weights
-        How much each training row counts, shape (n_rows,), as for `Minibatches`.
+        Weight of each training row, shape (n_rows,), as for `Minibatches`.
 
     Yields
     ------
@@ -309,9 +309,9 @@ def run(
 def _layers(
     state: PretrainingState, data: Data, held_out: Data | None, weights: Tensor | None
 ) -> Iterator[tuple[TrainingState, Minibatches, int, Data | None]]:
-    """What is left to train: each layer's state, minibatches, epochs and held-out rows.
+    """The remaining layers: for each its state, mini-batches, epochs and held-out rows.
 
-    Who asks for the next layer has trained this one: it is finished then.
+    Requesting the next layer finishes the current one, which the caller has trained.
     """
     _check(state, data, held_out)
     while not state.is_finished:
@@ -323,7 +323,7 @@ def _layers(
 
 
 def _check(state: PretrainingState, data: Data, held_out: Data | None) -> None:
-    """Refuse data from which a layer cannot learn, before anything is trained."""
+    """Reject data from which a layer cannot learn, before anything is trained."""
     check_type("state", state, PretrainingState, "PretrainingState.create(dbn, options)")
     check_type("data", data, Data, "Data, such as datasets.load('digits')")
     visible, n_classes = state.dbn.visible, state.dbn.n_classes

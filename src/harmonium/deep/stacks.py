@@ -1,4 +1,4 @@
-"""Stacks of RBMs: which ones fit on each other, and how they are made of layers."""
+"""Stacks of RBMs: checks that they fit together, and construction from layers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Kinds = tuple[tuple[type[Units], int, int], ...]
 
 
 def rbms_of(given: Sequence[Units | int], n_classes: int | None) -> list[RBM]:
-    """RBMs of layers from the data upwards, each with its own copies of the units.
+    """RBMs built from layers, from the data upwards, each with its own copies of the units.
 
     Raises
     ------
     TypeError
-        If something is no layer.
+        If something is not a layer.
     ValueError
         If there is no hidden layer, or only one and label units.
     """
@@ -53,15 +53,15 @@ def rbms_of(given: Sequence[Units | int], n_classes: int | None) -> list[RBM]:
 
 
 def check_stack(rbms: Sequence[RBM]) -> None:
-    """Refuse RBMs that cannot be stacked.
+    """Reject RBMs that cannot be stacked.
 
     Raises
     ------
     TypeError
-        If they are no list of RBMs.
+        If they are not a list of RBMs.
     ValueError
-        If the hidden units of one are of another type or number than the visible ones of the next,
-        which may have label units beside them if it is the top one.
+        If the hidden units of one differ in type or number from the visible units of the next. The
+        top RBM may have additional label units.
     """
     check_type("rbms", rbms, (list, tuple, nn.ModuleList), "a list of RBMs, such as dbn.stack")
     for number, rbm in enumerate(rbms, start=1):
@@ -78,12 +78,12 @@ def check_stack(rbms: Sequence[RBM]) -> None:
 
 
 def check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:
-    """Refuse RBMs upwards that are not of the layers of those downwards.
+    """Reject upward RBMs whose layers differ from those of the downward RBMs.
 
     Raises
     ------
     ValueError
-        If one is missing, or naming the first that does not fit.
+        If one is missing or does not fit; names the first that does not fit.
     """
     if len(upwards) != len(rbms) - 1:
         raise ValueError(
@@ -99,6 +99,6 @@ def check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:
 
 
 def _label_kinds(kinds: Kinds) -> Kinds:
-    """Those at the end of a layer that label units would have; empty where there are none."""
+    """The groups at the end of a layer that can be label units; empty if there are none."""
     *_, (unit_type, n, _) = kinds
     return kinds[-1:] if len(kinds) > 1 and unit_type is Categorical and n == 1 else ()

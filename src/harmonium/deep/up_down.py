@@ -1,4 +1,4 @@
-"""Up-down fine-tuning: wake-sleep of a whole deep belief network, contrastive at its top.
+"""Up-down fine-tuning: contrastive wake-sleep for a complete deep belief network.
 
 References
 ----------
@@ -34,24 +34,24 @@ from harmonium.units import Units
 
 @dataclass
 class UpDownState:
-    """An up-down fine-tuning between two of its updates.
+    """The state of up-down fine-tuning between two updates.
 
     Attributes
     ----------
     dbn
-        The network, untied; changed in place.
+        The untied network; changed in place.
     optimizer
-        Descends the gradients that each update writes.
+        Descends the gradients that each update computes.
     sampler, chains
-        Move the top RBM's chains. None starts them at the rows of the minibatch, sent up, in each
-        update, as in the paper: contrastive divergence at the top. Persistent chains make its
-        sleep phase one of the model's own dreams.
+        Sampler and chains of the top RBM. With None, chains start in each update at the rows of the
+        mini-batch, passed up, as in the paper: contrastive divergence at the top. With persistent
+        chains, the sleep phase uses samples from the model itself.
     gradient, penalties
-        Of the top RBM.
+        For the top RBM.
     stream
         Random numbers.
     seed
-        Also orders the rows and encodes them.
+        Random seed; also for the order and the encoding of rows.
     schedule
         Changes the learning rate after each update; None keeps it.
     update
@@ -83,31 +83,31 @@ class UpDownState:
         penalties: Penalties | None = None,
         seed: int = defaults.SEED,
     ) -> UpDownState:
-        """Begin the fine-tuning of a pretrained network, which is untied if it was not.
+        """Create the state at the start of fine-tuning; a tied network is untied.
 
         Parameters
         ----------
         dbn
             Two hidden layers or more.
         sampler
-            Ten Gibbs sweeps an update by default.
+            Ten Gibbs sweeps per update by default.
         n_chains
             Persistent chains of the top RBM; None for chains that start at the data.
         learning_rate
-            Of plain stochastic gradient descent; small, because the network has learned already.
+            For plain stochastic gradient descent; small, because the network is pretrained.
         optimizer
-            Makes another optimiser over the parameters that it gets (`trained_parameters`).
+            Creates another optimiser for the parameters it is given (`trained_parameters`).
         schedule
-            Makes a scheduler that is stepped after each update.
+            Creates a scheduler that is stepped after each update.
         gradient, penalties
-            Of the top RBM: the centred gradient and no penalties by default.
+            For the top RBM: the centred gradient and no penalties by default.
         seed
-            Of everything that is random.
+            Random seed.
 
         Raises
         ------
         ValueError
-            If the network has one hidden layer, or an option is out of its range.
+            If the network has one hidden layer, or an option is out of range.
         """
         check_type("dbn", dbn, DBN, "a DBN of two hidden layers or more")
         if len(dbn) < 2:
@@ -148,7 +148,7 @@ class UpDownState:
 
 
 def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
-    """The parameters that an untied network uses: downwards, upwards, and all of the top RBM's."""
+    """The parameters that an untied network uses: generative, recognition, and the top RBM."""
     used: list[nn.Parameter] = []
     for down, up in zip(dbn.stack[:-1], dbn.recognition[:-1], strict=True):
         used += [down.weights, *down.visible.parameters(), up.weights, *up.hidden.parameters()]
@@ -158,38 +158,38 @@ def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
 
 @without_autograd
 def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> None:
-    """Learn from one minibatch.
+    """Make one update from a mini-batch.
 
-    Hidden states are drawn upwards from the rows, and each generative layer learns to make the
-    states below it from those above (wake). The top RBM learns from the states below it and from
-    its chains. States are drawn downwards from where the chains have come to, and each recognition
-    layer learns to find the states above it from those below (sleep).
+    Wake: hidden states are drawn upwards from the rows, and each generative layer learns to predict
+    the states below it from those above. The top RBM learns from its visible states and from its
+    chains. Sleep: states are drawn downwards from the current chains, and each recognition layer
+    learns to predict the states above it from those below.
 
     Parameters
     ----------
     state
         Changed in place.
     batch
-        Visible states, shape (rows, visible.n_columns); of a network with label units, each with
-        its one-hot label behind them (`Data.join_labels`).
+        Visible states, shape (rows, visible.n_columns); for a network with label units, followed by
+        the one-hot label (`Data.join_labels`).
     batch_size
-        Rows of a full batch; a shorter one then counts for less. None takes this batch for full.
+        Rows of a full batch; a shorter batch then counts for less. None treats this batch as full.
 
     Raises
     ------
     TypeError
-        If the batch is no tensor.
+        If the batch is not a tensor.
     ValueError
-        If the rows are of another width; or, before the first update, if all hidden units of the
-        top RBM are alike, because nobody has drawn or learned their weights.
+        If the rows have the wrong width; or, before the first update, if all hidden units of the
+        top RBM are identical because their weights were neither drawn nor learned.
     FloatingPointError
-        If a gradient is not finite, naming the update; the parameters are then as before it.
+        If a gradient is not finite; names the update. The parameters are then as before it.
     """
     dbn, stream = state.dbn, state.stream
     if not isinstance(batch, Tensor):
         raise no_tensor("batch", batch)
     v, labels = _split(dbn, batch.to(dbn.top.weights.dtype))
-    if state.update == 0:  # the layers below learn from draws, which differ
+    if state.update == 0:  # the layers below learn from random draws, which break the symmetry
         check_hidden_differ(dbn.top.weights, dbn.top.hidden, "pretrain the network first")
     scale = batch.shape[0] / batch_size if batch_size else 1.0
     awake = _draw_up(dbn, v, stream)
@@ -211,21 +211,21 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
 
 
 def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[int]:
-    """Fine-tune until ``epochs`` epochs have been seen in all, yielding after every update.
+    """Fine-tune until ``epochs`` epochs in total, yielding after every update.
 
     Parameters
     ----------
     state
-        Changed in place; one that has seen some epochs goes on from there.
+        Changed in place; a state that has seen some epochs continues from there.
     batches
-        What to learn from; for a network with label units, of ``data.join_labels(n_classes)``.
+        The training data; for a network with label units, from ``data.join_labels(n_classes)``.
     epochs
-        Epochs in all.
+        Total number of epochs.
 
     Raises
     ------
     ValueError
-        If the data are of another width than the network's.
+        If the width of the data differs from the network's.
     """
     for number in range(state.update, epochs * len(batches)):
         update(state, batches.batch(number, state.seed), batches.batch_size)
@@ -233,7 +233,7 @@ def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[i
 
 
 def _split(dbn: DBN, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Visible states, and one-hot labels (of no columns where there are no label units)."""
+    """Visible states, and one-hot labels (zero columns if there are no label units)."""
     width, n_classes = dbn.visible.n_columns, dbn.n_classes or 0
     if batch.dim() != 2 or not len(batch) or batch.shape[1] != width + n_classes:
         labels = f" and {n_classes} of the labels (Data.join_labels)" if n_classes else ""
@@ -245,7 +245,7 @@ def _split(dbn: DBN, batch: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _draw_up(dbn: DBN, v: Tensor, stream: Stream) -> list[Tensor]:
-    """States of all layers below the top one, from the visible ones up."""
+    """States of all layers below the top one, from the visible units up."""
     states = [v]
     for rbm in dbn.recognition[:-1]:
         states.append(rbm.sample_h_from_v(states[-1], stream))
@@ -261,7 +261,7 @@ def _draw_down(dbn: DBN, h: Tensor, stream: Stream) -> list[Tensor]:
 
 
 def _teach(units: Units, states: Tensor, inputs: Tensor, scale: float) -> Tensor:
-    """Write the gradient that makes states more probable under inputs; returns their errors."""
+    """Set the gradient that makes states more probable given inputs; returns their errors."""
     expected = units.mean_statistics(inputs)
     seen = units.statistics(states)
     for name, statistic in seen.items():
@@ -271,7 +271,7 @@ def _teach(units: Units, states: Tensor, inputs: Tensor, scale: float) -> Tensor
 
 
 def _learn_top(state: UpDownState, below: Tensor, scale: float) -> ChainState:
-    """Write the top RBM's gradient; returns the chains of its negative phase."""
+    """Set the top RBM's gradient; returns the chains of its negative phase."""
     top, stream = state.dbn.top, state.stream
     chains = state.chains
     if chains is None:

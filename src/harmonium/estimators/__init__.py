@@ -1,7 +1,7 @@
 """Estimators for scikit-learn: the library's models behind `fit`, `transform` and `predict`.
 
-They hold the same models as the rest of harmonium, as ``model_``. This is the one place that
-imports scikit-learn's base classes and speaks NumPy.
+They hold the same models as the rest of harmonium, as ``model_``. Only this package imports
+scikit-learn's base classes and uses NumPy arrays for input and output.
 """
 
 from harmonium.estimators.autoencoder_transformer import AutoencoderTransformer

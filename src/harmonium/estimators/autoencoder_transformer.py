@@ -31,61 +31,60 @@ from harmonium.sampling import Sampler
 class AutoencoderTransformer(ScoringTransformer, FinetunedEstimator):
     """A deep autoencoder as a transformer: a stack of RBMs, unrolled and fine-tuned.
 
-    The stack is pretrained greedily, copied into an encoder and a decoder, and these are fine-tuned
-    on reconstruction (Hinton and Salakhutdinov, 2006).
+    The stack is pretrained greedily and copied into an encoder and a decoder, which are fine-tuned
+    for reconstruction (Hinton and Salakhutdinov, 2006).
 
     Parameters
     ----------
     layers : sequence of int, default=(256, 64, 30)
-        Hidden units of each layer, from the features to the codes. Thirty codes are as many as
-        Hinton and Salakhutdinov had for digits; ``(256, 64, 2)`` makes points of a picture.
+        Hidden units of each layer, from the features to the codes. Hinton and Salakhutdinov used
+        thirty codes for digits; ``(256, 64, 2)`` gives two-dimensional codes for plotting.
     codes : {"linear", "binary"}, default="linear"
-        What the codes are: any numbers, of Gaussian units, or probabilities, of binary ones.
+        Type of the codes: real numbers (Gaussian units) or probabilities (binary units).
     visible, scale, pretraining_batch_size, n_chains, sampler, gradient, penalties, features, \
 weight_std
-        As of `DBNTransformer`.
+        As for `DBNTransformer`.
     pretraining_rate : float, None or sequence, default=None
-        Learning rate; None is 0.1, 0.01 above Gaussian features, and 0.001 below linear codes.
+        Learning rate; None means 0.1, but 0.01 above Gaussian features and 0.001 below linear
+        codes.
     pretraining_epochs : int, None or sequence, default=None
-        As of `DBNTransformer`, but that None is an update for every ten rows, and 25 at least; 0
-        does without, and fine-tunes from random weights.
+        As for `DBNTransformer`, except that None means an update per ten rows, and at least 25; 0
+        skips pretraining and fine-tunes from random weights.
     weight_decay : float, default=None
-        Pulls the weights towards zero; None does not.
+        Weight decay; None means no decay.
     batch_size, momentum, schedule, dropout, dropout_features, max_norm, patience, \
 validation_fraction
-        Of fine-tuning, as of `DBNClassifier`.
+        For fine-tuning, as for `DBNClassifier`.
     epochs : int, default=None
-        Passes over the rows in fine-tuning; None is two updates for every five rows, and 90 at
-        least.
+        Passes over the rows in fine-tuning; None means two updates per five rows, and at least 90.
     learning_rate : float, default=None
-        Of fine-tuning. None is 0.01 with steps that adapt to each weight (AdamW); a number is that
-        of stochastic gradient descent. The loss is a sum over features, so that many of them need
-        a small one.
+        Learning rate of fine-tuning. None means 0.01 with AdamW, which adapts the step size of each
+        weight; a number is the rate of stochastic gradient descent. The loss is a sum over
+        features, so many features need a small rate.
     random_state, verbose, device, dtype
-        As of `DBNClassifier`.
+        As for `DBNClassifier`.
 
     Attributes
     ----------
     model_ : harmonium.deep.DBN
-        The stack as pretraining left it: of its weights the network has copies.
+        The pretrained stack; the network has copies of its weights.
     network_ : harmonium.deep.Autoencoder
         Encoder and decoder; ``network_.to_sequential()`` is a copy in plain ``torch.nn``.
     visible_ : {"binary", "gaussian"}
-        What the features were taken for.
+        The type of visible units used for the features.
     n_iter_ : int
-        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of fine-tuning in the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Mean loss of the training rows in each of them, each row before its update: minus what
-        `score_samples` gives.
+        Mean loss of the training rows in each epoch, each row before its update; the loss is minus
+        `score_samples`.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
-    Notes
-    -----
-    `score_samples` is minus the loss of fine-tuning: the cross-entropy of the reconstruction in
-    nats for binary features, else its squared error summed over standardised features.
+    Notes ----- `score_samples` is minus the loss of fine-tuning: for binary features, the
+    cross-entropy of the reconstruction in nats; otherwise, the squared error summed over
+    standardised features.
 
     Examples
     --------
@@ -100,7 +99,7 @@ validation_fraction
 
     _adaptive_rate = 0.01
     _adaptive_decay = 0.0
-    """Codes are few, and have further to go than the outputs of a classifier."""
+    """Codes are few, and have to move further than the outputs of a classifier."""
 
     def __init__(
         self,
@@ -166,7 +165,7 @@ validation_fraction
         self.codes = codes
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from X anew: pretraining, then fine-tuning on reconstruction.
+        """Fit from scratch: pretraining, then fine-tuning for reconstruction.
 
         Parameters
         ----------
@@ -175,8 +174,8 @@ validation_fraction
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
-            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+            Weights of rows, in both pretraining and fine-tuning: a row of weight 2 counts as two
+            rows of weight 1. Only ratios matter; rows of weight 0 are ignored.
 
         Returns
         -------
@@ -194,19 +193,20 @@ validation_fraction
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of fine-tuning, from all rows as one minibatch.
+        """Make one fine-tuning update, with all rows as one mini-batch.
 
-        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
-        call begins with random weights, unless the estimator is fitted.
+        The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
+        call starts with random weights, unless the estimator is fitted.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch. The first one scales the features, unless the estimator is fitted.
+            A mini-batch. The first one determines the scaling of features, unless the estimator is
+            fitted.
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -276,13 +276,13 @@ validation_fraction
         Returns
         -------
         codes : ndarray of shape (n_samples, layers[-1])
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.network_.encode, self._n_features_out, X)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """Features of codes.
+        """Reconstruct features from codes.
 
         Parameters
         ----------
@@ -292,12 +292,12 @@ validation_fraction
         Returns
         -------
         v : ndarray of shape (n_samples, n_features)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         return self._features_of(X, lambda codes: self.network_.decode(codes))
 
     def score_samples(self, X: Any) -> NDArray[Any]:
-        """Minus the loss of each row's reconstruction; the higher, the better.
+        """Minus the loss of each row's reconstruction; higher is better.
 
         Parameters
         ----------
@@ -307,7 +307,7 @@ validation_fraction
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         network = self.network_

@@ -1,4 +1,4 @@
-"""What all estimators share: checked input, seeds, devices, and pickles that travel."""
+"""Base classes of all estimators: input checks, seeds, devices, and portable pickles."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from harmonium.estimators.precision import check_precision
 from harmonium.estimators.ranges import Ranges
 from harmonium.estimators.rows import ArrayRows, Scaling
 
-# What stays as it came; everything else becomes float64, the first. Integers have up to 64 bits,
-# of which float32 would keep 24: they are scaled before they are rounded.
+# Types that are kept; everything else becomes float64, the first. Integers have up to 64 bits, of
+# which float32 would keep 24, so they are scaled before they are rounded.
 _KEPT_DTYPES = (
     *(np.float64, np.float32),
     *(np.uint8, np.bool_, np.int8, np.int16, np.int32, np.int64),
@@ -34,8 +34,8 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """An estimator that holds PyTorch models and speaks NumPy.
 
-    Attributes named in ``_HELD`` hold tensors. A pickle has them on the CPU, and whoever loads it
-    gets them on ``device`` if there is one, else on the CPU.
+    Attributes named in ``_HELD`` hold tensors. A pickle stores them on the CPU; loading moves them
+    to ``device`` if it exists, else they stay on the CPU.
     """
 
     _HELD: tuple[str, ...] = ("model_", "_training")
@@ -45,37 +45,37 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     random_state: Any
 
     _scaling: Scaling | None
-    _ranges: Ranges | None = None  # of older pickles: None
+    _ranges: Ranges | None = None  # None in older pickles
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything, with models and training as bytes that any machine can read."""
+        """The complete state, with models and training as portable bytes."""
         state = dict(super().__getstate__())
         held = {name: state.pop(name) for name in self._HELD if name in state}
         return state | {"_held": packed(held)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """What `__getstate__` gave."""
+        """Restore the result of `__getstate__`."""
         state = dict(state)
         content = state.pop("_held")
         super().__setstate__(state)
         self.__dict__.update(unpacked(content, self.device))
 
-    # What estimators differ in
+    # Implemented by each estimator
 
     @abstractmethod
     def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        """How values become states, from the rows that training begins with."""
+        """How values become states, determined from the first training rows."""
 
     @abstractmethod
     def _check_features(self, X: Any, scaling: Scaling | None) -> None:
-        """Refuse values that are no states of the visible units."""
+        """Reject values that are not valid states of the visible units."""
 
     @abstractmethod
     def _weights(self) -> Tensor:
-        """Some weights of the fitted model: of its type, on its device."""
+        """Some weights of the fitted model, which show its type and device."""
 
     def _states_dtype(self) -> torch.dtype:
-        """Type in which states are kept."""
+        """Type in which states are stored."""
         return self._checked_dtype()
 
     # Parameters and features in
@@ -97,19 +97,19 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         return _DTYPES[name]
 
     def _checked_X(self, X: Any, *, reset: bool) -> Any:
-        """Features as a dense array or CSR matrix of numbers, by scikit-learn's own checks."""
+        """Features as a dense array or CSR matrix of numbers, checked by scikit-learn."""
         _refuse_text(X)
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES)
 
     def _checked_X_y(self, X: Any, y: Any, *, reset: bool, **options: Any) -> Any:
-        """The same, and as many targets."""
+        """The same, with equally many targets."""
         _refuse_text(X)
         return validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
         )
 
     def _make_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        """How values become states; refuses values that cannot, by the names of their columns."""
+        """How values become states; rejects values that cannot, naming their columns."""
         self._ranges = Ranges.of(X)
         scaling = self._choose_scaling(X, weights)
         if scaling is not None:
@@ -117,14 +117,14 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         return scaling
 
     def _scaling_after(self, X: Any) -> Scaling | None:
-        """The scaling of what is fitted, now that it goes on learning from these rows, too."""
+        """The scaling of a fitted estimator that continues to learn from these rows."""
         return None if self._scaling is None else self._scaling.after(X)
 
     def _names(self) -> Sequence[str] | None:
         return getattr(self, "feature_names_in_", None)
 
     def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
-        """Checked features, and the states that they are to the fitted model."""
+        """Checked features, and their states for the fitted model."""
         X = self._checked_fitted_X(X)
         self._check_features(X, self._scaling)
         self._warn_of_other_units(X)
@@ -148,7 +148,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         return states if self._scaling is None else self._scaling.decode(states)
 
     def _values_type(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        """Type of values that are returned: float64 where this one would round them too much."""
+        """Type of returned values: float64 if this type would round them too much."""
         is_fine = self._scaling is not None and self._scaling.is_fine
         return np.dtype(np.float64 if is_fine else dtype)
 
@@ -166,18 +166,18 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         like: Any,
         dtype: np.dtype[Any] | None = None,
     ) -> NDArray[Any]:
-        """Compute block by block into an array, so that nothing else is as large as that.
+        """Compute an array block by block, so that only the result is large.
 
         Parameters
         ----------
         rows
-            Where the blocks come from.
+            Source of the blocks.
         compute
-            What to make of a block.
+            Function of a block.
         width
-            Columns of the result; None for one number a row.
+            Number of columns of the result; None for one number per row.
         like
-            The features as they came: the result is of their type,
+            The features as passed: the result has their type,
         dtype
             unless another one is given.
         """
@@ -196,16 +196,16 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
-    """Hidden units as features, and a score of each row: what estimators without labels share."""
+    """Mixin for unsupervised estimators: hidden units as features, and a score of each row."""
 
     @abstractmethod
     def score_samples(self, X: Any) -> NDArray[Any]:
-        """Score of each row, shape (n_samples,); the higher, the better."""
+        """Score of each row, shape (n_samples,); higher is better."""
 
     @property
     @abstractmethod
     def _n_features_out(self) -> int:
-        """Columns of what `transform` returns, as scikit-learn asks for them."""
+        """Number of columns of the result of `transform`, as scikit-learn requires."""
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean of `score_samples`.
@@ -217,17 +217,17 @@ class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
+            Weights of rows.
 
         Returns
         -------
         score : float
-            What grid searches make as large as they can.
+            The score that grid searches maximise.
         """
         return weighted_mean(self.score_samples(X), sample_weight)
 
     def _features_of(self, X: Any, decode: Callable[[Tensor], Tensor]) -> NDArray[Any]:
-        """Features of hidden states or means, which ``decode`` makes states of features."""
+        """Features from hidden states or means, with ``decode`` giving the visible states."""
         check_is_fitted(self)
         X = check_hidden(X, self._n_features_out)
         return self._by_block(
@@ -245,9 +245,9 @@ class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
 
 
 def seed_of(random_state: Any) -> int:
-    """A seed of harmonium's streams: an integer itself, else a draw from a `RandomState`.
+    """The seed for harmonium's streams: an integer itself, or a draw from a `RandomState`.
 
-    None draws from NumPy's global one, as everywhere in scikit-learn.
+    None draws from NumPy's global state, as everywhere in scikit-learn.
     """
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
         seed = int(random_state)
@@ -261,7 +261,7 @@ def seed_of(random_state: Any) -> int:
 
 
 def weights_of(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
-    """Weights of rows, float64, shape (n_rows,); None where all rows count alike."""
+    """Weights of rows, float64, shape (n_rows,); None if all are equal."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
@@ -289,7 +289,7 @@ def weights_of(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
 def with_weight(
     weights: NDArray[np.float64] | None, *arrays: Any
 ) -> tuple[Tensor | None, *tuple[Any, ...]]:
-    """The weights and arrays without the rows of weight zero, which are as if not there."""
+    """The weights and arrays without the rows of weight zero, which are ignored."""
     if weights is None:
         return (None, *arrays)
     kept = np.flatnonzero(weights)
@@ -299,19 +299,19 @@ def with_weight(
 
 
 def check_integers(estimator: Any, **least: int) -> None:
-    """Refuse parameters that are not integers, or below their least value."""
+    """Reject parameters that are not integers, or below their minimum."""
     for name, bound in least.items():
         check_integer(name, getattr(estimator, name), bound)
 
 
 def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse a value that is not an integer, or below the least one."""
+    """Reject a value that is not an integer, or below the minimum."""
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
         raise ValueError(f"{name} is {value!r}; pass an integer, {least} or more")
 
 
 def check_numbers(estimator: Any, **least: float) -> None:
-    """Refuse parameters that are not finite numbers, or below their least value."""
+    """Reject parameters that are not finite numbers, or below their minimum."""
     for name, bound in least.items():
         value = getattr(estimator, name)
         good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
@@ -320,42 +320,42 @@ def check_numbers(estimator: Any, **least: float) -> None:
 
 
 def check_weight_std(estimator: Any) -> None:
-    """Refuse a width of the first weights that is neither None nor a finite number above 0."""
+    """Reject an initial weight width that is neither None nor a finite positive number."""
     if estimator.weight_std is not None:
         check_numbers(estimator, weight_std=0.0)
 
 
 def width_of(weight_std: Any) -> float | None:
-    """The parameter ``weight_std`` as training takes it."""
+    """The parameter ``weight_std`` in the form for training."""
     return None if weight_std is None else float(weight_std)
 
 
 def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:
-    """Refuse a parameter that is none of the choices."""
+    """Reject a parameter that is not among the choices."""
     value = getattr(estimator, name)
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; pass {' or '.join(map(repr, choices))}")
 
 
 def float_type(X: Any) -> np.dtype[Any]:
-    """Type of what is returned for X: its own where that is floating point, else float32."""
+    """Type of results for X: its own if it is floating point, else float32."""
     return np.dtype(X.dtype if X.dtype.kind == "f" else np.float32)
 
 
 def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
-    """The same numbers as an array, which shares a CPU tensor's memory if the type stays."""
+    """The same numbers as an array; shares memory with a CPU tensor of the same type."""
     array = tensor.detach().cpu().numpy()
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def weighted_mean(scores: NDArray[Any], sample_weight: Any) -> float:
-    """Mean score of rows that count by weight, in float64."""
+    """Weighted mean score of rows, in float64."""
     weights = weights_of(sample_weight, len(scores))
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
 def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
-    """Hidden states or means as an array of numbers, of the right width."""
+    """Hidden states or means as an array of numbers, with the right width."""
     X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
     if X.shape[1] != n_columns:
         raise ValueError(
@@ -366,7 +366,7 @@ def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
 
 
 def _refuse_text(X: Any) -> None:
-    """Refuse columns of a pandas frame that hold text, by their names."""
+    """Reject text columns of a pandas data frame; names them."""
     if not hasattr(X, "iloc") or not hasattr(X, "columns"):
         return
     for position, name in enumerate(X.columns):
@@ -375,7 +375,7 @@ def _refuse_text(X: Any) -> None:
             continue
         text = next((value for value in column if isinstance(value, str)), None)
         try:
-            float(text or 0)  # scikit-learn reads numbers that are written as text
+            float(text or 0)  # scikit-learn accepts numbers written as text
         except ValueError as error:
             raise ValueError(
                 f"X holds text in the column {name!r} ({text!r}, ...), and models learn from "

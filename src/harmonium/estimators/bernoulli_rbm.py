@@ -1,4 +1,4 @@
-"""`BernoulliRBM`: a drop-in for scikit-learn's estimator of the same name."""
+"""`BernoulliRBM`: a drop-in replacement for scikit-learn's estimator of the same name."""
 
 from __future__ import annotations
 
@@ -23,66 +23,65 @@ from harmonium.units import Binary, Units
 class BernoulliRBM(RBMEstimator):
     """RBM with binary visible and hidden units, trained by persistent contrastive divergence.
 
-    A drop-in for `sklearn.neural_network.BernoulliRBM`: its parameters, attributes and methods
-    mean the same, with these differences.
+    A drop-in replacement for `sklearn.neural_network.BernoulliRBM`: its parameters, attributes and
+    methods have the same meaning, with these differences.
 
-    - Rows are shuffled in each epoch, weights and biases follow the centred gradient, weights
-      start wide, and visible biases at the data's base rates. scikit-learn does none of that.
-    - The model is float32 unless ``dtype`` says otherwise. What `transform` returns still has the
-      type of X, if that is floating point.
-    - `score_samples` is the pseudo-log-likelihood of all units to within some hundredths of its
-      size, and the same whenever it is asked for; scikit-learn's is that of one unit a row, drawn
-      anew in each call, times the number of units.
-    - `partial_fit` weighs data and chains right whatever the number of rows.
-    - Values outside 0 ... 1 are refused in training. In new rows they are taken as 0 or 1, with a
-      warning, unless they lie so far outside that the rows cannot have been scaled.
+    - Rows are shuffled in each epoch, training uses the centred gradient, initial weights are
+      wide, and visible biases start at the data's base rates. scikit-learn does none of this.
+    - The model is float32 unless ``dtype`` says otherwise. The result of `transform` still has
+      the type of X, if that is floating point.
+    - `score_samples` is the pseudo-log-likelihood of all units, accurate to a few per cent and
+      reproducible. scikit-learn's is that of one random unit per row, times the number of units.
+    - `partial_fit` weights data and chains correctly for any number of rows.
+    - Values outside 0 ... 1 are an error in training. In new rows they are clipped to 0 or 1 with
+      a warning, unless they are so far outside that the rows cannot have been scaled.
 
     Parameters
     ----------
     n_components : int, default=256
         Hidden units.
     learning_rate : float, default=0.1
-        Of plain stochastic gradient descent.
+        Learning rate of plain stochastic gradient descent.
     batch_size : int, default=10
-        Rows a minibatch. 100 is several times as fast an epoch.
+        Rows per mini-batch. With 100, an epoch is several times as fast.
     n_iter : int, default=10
         Epochs.
     verbose : int, default=0
         Above 0, a line after each epoch with an estimate of the pseudo-log-likelihood.
     random_state : int, RandomState instance or None, default=None
-        An integer makes fits repeatable, and is the seed of everything random in them.
+        An integer makes fits reproducible, and is their only random seed.
     scale : bool, default=False
-        Whether to map the range of each feature in the training rows to 0 ... 1, and what is
-        beyond it to the ends. `inverse_transform` and `sample` go back.
+        Whether to map the range of each feature in the training rows to 0 ... 1, clipping values
+        beyond it. `inverse_transform` and `sample` invert this.
     n_chains : int, "batch_size" or None, default="batch_size"
-        Persistent chains; None starts chains at the rows of each minibatch (CD).
+        Number of persistent chains; None starts chains at the rows of each mini-batch (CD).
     sampler : harmonium.sampling.Sampler, default=None
-        Moves the chains; None is ``Gibbs(sweeps=1)``.
+        Moves the chains; None means ``Gibbs(sweeps=1)``.
     gradient : harmonium.gradient.Gradient, default=None
-        None is ``CenteredGradient()``.
+        None means ``CenteredGradient()``.
     penalties : harmonium.Penalties, default=None
-        Decay and sparsity; None has none.
+        Weight decay and sparsity; None means no penalties.
     momentum : float, default=0.0
         From 0 to below 1.
     schedule : {"constant", "linear"}, default="constant"
-        Whether `fit` lets the learning rate fall to zero over its epochs.
+        Whether `fit` keeps the learning rate or lets it fall linearly to zero.
     average_decay : float, default=None
-        Decay per update of a moving average of the parameters, which is then the model.
+        Decay per update of a moving average of the parameters, which becomes the model.
     weight_std : float, default=None
-        Standard deviation of the weights at the start. None is wide enough that hidden units
-        differ from the beginning (Glorot and Bengio, 2010), and lets their thresholds differ, too,
-        so that features are of use after few updates, of few rows or large batches. 0.01, with
-        thresholds at the mean of the data, is scikit-learn's, and what Hinton (2010) advises for
-        many thousand updates.
+        Standard deviation of the initial weights. None chooses them wide enough that hidden units
+        differ from the start (Glorot and Bengio, 2010), and also varies their thresholds, so that
+        features are useful after few updates, as with few rows or large batches. 0.01, with
+        thresholds at the mean of the data, is scikit-learn's choice, and what Hinton (2010)
+        recommends for many thousand updates.
     device : str or torch.device, default="cpu"
-        Where the model lives and learns, such as "cuda".
+        Device of the model and of training, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
-        Of the model.
+        Type of the model.
 
     Attributes
     ----------
     model_ : harmonium.RBM
-        The model itself, on which all of harmonium works. ``model_.weights`` has the shape
+        The model itself, for use with the rest of harmonium. ``model_.weights`` has the shape
         (n_features, n_components).
     components_ : ndarray of shape (n_components, n_features)
         Weights.
@@ -91,24 +90,23 @@ class BernoulliRBM(RBMEstimator):
     intercept_visible_ : ndarray of shape (n_features,)
         Biases of the visible units.
     h_samples_ : ndarray of shape (n_chains, n_components)
-        Hidden states of the chains; none with ``n_chains=None``.
+        Hidden states of the chains; missing with ``n_chains=None``.
     n_iter_ : int
-        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Reconstruction error after each of them, the mean over some training rows: cross-entropy
-        in nats. It is no likelihood, and need not fall to the end.
+        Reconstruction error after each epoch, the mean over some training rows: cross-entropy in
+        nats. It is not a likelihood, and need not decrease throughout.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
-    Notes
-    -----
-    `score_samples` is the pseudo-log-likelihood (Besag, 1975), nats: the sum over features of the
-    log-probability of each given all others. Values between 0 and 1 are rounded for it. With up to
-    eight features it is exact. With more it is an estimate: all features count by the second order
-    of a Taylor series, and what that misses is computed for eight features a row, which the row
-    itself decides on. `pseudo_log_likelihood` is exact always, and slow with many features.
+    Notes ----- `score_samples` is the pseudo-log-likelihood (Besag, 1975), nats: the sum over
+    features of the log-probability of each given all others. Values between 0 and 1 are rounded.
+    With up to eight features it is exact. With more, it is an estimate: all features contribute a
+    second-order Taylor approximation, and the approximation error is computed for eight features
+    per row, which depend only on the row. `pseudo_log_likelihood` is always exact, but slow with
+    many features.
 
     Examples
     --------
@@ -169,10 +167,10 @@ class BernoulliRBM(RBMEstimator):
             check_unit_range(X, "scale=True")
 
     def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
-        """Checked features, and the states that they are to the fitted model.
+        """Checked features, and their states for the fitted model.
 
-        Rows that are new to a scaler lie a little outside 0 ... 1: they are held at the ends, not
-        in silence. Those that lie as far outside as the range is wide were never scaled.
+        New rows can be slightly outside 0 ... 1 after a scaler; they are clipped, with a warning.
+        Rows that are outside by the width of the range were never scaled.
         """
         X = self._checked_fitted_X(X)
         scaling = self._scaling
@@ -190,7 +188,7 @@ class BernoulliRBM(RBMEstimator):
     def pseudo_log_likelihood(self, X: Any) -> NDArray[Any]:
         """Exact pseudo-log-likelihood of each row, which `score_samples` estimates, nats.
 
-        It takes the time of as many free energies as there are features.
+        It takes as long as one free energy per feature.
 
         Parameters
         ----------
@@ -200,7 +198,7 @@ class BernoulliRBM(RBMEstimator):
         Returns
         -------
         log_p : ndarray of shape (n_samples,)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, lambda v: exact_pseudo_log_likelihood(self.model_, v), None, X)

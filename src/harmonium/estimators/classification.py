@@ -1,4 +1,4 @@
-"""The classification RBM beside its training: its parameters, probabilities and samples."""
+"""The classification RBM apart from its training: parameters, probabilities and samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harmonium.training import Row
 
 
 class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
-    """An estimator whose model is one RBM over features and their class, the last visible unit."""
+    """Base of estimators with one RBM over features and their class, the last visible unit."""
 
     generative_weight: float | None
     dropout: float
@@ -94,7 +94,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
+            In the order of ``classes_``; float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(
@@ -112,7 +112,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
+            In the order of ``classes_``; float64 if X is, else float32.
         """
         return np.asarray(np.exp(self.predict_log_proba(X)))
 
@@ -124,29 +124,29 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         n_sweeps: int = defaults.SAMPLE_WARMUP,
         random_state: Any = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Draw rows with their classes, each by a chain of its own that starts at noise.
+        """Draw rows with their classes, each from its own chain that starts at noise.
 
-        A model that was trained with ``generative_weight=0`` tells classes apart, but has not
-        learnt what rows look like.
+        A model trained with ``generative_weight=0`` can classify, but has not learned the
+        distribution of rows.
 
         Parameters
         ----------
         n_samples : int, default=None
-            Rows; None is one for each label in ``y``, or one.
+            Number of rows; None means one for each label in ``y``, or one.
         y : label or array-like of shape (n_samples,), default=None
-            Class of all rows, or of each, which is held while the features are sampled. None
-            draws classes together with the features.
+            Class of all rows, or of each row, which is held fixed while the features are sampled.
+            None samples classes together with the features.
         n_sweeps : int, default=1000
-            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+            Burn-in sweeps of Gibbs sampling before a row is drawn. Slowly mixing models need more.
         random_state : int, RandomState instance or None, default=None
-            None goes on with the estimator's own random numbers, so that each call draws anew.
+            None continues the estimator's random stream, so each call gives new draws.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Values as those that were learnt from, in the type of the model.
+            Values in the units of the training data, in the type of the model.
         y : ndarray of shape (n_samples,)
-            The class of each row, of the type of ``classes_``.
+            The class of each row, with the type of ``classes_``.
         """
         check_is_fitted(self)
         numbers = None if y is None else self._numbers_of_labels(y, n_samples)
@@ -169,7 +169,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         return to_numpy(X, to_numpy(model.weights[:0]).dtype), self.classes_[drawn]
 
     def _numbers_of_labels(self, y: Any, n_samples: int | None) -> Tensor:
-        """Number of the class of each row to be drawn; refuses labels that are none."""
+        """Index of the class of each row to draw; rejects unknown labels."""
         labels = np.asarray(y)
         if labels.ndim == 0:
             labels = np.full(1 if n_samples is None else n_samples, labels)
@@ -188,13 +188,13 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
 
 
 class HeldOut:
-    """Judges a model by rows that are not trained on."""
+    """Evaluates a model on held-out rows."""
 
     def __init__(self, rows: ArrayRows) -> None:
         self._blocks = list(rows.blocks())
 
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
-        """Share of wrong classes, and the mean of minus log p(class), nats."""
+        """Fraction of wrong classes, and the mean of minus log p(class), nats."""
         wrong, loss, n_rows = 0, 0.0, 0
         for v in self._blocks:
             n_classes = rbm.visible.groups[-1][1].n_columns

@@ -1,4 +1,4 @@
-"""Fits that have learnt nothing say so, by scikit-learn's `ConvergenceWarning`, and what helps."""
+"""Fits that learned nothing raise scikit-learn's `ConvergenceWarning`, with a remedy."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 LEAST_SPREAD = 0.01
-"""Standard deviation of a probability below which a classifier behind it sees a constant.
+"""Standard deviation of a probability below which it is a constant to a later classifier.
 
-With the penalty that scikit-learn's classifiers have at their defaults, those behind features of
-less predict the largest class; behind features of twice as much they work.
+With the default penalty of scikit-learn's classifiers, features with a smaller deviation give the
+largest class for all rows; twice this deviation is enough.
 """
 
-_ROWS = 500  # by which a fit is judged
+_ROWS = 500  # rows by which a fit is judged
 
 
 def some_rows(n: int) -> Tensor:
-    """Numbers of at most 500 rows of ``n``, evenly spread."""
+    """Numbers of at most 500 of ``n`` rows, evenly spread."""
     return torch.linspace(0, n - 1, min(n, _ROWS), dtype=torch.float64).round().long()
 
 
@@ -32,18 +32,18 @@ def spread(features: Tensor) -> float:
 def warn_of_constant_features(
     name: str, rows: Tensor, layers: Sequence[Tensor], remedy: str, stacklevel: int = 3
 ) -> None:
-    """Say so where the features of a layer hardly vary over rows that do.
+    """Warn if the features of a layer hardly vary although the rows do.
 
     Parameters
     ----------
     name
-        Of the estimator.
+        Name of the estimator.
     rows
         States, shape (rows, n_columns).
     layers
         Hidden probabilities of these rows in each layer, from the lowest.
     remedy
-        What to change.
+        The parameters to change.
     """
     if len(rows) < 2 or spread(rows) == 0:
         return
@@ -52,9 +52,9 @@ def warn_of_constant_features(
         if largest < LEAST_SPREAD:
             where = f" of layer {number}" if len(layers) > 1 else ""
             warnings.warn(
-                f"the features{where} of {name} are all but constant: over the training rows none "
-                f"has a standard deviation above {largest:.1g}, and what learns from them sees "
-                f"nothing but their mean. {remedy}",
+                f"the features{where} of {name} are all but constant: over the training rows "
+                f"none has a standard deviation above {largest:.1g}, and what learns from them "
+                f"sees only their mean. {remedy}",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
@@ -64,7 +64,7 @@ def warn_of_constant_features(
 def warn_of_the_mean_row(
     name: str, error: float, of_mean: float, remedy: str, stacklevel: int = 3
 ) -> None:
-    """Say so where reconstructions are no better than the mean row for every row."""
+    """Warn if reconstructions are no better than the mean row."""
     if of_mean > 0 and error >= _NO_BETTER * of_mean:
         warnings.warn(
             f"{name} has learnt nothing of what tells rows apart: the squared error of its "
@@ -77,22 +77,22 @@ def warn_of_the_mean_row(
 def warn_of_class_frequencies(
     name: str, log_p: Tensor, classes: Tensor, remedy: str, stacklevel: int = 3
 ) -> None:
-    """Say so where a classifier does no better than the frequencies of the classes.
+    """Warn if a classifier does no better than the class frequencies.
 
-    Where one class is rare, to predict the other for every row can be the best there is, and the
-    probabilities know more than that: so it is they that count, and a single prediction counts
-    where they hardly know more.
+    If one class is rare, predicting the other for every row can be optimal while the probabilities
+    are still informative. So the probabilities are checked first; constant predictions count only
+    if the probabilities are hardly better than class frequencies.
 
     Parameters
     ----------
     name
-        Of the estimator.
+        Name of the estimator.
     log_p
         Log-probabilities of training rows, nats, shape (rows, n_classes).
     classes
-        Number of each row's class, int64, shape (rows,).
+        Index of each row's class, int64, shape (rows,).
     remedy
-        What to change.
+        The parameters to change.
     """
     shares = classes.bincount().double() / len(classes)
     entropy = -float(shares.xlogy(shares).sum())
@@ -114,16 +114,16 @@ def warn_of_class_frequencies(
 
 
 def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int = 3) -> None:
-    """Say so where a regressor does no better than the mean of the targets.
+    """Warn if a regressor does no better than the mean of the targets.
 
     Parameters
     ----------
     name
-        Of the estimator.
+        Name of the estimator.
     loss
-        Squared error of training rows, as a share of the variance of the targets.
+        Squared error of training rows, as a fraction of the variance of the targets.
     remedy
-        What to change.
+        The parameters to change.
     """
     if loss >= _NO_BETTER:
         warnings.warn(
@@ -136,5 +136,5 @@ def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int
 
 _HARDLY_BETTER = 0.9
 
-# Of independent columns, two codes of a hundred leave 98 per cent: that much is the data's doing
+# With a hundred independent columns, two codes leave 98 per cent: a property of the data
 _NO_BETTER = 0.99

@@ -29,67 +29,67 @@ class DBNClassifier(ProbabilisticClassifier, FinetunedEstimator):
     Parameters
     ----------
     layers : sequence of int, default=(256, 64)
-        Hidden units of each layer, from the features upwards. Empty for multinomial logistic
+        Hidden units of each layer, from the features upwards. Empty means multinomial logistic
         regression.
     visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
 penalties, features, weight_std
-        As of `DBNTransformer`.
+        As for `DBNTransformer`.
     pretraining_epochs : int or sequence of int, default=None
-        As of `DBNTransformer`, but None makes 4 passes over many rows; 0 does without, and
-        fine-tunes from random weights.
+        As for `DBNTransformer`, but None makes 4 passes if there are many rows; 0 skips pretraining
+        and fine-tunes from random weights.
     epochs : int, default=None
-        Passes over the rows in fine-tuning. None makes an update for each row of X up to 250,
-        for every two rows beyond, from 120 up to 25,000.
+        Passes over the rows in fine-tuning. None makes one update per row of X up to 250 rows and
+        one per two rows beyond, but at least 120 and at most 25,000 updates.
     learning_rate : float, default=None
-        Of stochastic gradient descent in fine-tuning. None takes AdamW, whose steps adapt to each
-        weight; with ``momentum`` it is 0.1.
+        Learning rate of stochastic gradient descent in fine-tuning. None uses AdamW, which adapts
+        the step size of each weight; with ``momentum``, None means 0.1.
     batch_size : int, default=None
-        Rows a minibatch in fine-tuning; None is 64, or all rows where these are fewer.
+        Rows per mini-batch in fine-tuning; None means 64, or all rows if there are fewer.
     momentum : float, default=0.0
         From 0 to below 1.
     schedule : {"constant", "linear"}, default="linear"
-        Whether the learning rate of fine-tuning falls to zero over its epochs.
+        Whether the learning rate of fine-tuning stays constant or falls linearly to zero.
     weight_decay : float, default=None
-        Pulls the weights towards zero, in each update by the learning rate times this share. None
-        is 0.3 with AdamW, less in more than 250 updates, and 0 with plain gradient descent.
+        Weight decay: each update shrinks the weights by the learning rate times this number. None
+        means 0.3 with AdamW, less for more than 250 updates, and 0 with plain gradient descent.
     dropout, dropout_features : float, default=0.0
-        Shares of hidden units and of features that are left out of each row at random.
+        Dropout probabilities of hidden units and of features.
     max_norm : float, default=None
-        Largest length of the weights into one unit.
+        Upper limit for the norm of the weights into each unit.
     patience : int, default=None
-        Epochs without improvement on held-out rows after which fine-tuning stops, not before
-        100 updates; the best network
-        is kept. None goes on to the end and holds no rows out.
+        Early stopping: epochs without improvement on held-out rows after which fine-tuning stops,
+        but not before 100 updates; the best network is kept. None trains to the end without
+        held-out rows.
     validation_fraction : float, default=0.1
-        Share of the rows that is held out where there is patience.
+        Fraction of the rows held out for early stopping.
     random_state : int, RandomState instance or None, default=None
-        An integer makes fits repeatable, and is the seed of everything random in them.
+        An integer makes fits reproducible, and is their only random seed.
     verbose : int, default=0
-        Above 0, lines that say how it goes.
+        Above 0, print progress.
     device : str or torch.device, default="cpu"
-        Where the network lives and learns, such as "cuda".
+        Device of the network and of training, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
-        Of the network. Features of layers are kept in float32.
+        Type of the network. Features of layers are stored in float32.
 
     Attributes
     ----------
     model_ : harmonium.deep.DBN
-        The stack, fine-tuned. None where there are no layers.
+        The fine-tuned stack. None if there are no layers.
     network_ : harmonium.deep.Classifier
-        The network, which shares the stack's weights upwards; ``network_.to_sequential()`` is a
-        copy in plain ``torch.nn``.
+        The network, which shares the stack's upward weights; ``network_.to_sequential()`` is a copy
+        in plain ``torch.nn``.
     classes_ : ndarray of shape (n_classes,)
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
-        What the features were taken for.
+        The type of visible units used for the features.
     n_iter_ : int
-        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of fine-tuning in the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Mean loss of the training rows in each of them, each row before its update.
+        Mean loss of the training rows in each epoch, each row before its update.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
     Examples
     --------
@@ -104,7 +104,7 @@ penalties, features, weight_std
     network_: Classifier
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from X and y anew: pretraining, then fine-tuning.
+        """Fit from scratch: pretraining, then fine-tuning.
 
         Parameters
         ----------
@@ -113,8 +113,8 @@ penalties, features, weight_std
         y : array-like of shape (n_samples,)
             Class of each row, of any type that can be sorted.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
-            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+            Weights of rows, in both pretraining and fine-tuning: a row of weight 2 counts as two
+            rows of weight 1. Only ratios matter; rows of weight 0 are ignored.
 
         Returns
         -------
@@ -136,21 +136,22 @@ penalties, features, weight_std
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of fine-tuning, from all rows as one minibatch.
+        """Make one fine-tuning update, with all rows as one mini-batch.
 
-        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
-        call begins with random weights, unless the estimator is fitted.
+        The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
+        call starts with random weights, unless the estimator is fitted.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch. The first one scales the features, unless the estimator is fitted.
+            A mini-batch. The first one determines the scaling of features, unless the estimator is
+            fitted.
         y : array-like of shape (n_samples,)
             Class of each row.
         classes : array-like of shape (n_classes,), default=None
-            All classes there are, which the first call needs; later ones may leave it out.
+            All classes; required in the first call, optional later.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -202,7 +203,7 @@ penalties, features, weight_std
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
+            In the order of ``classes_``; float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.network_.probabilities, len(self.classes_), X)
@@ -218,7 +219,7 @@ penalties, features, weight_std
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 where X is, else float32.
+            In the order of ``classes_``; float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.network_.log_probabilities, len(self.classes_), X)

@@ -28,47 +28,48 @@ from harmonium.units import Gaussian
 class DBNRegressor(RegressorMixin, FinetunedEstimator):  # type: ignore[misc]
     """Linear regressor on a deep belief network: pretrained greedily, then fine-tuned as one.
 
-    Targets, one or more a row, are standardised inside by their moments in the training rows.
+    Targets, one or more per row, are standardised internally with their moments in the training
+    rows.
 
     Parameters
     ----------
     layers : sequence of int, default=(256, 64)
-        Hidden units of each layer, from the features upwards. Empty for linear regression.
+        Hidden units of each layer, from the features upwards. Empty means linear regression.
     visible, scale, pretraining_rate, pretraining_batch_size, n_chains, sampler, gradient, \
 penalties, features, weight_std
-        As of `DBNTransformer`.
+        As for `DBNTransformer`.
     pretraining_epochs : int or sequence of int, default=None
-        As of `DBNClassifier`; 0 does without, and fine-tunes from random weights.
+        As for `DBNClassifier`; 0 skips pretraining and fine-tunes from random weights.
     epochs : int, default=None
-        Passes over the rows in fine-tuning. None makes an update for every two rows of X, from
-        150 up to 25,000.
+        Passes over the rows in fine-tuning. None makes one update per two rows of X, but at least
+        150 and at most 25,000 updates.
     batch_size : int, default=None
-        Rows a minibatch in fine-tuning; None is 128, or all rows where these are fewer.
+        Rows per mini-batch in fine-tuning; None means 128, or all rows if there are fewer.
     weight_decay : float, default=None
-        As of `DBNClassifier`; None is 0.5 with AdamW in place of 0.3.
+        As for `DBNClassifier`; with AdamW, None means 0.5 instead of 0.3.
     learning_rate, momentum, schedule, dropout, dropout_features, max_norm, patience, \
 validation_fraction
-        Of fine-tuning, as of `DBNClassifier`.
+        For fine-tuning, as for `DBNClassifier`.
     random_state, verbose, device, dtype
-        As of `DBNClassifier`.
+        As for `DBNClassifier`.
 
     Attributes
     ----------
     model_ : harmonium.deep.DBN
-        The stack, fine-tuned. None where there are no layers.
+        The fine-tuned stack. None if there are no layers.
     network_ : harmonium.deep.Regressor
-        The network, which shares the stack's weights upwards; ``network_.to_sequential()`` is a
-        copy in plain ``torch.nn``.
+        The network, which shares the stack's upward weights; ``network_.to_sequential()`` is a copy
+        in plain ``torch.nn``.
     visible_ : {"binary", "gaussian"}
-        What the features were taken for.
+        The type of visible units used for the features.
     n_iter_ : int
-        Epochs of fine-tuning in the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of fine-tuning in the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Mean loss of the training rows in each of them, each row before its update.
+        Mean loss of the training rows in each epoch, each row before its update.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
     Examples
     --------
@@ -81,22 +82,22 @@ validation_fraction
 
     _adaptive_rate = 0.006
     _adaptive_decay = REGRESSION_DECAY
-    """Noise in targets is learnt sooner than classes that overlap."""
+    """Noise in targets is overfitted sooner than overlapping classes."""
 
     network_: Regressor
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from X and y anew: pretraining, then fine-tuning.
+        """Fit from scratch: pretraining, then fine-tuning.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. Sparse rows become dense ones of bytes or float32.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            What is to be predicted of each row.
+            Targets of each row.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts, in pretraining as in fine-tuning: one of weight 2 as much as
-            two rows of weight 1. Only ratios matter; a row of weight 0 is as if it were not there.
+            Weights of rows, in both pretraining and fine-tuning: a row of weight 2 counts as two
+            rows of weight 1. Only ratios matter; rows of weight 0 are ignored.
 
         Returns
         -------
@@ -116,19 +117,21 @@ validation_fraction
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Make one update of fine-tuning, from all rows as one minibatch.
+        """Make one fine-tuning update, with all rows as one mini-batch.
 
-        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
-        call begins with random weights, unless the estimator is fitted, and scales the targets.
+        The step is ``learning_rate`` times the mean over the rows, whatever their number. Unless
+        the estimator is fitted, the first call starts with random weights and determines the
+        scaling of targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch. The first one scales the features, unless the estimator is fitted.
+            A mini-batch. The first one determines the scaling of features, unless the estimator is
+            fitted.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            What is to be predicted of each row.
+            Targets of each row.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -164,7 +167,7 @@ validation_fraction
         assert isinstance(network, Regressor)
         index = some_rows(len(data)).to(data.device)
         targets = network.targets(data)[index]
-        # of these rows: where targets vary in others alone, nothing follows from them
+        # of these rows: if targets vary only in other rows, these show nothing
         variance = float(targets.var(0, correction=0).mean())
         if not variance:
             return
@@ -190,7 +193,7 @@ validation_fraction
         return Regressor((), mean, var.sqrt(), visible)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """What the targets of each row are expected to be.
+        """Predict the targets of each row.
 
         Parameters
         ----------
@@ -200,12 +203,12 @@ validation_fraction
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            As many targets as were learnt; float64 where X is, or where float32 would round what
-            tells targets apart, else float32.
+            As many targets as in training; float64 if X is, or if float32 would round away
+            differences between targets, else float32.
         """
         X, rows = self._fitted_rows(X)
         network = self.network_
-        # float64, too, where float32 would round what tells targets apart
+        # also float64 if float32 would round away differences between targets
         dtype = np.dtype(np.float64) if network.mean.dtype == torch.float64 else None
         predicted = self._by_block(rows, network, len(network.mean), X, dtype)
         return predicted[:, 0] if self._one_target else predicted

@@ -1,4 +1,4 @@
-"""`DBNTransformer`: features learnt by a deep belief network."""
+"""`DBNTransformer`: features learned by a deep belief network."""
 
 from __future__ import annotations
 
@@ -34,75 +34,72 @@ from harmonium.training import TrainingState
 class DBNTransformer(ScoringTransformer, DeepEstimator):
     """A deep belief network as a transformer: RBMs stacked by greedy pretraining.
 
-    Each RBM learns the features that the one below it makes (Hinton, Osindero and Teh, 2006).
+    Each RBM learns from the features of the one below it (Hinton, Osindero and Teh, 2006).
 
     Parameters
     ----------
     layers : sequence of int, default=(256, 64)
         Hidden units of each layer, from the features upwards.
     visible : {"auto", "binary", "gaussian"}, default="auto"
-        What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows. "auto" decides by the training rows: binary
-        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
-        255); Gaussian units see everything else.
+        Type of the visible units: binary for probabilities from 0 to 1, or Gaussian for real
+        numbers, which are standardised internally with their moments in the training rows. "auto"
+        decides from the training rows: binary units for zeros and ones, and for grey values from 0
+        to a white that all columns share (1, 16, 255); Gaussian units for everything else.
     scale : bool, default=False
-        For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
-        training, and taken as 0 or 1 in what follows, with a warning.
+        For binary units, whether to map the range of each feature in the training rows to 0 ... 1,
+        clipping values beyond it. Otherwise, values outside 0 ... 1 are an error in training, and
+        later are clipped to 0 or 1 with a warning.
     pretraining_epochs : int, None or sequence, default=None
-        Passes over the rows for each layer; None is 16 of them, or as many more as 50 updates
-        take. This parameter and the next six are one value for all layers, or a list or tuple with
-        one for each.
+        Passes over the rows for each layer; None means 16, or as many as 50 updates take if that is
+        more. This parameter and the next six take one value for all layers, or a list or tuple with
+        one per layer.
     pretraining_rate : float, None or sequence, default=None
-        Learning rate; None is 0.1, and 0.01 above Gaussian features.
+        Learning rate; None means 0.1, but 0.01 above Gaussian features.
     pretraining_batch_size : int, None or sequence, default=None
-        Rows a minibatch; None is 64, or all rows where there are fewer.
+        Rows per mini-batch; None means 64, or all rows if there are fewer.
     n_chains : int, "batch_size", None or sequence, default="batch_size"
-        Persistent chains; None starts chains at the rows of each minibatch (CD).
+        Number of persistent chains; None starts chains at the rows of each mini-batch (CD).
     sampler : harmonium.sampling.Sampler or sequence, default=None
-        Moves the chains; None is ``Gibbs(sweeps=1)``.
+        Moves the chains; None means ``Gibbs(sweeps=1)``.
     gradient : harmonium.gradient.Gradient or sequence, default=None
-        None is ``CenteredGradient()``.
+        None means ``CenteredGradient()``.
     penalties : harmonium.Penalties or sequence, default=None
-        Decay and sparsity; None has none.
+        Weight decay and sparsity; None means no penalties.
     features : {"drawn", "mean"}, default="drawn"
-        What a layer learns from: states of the layer below, drawn anew in each epoch, or their
-        means.
+        Input of upper layers: states of the layer below, drawn again in each epoch, or their means.
     weight_std : float, default=None
-        Standard deviation of the weights at the start. None is wide enough that hidden units
-        differ from the beginning (Glorot and Bengio, 2010), which is what tables with few rows
-        need; 0.01 is what Hinton (2010) advises for many thousand updates.
+        Standard deviation of the initial weights. None chooses them wide enough that hidden units
+        differ from the start (Glorot and Bengio, 2010), as tables with few rows need; Hinton (2010)
+        recommends 0.01 for many thousand updates.
     random_state : int, RandomState instance or None, default=None
-        An integer makes fits repeatable, and is the seed of everything random in them.
+        An integer makes fits reproducible, and is their only random seed.
     verbose : int, default=0
-        Above 0, lines that say how well each layer learns.
+        Above 0, print the progress of each layer.
     device : str or torch.device, default="cpu"
-        Where the model lives and learns, such as "cuda".
+        Device of the model and of training, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
-        Of the model. Features of layers are kept in float32.
+        Type of the model. Features of layers are stored in float32.
 
     Attributes
     ----------
     model_ : harmonium.deep.DBN
-        The network itself, on which all of harmonium works.
+        The network itself, for use with the rest of harmonium.
     visible_ : {"binary", "gaussian"}
-        What the features were taken for.
+        The type of visible units used for the features.
     n_iter_ : int
-        Epochs of the last `fit`, of all layers together; each `partial_fit` after it adds 1.
+        Epochs of the last `fit`, of all layers together; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Reconstruction error after each epoch of the layer that learnt, one layer after the other:
-        the mean over some rows of what it learns from, cross-entropy in nats for binary features,
-        else the squared error. After `partial_fit` that of the whole stack.
+        Reconstruction error of the layer in training after each epoch, one layer after the other:
+        the mean over some rows of its training data, cross-entropy in nats for binary features,
+        else squared error. After `partial_fit`, the error of the whole stack.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
-    Notes
-    -----
-    `score_samples` is minus the error of each row's reconstruction from its top features, which
-    come and go as means: cross-entropy in nats for binary features, else the squared error summed
-    over standardised features. It is no likelihood.
+    Notes ----- `score_samples` is minus the error of each row's reconstruction from its top
+    features, with means passed up and down: cross-entropy in nats for binary features, else the
+    squared error summed over standardised features. It is not a likelihood.
 
     Examples
     --------
@@ -157,7 +154,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self.dtype = dtype
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from X anew, layer by layer.
+        """Fit from scratch, layer by layer.
 
         Parameters
         ----------
@@ -166,8 +163,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts: one of weight 2 as much as two rows of weight 1. Only ratios
-            matter; a row of weight 0 is as if it were not there.
+            Weights of rows: a row of weight 2 counts as two rows of weight 1. Only ratios matter;
+            rows of weight 0 are ignored.
 
         Returns
         -------
@@ -189,19 +186,20 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of each layer, from the lowest upwards, from all rows as one minibatch.
+        """Make one update of each layer, from the lowest upwards, with all rows as one mini-batch.
 
-        Each layer learns from the features that those below it have just made. So layers learn
-        side by side and not one after the other: what upper layers learn at first is soon outdated.
+        Each layer learns from the current features of the layers below. Layers therefore learn at
+        the same time, not one after the other, and what upper layers learn first is soon outdated.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch. The first one scales the features, unless the estimator is fitted.
+            A mini-batch. The first one determines the scaling of features, unless the estimator is
+            fitted.
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -246,7 +244,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         )
 
     def _begin_untrained(self, X: Any, scaling: Scaling | None, weights: Tensor | None) -> None:
-        """Weights before any training, and visible biases of the first layer from its rows."""
+        """Initial weights, and visible biases of the first layer from its rows."""
         seed = seed_of(self.random_state)
         dbn = self._make_dbn(X.shape[1])
         rows = ArrayRows(X, scaling, dtype=dbn.top.weights.dtype, device=dbn.top.weights.device)
@@ -262,7 +260,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._stream = Stream(seed, Purpose.SAMPLE)
 
     def _begun(self, seed: int, n_rows: int) -> tuple[TrainingState, ...]:
-        """States from which `partial_fit` goes on."""
+        """Training states from which `partial_fit` continues."""
         options = self._layer_options(self.model_, n_rows)
         return tuple(
             of_layer.begin(rbm, seed_of_layer(seed, layer), n_batches=1)
@@ -294,7 +292,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         Returns
         -------
         h : ndarray of shape (n_samples, layers[-1])
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.model_.mean_up, self._n_features_out, X)
@@ -305,12 +303,12 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, layers[-1])
-            As `transform` returns them.
+            As returned by `transform`.
 
         Returns
         -------
         v : ndarray of shape (n_samples, n_features)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         return self._features_of(X, lambda h: self.model_.mean_down(h))
 
@@ -326,16 +324,16 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         Parameters
         ----------
         n_samples : int, default=1
-            Rows, each from a chain of its own that starts at noise.
+            Number of rows, each from its own chain that starts at noise.
         n_sweeps : int, default=1000
-            Sweeps of Gibbs sampling in the top RBM before a row is taken.
+            Burn-in sweeps of Gibbs sampling in the top RBM before a row is drawn.
         random_state : int, RandomState instance or None, default=None
-            None goes on with the estimator's own random numbers, so that each call draws anew.
+            None continues the estimator's random stream, so each call gives new draws.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Values as those that were learnt from, in the type of the model.
+            Values in the units of the training data, in the type of the model.
         """
         check_is_fitted(self)
         stream = self._stream
@@ -347,7 +345,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         return self._drawn_values(dream.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
-        """Minus the reconstruction error of each row; the higher, the better.
+        """Minus the reconstruction error of each row; higher is better.
 
         Parameters
         ----------
@@ -357,7 +355,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self._score_rows, None, X)

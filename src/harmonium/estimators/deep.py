@@ -1,4 +1,4 @@
-"""What the estimators of deep networks share: features in, and greedy pretraining."""
+"""Shared by the estimators of deep networks: input of features, and greedy pretraining."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _FEATURES = {"drawn": features, "mean": mean_features}
 
 _RATE = 0.1
 _GAUSSIAN_RATE = 0.01
-"""Gaussian states have no bounds: what suits binary units is too fast for them (Hinton, 2010)."""
+"""Gaussian states are unbounded and need a smaller rate than binary units (Hinton, 2010)."""
 
 _LINEAR_RATE = 0.001
-"""For linear hidden units, as Hinton and Salakhutdinov (2006) took it."""
+"""For linear hidden units, as in Hinton and Salakhutdinov (2006)."""
 
 
 class DeepEstimator(VisibleEstimator):
-    """A stack of RBMs on features that are binary, or real and standardised inside."""
+    """A stack of RBMs on features that are binary, or real and standardised internally."""
 
     _passes = FEATURE_PASSES
-    """Of pretraining over many rows, where the number of epochs is left open."""
+    """Default epochs of pretraining over many rows."""
 
     codes: str = "binary"
-    """What the top hidden units are; an estimator that lets users choose has a parameter."""
+    """The type of the top hidden units; an estimator may make it a parameter."""
 
     layers: Any
     visible: str
@@ -65,7 +65,7 @@ class DeepEstimator(VisibleEstimator):
     loss_curve_: list[float]
 
     _keeps_curve = False
-    """Whether pretraining is all there is, and its losses the estimator's."""
+    """Whether there is only pretraining, so that its losses are the estimator's."""
 
     def _check_layers(self) -> None:
         for width in self._widths():
@@ -91,7 +91,7 @@ class DeepEstimator(VisibleEstimator):
         return list(self.layers)
 
     def _of_each_layer(self, name: str) -> list[Any]:
-        """A parameter that is one value for all layers, or a list or tuple with one for each."""
+        """A parameter with one value for all layers, or a list or tuple with one per layer."""
         value, n = getattr(self, name), len(self._widths())
         if not isinstance(value, list | tuple):
             return [value] * n
@@ -108,7 +108,7 @@ class DeepEstimator(VisibleEstimator):
         return torch.float32
 
     def _data(self, X: Any, scaling: Scaling | None, device: torch.device) -> Data:
-        """All rows as the deep part of the library takes them: bytes, or float32 states."""
+        """All rows in the form that `harmonium.deep` takes: bytes, or float32 states."""
         if scaling is None and isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.bool_):
             return Data("X", torch.tensor(X.astype(np.uint8, copy=False)).to(device))
         values = torch.empty(X.shape, dtype=torch.float32)
@@ -166,7 +166,7 @@ class DeepEstimator(VisibleEstimator):
         return each
 
     def _pretrain(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
-        """Train the stack greedily, and say so if that is wanted."""
+        """Train the stack greedily, printing progress if requested."""
         state = PretrainingState.create(dbn, self._layer_options(dbn, len(data)), seed)
         curves: dict[int, LossCurve] = {}
         for training in pretraining.updates(state, data, weights=weights):

@@ -1,4 +1,4 @@
-"""What the estimators of fine-tuned networks share: pretraining, then learning by gradients."""
+"""Shared by the estimators of fine-tuned networks: pretraining, then backpropagation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from harmonium.gradient import Gradient, Penalties
 from harmonium.sampling import Sampler
 
 _ADAPTIVE_RATE = 0.01
-"""Of AdamW on a few hundred units; falls to zero over the epochs."""
+"""Learning rate of AdamW for a few hundred units; falls to zero over the epochs."""
 
 
 class FinetunedEstimator(DeepEstimator):
-    """A stack that is pretrained, and then fine-tuned as a network with outputs."""
+    """A stack that is pretrained, then fine-tuned as a network with outputs."""
 
     _HELD = ("model_", "network_", "_training")
     _passes = PRETRAINING_PASSES
@@ -106,25 +106,26 @@ class FinetunedEstimator(DeepEstimator):
 
     @abstractmethod
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
-        """Outputs on the stack, for such rows; None where there are no hidden layers."""
+        """A network on the stack, for such rows; the stack is None without hidden layers."""
 
     def _warn_if_nothing_was_learnt(
         self, network: Network, data: Data, state: FinetuningState
     ) -> None:
-        """Say so where the outputs are no better than without the features."""
+        """Warn if the outputs are no better than without the features."""
         return
 
     def _remedy(self, state: FinetuningState) -> str:
-        """Why fine-tuning has learnt nothing, as far as its parameters say, and what to change."""
+        """Why fine-tuning learned nothing, as far as its parameters show, and what to change."""
         if not self._rate():
             return "learning_rate is 0; leave it out, or pass a positive number."
         how = f"{state.update:,} updates at the learning rate {self._rate():g} were made"
         if self.patience is not None:
             how += f", with a patience of {self.patience} epochs on held-out rows"
         return (
-            f"{how}. Pass more epochs, or another learning_rate; leaving epochs, batch_size, "
-            "learning_rate and the parameters of pretraining out takes what suits the rows. Where "
-            "that does not help either, the features may say nothing of the targets."
+            f"{how}. Pass more epochs, or another learning_rate; leaving out epochs, batch_size, "
+            "learning_rate and the parameters of pretraining uses defaults that suit the rows. "
+            "If that does not help either, the features may carry no information about the "
+            "targets."
         )
 
     def _check_parameters(self) -> None:
@@ -144,12 +145,12 @@ class FinetunedEstimator(DeepEstimator):
     def _fit_network(
         self, data: Data, weights: Tensor | None, seed: int
     ) -> tuple[DBN | None, Network, FinetuningState]:
-        """Pretrain and fine-tune from the beginning."""
+        """Pretrain and fine-tune from scratch."""
         held_out = None
         if self.patience is not None:
             data, held_out, weights = _split(data, self.validation_fraction, weights, seed)
         dbn = self._make_dbn(data.n_columns) if self._widths() else None
-        # after pretraining it would be late to hear that the network cannot be fine-tuned so
+        # report errors in fine-tuning parameters before the time is spent on pretraining
         self._begin(self._make_network(dbn, data, weights), seed)
         if dbn is not None:
             self._pretrain_or_draw(dbn, data, weights, seed)
@@ -164,7 +165,7 @@ class FinetunedEstimator(DeepEstimator):
         return dbn, network, state
 
     def _pretrain_or_draw(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
-        """Pretrain all layers, or draw weights for training without it."""
+        """Pretrain all layers, or draw weights for training without pretraining."""
         without = [epochs == 0 for epochs in self._of_each_layer("pretraining_epochs")]
         if not all(without):
             if any(without):
@@ -184,7 +185,7 @@ class FinetunedEstimator(DeepEstimator):
         for rbm in dbn.stack:
             h = rbm.mean_h_from_v(h)
             layers.append(h)
-        # linear codes are no probabilities, and may be small
+        # linear codes are not probabilities, and may be small
         layers = [
             h for h, rbm in zip(layers, dbn.stack, strict=True) if rbm.hidden.states is not None
         ]
@@ -192,8 +193,9 @@ class FinetunedEstimator(DeepEstimator):
             f"the pretrained {type(self).__name__}",
             rows,
             layers,
-            "Pass more pretraining_epochs or another pretraining_rate, or leave both and "
-            "weight_std out, which takes what suits the rows; pretraining_epochs=0 does without.",
+            "Pass more pretraining_epochs or another pretraining_rate, or leave out both and "
+            "weight_std, which uses defaults that suit the rows; pretraining_epochs=0 skips "
+            "pretraining.",
             stacklevel=6,
         )
 
@@ -215,7 +217,7 @@ class FinetunedEstimator(DeepEstimator):
 
     @property
     def _is_adaptive(self) -> bool:
-        """Whether steps adapt to each weight: where no rate was given, nor momentum."""
+        """Whether step sizes adapt to each weight: if neither rate nor momentum is given."""
         return self.learning_rate is None and not self.momentum
 
     def _rate(self) -> float:
@@ -224,9 +226,9 @@ class FinetunedEstimator(DeepEstimator):
         return self._adaptive_rate if self._is_adaptive else defaults.FINETUNING_RATE
 
     def _decay(self, n_updates: int | None) -> float:
-        """Weight decay; by default one that takes no more of the weights in longer trainings.
+        """Weight decay; the default has the same total effect in longer training.
 
-        More rows make more updates, and outweigh what is assumed of the weights.
+        More rows give more updates, and outweigh the prior on the weights.
         """
         if self.weight_decay is not None:
             return float(self.weight_decay)
@@ -237,7 +239,7 @@ class FinetunedEstimator(DeepEstimator):
     def _begin(
         self, network: Network, seed: int, batches: Minibatches | None = None
     ) -> FinetuningState:
-        """Fine-tuning that has not made an update; without batches it has no end to look to."""
+        """The state at the start of fine-tuning; without batches, no end is known."""
         schedule = patience = n_updates = None
         if batches is not None:
             n_updates = max(1, self._epochs(batches) * len(batches))
@@ -296,7 +298,7 @@ class FinetunedEstimator(DeepEstimator):
         self._scaling = scaling
 
     def _begin_untrained(self, data: Data, scaling: Scaling | None, weights: Tensor | None) -> None:
-        """A network of random weights, from rows that say what it is to look like."""
+        """A network with random weights, with sizes taken from rows."""
         seed = seed_of(self.random_state)
         dbn = self._make_dbn(data.n_columns) if self._widths() else None
         if dbn is not None:
@@ -309,7 +311,7 @@ class FinetunedEstimator(DeepEstimator):
         return self.network_.last.weights
 
     def _update(self, v: Tensor, targets: Tensor | None, weights: Tensor | None) -> None:
-        """One update of what is fitted already, from one minibatch."""
+        """One update of a fitted network, from one mini-batch."""
         state = self._training
         for group in state.optimizer.param_groups:
             group["lr"] = self._rate()
@@ -320,7 +322,7 @@ class FinetunedEstimator(DeepEstimator):
 
 
 def _take_mean_loss(state: FinetuningState) -> float:
-    """Mean loss of the rows since it was last asked for."""
+    """Mean loss of the rows since the last call."""
     loss = state.loss_sum.item() / max(1, state.loss_rows)
     state.loss_sum.zero_()
     state.loss_rows = 0
@@ -330,10 +332,10 @@ def _take_mean_loss(state: FinetuningState) -> float:
 def _split(
     data: Data, held_out: float, weights: Tensor | None, seed: int
 ) -> tuple[Data, Data, Tensor | None]:
-    """Rows to learn from, rows that tell when to stop, and the weights of the former."""
+    """Training rows, rows for early stopping, and the weights of the training rows."""
     if weights is None:
         return (*data.split_randomly(held_out, seed), None)
-    # weights go the same way as the rows themselves
+    # weights are selected like the rows themselves
     weighted = dataclasses.replace(data, targets=weights.double().unsqueeze(1))
     kept = weighted.split_randomly(held_out, seed)[0].targets
     assert kept is not None

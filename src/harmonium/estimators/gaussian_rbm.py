@@ -22,83 +22,83 @@ from harmonium.sampling import Sampler
 from harmonium.units import Gaussian, Units
 
 _LEARNING_RATE = 0.01
-"""A tenth of that for binary units: a Gaussian unit's state has no bounds (Hinton, 2010)."""
+"""A tenth of the rate for binary units: Gaussian states are unbounded (Hinton, 2010)."""
 
 
 class GaussianRBM(RBMEstimator):
     """RBM with Gaussian visible and binary hidden units, for real-valued features.
 
-    Features are standardised inside: the model sees each with mean 0 and variance 1 in the
-    training rows, and `inverse_transform` and `sample` go back to the features' own units.
+    Features are standardised internally: in the model, each has mean 0 and variance 1 over the
+    training rows. `inverse_transform` and `sample` return the features' own units.
 
     Parameters
     ----------
     n_components : int, default=256
         Hidden units.
     learning_rate : float, default=0.01
-        Of plain stochastic gradient descent. Gaussian units need a smaller one than binary units.
+        Learning rate of plain stochastic gradient descent. Gaussian units need a smaller rate than
+        binary units.
     batch_size : int, default=10
-        Rows a minibatch. 100 is several times as fast an epoch.
+        Rows per mini-batch. With 100, an epoch is several times as fast.
     n_iter : int, default=10
         Epochs.
     verbose : int, default=0
         Above 0, a line after each epoch with the reconstruction error of some rows.
     random_state : int, RandomState instance or None, default=None
-        An integer makes fits repeatable, and is the seed of everything random in them.
+        An integer makes fits reproducible, and is their only random seed.
     standardize : bool, default=True
-        Whether features are standardised by their moments in the training rows (`partial_fit`:
-        in the rows of its first call). Without it they are taken as they are.
+        Whether features are standardised with their moments in the training rows (`partial_fit`: in
+        the rows of its first call). Otherwise they are used unchanged.
     learn_precision : bool, default=False
-        Whether the precision of each feature's noise is learnt, from that of the training rows;
-        else it is 1. What is learnt says how much of a feature the hidden units do not explain.
+        Whether the precision of each feature's noise is learned, starting from that of the training
+        rows; otherwise it is 1. The learned precision shows how much of a feature the hidden units
+        leave unexplained.
     n_chains : int, "batch_size" or None, default="batch_size"
-        Persistent chains; None starts chains at the rows of each minibatch (CD).
+        Number of persistent chains; None starts chains at the rows of each mini-batch (CD).
     sampler : harmonium.sampling.Sampler, default=None
-        Moves the chains; None is ``Gibbs(sweeps=1)``.
+        Moves the chains; None means ``Gibbs(sweeps=1)``.
     gradient : harmonium.gradient.Gradient, default=None
-        None is ``CenteredGradient()``.
+        None means ``CenteredGradient()``.
     penalties : harmonium.Penalties, default=None
-        Decay and sparsity; None has none.
+        Weight decay and sparsity; None means no penalties.
     momentum : float, default=0.0
         From 0 to below 1.
     schedule : {"constant", "linear"}, default="constant"
-        Whether `fit` lets the learning rate fall to zero over its epochs.
+        Whether `fit` keeps the learning rate or lets it fall linearly to zero.
     average_decay : float, default=None
-        Decay per update of a moving average of the parameters, which is then the model.
+        Decay per update of a moving average of the parameters, which becomes the model.
     weight_std : float, default=None
-        Standard deviation of the weights at the start. None is wide enough that hidden units
-        differ from the beginning (Glorot and Bengio, 2010), and lets their thresholds differ, too,
-        which is what tables with few rows need; 0.01, with thresholds at the mean of the data, is
-        what Hinton (2010) advises for many thousand updates.
+        Standard deviation of the initial weights. None chooses them wide enough that hidden units
+        differ from the start (Glorot and Bengio, 2010), and also varies their thresholds, as tables
+        with few rows need. Hinton (2010) recommends 0.01, with thresholds at the mean of the data,
+        for many thousand updates.
     device : str or torch.device, default="cpu"
-        Where the model lives and learns, such as "cuda".
+        Device of the model and of training, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
-        Of the model.
+        Type of the model.
 
     Attributes
     ----------
     model_ : harmonium.RBM
-        The model itself, of standardised features.
+        The model itself, for standardised features.
     components_, intercept_hidden_, intercept_visible_, h_samples_
-        As of `BernoulliRBM`, for standardised features.
+        As for `BernoulliRBM`, for standardised features.
     mean_, scale_ : ndarray of shape (n_features,)
-        Mean and standard deviation of the training rows: what is subtracted from features, and
-        what they are then divided by. A constant has a scale of 0, and is divided by 1.
+        Mean and standard deviation of the training rows, used to standardise features. A constant
+        feature has a scale of 0, and is divided by 1.
     precision_ : ndarray of shape (n_features,)
         Inverse variance of each standardised feature's noise.
     n_iter_ : int
-        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
-        Reconstruction error after each of them, the mean over some training rows: the squared
-        error summed over standardised features.
+        Reconstruction error after each epoch, the mean over some training rows: the squared error
+        summed over standardised features.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
-    Notes
-    -----
-    `score_samples` is minus the squared error of each row's reconstruction from its hidden
-    probabilities, summed over standardised features. It is no likelihood, and more hidden units
-    nearly always raise it. For a likelihood there is `harmonium.likelihood`.
+    Notes ----- `score_samples` is minus the squared error of each row's reconstruction from its
+    hidden probabilities, summed over standardised features. It is not a likelihood, and more hidden
+    units nearly always raise it. For likelihoods, see `harmonium.likelihood`.
 
     Examples
     --------
@@ -152,12 +152,12 @@ class GaussianRBM(RBMEstimator):
 
     @property
     def mean_(self) -> NDArray[np.float64]:
-        """What is subtracted from features, shape (n_features,)."""
+        """Mean of each feature, which is subtracted, shape (n_features,)."""
         return self._of_scaling("mean_").shift
 
     @property
     def scale_(self) -> NDArray[np.float64]:
-        """Standard deviation of each feature, shape (n_features,); 0 of a constant."""
+        """Standard deviation of each feature, shape (n_features,); 0 for a constant."""
         return self._of_scaling("scale_").scale
 
     @property
@@ -177,9 +177,9 @@ class GaussianRBM(RBMEstimator):
     def evaluate_log_likelihood(
         self, X: Any, *, budget: float | None = None, random_state: Any = 0
     ) -> LogLikelihood:
-        """Mean log-density of rows in the units of X, nats, as `RBMEstimator` finds it.
+        """Mean log-density of rows in the units of X, nats, as for `RBMEstimator`.
 
-        Standardised values have another density, by the scale of each feature.
+        The density of standardised values is corrected for the scale of each feature.
         """
         found = super().evaluate_log_likelihood(X, budget=budget, random_state=random_state)
         if self._scaling is None:

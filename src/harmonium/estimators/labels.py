@@ -1,4 +1,4 @@
-"""Labels of any type: their numbers, and the most probable one."""
+"""Labels of any type: their indices, and prediction of the most probable label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 5
 
 
 class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
-    """A classifier that knows the probability of each class."""
+    """A classifier with a probability for each class."""
 
     classes_: NDArray[Any]
 
@@ -34,19 +34,19 @@ class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            Of the type of ``classes_``.
+            With the type of ``classes_``.
         """
         check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
 def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The classes there are, sorted, and the number of each label among them.
+    """The sorted classes, and the index of each label among them.
 
     Raises
     ------
     ValueError
-        If labels are no classes, such as real numbers, or there is one class alone.
+        If labels are not classes, such as real numbers, or if there is only one class.
     """
     check_classification_targets(y)
     classes, numbers = np.unique(y, return_inverse=True)
@@ -59,12 +59,12 @@ def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """The number of each label among the classes.
+    """The index of each label among the classes.
 
     Raises
     ------
     ValueError
-        If there are labels that are none of the classes.
+        If there are labels outside the classes.
     """
     unseen = np.setdiff1d(y, classes)
     if len(unseen):
@@ -77,12 +77,12 @@ def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def all_classes(classes: Any, known: NDArray[Any] | None) -> NDArray[Any]:
-    """The classes that `partial_fit` is to tell apart: all in its first call, the same ever after.
+    """The classes of `partial_fit`: all in its first call, unchanged afterwards.
 
     Raises
     ------
     ValueError
-        If they are missing at first, or other ones than those that are known.
+        If they are missing in the first call, or differ from the known classes.
     """
     if known is None:
         if classes is None:

@@ -1,4 +1,4 @@
-"""Pickles that travel: models and training as bytes that any machine can read."""
+"""Portable pickles: models and training states as bytes that any machine can read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harmonium.training import TrainingState, settle
 
 
 def packed(held: dict[str, Any]) -> bytes:
-    """Attributes of an estimator that hold tensors, ``_training`` perhaps among them, as bytes."""
+    """Attributes of an estimator that hold tensors, such as ``_training``, as bytes."""
     if "_training" in held:
         held = held | {"_training": _portable(held["_training"])}
     content = io.BytesIO()
@@ -22,16 +22,16 @@ def packed(held: dict[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes, device: str | torch.device) -> dict[str, Any]:
-    """What `packed` was given, on this device if there is one here, else on the CPU."""
+    """The input of `packed`, on this device if it exists here, else on the CPU."""
     wanted = torch.device(device)
     here = wanted if wanted.type != "cuda" or torch.cuda.is_available() else "cpu"
-    # part of a pickle, which has been trusted already
+    # part of a pickle, which is already trusted
     held: dict[str, Any] = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
     return held
 
 
 def _portable(state: Any) -> Any:
-    """States of training without what belongs to a device."""
+    """Training states without device-specific parts."""
     if isinstance(state, tuple):
         return tuple(_portable(each) for each in state)
     if isinstance(state, TrainingState):

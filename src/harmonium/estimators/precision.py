@@ -1,4 +1,4 @@
-"""Features that float32 cannot hold: refused by name, before anything is learnt from them."""
+"""Rejects features that float32 cannot represent, by name, before training."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SHOWN = 5
 def check_precision(
     X: Any, scaling: Scaling | None, dtype: torch.dtype, names: Sequence[str] | None
 ) -> None:
-    """Refuse features whose states, of such a type, would not tell the values apart.
+    """Reject features whose states, in this type, would not distinguish the values.
 
     Parameters
     ----------
     X
-        Dense array or CSR matrix, as scikit-learn has checked it.
+        Dense array or CSR matrix, checked by scikit-learn.
     scaling
-        How values become states; None takes them as they are.
+        How values become states; None uses them unchanged.
     dtype
-        Of the states.
+        Type of the states.
     names
-        Of the features; None where they have none.
+        Names of the features; None if they have none.
 
     Raises
     ------
@@ -60,8 +60,8 @@ def check_precision(
     beyond = (np.abs(states) > limit).any(0)
     if beyond.any():
         raise ValueError(
-            f"{_listed(beyond, names)} of X holds values beyond {limit:.2g}, which float32 has "
-            "not; standardise it, or pass dtype='float64'"
+            f"{_listed(beyond, names)} of X holds values beyond {limit:.2g}, the limit of "
+            "float32; standardise it, or pass dtype='float64'"
         )
     lost = np.zeros(X.shape[1], bool)
     lost[rounded_columns(states)] = True
@@ -74,7 +74,7 @@ def check_precision(
         )
 
 
-# Squares of what is smaller vanish in float64
+# Squares of smaller numbers vanish in float64
 _TINY = 1e-150
 
 

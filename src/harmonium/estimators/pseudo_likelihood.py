@@ -1,4 +1,4 @@
-"""A pseudo-likelihood of binary rows that costs a few matrix products, and draws nothing."""
+"""A deterministic pseudo-likelihood estimate of binary rows for a few matrix products."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from harmonium import kernels
 from harmonium.rbm import RBM
 
 N_UNITS = 8
-"""Units that are looked at exactly in each row: all of them, in rows that have no more."""
+"""Units computed exactly in each row: all of them, in rows that have no more."""
 
-_NUMBERS_AT_ONCE = 2**18  # of looked-at units' hidden inputs: what stays in the cache
+_NUMBERS_AT_ONCE = 2**18  # size of the selected units' hidden inputs that fits into the cache
 
-# Sums of integers up to this are exact in float32, in whatever order they are added
+# Sums of integers up to this are exact in float32, in any order
 _EXACT = 2**24
 
 
 class PseudoLikelihood:
     """Estimates the pseudo-log-likelihood of rows: the sum over units of log p(unit | the rest).
 
-    Every unit's term is approximated from two matrix products, by the logarithm of the ratio
-    p(row with the unit flipped) / p(row) to second order in the unit's weights. A few units a row
-    are computed exactly, and what the approximation misses there stands for all units (the
-    difference estimator of survey sampling). So the estimate has no bias, and its error is that of
-    the third order only.
+    Every unit's term is approximated from two matrix products: the logarithm of the ratio p(row
+    with the unit flipped) / p(row), to second order in the unit's weights. For a few units per row,
+    the exact value is computed, and the approximation error there is extrapolated to all units (the
+    difference estimator of survey sampling). So the estimate is unbiased, and its error is only of
+    third order.
 
-    Which units they are is a function of the row itself: the same row has the same estimate,
-    whatever rows come with it.
+    The choice of units depends only on the row itself, so a row has the same estimate whatever the
+    other rows are.
 
     Parameters
     ----------
     rbm
-        With binary visible and hidden units.
+        A model with binary visible and hidden units.
     n_units
-        Units a row that are computed exactly; with all of them the result is exact.
+        Units per row that are computed exactly; with all units, the result is exact.
 
     References
     ----------
@@ -58,11 +58,11 @@ class PseudoLikelihood:
 
     @torch.no_grad()
     def __call__(self, v: Tensor) -> Tensor:
-        """Estimate it of rows of shape (rows, n_columns), which are rounded to 0 and 1; nats."""
+        """Estimates for rows of shape (rows, n_columns), which are rounded to 0 and 1; nats."""
         v = (v > 0.5).to(self._weights.dtype)
         inputs = kernels.product(v, self._weights).add_(self._hidden)
         units = self._units(v)
-        sign = 1 - 2 * v.gather(1, units)  # what flipping adds to a unit
+        sign = 1 - 2 * v.gather(1, units)  # the change of a unit when it flips
         exact = sign * self._visible[units] + self._changes(inputs, units, sign)
         mean = torch.sigmoid(inputs)
         ratios = torch.addmm(self._visible, mean, self._weights.T)
@@ -73,7 +73,7 @@ class PseudoLikelihood:
         return -(of_all + missed.mean(1) * v.shape[1])
 
     def _units(self, v: Tensor) -> Tensor:
-        """Units to look at, shape (rows, n_units): one at random from each of as many stretches."""
+        """Selected units, shape (rows, n_units): one at random from each of n_units intervals."""
         keys = kernels.product(v, self._numbers)[:, 0].cpu().numpy().astype(np.uint64)
         k, n = self._n_units, v.shape[1]
         place = (np.arange(k) + _uniform(keys, k)) * (n / k)

@@ -1,4 +1,4 @@
-"""Rows in other units than those of fit, such as shares of white for bytes."""
+"""Detects rows in other units than those of fit, such as fractions of white instead of bytes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from harmonium.estimators.rows import range_of
 
-_SMALL_SHARE = 1 / 16  # of a feature's range: grey values from 0 to 16, given as shares of white
+_SMALL_SHARE = 1 / 16  # of a feature's range: grey values 0 to 16, given as fractions of white
 _SMALL_MEAN = 1 / 8  # of the mean of the rows of fit: rows of small values differ from it by less
-_FAR_FEATURES = 0.1  # share of the features whose means lie outside by their whole range
-_ROUNDING = 1e-6  # of a value: a feature that varies by less in fit may come in float32 later
+_FAR_FEATURES = 0.1  # fraction of the features whose means are outside by their whole range
+_ROUNDING = 1e-6  # relative to a value: a feature that varies by less in fit may be float32 later
 _LEAST_CELLS, _LEAST_ROWS = 16, 10
-_LOOKED_AT = 1000  # rows: this must cost nothing beside a transform
+_LOOKED_AT = 1000  # rows: this must be cheap compared with a transform
 
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """Least, largest and mean value of each feature in the rows of fit, float64."""
+    """Smallest, largest and mean value of each feature in the rows of fit, float64."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -29,21 +29,21 @@ class Ranges:
 
     @classmethod
     def of(cls, X: Any) -> Ranges:
-        """Those of an array or a CSR matrix."""
+        """The ranges of an array or a CSR matrix."""
         return cls(*range_of(X), _mean_of(X))
 
     def warn_of_other_units(self, X: Any, name: str) -> None:
-        """Warn of rows that nearly all lie at one end of the ranges, or far outside.
+        """Warn about rows that are nearly all at one end of the ranges, or far outside.
 
-        States of such rows hardly differ, and neither does what a model says of them. Single rows
-        of small values, outliers, and rows without a value other than the least are in order.
+        States of such rows hardly differ, and neither do the outputs of a model. Single rows of
+        small values, outliers, and rows that hold only the smallest value are accepted.
 
         Parameters
         ----------
         X
             Rows to which the estimator is applied.
         name
-            Of the estimator.
+            Name of the estimator.
         """
         X = X[:: -(-X.shape[0] // _LOOKED_AT)]
         low, high = range_of(X)
@@ -72,9 +72,9 @@ class Ranges:
         if is_far or is_at_low_end or is_narrow_outside:
             warnings.warn(
                 f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to "
-                f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in other "
-                "units than those of fit, such as shares of white for bytes, scale them alike: "
-                "what comes out says little otherwise",
+                f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in "
+                "other units than those of fit, such as shares of white for bytes, scale them "
+                "alike; otherwise the output means little",
                 stacklevel=5,
             )
 

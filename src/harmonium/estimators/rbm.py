@@ -1,4 +1,4 @@
-"""What the estimators of one RBM share: its training, its attributes, and what it computes."""
+"""Base class of the estimators of one RBM: training, attributes, and computed quantities."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ class RBMEstimator(ScoringTransformer, Estimator):
     _training: TrainingState
     _stream: Stream
 
-    # What the kinds of visible units differ in
+    # Implemented for each kind of visible units
 
     @abstractmethod
     def _make_units(self, n_features: int) -> Units:
-        """The visible layer, not yet trained."""
+        """The untrained visible layer."""
 
     @abstractmethod
     def _scorer(self) -> Callable[[Tensor], Tensor]:
-        """What makes scores, shape (rows,), of rows of states."""
+        """A function that scores rows of states, shape (rows,)."""
 
     # Training
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from X anew.
+        """Fit from scratch.
 
         Parameters
         ----------
@@ -83,9 +83,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts: one of weight 2 as much as two rows of weight 1, in the
-            gradient as in what training starts from. Every row still comes once an epoch, so that
-            only ratios matter; a row of weight 0 is as if it were not there.
+            Weights of rows, in both the gradient and the initialisation: a row of weight 2 counts
+            as two rows of weight 1. Every row still occurs once per epoch, so only ratios matter;
+            rows of weight 0 are ignored.
 
         Returns
         -------
@@ -103,20 +103,20 @@ class RBMEstimator(ScoringTransformer, Estimator):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of the parameters from all rows of X, as one minibatch.
+        """Make one update of the parameters, with all rows of X as one mini-batch.
 
-        The step is ``learning_rate`` times the mean over the rows, however many they are. The
-        first call begins a model from its rows, unless the estimator is fitted: then the update
-        goes on from there, with the chains where they are.
+        The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
+        call initialises a model from its rows. If the estimator is fitted, the update continues
+        from the fitted model and its chains.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch.
+            A mini-batch.
         y : Ignored
             Present for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         check_training(self)
 
     def _begun(self, X: Any, weights: Tensor | None) -> tuple[ArrayRows, TrainingState]:
-        """The rows, and a training that has not made an update."""
+        """The rows, and the state at the start of training."""
         device, dtype = self._checked_device(), self._checked_dtype()
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
@@ -187,7 +187,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
     def _n_features_out(self) -> int:
         return int(self.model_.hidden.n)
 
-    # What is learnt, by scikit-learn's names
+    # Learned parameters, by scikit-learn's names
 
     @property
     def components_(self) -> NDArray[Any]:
@@ -228,7 +228,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         return to_numpy(chains.hidden)
 
     def _parameter(self, attribute: str, name: str) -> Tensor:
-        # hasattr has to say no before fitting, and getattr as an AttributeError
+        # hasattr must be false before fitting, so getattr must raise AttributeError
         if "model_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} is not fitted and has no {attribute}")
         return self.model_.get_parameter(name)
@@ -240,10 +240,10 @@ class RBMEstimator(ScoringTransformer, Estimator):
         if new.shape != shape:
             raise ValueError(f"{attribute} has shape {new.shape}; pass shape {shape}")
         for model in (self.model_, self._training.rbm):
-            # of a vector the transpose is itself
+            # the transpose of a vector is the vector itself
             model.get_parameter(name).copy_(torch.tensor(new.T))
 
-    # What a fitted model computes
+    # Quantities computed by a fitted model
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Probabilities of the hidden units given X.
@@ -256,7 +256,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         Returns
         -------
         h : ndarray of shape (n_samples, n_components)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self.model_.mean_h_from_v, self.model_.hidden.n, X)
@@ -267,29 +267,29 @@ class RBMEstimator(ScoringTransformer, Estimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            As `transform` returns them.
+            As returned by `transform`.
 
         Returns
         -------
         v : ndarray of shape (n_samples, n_features)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         return self._features_of(X, lambda h: self.model_.mean_v_from_h(h))
 
     def gibbs(self, v: Any) -> NDArray[Any]:
-        """One step of Gibbs sampling: hidden units given ``v``, then visible ones given those.
+        """One step of Gibbs sampling: hidden units given ``v``, then visible units given those.
 
-        Each call draws anew.
+        Each call gives new draws.
 
         Parameters
         ----------
         v : array-like of shape (n_samples, n_features)
-            Where to start.
+            Visible states to start from.
 
         Returns
         -------
         v_new : ndarray of shape (n_samples, n_features)
-            Float64 where ``v`` is, else float32.
+            Float64 if ``v`` is, else float32.
         """
         v, rows = self._fitted_rows(v)
         model = self.model_
@@ -309,21 +309,21 @@ class RBMEstimator(ScoringTransformer, Estimator):
         n_sweeps: int = defaults.SAMPLE_WARMUP,
         random_state: Any = None,
     ) -> NDArray[Any]:
-        """Draw rows from the model, each by a chain of its own that starts at noise.
+        """Draw rows from the model, each from its own chain that starts at noise.
 
         Parameters
         ----------
         n_samples : int, default=1
             Rows.
         n_sweeps : int, default=1000
-            Sweeps of Gibbs sampling before a row is taken. A model that mixes slowly needs more.
+            Burn-in sweeps of Gibbs sampling before a row is drawn. Slowly mixing models need more.
         random_state : int, RandomState instance or None, default=None
-            None goes on with the estimator's own random numbers, so that each call draws anew.
+            None continues the estimator's random stream, so each call gives new draws.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Values as those that were learnt from, in the type of the model.
+            Values in the units of the training data, in the type of the model.
         """
         check_is_fitted(self)
         stream = self._stream
@@ -336,9 +336,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
         return self._drawn_values(chains.visible)
 
     def score_samples(self, X: Any) -> NDArray[Any]:
-        """Score of each row; the higher, the better. See the class for what it measures.
+        """Score of each row; higher is better. See the class for what it measures.
 
-        The same row has the same score, whatever rows come with it.
+        A row has the same score whatever the other rows are.
 
         Parameters
         ----------
@@ -348,7 +348,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Float64 where X is, else float32.
+            Float64 if X is, else float32.
         """
         X, rows = self._fitted_rows(X)
         return self._by_block(rows, self._scorer(), None, X)
@@ -356,18 +356,18 @@ class RBMEstimator(ScoringTransformer, Estimator):
     def evaluate_log_likelihood(
         self, X: Any, *, budget: float | None = None, random_state: Any = 0
     ) -> LogLikelihood:
-        """Mean log-likelihood of rows, nats: exact, or an interval that says when it holds.
+        """Mean log-likelihood of rows, nats: exact, or an interval with its conditions.
 
-        Minutes for large models, unlike `score`; see `harmonium.likelihood.evaluate`.
+        Unlike `score`, this takes minutes for large models; see `harmonium.likelihood.evaluate`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features; probabilities between 0 and 1 are no states, and are refused.
+            Rows of features; probabilities between 0 and 1 are not valid states, and are an error.
         budget : float or None, default=None
-            Seconds to spend; None takes as many as it needs for a tenth of a nat.
+            Seconds to spend; None takes as long as needed for a tenth of a nat.
         random_state : int or RandomState instance, default=0
-            Of the sampling, where the model is too large to be summed over.
+            Seed of the sampling, if exact summation over the model is intractable.
 
         Returns
         -------
@@ -380,9 +380,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
         return likelihood.evaluate(self.model_, v, v, seed=seed, budget=budget).result()
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
-        """Free energy of each row, nats, shape (n_samples,): scikit-learn has it by this name."""
+        """Free energy of each row, nats, shape (n_samples,), under scikit-learn's name."""
         v, rows = self._fitted_rows(v)
-        # of units far from zero it is too large for float32 to tell rows apart
+        # for units far from zero it is too large for float32 to distinguish rows
         dtype = np.dtype(np.float64) if self.model_.is_far else None
         return self._by_block(rows, self.model_.free_energy, None, v, dtype)
 

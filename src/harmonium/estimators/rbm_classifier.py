@@ -49,7 +49,7 @@ from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
 _ADAPTIVE_RATE = 0.06
-"""Of Adam; falls to zero over the epochs."""
+"""Learning rate of Adam; falls to zero over the epochs."""
 
 _RATE = 0.05
 
@@ -57,82 +57,82 @@ _RATE = 0.05
 class RBMClassifier(ClassificationEstimator):
     """Classification RBM: an RBM over features and their class, with the exact p(class | X).
 
-    It learns p(class | X) and, with a small weight, p(X, class), which regularises it (Larochelle
-    and Bengio, 2008).
+    It learns p(class | X) and, with a small weight, p(X, class) as a regulariser (Larochelle and
+    Bengio, 2008).
 
     Parameters
     ----------
     n_components : int, default=256
         Hidden units.
     generative_weight : float or None, default=0.01
-        Weight of the generative part. 0 is discriminative training, without chains; None is
-        generative training alone.
+        Weight of the generative part. 0 means purely discriminative training, without chains; None
+        means purely generative training.
     dropout : float, default=0.0
-        Share of hidden units that are left out of each row at random in what learns p(class | X).
+        Dropout probability of the hidden units in the discriminative part, p(class | X).
     learning_rate : float, default=None
-        Of plain stochastic gradient descent. None takes Adam, whose steps adapt to each weight;
-        with ``momentum`` it is 0.05.
+        Learning rate of plain stochastic gradient descent. None uses Adam, which adapts the step
+        size of each weight; with ``momentum``, None means 0.05.
     batch_size : int, default=None
-        Rows a minibatch. None is a quarter of them, but from 64 to 128; all rows where these are
-        fewer than 64.
+        Rows per mini-batch. None means a quarter of all rows, but from 64 to 128; all rows if there
+        are fewer than 64.
     n_iter : int, default=None
-        Epochs. None makes an update for each row of X up to 220, for every two rows beyond,
-        from 100 up to 25,000.
+        Epochs. None makes one update per row of X up to 220 rows and one per two rows beyond, but
+        at least 100 and at most 25,000 updates.
     visible : {"auto", "binary", "gaussian"}, default="auto"
-        What the features are: probabilities from 0 to 1, or real numbers, which are standardised
-        inside by their moments in the training rows. "auto" decides by the training rows: binary
-        units see zeros and ones, and shades of grey from 0 to a white that columns share (1, 16,
-        255); Gaussian units see everything else.
+        Type of the visible units: binary for probabilities from 0 to 1, or Gaussian for real
+        numbers, which are standardised internally with their moments in the training rows. "auto"
+        decides from the training rows: binary units for zeros and ones, and for grey values from 0
+        to a white that all columns share (1, 16, 255); Gaussian units for everything else.
     scale : bool, default=False
-        For binary ones, whether to map the range of each feature in the training rows to 0 ... 1,
-        and what is beyond it to the ends. Without it, values outside 0 ... 1 are refused in
-        training, and taken as 0 or 1 in what follows, with a warning.
+        For binary units, whether to map the range of each feature in the training rows to 0 ... 1,
+        clipping values beyond it. Otherwise, values outside 0 ... 1 are an error in training, and
+        later are clipped to 0 or 1 with a warning.
     n_chains : int, "batch_size" or None, default="batch_size"
-        Persistent chains of the generative part; None starts chains at the rows of each
-        minibatch (CD).
+        Number of persistent chains of the generative part; None starts chains at the rows of each
+        mini-batch (CD).
     sampler : harmonium.sampling.Sampler, default=None
-        Moves the chains; None is ``Gibbs(sweeps=1)``.
+        Moves the chains; None means ``Gibbs(sweeps=1)``.
     penalties : harmonium.Penalties, default=None
-        Decay and sparsity; None has none.
+        Weight decay and sparsity; None means no penalties.
     momentum : float, default=0.0
         From 0 to below 1.
     schedule : {"constant", "linear"}, default="linear"
-        Whether `fit` lets the learning rate fall to zero over its epochs.
+        Whether `fit` keeps the learning rate or lets it fall linearly to zero.
     average_decay : float, default=None
-        Decay per update of a moving average of the parameters, which is then the model.
+        Decay per update of a moving average of the parameters, which becomes the model.
     weight_std : float or None, default=0.1
-        Standard deviation of the weights at the start; None is as of `DBNTransformer`.
+        Standard deviation of the initial weights; None is as for `DBNTransformer`.
     patience : int, default=None
-        Epochs without fewer errors on held-out rows after which `fit` stops; the best model is
-        kept. None goes on to the end and holds no rows out.
+        Early stopping: epochs without improvement on held-out rows after which `fit` stops; the
+        best model is kept. None trains to the end without held-out rows.
     validation_fraction : float, default=0.1
-        Share of the rows that is held out where there is patience.
+        Fraction of the rows held out for early stopping.
     verbose : int, default=0
         Above 0, a line after each epoch.
     random_state : int, RandomState instance or None, default=None
-        An integer makes fits repeatable, and is the seed of everything random in them.
+        An integer makes fits reproducible, and is their only random seed.
     device : str or torch.device, default="cpu"
-        Where the model lives and learns, such as "cuda".
+        Device of the model and of training, such as "cuda".
     dtype : {"float32", "float64"}, default="float32"
-        Of the model.
+        Type of the model.
 
     Attributes
     ----------
     model_ : harmonium.RBM
-        The model itself; its visible layer is mixed, of the features and of the class.
+        The model itself; its visible layer combines the features and the class.
     classes_ : ndarray of shape (n_classes,)
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
-        What the features were taken for.
+        The type of visible units used for the features.
     n_iter_ : int
-        Epochs of the last `fit`; each `partial_fit` after it adds 1.
+        Epochs of the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
         Minus the log-probability of the class, nats, the mean over some training rows after each
-        of them.
+        epoch.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has names that are text.
+        Names of the features, if X has names that are strings.
 
     Examples
     --------
@@ -194,7 +194,7 @@ class RBMClassifier(ClassificationEstimator):
         self.dtype = dtype
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from X and y anew.
+        """Fit from scratch.
 
         Parameters
         ----------
@@ -203,8 +203,8 @@ class RBMClassifier(ClassificationEstimator):
         y : array-like of shape (n_samples,)
             Class of each row, of any type that can be sorted.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts: one of weight 2 as much as two rows of weight 1. Only ratios
-            matter; a row of weight 0 is as if it were not there.
+            Weights of rows: a row of weight 2 counts as two rows of weight 1. Only ratios matter;
+            rows of weight 0 are ignored.
 
         Returns
         -------
@@ -257,27 +257,27 @@ class RBMClassifier(ClassificationEstimator):
             log_p.cpu(),
             torch.from_numpy(numbers)[index],
             f"{updates}. Pass more epochs (n_iter), or another learning_rate; leaving n_iter, "
-            "batch_size, learning_rate and weight_std out takes what suits the rows. Where that "
-            "does not help either, the features may say nothing of the classes.",
+            "batch_size, learning_rate and weight_std out takes what suits the rows. If that "
+            "does not help either, the features may carry no information about the classes.",
             stacklevel=4,
         )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of the parameters from all rows, as one minibatch.
+        """Make one update of the parameters, with all rows as one mini-batch.
 
-        The step is ``learning_rate`` times the mean over the rows, however many they are. The first
-        call begins a model from its rows, unless the estimator is fitted.
+        The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
+        call initialises a model from its rows, unless the estimator is fitted.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A minibatch.
+            A mini-batch.
         y : array-like of shape (n_samples,)
             Class of each row.
         classes : array-like of shape (n_classes,), default=None
-            All classes there are, which the first call needs; later ones may leave it out.
+            All classes; required in the first call, optional later.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts within this minibatch.
+            Weights of rows within this mini-batch.
 
         Returns
         -------
@@ -348,7 +348,7 @@ class RBMClassifier(ClassificationEstimator):
 
     @property
     def _is_adaptive(self) -> bool:
-        """Whether steps adapt to each weight: where no rate was given, nor momentum."""
+        """Whether step sizes adapt to each weight: if neither rate nor momentum is given."""
         return self.learning_rate is None and not self.momentum
 
     def _rate(self) -> float:
@@ -367,7 +367,7 @@ class RBMClassifier(ClassificationEstimator):
     # Early stopping
 
     def _split(self, n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of the rows to learn from, and of those held out."""
+        """Indices of the training rows, and of those held out."""
         n_held_out = min(max(1, round(self.validation_fraction * n_rows)), n_rows - 1)
         order = permutation(n_rows, Stream(seed, Purpose.SPLIT)).numpy()
         return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])

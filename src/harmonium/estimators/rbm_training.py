@@ -1,4 +1,4 @@
-"""How the estimators of one RBM train it: from plain parameters to the one training loop."""
+"""Training for the estimators of one RBM: from plain parameters to the training loop."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _NAMES = {"pseudo_log_likelihood": "pseudo-likelihood"}
 
 
 def check_training(estimator: Any, optional: Collection[str] = ()) -> None:
-    """Refuse parameters of training that are out of their range.
+    """Reject training parameters that are out of range.
 
-    Those that are ``optional`` may be None.
+    Parameters in ``optional`` may be None.
     """
     check_integers(estimator, n_components=1)
     for name, least in (("batch_size", 1), ("n_iter", 0)):
@@ -70,14 +70,14 @@ def begin(
     batch_size: int | None = None,
     adaptive: bool = False,
 ) -> TrainingState:
-    """A training that has not made an update, of an RBM with binary hidden units.
+    """The state at the start of training an RBM with binary hidden units.
 
     Parameters
     ----------
     learning_rate, batch_size
-        Where they are not the estimator's own parameters.
+        Given if they differ from the estimator's parameters.
     adaptive
-        Whether steps adapt to each weight (Adam), instead of plain gradient descent.
+        Whether to use Adam instead of plain gradient descent.
     """
     rate = float(estimator.learning_rate if learning_rate is None else learning_rate)
     rbm = RBM(visible, Binary(int(estimator.n_components))).to(rows.device, rows.dtype)
@@ -99,7 +99,7 @@ def begin(
         learning_rate=rate,
         momentum=float(estimator.momentum),
         optimizer=optimizer,
-        # training fills both in, and a parameter of an estimator stays as it was given
+        # training completes both, but a parameter of an estimator must not change
         gradient=copy.deepcopy(gradient),
         penalties=copy.deepcopy(estimator.penalties),
         average_decay=estimator.average_decay,
@@ -109,11 +109,11 @@ def begin(
 
 @torch.no_grad()
 def _spread_thresholds_(rbm: RBM, moments: Minibatches, seed: int) -> None:
-    """Let hidden units switch at different places of the data, and not all at its mean.
+    """Spread the thresholds of hidden units over the data, instead of all at its mean.
 
-    Features that all change sign at the mean are odd functions there: no sum of them tells a ring
-    from the ring around it. Biases differ by as much as the data move the inputs, and by 1 at
-    least, because a logistic function is nearly linear over less.
+    Features that all change sign at the mean are odd functions there: no sum of them separates a
+    ring from the ring around it. Biases vary by as much as the data vary the inputs, and by at
+    least 1, because a logistic function is nearly linear over less.
     """
     _, var = moments.moments()
     spread = (var.to(rbm.weights) @ rbm.weights.square()).sqrt().clamp(min=1)
@@ -126,7 +126,7 @@ def _spread_thresholds_(rbm: RBM, moments: Minibatches, seed: int) -> None:
 def train(
     estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int | None = None
 ) -> None:
-    """Train for ``n_iter`` epochs, and say how it goes if that is wanted."""
+    """Train for ``n_iter`` epochs, printing progress if requested."""
     n_iter = int(estimator.n_iter if n_iter is None else n_iter)
     set_schedule(estimator, state, batches, n_iter)
     curve = LossCurve(batches.data, estimator._losses)
@@ -146,20 +146,20 @@ def train(
 
 
 def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int) -> None:
-    """Let the learning rate fall to zero over all epochs, if that is wanted."""
+    """Let the learning rate fall to zero over all epochs, if requested."""
     n_updates = n_iter * len(batches)
     if estimator.schedule == "linear" and n_updates:
         state.schedule = training.linear_to_zero(state.optimizer, n_updates)
 
 
 def set_rate(optimizer: Optimizer, learning_rate: float) -> None:
-    """Go on at this rate, wherever a schedule has ended."""
+    """Continue at this rate, wherever a schedule has ended."""
     for group in optimizer.param_groups:
         group["lr"] = float(learning_rate)
 
 
 def told(estimator: Any, rows: Iterator[Row]) -> Iterator[Row]:
-    """The same rows of numbers, one an epoch, after a line about each."""
+    """Pass on the rows of numbers, one per epoch, printing a line about each."""
     began = time.perf_counter()
     for iteration, row in enumerate(rows, start=1):
         now = time.perf_counter()

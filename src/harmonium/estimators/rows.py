@@ -1,7 +1,7 @@
-"""Rows of NumPy arrays and sparse matrices, which become states of units a batch at a time.
+"""Rows of NumPy arrays and sparse matrices, converted to states of units batch by batch.
 
-A dense array is shared, a sparse matrix stays sparse, and only the rows that are asked for become
-floating-point states; those of small tables are kept from one epoch to the next.
+A dense array is shared, a sparse matrix stays sparse, and only requested rows become floating-point
+states; the states of small tables are cached between epochs.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ from torch import Tensor
 from harmonium.datasets.data import moments
 from harmonium.rng import Stream
 
-# Roundings by which scalers to 0 ... 1 leave that range
+# Rounding errors by which scalers to 0 ... 1 exceed that range
 _ROUNDING = 4
 
-# Steps of rounding in float64 by which a feature that is called constant may vary
+# Rounding steps in float64 by which a feature may vary and still count as constant
 _ROUNDING_OF_CONSTANTS = 16
 
-# Rounding of float32, and the part of a feature's scale that it may take
+# Rounding of float32, and the fraction of a feature's scale that it may reach
 _FLOAT32_ROUNDING = 2.0**-24
 _LEAST_LOSS = 1e-4
 
-# States that are kept: 16 MB of float32. What is larger is not waited for by an update's overhead.
+# States that are cached: 16 MB of float32. For larger tables, conversion is not the bottleneck.
 _KEPT = 2**22
 
-_BLOCK = 1000  # rows worked on at a time: 3 MB of states where a row has 784 columns
+_BLOCK = 1000  # rows processed at a time: 3 MB of states for 784 columns
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """A linear map of each feature to the states of a unit, ``(value - shift) / scale``.
 
-    Everything is done in float64: numbers such as unix seconds lose in float32 what tells them
-    apart, and have it no more once they are scaled.
+    All computations use float64: in float32, numbers such as Unix timestamps would lose their
+    differences, and scaling could not restore them.
 
     Parameters
     ----------
     shift, scale
-        Float64, shape (n_features,). A feature that does not vary has a scale of 0: its value is
-        the state 0, every state is that value, and other values are taken as if the scale were 1.
+        Float64, shape (n_features,). A constant feature has a scale of 0: its value is encoded as
+        state 0, every state is decoded to that value, and other values are encoded as if the scale
+        were 1.
     clip
-        Whether states are held between 0 and 1.
+        Whether states are clipped to 0 ... 1.
     """
 
     shift: NDArray[np.float64]
@@ -57,34 +58,34 @@ class Scaling:
 
     @classmethod
     def of_range(cls, X: Any) -> Scaling:
-        """The range of each feature to 0 ... 1; a constant gets the state 0."""
+        """Map the range of each feature to 0 ... 1; a constant gets the state 0."""
         low, high = range_of(X)
-        with np.errstate(over="ignore"):  # infinity is refused by who asked
+        with np.errstate(over="ignore"):  # the caller rejects infinity
             scale = high - low
         return cls(low, np.where(scale > _noise(X, low, high), scale, 0.0), clip=True)
 
     @classmethod
     def of_moments(cls, X: Any, weights: Tensor | None = None) -> Scaling:
-        """To mean 0 and variance 1 in rows that count by weight; a constant gets the state 0."""
+        """Scale to mean 0 and variance 1 over weighted rows; a constant gets the state 0."""
         mean, var = (x.numpy() for x in ArrayRows(X, dtype=torch.float64).moments(weights))
         std = np.sqrt(var)
         return cls(mean, np.where(std > _noise(X, mean, mean), std, 0.0))
 
     @property
     def divisor(self) -> NDArray[np.float64]:
-        """What differences to the shift are divided by: the scale, and 1 where that is 0."""
+        """The divisor of differences to the shift: the scale, or 1 where it is 0."""
         return np.where(self.scale == 0, 1.0, self.scale)
 
     @property
     def is_fine(self) -> bool:
-        """Whether float32 would round values by a part of their scale that matters."""
+        """Whether float32 would round values by a relevant fraction of their scale."""
         rounding = np.abs(self.shift) * _FLOAT32_ROUNDING
         return bool((rounding > np.where(self.scale == 0, 1.0, _LEAST_LOSS * self.scale)).any())
 
     def after(self, X: Any) -> Scaling:
-        """The scaling that also decodes values of ``X`` of a feature that has not varied before.
+        """The scaling that also decodes values in ``X`` of features that were constant so far.
 
-        Their states are differences to the shift: from now on they are decoded as such.
+        Their states are differences to the shift, and are decoded as such from now on.
         """
         same = np.flatnonzero(self.scale == 0)
         if not len(same):
@@ -110,10 +111,10 @@ class Scaling:
 
 
 def _noise(X: Any, *sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far values of about that size differ by rounding alone; integers differ by none."""
+    """Rounding error of values of about that size; 0 for integers."""
     if X.dtype.kind != "f":
         return np.zeros_like(sizes[0])
-    # a constant in float32 that was computed in two ways; in float64 it was by more steps
+    # a float32 constant that was computed in two ways; in float64, with more steps
     steps = 1 if X.dtype == np.float32 else _ROUNDING_OF_CONSTANTS
     eps: float = np.finfo(X.dtype).eps
     noise: NDArray[np.float64] = steps * eps * np.abs(sizes).max(0)
@@ -121,19 +122,18 @@ def _noise(X: Any, *sizes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class ArrayRows:
-    """Rows as training takes them (`harmonium.datasets.Rows`).
+    """Rows in the form for training (`harmonium.datasets.Rows`).
 
     Parameters
     ----------
     X
-        Dense array or CSR matrix of numbers, shape (n_rows, n_features), as scikit-learn has
-        checked it.
+        Dense array or CSR matrix of numbers, shape (n_rows, n_features), checked by scikit-learn.
     scaling
-        How values become states; None takes them as they are.
+        How values become states; None uses them unchanged.
     dtype, device
         Of the states.
     labels
-        Class of each row and number of classes, where states end with the class, one-hot.
+        Class of each row and number of classes, if states end with the one-hot class.
     """
 
     name = "X"
@@ -163,7 +163,7 @@ class ArrayRows:
 
     @property
     def n_columns(self) -> int:
-        """Columns of the states: one a feature, and one a class."""
+        """Number of columns of the states: one per feature, and one per class."""
         return int(self._n_features) + self._n_classes
 
     def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
@@ -186,12 +186,12 @@ class ArrayRows:
             yield self._states(self._from_sparse(place) if dense is None else dense[place], place)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every column, float64; rows count by weight."""
+        """Weighted mean and variance of every column, float64."""
         return moments(self.blocks(), weights)
 
     @property
     def _is_kept(self) -> bool:
-        """Whether to make states once: of small tables, whose states are not their values."""
+        """Whether to cache states: for small tables whose states differ from their values."""
         is_small = len(self) * self.n_columns <= _KEPT
         return is_small and (self.scaling is not None or self._labels is not None)
 
@@ -211,14 +211,14 @@ class ArrayRows:
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
-    """The array's memory where torch can take it, else a copy."""
+    """A tensor that shares the array's memory if torch can, else a copy."""
     array = np.ascontiguousarray(array)
     # torch has no read-only tensors
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def range_of(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and largest value of each feature, float64."""
+    """Smallest and largest value of each feature, float64."""
     ends = [X.min(0), X.max(0)]
     if not isinstance(X, np.ndarray):
         ends = [np.asarray(end.todense()).ravel() for end in ends]
@@ -227,19 +227,19 @@ def range_of(X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def is_in_unit_range(X: Any) -> bool:
-    """Whether all values lie from 0 to 1, but for the rounding of a scaler."""
+    """Whether all values are from 0 to 1, up to the rounding of a scaler."""
     low, high = (float(end) for end in (X.min(), X.max()))
     rounding = _ROUNDING * float(np.finfo(X.dtype).eps) if X.dtype.kind == "f" else 0.0
     return low >= -rounding and high <= 1 + rounding
 
 
 def check_unit_range(X: Any, remedy: str) -> None:
-    """Refuse features that are no probabilities of binary units.
+    """Reject features that are not probabilities of binary units.
 
     Raises
     ------
     ValueError
-        Says what the range is; ``remedy`` is the option that helps.
+        States the range; ``remedy`` is the option that helps.
     """
     if not is_in_unit_range(X):
         raise ValueError(

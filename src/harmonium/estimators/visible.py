@@ -1,4 +1,4 @@
-"""Which visible units see the features: binary ones, or Gaussian ones of standardised features."""
+"""Choice of visible units: binary, or Gaussian for standardised features."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from harmonium.estimators.rows import (
 )
 
 PRECISION = 4.0
-"""Of standardised features: noise of half a standard deviation.
+"""Precision for standardised features: noise of half a standard deviation.
 
-Noise as wide as the features themselves would leave the hidden units nothing to explain, and
-what is best then is weights near zero.
+Noise as wide as the features themselves would leave nothing for the hidden units to explain; the
+optimum would be weights near zero.
 """
 
 
 def precision_for(n_features: int) -> float:
-    """Precision of standardised features below a stack: 16 for a few, 4 for a hundred and more.
+    """Precision of standardised features below a stack: 16 for a few, 4 for a hundred or more.
 
-    A shape in two columns takes units that see a quarter of a standard deviation; many columns
-    add up, and each may be blurred.
+    A shape in two columns needs units that resolve a quarter of a standard deviation; many columns
+    add up, so each may be less precise.
     """
     return min(_MOST_PRECISION, max(PRECISION, 50 / math.sqrt(n_features)))
 
@@ -43,14 +43,14 @@ VISIBLE = ("auto", "binary", "gaussian")
 
 
 class VisibleEstimator(Estimator):
-    """An estimator whose parameters ``visible`` and ``scale`` say how features become states."""
+    """An estimator with parameters ``visible`` and ``scale`` for the encoding of features."""
 
     visible: Any
     scale: Any
     visible_: str
 
     def _choose_scaling(self, X: Any, weights: Tensor | None) -> Scaling | None:
-        """Decide on the visible units, and on how values become their states."""
+        """Choose the visible units, and the encoding of values as their states."""
         self.visible_, scaling = self._units_for(X, weights)
         return scaling
 
@@ -77,10 +77,10 @@ class VisibleEstimator(Estimator):
             check_unit_range(X, "visible='auto', visible='gaussian' or scale=True")
 
     def _fitted_rows(self, X: Any) -> tuple[Any, ArrayRows]:
-        """Checked features, and the states that they are to the fitted model.
+        """Checked features, and their states for the fitted model.
 
-        New rows behind a scaler can lie a little outside the range of the training rows. They are
-        held at its ends, as ``scale=True`` does it, but not in silence.
+        New rows can be slightly outside the range of the training rows after a scaler. They are
+        clipped, as with ``scale=True``, but with a warning.
         """
         X = self._checked_fitted_X(X)
         scaling = self._scaling
@@ -92,7 +92,7 @@ class VisibleEstimator(Estimator):
 
 
 def clipped(X: Any, name: str) -> Scaling:
-    """Hold values outside 0 ... 1 at the ends, and say so in the name of an estimator."""
+    """Clip values outside 0 ... 1, with a warning in the name of an estimator."""
     low, high = range_of(X)
     warnings.warn(
         f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to values from "

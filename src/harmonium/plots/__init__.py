@@ -1,11 +1,11 @@
-"""Arrays in, figures out: the only part of the package that draws.
+"""Figures from arrays: the only part of the package that draws.
 
-Two layers. `tile`, `filter_sheet`, `save_sheet` and `save_frame` make plain raster sheets within
-milliseconds, fit to be written after every epoch. `filters`, `samples`, `reconstructions` and the
-others draw labelled figures, those of tables (`distributions`, `sample_strips`, ...) with names of
-columns, on an Axes of the caller's or on a figure of their own. Nothing here knows models, runs or
-torch, and no global state of matplotlib is read or changed: a figure made here belongs to its
-caller alone.
+There are two layers. `tile`, `filter_sheet`, `save_sheet` and `save_frame` make plain raster sheets
+within milliseconds, fast enough to be written after every epoch. `filters`, `samples`,
+`reconstructions` and the others draw labelled figures on the caller's Axes or on a new figure;
+those for tables (`distributions`, `sample_strips`, ...) show column names. This package does not
+depend on models, runs or torch, and neither reads nor changes global state of matplotlib: a figure
+belongs only to its caller.
 """
 
 from harmonium.plots.correlations import associations, correlations, nominal_associations

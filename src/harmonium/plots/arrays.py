@@ -1,4 +1,4 @@
-"""What every plot asks of its arguments: finite numbers of the right shape."""
+"""Checks of plot arguments: finite numbers of the right shape."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def finite(values: npt.ArrayLike, name: str, axes: Sequence[str] | None = None) 
     values
         Anything `numpy.asarray` takes; torch parameters and tensors on any device too.
     name
-        What the caller calls the array, for messages.
+        Name of the array for messages.
     axes
-        Names of the axes the array must have, such as ``("n_visible", "n_hidden")``; None admits
-        any number.
+        Names of the axes the array must have, such as ``("n_visible", "n_hidden")``; None allows
+        any number of axes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def check_image_shape(image_shape: ImageShape, n_pixels: int, name: str) -> Imag
     Raises
     ------
     ValueError
-        If it is no pair of positive whole numbers, or holds another number of pixels.
+        If it is not a pair of positive whole numbers, or holds a different number of pixels.
     """
     try:
         height, width = (int(side) for side in image_shape)
@@ -80,12 +80,12 @@ def check_image_shape(image_shape: ImageShape, n_pixels: int, name: str) -> Imag
 def pairs(
     originals: npt.ArrayLike, reconstructed: npt.ArrayLike, axes: Sequence[str]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return both as `finite` does, if each original has its reconstruction.
+    """Return both as `finite` does, if each original has a reconstruction.
 
     Raises
     ------
     ValueError
-        As `finite`, and if the shapes differ.
+        As for `finite`, and if the shapes differ.
     """
     before = finite(originals, "originals", axes)
     after = finite(reconstructed, "reconstructed", axes)
@@ -112,8 +112,8 @@ def whole_number(value: int, name: str, least: int = 1) -> int:
 
 
 def _as_numbers(values: Any, name: str) -> FloatArray:
-    # torch refuses to hand NumPy a tensor that needs a gradient or lives on another device; both
-    # have an obvious meaning when drawn. Asking for the methods keeps torch out of this module.
+    # torch refuses to convert a tensor that needs a gradient or is on another device to NumPy; when
+    # drawn, both have an obvious meaning. Checking for the methods avoids importing torch here.
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         values = values.detach().cpu()
     try:

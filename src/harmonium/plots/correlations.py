@@ -1,4 +1,4 @@
-"""How the columns of tables go together, in the data and beside it in samples."""
+"""Associations between columns of tables, in the data and in samples side by side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROW = ("n_rows", "n_columns")
 
 
 def associations(values: npt.ArrayLike) -> FloatArray:
-    """Correlation of each pair of columns; NaN where a column is constant.
+    """Correlation of each pair of columns; NaN if a column is constant.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def associations(values: npt.ArrayLike) -> FloatArray:
     rows = finite(values, "values", _ROW)
     centred = rows - rows.mean(0)
     size = np.sqrt((centred**2).sum(0))
-    # what is left of a constant column after rounding is no variation
+    # the remainder of a constant column after rounding is not variation
     size[size <= 1e-7 * np.sqrt(len(rows)) * np.abs(rows).max(0)] = np.nan
     scaled = centred / size
     found: FloatArray = scaled.T @ scaled
@@ -39,7 +39,7 @@ def associations(values: npt.ArrayLike) -> FloatArray:
 
 
 def nominal_associations(values: npt.ArrayLike) -> FloatArray:
-    """Cramér's V of each pair of columns of categories, 0 to 1; NaN where a column is constant.
+    """Cramér's V of each pair of categorical columns, 0 to 1; NaN if a column is constant.
 
     Parameters
     ----------
@@ -74,26 +74,26 @@ def correlations(
     measure: str = "correlation",
     subtitle: str = "",
 ) -> Figure | SubFigure:
-    """Draw how the columns of the data go together, and beside it those of samples.
+    """Draw the associations between columns of the data, and next to them those of samples.
 
     Parameters
     ----------
     data, samples
-        As `associations` or `nominal_associations` finds them, shape ``(n_columns, n_columns)``;
-        NaN stays empty.
+        As returned by `associations` or `nominal_associations`, shape ``(n_columns, n_columns)``;
+        NaN cells stay empty.
     columns
         The name of each column.
     figure
-        Where to draw; by default on a new figure.
+        The figure to draw on; a new one by default.
     measure
-        What they are called.
+        The name of the measure.
     subtitle
         A line below the title.
 
     Raises
     ------
     ValueError
-        If an array is empty, or of another shape than ``(n_columns, n_columns)``.
+        If an array is empty, or does not have shape ``(n_columns, n_columns)``.
     """
     both = [np.asarray(x, dtype=np.float64) for x in (data, samples)]
     n = len(columns)
@@ -116,7 +116,7 @@ def correlations(
         style.dress(ax)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0)
-        # the ones on the diagonal are known, and louder than all that is not
+        # the ones on the diagonal are known, and would dominate everything else
         shown = np.where(np.eye(n, dtype=bool), np.nan, values)
         image = ax.imshow(shown, cmap=cmap, vmin=low, vmax=1, interpolation="nearest")
         ax.set_xticks(range(n), names, rotation=90)

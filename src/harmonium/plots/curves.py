@@ -1,4 +1,4 @@
-"""Learning curves: the rows of a run as small multiples, training and held-out together."""
+"""Learning curves: the rows of a run as small multiples, with training and held-out values."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ def learning_curves(
         The rows that training yields, in order. Drawn are ``log_likelihood``,
         ``pseudo_log_likelihood`` and ``reconstruction_error``, each also with ``held_out_`` before
         it, and a band of one standard error where there is a ``..._std_error``;
-        ``free_energy_gap``,
-        ``update_ratio``, ``dead_hidden``, ``saturated_hidden``, ``visible_flip_rate``,
-        ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also ``held_out_error``,
-        ``loss``, ``held_out_loss`` and ``held_out_squared_error``. Stretches whose log-likelihood
-        is not to be trusted (``log_likelihood_warning``) are grey. A row may lack any of them or
-        hold None; a panel of which no row knows anything is left out. The horizontal axis is
+        ``free_energy_gap``, ``update_ratio``, ``dead_hidden``, ``saturated_hidden``,
+        ``visible_flip_rate``, ``hidden_flip_rate`` and ``learning_rate``; of fine-tuning also
+        ``held_out_error``, ``loss``, ``held_out_loss`` and ``held_out_squared_error``. Intervals
+        whose log-likelihood cannot be trusted (``log_likelihood_warning``) are grey. Keys may be
+        missing or None in any row; panels without values are omitted. The horizontal axis is
         ``update``, or else ``epoch``, or else the index of the row.
     figure
-        Where to draw; by default on a new figure.
+        The figure to draw on; a new one by default.
 
     Returns
     -------
@@ -50,7 +49,7 @@ def learning_curves(
     Raises
     ------
     ValueError
-        If there is no row, no row has a key that is drawn, or a value is no finite number.
+        If there is no row, if no row has a key that is drawn, or if a value is not a finite number.
     """
     rows = list(rows)
     if not rows:
@@ -74,7 +73,7 @@ def learning_curves(
 
     n_columns = min(3, len(panels))
     n_rows = -(-len(panels) // n_columns)
-    # The first panel, the one that matters most, takes the places that would stay empty.
+    # The first panel, the most important one, takes the places that would stay empty.
     n_spare = n_rows * n_columns - len(panels)
     if figure is None:
         figure = style.new_figure((0.4 + 3.2 * n_columns, 0.2 + 2.45 * n_rows))
@@ -82,7 +81,7 @@ def learning_curves(
     for i, (panel, series, errors) in enumerate(zip(panels, lines, bands, strict=True)):
         row, column = divmod(i + n_spare, n_columns)
         place = grid[row, column] if i else grid[0, : n_spare + 1]
-        # The bottom row carries the name of the common axis.
+        # The bottom row has the label of the common axis.
         ax = figure.add_subplot(place)
         _draw(ax, panel, series, time if row == n_rows - 1 else "")
         _shade(ax, panel, rows, positions)
@@ -105,7 +104,7 @@ def _draw(
     for curve in panel.curves:
         x, y = series[curve.key]
         if len(x):
-            # A line hides where its points are, and through a single one there is no line.
+            # A line hides the positions of its points, and a single point has no line.
             marker = "o" if len(x) <= 25 else ""
             colour, label = _COLOURS[curve.role], curve.label
             ax.plot(x, y, color=colour, label=label, linewidth=1.5, marker=marker, markersize=3)
@@ -124,7 +123,7 @@ def _draw(
 def _shade(
     ax: Axes, panel: Panel, rows: Sequence[Mapping[str, Any]], positions: FloatArray
 ) -> None:
-    """Grey stretches where no number of the panel is to be trusted."""
+    """Grey intervals where no number of the panel can be trusted."""
     key = panel.curves[0].key
     between = (positions[1:] + positions[:-1]) / 2
     edges = np.concatenate([positions[:1], between, positions[-1:]])
@@ -147,7 +146,7 @@ def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[str, FloatArray]:
 def _column(
     rows: Sequence[Mapping[str, Any]], positions: FloatArray, key: str
 ) -> tuple[FloatArray, FloatArray]:
-    """Return positions and values of the rows that know `key`."""
+    """Return positions and values of the rows that have `key`."""
     known = [i for i, row in enumerate(rows) if row.get(key) is not None]
     return positions[known], np.array([_number(rows[i][key], key, i) for i in known])
 

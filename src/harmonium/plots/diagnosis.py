@@ -1,4 +1,4 @@
-"""Figures for judging a model: memory of chains, moments beside the data's, singular values."""
+"""Diagnostic figures: autocorrelation of chains, moments compared with data, singular values."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from harmonium.plots.arrays import finite
 
 _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.INK)
 
-# More points than this hide each other, and make no difference to what is seen.
+# More points than this hide each other and add no information.
 _MOST_POINTS = 5000
 
 
 def autocorrelation(
     functions: Mapping[str, npt.ArrayLike], ax: Axes | None = None, *, sweeps_per_lag: int = 1
 ) -> Axes:
-    """Draw how long chains remember, a line for each observable; the lag is logarithmic.
+    """Draw autocorrelation functions, one line per observable, over a logarithmic lag.
 
     Parameters
     ----------
     functions
-        Autocorrelation at lags 0, 1, ..., shape ``(n_lags,)``, by the observable's name; up to
-        four are told apart by colour.
+        Autocorrelation at lags 0, 1, ..., shape ``(n_lags,)``, by name of the observable; up to
+        four have different colours.
     ax
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
     sweeps_per_lag
-        Sweeps from one lag to the next.
+        Sweeps between two lags.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def autocorrelation(
     ax = style.plot_axes(ax)
     ax.axhline(0, color=style.MUTED, linewidth=0.8)
     for i, (name, rho) in enumerate(lines.items()):
-        # lag 0, where all are 1, has no place on a logarithmic axis
+        # lag 0, where all are 1, cannot be shown on a logarithmic axis
         lags = sweeps_per_lag * np.arange(1, len(rho))
         ax.plot(lags, rho[1:], color=_COLOURS[i % len(_COLOURS)], label=name, linewidth=1.5)
     ax.set_xscale("log")
@@ -62,14 +62,14 @@ def autocorrelation(
 
 
 def singular_values(spectra: Mapping[int, npt.ArrayLike], ax: Axes | None = None) -> Axes:
-    """Draw the singular values of the weights, a line for each update: the later, the darker.
+    """Draw the singular values of the weights, one line per update; later lines are darker.
 
     Parameters
     ----------
     spectra
         Singular values, shape ``(n,)``, largest first, by the number of the update.
     ax
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def moments(
     chain_covariances: npt.ArrayLike,
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw the chains' means and covariances against the data's: a point a column, or a pair.
+    """Draw means and covariances of chains against those of the data, a point per column or pair.
 
     Parameters
     ----------
@@ -120,12 +120,13 @@ def moments(
         Shape ``(n, n)``; pairs of different columns are drawn, at most 5,000 of them, evenly
         spaced. With a single column there are none.
     figure
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
 
     Raises
     ------
     ValueError
-        If an array is empty, of the wrong dimensions, not finite, or unlike its counterpart.
+        If an array is empty, not finite, has wrong dimensions, or differs in shape from its
+        counterpart.
     """
     means = (
         finite(data_means, "data_means", ("n_columns",)),

@@ -1,4 +1,4 @@
-"""Figures of how parameters and hidden activity are distributed."""
+"""Distributions of parameters and of hidden activations."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def weight_histogram(
     visible_bias: npt.ArrayLike | None = None,
     hidden_bias: npt.ArrayLike | None = None,
 ) -> Axes:
-    """Draw how the weights are distributed, and the biases with them where they are given.
+    """Draw the distribution of the weights, and of the biases if given.
 
-    Each group is a density of its own, on a logarithmic axis: few large weights among many small
-    ones, or a handful of biases beside half a million weights, can both be seen.
+    Each group is a separate density on a logarithmic axis, so that both a few large weights among
+    many small ones, and a handful of biases next to half a million weights, are visible.
 
     Parameters
     ----------
     weights, visible_bias, hidden_bias
         Of any shape.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def weight_histogram(
     for label, (values, colour) in groups.items():
         first = values[0]
         if np.ptp(values) <= 1e-9 * abs(first):
-            # All the same, as biases are before training: there is no width to spread them over.
+            # All equal, like biases before training: there is no range for a histogram.
             text = f"{label} ({values.size:,}, all {first:.3g})"
             ax.axvline(first, color=colour, linewidth=1.4, linestyle=(0, (4, 3)), label=text)
             continue
@@ -64,18 +64,18 @@ def weight_histogram(
 
 
 def hidden_activity(mean_hidden: npt.ArrayLike, ax: Axes | None = None) -> Axes:
-    """Draw the mean state of each hidden unit for each row, units ordered by their average.
+    """Draw the mean state of each hidden unit for each row, with units sorted by their average.
 
-    A dead unit is a dark column at the left, a saturated one a bright column at the right; a row
-    unlike all others is a line across.
+    A dead unit is a dark column at the left, a saturated unit a bright column at the right; an
+    unusual row is a horizontal line.
 
     Parameters
     ----------
     mean_hidden
-        Shape ``(n_rows, n_hidden)``. Colours run from 0 to 1 if all values lie there, else over
-        their own range.
+        Shape ``(n_rows, n_hidden)``. The colour scale is 0 to 1 if all values are in this range,
+        else the range of the values.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
 
     Raises
     ------
@@ -96,14 +96,14 @@ def hidden_activity(mean_hidden: npt.ArrayLike, ax: Axes | None = None) -> Axes:
 
 
 def activity_histogram(mean_hidden: npt.ArrayLike, ax: Axes | None = None) -> Axes:
-    """Draw how many hidden units have which average activity.
+    """Draw a histogram of the average activation of hidden units.
 
     Parameters
     ----------
     mean_hidden
         Shape ``(n_rows, n_hidden)``; the average is over rows.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
 
     Raises
     ------
@@ -136,10 +136,10 @@ def _activity(mean_hidden: npt.ArrayLike) -> FloatArray:
 
 def _activity_limits(values: FloatArray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
-    # The full range of a binary unit, whatever part is used, so that two epochs can be compared.
+    # The full range of a binary unit, whatever part is used, so that epochs can be compared.
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
 def _n_bins(values: FloatArray) -> int:
-    """Return a number of bins that leaves some values in each, between 10 and 100."""
+    """Return a number of bins from 10 to 100, such that bins hold several values."""
     return int(np.clip(np.sqrt(values.size), 10, 100))

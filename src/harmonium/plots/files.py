@@ -1,4 +1,4 @@
-"""Pictures to files, each written whole or not at all."""
+"""Writes pictures to files atomically."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def save(
     title: str = "",
     caption: str = "",
 ) -> Path:
-    """Write a figure, or the figure an Axes belongs to, in the format that the suffix names.
+    """Write a figure, or the figure an Axes belongs to, in the format given by the suffix.
 
-    The suffix is ``.png``, ``.pdf``, ``.svg`` or another that matplotlib writes. A file of that
-    name is replaced; nothing is left behind if writing fails.
+    The suffix is ``.png``, ``.pdf``, ``.svg`` or another that matplotlib supports. An existing file
+    is replaced; nothing is left behind if writing fails.
 
     Parameters
     ----------
     figure_or_axes, path
         What to write, and where.
     title, caption
-        What the picture shows, in a few words and in a sentence. A PNG file keeps both (as
+        What the picture shows, in a few words and in a sentence. A PNG file stores both (as
         ``Title`` and ``Description``); other formats do not.
 
     Raises
     ------
     ValueError
-        If the suffix names no format that matplotlib writes.
+        If matplotlib does not support the suffix.
     FileNotFoundError
         If the folder does not exist.
     """
@@ -75,23 +75,23 @@ def _whole_figure(figure_or_axes: Figure | SubFigure | Axes) -> Figure:
 def save_sheet(
     path: str | os.PathLike[str], sheet: npt.NDArray[np.uint8], *, zoom: int = 1
 ) -> Path:
-    """Write a raster sheet as PNG without a figure: 500 MNIST filters take some 20 ms.
+    """Write a raster sheet as PNG without a figure: 500 MNIST filters take about 20 ms.
 
     Parameters
     ----------
     path
-        Ends in ``.png``. A file of that name is replaced; nothing is left behind if writing fails.
+        Ends in ``.png``. An existing file is replaced; nothing is left behind if writing fails.
     sheet
-        uint8, shape ``(height, width)`` for grey or ``(height, width, 3)`` for colour, as `tile`
-        returns it.
+        uint8, shape ``(height, width)`` for grey or ``(height, width, 3)`` for colour, as returned
+        by `tile`.
     zoom
         Side, in pixels, of the square drawn for one pixel of the sheet.
 
     Raises
     ------
     ValueError
-        If the suffix is not ``.png``, the array is no such sheet, or `zoom` is not a whole number
-        from 1.
+        If the suffix is not ``.png``, if the array is not such a sheet, or if `zoom` is not a
+        positive whole number.
     FileNotFoundError
         If the folder does not exist.
     """

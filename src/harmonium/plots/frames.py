@@ -1,4 +1,4 @@
-"""Frames: small grey sheets of pictures, of which a page can hold many."""
+"""Frames: small grey sheets of pictures, so that a page can hold many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harmonium.files import whole_file
 from harmonium.plots.arrays import ImageShape, check_image_shape, finite, whole_number
 from harmonium.plots.sheets import grey_levels, mosaic
 
-# A third of the bytes that 256 levels take, and hardly to be told from them.
+# A third of the bytes of 256 levels, with hardly any visible difference.
 _N_LEVELS = 32
 _WHITE, _TRANSPARENT = 254, 255
 
@@ -26,29 +26,29 @@ def save_frame(
     n_columns: int,
     limits: tuple[float, float],
 ) -> Path:
-    """Write images as one grey PNG, a pixel of the file for each of theirs.
+    """Write images as one grey PNG, pixel for pixel.
 
-    100 filters of MNIST take 4 ms and 27 kB. What lies between the images is transparent, so
-    that the sheet looks right on any ground.
+    100 filters of MNIST take 4 ms and 27 kB. The gaps between images are transparent, so the sheet
+    looks right on any background.
 
     Parameters
     ----------
     path
-        A file of that name is replaced; nothing is left behind if writing fails.
+        An existing file is replaced; nothing is left behind if writing fails.
     images
         Shape ``(n_images, height * width)``.
     image_shape
         ``(height, width)`` of one image.
     n_columns
-        Images in a row, at most.
+        Maximum number of images in a row.
     limits
-        The values drawn black and white, ``(black, white)``: the same for all frames of a film, so
-        that it does not flicker. Values are rounded to 32 levels of grey.
+        The values drawn as black and white, ``(black, white)``; use the same for all frames of a
+        film to avoid flicker. Values are rounded to 32 grey levels.
 
     Raises
     ------
     ValueError
-        As `tile`.
+        As for `tile`.
     FileNotFoundError
         If the folder does not exist.
     """
@@ -64,7 +64,7 @@ def save_frame(
             file,
             format="png",
             transparency=_TRANSPARENT,
-            # as small as the best compression makes such pictures, in a fifth of its time
+            # as small as with the best compression, in a fifth of its time
             compress_type=zlib.Z_RLE,
         )
     return path

@@ -23,19 +23,19 @@ def likelihoods_over_time(
     title: str = "Log-likelihood over time",
     subtitle: str = "",
 ) -> Axes:
-    """Draw bands from lower to upper bounds against the time of the training.
+    """Draw bands between lower and upper bounds against training time.
 
     Parameters
     ----------
     curves
-        By name: points in order of time, each of seconds, lower and upper bound (nats a row). A
-        name stands beside the end of its curve.
+        By name: points in order of time, each with seconds, lower and upper bound (nats per row).
+        The name is drawn at the end of its curve.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     highlight
-        The name whose curve is blue.
+        The name of the curve drawn in blue.
     title, subtitle
-        Stand above.
+        Title and subtitle of the figure.
 
     Raises
     ------

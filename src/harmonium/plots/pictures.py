@@ -1,4 +1,4 @@
-"""Figures of what the visible units see: filters, samples along chains, reconstructions."""
+"""Pictures of visible units: filters, samples along chains, reconstructions."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ def filters(
     strongest_first: bool = False,
     cmap: str | Colormap = style.DIVERGING,
 ) -> Axes:
-    """Draw the weights of each hidden unit as a picture on its own scale, zero in its middle.
+    """Draw the weights of each hidden unit as a picture, on its own scale centred at zero.
 
     Parameters
     ----------
     weights
         Shape ``(n_visible, n_hidden)``.
     image_shape
-        ``(height, width)`` of the visible units. None if they are no picture: then the weights
-        are a heat map on one scale, with one row a hidden unit and one column a visible unit.
+        ``(height, width)`` of the visible units. None if they are not a picture: then the weights
+        are drawn as a heat map on one scale, with one row per hidden unit and one column per
+        visible unit.
     ax
-        Where to draw; by default on a new figure, found at ``ax.figure`` of what is returned.
+        The Axes to draw on; by default those of a new figure, available as ``ax.figure`` of the
+        result.
     n
-        How many filters to draw, at most; by default all.
+        Maximum number of filters to draw; all by default.
     strongest_first
-        Order by the Euclidean norm of the filters, the largest first, rather than by number.
+        Sort by the Euclidean norm of the filters, largest first, instead of by number.
     cmap
         Colours from negative to positive, such as ``"gray"``.
 
@@ -100,27 +102,28 @@ def samples(
     limits: tuple[float, float] | None = None,
     chain_names: Sequence[str] | None = None,
 ) -> Axes:
-    """Draw samples of several chains: one row a chain, its own time running to the right.
+    """Draw samples of several chains: one row per chain, with time running to the right.
 
-    Pictures of which each chain has one are a grid that is as square as can be; of chains with
-    names, a row a name.
+    If each chain has only one picture, the pictures form an approximately square grid; if chains
+    have names, one row per name.
 
     Parameters
     ----------
     chains
         Shape ``(n_chains, n_samples, n_visible)``: states, or means for a smoother display.
     image_shape
-        ``(height, width)`` of the visible units. None if they are no picture: then a heat map
-        with one row a sample and one column a visible unit, the chains below one another and time
-        running down within each.
+        ``(height, width)`` of the visible units. None if they are not a picture: then a heat map is
+        drawn with one row per sample and one column per visible unit; chains are stacked, and time
+        runs down within each.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     sweeps_per_sample
         Sweeps between neighbouring samples of a chain, for the label.
     limits
-        The values drawn black and white, as in `tile`; by default the least and the largest.
+        The values drawn as black and white, as in `tile`; by default the smallest and the largest
+        value.
     chain_names
-        What each chain is called, such as the class that it shows; by default its number. Only for
+        Name of each chain, such as the class that it shows; its number by default. Only for
         pictures.
 
     Returns
@@ -130,8 +133,8 @@ def samples(
     Raises
     ------
     ValueError
-        If `chains` is empty, not finite, or does not fit `image_shape`, or if the names are of
-        another number.
+        If `chains` is empty, not finite, or does not fit `image_shape`, or if the number of names
+        is wrong.
     """
     values = finite(chains, "chains", ("n_chains", "n_samples", "n_visible"))
     n_chains, n_samples, n_visible = values.shape
@@ -181,7 +184,7 @@ def samples(
 
 
 def _named_rows(pictures: FloatArray, names: Sequence[str], title: str, ax: Axes | None) -> Axes:
-    """One picture of each chain, those of a name in a row."""
+    """One picture of each chain, with those of the same name in one row."""
     rows = {name: [i for i, of in enumerate(names) if of == name] for name in dict.fromkeys(names)}
     most = max(map(len, rows.values()))
     cells = np.full((len(rows), most, *pictures.shape[1:]), np.nan)
@@ -210,18 +213,18 @@ def reconstructions(
     Parameters
     ----------
     originals, reconstructed
-        Both of shape ``(n_rows, n_visible)``, row by row belonging together.
+        Both of shape ``(n_rows, n_visible)``, with corresponding rows.
     image_shape
-        ``(height, width)`` of the visible units. None if they are no picture: then a heat map
-        with one column a visible unit, in which each original is a strip above its
+        ``(height, width)`` of the visible units. None if they are not a picture: then a heat map is
+        drawn with one column per visible unit, in which each original is a strip above its
         reconstruction.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     n_columns
-        Pairs beside one another, at most; of no meaning where `image_shape` is None.
+        Maximum number of pairs side by side; ignored if `image_shape` is None.
     limits
-        The values drawn black and white, as in `tile`; by default the least and the largest of
-        both arrays.
+        The values drawn as black and white, as in `tile`; by default the smallest and the largest
+        of both arrays.
 
     Returns
     -------
@@ -278,15 +281,15 @@ def completions(
     *,
     limits: tuple[float, float] | None = None,
 ) -> Axes:
-    """Draw pictures that were completed: the true one, what was given of it, and completions.
+    """Draw completed pictures: the true picture, the given part, and the completions.
 
-    What was not given is tinted. Of each picture, the completions run to the right; where there is
-    one of each, several pictures stand beside one another.
+    The parts that were not given are tinted. The completions of each picture run to the right; with
+    one completion per picture, several pictures are drawn side by side.
 
     Parameters
     ----------
     truth
-        The pictures that were completed, shape ``(n_images, n_visible)``.
+        The true pictures, shape ``(n_images, n_visible)``.
     completed
         Samples of each, or means for a smoother display, shape
         ``(n_images, n_samples, n_visible)``.
@@ -295,9 +298,10 @@ def completions(
     image_shape
         ``(height, width)``.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     limits
-        The values drawn black and white, as in `tile`; by default the least and the largest.
+        The values drawn as black and white, as in `tile`; by default the smallest and the largest
+        value.
 
     Returns
     -------
@@ -345,7 +349,7 @@ def completions(
 
 
 def _table_limits(values: FloatArray, limits: tuple[float, float] | None) -> tuple[float, float]:
-    # A table has a colour scale beside it, which grows upwards whatever the order of the limits.
+    # A table has a colour scale, which increases upwards whatever the order of the limits.
     low, high = sorted(value_limits(values, limits))
     return low, high
 

@@ -1,4 +1,4 @@
-"""Figures of what a network makes of rows: confusions, worst mistakes, codes in two dimensions."""
+"""Figures of network outputs: confusion matrix, worst mistakes, codes in two dimensions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harmonium.plots.arrays import (
 )
 from harmonium.plots.sheets import grey_levels, mosaic
 
-_MOST_NUMBERS = 20  # classes; beyond them numbers in cells cannot be read
+_MOST_NUMBERS = 20  # classes; with more, numbers in cells are illegible
 _PALETTE = "tab10"
 _LARGE_PALETTE = "tab20"
 
@@ -29,19 +29,20 @@ _LARGE_PALETTE = "tab20"
 def confusion_matrix(
     counts: npt.ArrayLike, classes: Sequence[object], ax: Axes | None = None
 ) -> Axes:
-    """Draw how often rows of each class were taken for each class.
+    """Draw a confusion matrix: how often rows of each class were predicted as each class.
 
-    Cells are coloured by their share of the class's rows, so that classes of other sizes can be
-    compared, and hold counts.
+    Cells show counts and are coloured by their fraction of the class's rows, so that classes of
+    different sizes can be compared.
 
     Parameters
     ----------
     counts
-        Shape ``(n_classes, n_classes)``: ``counts[i, j]`` rows of class i were taken for class j.
+        Shape ``(n_classes, n_classes)``: ``counts[i, j]`` rows of class i were predicted as class
+        j.
     classes
         Names of the classes, in order.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
 
     Returns
     -------
@@ -50,7 +51,8 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        If the counts are no square table of 0 and more, or the names are of another number.
+        If the counts are not a square table of non-negative numbers, or the number of names is
+        wrong.
     """
     table = finite(counts, "counts", ("n_classes", "n_classes"))
     n = len(table)
@@ -66,7 +68,7 @@ def confusion_matrix(
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     side = 1.6 + 0.42 * min(n, 2 * _MOST_NUMBERS)
     ax = style.plot_axes(ax, size=(side + 0.6, side))
-    # most rows lie on the diagonal: the square root lets few mistakes be seen beside them
+    # most rows are on the diagonal: the square root makes the few mistakes visible
     image = ax.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     if n <= _MOST_NUMBERS:
         for (i, j), count in np.ndenumerate(table):
@@ -103,7 +105,7 @@ def mistakes(
     n_columns: int = 8,
     limits: tuple[float, float] | None = None,
 ) -> Axes:
-    """Draw pictures that were taken for something else, each with a line below it.
+    """Draw misclassified pictures, each with a caption below it.
 
     Parameters
     ----------
@@ -114,11 +116,11 @@ def mistakes(
     image_shape
         ``(height, width)``.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     n_columns
-        Pictures beside one another, at most.
+        Maximum number of pictures side by side.
     limits
-        The values drawn black and white, as in `tile`.
+        The values drawn as black and white, as in `tile`.
 
     Returns
     -------
@@ -127,8 +129,8 @@ def mistakes(
     Raises
     ------
     ValueError
-        If there is no image, one is not finite, they do not fit `image_shape`, or there are more
-        or fewer captions.
+        If there is no image, if one is not finite, if they do not fit `image_shape`, or if the
+        number of captions is wrong.
     """
     values = finite(images, "images", ("n_images", "n_visible"))
     height, width = check_image_shape(image_shape, values.shape[1], "images")
@@ -137,7 +139,7 @@ def mistakes(
         raise ValueError(f"captions are {len(captions)}, but there are {n} images; pass one each")
     n_columns = min(whole_number(n_columns, "n_columns"), n)
     levels = grey_levels(values, limits).reshape(n, height, width)
-    # a line of text takes a third of a picture's height, whatever the pixels
+    # a line of text takes a third of a picture's height, whatever its pixels
     gaps = (max(1, round(height / 3)), max(1, width // 8))
     whole = mosaic(levels, n_columns, gaps=gaps, fill=np.nan)
     whole = np.pad(whole, ((0, gaps[0]), (0, 0)), constant_values=np.nan)
@@ -160,7 +162,7 @@ def codes(
     *,
     names: tuple[str, str] = ("code 1", "code 2"),
 ) -> Axes:
-    """Draw codes in two dimensions, in the colour of their class.
+    """Draw codes in two dimensions, coloured by class.
 
     Parameters
     ----------
@@ -169,9 +171,9 @@ def codes(
     labels
         Class of each row; None draws all in one colour.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     names
-        Of the two directions.
+        Labels of the two axes.
 
     Returns
     -------
@@ -180,7 +182,7 @@ def codes(
     Raises
     ------
     ValueError
-        If points are no table of two columns, not finite, or the labels are of another number.
+        If points are not a finite table of two columns, or the number of labels is wrong.
     """
     table = finite(points, "points", ("n_rows", "2"))
     if table.shape[1] != 2:
@@ -199,7 +201,7 @@ def codes(
             raise ValueError(f"labels are {len(of_rows)}, but there are {n} points; pass one each")
         classes = np.unique(of_rows)
         colours = _colours(len(classes))
-        # in the order of the rows: drawn class by class, the last would hide the others
+        # in the order of the rows: drawn by class, the last class would hide the others
         which = np.searchsorted(classes, of_rows)
         ax.scatter(x, y, c=colours[which], **look)
         for label, colour in zip(classes, colours, strict=True):
@@ -221,7 +223,7 @@ def codes(
 
 
 def _colours(n: int) -> FloatArray:
-    """As many colours as there are classes, of a palette made for them as far as there is one."""
+    """One colour per class, from a qualitative palette if it has enough colours."""
     for name in (_PALETTE, _LARGE_PALETTE):
         palette = colormaps[name]
         if n <= palette.N:

@@ -1,4 +1,4 @@
-"""Raster sheets: many small images in one array, made without a figure, in milliseconds."""
+"""Raster sheets: many small images in one array, made in milliseconds without a figure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tile(
     spacing: int = 1,
     limits: tuple[float, float] | None = None,
 ) -> Sheet:
-    """Lay images out in rows, from left to right and from top to bottom, as one grey picture.
+    """Arrange images in rows, left to right and top to bottom, as one grey picture.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def tile(
     n_columns
         Images in a row; by default a sheet somewhat wider than high.
     spacing
-        White pixels between neighbours; there are none around the sheet.
+        White pixels between neighbours; there is no border around the sheet.
     limits
-        The values drawn black and white, ``(black, white)``; values beyond them are drawn as the
-        nearer one. The order is free: ``(1, 0)`` draws ink on paper. By default the smallest and
-        the largest value of all images; if these are equal, everything is mid-grey.
+        The values drawn as black and white, ``(black, white)``; values beyond them are clipped.
+        Either order is allowed: ``(1, 0)`` draws dark ink on white paper. By default the smallest
+        and the largest value of all images; if these are equal, everything is mid-grey.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def tile(
     ------
     ValueError
         If `images` is empty, not finite, or does not fit `image_shape`; if an option is out of
-        its range.
+        range.
 
     Examples
     --------
@@ -80,17 +80,17 @@ def filter_sheet(
     *,
     spacing: int = 1,
 ) -> Sheet:
-    """Lay out the filter of each hidden unit on its own scale: grey is zero, lighter positive.
+    """Arrange the filters of hidden units, each on its own scale: grey is 0, lighter is positive.
 
     Parameters
     ----------
     weights
         Shape ``(n_visible, n_hidden)``.
     image_shape
-        ``(height, width)`` of the visible units. None if they are no picture: then the sheet has
-        one row of pixels a hidden unit and one column a visible unit, all on one scale.
+        ``(height, width)`` of the visible units. None if they are not a picture: then the sheet has
+        one row of pixels per hidden unit and one column per visible unit, all on one scale.
     n_columns, spacing
-        As for `tile`; of no meaning where `image_shape` is None.
+        As for `tile`; ignored if `image_shape` is None.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def filter_sheet(
     Raises
     ------
     ValueError
-        As `tile`.
+        As for `tile`.
     """
     rows = finite(weights, "weights", ("n_visible", "n_hidden")).T
     if image_shape is None:
@@ -111,16 +111,16 @@ def filter_sheet(
 
 
 def scale_each(images: npt.ArrayLike) -> FloatArray:
-    """Divide each row by its largest absolute value: it then lies in [-1, 1], zero at zero.
+    """Divide each row by its largest absolute value, so that it is in [-1, 1] and zero stays zero.
 
     Parameters
     ----------
     images
-        Shape ``(n_images, n_pixels)``. A row of zeros stays one.
+        Shape ``(n_images, n_pixels)``. A row of zeros is unchanged.
     """
     values = finite(images, "images", ("n_images", "n_pixels"))
     largest = np.abs(values).max(axis=1, keepdims=True)
-    # Divided, not multiplied by an inverse: that of a subnormal number would overflow.
+    # Divided, not multiplied by an inverse: the inverse of a subnormal number would overflow.
     scaled: FloatArray = values / np.where(largest > 0, largest, 1.0)
     return scaled
 
@@ -140,7 +140,7 @@ def grey_levels(values: FloatArray, limits: tuple[float, float] | None) -> Float
 
 
 def value_limits(values: FloatArray, limits: tuple[float, float] | None) -> tuple[float, float]:
-    """Return `limits` checked, or the least and the largest of `values` if they are None.
+    """Return checked `limits`, or the smallest and the largest of `values` if they are None.
 
     Raises
     ------
@@ -172,10 +172,10 @@ def mosaic(
 
 
 def near_square(n_images: int, image_shape: ImageShape) -> int:
-    """Return the columns of a sheet about five wide to four high with few empty places."""
+    """Return the number of columns for a sheet with an aspect of about 5:4 and few empty places."""
     height, width = image_shape
     ideal = math.sqrt(1.25 * n_images * height / width)
     near = range(max(1, math.ceil(0.85 * ideal)), max(1, math.floor(1.2 * ideal)) + 1)
-    # Small sheets may have no whole number that near.
+    # Small sheets may have no whole number that close.
     candidates = near or [max(1, round(ideal))]
     return min(n_images, min(candidates, key=lambda n: (-n_images % n, abs(n - ideal))))

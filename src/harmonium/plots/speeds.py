@@ -1,4 +1,4 @@
-"""Who is how fast: bars in groups, beside a line that stands for the limit."""
+"""Speed comparison: bars in groups, with a line for the limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from matplotlib.ticker import FuncFormatter
 from harmonium.plots import style
 
 _BAR = 0.78
-_GAP = 1.1  # between two groups, in bars; holds the title of the lower one
+_GAP = 1.1  # gap between two groups, in bars; holds the title of the lower group
 _INCHES_A_BAR = 0.2
 _QUIET = "#b8c4d0"
-# Behind words, so that the line does not run through them.
+# Background of text, so that the line does not cross it.
 _PAPER = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
 
 
@@ -28,28 +28,28 @@ def speeds(
     title: str = "Speed",
     subtitle: str = "",
 ) -> Axes:
-    """Draw speeds as horizontal bars, a group below the other, each bar named at its left.
+    """Draw speeds as horizontal bars, in groups from top to bottom, with names at the left.
 
     Parameters
     ----------
     groups
-        By title: the speed of each contestant, relative to 1, at which a line is drawn; shown
-        from top to bottom.
+        By title: the speed of each contestant, relative to the limit 1, where a line is drawn;
+        shown from top to bottom.
     labels
-        What to write at the right edge beside a bar, by title and contestant.
+        Text at the right edge of a bar, by title and contestant.
     notes
-        What to write at the right edge beside a title.
+        Text at the right edge of a title.
     ax
-        Where to draw; by default on a new figure that has room for all bars.
+        The Axes to draw on; by default a new figure with room for all bars.
     highlight
-        The contestant whose bars have a colour.
+        The contestant whose bars are coloured.
     title, subtitle
-        Stand above.
+        Title and subtitle of the figure.
 
     Raises
     ------
     ValueError
-        If there is nothing to draw, or a speed is no positive finite number.
+        If there is nothing to draw, or a speed is not a positive finite number.
     """
     n_bars = sum(map(len, groups.values()))
     if not n_bars:
@@ -112,7 +112,7 @@ def speeds(
             tick.set_fontweight("bold")
     ax.set_ylim(y - _GAP, -0.8)
     fastest = max(speed for bars in groups.values() for speed in bars.values())
-    # room at the right for what is written beside the longest bar
+    # room at the right for the text next to the longest bar
     ax.set_xlim(0, 1.4 * max(fastest, 1.0))
     ax.axvline(1, color=style.INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))

@@ -1,7 +1,7 @@
 """Rows of tables as coloured strips: samples, reconstructions and completions, column by column.
 
-A strip stands upright, so that the names of the columns can be read at its left. Each column has a
-colour scale of its own: columns are measured in different units.
+Strips are vertical, with the names of the columns at the left. Each column has its own colour
+scale, because columns are measured in different units.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ def sample_strips(
     limits: Limits = None,
     title: str = "",
 ) -> Axes:
-    """Draw samples of a table: an upright strip a sample, the chains beside one another.
+    """Draw samples of a table: one vertical strip per sample, chains side by side.
 
     Parameters
     ----------
     chains
-        In the user's own units, shape ``(n_chains, n_samples, n_columns)``.
+        In the user's units, shape ``(n_chains, n_samples, n_columns)``.
     columns
         The name of each column.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     sweeps_per_sample
         Sweeps between neighbouring samples of a chain, for the label.
     chain_names
-        What each chain is called, such as the class that it shows; by default its number.
+        Name of each chain, such as the class that it shows; its number by default.
     limits
         The ends of the colour scale of each column, two arrays of shape ``(n_columns,)``; by
-        default the least and the largest value shown.
+        default the smallest and the largest value shown.
     title
-        Stands above.
+        Title of the figure.
 
     Raises
     ------
     ValueError
-        If `chains` is empty or not finite, or the names are of another number.
+        If `chains` is empty or not finite, or the number of names is wrong.
     """
     values = finite(chains, "chains", _CHAINS)
     n_chains, n_samples, _ = values.shape
@@ -83,16 +83,16 @@ def reconstruction_strips(
     *,
     limits: Limits = None,
 ) -> Axes:
-    """Draw rows of a table as upright strips, each beside its reconstruction.
+    """Draw rows of a table as vertical strips, each next to its reconstruction.
 
     Parameters
     ----------
     originals, reconstructed
-        In the user's own units, both of shape ``(n_rows, n_columns)``.
+        In the user's units, both of shape ``(n_rows, n_columns)``.
     columns
         The name of each column.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     limits
         As for `sample_strips`.
 
@@ -120,22 +120,22 @@ def completion_strips(
     *,
     limits: Limits = None,
 ) -> Axes:
-    """Draw completed rows of a table as upright strips, each beside the true row.
+    """Draw completed rows of a table as vertical strips, each next to the true row.
 
-    The columns that were held stand at the top, above a gap, with their names in blue.
+    The columns that were held are at the top, above a gap, with blue names.
 
     Parameters
     ----------
     truth
-        The rows that were completed, in the user's own units, shape ``(n_rows, n_columns)``.
+        The true rows, in the user's units, shape ``(n_rows, n_columns)``.
     completions
-        Samples of each, shape ``(n_rows, n_samples, n_columns)``.
+        Samples for each row, shape ``(n_rows, n_samples, n_columns)``.
     held
         True where a column was held, shape ``(n_columns,)``.
     columns
         The name of each column.
     ax
-        Where to draw; by default on a new figure.
+        The Axes to draw on; new by default.
     limits
         As for `sample_strips`.
 
@@ -153,7 +153,7 @@ def completion_strips(
             "(n_rows, n_columns), (n_rows, n_samples, n_columns) and (n_columns,)"
         )
     n_rows, n_samples, n_columns = values.shape
-    wide = max(1, round(n_samples / 4))  # the truth has to be seen beside many samples
+    wide = max(1, round(n_samples / 4))  # the true row must be visible next to many samples
     seam = np.full((1, n_columns), np.nan)
     blocks = [
         np.concatenate([np.repeat(row[None], wide, 0), seam, samples])
@@ -192,7 +192,7 @@ def _draw(
     limits: Limits,
     n_above: int = 0,
 ) -> None:
-    """Blocks of rows beside one another; the first ``n_above`` columns above a gap of their own."""
+    """Blocks of rows side by side; the first ``n_above`` columns are above a gap."""
     names = legible(check_names(columns, blocks[0].shape[1], "columns", "columns"))
     apart = np.full((gap, blocks[0].shape[1]), np.nan)
     parts = [part for block in blocks for part in (block, apart)][:-1]
@@ -212,7 +212,7 @@ def _draw(
     style.heat_map(ax, scaled, (0, 1))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    # many names are written where there is room for them
+    # with many names, only those that have room are written
     step = -(-len(names) // 60)
     ax.set_yticks(places[::step], names[::step])
     ends = [

@@ -1,4 +1,4 @@
-"""The common look of all figures: colours, sizes, and the Axes they start from."""
+"""The common style of all figures: colours, sizes, and new Axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-# A blue and an orange that stay apart for every kind of colour blindness and in grey print.
+# A blue and an orange that are distinct for every kind of colour blindness and in grey print.
 BLUE = "#2f6fa7"
 ORANGE = "#e07b39"
 GREEN = "#3d9a83"
@@ -30,22 +30,22 @@ LABEL_SIZE = 9
 TICK_SIZE = 8
 TITLE_SIZE = 11
 
-# A pixel of a picture gets a whole number of device pixels a side, so that it stays crisp, as many
-# as these bounds (height, width) allow.
+# A picture's pixel is a square with a whole number of device pixels per side, so that it stays
+# crisp; as many as these bounds (height, width) allow.
 _LARGEST_PICTURE = (1300, 1500)
 _NARROWEST_FIGURE = 4.0
 _TOP = 0.62
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure of `size` inches whose parts make room for each other."""
+    """Return an empty figure of `size` inches with automatic layout."""
     figure = Figure(figsize=size, dpi=DPI)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     return figure
 
 
 def plot_axes(ax: Axes | None, *, size: tuple[float, float] = (6.4, 3.8)) -> Axes:
-    """Return the caller's Axes, or that of a new figure of `size` inches, in the common look."""
+    """Return the caller's Axes, or those of a new figure of `size` inches, in the common style."""
     if ax is None:
         ax = new_figure(size).add_subplot()
     return dress(ax)
@@ -59,10 +59,10 @@ def picture_axes(
     right: float = 0.2,
     bottom: float = 0.2,
 ) -> Axes:
-    """Return the caller's Axes, or that of a new figure that shows pixels crisply.
+    """Return the caller's Axes, or those of a new figure that shows pixels crisply.
 
-    `shape` is ``(height, width)`` in pixels. The margins, in inches, hold what stands beside the
-    picture: numbers, names and the colour scale.
+    `shape` is ``(height, width)`` in pixels. The margins, in inches, hold numbers, names and the
+    colour scale next to the picture.
     """
     if ax is None:
         height, width = shape
@@ -101,7 +101,7 @@ def name(
     *,
     size: float = TITLE_SIZE,
 ) -> None:
-    """Write title, an explaining line below it, and the names of both directions."""
+    """Write the title, an explanatory line below it, and the labels of both axes."""
     ax.set_title(title, loc="left", fontsize=size, color=INK, pad=21 if subtitle else 8)
     if subtitle:
         line = ax.annotate(
@@ -113,9 +113,9 @@ def name(
             fontsize=LABEL_SIZE,
             color=MUTED,
         )
-        # A layout engine would shrink the Axes to make room for this line, small ones to nothing.
+        # A layout engine would shrink the Axes to make room for this line, small Axes to nothing.
         line.set_in_layout(ax.figure.get_layout_engine() is None)
-    # At the left like the title, so that a label wider than a narrow picture is not cut off.
+    # Left-aligned like the title, so that a label wider than a narrow picture is not cut off.
     ax.set_xlabel(x, fontsize=LABEL_SIZE, color=INK, loc="left")
     ax.set_ylabel(y, fontsize=LABEL_SIZE, color=INK)
 
@@ -127,7 +127,7 @@ def colour_key(
     ticks: Sequence[float] | None = None,
     tick_labels: Sequence[str] | None = None,
 ) -> None:
-    """Add a short colour scale to the right of an image, beginning at its top."""
+    """Add a short colour scale at the top right of an image."""
     box = ax.inset_axes((1.02, 0.55, 0.018, 0.45))
     bar = ax.figure.colorbar(image, cax=box, ticks=ticks)
     bar.outline.set_visible(False)
@@ -143,18 +143,18 @@ def heat_map(
     limits: tuple[float, float],
     cmap: str | Colormap = SEQUENTIAL,
 ) -> AxesImage:
-    """Draw a matrix as coloured cells that fill the Axes; NaN stays empty."""
+    """Draw a matrix as coloured cells that fill the Axes; NaN cells stay empty."""
     low, high = limits
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(
             MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
         )
-    # Without "nearest", cells that are wide but low would be blurred into their neighbours.
+    # Without "nearest", wide but low cells would be blurred into their neighbours.
     return ax.imshow(values, cmap=cmap, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
 
 
 def number_blocks(ax: Axes, axis: Literal["x", "y"], n: int, size: float, gap: float) -> None:
-    """Label `n` blocks of `size` cells, `gap` cells apart, with their indices at their middles."""
+    """Label `n` blocks of `size` cells, `gap` cells apart, with their indices at the centres."""
     most = 12 if axis == "x" else 20
     step = next(s * 10**e for e in count() for s in (1, 2, 5) if n <= most * s * 10**e)
     shown = range(0, n, step)
@@ -164,12 +164,12 @@ def number_blocks(ax: Axes, axis: Literal["x", "y"], n: int, size: float, gap: f
 
 
 def name_blocks(ax: Axes, names: Sequence[str], size: float, gap: float) -> None:
-    """Write a name beside each of the blocks that `number_blocks` would number, from the top."""
+    """Write a name next to each of the blocks that `number_blocks` would number, from the top."""
     step = -(-len(names) // 40)
     places = [i * (size + gap) + (size - 1) / 2 for i in range(0, len(names), step)]
     ax.set_yticks(places, [str(name) for name in names[::step]])
 
 
 def room_for(names: Iterable[str]) -> float:
-    """Inches that names need at the left of a picture."""
+    """Width in inches that names need at the left of a picture."""
     return max(0.6, 0.2 + 0.065 * max(map(len, names)))

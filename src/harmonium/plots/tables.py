@@ -1,4 +1,4 @@
-"""Figures of tables: what their columns are like, by name, in the data and in the model."""
+"""Figures of tables: named columns, in the data and in samples of the model."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray, check_names, finite, whole_number
 
 LONGEST_NAME = 22
-"""Characters of a column's name that a figure writes; of a longer one, its middle is left out."""
+"""Maximum characters of a column's name in a figure; longer names lose their middle."""
 
 MOST_VALUES = 12
-"""Different values up to which a column is drawn as bars, one for each value."""
+"""Maximum number of distinct values for which a column is drawn as bars, one per value."""
 
 _ROW = ("n_rows", "n_columns")
 
 
 def legible(columns: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
-    """Names of columns as figures write them: short, on one line, and no two alike.
+    """Names of columns for figures: short, on one line, and unique.
 
     Parameters
     ----------
     columns
-        Names; an empty one becomes the number of its column.
+        Names; an empty name becomes the number of its column.
     longest
-        Characters of each name, at least 5; those that tell like names apart are added.
+        Maximum characters of each name, at least 5; more are added to distinguish similar names.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def _shortened(name: str, longest: int) -> str:
 
 
 def _by_difference(names: list[str]) -> list[str]:
-    """Long names that begin and end alike, by what is between."""
+    """Shorten long names with equal beginnings and ends, keeping the part that differs."""
     if len(set(names)) == 1:
         return [_shortened(name, LONGEST_NAME) for name in names]
     first = _common_beginning(names)
@@ -87,16 +87,16 @@ def _common_beginning(names: list[str]) -> str:
 
 
 def distances(data: npt.ArrayLike, samples: npt.ArrayLike, *, nominal: bool = False) -> FloatArray:
-    """How far the distribution of each column of samples is from that of the data, 0 to 1.
+    """Distance between the distributions of each column in samples and in the data, 0 to 1.
 
     Parameters
     ----------
     data, samples
         Shape ``(n_rows, n_columns)``; they may differ in the number of rows.
     nominal
-        Whether values are names without an order. Then the distance is the total variation, half
-        the sum of the differences of the shares; else it is the largest difference of the two
-        distribution functions (Kolmogorov and Smirnov).
+        Whether values are names without an order. If so, the distance is the total variation
+        distance, half the sum of absolute differences of the frequencies; otherwise, it is the
+        largest difference of the two distribution functions (Kolmogorov-Smirnov).
 
     Returns
     -------
@@ -125,26 +125,25 @@ def distributions(
     nominal: bool = False,
     title: str = "Columns of the data and of samples",
 ) -> Figure | SubFigure:
-    """Draw how the values of each column are distributed, data and samples over each other.
+    """Draw the distribution of each column, with data and samples overlaid.
 
-    Columns with few different values have a pair of bars for each; others have histograms, whose
-    outermost bins also hold what lies beyond them.
+    Columns with few distinct values have a pair of bars for each value; others have histograms,
+    whose outermost bins include all values beyond them.
 
     Parameters
     ----------
     data, samples
-        In the user's own units, shape ``(n_rows, n_columns)``; they may differ in the number of
-        rows.
+        In the user's units, shape ``(n_rows, n_columns)``; they may differ in the number of rows.
     columns
         The name of each column.
     figure
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
     n_beside
-        Columns beside one another, at most.
+        Maximum number of columns side by side.
     nominal
-        Whether values are names without an order, which always have bars.
+        Whether values are names without an order, which are always drawn as bars.
     title
-        Stands above.
+        Title of the figure.
 
     Raises
     ------
@@ -200,7 +199,7 @@ def _draw_bars(ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray) -> No
 def _draw_histograms(ax: Axes, a: FloatArray, b: FloatArray) -> None:
     low, high = float(a.min()), float(a.max())
     reach = (high - low) or float(np.ptp(b)) or 1.0
-    # a few wild samples must not press all others into one bin
+    # a few outliers must not squeeze all others into one bin
     low = min(low, max(float(np.quantile(b, 0.005)), low - reach))
     high = max(high, min(float(np.quantile(b, 0.995)), high + reach))
     edges = np.linspace(low, high, int(np.clip(np.sqrt(len(a)), 8, 30)) + 1)
@@ -224,18 +223,18 @@ def shares(
     title: str = "Columns of the data and of samples",
     subtitle: str = "",
 ) -> Axes:
-    """Draw the share of ones in each column of two states, in the data and in samples.
+    """Draw the fraction of ones in each two-valued column, in the data and in samples.
 
     Parameters
     ----------
     data, samples
-        Shares from 0 to 1, shape ``(n_columns,)``.
+        Fractions from 0 to 1, shape ``(n_columns,)``.
     columns
-        The name of each column; the first stands at the top.
+        The name of each column; the first is at the top.
     ax
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
     title, subtitle
-        Stand above.
+        Title and subtitle of the figure.
 
     Raises
     ------
@@ -278,28 +277,28 @@ def weights_by_column(
     n_hidden: int = 40,
     nouns: tuple[str, str] = ("column", "columns"),
 ) -> Axes:
-    """Draw weights as a heat map: a line a column, with its name, and a hidden unit each cell.
+    """Draw weights as a heat map, with one named line per column and one cell per hidden unit.
 
-    Of more, the columns and the hidden units with the largest weights are drawn, and the title
-    says of how many.
+    If there are too many, the columns and hidden units with the largest weights are drawn, and the
+    title gives the total numbers.
 
     Parameters
     ----------
     weights
         Shape ``(n_visible, n_hidden)``.
     columns
-        What each visible unit stands for: the name of its column, or its column and category.
+        Meaning of each visible unit: the name of its column, or its column and category.
     ax
-        Where to draw; by default on a new figure.
+        The Axes or figure to draw on; new by default.
     n_columns, n_hidden
-        How many are drawn, at most.
+        Maximum numbers to draw.
     nouns
-        What the title calls one of them and several.
+        Singular and plural nouns for them in the title.
 
     Raises
     ------
     ValueError
-        If the weights are empty or not finite, or the names are of another number.
+        If the weights are empty or not finite, or the number of names is wrong.
     """
     every = finite(weights, "weights", ("n_visible", "n_hidden"))
     names = legible(check_names(columns, len(every), "columns", "columns"))
@@ -325,7 +324,7 @@ def weights_by_column(
 
 
 def strongest(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.intp]:
-    """The indices of the rows of largest norm, at most ``n``, in their order."""
+    """The indices of at most ``n`` rows with the largest norm, in order."""
     every = finite(rows, "rows", ("n_rows", "n"))
     chosen = np.argsort(-np.linalg.norm(every, axis=1), kind="stable")[:n]
     return np.sort(chosen)
@@ -337,7 +336,7 @@ def _of(shown: int, n: int, nouns: tuple[str, str]) -> str:
 
 
 def _shares(of: FloatArray, values: FloatArray) -> FloatArray:
-    """Of each value, the share of rows that have it; the values are sorted."""
+    """Sorted distinct values, and the fraction of rows with each."""
     counts = np.bincount(np.searchsorted(values, of), minlength=len(values))
     return counts / len(of)
 

@@ -1,8 +1,8 @@
-"""Recipes: known trainings as files, each of which is the options of the ordinary commands.
+"""Recipes: known training procedures as files of options for the ordinary commands.
 
-A recipe is a TOML file. Each of its tables is one command, such as ``[train]`` or
-``[dbn.finetune]``, and they run in the order of the file; ``[[published]]`` says what whoever
-invented it has printed, and where a run has the same number. Nothing heavy is imported here.
+A recipe is a TOML file. Each table is one command, such as ``[train]`` or ``[dbn.finetune]``; they
+run in the order of the file. ``[[published]]`` gives the numbers that the original authors
+published, and where a run has the same number. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Step:
     command
         Such as ``("dbn", "train")``.
     options
-        As the command line names them, without dashes: ``{"learning-rate": 0.1}``.
+        Named as on the command line, without dashes: ``{"learning-rate": 0.1}``.
     line, lines
-        In which line of the file its table begins, and each option stands.
+        Line numbers of its table and of each option in the file.
     """
 
     command: tuple[str, ...]
@@ -61,22 +61,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Published:
-    """A number in print, and where a run has its own.
+    """A published number, and where a run has its own.
 
     Attributes
     ----------
     what
-        What it is, with its unit.
+        Description, with its unit.
     values
-        One, or one an epoch.
+        One value, or one per epoch.
     file
-        In the run's directory: a ``.json`` object, or ``.jsonl`` rows.
+        File in the run's directory: a ``.json`` object, or ``.jsonl`` rows.
     key
-        The name of the number in that file.
+        Key of the number in that file.
     scale
-        What the run's number is multiplied by, such as 100 for per cent.
+        Factor for the run's number, such as 100 for per cent.
     digits
-        Shown behind the point.
+        Decimals to show.
     """
 
     what: str
@@ -89,7 +89,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A known training.
+    """A known training procedure.
 
     Attributes
     ----------
@@ -98,15 +98,15 @@ class Recipe:
     title
         What it shows.
     source
-        Where it is from; empty if nobody says.
+        Its source; empty if not stated.
     minutes
-        What it took there; None if nobody says.
+        Minutes it took there; None if not stated.
     takes_minutes
-        About what it takes here, on one core of a server of 2023; None if nobody says.
+        Approximate minutes here, on one core of a 2023 server; None if not stated.
     steps
-        The commands, in their order.
+        The commands, in order.
     published
-        What was printed there.
+        The published numbers.
     """
 
     path: Path
@@ -119,12 +119,12 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """That of the file."""
+        """The name of the file."""
         return self.path.stem
 
 
 def names() -> list[str]:
-    """The recipes that harmonium brings."""
+    """The recipes included in harmonium."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
@@ -134,7 +134,7 @@ def named(name: str) -> Recipe:
     Raises
     ------
     ValueError
-        If there is none of that name, with the nearest one.
+        If there is none with that name; suggests the nearest one.
     """
     known = names()
     if name not in known:
@@ -153,7 +153,7 @@ def load(path: str | Path) -> Recipe:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no TOML, names its line where a key is unknown, or has no command.
+        If it is not TOML, has an unknown key (with its line), or has no command.
     """
     path = Path(path)
     if not path.is_file():
@@ -186,7 +186,7 @@ def load(path: str | Path) -> Recipe:
 def _steps(
     path: Path, text: str, tables: Mapping[str, Any], above: tuple[str, ...] = ()
 ) -> Iterator[Step]:
-    """The tables that hold options, in the order of the file."""
+    """The tables with options, in the order of the file."""
     for name, table in tables.items():
         command = (*above, name)
         if not isinstance(table, dict):
@@ -224,7 +224,7 @@ def _published(path: Path, text: str, tables: Any) -> tuple[Published, ...]:
 
 
 def refuse_key(path: Path, line: int, key: str, known: Iterable[str]) -> NoReturn:
-    """Say where a key is that nobody knows, and which one may have been meant."""
+    """Report the line of an unknown key, and suggest a similar one."""
     raise ValueError(f"{path}, line {line}: there is no key {key!r}; {_meant(key, list(known))}")
 
 
@@ -240,7 +240,7 @@ def _check_type(path: Path, line: int, key: str, value: Any, kinds: Any) -> None
 
 
 def line_of(text: str, table: str, key: str | None = None) -> int:
-    """The line, counted from 1, of a key in a table of a TOML file, or of its head; else 0."""
+    """The line, counted from 1, of a key in a TOML table, or of the table's header; else 0."""
     here = ""
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line)
@@ -259,16 +259,16 @@ def line_of(text: str, table: str, key: str | None = None) -> int:
 
 @dataclass(frozen=True)
 class Compared:
-    """A number in print beside that of a run.
+    """A published number and that of a run.
 
     Attributes
     ----------
     what
-        What it is, with its unit.
+        Description, with its unit.
     published, ours
-        Both; ``ours`` is None where the run has no such number.
+        Both numbers; ``ours`` is None if the run has no such number.
     digits
-        Shown behind the point.
+        Decimals to show.
     """
 
     what: str
@@ -278,7 +278,7 @@ class Compared:
 
 
 def compare(recipe: Recipe, run: Path) -> list[Compared]:
-    """Put what was printed beside what a run has found."""
+    """Compare the published numbers with those of a run."""
     rows = []
     for published in recipe.published:
         found = _found(run / published.file, published.key)
@@ -297,7 +297,7 @@ def compare(recipe: Recipe, run: Path) -> list[Compared]:
 
 
 def _found(file: Path, key: str) -> list[float]:
-    """The numbers of this name in a file; of rows, one a row."""
+    """The numbers with this key in a file; one per row for rows."""
     if not file.is_file():
         return []
     text = file.read_text(encoding="utf-8")

@@ -1,13 +1,12 @@
-"""One page of HTML for a run, or for several beside each other, that stands alone.
+"""One self-contained HTML page for a run, or for a comparison of several runs.
 
-A page is made of what lies in the run directory and of nothing else: no model is loaded, nothing
-is computed, and torch is not needed but for advice. It asks no network for anything, and says so
-to the browser. Writing one takes some tens of milliseconds, so that it is renewed at every
-checkpoint.
+A page is made only from files in the run directory: no model is loaded, nothing is computed, and
+torch is needed only for advice. The page makes no network requests, and tells the browser to allow
+none. Writing it takes some tens of milliseconds, so it is updated at every checkpoint.
 
-The modules give facts, and Jinja2's templates in ``templates`` make HTML of them. The curves are
-drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which lies in ``assets`` as it was
-published, with its licence; the rest of the script and the style are ours.
+The modules collect facts, and the Jinja2 templates in ``templates`` render them as HTML. Curves are
+drawn by uPlot (https://github.com/leeoniya/uPlot, MIT), which is included unchanged in ``assets``
+with its licence; the rest of the script and the style are our own.
 """
 
 from __future__ import annotations
@@ -48,59 +47,59 @@ def write(
     stage: Stage = "unknown",
     words: Callable[[str], str] = str,
 ) -> Path:
-    """Write the page of a run, ``report.html``, whole or not at all; a former one is replaced.
+    """Write the page of a run, ``report.html``, atomically, replacing an existing one.
 
     Parameters
     ----------
     run
-        What to show: of one RBM, of a network, or of a fine-tuning, finished or not.
+        The run to show: of one RBM, of a network, or of fine-tuning, finished or not.
     command
-        What begins it again, as it is typed; empty for a layer of a network.
+        The command that starts such a run again; empty for a layer of a network.
     stage
-        What the training does now, where that is known: a page says it of a run that is not
-        finished.
+        The current state of training, if known, to show for an unfinished run.
     words
-        Makes the door's own words of what the library says of options; by default they stay as
-        they are in Python.
+        Translates the spelling of options in messages of the library; by default, they stay as in
+        Python.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
 
     Raises
     ------
     FileExistsError
-        If there is a file of this name that harmonium did not write.
+        If there is a file with this name that harmonium did not write.
     OSError
-        As the file system says it.
+        From the file system.
     """
     return _write(run.report_path, page_of(Facts(run, stage, command, words)))
 
 
 def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
-    """Write a page with several runs beside each other, whole or not at all.
+    """Write a page that compares several runs side by side, atomically.
 
     Parameters
     ----------
     runs
-        Two to eight, of any kinds.
+        Two to eight runs, of any kinds.
     path
-        Of the page; a former one is replaced.
+        Of the page; an existing one is replaced.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
 
     Raises
     ------
     ValueError
-        If the runs cannot be compared: too few or too many, one twice, or one without numbers.
+        If the runs cannot be compared: too few or too many, one given twice, or one without
+        numbers.
     FileExistsError
-        If there is a file of this name that harmonium did not write.
+        If there is a file with this name that harmonium did not write.
     OSError
-        As the file system says it.
+        From the file system.
     """
     facts = [Facts(run, "unknown", "") for run in runs]
     check(facts)
@@ -108,23 +107,23 @@ def write_comparison(runs: Sequence[RunDirectory], path: Path) -> Path:
 
 
 def verdict_of(runs: Sequence[RunDirectory]) -> str:
-    """Which of several runs is better and by how much beyond its error, in one sentence.
+    """Which of several runs is better, by how much and with what error, in one sentence.
 
     Parameters
     ----------
     runs
-        Those of `write_comparison`, which has checked them.
+        As for `write_comparison`, which has checked them.
     """
     return comparison.verdict_of([Facts(run, "unknown", "") for run in runs])
 
 
 def differences_of(runs: Sequence[RunDirectory]) -> list[RunDifference]:
-    """By how much runs differ in the log-likelihood of rows that they were evaluated on.
+    """Differences between runs in log-likelihood, on rows on which both were evaluated.
 
     Parameters
     ----------
     runs
-        Those of `write_comparison`, which has checked them.
+        As for `write_comparison`, which has checked them.
     """
     return comparison.differences_of([Facts(run, "unknown", "") for run in runs])
 

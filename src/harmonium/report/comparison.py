@@ -1,4 +1,4 @@
-"""Several runs beside each other: curves, numbers, options that differ, likelihoods, pictures."""
+"""Comparison of several runs: curves, numbers, options that differ, likelihoods, pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harmonium.report.pieces import Note, Page, Picture, Section, Table, minus, 
 from harmonium.report.ranking import sentence_of
 
 MOST_RUNS = 8
-"""As many as there are colours that can be told apart."""
+"""The number of distinguishable colours."""
 
 _SHEETS = {
     "filters": "Filters",
@@ -27,12 +27,12 @@ _SHEETS = {
 
 
 def check(runs: Sequence[Facts]) -> None:
-    """Refuse what cannot be put beside each other.
+    """Reject runs that cannot be compared.
 
     Raises
     ------
     ValueError
-        If there are fewer than two runs or more than `MOST_RUNS`, one of them twice, or one that
+        If there are fewer than two runs or more than `MOST_RUNS`, if one is given twice, or if one
         has no numbers yet.
     """
     if len(runs) < 2:
@@ -60,7 +60,7 @@ def check(runs: Sequence[Facts]) -> None:
 
 
 def comparison_of(runs: Sequence[Facts]) -> Page:
-    """The whole page; `check` comes first."""
+    """The whole page; call `check` first."""
     names = _names(runs)
     named = dict(zip(names, runs, strict=True))
     sections = (
@@ -86,12 +86,12 @@ def verdict_of(runs: Sequence[Facts]) -> str:
 
 
 def differences_of(runs: Sequence[Facts]) -> list[RunDifference]:
-    """How far the runs are apart, pair by pair."""
+    """The differences between runs, pair by pair."""
     return list(differences(dict(zip(_names(runs), runs, strict=True))))
 
 
 def _names(runs: Sequence[Facts]) -> list[str]:
-    """The names of the runs, or their paths where names would be the same."""
+    """The names of the runs, or their paths if names would be the same."""
     names = [facts.name for facts in runs]
     return names if len(set(names)) == len(names) else [str(facts.run.path) for facts in runs]
 
@@ -103,7 +103,7 @@ def _overview(named: Mapping[str, Facts]) -> Section:
 
 
 def _incomparable(named: Mapping[str, Facts]) -> Iterator[Note]:
-    """What does not mean the same for all of them."""
+    """Notes on what is not comparable between the runs."""
     kinds = {name: facts.kind for name, facts in named.items()}
     if len(set(kinds.values())) > 1:
         told = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
@@ -138,7 +138,7 @@ _MADE = {
 
 
 def _visible(facts: Facts) -> str:
-    """What rows are to the model: that, too, decides what a number a row means."""
+    """The encoding of rows, which also determines the meaning of a number per row."""
     data = facts.config["data"]
     encoding = dict(data["encoding"])
     kind = str(encoding.pop("kind"))
@@ -159,7 +159,7 @@ def _curves(named: Mapping[str, Facts]) -> Section | None:
 
 
 def _numbers(named: Mapping[str, Facts]) -> Section:
-    """The last number of everything that is drawn, a column a run."""
+    """The last value of every curve, one column per run."""
     rows: list[list[str]] = []
     for panel in PANELS:
         for curve in panel.curves:
@@ -191,7 +191,7 @@ def _last(facts: Facts, panel: Panel, key: str) -> str:
 
 
 def _likelihoods(named: Mapping[str, Facts]) -> Section:
-    """Intervals of all runs on one scale, for all rows that any was evaluated on."""
+    """Intervals of all runs on one scale, for all rows on which any run was evaluated."""
     found = {name: likelihood.results(facts) for name, facts in named.items()}
     shown = {
         "missing": [named[name] for name, of in found.items() if not of],
@@ -206,7 +206,7 @@ def _likelihoods(named: Mapping[str, Facts]) -> Section:
 
 
 def _differences(named: Mapping[str, Facts]) -> Table:
-    """How far runs are apart on the same rows, which is known better than where either is."""
+    """Differences between runs on the same rows, which are more precise than either value."""
     rows = [
         (
             f"{one.a} − {one.b}",
@@ -222,7 +222,7 @@ def _differences(named: Mapping[str, Facts]) -> Table:
 
 
 def _options(named: Mapping[str, Facts]) -> Section:
-    """Options that are not the same for all; and what else decides the bits."""
+    """Options that differ, and other settings that determine the bits."""
     tables = [_defined(facts) for facts in named.values()]
     differing = [
         key
@@ -255,7 +255,7 @@ def _shown(value: Any) -> str:
 
 
 def _pictures(named: Mapping[str, Facts]) -> Iterator[Section]:
-    """What several runs have a picture of, each run's newest."""
+    """Pictures that several runs have, the newest of each run."""
     for what, title in _SHEETS.items():
         newest = {name: _newest(facts, what, f"{title} of {name}") for name, facts in named.items()}
         if any(newest.values()):

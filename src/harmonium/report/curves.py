@@ -10,21 +10,21 @@ from harmonium.metrics import PANELS, Curve, Panel, is_trusted
 from harmonium.report.terms import TERMS, term_of
 
 MOST_ROWS = 1_000
-"""Rows of a run that a page holds; of more, some are left out, evenly."""
+"""Maximum rows of a run on a page; if there are more, they are thinned evenly."""
 
 Rows = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """The rows of one run, under the name that the legend gives it."""
+    """The rows of one run, under its name in the legend."""
 
     name: str
     rows: Rows
 
 
 def panels_of(runs: Sequence[Series]) -> list[Panel]:
-    """What there is to draw: a panel of which any row of any run knows something."""
+    """The panels for which any row of any run has a value."""
     return [
         panel for panel in PANELS if any(panel.known_in(row) for run in runs for row in run.rows)
     ]
@@ -32,22 +32,22 @@ def panels_of(runs: Sequence[Series]) -> list[Panel]:
 
 @dataclass(frozen=True)
 class Charts:
-    """What the script draws, under a name of its own on the page."""
+    """Data for the script, under a unique name on the page."""
 
     name: str
     content: Mapping[str, Any]
 
 
 def charts(name: str, runs: Sequence[Series]) -> Charts:
-    """Charts of all panels, one crosshair and one zoom for all of them.
+    """Charts of all panels, with a common crosshair and zoom.
 
     Parameters
     ----------
     name
-        Of the data on the page: two sets of charts have two names.
+        Name of the data on the page; different sets of charts need different names.
     runs
-        One run: its curves have the colours of training and of held-out rows. Several: a colour
-        for each run, held-out rows in full and training rows dashed.
+        With one run, training and held-out rows have different colours. With several, each run has
+        a colour; held-out rows are solid and training rows dashed.
     """
     panels = panels_of(runs)
     content = {
@@ -58,7 +58,7 @@ def charts(name: str, runs: Sequence[Series]) -> Charts:
 
 
 def thinned(rows: Rows) -> Rows:
-    """At most `MOST_ROWS` of them, evenly, the last one always."""
+    """At most `MOST_ROWS` rows, evenly spread, always including the last one."""
     step = -(-len(rows) // MOST_ROWS)
     return rows if step <= 1 else [*rows[:-1:step], rows[-1]]
 
@@ -99,7 +99,7 @@ def _curve(number: int, curve: Curve, rows: Rows, is_compared: bool) -> dict[str
         "key": curve.key,
         "label": curve.label,
         "colour": f"run-{number + 1}" if is_compared else curve.role,
-        # of two curves of a run, the one that says less is dashed
+        # of two curves of a run, the less informative one is dashed
         "dashed": is_compared and curve.role in ("training", "second") and bool(curve.label),
         "y": [_short(row.get(curve.key)) for row in rows],
         "error": [_short(error) for error in errors] if any(errors) else None,
@@ -108,5 +108,5 @@ def _curve(number: int, curve: Curve, rows: Rows, is_compared: bool) -> dict[str
 
 
 def _short(value: float | None) -> float | None:
-    """With the seven digits that a single-precision number has."""
+    """With the seven digits of a single-precision number."""
     return None if value is None else float(f"{value:.7g}")

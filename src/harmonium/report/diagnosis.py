@@ -1,4 +1,4 @@
-"""What ``harmonium diagnose`` has measured, from its file: tables, advice and pictures."""
+"""Results of ``harmonium diagnose``, from its file: tables, advice and pictures."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ ALL_WELL = "Nothing stands out: the chains mix, they are like the data, and the 
 PICTURES = {
     "autocorrelation": (
         "Autocorrelation of the chains",
-        "A curve that stays up to the end belongs to something that the chains did not change "
-        "while they were watched.",
+        "A curve that stays up to the end belongs to a quantity that the chains did not change "
+        "during the measurement.",
     ),
     "moments": (
         "Means and covariances of the chains against those of the data",
-        "On the line, the model has learned them; a flat cloud has not.",
+        "Points on the line have been learned by the model; a flat cloud has not.",
     ),
     "states": (
         "States of some chains over time",
-        "A row a chain: the upper half started at data, the lower half at random. Rows that "
-        "keep their kind of picture do not mix.",
+        "One row per chain: the upper half started at data, the lower half at random. Rows that "
+        "keep showing the same kind of picture do not mix.",
     ),
     "singular-values": (
         "Singular values of the weights",
-        "What has risen out of the noise is what the model has learned.",
+        "Values above the noise are what the model has learned.",
     ),
 }
-"""What a diagnosis draws, in ``figures/diagnosis/NAME.png``."""
+"""The pictures of a diagnosis, in ``figures/diagnosis/NAME.png``."""
 
 Content = Mapping[str, Any]
 
 
 def section(facts: Facts) -> Section:
-    """The diagnosis of a run in words; without one, what its rows of numbers tell by themselves."""
+    """The diagnosis of a run in words; without one, notes from its rows of numbers."""
     content = facts.json(facts.run.diagnosis_path)
     shown: dict[str, Any]
     if content is None or content.get("kind") != DIAGNOSIS_MARK:
@@ -56,7 +56,7 @@ def section(facts: Facts) -> Section:
 
 
 def notes_of(content: Content) -> list[Note]:
-    """The advice, what is serious first; one note that all is well where there is none."""
+    """The advice, most serious first; if there is none, one note that all is well."""
     if not content["advice"]:
         return [Note("No advice", ALL_WELL)]
     return [
@@ -70,7 +70,7 @@ def notes_of(content: Content) -> list[Note]:
 
 
 def tables(content: Content) -> Iterator[Table]:
-    """Everything that was measured, for the terminal and for a page."""
+    """All measurements, for the terminal and for a page."""
     findings = content["findings"]
     if findings["mixing"] is not None:
         yield _mixing(findings["mixing"])
@@ -105,7 +105,7 @@ def _mixing(mixing: Content) -> Table:
 
 
 def _size(value: float | None) -> float:
-    """JSON has no word for what is infinite."""
+    """JSON has no value for infinity."""
     return math.inf if value is None else value
 
 
@@ -113,7 +113,7 @@ def _time(observable: Content, spacing: int) -> str:
     time = observable["autocorrelation_time"]
     if not observable["is_resolved"]:
         return f"at least {_readable(time)}"
-    if time < 2 * spacing:  # records are too far apart to see less
+    if time < 2 * spacing:  # records are too far apart to resolve less
         return f"at most {_readable(time)}"
     return f"{_readable(time)} ± {_readable(observable['std_error'])}"
 
@@ -133,7 +133,7 @@ def _moment(name: str, distance: Content, unit: str) -> tuple[str, str, str, str
 
 
 def _facts(findings: Content) -> Iterator[tuple[str, str]]:
-    """What fits into a line each, and why the rest was not measured."""
+    """One-line results, and the reasons why others were not measured."""
     hidden, gap = findings["hidden"], findings["overfitting"]
     if hidden is not None:
         yield (
@@ -172,7 +172,7 @@ def _spectra(weights: list[Content]) -> Table:
 
 
 def _bounds(bounds: Mapping[str, tuple[float | None, float]]) -> Table:
-    """The bounds, and how far training rows are above the others by them."""
+    """The bounds, and the lead of training rows over other rows according to them."""
     rows, whole = [], {}
     for name, (lower, upper) in bounds.items():
         if lower is None:

@@ -1,4 +1,4 @@
-"""By how much runs differ in the log-likelihood of the same rows, pair by pair."""
+"""Differences between runs in the log-likelihood of the same rows, pair by pair."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from harmonium.report.facts import Facts
 
 @dataclass(frozen=True)
 class RunDifference:
-    """The log-likelihood of rows by run ``a`` minus that by run ``b``, nats a row.
+    """The log-likelihood of rows under run ``a`` minus that under run ``b``, nats per row.
 
     Attributes
     ----------
     data
-        What the rows are called.
+        Name of the rows.
     a, b
         Names of the runs.
     lower, upper
-        Bounds for these rows; None where a log-likelihood has no lower bound.
+        Bounds for these rows; None if a log-likelihood has no lower bound.
     lower_std_error, upper_std_error
-        Their standard errors, from both log Z; None where there is no bound.
+        Their standard errors, from both log Z; None if there is no bound.
     rows_std_error
-        For other rows of their kind: that of the difference, of which most of the noise of the
-        rows cancels. None where the runs were evaluated before this was kept.
+        Standard error of the difference for other rows of the same kind; most of the rows' noise
+        cancels in it. None if the runs were evaluated before this was stored.
     n_rows
-        Rows of which this is the mean.
+        Number of rows in the mean.
     """
 
     data: str
@@ -51,7 +51,7 @@ class RunDifference:
 
 
 def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
-    """Of all pairs of runs, on all rows that both were evaluated on."""
+    """The differences of all pairs of runs, on all rows on which both were evaluated."""
     for a, b in combinations(named, 2):
         found = [likelihood.results(named[name]) for name in (a, b)]
         unknown = [likelihood.without_lower_bound(named[name]) for name in (a, b)]
@@ -62,7 +62,7 @@ def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
 
 
 def rows_std_error(a: Facts, b: Facts, data: str) -> float | None:
-    """Standard error of the mean difference of two runs that the choice of rows makes."""
+    """Standard error of the mean difference of two runs due to the choice of rows."""
     by_row = likelihood.row_differences(a, b, data)
     if by_row is None or len(by_row) < 2:
         return None

@@ -1,4 +1,4 @@
-"""What a run directory says about its run, read once for a page."""
+"""The content of a run directory, read once for a page."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from harmonium.run_directory import (
 Kind = Literal["RBM", "deep belief network", "fine-tuning"]
 
 Stage = Literal["running", "stopped", "unknown"]
-"""What a training that is not finished does now; of a page that nobody trains for it is unknown."""
+"""The state of an unfinished run; unknown if the page is not written by its training."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A run, as far as its files tell.
+    """A run, according to its files.
 
     Attributes
     ----------
     run
         Its directory.
     stage
-        What it does now, unless it is finished.
+        Its current state, unless it is finished.
     command
-        What begins it again, as it is typed.
+        The command that starts it again.
     words
-        Says what the library says of options in the words of the door that asks for the page.
+        Translates the spelling of options in messages of the library.
     """
 
     run: RunDirectory
@@ -50,17 +50,17 @@ class Facts:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """Everything that defines it."""
+        """Its configuration."""
         return self.run.config()
 
     @cached_property
     def rows(self) -> list[dict[str, float]]:
-        """Its rows of numbers; a network has them in its layers."""
+        """Its rows of numbers; those of a network are in its layers."""
         return self.run.rows() if self.run.metrics_path.is_file() else []
 
     @cached_property
     def kind(self) -> Kind:
-        """What was trained."""
+        """The kind of run."""
         names: dict[str | None, Kind] = {
             None: "RBM",
             DBN_KIND: "deep belief network",
@@ -70,7 +70,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """What it is called: its folder, and of a layer also the network's."""
+        """Its name: its folder, and for a layer also the network's."""
         path = self.run.path.resolve()
         if "layer" in self.config:
             return f"{path.parent.parent.name}, layer {self.config['layer']}"
@@ -78,7 +78,7 @@ class Facts:
 
     @cached_property
     def layers(self) -> list[Facts]:
-        """The runs of a network's layers, as far as they have been begun."""
+        """The runs of a network's layers that have been started."""
         return [Facts(layer, self.stage, "", self.words) for layer in Network(self.run).layers()]
 
     @property
@@ -88,12 +88,12 @@ class Facts:
 
     @property
     def total(self) -> int:
-        """Updates of the whole training."""
+        """Number of updates of the whole training."""
         return int(self.config["options"]["epochs"]) * self.n_updates_an_epoch
 
     @cached_property
     def done(self) -> int:
-        """Updates made, at the last checkpoint, or else at the last row of numbers."""
+        """Updates made at the last checkpoint, or else at the last row of numbers."""
         checkpoints = self.run.checkpoints()
         if checkpoints:
             return self.run.update_of(checkpoints[-1])
@@ -101,20 +101,20 @@ class Facts:
 
     @cached_property
     def is_finished(self) -> bool:
-        """Whether there is nothing left to train."""
+        """Whether training is finished."""
         if self.stage != "unknown":
             return False
         if self.kind == "deep belief network":
             return Network(self.run).dbn_path.is_file()
         if self.kind == "fine-tuning":  # which may end before its last epoch
             return self.run.network_path.is_file()
-        # runs that were kept without checkpoints, to save space, have come to their end
+        # runs without checkpoints, deleted to save space, are finished
         is_done = self.done >= self.total or not self.run.checkpoints()
         return self.run.model_path.is_file() and is_done
 
     @property
     def seconds(self) -> float:
-        """That all updates took; looking at the model, and what was made twice, is left out."""
+        """The time of all updates, excluding evaluation and repeated updates."""
         if self.kind == "deep belief network":
             return sum(layer.seconds for layer in self.layers)
         rows_an_update = self.config["data"]["n_train"] / self.n_updates_an_epoch
@@ -127,21 +127,21 @@ class Facts:
 
     @property
     def typed_path(self) -> str:
-        """Its directory, as it is typed behind a command."""
+        """Its directory, as typed after a command."""
         return quote(str(self.run.path))
 
     @property
     def resumed_by(self) -> str:
-        """The command that goes on with it."""
+        """The command that continues it."""
         return f"harmonium resume {quote(self.resumed_at)}"
 
     @property
     def resumed_at(self) -> str:
-        """The directory of the run that goes on with it."""
+        """The directory of the run to resume."""
         return str(self.run.path.parent.parent if "layer" in self.config else self.run.path)
 
     def json(self, path: Path) -> dict[str, Any] | None:
-        """A file of this run; None where there is none, or it is damaged or no object."""
+        """The JSON object in a file of this run; None if it is missing, damaged or no object."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -150,12 +150,12 @@ class Facts:
 
 
 def evaluation_of(facts: Facts) -> dict[str, Any] | None:
-    """What test rows said of a fine-tuned network; None of other runs, and before the end."""
+    """Scores of a fine-tuned network on test rows; None for other runs, and before the end."""
     return facts.json(facts.run.path / "evaluation.json") if facts.is_finished else None
 
 
 def data_name(config: Mapping[str, Any]) -> str:
-    """What was learned from, in words."""
+    """The training data, in words."""
     if config.get("kind") == DBN_KIND:
         name = str(config["layers"][0]["data"])
     elif config.get("kind") == FINETUNING_KIND:
@@ -168,12 +168,12 @@ def data_name(config: Mapping[str, Any]) -> str:
 
 
 def written() -> str:
-    """By what a page is written, and when."""
+    """Which version wrote a page, and when."""
     return f"Written by harmonium {__version__} on {moment(datetime.now(UTC).isoformat())}."
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it."""
+    """A duration in words."""
     if seconds < 1:
         return f"{seconds:.2g} s"
     if seconds < 90:
@@ -185,5 +185,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(iso: str) -> str:
-    """A moment, of which computers write ``2026-01-31T12:00:00+00:00``, as people read it."""
+    """A readable form of a time such as ``2026-01-31T12:00:00+00:00``."""
     return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""The log-likelihood that ``harmonium evaluate`` has found: an interval, and what it means."""
+"""The log-likelihood from ``harmonium evaluate``: an interval, and its meaning."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ FloatArray = NDArray[np.float64]
 
 
 def results(facts: Facts) -> dict[str, Mapping[str, Any]]:
-    """Intervals by the name of the rows; what else a file of that name holds is left alone."""
+    """Intervals by the name of the rows; other content of the file is ignored."""
     return {name: of for name, of in _all(facts).items() if _is_number(of.get("lower"))}
 
 
 def without_lower_bound(facts: Facts) -> dict[str, Mapping[str, Any]]:
-    """Results whose estimates did not agree, by the name of the rows: there is an upper bound."""
+    """Results whose estimates disagreed, by the name of the rows; they have only an upper bound."""
     return {name: of for name, of in _all(facts).items() if of.get("trusted") is False}
 
 
 def row_values(path: Path) -> dict[str, FloatArray]:
-    """Minus the free energies of rows by digest of the rows; none where a file is damaged."""
+    """Minus the free energies of rows by digest of the rows; empty if the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
@@ -38,9 +38,9 @@ def row_values(path: Path) -> dict[str, FloatArray]:
 
 
 def row_differences(a: Facts, b: Facts, data: str) -> FloatArray | None:
-    """Of each row, by how much its log-likelihood is higher by a, but for both log Z.
+    """For each row, its log-likelihood under a minus that under b, without both log Z.
 
-    None where the two were not evaluated on the same rows.
+    None if the two were not evaluated on the same rows.
     """
     digests = {str(_all(facts).get(data, {}).get("rows_digest")) for facts in (a, b)}
     digest = digests.pop()
@@ -70,9 +70,9 @@ def _is_number(value: Any) -> bool:
 
 
 def interval(of: Mapping[str, Any]) -> str:
-    """Lower and upper bound, nats a row; one number if it is exact or the two look the same.
+    """Lower and upper bound, nats per row; one number if exact, or if both print the same.
 
-    Bounds that an earlier harmonium found may have changed sides, for each has a standard error.
+    Bounds from an earlier harmonium may be in reverse order, because each has a standard error.
     """
     if of.get("lower") is None:
         return minus(f"at most {of['upper']:.2f}")
@@ -86,7 +86,7 @@ def interval(of: Mapping[str, Any]) -> str:
 
 
 def section(facts: Facts) -> Section:
-    """What is known of the likelihood, or the command that finds it."""
+    """The known likelihoods, or the command that computes them."""
     found = results(facts)
     every = found | without_lower_bound(facts)
     header = ("rows", "number", "log-likelihood, nats a row", "± lower", "± upper", "update")
@@ -106,7 +106,7 @@ def section(facts: Facts) -> Section:
 
 
 def scale(intervals: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
-    """Whole nats around all of some intervals, so that each has its place on one line."""
+    """Whole nats that enclose all intervals, as the ends of a common scale."""
     every = list(intervals)
     lowest, highest = min(of["lower"] for of in every), max(of["upper"] for of in every)
     pad = max(0.25 * (highest - lowest), 0.5)

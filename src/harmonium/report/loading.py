@@ -1,4 +1,4 @@
-"""Three lines of Python that load what a run has made."""
+"""Three lines of Python that load the model of a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from harmonium.run_directory import Network
 
 
 def section(facts: Facts) -> Section:
-    """The lines, which run where the commands of the run were typed."""
+    """The lines, which work in the folder where the run's commands were typed."""
     return Section("use", "Use it", "use", {"facts": facts, "lines": lines(facts)})
 
 
 def lines(facts: Facts) -> str | None:
-    """Load the model, and do one thing with it; None where there is none."""
+    """Code that loads the model and does one thing with it; None if there is no model."""
     run = facts.run
     if facts.kind == "deep belief network":
         if not facts.is_finished:

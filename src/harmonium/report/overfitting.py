@@ -1,4 +1,4 @@
-"""What held-out rows say of a training, from its rows of numbers: whether it learned by heart."""
+"""Detects overfitting from held-out rows in the rows of numbers."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from harmonium.metrics import PANELS, Panel, is_trusted
 Row = Mapping[str, float]
 
 SURE = 2.0
-"""Standard errors from which two numbers are called different in passing: about 5 %."""
+"""Standard errors from which two numbers count as different: a level of about 5 %."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out rows along a training, and training rows beside them, by the number that says most.
+    """The most informative number during training, for held-out rows and training rows.
 
     Attributes
     ----------
     panel
-        What the number is.
+        The panel of the number.
     train, held
-        Its names in a row; training rows may have none.
+        Its keys in a row; the one for training rows may be missing.
     best, last
-        The row of numbers at which held-out rows were described best, and the last one.
+        The row of numbers with the best value on held-out rows, and the last row.
     n_looks
-        Rows of numbers that know of held-out rows.
+        Number of rows of numbers with a held-out value.
     """
 
     panel: Panel
@@ -39,7 +39,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> HeldOut | None:
-        """What rows of numbers say; None where they do not know of held-out rows."""
+        """From rows of numbers; None if they have no held-out values."""
         panel = main_panel(rows[-1]) if rows else None
         if panel is None:
             return None
@@ -53,46 +53,46 @@ class HeldOut:
 
     @property
     def lost(self) -> float:
-        """By how much held-out rows have fallen behind their best."""
+        """How much worse held-out rows are than their best value."""
         return _sign(self.panel) * (self.best[self.held] - self.last[self.held])
 
     @property
     def has_lost(self) -> bool:
-        """Whether that is more than noise."""
-        # the best of many noisy numbers is better than the truth by about this many errors
+        """Whether that exceeds the noise."""
+        # the best of many noisy numbers exceeds the truth by about this many standard errors
         sure = SURE + math.sqrt(2 * math.log(self.n_looks))
         error = math.hypot(error_of(self.best, self.held), error_of(self.last, self.held))
         return self.lost > sure * error and self.lost > 0.01 * abs(self.last[self.held])
 
     @property
     def has_moved(self) -> bool:
-        """Whether the model has moved from its best, and not the estimates of its log Z alone."""
+        """Whether the model itself got worse, and not only the estimates of log Z."""
         errors = [row.get("log_z_std_error", 0.0) for row in (self.best, self.last)]
         return abs(self.lost) > SURE * math.hypot(*errors)
 
     @property
     def gap(self) -> float | None:
-        """By how much held-out rows are behind training rows at the end, where these are known."""
+        """The final gap between training and held-out rows, if both are known."""
         if self.train is None:
             return None
         return _sign(self.panel) * (self.last[self.train] - self.last[self.held])
 
     @property
     def gap_error(self) -> float:
-        """Standard error of that; 0 where it is not known."""
+        """Standard error of the gap; 0 if unknown."""
         if self.train is None:
             return 0.0
         return math.hypot(error_of(self.last, self.train), error_of(self.last, self.held))
 
 
 def main_panel(row: Row) -> Panel | None:
-    """The first of the panels in which more, or less, is better, and whose number is trusted."""
+    """The first panel with a better direction whose number can be trusted."""
     panels = (panel for panel in PANELS if panel.better and panel.known_in(row))
     return next((panel for panel in panels if is_trusted(row, panel.curves[0].key)), None)
 
 
 def error_of(row: Row, key: str) -> float:
-    """The standard error of a number; 0 where it is not known."""
+    """The standard error of a number; 0 if unknown."""
     return row.get(f"{key}_std_error", 0.0)
 
 

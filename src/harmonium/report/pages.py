@@ -35,7 +35,7 @@ def page_of(facts: Facts) -> Page:
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:
     top = pictures.first(facts)
     yield _glance(facts, top)
-    if pictures.is_table(facts):  # whose columns say more than curves
+    if pictures.is_table(facts):  # whose columns are more informative than curves
         yield pictures.section(facts, apart={top} if top else set())
     yield _curves(facts)
     yield players.history(facts)
@@ -72,21 +72,21 @@ def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
 
 
 def _glance(facts: Facts, top: Path | None) -> Section:
-    """What matters most: the verdict, the warnings of the run, a picture and the main numbers."""
+    """The most important facts: verdict, warnings of the run, a picture and the main numbers."""
     picture = pictures.shown_first(top)
     shown = {"verdict": verdict(facts), "picture": picture, "tiles": _tiles(facts)}
     return Section("glance", "At a glance", "glance", {"facts": facts, **shown})
 
 
 def describe(facts: Facts) -> str:
-    """What was trained, on what."""
+    """The model and its training data."""
     config, data = facts.config, data_name(facts.config)
     n_columns = config["data"]["n_columns"]
     if facts.kind == "RBM":
         options = config["options"]
         visible, hidden = options["visible"], options["hidden_units"]
         units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
-        # of a column of categories, each category is a state of its own
+        # in a column of categories, each category is a separate state
         n_columns = len(config["data"].get("columns") or ()) or n_columns
         return (
             f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
@@ -117,7 +117,7 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
         measured = likelihood.results(facts) | likelihood.without_lower_bound(facts)
         for name, of in measured.items():
             yield "log-likelihood", likelihood.interval(of), f"nats a row of {name}"
-        # what was followed in training is an estimate of the same
+        # the log-likelihood tracked in training is an estimate of the same quantity
         likelihoods = () if measured else ("log_likelihood", "pseudo_log_likelihood")
         best = next((key for key in likelihoods if key in last), None)
         for key in filter(None, (best, "reconstruction_error")):
@@ -191,7 +191,7 @@ def _curves(facts: Facts) -> Section | None:
 def _layer(facts: Facts, number: int, layer: Facts) -> Section:
     filters, picture = facts.run.figures / f"filters-{number}.png", None
     if filters.is_file():
-        caption = "What its hidden units look for in the data, through the layers below."
+        caption = "The filters of its hidden units on the data, through the layers below."
         drawn = pictures.picture(filters)
         title = "Filters" if drawn.title.startswith("Filters") else drawn.title
         picture = replace(drawn, title=f"{title} of layer {number}", caption=caption)
@@ -208,7 +208,7 @@ def _layer(facts: Facts, number: int, layer: Facts) -> Section:
 
 
 def _again(facts: Facts) -> Section:
-    """What was run, so that it can be run again."""
+    """How the run was started, so that it can be repeated."""
     config = facts.config
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
     options = options_of(facts)
@@ -232,13 +232,13 @@ def _again(facts: Facts) -> Section:
 
 
 def threads_of(config: Mapping[str, Any]) -> str:
-    """On how many threads a run computes."""
+    """The number of threads of a run."""
     n = int(config["threads"])
     return f"{n} thread" + "s" * (n != 1)
 
 
 def options_of(facts: Facts) -> dict[str, Any]:
-    """The options of a run; of a network those that all layers have."""
+    """The options of a run; for a network, those common to all layers."""
     options = dict(facts.config["options"])
     if facts.kind == "deep belief network":
         return {

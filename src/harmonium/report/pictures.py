@@ -1,4 +1,4 @@
-"""The pictures of a run on its page: which stands first, and what each one shows."""
+"""The pictures of a run on its page: which comes first, and what each one shows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image
 from harmonium.report.facts import Facts
 from harmonium.report.pieces import Picture, Section
 
-# What a picture shows that does not say so itself, as those of earlier versions.
+# Captions for pictures without a caption in the file, as from earlier versions.
 _KNOWN = {
-    "reconstructions": ("Reconstructions", "Rows beside what the model makes of them."),
+    "reconstructions": ("Reconstructions", "Rows next to their reconstructions by the model."),
     "samples": ("Samples", ""),
-    "classes": ("Samples of each class", "Each class is held while the network dreams."),
-    "confusion": ("Confusion matrix", "What each class was taken for."),
-    "mistakes": ("Worst mistakes", "The less the network believes in the truth, the earlier."),
-    "codes": ("Codes", "Rows by their codes, in two dimensions; a colour a label."),
-    "weights": ("Weights", "How weights and biases are spread."),
+    "classes": ("Samples of each class", "Samples of the network with each class held fixed."),
+    "confusion": ("Confusion matrix", "The predictions for the rows of each class."),
+    "mistakes": ("Worst mistakes", "Sorted by the probability of the true class, lowest first."),
+    "codes": ("Codes", "Rows by their codes, in two dimensions, coloured by label."),
+    "weights": ("Weights", "Distributions of weights and biases."),
     "hidden-activity": (
         "Activity of the hidden units",
         "A dark column is a dead unit, a bright one a saturated one.",
@@ -28,7 +28,7 @@ _KNOWN = {
 _ORDER = ("distributions", "correlations", "samples", "filters", *_KNOWN)
 _MADE_SINCE = ("samples", "reconstructions", "codes", "decoded", "predictions")
 
-# What tells most of each kind of run, the best first.
+# The most informative pictures for each kind of run, best first.
 _FIRST = {
     "RBM": ("columns/distributions", "samples", "filters"),
     "deep belief network": ("columns/distributions", "samples"),
@@ -37,13 +37,13 @@ _FIRST = {
 
 
 def is_table(facts: Facts) -> bool:
-    """Whether the rows of a run are no pictures, so that its columns are shown by name."""
+    """Whether the rows of a run are not pictures, so that columns are shown by name."""
     options = facts.config["options"]
     return not facts.config["data"]["image_shape"] or options.get("visible") == "categorical"
 
 
 def first(facts: Facts) -> Path | None:
-    """The picture that stands at the top; None where there is none yet."""
+    """The picture at the top; None if there is none yet."""
     if facts.kind == "fine-tuning" or facts.is_finished:
         for name in _FIRST[facts.kind]:
             path = facts.run.figures / f"{name}.png"
@@ -63,13 +63,13 @@ def shown_first(path: Path | None) -> Picture | None:
         return None
     if path.parent.parent.name == "history":
         what = path.parent.name.capitalize()
-        caption = "As they are now; how they came to be is shown below."
+        caption = "Their current state; their development is shown below."
         return Picture(what, caption, path.read_bytes(), look="sheet")
     return picture(path)
 
 
 def section(facts: Facts, apart: set[Path]) -> Section | None:
-    """What lies in ``figures/`` and ``figures/columns/``, and the newest made by commands."""
+    """The pictures in ``figures/`` and ``figures/columns/``, and the newest made by commands."""
     not_here = {"learning-curves"} | (set() if is_table(facts) else {"filters"})
     paths = [
         path
@@ -88,7 +88,7 @@ def section(facts: Facts, apart: set[Path]) -> Section | None:
 
 
 def picture(path: Path, *, since: bool = False) -> Picture:
-    """A picture with what it shows, which its file says; ``since`` if a command made it later."""
+    """A picture with the caption in its file; ``since`` if a command made it later."""
     png = path.read_bytes()
     title, caption = _said_by(png)
     plain = path.stem.replace("-", " ").capitalize()
@@ -102,7 +102,7 @@ def picture(path: Path, *, since: bool = False) -> Picture:
 
 
 def _said_by(png: bytes) -> tuple[str, str]:
-    """Title and caption that a PNG file holds; empty where it holds none."""
+    """Title and caption stored in a PNG file; empty if there are none."""
     try:
         with Image.open(io.BytesIO(png)) as image:
             held = image.info

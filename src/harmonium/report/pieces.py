@@ -1,6 +1,6 @@
-"""What a page is made of: words and numbers, of which the templates make HTML.
+"""Building blocks of a page: text and numbers, which the templates render as HTML.
 
-In words, what users type stands between backquotes.
+In text, code is between backquotes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph with a heading; ``kind`` is a word beside it, such as how serious it is."""
+    """A paragraph with a heading; ``kind`` is a label, such as how serious it is."""
 
     heading: str
     text: str
@@ -22,7 +22,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers in rows; the first column names each row. A header of empty words is left out."""
+    """Numbers in rows; the first column names each row. An empty header is omitted."""
 
     title: str
     header: Sequence[str]
@@ -31,9 +31,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file's content, and what it shows, for those too who cannot see it.
+    """The content of a PNG file, and a description, also for screen readers.
 
-    It stands on white paper unless ``look`` says otherwise.
+    Its background is white unless ``look`` says otherwise.
     """
 
     title: str
@@ -44,16 +44,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page that can be jumped to.
+    """A section of the page that links can point to.
 
     Attributes
     ----------
     name, heading
-        Of the place that links lead to, and what stands there.
+        The link target, and the heading.
     template
-        What shows its facts, and words what only a page says: ``templates/sections/TEMPLATE.html``.
+        The template, which contains the text specific to pages:
+        ``templates/sections/TEMPLATE.html``.
     facts
-        By the names that the template gives them.
+        The values, by their names in the template.
     """
 
     name: str
@@ -64,33 +65,33 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All that a page shows: its template, ``templates/TEMPLATE.html``, and the facts for it."""
+    """The content of a page: its template, ``templates/TEMPLATE.html``, and the facts for it."""
 
     template: str
     facts: Mapping[str, Any]
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop."""
+    """Capitalised, with a full stop."""
     return f"{words[0].upper()}{words[1:]}."
 
 
 def minus(numbers: str) -> str:
-    """Numbers with the sign that is meant, not a hyphen."""
+    """Numbers with a minus sign instead of a hyphen."""
     return numbers.replace("-", "−")
 
 
 def number(value: float) -> str:
-    """Two decimals, or three digits of what is smaller than 1."""
+    """Two decimals, or three digits for numbers below 1."""
     return minus(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}")
 
 
 def with_error(row: Mapping[str, float], key: str) -> str:
-    """A number of a row, with its standard error where that is known."""
+    """A number of a row, with its standard error if known."""
     error = row.get(f"{key}_std_error")
     return number(row[key]) + (f" ± {error:.2f}" if error else "")
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG file's content as the address of a picture."""
+    """The content of a PNG file as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

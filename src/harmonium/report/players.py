@@ -1,4 +1,4 @@
-"""Pictures that change: the history of a training, and the film of a finished model's chains."""
+"""Animated pictures: the course of training, and the film of a finished model's chains."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harmonium.report.pieces import Section, data_uri
 
 @dataclass(frozen=True)
 class Track:
-    """One of the pictures that change together.
+    """One of the pictures that are animated together.
 
     Attributes
     ----------
     title, caption
         What it shows.
     frames
-        PNG files, by the time that each is of; a track may lack some of the times.
+        PNG files by their time; a track may lack some of the times.
     """
 
     title: str
@@ -36,7 +36,7 @@ _CAPTIONS = {
     ),
     "chains": (
         "Chains",
-        "What the model itself draws: mean visible units of some of its chains, at that update.",
+        "Samples of the model: mean visible units of some of its chains, at that update.",
     ),
     "reconstructions": (
         "Reconstructions",
@@ -47,7 +47,7 @@ _CAPTIONS = {
 
 
 def history(facts: Facts) -> Section | None:
-    """The sheets that were drawn along the training; None where there are none."""
+    """The sheets drawn during training; None if there are none."""
     kept = {what: facts.run.history(what) for what in _CAPTIONS}
     tracks = [Track(*_CAPTIONS[what], frames) for what, frames in kept.items() if frames]
     if not tracks:
@@ -59,11 +59,11 @@ def history(facts: Facts) -> Section | None:
 
 
 def film(facts: Facts) -> Section | None:
-    """The film of the finished model's chains; None where there is none."""
+    """The film of the finished model's chains; None if there is none."""
     frames = facts.run.film_frames()
     if not frames or not facts.is_finished:
         return None
-    caption = "A place a chain: mean visible units, five sweeps from frame to frame."
+    caption = "One place per chain: mean visible units, five sweeps between frames."
     labels = {at: f"{at:,} sweeps" for at in frames}
     player = _player("film", [Track("Film", caption, frames)], labels, starts_by_itself=True)
     return Section("film", "Chains as a film", "film", {"facts": facts, "player": player})
@@ -72,9 +72,9 @@ def film(facts: Facts) -> Section | None:
 def _player(
     name: str, tracks: Sequence[Track], labels: Mapping[int, str], *, starts_by_itself: bool
 ) -> dict[str, Any]:
-    """What changes, and what the slider says, by the time of the frames.
+    """The frames and the slider's labels, by the time of the frames.
 
-    Where people have asked for less motion, nothing starts by itself.
+    If the user prefers reduced motion, nothing starts automatically.
     """
     times = sorted(labels)
     return {
@@ -90,7 +90,7 @@ def _player(
 
 
 def _frames(track: Track, times: Sequence[int]) -> dict[str, Any]:
-    """The frames that there are, and which of them each time shows: the last one that there was."""
+    """The existing frames, and the frame to show at each time: the most recent one."""
     return {
         "frames": [data_uri(track.frames[at].read_bytes()) for at in times if at in track.frames],
         "shown": [max(0, sum(there <= at for there in track.frames) - 1) for at in times],
@@ -98,10 +98,10 @@ def _frames(track: Track, times: Sequence[int]) -> dict[str, Any]:
 
 
 def when(update: int, n_updates_an_epoch: int) -> str:
-    """A time of a training in words."""
+    """A time in training, in words."""
     return f"epoch {plainly(update / n_updates_an_epoch)} · update {update:,}"
 
 
 def plainly(value: float) -> str:
-    """A number with two decimals, where it has any."""
+    """A number with two decimals, if it has any."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")

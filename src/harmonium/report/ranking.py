@@ -1,4 +1,4 @@
-"""Which of several runs is the best, by how much beyond its error, in one sentence."""
+"""Which of several runs is the best, by how much and with what error, in one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmonium.report.overfitting import SURE
 from harmonium.report.pieces import minus
 
 _NO_JUDGE = ("reconstruction_error",)
-"""Numbers that can get better while a model gets worse."""
+"""Numbers that can improve while a model gets worse."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class _Measure:
     Attributes
     ----------
     name, unit
-        As sentences say them.
+        As used in sentences.
     sign
-        1 where more is better, −1 where less is.
+        1 if more is better, −1 if less is better.
     scale
-        What a value is multiplied by before it is said: 100 for shares.
+        Factor for display: 100 for fractions.
     of
-        By the name of the run.
+        The values, by name of the run.
     pairs
-        Standard errors of differences that come from the rows: of the same rows, most of their
-        noise cancels. 0 where nothing is known of it.
+        Standard errors of differences due to the choice of rows; on the same rows, most of the
+        noise cancels. 0 if unknown.
     on
-        What a difference is of, as sentences say it.
+        What a difference refers to, as used in sentences.
     """
 
     name: str
@@ -58,12 +58,12 @@ class _Measure:
 
 
 def sentence_of(named: Mapping[str, Facts]) -> str:
-    """Which run is better and by how much, or why nobody can tell.
+    """Which run is better and by how much, or why the runs cannot be ranked.
 
     Parameters
     ----------
     named
-        Runs by their names, two or more.
+        Two or more runs, by name.
     """
     kinds = {facts.kind for facts in named.values()}
     if len(kinds) > 1:
@@ -90,7 +90,7 @@ def sentence_of(named: Mapping[str, Facts]) -> str:
 
 
 def _other_data(named: Mapping[str, Facts]) -> str:
-    """Why numbers a row mean different things; empty where they do not."""
+    """Why numbers per row are not comparable; empty if they are."""
     data = {name: facts.config["data"] for name, facts in named.items()}
     if len({of["fingerprint"] for of in data.values()}) == 1:
         return ""
@@ -106,7 +106,7 @@ def _other_data(named: Mapping[str, Facts]) -> str:
 
 
 def _source(facts: Facts) -> str:
-    """Where rows are from, as the run was told."""
+    """The source of the rows, as given in the run's options."""
     config = facts.config
     if facts.kind == "deep belief network":
         return str(config["layers"][0]["data"])
@@ -117,7 +117,7 @@ def _source(facts: Facts) -> str:
 
 
 def _measure_of(named: Mapping[str, Facts]) -> _Measure | None:
-    """The number that says most of those that all runs have."""
+    """The most informative number that all runs have."""
     return _by_likelihood(named) or _by_evaluation(named) or _by_rows(named)
 
 
@@ -168,7 +168,7 @@ def _by_rows(named: Mapping[str, Facts]) -> _Measure | None:
     for panel in PANELS:
         if panel.better is None:
             continue
-        # held-out rows say how good a model is, and training rows only if there are no others
+        # held-out rows show how good a model is; training rows are used only if there are no others
         for curve in reversed(panel.curves):
             if curve.key in _NO_JUDGE or curve.key.removeprefix("held_out_") in _NO_JUDGE:
                 continue
@@ -229,7 +229,7 @@ def _is_interval(measure: _Measure, *names: str) -> bool:
 
 
 def _differ(measure: _Measure, best: str, other: str) -> tuple[float, float]:
-    """The least that the best is ahead, and the standard error of that."""
+    """The smallest lead of the best run, and its standard error."""
     a, b = measure.of[best], measure.of[other]
     ahead = a.lower - b.upper if measure.sign > 0 else b.lower - a.upper
     return ahead, math.hypot(a.error, b.error, measure.pairs.get((best, other), 0.0))
@@ -241,12 +241,12 @@ def _is_better(measure: _Measure, best: str, other: str) -> bool:
 
 
 def _gap(measure: _Measure, best: str, other: str) -> str:
-    """How far two runs are apart, with its error."""
+    """The difference between two runs, with its error."""
     ahead, error = _differ(measure, best, other)
     if ahead < 0:  # their bounds overlap
         ahead = abs(_middle(measure.of[best]) - _middle(measure.of[other]))
     size, std_error = measure.scale * abs(ahead), measure.scale * error
-    # as many digits as the error leaves certain
+    # as many digits as the error justifies
     digits = max(2, 1 - math.floor(math.log10(std_error))) if std_error else 2 + (size < 1)
     told = f"{size:,.{digits}f}"
     with_error = f" ± {std_error:.{digits}f}" if std_error else ""

@@ -1,7 +1,7 @@
-"""From facts to HTML, by the templates in ``templates``: the one door to Jinja2.
+"""Renders facts as HTML with the templates in ``templates``; the only user of Jinja2.
 
-What is written into a page is escaped, unless a template or this module made it. Importing Jinja2
-takes some time, so that this module is imported where a page is written.
+All inserted text is escaped, unless a template or this module produced it. Importing Jinja2 takes
+time, so this module is imported only when a page is written.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from harmonium.run_directory import REPORT_MARK
 
 
 def render(template: str, **facts: Any) -> str:
-    """What ``templates/TEMPLATE.html`` makes of facts; one that is missing is an error."""
+    """Render facts with ``templates/TEMPLATE.html``; a missing fact is an error."""
     return _TEMPLATES.get_template(f"{template}.html").render(facts)
 
 
 def text(words: str) -> Markup:
-    """Escaped; what stands between backquotes is typed by users."""
+    """Escaped text; parts between backquotes are code."""
     parts = words.split("`")
-    if len(parts) % 2 == 0:  # an odd backquote is one of the text's own
+    if len(parts) % 2 == 0:  # an unpaired backquote belongs to the text
         return escape(words)
     typed = Markup("<code>{}</code>")
     return Markup("").join(typed.format(part) if i % 2 else part for i, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""The terms of the field, each in one sentence, where they stand on a page."""
+"""Technical terms, each explained in one sentence where it occurs on a page."""
 
 from __future__ import annotations
 
@@ -7,54 +7,57 @@ from functools import cache
 from html import unescape
 
 TERMS = {
-    "log-likelihood": "The logarithm of the probability that the model gives to a row, in the mean "
-    "over rows: the higher, the better.",
-    "pseudo-log-likelihood": "A quick stand-in for the log-likelihood: how well each value of a "
-    "row is told from all others of the row; it flatters a model whose chains mix badly.",
-    "nats": "The unit of a log-likelihood: one nat more a row makes a row 2.7 times as probable "
+    "log-likelihood": "The logarithm of the probability that the model assigns to a row, "
+    "averaged over rows; higher is better.",
+    "pseudo-log-likelihood": "A fast substitute for the log-likelihood: how well each value of a "
+    "row is predicted from all other values of the row; it is too "
+    "optimistic for models whose chains mix badly.",
+    "nats": "The unit of log-likelihoods: one nat more per row makes a row 2.7 times as probable "
     "(1 nat is 1.44 bits).",
-    "reconstruction error": "What is lost when a row goes up to the hidden units and back; it can "
-    "fall while the model gets worse.",
-    "free energy": "The score by which the model ranks rows, low for probable ones; the further "
-    "training rows lie below held-out rows, the more was learned by heart.",
-    "log Z": "The logarithm of the sum over all states of a model; without it a model only says "
-    "which of two rows is more probable, not how probable they are.",
-    "annealed importance sampling": "A way to estimate log Z: chains go from independent units to "
-    "the model in many small steps, and their weights are averaged.",
-    "tempering": "Chains at several temperatures, from independent units to the model, that "
-    "exchange their states; what they exchange also says what log Z is.",
-    "PCD": "Persistent contrastive divergence: the model is trained against samples of chains "
-    "that go on from update to update.",
-    "CD": "Contrastive divergence: the model is trained against samples that are a few sweeps away "
-    "from the rows of a minibatch.",
+    "reconstruction error": "The difference between a row and its reconstruction from the hidden "
+    "units; it can fall while the model gets worse.",
+    "free energy": "The score by which the model ranks rows, low for probable rows; the further "
+    "training rows are below held-out rows, the stronger is the overfitting.",
+    "log Z": "The logarithm of a model's partition function, a sum over all its states; without "
+    "it, a model only tells which of two rows is more probable, not how probable they "
+    "are.",
+    "annealed importance sampling": "An estimator of log Z: chains move from independent units "
+    "to the model in many small steps, and their importance "
+    "weights are averaged.",
+    "tempering": "Chains at several temperatures, from independent units to the model, that swap "
+    "their states; the chains also give an estimate of log Z.",
+    "PCD": "Persistent contrastive divergence: the model is trained against samples from chains "
+    "that continue from update to update.",
+    "CD": "Contrastive divergence: the model is trained against samples that are a few sweeps "
+    "away from the rows of a mini-batch.",
     "chain": "A sequence of samples, each drawn from the one before.",
     "sweep": "One step of a chain: all hidden units are drawn given the visible ones, then all "
     "visible ones given the hidden ones.",
     "epoch": "One pass over all training rows.",
-    "update": "One change of the weights, made from one minibatch of rows.",
-    "held-out": "Rows that were kept out of the training, to see how the model does on new ones.",
+    "update": "One change of the weights, computed from one mini-batch of rows.",
+    "held-out": "Rows that were not used for training, to show how the model does on new rows.",
     "learning rate": "How far one update moves the weights.",
-    "weight decay": "A pull of all weights towards zero (`l1`, `l2`), against learning rows by "
-    "heart.",
-    "dead": "A hidden unit that is off on almost every row, so that it says nothing.",
-    "saturated": "A hidden unit that is on on almost every row, so that it says nothing.",
-    "R-hat": "How far chains from different starts are still apart: 1 means not at all, and more "
-    "than about 1.1 that they have not mixed.",
-    "autocorrelation": "How much of a chain's past is still in it; its time is the number of "
-    "sweeps from one independent sample to the next.",
-    "effective samples": "As many independent samples would tell as much as the chains do.",
-    "singular value": "How strong one of the independent patterns is that the weights are made of.",
-    "standard error": "How far a measured number is from the true one, typically: twice as much "
-    "is rare.",
-    "cross-entropy": "Minus the logarithm of the probability of what is there, in the mean.",
+    "weight decay": "A penalty that shrinks all weights towards zero (`l1`, `l2`), against "
+    "overfitting.",
+    "dead": "A hidden unit that is off on almost every row, so it carries no information.",
+    "saturated": "A hidden unit that is on for almost every row, so it carries no information.",
+    "R-hat": "How much chains with different starts still differ: 1 means not at all, and more "
+    "than about 1.1 means that they have not mixed.",
+    "autocorrelation": "How strongly a chain still depends on its past; the autocorrelation time "
+    "is the number of sweeps between independent samples.",
+    "effective samples": "The effective sample size: the number of independent samples with as "
+    "much information as the chains.",
+    "singular value": "The strength of one of the independent patterns in the weights.",
+    "standard error": "The typical distance of a measured number from the true one; twice as "
+    "much is rare.",
+    "cross-entropy": "Minus the logarithm of the probability of the observed values, on average.",
     "covariance": "How two columns vary together.",
-    "confusion matrix": "A table that counts, for each class, what its rows were taken for.",
-    "squared error": "The square of the difference between a value and its prediction, in the "
-    "mean.",
-    "loss": "What fine-tuning makes small: the cross-entropy of the classes, or an error of what "
-    "is rebuilt.",
+    "confusion matrix": "A table that counts, for each class, the predictions for its rows.",
+    "squared error": "The square of the difference between a value and its prediction, on average.",
+    "loss": "The quantity that fine-tuning minimises: the cross-entropy of the classes, or a "
+    "prediction or reconstruction error.",
 }
-"""What a newcomer meets first stands first."""
+"""Ordered as a newcomer meets them."""
 
 _WORDS = {
     "chain": r"chains?",
@@ -75,7 +78,7 @@ _EXPLAINED = re.compile(r'<details class="term"><summary(?: aria-label="What is 
 
 
 def found_in(html: str) -> list[str]:
-    """The terms that a piece of a page uses and does not explain yet, but for what is typed."""
+    """The terms in a piece of a page that it does not explain yet, ignoring code."""
     words = unescape(_NOT_WORDS.sub(" ", html))
     there = {term_of(name) for name in _EXPLAINED.findall(html)}
     return [term for term in TERMS if term not in there and _pattern(term).search(words)]
@@ -83,13 +86,13 @@ def found_in(html: str) -> list[str]:
 
 @cache
 def _pattern(term: str) -> re.Pattern[str]:
-    """Finds a term as a word of its own; what is written in capitals only so."""
+    """Finds a term as a separate word; terms in capitals match only in capitals."""
     of = _WORDS.get(term, re.escape(term))
     return re.compile(rf"(?<![\w-])(?:{of})(?![\w-])", 0 if term.isupper() else re.IGNORECASE)
 
 
 def term_of(name: str) -> str | None:
-    """The term that a name is, or begins with."""
+    """The term that equals a name, or with which the name starts."""
     plain = name.lower()
     known = [term for term in TERMS if plain == term.lower() or plain.startswith(term.lower())]
     return max(known, key=len, default=None)

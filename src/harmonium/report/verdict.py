@@ -1,6 +1,6 @@
-"""The verdict on a run: what it is, how good, and what to do next, in one or two plain sentences.
+"""The verdict on a run: what it is, how good it is, and what to do next, in one or two sentences.
 
-It is read off the rows of numbers and the files of a run; no model is looked at.
+It uses only the rows of numbers and the files of a run, and loads no model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harmonium.run_directory import DIAGNOSIS_MARK
 
 
 def verdict(facts: Facts) -> str:
-    """How good a run is, and what to do next; what is typed stands between backquotes."""
+    """How good a run is, and what to do next, with code between backquotes."""
     how_good = {
         "RBM": _of_rbm,
         "deep belief network": _of_network,
@@ -44,14 +44,14 @@ def _of_rbm(facts: Facts) -> str:
     for name, of in unknown:
         if of.get("update") in (None, facts.done):
             return (
-                f"Rows of {name} have a log-likelihood of {likelihood.interval(of)} nats a row by "
-                "this model, and nobody knows how much less: the estimates do not agree."
+                f"Rows of {name} have a log-likelihood of {likelihood.interval(of)} nats a row "
+                "by this model, and there is no lower bound: the estimates do not agree."
             )
     return _of_rows(facts)
 
 
 def _of_rows(facts: Facts) -> str:
-    """What the last row of numbers says of new rows, beside training rows."""
+    """The last row of numbers: values on new rows compared with training rows."""
     if not facts.rows:
         return "Nothing has been measured yet."
     last, who = facts.rows[-1], f"this model of {data_name(facts.config)}"
@@ -67,7 +67,7 @@ def _of_rows(facts: Facts) -> str:
     if held not in last or held == train:
         return (
             f"{sentence(who)[:-1]} has a {panel.name} of {with_error(last, train)} {unit} on its "
-            "training rows; no rows were held out, so that nobody knows how it does on new ones."
+            "training rows; no rows were held out, so its performance on new rows is unknown."
         )
     n = facts.config["data"]["n_held_out"]
     words = f"On {n:,} rows that it has never seen, {who} has a {panel.name} of "
@@ -162,8 +162,8 @@ def _next(facts: Facts) -> str:
         return f"Next, `harmonium dbn {use} {path} DATA` applies it to new rows."
     if best is not None:
         return (
-            f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it anew "
-            "with fewer `epochs`, more weight decay (`l2`) or more rows."
+            f"It was best after epoch {best['epoch']:.4g} and has got worse since: train it "
+            "again with fewer `epochs`, more weight decay (`l2`) or more rows."
         )
     content = facts.json(facts.run.diagnosis_path)
     diagnosed = content is not None and content.get("kind") == DIAGNOSIS_MARK

@@ -1,4 +1,4 @@
-"""What the rows of numbers tell by themselves, in words: no model is looked at."""
+"""Notes derived from the rows of numbers alone, without loading a model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harmonium.report.pieces import Note, minus, number, sentence
 
 
 def readings(facts: Facts) -> Iterator[Note]:
-    """Notes on a run, the most serious first, in the words of a door; always at least one."""
+    """Notes on a run, most serious first, with options spelled for the user; never empty."""
     if not facts.rows:
-        yield Note("No numbers yet", "The first row of numbers is not there yet.")
+        yield Note("No numbers yet", "There is no row of numbers yet.")
         return
     notes = []
     if facts.kind == "RBM":
@@ -26,8 +26,8 @@ def readings(facts: Facts) -> Iterator[Note]:
 
 
 def _advice(facts: Facts) -> Iterator[Note]:
-    """The advice that needs no measurements but those of the training."""
-    # torch comes with it, which a training has loaded anyway
+    """The advice that needs only measurements made during training."""
+    # imports torch, which training has loaded anyway
     from harmonium.diagnostics import Findings, advise
 
     options = facts.config["options"]
@@ -37,7 +37,7 @@ def _advice(facts: Facts) -> Iterator[Note]:
         n_rows=facts.config["data"]["n_train"],
         n_training_chains=options["chains"] if options["method"] == "pcd" else None,
         batch_size=options["batch_size"],
-        # while the rate has not fallen yet, large updates are meant
+        # as long as the rate has not fallen, large updates are intended
         update_ratio=ratios[-1] if ratios and facts.is_finished else None,
         mixing=None,
         moments=None,
@@ -52,7 +52,7 @@ def _advice(facts: Facts) -> Iterator[Note]:
 
 
 def _doubts(facts: Facts) -> Iterator[Note]:
-    """Looks whose log-likelihood must not be trusted, and why."""
+    """Evaluations whose log-likelihood cannot be trusted, and why."""
     doubtful = [row for row in facts.rows if WARNING in row]
     if not doubtful:
         return
@@ -107,19 +107,19 @@ def _overfitting(facts: Facts) -> Iterator[Note]:
 
 
 def worse_since(facts: Facts) -> Mapping[str, float] | None:
-    """The row at which held-out rows were described best, if they are worse now beyond noise."""
+    """The row with the best held-out value, if the current value is worse beyond noise."""
     found = HeldOut.of(facts.rows)
     return found.best if found is not None and found.has_lost else None
 
 
 def is_still_learning(facts: Facts) -> bool:
-    """Whether the number that matters most still got better in the last quarter, beyond noise."""
+    """Whether the most important number still improved in the last quarter, beyond noise."""
     panel = main_panel(facts.rows[-1]) if facts.rows else None
     return panel is not None and _trend(panel, _looks(facts, panel)) == "better"
 
 
 def _looks(facts: Facts, panel: Panel) -> list[tuple[float, float]]:
-    """Epochs and values of the curve that says most: of held-out rows where there are any."""
+    """Epochs and values of the most informative curve, for held-out rows if there are any."""
     curve = panel.curves[-1] if panel.curves[-1].key in facts.rows[-1] else panel.curves[0]
     return [
         (row["epoch"], row[curve.key])
@@ -129,7 +129,7 @@ def _looks(facts: Facts, panel: Panel) -> list[tuple[float, float]]:
 
 
 def _trend(panel: Panel, looks: list[tuple[float, float]]) -> str:
-    """How the last quarter was: better, worse, or the same; nothing where looks are few."""
+    """The trend in the last quarter: better, worse, or the same; empty with few evaluations."""
     if len(looks) < 8:
         return ""
     values = [value for _, value in looks]

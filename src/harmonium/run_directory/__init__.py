@@ -1,8 +1,8 @@
-"""The run directory: where a run's files are, and how they are written without losing any.
+"""The run directory: layout of the files of a run, and how to write them safely.
 
-``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row a line),
-``warnings.json`` (what a user has to know of it), ``checkpoints/``, ``model.safetensors`` and
-``figures/``. Every command reads and writes this layout and nothing else.
+``config.json`` (everything that defines the run), ``metrics.jsonl`` (one flat row per line),
+``warnings.json`` (warnings for the user), ``checkpoints/``, ``model.safetensors`` and ``figures/``.
+All commands read and write only this layout.
 """
 
 from harmonium.run_directory.directory import RunDirectory

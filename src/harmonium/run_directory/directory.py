@@ -1,4 +1,4 @@
-"""`RunDirectory`: where the files of a run are, and how they are written without losing any."""
+"""`RunDirectory`: layout of the files of a run, and how to write them safely."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
-        """A run that exists.
+        """An existing run.
 
         Raises
         ------
         FileNotFoundError
-            If there is none, naming the runs beside it.
+            If there is none; names the other runs in the same folder.
         ValueError
             If its configuration is damaged, or was written by a newer harmonium; or if it holds a
             deep belief network.
@@ -66,7 +66,7 @@ class RunDirectory:
 
     @classmethod
     def open_any(cls, path: str | Path) -> RunDirectory:
-        """A run that exists, be it of one RBM or of a network; the errors are those of `open`."""
+        """An existing run of one RBM or of a network; the errors are those of `open`."""
         run = cls(path)
         if not run.config_path.is_file():
             there = "is no run directory" if run.path.exists() else "does not exist"
@@ -85,17 +85,17 @@ class RunDirectory:
 
     @property
     def holds_a_network(self) -> bool:
-        """Whether this is the run of a deep belief network, with a run for each layer in it."""
+        """Whether this is the run of a deep belief network, which contains a run for each layer."""
         return self.config().get("kind") == DBN_KIND
 
     @property
     def is_finetuning(self) -> bool:
-        """Whether this is the run of a network that is fine-tuned."""
+        """Whether this is a fine-tuning run."""
         return self.config().get("kind") == FINETUNING_KIND
 
     @property
     def config_path(self) -> Path:
-        """What defines the run."""
+        """The configuration, which defines the run."""
         return self.path / "config.json"
 
     @property
@@ -110,22 +110,22 @@ class RunDirectory:
 
     @property
     def network_path(self) -> Path:
-        """The network that fine-tuning has made."""
+        """The fine-tuned network."""
         return self.path / "network.safetensors"
 
     @property
     def likelihood_path(self) -> Path:
-        """What `harmonium evaluate` found."""
+        """Results of `harmonium evaluate`."""
         return self.path / "likelihood.json"
 
     @property
     def row_values_path(self) -> Path:
-        """Minus the free energies of evaluated rows, by which `harmonium compare` pairs them."""
+        """Minus the free energies of evaluated rows, which `harmonium compare` pairs."""
         return self.path / "likelihood-rows.npz"
 
     @property
     def evaluation_path(self) -> Path:
-        """What an evaluation of a longer budget goes on from."""
+        """The state from which an evaluation with a larger budget continues."""
         return self.path / "evaluation.safetensors"
 
     @property
@@ -134,7 +134,7 @@ class RunDirectory:
         return self.path / "warnings.json"
 
     def warnings(self) -> list[Warned]:
-        """The warnings of the run, in order; of a file that is missing or damaged, none."""
+        """The warnings of the run, in order; empty if the file is missing or damaged."""
         try:
             content = json.loads(self.warnings_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -148,7 +148,7 @@ class RunDirectory:
         ]
 
     def write_warnings(self, warnings: Iterable[Warned]) -> None:
-        """Replace the warnings of the run; of none, the file is removed."""
+        """Replace the warnings of the run; if there are none, the file is removed."""
         content = [one._asdict() for one in warnings]
         if content:
             text = json.dumps(content, indent=2, ensure_ascii=False)
@@ -167,11 +167,11 @@ class RunDirectory:
         return self.figures / "columns"
 
     def history_path(self, what: str, update: int) -> Path:
-        """Where the sheet of something, such as ``filters``, after an update is kept."""
+        """Path of the sheet of, for example, ``filters`` after an update."""
         return self.figures / "history" / what / f"update-{update:09d}.png"
 
     def history(self, what: str) -> dict[int, Path]:
-        """The sheets that were drawn of something along the training, by update."""
+        """The sheets of one kind that were drawn during training, by update."""
         sheets = sorted((self.figures / "history" / what).glob("update-*.png"))
         return {self.update_of(path): path for path in sheets}
 
@@ -183,30 +183,30 @@ class RunDirectory:
 
     @property
     def film(self) -> Path:
-        """Frames of chains of the finished model, one after the other."""
+        """Frames of chains of the finished model, in order."""
         return self.figures / "film"
 
     def film_frames(self) -> dict[int, Path]:
-        """The frames of the film, by the sweeps made before each."""
+        """The frames of the film, by the number of sweeps before each."""
         frames = sorted(self.film.glob("sweep-*.png"))
         return {int(path.stem.removeprefix("sweep-")): path for path in frames}
 
     @property
     def diagnosis_path(self) -> Path:
-        """What `harmonium diagnose` measured."""
+        """Results of `harmonium diagnose`."""
         return self.path / "diagnosis.json"
 
     def diagnosis_picture(self, name: str) -> Path:
-        """Where `harmonium diagnose` draws what it has measured."""
+        """Folder of the pictures of `harmonium diagnose`."""
         return self.figures / "diagnosis" / f"{name}.png"
 
     @property
     def report_path(self) -> Path:
-        """The page that shows the run."""
+        """The page of the run."""
         return self.path / "report.html"
 
     def check_replaceable(self) -> None:
-        """Refuse to write a diagnosis or a report over files that harmonium did not write.
+        """Refuse to overwrite files that harmonium did not write with a diagnosis or a report.
 
         Raises
         ------
@@ -217,7 +217,7 @@ class RunDirectory:
         refuse_foreign(self.report_path, REPORT_MARK)
 
     def check_free(self, overwrite: bool) -> None:
-        """Refuse to write over what exists, unless it is a run and that was asked for.
+        """Refuse to overwrite what exists, unless it is a run and overwriting was requested.
 
         Raises
         ------
@@ -229,7 +229,8 @@ class RunDirectory:
         try:
             self.config()
         except (OSError, ValueError):
-            # other programs have a config.json too: replacing deletes, so it has to be one of ours
+            # other programs also have a config.json; replacing deletes it, so it must be one of
+            # ours
             raise FileExistsError(
                 f"{self.path} exists and is no run; choose another `out`"
             ) from None
@@ -241,23 +242,23 @@ class RunDirectory:
             )
 
     def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
-        """Make the directory with its configuration and first checkpoint, whole or not at all.
+        """Create the directory with its configuration and first checkpoint, atomically.
 
         Raises
         ------
         OSError
-            As the file system says it, or that there is something already (`check_free`); a run
-            that was to be replaced is then still there, and nothing else is left behind.
+            From the file system, or because the directory exists (`check_free`). A run that was to
+            be replaced then still exists, and nothing else is left behind.
         """
         with self.made_whole(overwrite) as partial:
             partial.begin(config, checkpoint)
 
     @contextlib.contextmanager
     def made_whole(self, overwrite: bool) -> Iterator[RunDirectory]:
-        """A directory beside this one, which takes its place once the block has ended well.
+        """A temporary directory next to this one, which replaces it when the block succeeds.
 
-        What was there stays until then; an error leaves it, and nothing else behind. The errors
-        are those of `create`.
+        An existing run stays until then; after an error it is unchanged, and nothing else is left
+        behind. The errors are those of `create`.
         """
         self.check_free(overwrite)
         new_folders = [folder for folder in self.path.parents if not folder.exists()]
@@ -282,7 +283,7 @@ class RunDirectory:
         write_whole(self.checkpoint_path(0), checkpoint)
 
     def _take_over(self, new: Path) -> None:
-        """Put a finished directory in this one's place; what was there stays until it is."""
+        """Move a finished directory to this path; an existing run stays until then."""
         if not self.path.exists():
             new.rename(self.path)
             return
@@ -301,7 +302,7 @@ class RunDirectory:
         Raises
         ------
         ValueError
-            If the file is damaged, or no run's.
+            If the file is damaged, or does not belong to a run.
         """
         try:
             config = json.loads(self.config_path.read_text(encoding="utf-8"))
@@ -323,12 +324,12 @@ class RunDirectory:
         write_json(self.config_path, {"format": FORMAT, **config})
 
     def append_row(self, row: Mapping[str, float]) -> None:
-        """Add one row of numbers."""
+        """Append one row of numbers."""
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict[str, float]]:
-        """All rows of numbers; a last line that was cut off by a crash does not count."""
+        """All rows of numbers; a last line that a crash truncated is ignored."""
         rows = []
         for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
             try:
@@ -338,17 +339,17 @@ class RunDirectory:
         return rows
 
     def drop_rows_after(self, update: int) -> None:
-        """Forget the rows of updates that will be made again."""
+        """Remove the rows of updates that will be made again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["update"] <= update]
         write_whole(self.metrics_path, "".join(kept).encode())
 
     def checkpoint_path(self, update: int) -> Path:
-        """Where the checkpoint after an update is kept."""
+        """Path of the checkpoint after an update."""
         return self.path / "checkpoints" / f"update-{update:09d}.safetensors"
 
     @staticmethod
     def update_of(path: Path) -> int:
-        """After which update a checkpoint, or a sheet of the history, was written."""
+        """The update after which a checkpoint, or a sheet of the history, was written."""
         return int(path.stem.removeprefix("update-"))
 
     def checkpoints(self) -> list[Path]:
@@ -371,12 +372,12 @@ class RunDirectory:
         return checkpoints[-1]
 
     def prune_checkpoints(self) -> None:
-        """Keep the newest two: the last one, and one to fall back on."""
+        """Keep the newest two: the last one, and one as a fallback."""
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
             old.unlink()
 
     def remove_unfinished(self) -> None:
-        """Remove the parts of files at which a training process was killed."""
+        """Remove partial files left by a killed training process."""
         own = (
             self.config_path,
             self.metrics_path,
@@ -395,5 +396,5 @@ class RunDirectory:
             part.unlink()
 
     def free_path(self, name: str) -> Path:
-        """A path in the run that does not exist yet: ``name``, or ``name-2`` and so on."""
+        """An unused path in the run: ``name``, or ``name-2`` and so on."""
         return free_path(self.path / name)

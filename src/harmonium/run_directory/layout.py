@@ -1,4 +1,4 @@
-"""What marks the files of a run: versions, kinds and names, and paths that are free."""
+"""Marks of the files of a run: versions, kinds and names; and unused paths."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from pathlib import Path
 from typing import NamedTuple
 
 FORMAT = 1
-"""Version of the layout; a newer one is refused."""
+"""Version of the layout; newer versions are an error."""
 
 DIAGNOSIS_MARK = "harmonium diagnosis"
 REPORT_MARK = '<meta name="generator" content="harmonium">'
-"""By what a diagnosis and a report are known again: either may be replaced by a newer one."""
+"""Marks of a diagnosis and of a report, which newer ones may replace."""
 
 DBN_KIND = "dbn"
-"""The ``kind`` in the configuration of a run whose layers are runs of their own."""
+"""The ``kind`` in the configuration of a run that contains a run for each layer."""
 
 FINETUNING_KIND = "fine-tuning"
 """The ``kind`` in the configuration of a run that fine-tunes a network."""
 
 LAYER_BELOW = "../"
-"""How the data of a layer begin that lie beside its folder."""
+"""Prefix of data of a layer that are next to its folder."""
 
 LAYER_NUMBER = re.compile(r"\.\./\d+")
-"""Those of a layer that learns from its neighbour in the same folder."""
+"""Prefix of data of a layer that learns from its neighbour in the same folder."""
 
 _HEAD = 1000
 
 
 class Warned(NamedTuple):
-    """Something about a run that its user has to know: the top of its page shows it.
+    """A warning about a run, shown at the top of its page.
 
     Attributes
     ----------
     title
-        What is wrong, in a few words.
+        The problem, in a few words.
     text
-        The cause and the remedy, one or two sentences; what is typed stands between backquotes.
+        The cause and the remedy in one or two sentences, with code between backquotes.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Warned(NamedTuple):
 
 
 def refuse_foreign(path: Path, mark: str) -> None:
-    """Refuse to replace a file that does not have harmonium's mark near its beginning.
+    """Refuse to replace a file without harmonium's mark near its beginning.
 
     Raises
     ------

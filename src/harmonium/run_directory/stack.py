@@ -9,12 +9,12 @@ from harmonium.run_directory.directory import RunDirectory
 
 
 class Network:
-    """The run of a deep belief network: a run of its own for each layer, in ``layers/``.
+    """The run of a deep belief network, with a run for each layer in ``layers/``.
 
     Parameters
     ----------
     run
-        The whole: its configuration and pictures.
+        The directory of the whole network, with its configuration and pictures.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -22,12 +22,12 @@ class Network:
 
     @classmethod
     def open(cls, path: str | Path) -> Network:
-        """A network's run that exists.
+        """An existing run of a network.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            As `RunDirectory.open`, or if it is the run of a single RBM.
+            As for `RunDirectory.open`, or if it is the run of a single RBM.
         """
         run = RunDirectory.open_any(path)
         if not run.holds_a_network:
@@ -40,7 +40,7 @@ class Network:
 
     @property
     def dbn_path(self) -> Path:
-        """The whole trained network."""
+        """The complete trained network."""
         return self.run.path / "dbn.safetensors"
 
     def layer(self, number: int) -> RunDirectory:
@@ -48,14 +48,14 @@ class Network:
         return RunDirectory(self.run.path / "layers" / str(number))
 
     def layers(self) -> list[RunDirectory]:
-        """The layers that have been begun, from the data upwards."""
+        """The layers that have been started, from the data upwards."""
         begun: list[RunDirectory] = []
         while (layer := self.layer(len(begun) + 1)).config_path.is_file():
             begun.append(layer)
         return begun
 
     def remove_unfinished(self) -> None:
-        """Remove the parts of files and folders at which a training process was killed."""
+        """Remove partial files and folders left by a killed training process."""
         for folder in (self.run.path / "layers").glob(".*"):
             shutil.rmtree(folder)
         for part in [*self.run.path.glob(".*.tmp"), *self.run.figures.rglob(".*.tmp")]:

@@ -1,8 +1,8 @@
-"""Runs: trainings of any kind, each with a directory that keeps everything of it.
+"""Runs: training runs of any kind, each with one directory for all its files.
 
-`train`, `train_dbn` and `finetune` begin one, `open` finds one again, and a `Run` is what they
-give back. The command line is a door over the same functions. The names below are imported when
-they are first used: the command line shows the options of runs without importing torch.
+`train`, `train_dbn` and `finetune` start a run, and `open` finds an existing one; all return a
+`Run`. The command line is a layer over the same functions. The names below are imported when they
+are first used, so that the command line can show the options of runs without importing torch.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _HOME = {
 }
 
 
-if not TYPE_CHECKING:  # which would believe in any name
+if not TYPE_CHECKING:  # which would accept any name
 
     def __getattr__(name: str) -> Any:
         if name in _HOME:

@@ -1,6 +1,6 @@
 """`train`, `train_dbn`, `finetune` and `open`: runs from Python, as the command line makes them.
 
-For the same options a run has the same bits, whichever door began it.
+With the same options, Python and the command line give bit-identical runs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _OF_COLUMNS = ("label", "target", "drop")
 
 
 def open(path: str | Path) -> Run:
-    """Open the run in a directory, whichever door has begun it.
+    """Open the run in a directory, whether Python or the command line started it.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `Run`.
+        As for `Run`.
     """
     return Run(path)
 
@@ -50,43 +50,45 @@ def train(
     progress: bool = True,
     **options: Any,
 ) -> Run | Following:
-    """Train an RBM and draw what it learned: ``harmonium train``, from Python.
+    """Train an RBM and plot what it learned; same as ``harmonium train``.
 
     Parameters
     ----------
     data
-        The name of a data set (`datasets.names`), the path of a file or of another run, whose
-        hidden units are then the data; or rows in memory: an array, a tensor, nested lists, a
-        frame of pandas or polars, a sparse matrix, `Data`. The run keeps rows in memory itself.
+        The name of a data set (`datasets.names`); the path of a file; the path of another run,
+        whose hidden units are then the data; or rows in memory: an array, a tensor, nested lists, a
+        pandas or polars data frame, a sparse matrix, or `Data`. Rows in memory are stored in the
+        run.
     out
-        The directory to make; by default ``runs/DATA``, or the first ``runs/DATA-2``, ... free.
+        The directory to create; by default ``runs/DATA``, or the first unused of ``runs/DATA-2``,
+        ...
     overwrite
-        Whether to replace a run that is there.
+        Whether to replace an existing run.
     device
         ``cpu``, ``cuda``, ``cuda:1``, ...
     threads
-        CPU threads, from now on; by default their number stays.
+        Number of CPU threads from now on; unchanged by default.
     follow
-        Give back the rows of numbers as they come, and train while they are taken.
+        Return an iterator over the rows of numbers; training advances as they are consumed.
     progress
-        Whether a notebook shows how far it is.
+        Whether to show a progress bar in a notebook.
     options
-        Those of ``harmonium train``, with underscores: ``hidden``, ``epochs``, ``learning_rate``,
-        ... (`runs.options.TrainingOptions`, `runs.options.WatchingOptions`).
+        The options of ``harmonium train``, with underscores: ``hidden``, ``epochs``,
+        ``learning_rate``, ... (`runs.options.TrainingOptions`, `runs.options.WatchingOptions`).
 
     Returns
     -------
     Run or Following
-        The finished run; with ``follow``, its rows.
+        The finished run; with ``follow``, an iterator over its rows.
 
     Raises
     ------
     FileExistsError
-        If there is something in the place of the run.
+        If the directory of the run exists already.
     FileNotFoundError, TypeError, ValueError
-        For data that cannot be read, and options that there are not or that do not go together.
+        For data that cannot be read, and for options that are unknown or contradict each other.
     KeyboardInterrupt
-        `runs.Stopped`, if somebody interrupts: a checkpoint is kept, and `Run.resume` goes on.
+        `runs.Stopped`, on an interrupt: a checkpoint is saved, and `Run.resume` continues from it.
     """
     where = Where(out, overwrite, device, threads)
     with _told(data, options, where) as (name, others, place):
@@ -113,10 +115,10 @@ def train_dbn(
     progress: bool = True,
     **options: Any,
 ) -> Run | Following:
-    """Pretrain a deep belief network layer by layer: ``harmonium dbn train``, from Python.
+    """Pretrain a deep belief network layer by layer; same as ``harmonium dbn train``.
 
-    The parameters are those of `train`, and ``options`` those of ``harmonium dbn train``:
-    ``layers=[500, 500]``, and of most others one value, or a list with one for each layer.
+    The parameters are those of `train`; ``options`` are those of ``harmonium dbn train``, such as
+    ``layers=[500, 500]``. Most other options take one value, or a list with one value per layer.
     """
     where = Where(out, overwrite, device, threads)
     with _told(data, options, where) as (name, others, place):
@@ -143,17 +145,17 @@ def finetune(
     progress: bool = True,
     **options: Any,
 ) -> Run | Following:
-    """Train a classifier, a regressor or an autoencoder: ``harmonium dbn finetune``, from Python.
+    """Train a classifier, a regressor or an autoencoder; same as ``harmonium dbn finetune``.
 
     Parameters
     ----------
     source
-        The run of a stack, as a `Run` or a path; or data as `train` takes them, for a network
-        whose weights are random at first.
+        The run of a stack, as a `Run` or a path; or data as for `train`, for a network with random
+        initial weights.
     out, overwrite, device, threads, follow, progress
         As in `train`.
     options
-        Those of ``harmonium dbn finetune``: ``kind``, ``layers``, ``epochs``, ...
+        The options of ``harmonium dbn finetune``: ``kind``, ``layers``, ``epochs``, ...
     """
     data = source.path if isinstance(source, Run) else source
     where = Where(out, overwrite, device, threads)
@@ -164,7 +166,7 @@ def finetune(
 
 
 class Where(NamedTuple):
-    """Where a run is made, and where it computes, as Python says it."""
+    """Where a run is created and on which device it computes, from arguments of Python."""
 
     out: str | Path | None
     overwrite: bool
@@ -176,9 +178,10 @@ class Where(NamedTuple):
 def _told(
     data: Any, options: dict[str, Any], where: Where
 ) -> Iterator[tuple[str, dict[str, Any], Place]]:
-    """The name of the data, the options of the table, and the place of the run.
+    """The name of the data, the options of the table, and the default directory of the run.
 
-    Of rows in memory, the columns that hold no values are taken out before they are kept.
+    If rows are in memory, columns of labels, targets and dropped columns are removed before rows
+    are stored.
     """
     in_memory = not isinstance(data, str | Path)
     columns = {

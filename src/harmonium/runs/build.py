@@ -34,7 +34,7 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     ValueError
-        If it is not there, saying what is.
+        If it does not exist; lists the devices that do.
     """
     there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     try:
@@ -49,7 +49,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
-    """The training rows in minibatches, of all rows at most where nobody gave their size.
+    """The training rows in mini-batches; the default size is at most the number of rows.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
 
 
 def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:
-    """A model that fits the data, with its start drawn from them.
+    """A model that fits the data, initialised from them.
 
     Raises
     ------
     ValueError
-        If the data are no states of the visible units.
+        If the data are not valid states of the visible units.
     """
     visible = visible_units(options, train)
     hidden = hidden_units(options)
@@ -82,13 +82,13 @@ def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> 
 
 
 def visible_units(options: TrainingOptions, train: Data) -> Units:
-    """Visible units of the data's kind; those of a run's hidden units are of theirs."""
+    """Visible units that suit the data; for the hidden units of a run, units of the same type."""
     if not is_run(options.data):
         q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
         return _units(options.visible, train.n_columns // (q or 1), q, options)
     units = model_below(RunDirectory(options.data)).hidden
     name = type(units).__name__.lower()
-    if name != options.visible.lower():  # a registered type is named as its class
+    if name != options.visible.lower():  # a registered type goes by the name of its class
         raise ValueError(
             f"`visible` is {options.visible}, but the hidden units of {options.data} are {name}; "
             f"pass `visible={name!r}`"
@@ -97,7 +97,7 @@ def visible_units(options: TrainingOptions, train: Data) -> Units:
 
 
 def hidden_units(options: TrainingOptions) -> Units:
-    """The hidden units that the options ask for."""
+    """The hidden units that the options request."""
     return _units(options.hidden_units, options.hidden, options.hidden_categories, options)
 
 
@@ -122,19 +122,19 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
-    """Refuse data that are no states of these units, with a message on all their rows."""
+    """Reject data that are not valid states of these units; the message covers all rows."""
     stream = Stream(seed, Purpose.ENCODE, rank=6)
     try:
         for block in data.blocks(stream=stream):
             visible.check(block, data.name)
     except ValueError:
-        # all rows at once, so that the message counts them all and names the right row
+        # check all rows at once, so that the message gives the right count and row number
         visible.check(torch.cat(list(data.blocks(stream=stream))), data.name)
         raise
 
 
 def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> TrainingState:
-    """The state at the start of a run."""
+    """The training state at the start of a run."""
     assert options.learning_rate is not None and options.epochs is not None
     parameters = [p for p in rbm.parameters() if p.requires_grad]
     make_optimizer = _OPTIMIZERS.get(options.optimizer)
@@ -164,7 +164,7 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
 def _sampler(options: TrainingOptions) -> Sampler:
     if options.sampler == "gibbs":
         return Gibbs(sweeps=options.sweeps)
-    # without a number, the ladder grows as far as the model needs it
+    # without a number, temperatures are added as the model needs them
     return Tempering(
         sweeps=options.sweeps,
         n_temperatures=options.temperatures or 2,
@@ -179,7 +179,7 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, or it is cut off, damaged or of a newer format, naming the one before.
+        If there is none, or it is truncated, damaged or of a newer format; names the one before.
     """
     path = run.latest_checkpoint()
     try:
@@ -195,7 +195,7 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
 
 
 def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
-    """The options with a value for each whose default depends on others or on the data."""
+    """The options, with defaults filled in that depend on other options or on the data."""
     falls = options.schedule == "linear" and options.optimizer == "sgd"
     high = falls and "gaussian" not in (options.visible, options.hidden_units)
     rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
@@ -204,7 +204,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
         final_sweeps = max(options.sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
-    # few rows that are seen too often are learnt by heart
+    # with few rows, many passes would overfit
     epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
     return dataclasses.replace(
         options,
@@ -217,6 +217,6 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
 
 
 def set_sweeps(state: TrainingState, options: TrainingOptions, late: int) -> None:
-    """Give the chains the sweeps that are due, which are others from update ``late`` on."""
+    """Set the number of sweeps per update, which changes at update ``late``."""
     if options.final_sweeps is not None:
         state.sampler = Gibbs(options.final_sweeps if state.update >= late else options.sweeps)

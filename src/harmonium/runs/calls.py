@@ -1,4 +1,4 @@
-"""What begins a run again: the options that are not the defaults, for any door to word."""
+"""The call that starts a run again, with non-default options, for Python or the command line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Name = Literal["train", "train_dbn", "finetune"]
 
 @dataclass(frozen=True)
 class Call:
-    """What begins a run.
+    """The call that starts a run.
 
     Attributes
     ----------
     name
-        The function of the library.
+        The name of the library function.
     source
         The data, or the run of a stack; None for the default.
     options
-        The options that are not the defaults, and the number of threads.
+        The options that differ from the defaults, and the number of threads.
     """
 
     name: Name
@@ -33,14 +33,14 @@ class Call:
     options: dict[str, Any]
 
     def __str__(self) -> str:
-        """The call of Python."""
+        """The call in Python."""
         said = [] if self.source is None else [repr(self.source)]
         said += [f"{name}={value!r}" for name, value in self.options.items()]
         return f"harmonium.{self.name}({', '.join(said)})"
 
 
 def call_of(run: RunDirectory) -> Call | None:
-    """What begins such a run again; None for a layer, which cannot be begun by itself."""
+    """The call that starts such a run again; None for a layer, which cannot start by itself."""
     config = run.config()
     if "layer" in config:
         return None
@@ -53,7 +53,7 @@ def call_of(run: RunDirectory) -> Call | None:
         case "finetune":
             source = config["network"] or config["bottom"]["data"]
             said = _changed(FinetuningOptions, options)
-    if source is not None and source.startswith("./"):  # rows that the run keeps
+    if source is not None and source.startswith("./"):  # rows that the run stores itself
         source = str(run.path / source)
     chosen = {**dict(said), **dict(_changed(WatchingOptions, config["watching"]))}
     if config["device"] != "cpu":
@@ -82,7 +82,7 @@ def _of_stack(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _changed(table: type, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The options of a table that are not its defaults, but for the data."""
+    """The options of a table that differ from its defaults, except the data."""
     for option in fields(table):
         if option.name == "data" or option.name not in options or not option.metadata:
             continue

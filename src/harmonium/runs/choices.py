@@ -1,4 +1,4 @@
-"""What several options can be, how an option is told of, and a check that several tables share.
+"""Values that several options share, the field of an option, and a check that several tables use.
 
 Nothing heavy is imported here.
 """
@@ -17,14 +17,14 @@ CompletionName = Literal["pseudo-gibbs", "metropolis"]
 
 
 def option(default: Any, help_text: str, *, panel: str, shown: str | None = None) -> Any:
-    """A field with its help; ``shown`` says in words what the default None stands for."""
+    """A field with its help text; ``shown`` describes the default that None stands for."""
     show_default = shown or default is not None
     metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
     return field(default=default, metadata=metadata)
 
 
 def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:
-    """Refuse a ladder that has no steps, or that nobody climbs.
+    """Reject fewer than two temperatures, or temperatures for a sampler without any.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Classes that a network tells apart: of its label units, or of what was fine-tuned; and scores."""
+"""Classification by label units or by a fine-tuned network, and its scores."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harmonium.units import Units
 
 
 class LabelUnits:
-    """A network whose top RBM has label units, as the classifier that they make of it.
+    """A network whose top RBM has label units, used as a classifier.
 
-    Rows go up by means, and the probability of a class given these is exact
+    Rows are passed up as means, and the probability of a class given these means is exact
     (`DBN.class_log_probabilities`).
     """
 
@@ -34,16 +34,16 @@ class LabelUnits:
 
     @property
     def visible(self) -> Units:
-        """The units that see the rows."""
+        """The visible units."""
         return self.dbn.visible
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return self.dbn.top.weights.device
 
     def check(self, data: Data) -> None:
-        """Refuse rows that are no states of the visible units."""
+        """Reject rows that are not valid states of the visible units."""
         build.check_states(self.visible, data, defaults.SEED)
 
     @torch.no_grad()
@@ -56,20 +56,20 @@ class LabelUnits:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a classifier says of rows.
+    """Predictions of a classifier for rows.
 
     Attributes
     ----------
     classes
-        The labels that it tells apart, int64, ascending, shape (n_classes,).
+        The labels of the classes, int64, ascending, shape (n_classes,).
     names
-        What the labels 0, 1, ... are called, where they have names.
+        The names of the labels 0, 1, ..., if they have names.
     outputs
         Log-probability of each class, nats, up to a constant in each row, shape (n_rows,
         n_classes).
     wanted
-        The place of each row's own class among them, int64, shape (n_rows,); -1 of a row without a
-        label, or of another class. None where no row has a label.
+        The index of each row's true class, int64, shape (n_rows,); -1 for a row without a label, or
+        of another class. None if no row has a label.
     """
 
     classes: Tensor
@@ -81,7 +81,7 @@ class Predicted:
     def of(
         cls, classes: Tensor, names: Sequence[str] | None, outputs: Tensor, labels: Tensor | None
     ) -> Predicted:
-        """What the outputs of a classifier say of rows that may have labels."""
+        """The predictions of a classifier for rows that may have labels."""
         wanted = None
         if labels is not None:
             place = torch.searchsorted(classes, labels).clamp_(max=len(classes) - 1)
@@ -95,23 +95,23 @@ class Predicted:
 
     @property
     def taken(self) -> Tensor:
-        """The place of the most probable class of each row, shape (n_rows,)."""
+        """The index of the most probable class of each row, shape (n_rows,)."""
         return self.p.argmax(1)
 
     @property
     def n_judged(self) -> int:
-        """Rows whose class is known, and one of those that are told apart."""
+        """Rows with a known class that the classifier knows."""
         return 0 if self.wanted is None else int((self.wanted >= 0).sum())
 
     @property
     def class_names(self) -> list[str]:
-        """What the classes are called, in their order."""
+        """The names of the classes, in order."""
         return [name_of(label, self.names) for label in self.classes.tolist()]
 
     def scores(self) -> dict[str, float]:
-        """``loss`` (nats) and ``error`` (a share), means over the rows that can be judged, if any.
+        """``loss`` (nats) and ``error`` (a fraction), means over rows with known classes, if any.
 
-        The loss is minus the log-probability of the right class.
+        The loss is minus the log-probability of the true class.
         """
         if self.wanted is None or not self.n_judged:
             return {}
@@ -123,7 +123,7 @@ class Predicted:
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for a file: classes by their names where they have any, else by their numbers."""
+        """Arrays for a file, with classes by name if they have names, else by number."""
         told = np.array(self.class_names) if self.names is not None else self.classes.cpu().numpy()
         arrays: dict[str, NDArray[Any]] = {
             "classes": told[self.taken.cpu().numpy()],
@@ -138,5 +138,5 @@ class Predicted:
 
 
 def name_of(label: int, names: Sequence[str] | None) -> str:
-    """What a label is called."""
+    """The name of a label."""
     return str(label) if names is None or not 0 <= label < len(names) else names[label]

@@ -1,4 +1,4 @@
-"""How a run's values become states: as its options say at first, and as they did from then on."""
+"""Encoding of a run's values as states: chosen by its options at the start, and reused later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     Raises
     ------
     ValueError
-        If the values cannot be encoded so.
+        If the values cannot be encoded in this way.
     """
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
@@ -54,7 +54,7 @@ def _as_categories(data: Data, options: TrainingOptions) -> Data:
 
 
 def described(data: Data) -> dict[str, Any]:
-    """What ``config.json`` keeps of training rows, which `Known` reads again."""
+    """What ``config.json`` stores about the training rows; `Known` reads it."""
     return {
         "n_columns": data.n_columns,
         "columns": data.columns,
@@ -69,22 +69,22 @@ def described(data: Data) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Known:
-    """What a run knows of its rows, and brings others to.
+    """What a run knows about its rows, and how it encodes new rows.
 
     Attributes
     ----------
     run
-        What messages call it.
+        The name of the run for messages.
     encoding
         How values become states.
     n_columns
-        Of the states.
+        Number of columns of the states.
     image_shape
         (height, width) of rows that are pictures.
     columns
-        Names of the columns of values, where the run has kept them.
+        Names of the columns of values, if the run stored them.
     value_range
-        Least and largest value of the training rows; None where the run has not kept it.
+        Smallest and largest value of the training rows; None if the run did not store them.
     """
 
     run: str
@@ -96,7 +96,7 @@ class Known:
 
     @classmethod
     def of(cls, run: str, data: Mapping[str, Any]) -> Self:
-        """What ``data`` of ``config.json`` says."""
+        """Read it from ``data`` of ``config.json``."""
         shape, columns, bounds = data["image_shape"], data.get("columns"), data.get("range")
         return cls(
             run=run,
@@ -108,15 +108,15 @@ class Known:
         )
 
     def own(self, data: Data) -> Data:
-        """The run's own rows, encoded as they were; their range decided the encoding.
+        """The run's own rows, encoded as at the start; their range decided the encoding.
 
         Raises
         ------
         ValueError
-            If they have other columns by now, or cannot be encoded.
+            If their columns have changed, or they cannot be encoded.
         """
         if self.value_range is None and data.values.dtype == torch.float64:
-            # runs that kept no range saw every value as float32
+            # runs without a stored range saw every value as float32
             data = dataclasses.replace(data, values=data.values.to(torch.float32))
         data = self._of_this_width(data)
         encoding = self.encoding.to(data.device)
@@ -125,13 +125,13 @@ class Known:
         return dataclasses.replace(data, encoding=encoding, image_shape=self.image_shape)
 
     def other(self, data: Data) -> Data:
-        """Rows of another file: their columns in the run's order, encoded as in training.
+        """Rows of another file, with columns in the run's order, encoded as in training.
 
         Raises
         ------
         ValueError
-            If columns are missing or there are others, or if the values are of another scale or
-            cannot be encoded.
+            If columns are missing or superfluous, or if the values have another scale or cannot be
+            encoded.
         """
         data = self._of_this_width(match_columns(data, self.columns))
         encoding = self.encoding.to(data.device)

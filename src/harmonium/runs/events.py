@@ -1,4 +1,4 @@
-"""TensorBoard event files, where the optional extra is installed."""
+"""TensorBoard event files, if the optional extra is installed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Self
 
 
 def is_installed() -> bool:
-    """Whether TensorBoard is there to write with."""
+    """Whether TensorBoard is installed."""
     return importlib.util.find_spec("tensorboard") is not None
 
 
 def check(wanted: bool | None) -> None:
-    """Refuse to write what cannot be written, before anything else is done.
+    """Reject a request for event files that cannot be met, before anything else is done.
 
     Raises
     ------
     ImportError
-        If event files are wanted and TensorBoard is not there.
+        If event files are requested and TensorBoard is not installed.
     """
     if wanted and not is_installed():
         raise ImportError(
@@ -29,7 +29,7 @@ def check(wanted: bool | None) -> None:
 
 
 class EventFiles:
-    """Writes rows of numbers as TensorBoard scalars, and bands of errors as custom ones.
+    """Writes rows of numbers as TensorBoard scalars, with error bands as custom scalars.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class EventFiles:
     wanted
         Whether to write any; None writes them if TensorBoard is installed.
     done
-        Updates made before; TensorBoard then forgets rows of later ones, which are made again.
+        Updates already made; TensorBoard then discards rows of later updates, which are repeated.
     """
 
     def __init__(self, folder: Path, wanted: bool | None, done: int = 0) -> None:
@@ -57,7 +57,7 @@ class EventFiles:
             self._writer.close()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write one row at its update: numbers as scalars, a band where they have errors, words."""
+        """Write one row at its update: numbers as scalars, with error bands if known, and text."""
         if self._writer is None:
             return
         update, bands = int(row["update"]), {}

@@ -1,7 +1,7 @@
-"""`follow`: a training's way to its end, and everything that is kept of it on the way.
+"""`follow`: run a training to its end, and store everything about it on the way.
 
-The only place where rows of numbers, event files, checkpoints and pages are written along a
-training, be it that of an RBM, of a layer, or of a network.
+The only place that writes rows of numbers, event files, checkpoints and pages during training,
+whether of an RBM, a layer or a network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harmonium.training import Row
 
 @dataclass(frozen=True)
 class Whole:
-    """What a run is a layer of: the stack's directory, which layer, and of how many."""
+    """The stack that a run belongs to: its directory, the layer's number, the number of layers."""
 
     path: Path
     layer: int
@@ -41,18 +41,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a new run is made.
+    """Where a new run is created.
 
     Attributes
     ----------
     out
-        Its directory; None for the first name beside ``runs`` that is free.
+        Its directory; None for the first unused name below ``runs``.
     overwrite
-        Whether a run that is there is replaced.
+        Whether to replace an existing run.
     device
-        Where it computes.
+        The device on which it computes.
     keeps_data
-        Whether its rows lie in a file that nobody else has, and that moves into the run.
+        Whether its rows are in a temporary file, which moves into the run.
     """
 
     out: Path | None = None
@@ -61,7 +61,7 @@ class Place:
     keeps_data: bool = False
 
     def directory(self, name: str) -> RunDirectory:
-        """The directory, by default of this name; refuses one that may not be replaced."""
+        """The directory, by default with this name; an error if it exists and must be kept."""
         run = RunDirectory(self.out or free_path(Path(name)))
         run.check_free(self.overwrite)
         return run
@@ -69,14 +69,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a training that came to its end has left.
+    """The results of a finished training.
 
     Attributes
     ----------
     run
         Its directory.
     result
-        Its last numbers, for machines.
+        Its last numbers, for JSON output.
     pictures
         What was drawn.
     """
@@ -87,14 +87,14 @@ class Finished:
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody has asked a training to stop, and it has kept a checkpoint to go on from.
+    """Training was interrupted, and has saved a checkpoint from which it can continue.
 
     Attributes
     ----------
     result
-        Where it was, for machines; None between two layers of a stack.
+        How far it was, for JSON output; None between two layers of a stack.
     number
-        Of the signal.
+        Number of the signal.
     """
 
     def __init__(self, where: str, run: Path, result: dict[str, Any] | None, number: int) -> None:
@@ -103,19 +103,19 @@ class Stopped(KeyboardInterrupt):
 
 
 Rows = Generator[Row, None, Finished]
-"""Rows of numbers as they come; what is returned at the end stands for the whole."""
+"""Rows of numbers as they are produced; the generator returns the result of the whole."""
 
 
 @dataclass(frozen=True)
 class Going:
-    """A run that goes on while its rows are taken.
+    """A run that advances while its rows are consumed.
 
     Attributes
     ----------
     run
-        Its directory, which is there already.
+        Its directory, which already exists.
     rows
-        Its rows of numbers: the training makes no update that nobody asks for.
+        Its rows of numbers; training makes updates only when the next row is requested.
     """
 
     run: RunDirectory
@@ -132,16 +132,16 @@ class Going:
 
 
 class Task(ABC):
-    """A kind of training: what `follow` has to know of it.
+    """A kind of training: the interface that `follow` needs.
 
     Attributes
     ----------
     run
-        Where everything goes.
+        The directory for all files.
     watching
-        How often there are checkpoints, and what is drawn.
+        How often to write checkpoints, and what to draw.
     whole
-        What the run is a layer of, if it is one.
+        The stack, if the run is one of its layers.
     """
 
     def __init__(
@@ -157,24 +157,24 @@ class Task(ABC):
     @property
     @abstractmethod
     def total(self) -> int:
-        """Updates of the whole training."""
+        """Number of updates of the whole training."""
 
     @property
     @abstractmethod
     def rate(self) -> float:
-        """The learning rate at the start."""
+        """The initial learning rate."""
 
     @abstractmethod
     def describe(self) -> Iterator[str]:
-        """What is about to be trained, in sentences."""
+        """A description of the training that is about to start, in sentences."""
 
     @abstractmethod
     def updates(self) -> Iterator[int]:
-        """Make the updates that are left, each of which yields its number."""
+        """Make the remaining updates, yielding the number of each."""
 
     @abstractmethod
     def look(self) -> Row | None:
-        """A row of numbers, where one is due after the update."""
+        """A row of numbers, if one is due after the update."""
 
     @abstractmethod
     def dumps(self) -> bytes:
@@ -182,24 +182,24 @@ class Task(ABC):
 
     @abstractmethod
     def finish(self, reporter: Reporter, seconds: float) -> Finished:
-        """Keep what was learned, draw it, say how good it is, and write the page."""
+        """Save and draw the trained model, report how good it is, and write the page."""
 
     def draw(self) -> None:
-        """Draw what a row has to show, after each of them: by default nothing."""
+        """Draw pictures after a row of numbers; none by default."""
         return
 
     def save(self) -> None:
-        """Write a checkpoint; older ones but the last go."""
+        """Write a checkpoint, and remove all older ones except the last."""
         write_whole(self.run.checkpoint_path(self.done), self.dumps())
         self.run.prune_checkpoints()
 
     @property
     def resumed(self) -> Path:
-        """The run that goes on with it."""
+        """The run that continues from it."""
         return self.run.path if self.whole is None else self.whole.path
 
     def write_pages(self, reporter: Reporter, stage: Stage) -> None:
-        """Renew the page of the run, and that of the stack whose layer it is."""
+        """Update the page of the run, and of its stack if it is a layer."""
         write_page(self.run, reporter, stage)
         if self.whole is not None:
             write_page(RunDirectory(self.whole.path), reporter, stage)
@@ -211,16 +211,16 @@ def write_page(run: RunDirectory, reporter: Reporter, stage: Stage = "unknown") 
 
 
 def follow(task: Task, reporter: Reporter) -> Rows:
-    """Go through a training to its end, keeping and yielding each row of numbers.
+    """Run a training to its end, storing and yielding each row of numbers.
 
-    A consumer that takes no more rows leaves a checkpoint to go on from.
+    If the consumer stops early, a checkpoint is saved from which training can continue.
 
     Raises
     ------
     Stopped
-        If somebody has asked to stop, between two updates.
+        If a stop was requested; raised between two updates.
     FloatingPointError
-        As the training raises it, with the last good checkpoint.
+        As raised by the training; the message names the last good checkpoint.
     """
     run, total = task.run, task.total
     of_layer: dict[str, float] = {} if task.whole is None else {"layer": task.whole.layer}
@@ -271,9 +271,9 @@ def _stop(task: Task, reporter: Reporter) -> None:
 
 @contextmanager
 def stop_requests(at_once: Callable[[int], None]) -> Iterator[list[int]]:
-    """Signals that ask to stop, collected: the run stops between two updates.
+    """Collects signals that request a stop, so that the run stops between two updates.
 
-    Whoever asks twice does not want to wait for that, and gets back the last checkpoint.
+    A second signal stops at once, and leaves the last checkpoint.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def stop_requests(at_once: Callable[[int], None]) -> Iterator[list[int]]:
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread hears signals
+        yield caught  # only the main thread receives signals
         return
 
     def remember(number: int, frame: FrameType | None) -> None:

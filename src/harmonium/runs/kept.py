@@ -1,6 +1,6 @@
-"""Rows that no file holds, such as an array or a frame: their run keeps them itself.
+"""Rows passed in memory, such as an array or a data frame, which their run stores itself.
 
-A run that has to go on, and to be judged, needs its rows, wherever the directory is moved.
+To resume and evaluate a run, its rows must be available even after the directory has moved.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ NAME = "data.safetensors"
 """The file in the directory of the run."""
 
 HERE = f"./{NAME}"
-"""How the configuration of a run calls it."""
+"""Its name in the configuration of a run."""
 
 _KIND = "data"
 
 
 def save(data: Data, path: Path) -> None:
-    """Write rows with all that is known about them."""
+    """Write rows with everything that is known about them."""
     tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
     config = {
         "name": data.name,
@@ -44,7 +44,7 @@ def save(data: Data, path: Path) -> None:
 
 
 def load(path: Path) -> Data:
-    """Read the rows of `save`.
+    """Read the rows that `save` wrote.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def load(path: Path) -> Data:
 
 @contextmanager
 def named(data: Any, **columns: Any) -> Iterator[str]:
-    """A name by which options know the data: that of a set, a path, or that of a file made of them.
+    """A name of the data for the options: a named set, a path, or a temporary file with the rows.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
         takes, or a sparse matrix of SciPy.
     columns
-        ``label``, ``target`` and ``drop``, of rows in memory.
+        ``label``, ``target`` and ``drop`` for rows in memory.
     """
     if isinstance(data, str | Path):
         yield str(data)
@@ -100,12 +100,12 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
 
 
 def moved(source: str, run: Path, below: str = "") -> str:
-    """Give rows in a temporary file to the run that is made of them; how it calls its data then.
+    """Move rows from a temporary file into their run; returns the name of the data from then on.
 
     Parameters
     ----------
     source
-        Of the options.
+        The data as named in the options.
     run
         The new directory.
     below

@@ -1,4 +1,4 @@
-"""The options of a deep belief network: those of one RBM, once for all layers or one a layer.
+"""The options of a deep belief network: those of an RBM, for all layers or per layer.
 
 Nothing heavy is imported here.
 """
@@ -16,9 +16,9 @@ from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS
 
 LAYERS = "200,200,200"
-"""Hidden units of each layer, where nobody says."""
+"""Default hidden units of each layer."""
 
-# Of the whole network, or of its first layer alone. `hidden` is what `layers` gives.
+# For the whole network, or only its first layer. `layers` sets `hidden`.
 _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
     *("rows", "learn_precision", "seed", "white", "categories"),
@@ -29,32 +29,32 @@ _NOT_OFFERED = ("hidden", "n_classes", "stratified")
 OF_EACH = tuple(
     option.name for option in fields(TrainingOptions) if option.name not in _OF_ALL + _NOT_OFFERED
 )
-"""The options of which each layer can have its own value."""
+"""The options that can differ between layers."""
 
 OWN = ("layers", "features", "labels")
-"""The options that a network alone has."""
+"""The options that only a network has."""
 
 Features = Literal["draws", "means"]
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Everything a user can choose about a network and how it is pretrained.
+    """All options of a network and of its pretraining.
 
     Attributes
     ----------
     layers
         Hidden units of each layer, from the data upwards, such as ``500,500,2000``.
     features
-        What a layer learns from: states drawn from the means of the units below it, anew in each
-        epoch, or these means; None draws wherever units have two states.
+        Input of upper layers: states drawn from the means of the units below, again in each epoch,
+        or these means; None draws states if the units have two states.
     labels
         Whether the top RBM sees the class of each row.
     of_all
-        Those of `TrainingOptions` that are of the whole network.
+        The options of `TrainingOptions` for the whole network.
     of_each
-        Those of which layers can have their own, as they were typed: one value, or one a layer
-        with commas between them.
+        The options that can differ between layers, as typed: one value, or one per layer separated
+        by commas.
     """
 
     layers: str = LAYERS
@@ -64,7 +64,7 @@ class NetworkOptions:
     of_each: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained in any layer, before any data are read."""
+        """Reject options that some layer cannot be trained with, before any data are read."""
         if self.labels and len(self.sizes) < 2:
             raise ValueError(
                 f"`labels` puts label units beside the hidden units below the top layer, and "
@@ -74,7 +74,7 @@ class NetworkOptions:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The numbers that ``layers`` gives."""
+        """The numbers in ``layers``."""
         sizes = []
         for number, size in enumerate(self.layers.split(","), start=1):
             if not size.strip().isdecimal():
@@ -93,20 +93,20 @@ class NetworkOptions:
     def by_layer(
         self, below: str = LAYER_BELOW, n_classes: int | None = None
     ) -> list[TrainingOptions]:
-        """The options of each layer's own run.
+        """The options for the run of each layer.
 
         Parameters
         ----------
         below
-            Before the number of a layer, makes the data of the layer above it.
+            Prefix; with the number of a layer, it names the data of the layer above.
         n_classes
-            Of the label units, where there are any.
+            Number of classes of the label units, if there are any.
 
         Raises
         ------
         ValueError
-            Where there are more or fewer values than layers, where one is no such value, or where
-            they do not go together, naming the layer.
+            If the number of values differs from the number of layers, or if values are invalid or
+            contradict each other; names the layer.
         """
         sizes = self.sizes
         chosen = {name: _values(name, self.of_each.get(name), len(sizes)) for name in OF_EACH}
@@ -132,11 +132,11 @@ class NetworkOptions:
 
     def _seed(self, number: int) -> int:
         seed: int = self.of_all.get("seed", TrainingOptions.seed)
-        # one that is out of its range is refused with the first layer
+        # a value out of range is rejected with the first layer
         return seed_of_layer(seed, number) if number else seed
 
     def _from_below(self, units: str) -> dict[str, Any]:
-        """How a layer sees the hidden units below it, which are of this type."""
+        """How a layer sees the hidden units below it, which have this type."""
         two_valued = units in ("binary", "spin")
         if self.features == "draws" and not two_valued:
             raise ValueError(
@@ -148,7 +148,7 @@ class NetworkOptions:
 
 
 def _values(name: str, text: str | None, n_layers: int) -> Sequence[Any] | None:
-    """What was typed, as a value for each layer; None where nothing was."""
+    """The typed text as one value per layer; None if nothing was typed."""
     if text is None:
         return None
     parts = [part.strip() for part in str(text).split(",")]
@@ -179,5 +179,5 @@ def _value(name: str, text: str) -> Any:
 
 
 def offered_once() -> tuple[str, ...]:
-    """The options of `TrainingOptions` that are not offered once for the whole network."""
+    """The options of `TrainingOptions` that are not offered for the whole network."""
     return (*OF_EACH, *_NOT_OFFERED)

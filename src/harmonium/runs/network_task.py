@@ -1,4 +1,4 @@
-"""The fine-tuning of a network: a classifier, a regressor or an autoencoder, of a stack or anew."""
+"""Fine-tuning of a classifier, a regressor or an autoencoder, from a stack or random weights."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from harmonium.runs.sources import Rows, Source
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.training import Row
 
-# Of a short training: rows of numbers that it has, held-out rows that may be looked at for each
-# whatever that costs, and beyond them the share of the time.
+# For short runs: the number of rows of numbers, how many held-out rows may be evaluated for each at
+# any cost, and the fraction of the time allowed beyond them.
 _FEWEST_ROWS = 30
 _CHEAP_ROWS = 1_000
 _JUDGING_SHARE = 0.1
@@ -56,7 +56,7 @@ def begin(
     place: Place,
     reporter: Reporter,
 ) -> Going:
-    """Begin to fine-tune the stack of a run, or a network with random weights on data."""
+    """Start to fine-tune the stack of a run, or a network with random weights on data."""
     source = Source.of(name, options)
     beside = f"runs/{run_name(name)}-{options.kind}"
     if source.stack is not None:
@@ -97,7 +97,7 @@ def begin(
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
-    """Go on with a fine-tuning that stopped, was killed, or should see more epochs."""
+    """Continue a fine-tuning run that stopped, was killed, or needs more epochs."""
     run = RunDirectory.open_any(path)
     run.check_replaceable()
     config = run.config()
@@ -113,8 +113,8 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     source, rows = Source.from_config(path, config).load(options, where, reporter)
     if rows.fingerprint() != config["data"]["fingerprint"]:
         raise ValueError(
-            f"the data {source.bottom.data}, their labels or their targets have changed "
-            f"since {path} was begun; bring the old ones back, or fine-tune anew"
+            f"the data {source.bottom.data}, their labels or their targets have changed since "
+            f"{path} was begun; restore the old ones, or fine-tune again"
         )
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
@@ -124,7 +124,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
 
 
 class NetworkTask(Task):
-    """A fine-tuning between two of its updates."""
+    """A fine-tuning run between two updates."""
 
     def __init__(
         self,
@@ -137,7 +137,8 @@ class NetworkTask(Task):
     ) -> None:
         super().__init__(run, watching)
         self.options, self.state, self.batches, self.rows = options, state, batches, rows
-        # runs that do not say it were begun when none was looked at within an epoch
+        # runs without this entry date from when held-out rows were only evaluated after whole
+        # epochs
         every = watching.every or run.config().get("every") or _whole_epochs(options) * len(batches)
         self._every = every
         self._watch: finetuning.Watch | None = None
@@ -149,16 +150,16 @@ class NetworkTask(Task):
 
     @property
     def total(self) -> int:
-        """Updates in all, if patience does not end it sooner."""
+        """Total number of updates, unless early stopping ends it sooner."""
         return _total(self.options, self.batches)
 
     @property
     def rate(self) -> float:
-        """The learning rate at the start."""
+        """The initial learning rate."""
         return self.options.rate
 
     def describe(self) -> Iterator[str]:
-        """The network, its rows, and what it starts from."""
+        """The network, its rows, and its starting point."""
         options, state, rows, config = self.options, self.state, self.rows, self.run.config()
         widths = [layer.weights.shape[0] for layer in state.network.all_layers]
         sizes = "-".join(str(width) for width in (*widths, state.network.last.units.n_columns))
@@ -175,13 +176,13 @@ class NetworkTask(Task):
         yield from noted(rows.train)
 
     def updates(self) -> Iterator[int]:
-        """The updates that are left, until patience is at an end."""
+        """The remaining updates, until early stopping."""
         state, batches, total = self.state, self.batches, self.total
         self._watch = finetuning.Watch(state, batches, self.rows.held_out, self._every, total)
         return finetuning.updates(state, batches, total // len(batches))
 
     def look(self) -> Row | None:
-        """A row of numbers, where one is due."""
+        """A row of numbers, if one is due."""
         assert self._watch is not None
         return self._watch(self.state)
 
@@ -190,7 +191,7 @@ class NetworkTask(Task):
         return dumps_finetuning(self.state)
 
     def finish(self, reporter: Reporter, seconds: float) -> Finished:
-        """Keep the best network, judge it by test rows where there are any, and draw it."""
+        """Save the best network, evaluate it on test rows if there are any, and draw it."""
         run, state, model = self.run, self.state, self.state.model
         self.save()
         save_network(model, run.network_path)
@@ -216,7 +217,7 @@ class NetworkTask(Task):
 
 
 def _complete(options: FinetuningOptions, batches: Minibatches) -> FinetuningOptions:
-    """The options with a value for each whose default depends on the data."""
+    """The options, with defaults filled in that depend on the data."""
     epochs = max(1, round(defaults.FINETUNING_UPDATES / len(batches)))
     return dataclasses.replace(
         options,
@@ -275,15 +276,15 @@ def _patience(options: FinetuningOptions, rows: Rows, batches: Minibatches) -> P
 
 
 def _default_every(options: FinetuningOptions, batches: Minibatches, rows: Rows) -> int:
-    """Updates from one row of numbers to the next: whole epochs, where there are enough of them.
+    """Updates between two rows of numbers: whole epochs, if there are enough of them.
 
-    Else a share of an epoch, of which a look at the held-out rows may take a few per cent.
+    Otherwise a fraction of an epoch, such that evaluating held-out rows takes a few per cent of it.
     """
     assert options.epochs is not None
     n_batches, n_held_out = len(batches), 0 if rows.held_out is None else len(rows.held_out)
     every = max(1, options.epochs * n_batches // _FEWEST_ROWS)
     if n_held_out > _CHEAP_ROWS:
-        # of a row that is learned from, the gradient takes three times what its outputs do
+        # the gradient of a training row costs three times as much as its outputs
         every = max(every, int(n_held_out / (3 * _JUDGING_SHARE * batches.batch_size)))
     if options.epochs < _FEWEST_ROWS and every <= n_batches // 2:
         return every
@@ -296,6 +297,6 @@ def _whole_epochs(options: FinetuningOptions) -> int:
 
 
 def _total(options: FinetuningOptions, batches: Minibatches) -> int:
-    """Updates in all, if patience does not end it sooner."""
+    """Total number of updates, unless early stopping ends it sooner."""
     assert options.epochs is not None
     return options.epochs * len(batches)

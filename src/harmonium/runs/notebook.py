@@ -1,4 +1,4 @@
-"""What a run shows of itself in a notebook: facts, its learning curves and its pictures."""
+"""The display of a run in a notebook: facts, learning curves and pictures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from harmonium.runs.run import Run
 
 SHOWN = ("filters", "filters-1", "samples", "reconstructions", "confusion", "codes")
-"""The pictures that tell most, as far as a run has them."""
+"""The most informative pictures, if a run has them."""
 
 _MOST = 3
 _TOLD = ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error", "loss", "error")
 
 
 def html_of(run: Run) -> str:
-    """A piece of HTML that stands alone: pictures lie in it."""
+    """Self-contained HTML, with pictures embedded."""
     from harmonium.report.rendering import render
 
     return render("notebook", facts=_facts(run), pictures=_pictures(run))

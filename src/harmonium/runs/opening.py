@@ -1,4 +1,4 @@
-"""A run of any kind, found by its directory."""
+"""Open a run of any kind by its directory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harmonium.runs.resuming import Said
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
-    """Go on with a run that stopped, was killed, or should see more epochs.
+    """Continue a run that stopped, was killed, or needs more epochs.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, it cannot go on, or what is said contradicts it.
+        If there is no run, if it cannot continue, or if an option contradicts it.
     """
     run = RunDirectory.open_any(path)
     if run.is_finetuning:

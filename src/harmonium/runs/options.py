@@ -1,6 +1,6 @@
-"""The options of a training run, once: names, types, defaults, limits and help.
+"""The options of a training run, defined once: names, types, defaults, limits and help.
 
-The command line's flags, its help, ``config.json`` and the checks are all made from this table.
+The command line's flags and help, ``config.json`` and the checks are all made from this table.
 Nothing heavy is imported here.
 """
 
@@ -19,49 +19,52 @@ from harmonium.runs.rows import copied
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Everything a user can choose about what is learned and how; it decides every bit of a run."""
+    """All options that determine what is learned and how; they fix every bit of a run."""
 
     data: str = field(
         default="digits",
         metadata={
             "metavar": "DATA",
             "help": "A named data set (harmonium data list); a file: .csv or other text, .npy, "
-            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are the data.",
+            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are "
+            "then the data.",
         },
     )
     visible: VisibleName = option(  # noqa: RUF009
         "auto",
-        "Type of the visible units; `auto` takes binary ones for pictures, zeros and ones and "
-        "probabilities, and Gaussian ones for other tables.",
+        "Type of the visible units; `auto` chooses binary units for pictures, zeros and ones, "
+        "and probabilities, and Gaussian units for other tables.",
         panel="Model",
     )
     hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
     hidden_units: str = option(
         "binary",
-        "Type of the hidden units: binary, spin, gaussian, categorical, or one that is registered "
+        "Type of the hidden units: binary, spin, gaussian, categorical, or a registered type "
         "(`harmonium.units.register`).",
         panel="Model",
     )
     hidden_categories: int | None = option(
-        None, "States of each hidden unit, where these are categorical.", panel="Model"
+        None, "Number of states of each categorical hidden unit.", panel="Model"
     )
     learn_precision: bool = option(
-        False, "Learn the precision of Gaussian units; otherwise it is 1.", panel="Model"
+        False,
+        "Learn the precision (inverse variance) of Gaussian units; otherwise it is 1.",
+        panel="Model",
     )
     weight_std: float = option(
-        defaults.WEIGHT_STD, "Standard deviation of the weights at the start.", panel="Model"
+        defaults.WEIGHT_STD, "Standard deviation of the initial weights.", panel="Model"
     )
     image_shape: str | None = option(
         None,
-        "HEIGHTxWIDTH of rows that are pictures, such as 28x28, where the file does not say; grey "
+        "HEIGHTxWIDTH of rows that are pictures, such as 28x28, if the file does not say; grey "
         "values are then scaled to 0 to 1.",
         panel="Data",
     )
     white: float | None = option(
         None,
-        "The grey value of pictures that is white.",
+        "The grey value that means white in pictures.",
         panel="Data",
-        shown="255, or the largest value where that is far below",
+        shown="255, or the largest value if that is far below 255",
     )
     categories: str | None = option(
         None,
@@ -71,8 +74,9 @@ class TrainingOptions:
     )
     binarize: str | None = option(
         None,
-        "A threshold (for grey pictures as a share of white); or `stochastic`: grey values are "
-        "probabilities, drawn anew every epoch; or `none`: they are used as probabilities.",
+        "A threshold (for grey pictures, a fraction of white); or `stochastic`: treat grey "
+        "values as probabilities and draw new states every epoch; or `none`: use the "
+        "probabilities themselves.",
         panel="Data",
         shown=f"{defaults.THRESHOLD} for grey pictures of binary or spin units",
     )
@@ -84,19 +88,21 @@ class TrainingOptions:
     )
     held_out: float = option(
         defaults.HELD_OUT,
-        "Share of a file's rows to watch and not train on; named sets have their own.",
+        "Fraction of a file's rows to hold out from training and monitor; named sets have "
+        "their own split.",
         panel="Data",
     )
     validation: bool = option(
         False,
-        "Watch the validation rows of a named set, and do not train on them. Without it training "
-        "takes them, too, and watches the test rows, which decide nothing.",
+        "Hold out the validation rows of a named set and monitor them. Without this option they "
+        "are training rows too, and the test rows are monitored, without any influence on "
+        "training.",
         panel="Data",
     )
     rows: int | None = option(
         None,
-        "Learn from so many training rows alone, drawn at random; where rows have labels, as many "
-        "of each class.",
+        "Use a random subset of this many training rows; if rows have labels, equally many of "
+        "each class.",
         panel="Data",
         shown="all",
     )
@@ -110,49 +116,52 @@ class TrainingOptions:
     test_data: str | None = copied("test_data")
     method: Literal["pcd", "cd"] = option(
         "pcd",
-        "Persistent chains (pcd), or chains that start at the data in each update (cd).",
+        "Persistent contrastive divergence (pcd), or contrastive divergence (cd), whose "
+        "chains start at the data in each update.",
         panel="Training",
     )
     sweeps: int = option(
-        defaults.SWEEPS, "Gibbs sweeps an update: the k of CD-k and PCD-k.", panel="Training"
+        defaults.SWEEPS, "Gibbs sweeps per update: the k of CD-k and PCD-k.", panel="Training"
     )
     final_sweeps: int | None = option(
         None,
-        f"Sweeps in the last {defaults.FINAL_SHARE:.0%} of the updates, when chains mix slowly.",
+        f"Sweeps per update in the last {defaults.FINAL_SHARE:.0%} of the updates, when "
+        "chains mix slowly.",
         panel="Training",
         shown=f"{defaults.FINAL_SWEEPS} or `sweeps`; `sweeps` with cd or tempering",
     )
     sampler: SamplerName = option(  # noqa: RUF009
         "gibbs",
-        "How chains move: Gibbs sweeps, or these at several temperatures that swap their states "
-        "(tempering), which costs as many times the work and mixes modes that are far apart.",
+        "How chains move: Gibbs sweeps, or parallel tempering: Gibbs sweeps at several "
+        "temperatures that swap states. Tempering multiplies the work by the number of "
+        "temperatures and mixes between distant modes.",
         panel="Training",
     )
     temperatures: int | None = option(
         None,
-        "Temperatures of `sampler='tempering'`.",
+        "Number of temperatures for `sampler='tempering'`.",
         panel="Training",
         shown="as many as half of the swaps need",
     )
     chains: int | None = option(
         None,
-        "Persistent chains.",
+        "Number of persistent chains.",
         panel="Training",
-        shown=f"as many as `batch_size`, if that is given, else {defaults.N_CHAINS}",
+        shown=f"`batch_size` if given, else {defaults.N_CHAINS}",
     )
     gradient: Literal["centered", "plain"] = option(
         "centered", "Centred or plain gradient.", panel="Training"
     )
     learning_rate: float | None = option(
         None,
-        "Learning rate, at the start.",
+        "Initial learning rate.",
         panel="Training",
-        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} if it does not fall, or "
-        "with Gaussian units or another optimiser than sgd",
+        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} with a constant rate, "
+        "Gaussian units, or an optimiser other than sgd",
     )
     schedule: Literal["constant", "linear"] = option(
         defaults.SCHEDULE,
-        "Keep the learning rate, or let it fall linearly to zero.",
+        "Keep the learning rate constant, or let it fall linearly to zero.",
         panel="Training",
     )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad"] = option(
@@ -161,9 +170,9 @@ class TrainingOptions:
     momentum: float = option(defaults.MOMENTUM, "Momentum of sgd.", panel="Training")
     batch_size: int | None = option(
         None,
-        "Rows a minibatch.",
+        "Rows per mini-batch.",
         panel="Training",
-        shown=f"{defaults.BATCH_SIZE}, or all rows where these are fewer",
+        shown=f"{defaults.BATCH_SIZE}, or all rows if there are fewer",
     )
     epochs: int | None = option(
         None,
@@ -174,29 +183,29 @@ class TrainingOptions:
     l1: float = option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
     l2: float = option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
     sparsity_target: float | None = option(
-        defaults.SPARSITY_TARGET, "Mean activity to draw binary hidden units to.", panel="Training"
+        defaults.SPARSITY_TARGET, "Target mean activation of binary hidden units.", panel="Training"
     )
     sparsity_cost: float = option(
-        defaults.SPARSITY_COST, "Strength of that pull.", panel="Training"
+        defaults.SPARSITY_COST, "Strength of the sparsity penalty.", panel="Training"
     )
     average: float = option(
         defaults.RUN_AVERAGE_DECAY,
-        "Keep an exponential moving average of the parameters with this decay, which becomes the "
-        "model; 0 for none.",
+        "Decay of an exponential moving average of the parameters, which becomes the model; 0 "
+        "for none.",
         panel="Training",
     )
-    seed: int = option(defaults.SEED, "Seed of everything that is random.", panel="Training")
-    n_classes: int | None = None  # of label units, which the top layer of a network alone can have
-    stratified: bool = True  # the same share of each class is held out
+    seed: int = option(defaults.SEED, "Random seed.", panel="Training")
+    n_classes: int | None = None  # of label units, which only the top layer of a network can have
+    stratified: bool = True  # the same fraction of each class is held out
 
     @classmethod
     def from_config(cls, options: Mapping[str, Any]) -> Self:
-        """The options that a run was begun with."""
-        # splits did not look at labels when runs did not say so
+        """The options with which a run was started."""
+        # runs whose configuration lacks this option were split without regard to labels
         return cls(**{"stratified": False, **options})
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, before any data are read."""
+        """Reject options that cannot be trained with, before any data are read."""
         counts = ("hidden", "sweeps", "final_sweeps", "batch_size", "chains", "epochs", "rows")
         for name in counts:
             self._refuse_below(1, name)
@@ -229,13 +238,13 @@ class TrainingOptions:
             )
         if self.method == "cd" and self.chains is not None:
             raise ValueError(
-                "`chains` is for persistent chains: with `method='cd'` there is one chain a row of "
-                "the minibatch; leave `chains` out, or take `method='pcd'`"
+                "`chains` is for persistent chains: with `method='cd'` there is one chain per "
+                "row of the mini-batch; leave `chains` out, or take `method='pcd'`"
             )
         if self.method == "cd" and self.sampler == "tempering":
             raise ValueError(
-                "`sampler='tempering'` is for persistent chains, and `method` is cd, which starts "
-                "chains anew in each update; take `method='pcd'`, or `sampler='gibbs'`"
+                "`sampler='tempering'` is for persistent chains, and `method` is cd, which "
+                "restarts chains in each update; take `method='pcd'`, or `sampler='gibbs'`"
             )
         if self.final_sweeps is not None and self.sampler == "tempering":
             raise ValueError(
@@ -276,8 +285,8 @@ class TrainingOptions:
         self.named_categories  # noqa: B018
 
     def _check_hidden_units(self) -> None:
-        """Refuse a type that is neither the library's nor registered by a file of the user's."""
-        units = sys.modules.get("harmonium.units")  # where nobody imported it, nobody registered
+        """Reject a unit type that is neither built in nor registered by the user."""
+        units = sys.modules.get("harmonium.units")  # if it was never imported, none are registered
         own = list(units.registered()) if units else []
         known = [*get_args(UnitName), *own]
         if self.hidden_units not in known:
@@ -294,13 +303,13 @@ class TrainingOptions:
 
     @property
     def rate(self) -> float:
-        """The learning rate at the start, of options that have been completed."""
+        """The initial learning rate; for options whose defaults have been filled in."""
         assert self.learning_rate is not None
         return self.learning_rate
 
     @property
     def threshold(self) -> float | None:
-        """The number that ``binarize`` gives, if it gives one."""
+        """The threshold in ``binarize``, if it holds one."""
         if self.binarize in (None, "none", "stochastic"):
             return None
         try:
@@ -316,7 +325,7 @@ class TrainingOptions:
 
     @property
     def named_categories(self) -> tuple[float, ...] | None:
-        """The numbers that ``categories`` gives, ascending."""
+        """The numbers in ``categories``, ascending."""
         if self.categories is None:
             return None
         try:
@@ -332,7 +341,7 @@ class TrainingOptions:
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
-        """The numbers that ``image_shape`` gives."""
+        """The height and width in ``image_shape``."""
         if self.image_shape is None:
             return None
         height, _, width = self.image_shape.partition("x")
@@ -345,19 +354,20 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class WatchingOptions:
-    """How a run is watched and kept; none of it changes a bit of what is learned."""
+    """How a run is monitored and stored; these options do not change a bit of what is learned."""
 
     every: int | None = option(
         None,
-        "Updates from one row of numbers to the next.",
+        "Updates between two rows of numbers.",
         panel="Watching",
-        shown=f"whole epochs, {defaults.MIN_UPDATES_PER_ROW} updates or more; 30 of short runs",
+        shown=f"whole epochs, at least {defaults.MIN_UPDATES_PER_ROW} updates; 30 rows in short "
+        "runs",
     )
     checkpoint_every: float = option(
-        defaults.CHECKPOINT_SECONDS, "Seconds from one checkpoint to the next.", panel="Watching"
+        defaults.CHECKPOINT_SECONDS, "Seconds between two checkpoints.", panel="Watching"
     )
     log_likelihood: bool = option(
-        True, "Follow log Z, for log-likelihoods in nats.", panel="Watching"
+        True, "Track log Z during training, for log-likelihoods in nats.", panel="Watching"
     )
     figures: bool = option(True, "Draw pictures.", panel="Watching")
     tensorboard: bool | None = option(
@@ -365,7 +375,7 @@ class WatchingOptions:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be kept to."""
+        """Reject values out of range."""
         if self.every is not None and self.every < 1:
             raise ValueError(f"`every` is {self.every}; pass 1 or more updates")
         if not self.checkpoint_every >= 0:

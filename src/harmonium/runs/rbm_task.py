@@ -1,4 +1,4 @@
-"""The training of one RBM: a run of its own, or a layer of a stack."""
+"""Training of one RBM, as a run or as a layer of a stack."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from harmonium.training import Row, TrainingState
 LABELS = {
     key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
 }
-"""What a person calls the numbers that tell most, the best first."""
+"""Display names of the most informative numbers, best first."""
 
 
 def begin(
     options: TrainingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
-    """Begin a run: what can be refused is refused, and its directory is there."""
+    """Start a run: check everything that can fail, and create its directory."""
     run = place.directory(f"runs/{run_name(options.data)}")
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
@@ -55,7 +55,7 @@ def begin(
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
-    """Go on with a run that stopped, was killed, or should see more epochs."""
+    """Continue a run that stopped, was killed, or needs more epochs."""
     run = RunDirectory.open(path)
     run.check_replaceable()
     config = run.config()
@@ -77,7 +77,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
 
 @dataclass(frozen=True)
 class Begun:
-    """A training that can go on: its options, each with a value, its data and its state."""
+    """A training that can continue: its complete options, its data and its state."""
 
     options: TrainingOptions
     batches: Minibatches
@@ -87,7 +87,7 @@ class Begun:
 
     @classmethod
     def of(cls, options: TrainingOptions, train_data: Data, held_out: Data | None) -> Begun:
-        """A training before its first update, on the device of the data."""
+        """The training before its first update, on the device of the data."""
         batches = build.make_batches(options, train_data)
         options = build.complete(options, batches)
         rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
@@ -96,13 +96,13 @@ class Begun:
 
     @property
     def total(self) -> int:
-        """Updates of the whole training."""
+        """Number of updates of the whole training."""
         assert self.options.epochs is not None
         return self.options.epochs * len(self.batches)
 
     @property
     def shown(self) -> Data:
-        """The rows that pictures show: held-out ones where there are any."""
+        """The rows that pictures show: held-out rows if there are any."""
         return self.data if self.held_out is None else self.held_out
 
     def config(self, watching: WatchingOptions) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Begun:
 
 
 class RBMTask(Task):
-    """The training of an RBM between two of its updates."""
+    """The training of an RBM between two updates."""
 
     def __init__(
         self,
@@ -137,9 +137,10 @@ class RBMTask(Task):
         super().__init__(run, watching, whole)
         self.begun, self.state = begun, begun.state
         options, batches, state = begun.options, begun.batches, begun.state
-        # runs that do not say it were begun when all had the rhythm of long ones
+        # runs without this entry date from when short runs had the row interval of long ones
         every = watching.every or run.config().get("every") or training.default_every(batches)
-        # what watching may cost is reckoned as at the start: a resumed run watches the same rows
+        # the budget for monitoring is computed as at the start: a resumed run monitors the same
+        # rows
         build.set_sweeps(state, options, begun.total)
         self.monitor = training.default_monitor(state, batches, begun.held_out, every, begun.total)
         if not watching.log_likelihood:
@@ -158,12 +159,12 @@ class RBMTask(Task):
 
     @property
     def total(self) -> int:
-        """Updates of the whole training."""
+        """Number of updates of the whole training."""
         return self.begun.total
 
     @property
     def rate(self) -> float:
-        """The learning rate at the start."""
+        """The initial learning rate."""
         return self.begun.options.rate
 
     def describe(self) -> Iterator[str]:
@@ -184,7 +185,7 @@ class RBMTask(Task):
             yield f"all {epochs} epochs are done already; `more_epochs` goes further"
 
     def updates(self) -> Iterator[int]:
-        """The updates that are left; the last ones have sweeps of their own."""
+        """The remaining updates; the last ones have their own number of sweeps."""
         options, batches, state = self.begun.options, self.begun.batches, self.state
         assert options.epochs is not None
         self._watch(state)
@@ -196,11 +197,11 @@ class RBMTask(Task):
             yield done
 
     def look(self) -> Row | None:
-        """A row of numbers, where one is due."""
+        """A row of numbers, if one is due."""
         return self._watch(self.state)
 
     def draw(self) -> None:
-        """The sheets of the history."""
+        """The pictures over the course of training."""
         if self._history is not None:
             self._history.look(self.state)
 
@@ -209,7 +210,7 @@ class RBMTask(Task):
         return checkpoint.dumps(self.state)
 
     def finish(self, reporter: Reporter, seconds: float) -> Finished:
-        """Keep the model, draw it and say how well it describes its rows."""
+        """Save the model, draw it, and report how well it describes its rows."""
         run, state, data = self.run, self.state, self.begun.data
         self.save()
         checkpoint.save_model(state.model, run.model_path)
@@ -229,7 +230,7 @@ class RBMTask(Task):
 
 
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
-    """The options with a path that resuming finds from any folder."""
+    """The options with an absolute path, so that resuming works from any folder."""
     files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
     if options.data not in datasets.names():
         files["data"] = from_anywhere(options.data)
@@ -237,7 +238,7 @@ def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
 
 
 def run_name(data: str) -> str:
-    """What a run on these data is called."""
+    """The name of a run on these data."""
     if Path(data).suffix == KEPT_SUFFIX:
         return "run"
     return Path(data).name.lstrip(".").split(".")[0] or "run"
@@ -255,14 +256,14 @@ def load(
 def load_new(
     options: TrainingOptions, device: torch.device, reporter: Reporter
 ) -> tuple[TrainingOptions, Data, Data | None]:
-    """The same for a run that begins, and its options, whose visible units are decided."""
+    """The same for a new run, and its options with the visible units chosen."""
     with reporter.downloads() as progress:
         options, train_data, held_out = run_data.load_new(options, progress)
     return options, train_data.to(device), None if held_out is None else held_out.to(device)
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:
-    """When, with which versions and on what a run was begun."""
+    """When, with which versions and on which machine a run was started."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -277,13 +278,13 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 
 def noted(data: Data) -> Iterator[str]:
-    """In one line, what a file was taken for."""
+    """One line about how a file was interpreted."""
     if data.notes:
         yield f"data      {'; '.join(data.notes)}"
 
 
 def _refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:
-    """Refuse to take a layer further while those above it learn from what it was."""
+    """Refuse to continue a layer whose earlier state the layers above have learned from."""
     if "layer" in config:
         network = quote(str(run.path.parent.parent))
         raise ValueError(
@@ -323,7 +324,7 @@ def _summary(rows: list[dict[str, float]], seconds: float) -> str:
 
 
 def _held_out(rows: list[dict[str, float]], key: str) -> str:
-    """What held-out rows have, and how far they are behind training rows and behind their best."""
+    """The value on held-out rows, and its gap to training rows and to its best value."""
     found = HeldOut.of(rows)
     if found is None or found.train != key or found.gap is None:
         return ""

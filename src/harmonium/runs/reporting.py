@@ -1,4 +1,4 @@
-"""What a training tells whoever waits for it: the doors of the library hand in their own way.
+"""Progress and messages of training; Python and the command line each implement this interface.
 
 Nothing heavy is imported here.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Progressing(Protocol):
-    """Shows how far a training is, for as long as it is entered."""
+    """Shows the progress of training, as a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -31,39 +31,39 @@ class Progressing(Protocol):
     ) -> None: ...
 
     def update(self, done: int) -> None:
-        """So many updates are made."""
+        """Report the number of updates made."""
 
     def row(self, row: Mapping[str, float]) -> None:
-        """A row of numbers is there."""
+        """Report a new row of numbers."""
 
     def say(self, text: str) -> None:
-        """A sentence for a person."""
+        """Report a message."""
 
 
 class Reporter(Protocol):
-    """A door's voice: what it shows of a training, and how it words what can be done next."""
+    """The interface to the user: how to show training, and how to word the next steps."""
 
     def say(self, text: str) -> None:
-        """A sentence for a person."""
+        """Report a message."""
 
     def words(self, text: str) -> str:
-        """What the library says, in the words of this door: of options, and of what goes on."""
+        """Translate a message of the library into the spelling of options and calls here."""
 
     def following(self, total: int, done: int) -> Progressing:
-        """What shows a training of so many updates, some of which are done."""
+        """The display for a training with this total of updates, some already made."""
 
     def downloads(self) -> AbstractContextManager[Progress]:
-        """What shows data that are fetched."""
+        """The display for downloads of data."""
 
     def stops(self, run: Path) -> AbstractContextManager[list[int]]:
-        """Signals that have asked to stop; the run is what goes on with it."""
+        """Signals that requested a stop; the run is the one to continue with."""
 
     def begins(self, run: RunDirectory) -> str:
-        """What begins such a run again, in the words of this door; empty for a layer."""
+        """The call that starts such a run again, as spelled here; empty for a layer."""
 
 
 class Silent:
-    """Says nothing, and shows nothing."""
+    """Reports nothing and shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -72,16 +72,16 @@ class Silent:
         pass
 
     def update(self, done: int) -> None:
-        """Nobody waits for it."""
+        """Ignore it."""
 
     def row(self, row: Mapping[str, float]) -> None:
-        """Whoever follows the run gets it anyway."""
+        """Ignore it; callers that follow the run receive it anyway."""
 
     def say(self, text: str) -> None:
         """Nobody listens."""
 
     def words(self, text: str) -> str:
-        """The library's own words are those of Python."""
+        """Unchanged: the library's messages use Python's spelling."""
         return text
 
     def following(self, total: int, done: int) -> Progressing:
@@ -93,16 +93,16 @@ class Silent:
         return nullcontext(lambda name, done, total: None)
 
     def stops(self, run: Path) -> AbstractContextManager[list[int]]:
-        """Nobody asks: an interrupt is an exception as everywhere in Python."""
+        """None: an interrupt is an exception, as everywhere in Python."""
         return nullcontext([])
 
     def begins(self, run: RunDirectory) -> str:
-        """The call of Python."""
+        """The call in Python."""
         return str(call_of(run) or "")
 
 
 def describe_scores(scores: Mapping[str, float], n_rows: int, name: str) -> str:
-    """What a network's scores on rows of this name say, for a person."""
+    """A network's scores on rows with this name, in words."""
     if "error" in scores:
         wrong = round(scores["error"] * n_rows)
         return f"{wrong:,} of {n_rows:,} {name} rows wrong ({scores['error']:.2%})"
@@ -113,6 +113,6 @@ def describe_scores(scores: Mapping[str, float], n_rows: int, name: str) -> str:
 
 
 def last_row(run: RunDirectory) -> dict[str, Any]:
-    """The newest row of numbers of a run; empty before there is one."""
+    """The newest row of numbers of a run; empty if there is none yet."""
     rows = run.rows()
     return rows[-1] if rows else {}

@@ -1,4 +1,4 @@
-"""Going on with a run of any kind: what may be other than it was begun, and what may not."""
+"""Resuming a run of any kind: what may differ from the start, and what may not."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from harmonium.training import TrainingState
 
 @dataclass(frozen=True)
 class Further:
-    """What a run that goes on does otherwise than it was begun.
+    """When a resumed run ends, if that differs from the start.
 
     Attributes
     ----------
     epochs
-        Epochs in all; None for those of the run.
+        Total number of epochs; None for the number of the run.
     more_epochs
-        Or so many beyond those of the run.
+        Additional epochs, beyond those of the run.
     """
 
     epochs: int | None = None
     more_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse two ends."""
+        """Reject two different ends."""
         if self.epochs is not None and self.more_epochs is not None:
             raise ValueError(
-                f"`epochs={self.epochs}` says how many there shall be in all, and "
-                f"`more_epochs={self.more_epochs}` how many beyond those of the run; pass one "
+                f"`epochs={self.epochs}` is the total number, and "
+                f"`more_epochs={self.more_epochs}` the number beyond those of the run; pass one "
                 "of them"
             )
 
     @property
     def given(self) -> Mapping[str, int]:
-        """What was said, by the names of the options."""
+        """The values given, by option name."""
         said = {"epochs": self.epochs, "more_epochs": self.more_epochs}
         return {name: value for name, value in said.items() if value is not None}
 
     def end(self, epochs: int) -> int:
-        """Epochs in all of a run that was to have so many."""
+        """Total epochs, for a run planned with this many."""
         return (self.epochs or epochs) + (self.more_epochs or 0)
 
 
@@ -63,18 +63,19 @@ Options = TypeVar("Options", TrainingOptions, FinetuningOptions)
 
 @dataclass(frozen=True)
 class Said:
-    """What somebody says who goes on with a run; None and nothing leave it as it was begun.
+    """Options given when resuming a run; None or no value leaves the run as it was started.
 
     Attributes
     ----------
     further
         When it ends.
     repeated
-        Options of the training, which may be repeated, and of which the learning rate may fall.
+        Training options, which may be repeated; only the learning rate may change, to a smaller
+        one.
     watching
-        Options of how it is watched.
+        Options of monitoring.
     device, threads
-        Where it computes.
+        The device and the number of CPU threads.
     """
 
     further: Further = Further()
@@ -84,14 +85,14 @@ class Said:
     threads: int | None = None
 
     def surroundings(self, config: Mapping[str, Any]) -> tuple[WatchingOptions, torch.device]:
-        """How a run is watched and where it computes: as it began, save what is said otherwise.
+        """How a run is monitored and where it computes: as at the start, unless given here.
 
-        Sets the number of threads too.
+        Also sets the number of threads.
         """
         watch = WatchingOptions(**{**config["watching"], **self.watching})
         events.check(watch.tensorboard)
         where = build.choose_device(self.device or config["device"])
-        # on other numbers of threads the matrix library may round otherwise
+        # with another number of threads the matrix library may round differently
         torch.set_num_threads(self.threads or config["threads"])
         return watch, where
 
@@ -104,26 +105,26 @@ def take_up(
     further: Further,
     rate: float | None = None,
 ) -> Options:
-    """Ready a run to go on from a checkpoint to an end that may be another: its options then.
+    """Prepare a run to continue from a checkpoint, perhaps to a new end; returns its options.
 
     Parameters
     ----------
     run
-        Keeps the new end and rate, and loses what was written after the checkpoint.
+        The run; it stores the new end and rate, and loses what was written after the checkpoint.
     options
-        Those it was begun with.
+        The options with which it was started.
     state, batches
-        As the checkpoint has it, and what it learns from. A learning rate that falls to zero does
-        so at the new end.
+        The state from the checkpoint, and the training data. A learning rate that falls to zero
+        reaches it at the new end.
     further
         When it ends.
     rate
-        A learning rate that takes the place of that of the run from here on.
+        A learning rate that replaces that of the run from here on.
 
     Raises
     ------
     ValueError
-        If there have been more epochs already.
+        If more epochs have been made already.
     """
     assert options.epochs is not None
     epochs = further.end(options.epochs)
@@ -143,7 +144,7 @@ def take_up(
     take_rate_(state, options)
     total = epochs * len(batches)
     if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
-        # the rate falls to zero at the new end, and takes up where that schedule would be now
+        # the rate falls to zero at the new end, and continues where that schedule would be now
         state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
     run.drop_rows_after(state.update)
     return options
@@ -152,14 +153,14 @@ def take_up(
 def slower(
     path: Path, was: float, repeated: Mapping[str, Any]
 ) -> tuple[float | None, dict[str, Any]]:
-    """The smaller learning rate that a run shall go on with, or None; and what else was said.
+    """The smaller learning rate with which a run continues, or None; and the other options given.
 
-    Whoever repeats the run's own rate changes nothing.
+    Repeating the run's own rate changes nothing.
 
     Raises
     ------
     ValueError
-        If it is larger, or none.
+        If it is larger, or not a valid rate.
     """
     others = dict(repeated)
     rate = others.pop("learning_rate", None)
@@ -174,7 +175,7 @@ def slower(
 
 
 def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -> None:
-    """Say that a run goes on with another learning rate."""
+    """Report that a run continues with another learning rate."""
     if rate is not None:
         reporter.say(
             f"from update {update:,} on, the learning rate is {rate:g} in place of {was:g}"
@@ -184,7 +185,7 @@ def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -
 def take_rate_(
     state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
 ) -> None:
-    """Give a state the learning rate that its run has now, if its checkpoint has a former one."""
+    """Set the current learning rate of the run in a state whose checkpoint has an earlier one."""
     rate, first = options.rate, state.optimizer.param_groups[0]
     was = first.get("initial_lr", first["lr"])
     if not was or math.isclose(rate, was, rel_tol=1e-9):

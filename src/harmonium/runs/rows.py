@@ -1,7 +1,6 @@
-"""Rows of files: the options that say how to read them, and how a run reads new ones.
+"""Rows of files: the options that say how to read them, and how a run reads new rows.
 
-What belongs here is the way from options to `datasets.Reading`. Nothing heavy is imported before
-rows are read.
+This module turns options into a `datasets.Reading`. Nothing heavy is imported before rows are read.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ def _option(help_text: str, shown: str, **details: Any) -> Any:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How a file of rows is read; for new rows of a run, what differs from its own options."""
+    """How a file of rows is read; for new rows of a run, the differences from its options."""
 
     label: str | None = _option(
-        "Column of the labels, by name, or by number from 0 (-1 is the last).",
+        "Column of the labels, by name or by number from 0 (-1 is the last).",
         "a column named label or labels",
         lists_columns=True,
     )
@@ -40,23 +39,28 @@ class ReadingOptions:
         "Columns to leave out, such as id,date or 0,3.", "none", lists_columns=True
     )
     header: bool | None = _option(
-        "Whether line 1 of a text names the columns.", "as line 1 looks; refused if unclear"
+        "Whether line 1 of a text file names the columns.",
+        "decided from line 1; an error if unclear",
     )
-    array: str | None = _option("Array of the rows, in a file of several.", "by its name")
+    array: str | None = _option(
+        "Name of the array with the rows, if the file holds several.", "recognised by name"
+    )
     labels_file: str | None = _option(
-        "File with the labels, such as train-labels-idx1-ubyte.", "the file of that name beside it"
+        "File with the labels, such as train-labels-idx1-ubyte.",
+        "a file with a matching name in the same folder",
     )
 
 
 @dataclass(frozen=True)
 class RowsOptions(ReadingOptions):
-    """How all files of a training are read."""
+    """How all files of a training run are read."""
 
     validation_data: str | None = _option(
-        "File with rows to watch and not train on.", "a share of DATA, or its validation rows"
+        "File with validation rows, which are monitored and not trained on.",
+        "a fraction of DATA, or its validation rows",
     )
     test_data: str | None = _option(
-        "File with rows to judge the finished model by.", "the test rows of DATA, if it has any"
+        "File with test rows for the finished model.", "the test rows of DATA, if it has any"
     )
 
 
@@ -64,14 +68,14 @@ OF_READING = tuple(option.name for option in fields(ReadingOptions))
 """The options of one file."""
 
 OF_ROWS = tuple(option.name for option in fields(RowsOptions))
-"""The options of all files of a training."""
+"""The options of all files of a training run."""
 
 
 KEPT_SUFFIX = ".safetensors"
-"""Of rows that no file of a user's holds, and that a run has kept itself."""
+"""File suffix of rows that were passed in memory and that the run stores itself."""
 
 FILES = ("labels_file", "validation_data", "test_data")
-"""Those that are paths."""
+"""The options that are paths."""
 
 
 def copied(name: str) -> Any:
@@ -81,7 +85,7 @@ def copied(name: str) -> Any:
 
 
 def reading_of(options: Any) -> Reading:
-    """What a table of options with these names says of a file."""
+    """How to read a file, according to a table that has these options."""
     from harmonium.datasets.reading import Reading, columns_of
 
     labels = columns_of(options.label)
@@ -105,20 +109,20 @@ def read_new(
     said: ReadingOptions | None,
     progress: Progress,
 ) -> Data:
-    """Rows of a file for a run: read as its own were, unless a person says otherwise.
+    """Read new rows for a run: as its own rows were read, unless the user says otherwise.
 
     Parameters
     ----------
     source
         A named set or a file.
     run_options
-        The options that the run was begun with.
+        The options with which the run was started.
     data_config
-        What the run keeps of its data.
+        What the run has stored about its data.
     n_columns
         Columns of values that the model expects.
     said
-        What a person says of this file.
+        What the user says about this file.
     progress
         As for `datasets.load`.
     """
@@ -127,7 +131,7 @@ def read_new(
     from harmonium import datasets
 
     reading = reading_of(run_options)
-    # in another file a column has its name, though perhaps another number
+    # another file may have the same column under another number
     named = {role: tuple(names) for role, names in data_config.get("named", {}).items()}
     reading = dataclasses.replace(
         reading,
@@ -150,12 +154,12 @@ def read_new(
 
 
 def read_parts(options: Any, progress: Progress) -> Data:
-    """All rows of a training: those of its file or set, and of files for validation and test.
+    """All rows of a training run: of its file or named set, and of files for validation and test.
 
     Raises
     ------
     OSError, ValueError
-        If a file cannot be found or read, or they do not go together.
+        If a file cannot be found or read, or the files do not fit together.
     """
     import dataclasses
 
@@ -190,7 +194,7 @@ _PARTS = {"validation": ("valid", "validation", "val", "dev"), "test": ("test",)
 
 
 def _beside(source: str) -> list[str]:
-    """A remark on files of validation or test rows that lie beside a file of training rows."""
+    """A note on files of validation or test rows in the same folder as the training rows."""
     path = Path(source).expanduser()
     if "train" not in path.name or not path.is_file():
         return []
@@ -203,5 +207,5 @@ def _beside(source: str) -> list[str]:
 
 
 def from_anywhere(path: str | None) -> str | None:
-    """A path that is found from any folder."""
+    """The absolute path, which works from any folder."""
     return None if path is None else str(Path(path).expanduser().absolute())

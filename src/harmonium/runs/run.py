@@ -1,4 +1,4 @@
-"""`Run`: a training as an object, of any kind, from its directory."""
+"""`Run`: a training run of any kind as an object, read from its directory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Model = RBM | DBN | Network
 
 
 class Following(Iterator[Row]):
-    """The rows of a training, which goes on while they are taken.
+    """The rows of a training run, which advances while they are consumed.
 
-    Whoever leaves the loop leaves a checkpoint, from which `Run.resume` goes on.
+    Leaving the loop saves a checkpoint, from which `Run.resume` continues.
 
     Attributes
     ----------
     run
-        The run, whose directory is there from the beginning.
+        The run; its directory exists from the beginning.
     """
 
     def __init__(self, going: Going) -> None:
@@ -47,15 +47,15 @@ class Following(Iterator[Row]):
         return next(self._rows)
 
     def close(self) -> None:
-        """Stop, and keep a checkpoint."""
+        """Stop, and save a checkpoint."""
         self._rows.close()
 
 
 class Run:
-    """A run on disk: of one RBM, of a stack, or of a network that is fine-tuned.
+    """A run on disk: of one RBM, of a stack, or of the fine-tuning of a network.
 
-    Everything is read when it is asked for, so that the object of a run that goes on elsewhere
-    shows how far that is.
+    Everything is read on access, so that the object of a run that is being trained elsewhere shows
+    its current progress.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Run:
     Raises
     ------
     FileNotFoundError
-        If there is no run, naming those beside it.
+        If there is no run; names other runs in the same folder.
     ValueError
         If its configuration is damaged, or was written by a newer harmonium.
     """
@@ -93,14 +93,14 @@ class Run:
 
     @property
     def layers(self) -> list[Run]:
-        """The runs of a stack's layers that have been begun, from the data upwards."""
+        """The runs of a stack's layers that have been started, from the data upwards."""
         if not self.directory.holds_a_network:
             return []
         return [Run(layer.path) for layer in StackDirectory(self.directory).layers()]
 
     @property
     def metrics(self) -> list[Row]:
-        """Rows of numbers, one a look; those of a stack say of which ``layer`` they are."""
+        """Rows of numbers, one per measurement; those of a stack include the ``layer``."""
         if self.directory.holds_a_network:
             return [
                 {"layer": number, **row}
@@ -111,17 +111,17 @@ class Run:
 
     @property
     def update(self) -> int:
-        """Updates made, as the newest checkpoint has it; of a stack, of its newest layer."""
+        """Updates made by the newest checkpoint; for a stack, those of its newest layer."""
         return self.layers[-1].update if self.layers else self._facts.done
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing left to train."""
+        """Whether training is finished."""
         return self._facts.is_finished
 
     @property
     def model(self) -> Model:
-        """What was learned, on the CPU; of a run that is not finished, as far as it has come.
+        """The trained model, on the CPU; if the run is not finished, from its newest checkpoint.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Run:
 
     @property
     def rbm(self) -> RBM:
-        """The model of the run of one RBM, or of one layer.
+        """The model, for a run of one RBM or of one layer.
 
         Raises
         ------
@@ -156,21 +156,21 @@ class Run:
 
     @property
     def figures(self) -> dict[str, Path]:
-        """The pictures that lie in the run, by their names, such as ``filters``."""
+        """The pictures of the run by name, such as ``filters``."""
         found = sorted(self.directory.figures.glob("*.png"))
         found += sorted(self.directory.columns.glob("*.png"))
         return {path.stem: path for path in found}
 
     @property
     def page(self) -> Path:
-        """The page of the run, which is written if it is not there."""
+        """The page of the run, which is written if it does not exist."""
         if not self.directory.report_path.is_file():
             write_page(self.directory, Silent())
         return self.directory.report_path
 
     @property
     def warnings(self) -> list[Warned]:
-        """What a user has to know of it."""
+        """The warnings of the run."""
         return self.directory.warnings()
 
     @overload
@@ -190,26 +190,26 @@ class Run:
         progress: bool = True,
         **options: Any,
     ) -> Run | Following:
-        """Go on with the run, as if it had never stopped.
+        """Continue the run, as if it had never stopped.
 
         Parameters
         ----------
         epochs, more_epochs
-            Epochs in all, or beyond those of the run; by default those of the run.
+            Total number of epochs, or additional epochs; by default, the run keeps its number.
         device, threads
-            Where to compute; by default as it began.
+            Where to compute; by default as at the start of the run.
         follow
-            Give back the rows of numbers as they come.
+            Return an iterator over the rows of numbers, as in `harmonium.train`.
         progress
-            Whether a notebook shows how far it is.
+            Whether to show a progress bar in a notebook.
         options
-            Those of the run may be repeated, and ``learning_rate`` may be smaller; those of
-            watching may be others.
+            Options of the run may be repeated, and ``learning_rate`` may be smaller; monitoring
+            options may change.
 
         Raises
         ------
         FileNotFoundError, TypeError, ValueError
-            If it cannot go on, or what is said contradicts it.
+            If it cannot continue, or if an option contradicts it.
         """
         repeated, watching = said.of_resuming(options)
         what = Said(Further(epochs, more_epochs), repeated, watching, device, threads)
@@ -223,7 +223,7 @@ class Run:
     def finetune(self, *, follow: Literal[True], **options: Any) -> Following: ...
 
     def finetune(self, *, follow: Any = False, **options: Any) -> Any:
-        """Make a classifier, a regressor or an autoencoder of a stack: `harmonium.finetune`."""
+        """Turn a stack into a classifier, a regressor or an autoencoder: `harmonium.finetune`."""
         from harmonium.runs.beginning import finetune
 
         return finetune(self, follow=follow, **options)
@@ -243,7 +243,7 @@ class Run:
 
 
 def going_on(going: Going, follow: bool) -> Run | Following:
-    """The rows of a run as they come, or the run that has come to its end."""
+    """An iterator over the rows of a run, or the finished run."""
     if follow:
         return Following(going)
     going.finish()

@@ -1,4 +1,4 @@
-"""The rows of a run: read, encoded and split as its options say, or handed on by the run below."""
+"""The rows of a run: read, encoded and split by its options, or taken from the run below."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def load_data(
     progress
         As for `harmonium.datasets.load`.
     known
-        What a run knows of its data that has begun already: it decides the encoding.
+        What an existing run has stored about its data; it decides the encoding.
 
     Raises
     ------
     OSError, ValueError
-        If the data cannot be found or read, or cannot be encoded, or have no such parts.
+        If the data cannot be found, read or encoded, or lack the required parts.
     """
     if is_run(options.data):
         return _load_features(options, progress)
@@ -54,9 +54,9 @@ def read_data(
     progress: datasets.Progress = datasets.quiet,
     known: Known | None = None,
 ) -> Data:
-    """All rows, encoded as far as that needs no statistics of the training rows.
+    """All rows, with the encodings that need no statistics of the training rows.
 
-    Takes what `load_data` takes.
+    The parameters are those of `load_data`.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def read_data(
 def load_new(
     options: TrainingOptions, progress: datasets.Progress = datasets.quiet
 ) -> tuple[TrainingOptions, Data, Data | None]:
-    """What `load_data` returns for a run that begins, and its options with decided visible units.
+    """What `load_data` returns for a new run, and its options with the visible units chosen.
 
     Raises
     ------
     OSError, ValueError
-        As `load_data` does.
+        As for `load_data`.
     """
     if is_run(options.data):
         if options.visible == "auto":
@@ -87,7 +87,7 @@ def load_new(
 
 
 def _kind_below(options: TrainingOptions) -> VisibleName:
-    """The type of the hidden units of the run that the data are."""
+    """The type of the hidden units of the run that serves as data."""
     hidden = model_below(RunDirectory(options.data)).hidden
     kinds: dict[type[Units], VisibleName] = {
         Binary: "binary",
@@ -99,7 +99,7 @@ def _kind_below(options: TrainingOptions) -> VisibleName:
 
 
 def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
-    """All rows, pictures among them, before anything is made of their values."""
+    """All rows, pictures included, before their values are encoded."""
     data = read_parts(options, progress)
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width, white=options.white)
@@ -109,12 +109,12 @@ def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
 
 
 def rescale(data: Data, white: float) -> Data:
-    """Pictures whose white a user names.
+    """Pictures with the white value that the user gave.
 
     Raises
     ------
     ValueError
-        If the rows are no pictures, or have values beyond white.
+        If the rows are not pictures, or have values beyond white.
     """
     if data.image_shape is None:
         raise ValueError(
@@ -127,15 +127,15 @@ def rescale(data: Data, white: float) -> Data:
 def split_data(
     options: TrainingOptions, data: Data, known: Known | None = None
 ) -> tuple[Data, Data | None]:
-    """Training rows and held-out rows of what `read_data` returns, in the same memory.
+    """Training rows and held-out rows from the result of `read_data`, in the same memory.
 
-    Rows without parts of their own change their order; those of ``rows`` are copies.
+    Rows without predefined parts are reordered; a subset by ``rows`` is a copy.
 
     Raises
     ------
     ValueError
-        If the data have no such parts, or fewer training rows than ``rows``, or cannot be split
-        or encoded.
+        If the data lack the required parts, have fewer training rows than ``rows``, or cannot be
+        split or encoded.
     """
     held_out: Data | None
     if data.parts:
@@ -162,21 +162,21 @@ def split_data(
 
 
 def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
-    """Rows to train on and rows to watch, of data with parts of their own."""
+    """Rows to train on and rows to monitor, for data with predefined parts."""
     if "validation" not in data.parts and validation:
         raise ValueError(
             f"`validation` is for data with validation rows, and {data.name} has "
             f"{', '.join(data.parts)}; leave it out, or name a file by `validation_data`"
         )
     if validation or "test" not in data.parts:
-        # validation rows that stand alone are there to be watched
+        # without test rows, validation rows are there to be monitored
         return data.part("train"), data.part("validation")
     of_training = [name for name in ("train", "validation") if name in data.parts]
     return data.join(*of_training), data.part("test")
 
 
 def refuse_held_out(data: Data) -> NoReturn:
-    """Say that a share of rows cannot be held out of data that have parts."""
+    """Raise: a fraction of rows cannot be held out of data with predefined parts."""
     raise ValueError(
         f"`held_out` is for data without parts of their own, and {data.name} has "
         f"{', '.join(data.parts)}; leave it out"
@@ -189,19 +189,19 @@ def is_run(data: str) -> bool:
 
 
 def options_of(run: RunDirectory) -> TrainingOptions:
-    """What a run was begun with; data that lie beside it are found wherever it has moved."""
+    """The options of a run; data next to the run are found even after the directory has moved."""
     return found_from(run.path, TrainingOptions.from_config(run.config()["options"]))
 
 
 def found_from(folder: Path, options: TrainingOptions) -> TrainingOptions:
-    """Options whose data, if they lie beside a run, are found from any folder."""
+    """The options with data paths next to a run made absolute."""
     if not options.data.startswith((LAYER_BELOW, kept.HERE)):
         return options
     return dataclasses.replace(options, data=str((folder / options.data).resolve()))
 
 
 def known_of(run: RunDirectory) -> Known:
-    """What a run knows of its data."""
+    """What a run has stored about its data."""
     return Known.of(str(run.path), run.config()["data"])
 
 
@@ -231,7 +231,7 @@ def _load_features(
 def hand_on(
     below: RunDirectory, options: TrainingOptions, train: Data, held_out: Data | None
 ) -> tuple[Data, Data | None]:
-    """The hidden units of a finished run, as the data of the layer above it.
+    """The hidden units of a finished run, as data for the layer above it.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def hand_on(
     Raises
     ------
     FileNotFoundError, ValueError
-        If the run is not finished, or its hidden units cannot be handed on so.
+        If the run is not finished, or its hidden units cannot be used in this way.
     """
     if options.threshold is not None:
         raise ValueError(
@@ -275,10 +275,10 @@ def model_below(below: RunDirectory) -> RBM:
 def fingerprints(
     options: TrainingOptions, train: Data, held_out: Data | None
 ) -> tuple[str, str | None]:
-    """What tells the training data, and the held-out ones, from others.
+    """Fingerprints of the training data and of the held-out data.
 
-    Hidden units are told by the data and the model that they come from: computed on another
-    device, they are the same but for rounding.
+    Hidden units are identified by the data and the model that they come from, because another
+    device computes them with different rounding.
     """
     if not is_run(options.data):
         return train.fingerprint(), None if held_out is None else held_out.fingerprint()
@@ -295,13 +295,13 @@ def fingerprints(
 
 
 def refuse_other_data(run: RunDirectory, train: Data, held_out: Data | None) -> None:
-    """Refuse data that are not those of the run, by their fingerprints."""
+    """Reject data whose fingerprints differ from those of the run."""
     config = run.config()
     was = config["data"]
     now = fingerprints(options_of(run), train, held_out)
     if now != (was["fingerprint"], was["held_out_fingerprint"]):
         raise ValueError(
-            f"the data {config['options']['data']} have changed since {run.path} was begun "
-            f"(they had {was['n_train']} training rows of {was['n_columns']} columns, with other "
-            "values, encoding or split); bring the old data back, or start a new run"
+            f"the data {config['options']['data']} have changed since {run.path} was begun (they "
+            f"had {was['n_train']} training rows of {was['n_columns']} columns, with other "
+            "values, encoding or split); restore the old data, or start a new run"
         )

@@ -1,7 +1,7 @@
-"""Options as Python says them: keyword arguments, checked against the tables of options.
+"""Options from Python: keyword arguments, checked against the tables of options.
 
-The tables hold what a command line can type, so that numbers and lists become text where a table
-has text: ``binarize=0.5``, ``image_shape=(28, 28)``, ``layers=[500, 500]``.
+The tables hold values that can be typed on a command line, so numbers and lists become text where a
+table has text: ``binarize=0.5``, ``image_shape=(28, 28)``, ``layers=[500, 500]``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from harmonium.runs.tuning_options import FinetuningOptions
 
 
 def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, WatchingOptions]:
-    """The options of the training of an RBM.
+    """The options for training an RBM.
 
     Raises
     ------
     TypeError, ValueError
-        For an option that there is not, of another type, or out of its range.
+        For an option that is unknown, has the wrong type, or is out of range.
     """
     chosen = _checked("train", (TrainingOptions, WatchingOptions), options)
     training = TrainingOptions(data=data, **_of(TrainingOptions, chosen))
@@ -36,7 +36,7 @@ def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, Watc
 
 
 def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, WatchingOptions]:
-    """The options of the pretraining of a stack; raises what `of_rbm` raises."""
+    """The options for pretraining a stack; raises what `of_rbm` raises."""
     each = {name: value for name, value in options.items() if name in OF_EACH}
     others = {name: value for name, value in options.items() if name not in (*OWN, *each)}
     lacking = {*offered_once()} - {*OF_EACH}
@@ -50,7 +50,7 @@ def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, Wat
     for name, value in each.items():
         values = value if isinstance(value, list | tuple) else [value]
         hint = get_type_hints(TrainingOptions)[name]
-        # what is typed already is looked at where the layers are made
+        # values that are text already are checked where the layers are made
         texts = [
             v if isinstance(v, str) else "none" if v is None else str(_taken(name, hint, v))
             for v in values
@@ -65,14 +65,14 @@ def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, Wat
 
 
 def of_finetuning(options: Mapping[str, Any]) -> tuple[FinetuningOptions, WatchingOptions]:
-    """The options of a fine-tuning; raises what `of_rbm` raises."""
+    """The options for fine-tuning; raises what `of_rbm` raises."""
     chosen = _checked("finetune", (FinetuningOptions, WatchingOptions), options)
     tuning = FinetuningOptions(**_of(FinetuningOptions, chosen))
     return tuning, WatchingOptions(**_of(WatchingOptions, chosen))
 
 
 def of_resuming(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is repeated of a run's options, and how it is watched; raises what `of_rbm` raises."""
+    """Repeated options of a run, and its monitoring options; raises what `of_rbm` raises."""
     chosen = _checked("resume", (TrainingOptions, WatchingOptions), options)
     return _of(TrainingOptions, chosen), _of(WatchingOptions, chosen)
 
@@ -83,7 +83,7 @@ def _of(table: type, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _offered(table: type) -> list[str]:
-    """The options of a table that a person can choose."""
+    """The options of a table that a user can set."""
     return [option.name for option in fields(table) if option.name != "data" and option.metadata]
 
 
@@ -93,7 +93,7 @@ def _refuse(name: str, function: str, known: list[str]) -> None:
 
 
 def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in the types of their tables."""
+    """The options, converted to the types of their tables."""
     hints: dict[str, Any] = {}
     for table in tables:
         of_table = get_type_hints(table)
@@ -105,7 +105,7 @@ def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]
 
 
 def _taken(name: str, hint: Any, value: Any) -> Any:
-    """A value in the type of its option."""
+    """A value, converted to the type of its option."""
     kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     if value is None and NoneType in kinds:
         return None
@@ -127,7 +127,7 @@ def _taken(name: str, hint: Any, value: Any) -> Any:
 
 
 def _text(name: str, value: Any) -> str:
-    """What would be typed for a value."""
+    """The text that would be typed for a value."""
     if isinstance(value, str | Path):
         return str(value)
     if isinstance(value, Real) and not isinstance(value, bool):
@@ -137,6 +137,6 @@ def _text(name: str, value: Any) -> str:
         if name == "image_shape":
             return "x".join(cells)
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(cells)  # names with commas stand in quotes
+        csv.writer(line, lineterminator="").writerow(cells)  # names with commas are quoted
         return line.getvalue()
     raise TypeError(f"`{name}` is {described(value)}; pass text, a number, or a list of them")

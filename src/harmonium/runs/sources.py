@@ -1,4 +1,4 @@
-"""What a fine-tuning begins with: a pretrained stack or random layers, and rows with labels."""
+"""The start of fine-tuning: a pretrained stack or random layers, and rows with labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harmonium.runs.visible import decide
 
 @dataclass(frozen=True)
 class Rows:
-    """What is learnt from, what chooses the best network, and what judges it at the end."""
+    """Rows to train on, rows to choose the best network, and rows to test it at the end."""
 
     train: Data
     held_out: Data | None
@@ -36,7 +36,7 @@ class Rows:
 
     @property
     def judging(self) -> tuple[str, Data]:
-        """The rows that say most about the network, and what they are called."""
+        """The rows that tell most about the network, and their name."""
         if self.test is not None:
             return "test", self.test
         if self.held_out is not None:
@@ -44,7 +44,7 @@ class Rows:
         return "training", self.train
 
     def fingerprint(self) -> str:
-        """SHA-256 over rows, labels and targets: what the network learns and is chosen by."""
+        """SHA-256 over rows, labels and targets, for training and for choosing the network."""
         digest = hashlib.sha256()
         for data in (self.train, self.held_out):
             if data is not None:
@@ -55,7 +55,7 @@ class Rows:
         return digest.hexdigest()
 
     def minibatches(self, options: FinetuningOptions) -> Minibatches:
-        """The training rows in minibatches.
+        """The training rows in mini-batches.
 
         Raises
         ------
@@ -74,19 +74,19 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a network comes from.
+    """The origin of a network.
 
     Attributes
     ----------
     stack
-        The run of its stack; None where it begins with random layers on a data set.
+        The run of its stack; None if it starts with random layers on a data set.
     bottom
         How its rows are read.
     layers
-        The options of its layers, from the rows upwards; none for regression alone.
+        The options of its layers, from the rows upwards; empty for plain regression.
     known
-        What pretraining knows of the rows; None where nothing was pretrained, or values are to
-        become states in another way.
+        What pretraining stored about the rows; None if nothing was pretrained, or if values are to
+        be encoded in another way.
     """
 
     stack: NetworkRun | None
@@ -96,12 +96,12 @@ class Source:
 
     @classmethod
     def of(cls, name: str, options: FinetuningOptions) -> Source:
-        """What a user has named: the run of a stack, or data.
+        """The source that a user named: the run of a stack, or data.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is neither, or for options that are those of the other.
+            If there is neither, or for options that belong to the other kind.
         """
         if name in datasets.names() or Path(name).is_file():
             return cls._of_data(name, options)
@@ -123,7 +123,7 @@ class Source:
         known = run_data.known_of(stack.run)
         if options.binarize is None:
             return cls(stack, bottom, layers, known)
-        # checked as that of `harmonium train`
+        # checked as in `harmonium train`
         bottom = dataclasses.replace(bottom, binarize=options.binarize)
         kept = known if bottom.visible not in ("binary", "spin") else None
         return cls(stack, bottom, layers, kept)
@@ -138,7 +138,7 @@ class Source:
             "seed": options.seed,
             **options.of_data,
         }
-        # found from any folder, when the run is resumed
+        # absolute, so that the run can be resumed from any folder
         paths = [
             path for path in ("data", *FILES) if path in of_all and name not in datasets.names()
         ]
@@ -150,7 +150,7 @@ class Source:
 
     @classmethod
     def from_config(cls, path: Path, config: Mapping[str, Any]) -> Source:
-        """What a run was begun with, but for the stack; its encoding is the one of the rows."""
+        """The source at the start of a run, except the stack; its encoding is that of the rows."""
         bottom = TrainingOptions.from_config(config["bottom"])
         return cls(
             stack=None,
@@ -160,7 +160,7 @@ class Source:
         )
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` takes, and the name of the stack."""
+        """The entries that `from_config` reads, and the name of the stack."""
         return {
             "network": None if self.stack is None else str(self.stack.run.path.absolute()),
             "bottom": dataclasses.asdict(self.bottom),
@@ -170,12 +170,12 @@ class Source:
     def load(
         self, options: FinetuningOptions, device: torch.device, reporter: Reporter
     ) -> tuple[Source, Rows]:
-        """The rows with their labels, in parts, encoded as in pretraining or as a user says.
+        """The rows with their labels, in parts, encoded as in pretraining or as the user says.
 
         Returns
         -------
         source
-            This one, with decided visible units.
+            This source, with the visible units chosen.
         rows
             On the device.
 
@@ -188,7 +188,7 @@ class Source:
         with reporter.downloads() as progress:
             if bottom.visible == "auto":
                 values = run_data.read_values(bottom, progress)
-                # what nobody has said of values decides nothing
+                # options that were not given decide nothing
                 asked, values = decide(
                     dataclasses.replace(bottom, binarize=options.binarize), values
                 )
@@ -212,7 +212,7 @@ class Source:
         return decided, Rows(train.to(device), held_out, test)
 
     def rbms(self, options: FinetuningOptions, train: Data) -> tuple[list[RBM], bool]:
-        """The stack, and whether it was pretrained; where it was not, its weights are random."""
+        """The stack, and whether it was pretrained; if not, its weights are random."""
         device = train.values.device
         stack = self.stack
         if stack is not None and stack.dbn_path.is_file() and not options.from_scratch:
@@ -230,7 +230,7 @@ class Source:
 def _parts(
     data: Data, bottom: TrainingOptions, options: FinetuningOptions
 ) -> tuple[Data, Data | None]:
-    """The rows to learn from, and those to choose by."""
+    """The rows to train on, and the rows for choosing the best network."""
     if data.parts:
         if options.held_out is not None and "validation" in data.parts:
             run_data.refuse_held_out(data)

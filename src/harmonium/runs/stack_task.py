@@ -1,4 +1,4 @@
-"""The pretraining of a stack, a deep belief network: its layers, one run after the other."""
+"""Pretraining of a stack (a deep belief network): a run for each layer, one after the other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _INTERRUPT = 2  # the signal of Ctrl-C
 def begin(
     options: NetworkOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
-    """Begin a stack: its directory is there, with its first layer."""
+    """Start a stack: create its directory, with the first layer."""
     first = options.by_layer()[0]
     run = place.directory(f"runs/{run_name(first.data)}-dbn")
     check_events(watching.tensorboard)
@@ -51,7 +51,7 @@ def begin(
     first, train_data, held_out = load_new(first, where, reporter)
     options = dataclasses.replace(options, of_all={**options.of_all, "visible": first.visible})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
-    # what a later layer cannot do, it says before the first is trained
+    # errors in later layers are raised before the first is trained
     layers = [
         build.complete(layer, build.make_batches(layer, train_data))
         for layer in options.by_layer(n_classes=n_classes)
@@ -80,7 +80,7 @@ def begin(
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
-    """Go on with a stack that stopped or was killed, in the layer where it was."""
+    """Continue a stack that stopped or was killed, in the layer where it was."""
     network = Network.open(path)
     at = network.layers()[-1]
     was = run_data.options_of(at).rate
@@ -107,7 +107,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
 
 
 def _n_classes(train_data: Data, held_out: Data | None) -> int:
-    """Classes of the label units: as many as the training rows' labels need, 2 or more."""
+    """Number of classes of the label units: as the labels of the training rows need, at least 2."""
     if train_data.labels is None:
         raise ValueError(
             f"`labels` needs the class of each row, and {train_data.name} has no labels; take data "
@@ -121,7 +121,7 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
 
 
 def _set_rate(network: Network, rate: float) -> None:
-    """Keep another learning rate of the layer that was begun last."""
+    """Store a new learning rate for the newest layer."""
     number, config = len(network.layers()), network.run.config()
     run = network.layer(number)
     of_run = run.config()
@@ -134,7 +134,7 @@ def _set_rate(network: Network, rate: float) -> None:
 def _take_up(
     run: RunDirectory, options: TrainingOptions, train_data: Data, held_out: Data | None
 ) -> Begun:
-    """A layer's training as its newest checkpoint has it."""
+    """The training of a layer, from its newest checkpoint."""
     state = build.load_checkpoint(run, train_data.values.device)
     take_rate_(state, options)
     return Begun(options, build.make_batches(options, train_data), train_data, held_out, state)
@@ -147,7 +147,7 @@ def _follow(
     watching: WatchingOptions,
     reporter: Reporter,
 ) -> Rows:
-    """Train from the layer that was begun last to the top."""
+    """Train from the newest layer to the top."""
     shown = network_figures.Shown.of(begun.data, begun.held_out, layers[0].seed)
     try:
         for number, options in enumerate(layers, start=1):
@@ -189,7 +189,7 @@ def _next(
     watching: WatchingOptions,
     is_last_begun: bool,
 ) -> Begun:
-    """The training of a layer, begun if it was not, on the hidden units of the one below it."""
+    """The training of a layer on the hidden units of the one below; started if it was not."""
     run, below = network.layer(number), network.layer(number - 1)
     in_folder, options = options.data, dataclasses.replace(options, data=str(below.path))
     train_data, held_out = run_data.hand_on(below, options, lower.data, lower.held_out)
@@ -199,13 +199,13 @@ def _next(
         return _take_up(run, options, train_data, held_out)
     begun = Begun.of(options, train_data, held_out)
     config = begun.config(watching) | {"layer": number}
-    config["options"]["data"] = in_folder  # found from there, wherever the network is moved
+    config["options"]["data"] = in_folder  # a relative path, so that the network can be moved
     run.create(config, checkpoint.dumps(begun.state), overwrite=False)
     return begun
 
 
 def layers_of(network: Network) -> list[dict[str, Any]]:
-    """How far each layer of a stack has come."""
+    """The progress of each layer of a stack."""
     config = network.run.config()
     layers = []
     for number, options in enumerate(config["layers"], start=1):

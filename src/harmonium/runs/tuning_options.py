@@ -1,4 +1,4 @@
-"""The options of a fine-tuning, once: names, types, defaults, limits and help, as in `options`.
+"""The options of fine-tuning, defined once as in `options`: names, types, defaults, limits, help.
 
 Nothing heavy is imported here.
 """
@@ -15,65 +15,66 @@ from harmonium.runs.rows import OF_ROWS, copied
 
 
 def _as_in_training(name: str) -> Any:
-    """The same option as that of `TrainingOptions`."""
+    """The same option as in `TrainingOptions`."""
     of_training = next(each for each in fields(TrainingOptions) if each.name == name)
     return field(default=of_training.default, metadata=of_training.metadata)
 
 
 @dataclass(frozen=True)
 class FinetuningOptions:
-    """Everything a user can choose about fine-tuning; it decides every bit of the network."""
+    """All options of fine-tuning; they fix every bit of the network."""
 
     kind: NetworkKind = option(  # noqa: RUF009
         "classifier",
-        "What becomes of the stack: a classifier of labels, a regressor of targets, or an "
+        "What to make of the stack: a classifier of labels, a regressor of targets, or an "
         "autoencoder, which needs neither.",
         panel="Model",
     )
     from_scratch: bool = option(
-        False, "Start from random weights, not from what pretraining has made.", panel="Model"
+        False, "Start from random weights instead of the pretrained ones.", panel="Model"
     )
     layers: str | None = option(
         None,
-        "Hidden units of each layer, such as 500,500,2000, where DATA take the place of a RUN; "
-        "their weights are random at first.",
+        "Hidden units of each layer, such as 500,500,2000, if DATA is given instead of RUN; the "
+        "initial weights are random.",
         panel="Model",
         shown="none: logistic or linear regression",
     )
     visible: Literal["binary", "gaussian"] | None = option(
         None,
-        "What the columns of DATA are: shares from 0 to 1 (binary), or any numbers (gaussian).",
+        "What the columns of DATA hold: probabilities from 0 to 1 (binary), or any real "
+        "numbers (gaussian).",
         panel="Model",
-        shown="what they look like",
+        shown="decided from the values",
     )
-    dropout_inputs: float = option(0.0, "Share of the columns to drop.", panel="Model")
-    dropout_hidden: float = option(0.0, "Share of the hidden units to drop.", panel="Model")
+    dropout_inputs: float = option(0.0, "Dropout probability of the inputs.", panel="Model")
+    dropout_hidden: float = option(0.0, "Dropout probability of the hidden units.", panel="Model")
     max_norm: float | None = option(
-        None, "Largest length of the weights into one unit.", panel="Model", shown="any"
+        None, "Upper limit for the norm of the weights into each unit.", panel="Model", shown="any"
     )
     image_shape: str | None = option(
-        None, "HEIGHTxWIDTH of rows of DATA that are pictures, such as 28x28.", panel="Data"
+        None, "HEIGHTxWIDTH if the rows of DATA are pictures, such as 28x28.", panel="Data"
     )
     white: float | None = _as_in_training("white")
     binarize: str | None = option(
         None,
-        "Another binarisation than that of pretraining, as in `harmonium train`: `none` takes grey "
-        "values.",
+        "Binarisation, if it differs from pretraining; values as in `harmonium train`: `none` "
+        "keeps grey values.",
         panel="Data",
         shown="as in pretraining, or none",
     )
     standardize: bool | None = _as_in_training("standardize")
     held_out: float | None = option(
         None,
-        "Share of the rows of a file to hold out; named sets have their own.",
+        "Fraction of a file's rows to hold out; named sets have their own split.",
         panel="Data",
         shown=f"{defaults.HELD_OUT}",
     )
     rows: int | None = _as_in_training("rows")
     validation: bool = option(
         True,
-        "Hold out the validation rows of a named set, or those that pretraining held out, to "
-        "choose the best network and to stop.",
+        "Hold out the validation rows of a named set, or the rows held out in pretraining, to "
+        "choose the best network and for early stopping.",
         panel="Data",
     )
     label: str | None = copied("label")
@@ -86,7 +87,7 @@ class FinetuningOptions:
     test_data: str | None = copied("test_data")
     epochs: int | None = option(
         None,
-        "Epochs, at most.",
+        "Maximum number of epochs.",
         panel="Training",
         shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
         f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
@@ -101,25 +102,27 @@ class FinetuningOptions:
     )
     momentum: float = _as_in_training("momentum")
     schedule: Literal["constant", "linear"] = option(
-        "linear", "Whether the learning rate falls to zero at the last epoch.", panel="Training"
+        "linear",
+        "Keep the learning rate constant, or let it fall linearly to zero at the last epoch.",
+        panel="Training",
     )
     head_epochs: int = option(
         0,
-        "Epochs at first that train the last layer alone; pays where labels are few.",
+        "Initial epochs that train only the last layer; helps when labels are few.",
         panel="Training",
     )
-    weight_decay: float = option(0.0, "Pull of the weights towards zero.", panel="Training")
+    weight_decay: float = option(0.0, "Weight decay.", panel="Training")
     patience: str | None = option(
         None,
-        "Epochs without improvement on held-out rows after which to stop; or `classic`: 5,000 "
-        "updates, and twice as many as were made at the last improvement by half a per cent.",
+        "Early stopping: epochs without improvement on held-out rows; or `classic`: run 5,000 "
+        "updates, and at least twice as many as at the last improvement of half a per cent.",
         panel="Training",
-        shown=f"{defaults.PATIENCE} with a constant rate, else none",
+        shown=f"{defaults.PATIENCE} with a constant learning rate, else none",
     )
     seed: int = _as_in_training("seed")
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be trained with, before any data are read."""
+        """Reject options that no network can be trained with, before any data are read."""
         for name in ("epochs", "batch_size", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -140,21 +143,21 @@ class FinetuningOptions:
 
     @property
     def epochs_of_patience(self) -> int | None:
-        """The number that ``patience`` gives, if it gives one; 0 where it is none."""
+        """The epochs in ``patience``; None for None and `classic`, 0 if it is no number."""
         if self.patience in (None, "classic"):
             return None
         return int(self.patience) if self.patience.isdecimal() else 0
 
     @property
     def of_data(self) -> dict[str, Any]:
-        """The options that say how to read DATA, by the names that `TrainingOptions` have."""
+        """The options that say how to read DATA, by their names in `TrainingOptions`."""
         names = ("visible", "image_shape", "white", "standardize", "held_out", *OF_ROWS)
         chosen = {name: getattr(self, name) for name in names}
         return {name: value for name, value in chosen.items() if value is not None}
 
     @property
     def rate(self) -> float:
-        """The learning rate at the start."""
+        """The initial learning rate."""
         if self.learning_rate is not None:
             return self.learning_rate
         sgd = self.optimizer == "sgd"

@@ -1,4 +1,4 @@
-"""What a user has to know of a finished training: warnings with their cause and the remedy."""
+"""Warnings about a finished training run, with their cause and the remedy."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from harmonium.runs.reporting import Reporter
 from harmonium.training import TrainingState
 from harmonium.units import Binary
 
-# Standard errors from which a difference counts.
+# Number of standard errors from which a difference counts.
 _SURE = 2.0
 
-# Of a unit whose values lie between 0 and 1: it varies so little that nothing can be told by it.
+# For a unit with values between 0 and 1: below this variation, it carries no information.
 _CONSTANT = 1e-3
 
-# Updates before which little can have been learned from weights of 0.01.
+# Below this number of updates, little can have been learned from weights of 0.01.
 _FEW_UPDATES = 500
 
-# Share of the variance.
+# Fraction of the variance.
 _LEAST_EXPLAINED = 0.01
 
-# Share of a log-likelihood: columns of pure noise seem to be described better by less than that.
+# Fraction of a log-likelihood: on columns of pure noise, the apparent gain is below this.
 _LEAST_GAIN = 0.01
 
-_ROWS = 1_000  # looked at, at most
+_ROWS = 1_000  # most rows to evaluate
 _FEW_ROWS = 100
 
 
@@ -70,9 +70,9 @@ _TITLES = {
 
 
 def tell(reporter: Reporter, run: RunDirectory, warnings: Iterable[Warned]) -> None:
-    """Keep the warnings of a finished training, for the top of its page, and say them.
+    """Store the warnings of a finished training run for the top of its page, and print them.
 
-    Former ones go; what was kept when it began stays.
+    Earlier ones are replaced, except those stored at the start of the run.
     """
     new = [Warned(one.title, reporter.words(one.text)) for one in warnings]
     run.write_warnings([*(old for old in run.warnings() if old.title not in _TITLES), *new])
@@ -96,14 +96,13 @@ def of_rbm(
     Parameters
     ----------
     path
-        Of its run, as it is typed.
+        Path of its run, as typed.
     rows
         Its rows of numbers.
     gains
-        How much better it describes rows than independent columns
-        (`Monitor.over_independent_columns`).
+        Its gain in log-likelihood over independent columns (`Monitor.over_independent_columns`).
     state, data
-        What was trained, on what.
+        The training state, and its data.
     """
     yield from _likelihood(path, rows)
     gain, error = gains.get("gain", math.inf), gains.get("gain_std_error", 0.0)
@@ -116,22 +115,22 @@ def of_rbm(
 
 
 def _likelihood(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Warned]:
-    """What the last row says against its log-likelihood, or those of the rows before it."""
+    """Reasons in the last row against its log-likelihood, or against those of earlier rows."""
     last = rows[-1] if rows else {}
-    asked = f"`harmonium evaluate {path}` takes more time, and says more."
+    asked = f"`harmonium evaluate {path}` takes more time and gives more information."
     if WARNING in last:
         yield Warned(_NOT_TRUSTED, f"{sentence(last[WARNING])} {asked}")
     elif "log_z_raised" in last:
         yield Warned(
             _FLATTERED,
-            f"Annealing anew at the end puts log Z {last['log_z_raised']:.1f} nats higher than "
-            "what had followed the model: it does not mix. The last number is right within its "
-            f"error, but those before may be too good by as much. {asked}",
+            f"A new annealing run at the end puts log Z {last['log_z_raised']:.1f} nats higher "
+            "than the chains that tracked it during training, which do not mix. The last number "
+            f"is right within its error, but earlier ones may be too high by as much. {asked}",
         )
 
 
 def _likelihood_of(rows: Sequence[Mapping[str, float]]) -> float:
-    """Size of the number that a gain is a part of."""
+    """Size of the quantity by which a gain is measured."""
     last = rows[-1] if rows else {}
     keys = ("log_likelihood", "pseudo_log_likelihood")
     return abs(next((last[key] for key in keys if key in last and is_trusted(last, key)), 0.0))
@@ -148,7 +147,7 @@ def _features_are_constant(state: TrainingState, data: Data) -> bool:
 
 
 def _first_states(data: Data, like: Tensor) -> Tensor:
-    """The states of the first rows; the stream that some encodings draw from is of no account."""
+    """The states of the first rows; which stream some encodings draw from does not matter."""
     stream = Stream(0, Purpose.MONITOR, rank=3)
     return next(data.blocks(_ROWS, stream)).to(like)
 
@@ -160,19 +159,19 @@ def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned
     if state.update < _FEW_UPDATES:
         return Warned(
             title,
-            f"It has made {state.update:,} updates, and weights begin near 0: more `epochs`, or "
-            "a smaller `batch_size`, which makes more of an epoch.",
+            f"It has made {state.update:,} updates, and weights start near 0: use more `epochs`, "
+            "or a smaller `batch_size`, which gives more updates per epoch.",
         )
     if isinstance(state.rbm.visible, Binary) and not _look_like_states(data):
         return Warned(
             title,
-            "The columns vary much less than the states that they are taken for, so that learning "
-            "drives the weights to 0: real numbers want `visible='gaussian'`.",
+            "The columns vary much less than the states that they are treated as, so training "
+            "drives the weights to 0: real numbers need `visible='gaussian'`.",
         )
     return Warned(
         title,
-        "The columns may tell nothing of each other. If they should, a larger `learning_rate`, "
-        "more `epochs` or less `l2` would let weights grow.",
+        "The columns may be independent of each other. If they are not, a larger "
+        "`learning_rate`, more `epochs` or less `l2` would let weights grow.",
     )
 
 
@@ -192,11 +191,11 @@ def _look_like_states(data: Data) -> bool:
 
 
 def _overfitting(path: str, found: HeldOut, gains: Mapping[str, float]) -> Iterator[Warned]:
-    """One warning that says how far held-out rows are behind, if it is more than noise."""
+    """One warning about the gap between training and held-out rows, if it exceeds the noise."""
     gain, held = gains.get("gain", math.nan), gains.get("held_out_gain", math.nan)
     error = gains.get("held_out_gain_std_error", math.nan)
     is_worse = held < -_SURE * error
-    # a part of the gap that no noise of either makes
+    # the part of the gap that is beyond the noise of either
     is_narrow = held + _SURE * error < gain / 2
     if not (found.has_lost or is_worse or is_narrow):
         return
@@ -240,16 +239,16 @@ def _plain(value: float) -> str:
 def of_network(
     state: FinetuningState, scores: Mapping[str, float], train: Data, judged: Data
 ) -> Iterator[Warned]:
-    """Warnings about a fine-tuned network, by what it scores on the rows that judge it.
+    """Warnings about a fine-tuned network, from its scores on the rows that test it.
 
     Parameters
     ----------
     state
-        What was trained.
+        The training state.
     scores
-        Means of `Network.scores` over the judged rows.
+        Means of `Network.scores` over the test rows.
     train, judged
-        What it learned from, and what judges it.
+        The training rows, and the rows that test it.
     """
     network = state.model
     codes = network.codes(judged) if isinstance(network, Autoencoder) else None
@@ -258,18 +257,18 @@ def of_network(
         return
     failed = _is_no_better(network, scores, train, judged)
     if failed and judged is not train and len(judged) < _FEW_ROWS:
-        # a few rows tell little
+        # few rows carry little information
         failed = _is_no_better(network, finetuning.evaluate(network, train), train, train)
     if failed:
         yield Warned(_NO_BETTER_THAN[type(network)], _why(state, train))
 
 
 def _is_no_better(network: Network, scores: Mapping[str, float], train: Data, judged: Data) -> bool:
-    """Whether a constant, which needs no network, does as well on the judged rows."""
+    """Whether a constant, which needs no network, does as well on the test rows."""
     off = _off_by_constant(network, train, judged)
     criterion = "error" if isinstance(network, Classifier) else "squared_error"
     explained = 0.0 if criterion == "error" else _LEAST_EXPLAINED
-    # where there is nothing to be told apart, a constant is right
+    # if there is nothing to distinguish, a constant is right
     return scores[criterion] >= (1 - explained) * off > 0
 
 
@@ -278,7 +277,7 @@ def _size(codes: Tensor) -> float:
 
 
 def _off_by_constant(network: Network, train: Data, judged: Data) -> float:
-    """How far the best constant of the training rows is off on the judged rows."""
+    """The error on the test rows of the constant that is best on the training rows."""
     if isinstance(network, Classifier):
         most = network.targets(train).bincount().argmax()
         return (network.targets(judged) != most).double().mean().item()
@@ -292,7 +291,7 @@ def _off_by_constant(network: Network, train: Data, judged: Data) -> float:
 
 
 def _why(state: FinetuningState, train: Data) -> str:
-    """The likely cause, and what to do."""
+    """The likely cause, and the remedy."""
     network = state.network
     if _begins_at_zero(state):
         return "The learning rate is 0: take a larger `learning_rate`."
@@ -303,9 +302,9 @@ def _why(state: FinetuningState, train: Data) -> str:
             x = layer(x)
             if len(x) > 1 and x.std(0).max().item() < _CONSTANT:
                 return (
-                    f"The units of layer {number} are the same for every row: what pretraining "
-                    "made carries nothing. If the columns are real numbers, pretrain with "
-                    "`visible='gaussian'`; or begin anew with `from_scratch=True`."
+                    f"The units of layer {number} are the same for every row, so the pretrained "
+                    "features carry no information. If the columns are real numbers, pretrain "
+                    "with `visible='gaussian'`; or start again with `from_scratch=True`."
                 )
     best = state.best
     if state.is_over and best is not None:
@@ -316,10 +315,10 @@ def _why(state: FinetuningState, train: Data) -> str:
         )
     if state.update < _FEW_UPDATES:
         return (
-            f"It has made {state.update:,} updates: more `epochs`, or a smaller `batch_size`, "
-            "which makes more of an epoch."
+            f"It has made {state.update:,} updates: use more `epochs`, or a smaller "
+            "`batch_size`, which gives more updates per epoch."
         )
     return (
-        "The columns may tell nothing of it. If they should, `optimizer='adam'`, another "
+        "The columns may carry no information about it. If they do, `optimizer='adam'`, another "
         "`learning_rate`, or real numbers as `visible='gaussian'` would help."
     )

@@ -1,4 +1,4 @@
-"""Which visible units suit the columns, where nobody has said it."""
+"""Choice of visible units that suit the columns, if the user gave none."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _BLOCK = 1000  # rows
 
 
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
-    """Options that say which visible units there are, and data that say why.
+    """The options with the visible units chosen, and the data with a note that says why.
 
     Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
-    binary units, other tables Gaussian ones. What could be either, such as shades of grey whose
-    white is not known, stays with binary units, which refuse it with advice.
+    binary units; other tables get Gaussian units. Ambiguous values, such as grey values with an
+    unknown white, get binary units, which reject them with advice.
 
     Parameters
     ----------
     options
-        As they were typed.
+        As typed.
     data
-        Values as they were read, before anything is made of them.
+        Values as read, before they are encoded.
     """
     if options.visible not in ("auto", "binary"):
         return options, data
@@ -50,13 +50,13 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
 
 
 def _are_real_numbers(data: Data) -> bool:
-    """Whether columns are neither states, nor shades of grey, nor pictures."""
+    """Whether columns are neither states, nor grey values, nor pictures."""
     if data.image_shape is not None or not isinstance(data.encoding, AsIs):
         return False
     low, high = data.value_range
     if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
         return False
-    # of values, not of states: as states, those that float32 cannot hold are refused
+    # of values, not of states: as states, values beyond float32 are rejected
     mean, var = moments(data.values.split(_BLOCK))
     ends = tuple(end.double() for end in data.values.aminmax(dim=0))
     return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None

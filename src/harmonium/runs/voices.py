@@ -1,4 +1,4 @@
-"""How Python's own door tells of a training: silently in a script, with a bar in a notebook."""
+"""Output of training from Python: silent in a script, a progress bar in a notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_REFRESHES = 0.2
 
 
 class Waited(Silent):
-    """Says nothing, and hears an interrupt between two updates, so that a checkpoint is kept."""
+    """Silent; handles an interrupt between two updates, so that a checkpoint is saved."""
 
     def stops(self, run: Path) -> AbstractContextManager[list[int]]:
         """Ctrl-C, or a notebook's stop button."""
@@ -29,18 +29,18 @@ class Waited(Silent):
 
 
 class InNotebook(Waited):
-    """Shows a bar in a notebook."""
+    """Shows a progress bar in a notebook."""
 
     def __init__(self, display: Any) -> None:
         self._display = display
 
     def following(self, total: int, done: int) -> Progressing:
-        """A bar with the newest numbers."""
+        """A progress bar with the newest numbers."""
         return Bar(self._display, total, done)
 
 
 class Bar(Silent):
-    """A bar of HTML that moves, with the newest row of numbers under it."""
+    """An HTML progress bar, with the newest row of numbers below it."""
 
     def __init__(self, display: Any, total: int, done: int) -> None:
         self._display, self._total, self._done = display, total, done
@@ -62,7 +62,7 @@ class Bar(Silent):
             self._refresh()
 
     def row(self, row: Mapping[str, float]) -> None:
-        """Keep the newest numbers."""
+        """Store the newest numbers."""
         self._row = row
 
     def _refresh(self) -> None:
@@ -84,14 +84,14 @@ _TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_err
 
 
 def voice(follow: bool, progress: bool) -> Reporter:
-    """How a call of Python tells of a training.
+    """The output of training for a call from Python.
 
     Parameters
     ----------
     follow
-        Whether the caller takes rows one by one: an interrupt is then the caller's.
+        Whether the caller consumes rows one by one; interrupts are then left to the caller.
     progress
-        Whether a notebook shows how far it is.
+        Whether to show a progress bar in a notebook.
     """
     if follow:
         return Silent()
@@ -100,7 +100,7 @@ def voice(follow: bool, progress: bool) -> Reporter:
 
 
 def _display_of_notebook() -> Any:
-    """The function that shows something in the notebook at hand; None outside of one."""
+    """The display function of the current notebook; None outside notebooks."""
     python = sys.modules.get("IPython")
     shell = None if python is None else python.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):

@@ -1,6 +1,6 @@
-"""The peers: how others do the workloads.
+"""The peers: other implementations of the workloads.
 
-Loops that are written by hand in torch are here; adapters of other packages are in the repository,
+This package holds hand-written loops in torch. Adapters for other packages are in the repository,
 in ``benchmarks/other_packages``, which adds them to `PEERS`.
 """
 
@@ -16,14 +16,14 @@ PEERS: dict[str, Peer] = {peer.name: peer for peer in (BernoulliLoop(), RandLoop
 
 
 def choose_peers(names: str | None = None, without: str | None = None) -> list[Peer]:
-    """The peers of a list such as ``torch.rand,jax``, or all that are installed; less some others.
+    """The peers in a list such as ``torch.rand,jax``, or all installed ones, except some.
 
     Raises
     ------
     ValueError
-        For a name that no peer has, saying which there are.
+        For an unknown name; lists the peers.
     ImportError
-        For a peer that is asked for by name and not installed.
+        For a peer that is requested by name and not installed.
     """
     dropped = split_names(without, "peer", PEERS) if without is not None else []
     if names is None:

@@ -1,4 +1,4 @@
-"""Loops in plain torch, as a strong user writes them by hand; and the products alone."""
+"""Loops in plain torch, as an expert would write them; and the matrix products alone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harmonium.graphs import CudaGraph
 
 
 class _Loop(Peer):
-    """No autograd, one buffer a layer, parameters changed in place, rows ready in float32.
+    """No autograd, one buffer per layer, parameters updated in place, rows already in float32.
 
-    The chains are kept as the hidden probabilities that the next update draws them from.
+    Chains are stored as hidden probabilities, from which the next update draws them.
     """
 
     @abstractmethod
     def draw_(self, probabilities: Tensor) -> Tensor:
-        """Put states where their probabilities are."""
+        """Replace probabilities by drawn states, in place."""
 
     def lacks(self, workload: Workload, device: torch.device) -> str:
         return ""
@@ -83,7 +83,7 @@ class RandLoop(_Loop):
 
 
 def products(workload: Workload, start: Start) -> Turn:
-    """What any dense implementation has to multiply, into memory that is there already."""
+    """The matrix products of any dense implementation, into preallocated memory."""
     v, weights = start.chains, start.weights
     h = torch.rand(len(v), workload.n_hidden, device=start.device).round_()
     to_v, to_h, gradient = (torch.empty_like(x) for x in (v, h, weights))
@@ -105,7 +105,7 @@ def products(workload: Workload, start: Start) -> Turn:
 
 
 def _recorded(turn: Turn, device: torch.device) -> Turn:
-    """As a CUDA graph, so that the device is measured and not how fast Python launches."""
+    """As a CUDA graph, so that the device is measured and not Python's launch overhead."""
     graph, work = CudaGraph(device), 0
 
     def once() -> None:

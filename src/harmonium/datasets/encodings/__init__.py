@@ -1,8 +1,8 @@
-"""Encodings: how stored values become the states of units, and states become values again.
+"""Encodings: conversion of stored values to states of units, and back.
 
-Data stay as the user gave them, grey values in one byte each; an encoding turns the rows of one
-batch into float32 states when the batch is drawn. What belongs here is any map from values to
-states that works on a row without looking at the other rows.
+Data are stored as the user gave them, grey values in one byte each. An encoding converts the rows
+of a batch to float32 states when the batch is drawn. An encoding may be any map from values to
+states that treats each row independently.
 """
 
 from __future__ import annotations

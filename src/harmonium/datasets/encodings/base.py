@@ -1,4 +1,4 @@
-"""What every encoding is, and its description in ``config.json``."""
+"""The interface of all encodings, and their description in ``config.json``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Encoding(ABC):
     def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
         """Encode stored values as states, float32, shape (rows, ``n_columns(n)``).
 
-        The states may share the memory of float32 values that need no change. Only `Stochastic`
-        draws from ``stream``, one draw a call.
+        The states may share memory with float32 values that need no conversion. Only `Stochastic`
+        draws from ``stream``, one draw per call.
         """
 
     @abstractmethod
     def decode(self, states: Tensor) -> Tensor:
-        """Turn states, or means of states, into values in the user's own units.
+        """Convert states, or means of states, to values in the user's units.
 
-        The values may share the memory of the states.
+        The values may share memory with the states.
         """
 
     def n_columns(self, n: int) -> int:
-        """Count the columns that ``n`` columns of values become: one unit a value, mostly."""
+        """Number of state columns for ``n`` columns of values; usually one unit per value."""
         return n
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Encoding(ABC):
 
     @final
     def to(self, device: torch.device | str) -> Encoding:
-        """Move the encoding's own tensors, if it has any, to a device."""
+        """Move the encoding's tensors, if any, to a device."""
         return type(self)(
             **{
                 name: value.to(device) if isinstance(value, Tensor | Encoding) else value
@@ -53,7 +53,7 @@ class Encoding(ABC):
 
     @final
     def to_config(self) -> dict[str, Any]:
-        """Describe the encoding by what JSON can hold; `from_config` reads it back exactly."""
+        """Describe the encoding in JSON types; `from_config` restores it exactly."""
         config: dict[str, Any] = {"kind": type(self).__name__}
         for name, value in _fields(self).items():
             if isinstance(value, Encoding):
@@ -67,12 +67,12 @@ class Encoding(ABC):
         return config
 
     def states_config(self) -> dict[str, Any]:
-        """What decides the states that values become: `to_config`, but for what is not in them."""
+        """What determines the encoded states: `to_config`, without what does not affect them."""
         return self.to_config()
 
     @staticmethod
     def from_config(config: dict[str, Any]) -> Encoding:
-        """Make the encoding that `to_config` described."""
+        """Create the encoding that `to_config` described."""
         kinds = {kind.__name__: kind for kind in Encoding.__subclasses__()}
         arguments = {
             name: Encoding.from_config(value) if isinstance(value, dict) else value
@@ -89,7 +89,7 @@ class Encoding(ABC):
 
 
 def _fields(encoding: Encoding) -> dict[str, Any]:
-    """The encoding's arguments, numbers as Python's own: 0 and 0.0 describe the same encoding."""
+    """The encoding's arguments, as Python numbers; 0 and 0.0 describe the same encoding."""
     assert dataclasses.is_dataclass(encoding)
     own: dict[str, Any] = {"float": float, "int": int}
     return {

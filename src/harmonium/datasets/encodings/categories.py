@@ -1,4 +1,4 @@
-"""Categories as one-hot groups of states, for whole rows and for the class behind a row."""
+"""Categories as one-hot groups of states, for whole rows and for the class at the end of a row."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from harmonium.rng import Stream
 @final
 @dataclass(frozen=True)
 class OneHot(Encoding):
-    """Values that are one of q categories become groups of q states, one of them 1, the others 0.
+    """One-hot encoding: a value among q categories becomes q states, one of them 1, the others 0.
 
     The q states of the first value come first: value i, category k is column ``i * q + k``.
 
     Parameters
     ----------
     n_categories
-        How many there are, q; 2 or more.
+        Number of categories q, 2 or more.
     categories
-        The values that are the categories, ascending, such as the ratings 1 to 5; None means the
-        integers 0 … q − 1.
+        The values of the categories, ascending, such as the ratings 1 to 5; None means the integers
+        0 … q − 1.
     """
 
     n_categories: int
@@ -49,12 +49,12 @@ class OneHot(Encoding):
 
     @classmethod
     def of(cls, categories: Iterable[float]) -> OneHot:
-        """The encoding of these values, in any order and as often as they come.
+        """The encoding for these values, in any order and with repetitions.
 
         Raises
         ------
         ValueError
-            If they are fewer than two, or not all finite.
+            If there are fewer than two, or not all are finite.
         """
         own = sorted(set(map(_as_number, categories)))
         if len(own) < 2 or not all(map(math.isfinite, own)):
@@ -74,7 +74,7 @@ class OneHot(Encoding):
     def decode(self, states: Tensor) -> Tensor:
         """Return the most probable category of each group, in the user's values.
 
-        They are int64, or float64 where not all categories are whole numbers.
+        They are int64, or float64 if not all categories are whole numbers.
         """
         best = states.reshape(*states.shape[:-1], -1, self.n_categories).argmax(-1)
         if self.categories is None:
@@ -84,11 +84,11 @@ class OneHot(Encoding):
         return torch.tensor(self.categories, dtype=dtype, device=states.device)[best]
 
     def n_columns(self, n: int) -> int:
-        """One group of units a value."""
+        """One group of units per value."""
         return n * self.n_categories
 
     def check(self, values: Tensor) -> None:
-        """Refuse a value that is none of the categories, naming the first."""
+        """Reject values outside the categories; names the first."""
         if self.categories is None:
             least, most = (float(bound) for bound in values.aminmax())
             if least >= 0 and most < self.n_categories and is_integral(values):
@@ -119,7 +119,7 @@ class OneHot(Encoding):
         return torch.searchsorted(self._known(values), _comparable(values).contiguous())
 
     def _known(self, values: Tensor) -> Tensor:
-        """The categories, in the type in which values are compared with them."""
+        """The categories, in the type used for comparison with values."""
         assert self.categories is not None
         wide = torch.tensor(self.categories, dtype=torch.float64)
         return wide.to(values.device, _comparable(values[:0]).dtype)
@@ -128,9 +128,9 @@ class OneHot(Encoding):
 @final
 @dataclass(frozen=True)
 class Labelled(Encoding):
-    """The last value of a row is its class, which becomes one-hot; another encoding has the rest.
+    """One-hot encoding of the class, the last value of a row; another encoding handles the rest.
 
-    So a row of states is that of a layer ``Mixed(units, Categorical(1, n_classes))``.
+    A row of states then fits a layer ``Mixed(units, Categorical(1, n_classes))``.
     """
 
     columns: Encoding
@@ -143,7 +143,7 @@ class Labelled(Encoding):
             raise ValueError("the rest of a row has a class already; pass its own encoding")
 
     def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
-        """Encode all values but the last, and set one state of the class."""
+        """Encode all values except the last, and set one state of the class."""
         states = self.columns.encode(values[:, :-1], stream)
         return torch.cat([states, OneHot(self.n_classes).encode(values[:, -1:])], 1)
 
@@ -154,15 +154,15 @@ class Labelled(Encoding):
         return torch.cat([self.columns.decode(columns).to(states.dtype), label.to(states)], -1)
 
     def states_config(self) -> dict[str, Any]:
-        """That of the other encoding, and the number of classes."""
+        """Those of the other encoding, and one for each class."""
         return {**self.to_config(), "columns": self.columns.states_config()}
 
     def n_columns(self, n: int) -> int:
-        """Those of the other encoding and one for each class."""
+        """The groups of the other encoding, and one for the class."""
         return self.columns.n_columns(n - 1) + self.n_classes
 
     def check(self, values: Tensor) -> None:
-        """Refuse a last value that is no class, and what the other encoding refuses."""
+        """Reject a last value that is not a class, and what the other encoding rejects."""
         if values.shape[1] < 2:
             raise ValueError("the data have one column; pass values and, behind them, the class")
         self.columns.check(values[:, :-1])
@@ -171,19 +171,19 @@ class Labelled(Encoding):
 
 def is_integral(values: Tensor) -> bool:
     """Whether all values are whole numbers."""
-    # In blocks, because torch.floor of all the data would be a second copy of them.
+    # In blocks, because torch.floor of all data would be a second copy.
     return not values.is_floating_point() or all(
         bool((block == block.floor()).all()) for block in values.split(1000)
     )
 
 
 def _comparable(values: Tensor) -> Tensor:
-    """Bytes hold neither negative categories nor halves."""
+    """Bytes cannot hold negative or fractional categories."""
     return values if values.is_floating_point() else values.to(torch.float32)
 
 
 def _as_number(category: float) -> float:
-    """An int where it is whole, so that 1 and 1.0 describe the same category."""
+    """An int if it is whole, so that 1 and 1.0 describe the same category."""
     number = float(category)
     return int(number) if number.is_integer() else number
 

@@ -1,6 +1,6 @@
 """Encodings of single numbers by a range or a threshold.
 
-All of them work in the values' own precision and give float32 states.
+All compute in the precision of the values and give float32 states.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from harmonium.datasets.encodings.base import Encoding
 from harmonium.kernels import uniform
 from harmonium.rng import Stream
 
-# 16 grey values against 256, and shares against 16 grey values, are mistaken scales; pictures in
-# the dusk are not.
+# 16 instead of 256 grey values, or fractions instead of 16 grey values, are wrong scales; dark
+# pictures are not.
 _SMALL_SHARE = 10
 _FAR_BELOW = 4
 
@@ -27,8 +27,8 @@ _FAR_BELOW = 4
 class AsIs(Encoding):
     """The stored values are the states.
 
-    Values in float64 lose what float32 does not hold; `Data` refuses to encode those in which that
-    is more than rounding.
+    float64 values are rounded to float32; `Data` refuses to encode them if that loses more than
+    rounding.
     """
 
     def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
@@ -69,9 +69,9 @@ class Scaled(Encoding):
         return states * (self.high - self.low) + self.low
 
     def check(self, values: Tensor) -> None:
-        """Refuse values of a far smaller range, such as shares of 0 to 1 for bytes.
+        """Reject values with a far smaller range, such as fractions from 0 to 1 instead of bytes.
 
-        Values beyond the range are the business of the units.
+        The units check for values beyond the range.
         """
         _refuse_small(values, self.low, self.high)
 
@@ -81,8 +81,8 @@ class Scaled(Encoding):
 class Threshold(Encoding):
     """Values above ``level`` become 1, all others ``low_state`` (0, or −1 for spins).
 
-    The grey value is lost: `decode` gives 1 for above the level and 0 for below, so that the
-    mean of a unit becomes the probability that its value is above the level.
+    Grey values are lost: `decode` gives 1 for above the level and 0 for below, so the mean of a
+    unit becomes the probability that its value is above the level.
     """
 
     level: float
@@ -101,7 +101,7 @@ class Threshold(Encoding):
         return (states - self.low_state) / (1 - self.low_state)
 
     def check(self, values: Tensor) -> None:
-        """Refuse values that differ and are all far below the level: no state would be 1."""
+        """Reject values that differ and are all far below the level: no state would be 1."""
         least, most = (float(bound) for bound in values.aminmax())
         if self.level > 0 and least < most <= self.level / _FAR_BELOW:
             raise ValueError(
@@ -114,9 +114,9 @@ class Threshold(Encoding):
 @final
 @dataclass(frozen=True)
 class Stochastic(Encoding):
-    """A value is the chance of state 1, from 0 at ``low`` to 1 at ``high``; else ``low_state``.
+    """A value is the probability of state 1, from 0 at ``low`` to 1 at ``high``.
 
-    The states are drawn anew whenever rows are encoded.
+    The other state is ``low_state``. States are drawn again whenever rows are encoded.
 
     Raises
     ------
@@ -133,7 +133,7 @@ class Stochastic(Encoding):
         _check_low_state(self.low_state)
 
     def encode(self, values: Tensor, stream: Stream | None = None) -> Tensor:
-        """Draw every state from the stream, which is advanced by one draw."""
+        """Draw every state from the stream, which advances by one draw."""
         if stream is None:
             raise ValueError(
                 "stochastic binarisation draws random numbers, but no stream came; "
@@ -145,12 +145,12 @@ class Stochastic(Encoding):
         return _from_low(ones, self.low_state)
 
     def decode(self, states: Tensor) -> Tensor:
-        """Return the value whose probability of state 1 is the state or mean."""
+        """Return the value for which the state or mean is the probability of state 1."""
         probability = (states - self.low_state) / (1 - self.low_state)
         return probability * (self.high - self.low) + self.low
 
     def check(self, values: Tensor) -> None:
-        """Refuse values outside ``low`` to ``high``, and those of a far smaller range."""
+        """Reject values outside ``low`` to ``high``, and values with a far smaller range."""
         least, most = (float(bound) for bound in values.aminmax())
         if least < self.low or most > self.high:
             raise ValueError(
@@ -162,11 +162,11 @@ class Stochastic(Encoding):
 
 
 def _scale(values: Tensor, low: float, high: float) -> Tensor:
-    """(value − low) / (high − low) as float32 of its own memory; exactly 0 and 1 at the ends."""
+    """(value − low) / (high − low) as float32 in new memory; exactly 0 and 1 at the ends."""
     if values.dtype == torch.float64:
         return values.sub(low).div_(high - low).to(torch.float32)
     states = values.to(torch.float32, copy=True)
-    # The range as float32 sees it: no state of a value between the ends leaves 0 to 1.
+    # The range in float32, so that no value between the ends gives a state outside 0 to 1.
     scale = float(np.float32(high) - np.float32(low))
     return (states.sub_(low) if low else states).div_(scale)
 
@@ -174,13 +174,14 @@ def _scale(values: Tensor, low: float, high: float) -> Tensor:
 def _from_low(states: Tensor, low_state: float) -> Tensor:
     """Change 0 and 1 in place to ``low_state`` and 1.
 
-    Comparisons into float32 memory give 0 and 1: converting booleans takes five times as long.
+    Comparisons written to float32 memory give 0 and 1; converting booleans takes five times as
+    long.
     """
     return states.mul_(1 - low_state).add_(low_state) if low_state else states
 
 
 def _refuse_small(values: Tensor, low: float, high: float) -> None:
-    # Shares of 0 to 1 are the smallest scale that people use: below it, values are just small.
+    # Fractions from 0 to 1 are the smallest common scale; below it, values are just small.
     if high - low <= 1:
         return
     least, most = (float(bound) for bound in values.aminmax())

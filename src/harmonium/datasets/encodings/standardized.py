@@ -1,4 +1,4 @@
-"""Columns in units of their own mean and standard deviation."""
+"""Standardised columns: zero mean and unit variance."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from harmonium.rng import Stream
 @final
 @dataclass(frozen=True, eq=False)
 class Standardized(Encoding):
-    """Every column less its mean, divided by its standard deviation.
+    """Every column minus its mean, divided by its standard deviation.
 
-    A constant column has a standard deviation of 0. The state of its value is 0, and every state
-    is decoded as that value; other values are encoded as if the standard deviation were 1.
+    A constant column has a standard deviation of 0. Its value is encoded as state 0, and every
+    state is decoded to that value; other values are encoded as if the standard deviation were 1.
 
     Parameters
     ----------
     mean, std
-        Shape (n,), in the user's units; tensors or lists, kept as float32 where that holds them
-        exactly, else as float64. The difference to the mean is taken in the wider of their type
-        and that of the values.
+        Shape (n,), in the user's units; tensors or lists, stored as float32 if that is exact,
+        otherwise as float64. The difference to the mean is computed in the wider of their type and
+        the values' type.
 
     Raises
     ------
     ValueError
-        For other shapes, or a standard deviation that is negative or not finite.
+        For wrong shapes, or a standard deviation that is negative or not finite.
     """
 
     mean: Tensor
@@ -62,7 +62,7 @@ class Standardized(Encoding):
         """Encode as (value − mean) / std."""
         divisor: Tensor = self._divisor  # type: ignore[attr-defined]
         states = torch.sub(values, self.mean)
-        # in place where the type stays: another table of the batch's size takes as long as the sum
+        # in place if the type allows: allocating another table takes as long as the sum
         same = torch.promote_types(states.dtype, divisor.dtype) == states.dtype
         return (states.div_(divisor) if same else states / divisor).to(torch.float32)
 
@@ -71,12 +71,12 @@ class Standardized(Encoding):
         return states * self.std + self.mean
 
     def states_config(self) -> dict[str, Any]:
-        """The divisors: a standard deviation of 0 makes the states that 1 makes."""
+        """The divisors; a standard deviation of 0 is replaced by 1."""
         divisor: Tensor = self._divisor  # type: ignore[attr-defined]
         return type(self)(self.mean, divisor).to_config()
 
     def check(self, values: Tensor) -> None:
-        """Refuse another number of columns."""
+        """Reject a wrong number of columns."""
         if values.shape[1] != len(self.mean):
             raise ValueError(
                 f"the data have {values.shape[1]} columns, but this standardisation was made from "
@@ -85,7 +85,7 @@ class Standardized(Encoding):
 
 
 def _narrowed(numbers: Any) -> Tensor:
-    """As float32 where that holds all of them exactly, as it does in runs of old."""
+    """As float32 if that is exact for all of them, as in older runs."""
     wide = torch.as_tensor(numbers, dtype=torch.float64)
     narrow = wide.to(torch.float32)
     return narrow if wide.equal(narrow.double()) else wide

@@ -1,7 +1,7 @@
-"""Fine-tuning of a network: the one loop for classifiers, regressors and autoencoders.
+"""Fine-tuning of a network: one loop for classifiers, regressors and autoencoders.
 
-It is the shape of `harmonium.training`: a state that is everything, one update, a generator of
-updates and a generator of rows. Saving, plotting and stopping are lines of the caller's loop.
+It has the structure of `harmonium.training`: a complete state, one update, a generator of updates
+and a generator of rows. The caller's loop decides about saving, plotting and stopping.
 """
 
 from harmonium.deep.finetuning.judging import Watch, evaluate, judge

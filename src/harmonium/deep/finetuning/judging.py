@@ -1,4 +1,4 @@
-"""What rows say of a network: its scores, now and then along a run, and whether it is the best."""
+"""Scores of a network on rows, evaluated during a run, and the choice of the best network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from harmonium.training import Row
 
 @torch.no_grad()
 def evaluate(network: Network, data: Data) -> dict[str, float]:
-    """Judge a network by rows of data: the means of its `Network.scores`.
+    """Evaluate a network on rows of data: the means of its `Network.scores`.
 
     Raises
     ------
     ValueError
-        For rows that the network cannot take, or without the labels or targets that it needs.
+        For rows that do not fit the network, or that lack the required labels or targets.
     """
     network.check(data)
     return _mean_scores(network, data, network.targets(data))
@@ -44,17 +44,17 @@ def _mean_scores(network: Network, data: Data, targets: Tensor | None) -> dict[s
 
 
 def judge(state: FinetuningState, held_out: Data) -> Row:
-    """Look at rows that are not trained on, and keep the network if it is the best so far.
+    """Evaluate held-out rows, and keep the network if it is the best so far.
 
     Returns
     -------
     dict
-        `Network.scores`, means over the rows, as ``held_out_...``, and ``best_update``.
+        Means of `Network.scores` over the rows, as ``held_out_...``, and ``best_update``.
 
     Raises
     ------
     ValueError
-        For rows or targets that the network cannot judge.
+        For rows or targets that do not fit the network.
     FloatingPointError
         If their scores are not finite.
     """
@@ -85,23 +85,23 @@ def _judge(state: FinetuningState, held_out: Data, targets: Tensor | None) -> Ro
 
 
 class Watch:
-    """Makes a row of numbers whenever one is due, and judges the network then.
+    """Produces a row of numbers whenever one is due, with scores of the network.
 
     Parameters
     ----------
     batches
-        What is trained on.
+        The training data.
     held_out
-        Rows to judge by; None for none.
+        Held-out rows to evaluate; None for none.
     every
-        Updates from one row to the next.
+        Updates between two rows.
     last
-        Number of the run's last update, which gets a row whatever ``every`` is.
+        Number of the run's last update, which always gets a row.
 
     Raises
     ------
     ValueError
-        If ``every`` is none, or the network cannot judge the held-out rows.
+        If ``every`` is not a valid number, or the held-out rows do not fit the network.
     """
 
     def __init__(

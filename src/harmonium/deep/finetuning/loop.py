@@ -1,4 +1,4 @@
-"""Many updates: one after the other, or with rows of numbers between them."""
+"""Generators of updates, and of rows of numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harmonium.training import Row
 
 
 def updates(state: FinetuningState, batches: Minibatches, epochs: int) -> Iterator[int]:
-    """Train until ``epochs`` epochs have been seen in all, or patience runs out.
+    """Train until ``epochs`` epochs in total, or until early stopping.
 
-    Yields after every update. Patience is asked before the next one, so that the caller's loop can
-    look at held-out rows (`judge`) before that.
+    Yields after every update. Patience is checked before the next one, so the caller's loop can
+    evaluate held-out rows (`judge`) in between.
 
     Raises
     ------
@@ -51,33 +51,34 @@ def run(
     every: int | None = None,
     held_out: Data | None = None,
 ) -> Iterator[Row]:
-    """Train, and yield a row of numbers every so many updates.
+    """Train, and yield a row of numbers every ``every`` updates.
 
     Parameters
     ----------
     state
-        Trained in place; a state that has seen some epochs goes on from there.
+        Trained in place; a state that has seen some epochs continues from there.
     batches
-        What to learn from: rows with labels (`Data.labels`) for a classifier, with targets
+        The training data: rows with labels (`Data.labels`) for a classifier, with targets
         (`Data.targets`) for a regressor, rows alone for an autoencoder.
     epochs
-        Epochs in all, those that ``state`` has already seen included; patience may end it sooner.
+        Total number of epochs, including those that ``state`` has seen; early stopping may end
+        training sooner.
     every
-        Updates from one row to the next; by default an epoch.
+        Updates between two rows; by default an epoch.
     held_out
-        Rows that choose the best model (`FinetuningState.model`) and tell when to stop.
+        Rows for choosing the best model (`FinetuningState.model`) and for early stopping.
 
     Yields
     ------
     dict
-        ``update``, ``epoch``, ``learning_rate``, ``loss`` (mean `Network.losses` of the rows since
-        the last one, each with its dropout and before its update), what `judge` returns, and
-        ``rows_per_second`` of training.
+        ``update``, ``epoch``, ``learning_rate``, ``loss`` (mean of `Network.losses` over training
+        rows since the last row of numbers, with dropout and before each update), the result of
+        `judge`, and ``rows_per_second`` of training.
 
     Raises
     ------
     ValueError
-        Before the first update, for data that the network cannot learn from or be judged by.
+        Before the first update, for data that do not fit the network.
     """
     check_type("state", state, FinetuningState, "FinetuningState.create(network)")
     check_type("batches", batches, Minibatches, "Minibatches(data, 100)")

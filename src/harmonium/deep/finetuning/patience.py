@@ -1,4 +1,4 @@
-"""When fine-tuning stops, and what it keeps: the best model by held-out rows."""
+"""Early stopping of fine-tuning, and the best model by held-out rows."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from harmonium.deep.network import Network
 
 @dataclass(frozen=True)
 class Patience:
-    """How many updates are made before fine-tuning stops for want of improvement.
+    """Early stopping: when fine-tuning stops for lack of improvement.
 
-    Held-out rows are looked at now and then (`judge`). After the last improvement, at update u,
-    training goes on to update ``max(at_least, growth * u, u + after_best)``.
+    Held-out rows are evaluated during training (`judge`). If the last improvement was at update u,
+    training stops at update ``max(at_least, growth * u, u + after_best)``.
 
     Parameters
     ----------
     at_least
-        Updates that are made in any case.
+        Minimum number of updates.
     after_best
-        Updates without improvement that are waited for.
+        Number of updates to wait for an improvement.
     growth
-        By what factor an improvement lengthens the training, 1 or more.
+        Factor by which an improvement lengthens training, 1 or more.
     threshold
-        What counts as an improvement is a score below this share of the best one so far. The best
-        model is kept whether it counts or not.
+        A score below this fraction of the best score so far counts as an improvement. The best
+        model is kept in any case.
 
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of range.
     """
 
     at_least: int = 0
@@ -58,11 +58,11 @@ class Patience:
 
     @classmethod
     def classic(cls, at_least: int = 5_000, growth: float = 2.0, threshold: float = 0.995) -> Self:
-        """The rule of the deep learning tutorials of Montréal (LISA lab, 2010), with its numbers.
+        """The rule of the Montréal deep learning tutorials (LISA lab, 2010), with its numbers.
 
-        5,000 minibatches, and twice as many as have been seen at each improvement by half a
-        per cent. The tutorials look at the held-out rows once an epoch, or after ``at_least / 2``
-        minibatches where that is less.
+        At least 5,000 mini-batches, and twice as many as at each improvement of half a per cent.
+        The tutorials evaluate held-out rows once per epoch, or every ``at_least / 2`` mini-batches
+        if that is less.
         """
         return cls(at_least=at_least, growth=growth, threshold=threshold)
 
@@ -78,13 +78,13 @@ class Best:
     Attributes
     ----------
     network
-        A copy of it.
+        A copy of the network.
     score
         Its `Network.criterion`; lower is better.
     update
-        When it was.
+        The update at which it was reached.
     improved
-        When the score was last lowered by as much as counts for `Patience`.
+        The update of the last improvement that counts for `Patience`.
     """
 
     network: Network

@@ -1,4 +1,4 @@
-"""What fine-tuning is: the network, what moves it, its random numbers and the best one so far."""
+"""The state of fine-tuning: the network, its optimiser, random numbers and the best model."""
 
 from __future__ import annotations
 
@@ -24,34 +24,36 @@ from harmonium.rng import Purpose, Stream
 
 @dataclass
 class FinetuningState:
-    """Everything that fine-tuning is: saving it and going on changes no bit.
+    """The complete state of fine-tuning; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     network
-        What is trained; the stack whose layers it shares moves with it.
+        The network being trained; the stack whose layers it shares changes with it.
     optimizer
-        Descends the gradient that each update writes.
+        Descends the gradient that each update computes.
     head_updates
-        So many updates at first are those of the last layer alone.
+        Number of initial updates that train only the last layer.
     dropout, max_norm
-        What keeps units from relying on each other, and their weights from growing.
+        Regularisers: dropout, and the upper limit for weight norms.
     stream
-        Random numbers of the dropout.
+        Random numbers for dropout.
     seed
-        Also orders the rows and encodes them (`Minibatches.batch`).
+        Random seed; also for the order and the encoding of rows (`Minibatches.batch`).
     schedule
         Changes the learning rate after each update; None keeps it.
     patience
-        When to stop; None goes on to the end.
+        When to stop; None trains to the end.
     best
-        The best model so far; None until held-out rows have been looked at (`judge`).
+        The best model so far; None until held-out rows have been evaluated (`judge`).
     update
         Updates made so far.
     loss_sum, loss_rows
-        Losses since the last row of numbers: their sum, float64 of shape (), and of how many rows.
+        Losses since the last row of numbers: their sum, float64 of shape (), and the number of
+        rows.
     check
-        On CUDA, what spares the host waiting for the device; no part of a checkpoint.
+        On CUDA, the deferred check for finite values, which avoids synchronisation; not part of a
+        checkpoint.
     """
 
     network: Network
@@ -85,42 +87,41 @@ class FinetuningState:
         patience: Patience | None = None,
         seed: int = defaults.SEED,
     ) -> FinetuningState:
-        """Begin to fine-tune.
+        """Create the state at the start of fine-tuning.
 
         Parameters
         ----------
         network
             A `Classifier`, `Regressor` or `Autoencoder`.
         learning_rate, momentum, weight_decay
-            Of plain stochastic gradient descent; not used if an optimiser is given. The decay
-            pulls weights towards zero, and leaves biases alone.
+            For plain stochastic gradient descent; not used if an optimiser is given. Weight decay
+            applies to weights, not to biases.
         optimizer
             Any `torch.optim` optimiser over ``network.parameters()`` that needs no closure.
         schedule
-            Makes a scheduler that is stepped after each update, e.g.
-            ``lambda optimizer: training.linear_to_zero(optimizer, n_updates)``.
+            Creates a scheduler that is stepped after each update, e.g. ``lambda optimizer:
+            training.linear_to_zero(optimizer, n_updates)``.
         dropout
             None by default.
         max_norm
-            Largest length of the weights into one unit, of every layer: longer ones are shortened
-            after each update (Srivastava et al., 2014). None for any.
+            Upper limit for the norm of the weights into each unit of every layer; larger norms are
+            scaled down after each update (Srivastava et al., 2014). None for no limit.
         head_updates
-            So many updates at first train the last layer alone, and leave the stack as pretraining
-            has made it: it does not move for the sake of outputs that are still random. Pays where
-            labels are few (Kumar et al., 2022, "Fine-tuning can distort pretrained features"). An
-            optimiser of your own that is fused SGD with momentum wants the last layer in a
-            parameter group of its own.
+            Number of initial updates that train only the last layer, so that random outputs do not
+            distort the pretrained stack. Helps when labels are few (Kumar et al., 2022,
+            "Fine-tuning can distort pretrained features"). If you pass fused SGD with momentum, put
+            the last layer into a separate parameter group.
         patience
-            When to stop early, which needs held-out rows; None to go on to the end.
+            Early stopping, which needs held-out rows; None trains to the end.
         seed
-            Of everything that is random.
+            Random seed.
 
         Raises
         ------
         TypeError
-            If an option is of another type, such as a name for an optimiser.
+            If an option has the wrong type, such as a name for an optimiser.
         ValueError
-            If an option is out of its range.
+            If an option is out of range.
         """
         check_type("network", network, Network, "Classifier(dbn, n_classes) or another Network")
         if dropout is not None:
@@ -160,7 +161,7 @@ class FinetuningState:
 
     @property
     def model(self) -> Network:
-        """The network to judge and to keep: the best one, where held-out rows have told it."""
+        """The network to test and to save: the best by held-out rows, if they were evaluated."""
         return self.network if self.best is None else self.best.network
 
     @property
@@ -178,7 +179,7 @@ class FinetuningState:
 
     @torch.no_grad()
     def take_best_(self) -> None:
-        """Give the network, and so the stack whose layers it shares, the best parameters so far."""
+        """Set the network, and the stack whose layers it shares, to the best parameters so far."""
         if self.best is not None:
             copy_parameters_(self.best.network, self.network)
 
@@ -196,14 +197,14 @@ def _sgd(
         raise ValueError(f"weight_decay is {weight_decay}; pass 0 or a positive number")
     groups = parameter_groups(network, weight_decay)
     if head_updates:
-        # torch's fused step cannot begin with some momenta of a group and go on with others
+        # torch's fused step cannot start with some momenta of a group and add others later
         groups = _apart(groups, network.last)
-    # momentum, decay and step in one pass over the memory
+    # momentum, decay and step in one pass over memory
     return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=True)
 
 
 def _apart(groups: list[dict[str, Any]], layer: Layer) -> list[dict[str, Any]]:
-    """The same groups, but for the parameters of a layer, which have groups of their own."""
+    """The same groups, with the parameters of one layer moved to separate groups."""
     own = {id(parameter) for parameter in layer.parameters()}
     parts = [
         {**group, "params": [p for p in group["params"] if (id(p) in own) == is_own]}
@@ -214,7 +215,7 @@ def _apart(groups: list[dict[str, Any]], layer: Layer) -> list[dict[str, Any]]:
 
 
 def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, Any]]:
-    """What an optimiser takes so that it pulls weights towards zero, and leaves biases alone."""
+    """Parameter groups of an optimiser, with decay for weights and none for biases."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -224,6 +225,6 @@ def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, An
 
 @torch.no_grad()
 def copy_parameters_(source: Network, target: Network) -> None:
-    """Overwrite a network's parameters with those of another of the same shape."""
+    """Overwrite a network's parameters with those of another network of the same shape."""
     for mine, other in zip(target.parameters(), source.parameters(), strict=True):
         mine.copy_(other)

@@ -1,4 +1,4 @@
-"""One update: the gradient of a minibatch by backpropagation, and the optimiser's step."""
+"""One update: the gradient of a mini-batch by backpropagation, and the optimiser's step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harmonium.deep.layers import Layer
 from harmonium.gradient import GradientCheck
 from harmonium.training.state import check_hidden_differ
 
-# On CUDA, where nobody looks at rows or epochs, a loss that is not finite is told by then.
+# On CUDA, a non-finite loss is reported by then at the latest, even without rows or epochs.
 _SETTLE_EVERY = 1_000
 
 
@@ -24,7 +24,7 @@ def update(
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
-    """Learn from one minibatch.
+    """Make one update from a mini-batch.
 
     Parameters
     ----------
@@ -33,24 +33,24 @@ def update(
     v
         Visible states, shape (rows, n_columns).
     targets
-        Those of `Network.targets` that belong to the rows; None where rows are their own targets.
+        The entries of `Network.targets` for these rows; None if rows are their own targets.
     batch_size
-        Rows of a full batch. A shorter one then counts for less, so that every row of an epoch
-        has the same weight; None takes this batch for a full one.
+        Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
+        has the same weight; None treats this batch as full.
     weights
-        How much each row counts, shape (rows,): one of weight 2 as much as two rows. None counts
-        every row once.
+        Weight of each row, shape (rows,); a row of weight 2 counts as two rows. None gives every
+        row weight 1.
 
     Raises
     ------
     TypeError
-        If the rows are no tensor.
+        If the rows are not a tensor.
     ValueError
-        If they are of another width; or, before the first update, if all units of a hidden layer
-        are alike, because nobody has drawn or learned their weights.
+        If they have the wrong width; or, before the first update, if all units of a hidden layer
+        are identical because their weights were neither drawn nor learned.
     FloatingPointError
-        If the loss or a gradient is not finite, naming the update (the first is 1); the
-        parameters are then as they were before it. On CUDA `settle` raises this.
+        If the loss or a gradient is not finite; names the update (the first is 1). The parameters
+        are then as before that update. On CUDA, `settle` raises this.
     """
     network = state.network
     first_to_learn = -1 if state.update < state.head_updates else 0
@@ -88,9 +88,10 @@ def update(
 
 
 def _refuse_non_finite(state: FinetuningState, loss: Tensor) -> None:
-    """Look at the loss and at sums of the biases' gradients.
+    """Check the loss and sums of the biases' gradients.
 
-    A layer's gradient that is bad makes that of its bias bad, which costs little to look at.
+    A non-finite gradient of a layer makes the gradient of its bias non-finite, which is cheap to
+    check.
     """
     grads = (layer.units.bias.grad for layer in state.network.all_layers)
     sums = (grad.sum().item() for grad in grads if grad is not None)
@@ -114,13 +115,13 @@ def _shorten_(layers: Sequence[Layer], longest: float) -> None:
 
 
 def settle(state: FinetuningState) -> None:
-    """Wait for the device's verdict on the updates so far; on CPU there is nothing to wait for.
+    """Wait for the device's checks of the updates so far; on the CPU there is nothing to wait for.
 
     Raises
     ------
     FloatingPointError
-        If the gradient of an update was not finite, naming the first. The parameters are then
-        as they were before it, but ``state`` has counted the updates since.
+        If the gradient of an update was not finite; names the first. The parameters are then as
+        before that update, but ``state`` has counted the updates since.
     """
     n_bad = 0 if state.check is None else state.check.undo()
     if n_bad:

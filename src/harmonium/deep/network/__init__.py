@@ -1,8 +1,8 @@
-"""Feed-forward networks whose layers are those of a stack of RBMs: a classifier, a regressor.
+"""Feed-forward networks that share the layers of a stack of RBMs: a classifier, a regressor.
 
-A layer passes on the mean of its units, whatever their type. The last layer's units say what the
-outputs are: categorical ones make a softmax classifier, Gaussian ones a linear regressor. An empty
-stack leaves the last layer alone, which is multinomial logistic regression, or linear regression.
+A layer outputs the mean of its units, whatever their type. The units of the last layer determine
+the outputs: categorical units give a softmax classifier, Gaussian units a linear regressor. With an
+empty stack, only the last layer remains: multinomial logistic regression, or linear regression.
 """
 
 from __future__ import annotations

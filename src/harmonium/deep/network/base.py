@@ -1,4 +1,4 @@
-"""`Network`: layers from rows to outputs; what the kinds of networks share."""
+"""`Network`: layers from rows to outputs; the base class of all networks."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from harmonium.units import Gaussian, Units
 
 
 class Network(nn.Module, ABC):
-    """Layers from rows to outputs, which fine-tuning trains.
+    """Layers from rows to outputs, trained by fine-tuning.
 
-    The layers of a stack are shared with it and not copied: fine-tuning moves the stack itself,
-    so that a DBN stays one model with one set of weights, in memory once. To keep the stack as
-    pretraining left it, pass ``copy.deepcopy(rbms)``.
+    The layers of a stack are shared, not copied: fine-tuning changes the stack itself, so a DBN
+    remains one model with one set of weights, stored once. To keep the pretrained stack unchanged,
+    pass ``copy.deepcopy(rbms)``.
 
     Parameters
     ----------
     visible
-        Units whose states the rows are; nothing is shared with them.
+        Units whose states the rows are; they are not shared.
     layers
         From the rows upwards.
     """
 
     criterion: ClassVar[str]
-    """The one of `scores` that says which of two models is better; lower is better."""
+    """The entry of `scores` by which models are compared; lower is better."""
 
     def __init__(self, visible: Units, layers: Iterable[Layer]) -> None:
         super().__init__()
-        # in a tuple: no module, because its parameters are none of the network's
+        # in a tuple, so that it is no submodule: its parameters do not belong to the network
         self._visible = (copy.deepcopy(visible),)
         self.layers = nn.ModuleList(layers)
 
@@ -48,22 +48,22 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def targets(self, data: Data) -> Tensor | None:
-        """What each row's outputs should be, in the form that `losses` takes, checked.
+        """The targets of each row, checked, in the form that `losses` takes.
 
         Returns
         -------
         Tensor or None
-            One a row, shape (n_rows, ...), on the device of the data; None where the rows
-            themselves are the targets.
+            One per row, shape (n_rows, ...), on the device of the data; None if the rows themselves
+            are the targets.
         """
 
     @abstractmethod
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """What training lowers, shape (rows,), of the last layer's inputs."""
+        """The training loss, shape (rows,), from the last layer's inputs."""
 
     @abstractmethod
     def scores(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """What rows are judged by, each of shape (rows,); ``loss`` and `criterion` among it."""
+        """The scores of rows, each of shape (rows,), including ``loss`` and `criterion`."""
 
     @abstractmethod
     def to_sequential(self) -> nn.Sequential:
@@ -86,31 +86,31 @@ class Network(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return self.last.weights.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Type of the weights."""
         return self.last.weights.dtype
 
     def inputs(self, v: Tensor, drop: Drop | None = None, first_to_learn: int = 0) -> Tensor:
-        """What the last layer's units receive, without their bias, shape (rows, n_outputs).
+        """Inputs of the last layer's units, without their bias, shape (rows, n_outputs).
 
         Parameters
         ----------
         v
             Rows of states, shape (rows, n_columns).
         drop
-            Drops states of the rows (layer 0) and of the hidden layers (1, 2, ...).
+            Dropout for the rows (layer 0) and for the hidden layers (1, 2, ...).
         first_to_learn
-            The lowest layer, from 0, that a gradient of the result reaches; negative ones count
-            from the last.
+            The lowest layer, from 0, that receives a gradient; negative numbers count from the
+            last.
 
         Raises
         ------
         ValueError
-            For rows of another width.
+            For rows of the wrong width.
         """
         self.check_rows(v)
         x, learns = v, torch.is_grad_enabled()
@@ -122,12 +122,12 @@ class Network(nn.Module, ABC):
         return x
 
     def check_width(self, v: Tensor) -> None:
-        """Refuse rows of another width.
+        """Reject rows of the wrong width.
 
         Raises
         ------
         ValueError
-            Says what came and what would work.
+            Says what was passed and what would work.
         """
         n = self.visible.n_columns
         if not isinstance(v, Tensor):
@@ -137,12 +137,12 @@ class Network(nn.Module, ABC):
             raise ValueError(f"rows have {came}, but this network takes {n}; pass shape (n, {n})")
 
     def check_rows(self, v: Tensor) -> None:
-        """Refuse rows of another width or type than the network computes with.
+        """Reject rows whose width or type differs from the network's.
 
         Raises
         ------
         TypeError, ValueError
-            Says what came and what would work.
+            Says what was passed and what would work.
         """
         self.check_width(v)
         if v.dtype != self.dtype:
@@ -152,12 +152,12 @@ class Network(nn.Module, ABC):
             )
 
     def check(self, data: Data) -> None:
-        """Refuse rows of another width, or that are no states of the visible units.
+        """Reject rows of the wrong width, or that are not valid states of the visible units.
 
         Raises
         ------
         ValueError
-            Says what came and what would work.
+            Says what was passed and what would work.
         """
         n = self.visible.n_columns
         if data.n_columns != n:
@@ -169,18 +169,18 @@ class Network(nn.Module, ABC):
             for block in _blocks(data):
                 self.visible.check(block, data.name)
         except ValueError:
-            # all rows at once, so that the message counts them all and names the right row
+            # check all rows at once, so that the message gives the right count and row number
             self.visible.check(torch.cat(list(_blocks(data))), data.name)
             raise
 
     @torch.no_grad()
     def outputs(self, data: Data) -> Tensor:
-        """Outputs of all rows, worked on in blocks, on the network's device."""
+        """Outputs for all rows, computed in blocks, on the network's device."""
         self.check(data)
         return torch.cat([self(block) for block in self.blocks(data)])
 
     def blocks(self, data: Data) -> Iterator[Tensor]:
-        """The states of all rows in order, block by block, as the network takes them.
+        """The states of all rows in order, block by block, as inputs of the network.
 
         Stochastic binarisation always draws the same states here.
         """
@@ -193,5 +193,5 @@ def _blocks(data: Data) -> Iterator[Tensor]:
 
 
 def any_numbers(data: Data) -> Units:
-    """Visible units for rows of any numbers, where there are no RBMs to say what rows are."""
+    """Visible units for rows of real numbers, if there are no RBMs to determine them."""
     return Gaussian(data.n_columns).to(data.values.device)

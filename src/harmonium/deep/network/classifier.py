@@ -1,4 +1,4 @@
-"""`Classifier`: a softmax layer on a stack, and the labels that it learns."""
+"""`Classifier`: a softmax layer on a stack, and its labels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SHOWN = 12  # classes in a message
 
 @final
 class Classifier(Network):
-    """A softmax layer on a stack: multinomial logistic regression of what its top layer means.
+    """A softmax layer on a stack: multinomial logistic regression on the means of its top layer.
 
     Parameters
     ----------
     rbms
         From the rows upwards; their weights are shared (`Network`). May be empty.
     classes
-        The labels there are, two or more; output k is that of the k-th in ascending order.
+        The labels, two or more; output k belongs to the k-th in ascending order.
     visible
-        What the rows are, where there are no RBMs to say it.
+        The visible units, if there are no RBMs to determine them.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Classifier(Network):
 
     @classmethod
     def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
-        """A classifier of the classes that occur in ``data``, which are to be learnt from.
+        """A classifier for the classes that occur in the training data ``data``.
 
         Raises
         ------
         ValueError
-            If rows have no labels, a negative one, or all the same; or as the class says.
+            If rows have no labels, negative labels, or all the same label; or as for the class.
         """
         check_type("data", data, Data, "Data with labels, such as datasets.load('digits')")
         found = _labels(data).unique().tolist()
@@ -94,12 +94,12 @@ class Classifier(Network):
         return self.classes[self.forward(v).argmax(-1)]
 
     def targets(self, data: Data) -> Tensor:
-        """Number of each row's class among `classes`, int64, shape (n_rows,).
+        """Index of each row's class in `classes`, int64, shape (n_rows,).
 
         Raises
         ------
         ValueError
-            If rows have no labels, a negative one, or one that is none of `classes`.
+            If rows have no labels, negative labels, or labels outside `classes`.
         """
         labels, known = _labels(data), self.classes.to(data.values.device)
         numbers = torch.searchsorted(known, labels).clamp_(max=len(known) - 1)
@@ -118,7 +118,7 @@ class Classifier(Network):
         return functional.cross_entropy(logits, targets, reduction="none")
 
     def scores(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """``loss``, and ``error``: 1 where the most probable class is another, else 0."""
+        """``loss``, and ``error``: 1 if the most probable class is wrong, else 0."""
         logits = inputs + self.last.units.bias
         return {
             "loss": self.losses(inputs, targets),
@@ -128,7 +128,7 @@ class Classifier(Network):
     def to_sequential(self) -> nn.Sequential:
         """A copy as plain ``torch.nn`` modules whose outputs are the logits.
 
-        Dropout is not in it: it belongs to training.
+        Without dropout, which belongs to training.
         """
         return nn.Sequential(*to_modules(self.all_layers[:-1]), self.last.to_linear())
 

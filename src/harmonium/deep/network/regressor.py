@@ -1,4 +1,4 @@
-"""`Regressor`: a linear layer on a stack, and the targets that it learns."""
+"""`Regressor`: a linear layer on a stack, and its targets."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from harmonium.deep.network.base import Network, any_numbers
 from harmonium.rbm import RBM
 from harmonium.units import Gaussian, Units
 
-_LEAST_ROUNDING = 1e-4  # of a standard deviation, which no prediction is so close to
+_LEAST_ROUNDING = 1e-4  # fraction of a standard deviation; no prediction is that accurate
 
 
 @final
 class Regressor(Network):
     """A linear layer on a stack, for one or more targets.
 
-    It learns targets less their mean, divided by their standard deviation, so that the learning
-    rate means the same for targets of any size, and predicts in the targets' own units.
+    Targets are standardised for training, so that the learning rate has the same meaning for
+    targets of any size. Predictions are in the targets' own units.
 
     Parameters
     ----------
     rbms
         From the rows upwards; their weights are shared (`Network`). May be empty.
     mean, std
-        Of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1. They are kept
-        in the type of the weights, or in float64, in which predictions then are, where that would
-        round what tells targets apart, such as 1e8 ± 1.
+        Moments of the targets, shape (n_targets,) each; a standard deviation of 0 becomes 1. They
+        have the type of the weights. If this would round away the differences between targets, such
+        as 1e8 ± 1, they and the predictions are float64.
     visible
-        What the rows are, where there are no RBMs to say it.
+        The visible units, if there are no RBMs to determine them.
 
     Raises
     ------
     ValueError
-        If the layers of the stack do not fit together, or the moments are none.
+        If the layers of the stack do not fit together, or the moments are invalid.
     """
 
     criterion = "loss"
@@ -60,7 +60,7 @@ class Regressor(Network):
         if not (mean.isfinite() & std.isfinite() & (std >= 0)).all():
             raise ValueError("mean or std is not finite, or a std is negative; pass finite numbers")
         super().__init__(*with_outputs(rbms, visible, Gaussian(len(mean))))
-        # the units are the outputs in standard units, whose precision nobody learns
+        # the units are the outputs in standard units; their precision is not learned
         like = self.last.weights
         std = torch.where(std == 0, torch.ones_like(std), std).detach()
         kept = _type_of_moments(mean, std, like.dtype)
@@ -68,7 +68,7 @@ class Regressor(Network):
         self.register_buffer("std", std.to(like.device, kept))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # what moves or converts a module converts its buffers, too
+        # moving or converting a module also converts its buffers
         mean, std = self.mean, self.std
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         kept = _type_of_moments(mean, std, self.dtype)
@@ -77,12 +77,12 @@ class Regressor(Network):
 
     @classmethod
     def for_data(cls, rbms: Sequence[RBM], data: Data) -> Self:
-        """A regressor for targets such as those of ``data``, which are to be learnt from.
+        """A regressor for the targets of the training data ``data``.
 
         Raises
         ------
         ValueError
-            If rows have no targets; or as the class says.
+            If rows have no targets; or as for the class.
         """
         check_type("data", data, Data, "Data with targets, as datasets.from_array makes")
         targets = _targets(data).double()
@@ -99,7 +99,7 @@ class Regressor(Network):
         Raises
         ------
         ValueError
-            If rows have no targets, or another number of them.
+            If rows have no targets, or the wrong number of them.
         """
         targets = _targets(data)
         if targets.shape[1] != len(self.mean):
@@ -113,8 +113,8 @@ class Regressor(Network):
     def losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Squared error in standard units, the mean over targets.
 
-        The mean of the targets alone has a loss of 1, so that 1 minus the mean loss of the
-        training rows is the share of the variance that is explained.
+        Predicting the mean gives a loss of 1, so 1 minus the mean loss of the training rows is the
+        fraction of explained variance.
         """
         return (self.last.units.mean(inputs) - targets).square().mean(-1)
 
@@ -130,8 +130,8 @@ class Regressor(Network):
     def to_sequential(self) -> nn.Sequential:
         """A copy as plain ``torch.nn`` modules that predicts in the targets' own units.
 
-        Dropout is not in it: it belongs to training. Its predictions are of the weights' type,
-        which rounds those of targets such as 1e8 ± 1.
+        Without dropout, which belongs to training. Its predictions have the type of the weights,
+        which rounds targets such as 1e8 ± 1.
         """
         linear = self.last.to_linear()
         linear.weight.mul_(self.std.unsqueeze(1))
@@ -140,9 +140,9 @@ class Regressor(Network):
 
 
 def _type_of_moments(mean: Tensor, std: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """That of the weights, or float64 where that would round what tells targets apart."""
+    """The type of the weights, or float64 if that would round away differences between targets."""
     rounding = torch.finfo(dtype).eps * mean.detach().abs()
-    # a mean without a spread, of constant targets, has a standard deviation of 1
+    # constant targets get a standard deviation of 1
     return torch.float64 if (rounding > _LEAST_ROUNDING * std).any() else dtype
 
 

@@ -37,24 +37,24 @@ def draw_all(
     *,
     n_filters: int = SHEET_FILTERS,
 ) -> Iterator[Path]:
-    """Draw a run's pictures anew, yielding the path of each.
+    """Redraw the pictures of a run, yielding the path of each.
 
     Parameters
     ----------
     run
-        Where they go, and whose numbers make the learning curves.
+        Where the pictures go; its rows of numbers give the learning curves.
     rbm
-        The model to look at.
+        The model to draw.
     chains
-        Chains to sample on from; None starts them at random.
+        Chains from which sampling continues; None starts at random states.
     data
-        Rows to reconstruct and to measure activity on: held-out ones where there are any.
+        Rows to reconstruct and to measure activations on: held-out rows if there are any.
     seed
         Of the samples.
     train_data
         Rows whose columns are compared with those of samples; by default ``data``.
     n_filters
-        Filters in their sheet, at most.
+        Maximum number of filters to draw.
     """
     run.figures.mkdir(exist_ok=True)
     view = View.of(rbm, data, of_hidden_units=learns_from_a_layer(run))
@@ -128,13 +128,13 @@ def a_few(chains: ChainState, n: int) -> ChainState:
 
 
 def save_filters(path: Path, weights: Tensor, view: View, n_filters: int = SHEET_FILTERS) -> Path:
-    """Draw what hidden units look for: a picture each, or weights by column."""
+    """Draw the filters of hidden units: a picture each, or weights by column."""
     if view.image_shape is not None:
-        caption = "A picture a hidden unit, each on its own scale: grey is zero, red positive."
+        caption = "One picture per hidden unit, each on its own scale: grey is zero, red positive."
         sheet = plots.filters(weights, view.image_shape, n=n_filters)
         return plots.save(sheet, path, title="Filters", caption=caption)
     caption = (
-        "A line a column and a cell a hidden unit, those with the largest weights: red columns "
+        "One line per column and one cell per hidden unit, for the largest weights: red columns "
         "switch the unit on, blue ones off."
     )
     names = view.unit_names(len(weights))
@@ -156,21 +156,23 @@ def save_samples(
     """Draw samples of shape (n_chains, n_samples, n_columns) in the user's own units."""
     values, several = view.values(samples), samples.shape[1] > 1
     named = chain_names is not None
-    # a bare number beside a chain would be taken for its own
+    # a bare number next to a chain would look like the chain's number
     chain_names = chain_names and [f"class {x}" if x.isdigit() else x for x in chain_names]
     if view.image_shape is not None:
-        caption = "One picture of each chain" + "; a row a class." * named + "." * (not named)
+        caption = "One picture of each chain" + "; one row per class." * named + "." * (not named)
         if several:
-            of = "a chain, named by the class that it shows" if named else "a chain"
-            caption = f"A row {of}; its own time runs to the right."
+            of = "chain, named by the class that it shows" if named else "chain"
+            caption = f"One row per {of}; time runs to the right."
         sheet = plots.samples(
             values, view.image_shape, sweeps_per_sample=sweeps_per_sample, chain_names=chain_names
         )
         return plots.save(sheet, path, title=title, caption=caption)
     shown, note = view.telling(samples)
-    caption = "An upright strip a sample, a line a column, each on a colour scale of its own."
+    caption = (
+        "One upright strip per sample and one line per column, each line on its own colour scale."
+    )
     if several:
-        caption += " Chains stand beside one another; the time of each runs to the right."
+        caption += " Chains stand side by side; in each, time runs to the right."
     strips = plots.sample_strips(
         values[..., shown],
         [view.labels(values.shape[-1])[i] for i in shown],
@@ -184,7 +186,7 @@ def save_samples(
 def save_completions(
     path: Path, truth: Tensor, completed: Tensor, held: Tensor, view: View
 ) -> Path:
-    """Draw completed rows beside the true ones, with what was held marked.
+    """Draw completed rows next to the true rows, marking what was held.
 
     Parameters
     ----------
@@ -195,7 +197,7 @@ def save_completions(
     held
         True where a column of the user's values was held.
     view
-        What a row of states is.
+        How to show a row of states.
     """
     rows, samples, mask = view.values(truth), view.values(completed), held.cpu().numpy()
     if view.image_shape is not None:
@@ -207,8 +209,8 @@ def save_completions(
         return plots.save(sheet, path, title="Completions", caption=caption)
     shown, note = view.telling(truth, always=held)
     caption = (
-        "Of each row, left the truth and right of the seam what the model completes it to. Columns "
-        "with blue names were held. Each column has a colour scale of its own."
+        "For each row, the true values left of the seam, and the completion by the model right "
+        "of it. Columns with blue names were held. Each column has its own colour scale."
     )
     names = view.labels(rows.shape[1])
     strips = plots.completion_strips(
@@ -222,12 +224,13 @@ def save_completions(
 
 
 def save_reconstructions(path: Path, originals: Tensor, reconstructed: Tensor, view: View) -> Path:
-    """Draw rows beside their reconstructions, in the user's own units."""
+    """Draw rows next to their reconstructions, in the user's units."""
     before, after = view.values(originals), view.values(reconstructed)
     if view.image_shape is not None:
-        n_columns = max(10, round((2 * len(before)) ** 0.5))  # a sheet of many is about a square
+        # many rows give an approximately square sheet
+        n_columns = max(10, round((2 * len(before)) ** 0.5))
         sheet = plots.reconstructions(before, after, view.image_shape, n_columns=n_columns)
-        caption = "Each row of the data above what the model makes of it."
+        caption = "Each row of the data above its reconstruction."
         return plots.save(sheet, path, title="Reconstructions", caption=caption)
     shown, note = view.telling(originals)
     names = view.labels(before.shape[1])
@@ -238,7 +241,7 @@ def save_reconstructions(path: Path, originals: Tensor, reconstructed: Tensor, v
         limits=view.limits(originals.shape[-1], shown),
     )
     caption = (
-        "Each row of the data as an upright strip, left of what the model makes of it. Each column "
-        "has a colour scale of its own."
+        "Each row of the data as an upright strip, left of its reconstruction. Each column has "
+        "its own colour scale."
     )
     return plots.save(strips, path, title="Reconstructions", caption=caption + note)

@@ -1,4 +1,4 @@
-"""The film of a run: what chains of its finished model do, frame by frame."""
+"""The film of a run: chains of its finished model, frame by frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEDULE = SamplingSchedule(n_warmup=0, n_samples=40, sweeps_per_sample=5)
 
 
 def shades(values: NDArray[Any]) -> tuple[float, float]:
-    """The values drawn black and white, so that all pictures of a run are alike in it."""
+    """The values drawn as black and white, the same in all pictures of a run."""
     low, high = float(values.min()), float(values.max())
     return low, high if high > low else low + 1
 
@@ -40,7 +40,7 @@ def save(
     image_shape: tuple[int, int],
     limits: tuple[float, float],
 ) -> Path:
-    """Write a frame for each sample of `SCHEDULE`, in a user's own units; returns the folder."""
+    """Write a frame for each sample of `SCHEDULE`, in the user's units; returns the folder."""
     run.film.mkdir(parents=True, exist_ok=True)
     for number, values in enumerate(frames):
         sweeps = SCHEDULE.n_warmup + number * SCHEDULE.sweeps_per_sample

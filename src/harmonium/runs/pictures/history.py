@@ -1,4 +1,4 @@
-"""Small sheets over the time of a training: its filters, its chains, its reconstructions."""
+"""Small pictures over the course of training: filters, chains and reconstructions."""
 
 from __future__ import annotations
 
@@ -15,38 +15,37 @@ from harmonium.sampling import Gibbs, start_at
 from harmonium.training import TrainingState
 
 MOST_SHEETS = 32
-"""Sheets of each kind after the first one; fewer than half as many only where rows are fewer."""
+"""Sheets of each kind after the first; fewer than half as many only if rows are fewer."""
 
 KINDS = ("filters", "chains", "reconstructions")
 SHOWN = 20
 COLUMNS = 5
 FILTER_COLUMNS = 10
 SWEEPS_FROM_ROWS = 20
-"""Sweeps from rows to what is shown as chains, where a training has no chains of its own."""
+"""Sweeps that start at rows and are shown as chains, if training has no persistent chains."""
 
-# Draws that no 20 sweeps take, so that each sheet has random numbers of its own.
+# More draws than 20 sweeps take, so that each sheet has its own random numbers.
 _DRAWS_A_SHEET = 2**10
 
 
 class History:
-    """Keeps sheets of a model while it is trained, each from the state that a row is about.
+    """Draws sheets of a model during training, each from the state at a row of numbers.
 
-    A sheet is a look at the model: nothing is drawn from the random numbers of the training. The
-    sheets of one update take about 15 ms for 784 × 500 units, and there are `MOST_SHEETS` of them
-    at most, whatever the length of the run.
+    Sheets do not use the random numbers of training. The sheets of one update take about 15 ms for
+    784 × 500 units, and there are at most `MOST_SHEETS` of them, whatever the length of the run.
 
     Parameters
     ----------
     run
         Where they go.
     data
-        Whose first rows are reconstructed: held-out ones where there are any.
+        The first of these rows are reconstructed: held-out rows if there are any.
     image_shape
         ``(height, width)`` of rows that are pictures.
     seed
         Of the run.
     every, total
-        Updates from one row of numbers to the next, and of the whole run.
+        Updates between two rows of numbers, and of the whole run.
     """
 
     def __init__(
@@ -68,12 +67,12 @@ class History:
         self._limits = film.shades(figures.in_users_units(self._rows, data.encoding))
 
     def begin(self, state: TrainingState) -> None:
-        """Call before the first update: what a killed run drew too much is made again."""
+        """Call before the first update; removes sheets of updates that will be made again."""
         self._run.drop_history_after(state.update)
         for what in KINDS:
             kept = -self._spacing
             for update, path in self._run.history(what).items():
-                # a run that is taken further has more time to show
+                # an extended run has more time to show
                 if update - kept >= self._spacing or update == self._last:
                     kept = update
                 else:
@@ -82,7 +81,7 @@ class History:
             self._draw(state)
 
     def look(self, state: TrainingState) -> None:
-        """Call after each row of numbers; draws where a sheet is due."""
+        """Call after each row of numbers; draws a sheet if one is due."""
         if state.update % self._spacing == 0 or state.update == self._last:
             self._draw(state)
 
@@ -121,9 +120,9 @@ class History:
 
 
 def spacing(every: int, total: int) -> int:
-    """Updates from one sheet to the next.
+    """Updates between two sheets.
 
-    Rows times a power of two: a run that is taken further needs some of the sheets that it has.
+    A power of two times the updates per row, so that an extended run can reuse some of its sheets.
     """
     updates = every
     while total > MOST_SHEETS * updates:

@@ -1,4 +1,4 @@
-"""The pictures of a network: what its layers look for, rebuild and dream of."""
+"""The pictures of a network: filters of its layers, reconstructions and samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harmonium.runs.pictures import figures, film, table_figures
 from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, start_random
 
-# Chains of a class start at random, so that they need a longer way.
+# Chains of a class start at random states, so they need a longer burn-in.
 _CLASS_SCHEDULE = SamplingSchedule(n_warmup=1000, n_samples=10, sweeps_per_sample=100)
 _DREAMS_OF_COLUMNS = 100
 _COLUMNS_SCHEDULE = SamplingSchedule(n_warmup=200, n_samples=5, sweeps_per_sample=20)
@@ -25,17 +25,17 @@ _COLUMNS_SCHEDULE = SamplingSchedule(n_warmup=200, n_samples=5, sweeps_per_sampl
 
 @dataclass(frozen=True)
 class Shown:
-    """Rows that pictures show, as states, and what makes pictures of them."""
+    """Rows to show, as states, and how to show them."""
 
     rows: Tensor
     learned: Tensor
-    """Rows that were learned, whose columns are compared with those of dreams."""
+    """Training rows, whose columns are compared with those of samples."""
 
     data: Data
 
     @classmethod
     def of(cls, train_data: Data, held_out: Data | None, seed: int) -> Shown:
-        """The first rows, of held-out data where there are any."""
+        """The first rows, of held-out data if there are any."""
         data = train_data if held_out is None else held_out
         first = torch.arange(min(len(data), figures.SHOWN_ROWS), device=data.values.device)
         rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
@@ -53,7 +53,7 @@ def draw(
     seed: int,
     n_filters: int = figures.SHEET_FILTERS,
 ) -> Iterator[Path]:
-    """Draw a network's pictures anew, yielding the path of each.
+    """Redraw the pictures of a network, yielding the path of each.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def draw(
     dbn
         The whole network.
     chains
-        Of the top RBM, to dream on from; None starts them at random.
+        Chains of the top RBM from which sampling continues; None starts at random states.
     shown
-        Rows to rebuild.
+        Rows to reconstruct.
     seed
-        Of the dreams.
+        Of the samples.
     n_filters
-        Of each layer, at most.
+        Maximum number of filters per layer.
     """
     folder = network.run.figures
     folder.mkdir(exist_ok=True)
@@ -109,12 +109,12 @@ def draw(
 
 
 def _begin(dbn: DBN, chains: ChainState | None, n: int, stream: Stream) -> ChainState:
-    """Chains of the top RBM to dream on from, in memory of their own."""
+    """Copies of chains of the top RBM from which sampling continues."""
     return start_random(dbn.top, n, stream) if chains is None else figures.a_few(chains, n)
 
 
 def class_names(dbn: DBN, known: Sequence[str] | None) -> list[str]:
-    """What the classes of a network's label units are called, or else their numbers."""
+    """The names of the classes of a network's label units, or their numbers."""
     numbers = [str(k) for k in range(dbn.n_classes or 0)]
     return numbers if known is None else [*known[: len(numbers)], *numbers[len(known) :]]
 
@@ -122,7 +122,7 @@ def class_names(dbn: DBN, known: Sequence[str] | None) -> list[str]:
 def _draw_columns(
     folder: Path, dbn: DBN, shown: Shown, view: View, stream: Stream
 ) -> Iterator[Path]:
-    """Draw the columns of a table and of dreams."""
+    """Draw the columns of a table and of samples."""
     bottom = dbn.stack[0]
     few = start_random(dbn.top, _DREAMS_OF_COLUMNS, stream)
     use_means = table_figures.takes_shares(bottom, shown.learned)
@@ -152,13 +152,14 @@ def _save_dreams(
 
 
 def projected_filters(dbn: DBN) -> Iterator[Tensor]:
-    """What the hidden units of each layer look for in the data, shape (n_visible, n_hidden).
+    """The filters of each layer's hidden units on the data, shape (n_visible, n_hidden).
 
-    Those of upper layers are the filters below them, weighted by their own weights (Lee, Ekanadham
-    and Ng, 2008).
+    A filter of an upper layer is the sum of the filters below, weighted by the unit's weights (Lee,
+    Ekanadham and Ng, 2008).
     """
     filters: Tensor = dbn.stack[0].weights
     yield filters
     for rbm in dbn.stack[1:]:
-        filters = filters @ rbm.weights[: filters.shape[1]]  # what lies behind belongs to labels
+        # the rows of weights after these belong to labels
+        filters = filters @ rbm.weights[: filters.shape[1]]
         yield filters

@@ -1,4 +1,4 @@
-"""The pictures of a table: its columns in the data and, beside them, in the model's samples."""
+"""The pictures of a table: its columns in the data and in samples of the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harmonium.sampling import ChainState, SamplingSchedule, sample, start_rando
 from harmonium.units import Categorical
 
 FIRST_COLUMNS = 12
-"""Columns of the first picture, in which samples differ most from the data."""
+"""Columns in the first picture: those in which samples differ most from the data."""
 
 MORE_COLUMNS = 36
 _MOST_SHARES = 30
@@ -43,11 +43,11 @@ def draw(
     run
         Where they go.
     rbm, chains
-        The model, and chains to sample on from, which stay as they are.
+        The model, and chains from which sampling continues; these are not changed.
     data
-        Rows to compare with: those that were learned.
+        Rows to compare with: the training rows.
     view
-        What a row is.
+        How to show a row.
     stream
         Of the samples.
     """
@@ -65,13 +65,13 @@ def draw(
 
 
 def some_rows(data: Data, stream: Stream) -> Tensor:
-    """States of at most so many rows, drawn at random."""
+    """States of at most this many rows, drawn at random."""
     order = kernels.permutation(len(data), stream)[:_MOST_ROWS].to(data.values.device)
     return data.rows(order, stream)
 
 
 def takes_shares(rbm: RBM, rows: Tensor) -> bool:
-    """Whether rows hold shares, of which the states of two-valued units are only draws."""
+    """Whether rows hold probabilities, from which states of two-valued units are drawn."""
     states = rbm.visible.states if len(rbm.visible.groups) == 1 else None
     if states is None or states.shape[1] > 1:
         return False
@@ -79,14 +79,14 @@ def takes_shares(rbm: RBM, rows: Tensor) -> bool:
 
 
 def is_nominal(rbm: RBM) -> bool:
-    """Whether the columns hold names without an order."""
+    """Whether the columns hold names without an order (nominal values)."""
     return isinstance(rbm.visible, Categorical)
 
 
 def compare(
     folder: Path, rows: Tensor, samples: Tensor, view: View, nominal: bool
 ) -> Iterator[Path]:
-    """Draw the distributions of columns and how they go together, of data and of samples.
+    """Draw the distributions of columns and their associations, in data and in samples.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ def compare(
     rows, samples
         States, shape (n_rows, n_columns) each.
     view
-        What a row is.
+        How to show a row.
     nominal
-        Whether the values are names without an order.
+        Whether the values are nominal: names without an order.
     """
     folder.mkdir(parents=True, exist_ok=True)
     of_data, of_samples = view.values(rows), view.values(samples)
@@ -167,7 +167,7 @@ def _distributions(
         )
         left_out = len(names) - len(shown)
         if name == "distributions" and left_out:
-            caption += f" {left_out:,} columns that differ less are not here."
+            caption += f" {left_out:,} columns that differ less are not shown here."
         elif left_out > FIRST_COLUMNS:
             caption += f" {left_out - FIRST_COLUMNS:,} columns that differ less are left out."
         title = "Columns" if name == "distributions" else "More columns"
@@ -183,7 +183,7 @@ def _correlations(
 ) -> Path:
     find = plots.nominal_associations if nominal else plots.associations
     measure = "association" if nominal else "correlation"
-    # a choice among very many columns must not take time
+    # choosing among very many columns must be fast
     most = _MOST_NOMINAL if nominal else _MOST_CHOSEN_FROM
     some = np.linspace(0, len(names) - 1, min(len(names), most)).round().astype(int)
     with_data = find(of_data[:, some])
@@ -198,7 +198,7 @@ def _correlations(
     )
     figure = plots.correlations(a, b, names[some[shown]].tolist(), measure=measure, subtitle=apart)
     what = "Cramér's V, from 0 to 1" if nominal else "from −1 to 1"
-    caption = f"How strongly columns go together ({what}): left in the data, right in samples."
+    caption = f"How strongly columns are associated ({what}): left in the data, right in samples."
     if len(shown) < len(names):
         among = "" if len(some) == len(names) else f", among {len(some):,},"
         caption += (

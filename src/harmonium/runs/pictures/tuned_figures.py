@@ -1,4 +1,4 @@
-"""The pictures of a fine-tuned network: how it learned, where it errs, what its codes look like."""
+"""The pictures of a fine-tuned network: learning curves, mistakes, and codes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SHOWN_CODES = 5_000
 
 
 def draw(run: RunDirectory, network: Network, data: Data) -> Iterator[Path]:
-    """Draw a network's pictures anew, yielding the path of each.
+    """Redraw the pictures of a network, yielding the path of each.
 
     Parameters
     ----------
     run
-        Where they go, and whose numbers make the learning curves.
+        Where the pictures go; its rows of numbers give the learning curves.
     network
-        What to look at.
+        The network to draw.
     data
-        Rows to look at it with: test rows where there are any.
+        Rows to evaluate it on: test rows if there are any.
     """
     run.figures.mkdir(exist_ok=True)
     if run.rows():
@@ -48,15 +48,15 @@ def draw(run: RunDirectory, network: Network, data: Data) -> Iterator[Path]:
 
 
 def draw_predictions(path: Path, found: Predicted, data: Data) -> Iterator[Path]:
-    """Draw a confusion matrix, and the worst mistakes beside it where rows are pictures.
+    """Draw a confusion matrix and, if rows are pictures, the worst mistakes in a second picture.
 
     Parameters
     ----------
     path
-        Of the confusion matrix; the mistakes go to ``mistakes.png`` in the same folder, with the
-        same number behind.
+        Path of the confusion matrix; the mistakes go to ``mistakes.png`` in the same folder, with
+        the same number suffix.
     found
-        What was said of the rows, some of which have labels that are known.
+        The predictions for the rows, some of which have known labels.
     data
         The rows.
     """
@@ -70,7 +70,7 @@ def draw_predictions(path: Path, found: Predicted, data: Data) -> Iterator[Path]
     wrong = np.flatnonzero(taken != wanted)
     if data.image_shape is None or not len(wrong):
         return
-    # the less a network believes in the truth, the worse is its mistake
+    # the lower the probability of the true class, the worse the mistake
     worst = wrong[np.argsort(p[wrong, wanted[wrong]], kind="stable")][:SHOWN_MISTAKES]
     captions = [
         f"{classes[wanted[row]]}, not {classes[taken[row]]} ({p[row, taken[row]]:.0%})"
@@ -82,7 +82,7 @@ def draw_predictions(path: Path, found: Predicted, data: Data) -> Iterator[Path]
 
 
 def draw_codes(path: Path, codes: Tensor, labels: Tensor | None) -> Path:
-    """Draw codes in two dimensions; of more, the two principal components."""
+    """Draw codes in two dimensions; if they have more, the first two principal components."""
     points = codes[:SHOWN_CODES].double().cpu().numpy()
     names = ("code 1", "code 2")
     if points.shape[1] != 2:
@@ -97,7 +97,8 @@ def _principal_components(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack([centred, np.zeros(len(centred))])
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:2]
-    # a direction has no sign: the same codes make the same picture everywhere
+    # the sign of a direction is arbitrary; fix it, so that equal codes give equal pictures
+    # everywhere
     largest = directions[np.arange(len(directions)), np.abs(directions).argmax(1)]
     components: NDArray[np.float64] = centred @ (directions * np.sign(largest)[:, None]).T
     return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))

@@ -1,4 +1,4 @@
-"""What a row of states is to people: a picture, or values in columns that have names."""
+"""How a row of states is shown: as a picture, or as values in named columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harmonium.rbm import RBM
 ImageShape: TypeAlias = tuple[int, int] | None
 
 MOST_COLUMNS = 40
-"""Columns of a table that a picture has room for, with their names."""
+"""Columns of a table that fit into a picture, with their names."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class View:
     Attributes
     ----------
     encoding
-        Between states and a user's values.
+        The map between states and the user's values.
     image_shape
-        (height, width) of rows that are pictures, one unit a pixel.
+        (height, width) of rows that are pictures, one unit per pixel.
     columns
-        Names of the user's columns, where they have names.
+        Names of the user's columns, if they have names.
     of_hidden_units
         Whether the columns are hidden units of a layer below.
     two_states
-        The states of the units, where all have two.
+        The two states of the units, if all units have two.
     """
 
     encoding: Encoding
@@ -47,34 +47,34 @@ class View:
 
     @classmethod
     def of(cls, rbm: RBM, data: Data, *, of_hidden_units: bool = False) -> View:
-        """The view of the rows that a model has learned."""
+        """The view of the rows that a model was trained on."""
         shape = picture_shape(rbm, data.image_shape)
         return cls(data.encoding, shape, data.columns, of_hidden_units, two_states(rbm))
 
     @property
     def is_table(self) -> bool:
-        """Whether rows are no pictures."""
+        """Whether rows are something other than pictures."""
         return self.image_shape is None
 
     def values(self, states: Tensor) -> NDArray[Any]:
-        """States or mean states as values such as the data hold; any leading shape."""
+        """States or mean states in the units of the data; any leading shape."""
         return in_users_units(states, self.encoding)
 
     def limits(
         self, n: int, shown: Sequence[int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Between which values the means of two-valued units lie, of some of ``n`` columns."""
+        """The range of the means of two-valued units, for some of ``n`` columns."""
         if self.two_states is None:
             return None
         ends = [self.values(torch.full((1, n), state))[0, list(shown)] for state in self.two_states]
         return ends[0].astype(np.float64), ends[1].astype(np.float64)
 
     def labels(self, n: int) -> list[str]:
-        """The names of ``n`` columns as pictures write them, no two alike."""
+        """Unique names of ``n`` columns for pictures."""
         return plots.legible(self.names(n))
 
     def names(self, n: int) -> list[str]:
-        """What the user's columns are called, or else their numbers."""
+        """The names of the user's columns, or their numbers."""
         if self.columns is not None and len(self.columns) == n:
             return list(self.columns)
         word = "unit" if self.of_hidden_units else "column"
@@ -82,7 +82,7 @@ class View:
         return [*numbered[:-1], "label"] if isinstance(self.encoding, Labelled) else numbered
 
     def unit_names(self, n_units: int) -> list[str]:
-        """What each column of states stands for: a column, or one of a column's categories."""
+        """The meaning of each column of states: a column, or one category of a column."""
         if isinstance(self.encoding, Labelled):
             n_classes = self.encoding.n_classes
             rest_of_row = replace(self, encoding=self.encoding.columns)
@@ -95,26 +95,27 @@ class View:
         q, rest = divmod(n_units, n_values)
         if rest or q == 1:
             return names if q == 1 and not rest else [f"unit {i}" for i in range(n_units)]
-        # in row k of these states, every value has its category k
+        # in row k of these states, every value has category k
         categories = self.values(torch.eye(q).repeat(1, n_values))
         return [f"{name} = {categories[k, i]:g}" for i, name in enumerate(names) for k in range(q)]
 
     def telling(self, states: Tensor, always: Tensor | None = None) -> tuple[list[int], str]:
-        """The columns that a picture of these rows has room for, and a sentence on the others.
+        """The columns that fit into a picture of these rows, and a sentence about the others.
 
         Parameters
         ----------
         states
-            Rows, shape (..., n_columns). Of many columns, those are shown that vary most.
+            Rows, shape (..., n_columns). If there are too many columns, those that vary most are
+            shown.
         always
-            True where a column of the user's values is shown in any case, as far as there is room.
+            True where a column of the user's values has priority, as long as there is room.
         """
         flat = states.detach().reshape(-1, states.shape[-1]).cpu().double()
         n_values = self.encoding.to("cpu").decode(flat[:1].float()).shape[-1]
         if n_values <= MOST_COLUMNS:
             return list(range(n_values)), ""
         spread = flat.var(0, correction=0).numpy()
-        if len(spread) % n_values:  # a label behind the others
+        if len(spread) % n_values:  # a label comes last
             spread = np.ones(n_values)
         spread = spread.reshape(n_values, -1).sum(1)
         if always is not None:
@@ -126,7 +127,7 @@ class View:
 
 
 def two_states(rbm: RBM) -> tuple[float, float] | None:
-    """The states of visible units that have two of them; None of other units."""
+    """The two states of two-valued visible units; None for other units."""
     states = rbm.visible.states if len(rbm.visible.groups) == 1 else None
     if states is None or states.shape != (2, 1):
         return None
@@ -135,12 +136,12 @@ def two_states(rbm: RBM) -> tuple[float, float] | None:
 
 
 def picture_shape(rbm: RBM, image_shape: ImageShape) -> ImageShape:
-    """(height, width) where a row of visible states is a picture, one unit a pixel."""
+    """(height, width) if a row of visible states is a picture, one unit per pixel."""
     return image_shape if rbm.visible.n == rbm.visible.n_columns else None
 
 
 def in_users_units(states: Tensor, encoding: Encoding) -> NDArray[Any]:
-    """States or mean states as values such as the data hold; any leading shape."""
+    """States or mean states in the units of the data; any leading shape."""
     flat = states.reshape(-1, states.shape[-1])
     values = encoding.decode(flat)
     return values.reshape(*states.shape[:-1], -1).cpu().numpy()
