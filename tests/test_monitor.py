@@ -353,6 +353,16 @@ def test_an_annealing_that_agrees_is_enough_and_one_that_does_not_stands_alone()
     assert abs(row["log_z"] - exact_log_z(rbm).value) < 4.5 * row["log_z_std_error"]
 
 
+def test_a_lost_population_that_annealing_does_not_confirm_stays_lost() -> None:
+    rbm, monitor, population = looked_at()
+    monitor.following = dataclasses.replace(FOLLOWING, n_looks=1, n_temperatures=200)
+    randomise_(rbm, seed=1, scale=0.3)
+    population.base_log_z += 5  # above what annealing finds, so that these particles are kept
+    population.lose_()
+    row, population = monitor.log_likelihood(rbm, population)
+    assert WARNING in row and row["log_z"] > exact_log_z(rbm).value + 4
+
+
 def test_a_gain_does_not_rest_on_what_cannot_be_trusted() -> None:
     rbm, monitor, _ = looked_at()
     row = {"log_z": 1e3, "log_z_std_error": 0.1}

@@ -224,8 +224,9 @@ class Population:
 
         Both give unbiased estimates of Z, which are hardly ever far above it. If they differ by
         more than their errors, or few chains carry one of them, the lower estimate has missed more,
-        and the higher one is kept. If they agree, the population with the larger effective number
-        is kept, and any evidence against the previous particles is refuted.
+        and the higher one is kept, with what speaks against it. If they agree, the population with
+        the larger effective number is kept, and any evidence against the previous particles is
+        refuted.
 
         Parameters
         ----------
@@ -246,14 +247,16 @@ class Population:
             self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
         )
         former, is_lost = self.log_z, self.warning is not None
+        self.looks = 0
+        if not fresh.log_weights.isfinite().all():
+            return
         agree = _agree(fresh.log_z, former)
-        self.looks, self.least = 0, fresh.least
         if agree:
-            self.needed = _FEWEST
-        if fresh.log_weights.isfinite().all() and _tells_more(fresh.log_z, former, is_lost):
+            self.least, self.needed = fresh.least, _FEWEST
+        if _tells_more(fresh.log_z, former, is_lost):
             self.visible, self.log_weights = fresh.visible, fresh.log_weights
             self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
-            self.families = fresh.families
+            self.families, self.least = fresh.families, fresh.least
             self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost and not agree else fresh.needed
             self._draw_anew_if_uneven_()
 
