@@ -147,7 +147,7 @@ TYPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "tuning optimiser": (
         lambda: tuned(optimizer="adam"),
-        "optimizer is 'adam'; pass one that",
+        "optimizer is 'adam'; pass an optimizer object",
     ),
     "tuning schedule": (lambda: tuned(schedule="linear"), "schedule is 'linear'; pass a function"),
     "dropout": (lambda: tuned(dropout=0.5), r"dropout is 0.5; pass Dropout\("),

@@ -150,7 +150,9 @@ def test_log_z_between_bounds_gives_bounds_of_the_bound() -> None:
 def test_what_is_no_state_is_refused() -> None:
     dbn = DBN.of(Binary(4), Binary(3), Binary(2))
     log_z = LogZ.exact(0.0)
-    with pytest.raises(ValueError, match="units are between their states, and a likelihood is of"):
+    with pytest.raises(
+        ValueError, match="units are between their states, for which no likelihood is"
+    ):
         variational_bound(dbn, torch.full((2, 4), 0.5), log_z, stream())
     with pytest.raises(ValueError, match="visible has 3 columns, but this RBM has 4"):
         variational_bound(dbn, torch.zeros(2, 3), log_z, stream())

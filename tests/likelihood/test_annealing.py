@@ -327,7 +327,7 @@ def test_log_z_needs_two_chains(bad: list[float]) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_log_z_refuses_weights_that_are_no_numbers(bad: float) -> None:
-    with pytest.raises(ValueError, match="infinite or no number"):
+    with pytest.raises(ValueError, match="infinite or NaN"):
         LogZ.from_log_weights(torch.tensor([1.0, bad]), "below")
 
 
