@@ -43,9 +43,6 @@ _LEAST_SHARE = 0.2
 # nats squared, in one step. Larger changes get proportionally more steps, up to this factor.
 _USUAL_VARIANCE, _MOST_TIMES = 0.15, 10
 
-# Effective number of particles that marks a lost population; 0 would mean that it is unknown.
-_LOST = 0.5
-
 # With fewer effective families, Z has a relative error of a half, and that error is a guess.
 _FEWEST = 4.0
 
@@ -100,11 +97,11 @@ class Population:
     stream: Stream
     families: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     looks: int = 0
-    least: float = 0.0
+    least: float = math.inf
     needed: float = _FEWEST
 
     def __post_init__(self) -> None:
-        self.least = self.least or float(len(self.log_weights))
+        self.least = min(self.least, float(len(self.log_weights)))
         if not len(self.families):
             self.families = torch.arange(len(self.log_weights), device=self.log_weights.device)
 
@@ -216,7 +213,7 @@ class Population:
 
     def lose_(self) -> None:
         """Record that the particles miss part of the model; this holds until `renew_`."""
-        self.least = min(self.least, _LOST)
+        self.least = 0.0
 
     @torch.no_grad()
     def renew_(self, data: Tensor | HasMoments, n_temperatures: int) -> None:
@@ -246,18 +243,20 @@ class Population:
         fresh = self._annealed(
             self.model, data, len(self.visible), n_temperatures, self.stream.at(position)
         )
-        former, is_lost = self.log_z, self.warning is not None
         self.looks = 0
         if not fresh.log_weights.isfinite().all():
             return
-        agree = _agree(fresh.log_z, former)
-        if agree:
-            self.least, self.needed = fresh.least, _FEWEST
-        if _tells_more(fresh.log_z, former, is_lost):
+        found, former = fresh.log_z, self.log_z
+        agree = _agree(found, former)
+        is_doubtful = self.warning is not None and not agree
+        is_replaced = _tells_more(found, former, is_doubtful)
+        if agree or is_replaced:
+            self.least = fresh.least
+            self.needed = FEWEST_EFFECTIVE_CHAINS if is_doubtful else _FEWEST
+        if is_replaced:
             self.visible, self.log_weights = fresh.visible, fresh.log_weights
             self.base_log_z, self.base_variance = fresh.base_log_z, 0.0
-            self.families, self.least = fresh.families, fresh.least
-            self.needed = FEWEST_EFFECTIVE_CHAINS if is_lost and not agree else fresh.needed
+            self.families = fresh.families
             self._draw_anew_if_uneven_()
 
     @torch.no_grad()
@@ -341,15 +340,15 @@ def _conditional_size(before: Tensor, now: Tensor) -> float:
     return len(now) * log_size.exp().item()
 
 
-def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
+def _tells_more(fresh: LogZ, former: LogZ, is_doubtful: bool) -> bool:
     """Whether to prefer the first of two estimates that err below.
 
     Parameters
     ----------
     fresh, former
         The estimates.
-    is_lost
-        Whether there is evidence against the second one.
+    is_doubtful
+        Whether there is evidence against the second one that the first one does not refute.
     """
     gap = fresh.value - former.value
     noise = _MOST_ERRORS * math.hypot(fresh.std_error, former.std_error)
@@ -358,7 +357,7 @@ def _tells_more(fresh: LogZ, former: LogZ, is_lost: bool) -> bool:
     sizes = fresh.effective_chains, former.effective_chains
     if abs(gap) > noise or min(sizes) < _FEWEST:
         return gap > 0  # the lower one has missed more
-    return sizes[0] > sizes[1] or (is_lost and not _agree(fresh, former))
+    return sizes[0] > sizes[1] or is_doubtful
 
 
 def _agree(a: LogZ, b: LogZ) -> bool:
