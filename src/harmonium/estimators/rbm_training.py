@@ -22,6 +22,7 @@ from harmonium.estimators.base import (
 )
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows
+from harmonium.gauge import Moments
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
@@ -81,10 +82,10 @@ def begin(
     """
     rate = float(estimator.learning_rate if learning_rate is None else learning_rate)
     rbm = RBM(visible, Binary(int(estimator.n_components))).to(rows.device, rows.dtype)
-    moments = Minibatches(rows, len(rows), weights)
+    moments = Moments(*Minibatches(rows, len(rows), weights).moments())
     rbm.init_from_data_(moments, seed, width_of(estimator.weight_std))
     if estimator.weight_std is None:
-        _spread_thresholds_(rbm, moments, seed)
+        _spread_thresholds_(rbm, moments.var, seed)
     n_chains = estimator.n_chains
     if n_chains == "batch_size":
         n_chains = int(estimator.batch_size if batch_size is None else batch_size)
@@ -108,14 +109,13 @@ def begin(
 
 
 @torch.no_grad()
-def _spread_thresholds_(rbm: RBM, moments: Minibatches, seed: int) -> None:
-    """Spread the thresholds of hidden units over the data, instead of all at its mean.
+def _spread_thresholds_(rbm: RBM, var: Tensor, seed: int) -> None:
+    """Spread the thresholds of hidden units over data of this variance, not all at the mean.
 
     Features that all change sign at the mean are odd functions there: no sum of them separates a
     ring from the ring around it. Biases vary by as much as the data vary the inputs, and by at
     least 1, because a logistic function is nearly linear over less.
     """
-    _, var = moments.moments()
     spread = (var.to(rbm.weights) @ rbm.weights.square()).sqrt().clamp(min=1)
     drawn = kernels.normal(
         (1, len(spread)), Stream(seed, Purpose.INIT, position=1), dtype=spread.dtype
