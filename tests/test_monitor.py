@@ -361,6 +361,8 @@ def test_a_lost_population_that_annealing_does_not_confirm_stays_lost() -> None:
     population.lose_()
     row, population = monitor.log_likelihood(rbm, population)
     assert WARNING in row and row["log_z"] > exact_log_z(rbm).value + 4
+    # also after it was stored and read
+    assert Population(**vars(population)).warning == row[WARNING]
 
 
 def test_a_gain_does_not_rest_on_what_cannot_be_trusted() -> None:
