@@ -143,6 +143,12 @@ def told(row: Mapping[str, Any], key: str) -> str:
     return f"{row[key]:.4g}{spread}" + ("" if is_trusted(row, key) else " (not to be trusted)")
 
 
+def two_decimals(row: Mapping[str, float], key: str) -> str:
+    """Format a number of a row with two decimals, and its standard error, if the row has one."""
+    error = row.get(f"{key}_std_error")
+    return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error else "")
+
+
 def with_error(value: float, error: float) -> str:
     """Format a value with its standard error, to as many digits as the error justifies.
 

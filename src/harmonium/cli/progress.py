@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harmonium.metrics import WARNING, name_of
+from harmonium.metrics import WARNING, name_of, two_decimals
 from harmonium.runs.reporting import Progressing
 
 Doing = Literal["training", "evaluating"]
@@ -171,9 +171,9 @@ def describe(row: Mapping[str, float]) -> str:
     likelihood = "log_likelihood" if "log_likelihood" in row else "pseudo_log_likelihood"
     for key in (likelihood, "reconstruction_error"):
         if key in row:
-            text = f"{name_of(key)} {with_error(row, key)}"
+            text = f"{name_of(key)} {two_decimals(row, key)}"
             if f"held_out_{key}" in row:
-                text += f" (held-out {with_error(row, f'held_out_{key}')})"
+                text += f" (held-out {two_decimals(row, f'held_out_{key}')})"
             parts.append(text)
     if WARNING in row:
         parts.append("log-likelihood not to be trusted")
@@ -189,12 +189,6 @@ def describe(row: Mapping[str, float]) -> str:
         parts.append(f"free-energy gap {row['free_energy_gap']:+.2f}")
     parts.append(f"{row['rows_per_second']:,.0f} rows/s")
     return " · ".join(parts)
-
-
-def with_error(row: Mapping[str, float], key: str) -> str:
-    """A number with its standard error, if the row has one."""
-    error = row.get(f"{key}_std_error")
-    return f"{row[key]:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harmonium.metrics import is_trusted, name_of
+from harmonium.metrics import is_trusted, name_of, two_decimals
 from harmonium.report import diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
@@ -150,14 +150,10 @@ def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str
     doubt = "" if is_trusted(last, key) else "; not to be trusted"
     if held in last:
         told = minus(f"{last[key]:.2f}")
-        yield name, _with_error(last, held), f"{unit}, held-out rows; training rows {told}{doubt}"
+        note = f"{unit}, held-out rows; training rows {told}{doubt}"
+        yield name, minus(two_decimals(last, held)), note
     elif key in last:
-        yield name, _with_error(last, key), f"{unit}, training rows{doubt}"
-
-
-def _with_error(row: Mapping[str, float], key: str) -> str:
-    error = row.get(f"{key}_std_error")
-    return minus(f"{row[key]:.2f}") + (f" ± {error:.2f}" if error else "")
+        yield name, minus(two_decimals(last, key)), f"{unit}, training rows{doubt}"
 
 
 def _evaluation(facts: Facts, last: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
