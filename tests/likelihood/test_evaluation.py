@@ -198,14 +198,21 @@ def test_a_budget_is_spent_and_more_of_it_goes_on_from_what_is_there() -> None:
     first = first_interval(evaluation)
     assert evaluation.work is not None and first.covers(exact, n_errors=4)
 
+    # the work of the interval, not `n_sweeps` of the work: the next stage may be half done by now
+    before = evaluation.work.estimates
     kept = Work(rbm, v, 1 - v, 100, 20_000, 0)
     kept.take_up_(*evaluation.work.kept())
     further = estimate(rbm, v, 1 - v, **options, work=kept)
     assert str(further.so_far) == str(first)
     more = first_interval(further)
     assert more.covers(exact, n_errors=4)
-    before = evaluation.work
-    assert kept.n_sweeps > before.n_sweeps or kept.n_temperatures > before.n_temperatures
+    now = kept.estimates
+    assert before is not None and now is not None
+    assert now.tempered.n_sweeps >= before.tempered.n_sweeps
+    assert now.n_temperatures >= before.n_temperatures
+    assert now.tempered.n_sweeps + now.n_temperatures > (
+        before.tempered.n_sweeps + before.n_temperatures
+    )
 
 
 def test_a_budget_in_which_nothing_can_be_done_is_refused_with_what_is_needed() -> None:
