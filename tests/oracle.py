@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,46 @@ from scipy.stats import chi2
 
 Array = NDArray[np.float64]
 
-# Quadrature by the trapezoidal rule, which for a Gaussian converges faster than any power: with
-# standard deviations from 0.5 to 1.5 and means within 4, what is left out is below 1e-15.
+# Quadrature of a whole line by the trapezoidal rule, which for a Gaussian converges faster than any
+# power: with standard deviations from 0.5 to 1.5 and means within 4, what is left out is below
+# 1e-15. Half-lines are cut at these places, and each piece has so many Gauss-Legendre points.
 _GRID_STEP = 0.2
 _GRID_END = 18.0
+_CUTS, _POINTS = (0.0, 2.0, 4.5, 8.0, 12.0, 18.0), 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the real line, with energy ``precision x^2 / 2 - (bias + slope) x`` on it.
+
+    ``side`` is 1 for positive states, -1 for negative ones, 0 for the whole line.
+    """
+
+    precision: float
+    side: int = 0
+    slope: float = 0.0
+
+    def quadrature(self) -> tuple[Array, Array]:
+        """Points, (n, 1), and the log of the volume of each, (n,)."""
+        if not self.side:
+            x = np.arange(-_GRID_END, _GRID_END + _GRID_STEP / 2, _GRID_STEP)
+            return x[:, None], np.full(len(x), np.log(_GRID_STEP))
+        nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
+        widths = np.diff(_CUTS)
+        x = np.concatenate([a + w * (nodes + 1) / 2 for a, w in zip(_CUTS, widths, strict=False)])
+        volumes = np.concatenate([weights * w / 2 for w in widths])
+        return self.side * x[:, None], np.log(volumes)
+
+
+Continuum = tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Units with energy ``precision x^2 / 2 - bias x``, over given states or the real line."""
+    """Units over given states, with energy ``-bias x``, or over pieces of the real line."""
 
     bias: Array
-    tables: tuple[Array | None, ...]  # of each unit: (n_states, width), or None for the real line
-    precision: Array | None = None  # of each column; None for 0
+    tables: tuple[Array | Continuum, ...]  # of each unit: (n_states, width), or its pieces
 
     @property
     def n(self) -> int:
@@ -36,34 +64,34 @@ class Layer:
 
     @property
     def is_discrete(self) -> bool:
-        return all(table is not None for table in self.tables)
+        return not any(isinstance(table, tuple) for table in self.tables)
 
     @property
     def columns(self) -> list[slice]:
         """Of each unit."""
-        ends = np.cumsum([1 if table is None else table.shape[1] for table in self.tables])
+        widths = [1 if isinstance(table, tuple) else table.shape[1] for table in self.tables]
+        ends = np.cumsum(widths)
         return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-
-    @property
-    def curvature(self) -> Array:
-        """Second derivative of the energy by each column."""
-        return np.zeros_like(self.bias) if self.precision is None else self.precision
 
     def unit(self, i: int) -> Layer:
         """Unit i as a layer of its own."""
-        columns = self.columns[i]
-        precision = None if self.precision is None else self.precision[columns]
-        return Layer(self.bias[columns], self.tables[i : i + 1], precision)
+        return Layer(self.bias[self.columns[i]], self.tables[i : i + 1])
 
     def energy(self, x: Array) -> Array:
-        return (0.5 * self.curvature * x * x - self.bias * x).sum(-1)
+        energy = -(self.bias * x).sum(-1)
+        for table, columns in zip(self.tables, self.columns, strict=True):
+            if isinstance(table, tuple):
+                of_unit = x[..., columns.start]
+                for piece in table:  # at zero, where two of them meet, all are zero
+                    of_piece = (0.5 * piece.precision * of_unit - piece.slope) * of_unit
+                    energy = energy + np.where(piece.side * of_unit >= 0, of_piece, 0.0)
+        return energy
 
-    def points(self) -> tuple[Array, float]:
+    def points(self) -> tuple[Array, Array]:
         """States to sum over, (n_points, columns), and the log of the volume of each."""
-        line = np.arange(-_GRID_END, _GRID_END + _GRID_STEP / 2, _GRID_STEP)[:, None]
-        tables = [line if table is None else table for table in self.tables]
-        n_lines = sum(table is None for table in self.tables)
-        return all_combinations(tables), n_lines * float(np.log(_GRID_STEP))
+        of_units = [_points_of(table) for table in self.tables]
+        volumes = all_combinations([volume[:, None] for _, volume in of_units]).sum(1)
+        return all_combinations([x for x, _ in of_units]), volumes
 
     def some_states(self, n: int = 12) -> Array:
         """Some states of moderate size, at most ``n``."""
@@ -73,8 +101,10 @@ class Layer:
         generator = np.random.default_rng(0)
         x = generator.uniform(-2, 2, (n, len(self.bias)))
         for table, columns in zip(self.tables, self.columns, strict=True):
-            if table is not None:
+            if not isinstance(table, tuple):
                 x[:, columns] = table[generator.integers(len(table), size=n)]
+            elif [piece.side for piece in table] == [1]:
+                x[:, columns] = np.abs(x[:, columns])
         return x
 
     def log_weights(self, inputs: Array) -> tuple[Array, Array]:
@@ -105,7 +135,7 @@ class Layer:
     def highest_log_weight(self, inputs: Array) -> Array:
         """Minus the lowest energy among `points` under each row of inputs."""
         return sum(
-            unit.log_weights(of_unit)[1].max(-1) - unit.points()[1]
+            (unit.log_weights(of_unit)[1] - unit.points()[1]).max(-1)
             for unit, of_unit in self.by_unit(inputs)
         )
 
@@ -113,6 +143,13 @@ class Layer:
         """Each unit, and what it receives: the energy is a sum over units, none hears another."""
         for i, columns in enumerate(self.columns):
             yield self.unit(i), inputs[..., columns]
+
+
+def _points_of(table: Array | Continuum) -> tuple[Array, Array]:
+    if not isinstance(table, tuple):
+        return table, np.zeros(len(table))
+    points, volumes = zip(*(piece.quadrature() for piece in table), strict=True)
+    return np.concatenate(points), np.concatenate(volumes)
 
 
 def all_combinations(tables: Sequence[Array]) -> Array:
@@ -136,7 +173,21 @@ def categorical(bias: Array, n_categories: int) -> Layer:
 
 
 def gaussian(bias: Array, log_precision: Array) -> Layer:
-    return Layer(bias, (None,) * len(bias), np.exp(log_precision))
+    return Layer(bias, tuple((Piece(p),) for p in np.exp(log_precision)))
+
+
+def relu(bias: Array, log_precision: Array) -> Layer:
+    return Layer(bias, tuple((Piece(p, 1),) for p in np.exp(log_precision)))
+
+
+def drelu(bias: Array, log_precision: Array, asymmetry: Array, gap: Array) -> Layer:
+    share = 1 / (1 + np.exp(-asymmetry))  # of the positive half in the variances' sum
+    above, below = (np.exp(log_precision) / (2 * of_half) for of_half in (share, 1 - share))
+    tables = tuple(
+        (Piece(p, 1, slope), Piece(q, -1, -slope))
+        for p, q, slope in zip(above, below, gap, strict=True)
+    )
+    return Layer(bias, tables)
 
 
 def side_by_side(*layers: Layer) -> Layer:
@@ -144,9 +195,6 @@ def side_by_side(*layers: Layer) -> Layer:
     return Layer(
         np.concatenate([layer.bias for layer in layers]),
         tuple(table for layer in layers for table in layer.tables),
-        None
-        if all(layer.precision is None for layer in layers)
-        else np.concatenate([layer.curvature for layer in layers]),
     )
 
 
@@ -173,12 +221,13 @@ class Joint:
     """The joint distribution of both layers, with the Gaussian columns integrated in closed form.
 
     The energy of x = (v, h) is x A x / 2 - b x. Given the discrete columns d, the Gaussian ones
-    are normal with precision A_gg and mean A_gg^-1 (b_g - A_gd d).
+    are normal with precision A_gg and mean A_gg^-1 (b_g - A_gd d). Columns of half-lines are normal
+    given their signs, too, as far as they have these; `draw` rejects what has others.
 
     Parameters
     ----------
     model
-        Discrete and Gaussian layers in any combination that can be normalised.
+        Layers in any combination that can be normalised.
     held
         Values of discrete visible columns, given which the distribution is; NaN elsewhere.
     """
@@ -186,46 +235,91 @@ class Joint:
     def __init__(self, model: Model, held: Array | None = None) -> None:
         layers = (model.visible, model.hidden)
         n_visible = len(model.visible.bias)
-        a = np.diag(np.concatenate([layer.curvature for layer in layers]))
-        a[:n_visible, n_visible:] = -model.weights
-        a[n_visible:, :n_visible] = -model.weights.T
         b = np.concatenate([layer.bias for layer in layers])
         tables = [table for layer in layers for table in layer.tables]
+        lines = [table for table in tables if isinstance(table, tuple)]
         self.is_gaussian = np.concatenate(
-            [[True] if table is None else [False] * table.shape[1] for table in tables]
+            [[True] if isinstance(table, tuple) else [False] * table.shape[1] for table in tables]
         )
+        self.is_cut = any(piece.side for line in lines for piece in line)
         g, d = self.is_gaussian, ~self.is_gaussian
-        self.states = all_combinations([table for table in tables if table is not None])
-        slope = b[g] - self.states @ a[np.ix_(d, g)]
-        self.factor = np.linalg.cholesky(a[np.ix_(g, g)])  # fails where there is no such model
-        self.means = slope @ np.linalg.inv(a[np.ix_(g, g)])
-        quadratic = 0.5 * np.einsum("si,ij,sj->s", self.states, a[np.ix_(d, d)], self.states)
-        log_p = self.states @ b[d] - quadratic + 0.5 * (slope * self.means).sum(-1)
+        self.states = all_combinations([t for t in tables if not isinstance(t, tuple)])
+        log_ps, self._parts = [], []
+        for pieces in product(*lines):
+            a = np.zeros((len(b), len(b)))
+            a[:n_visible, n_visible:] = -model.weights
+            a[n_visible:, :n_visible] = -model.weights.T
+            a[g, g] = [piece.precision for piece in pieces]
+            slopes = np.array([piece.slope for piece in pieces])
+            slope = b[g] + slopes - self.states @ a[np.ix_(d, g)]
+            factor = np.linalg.cholesky(a[np.ix_(g, g)])  # fails where there is no such model
+            means = slope @ np.linalg.inv(a[np.ix_(g, g)])
+            quadratic = 0.5 * np.einsum("si,ij,sj->s", self.states, a[np.ix_(d, d)], self.states)
+            log_p = self.states @ b[d] - quadratic + 0.5 * (slope * means).sum(-1)
+            log_ps.append(log_p - np.log(np.diag(factor)).sum())
+            sides = np.array([piece.side for piece in pieces])
+            self._parts.append((sides, means, factor))
+        self._proposed = np.stack(log_ps)
         if held is not None:
             held = np.concatenate([held, np.full(len(b) - n_visible, np.nan)])[d]
             agrees = (np.isnan(held) | (self.states == held)).all(-1)
-            log_p = np.where(agrees, log_p, -np.inf)
-        self.log_p = log_p - logsumexp(log_p)
+            self._proposed = np.where(agrees, self._proposed, -np.inf)
+        self._proposed -= logsumexp(self._proposed)
         self.n_visible = n_visible
+
+    @property
+    def log_p(self) -> Array:
+        """Log-probabilities of the discrete columns' states."""
+        assert not self.is_cut, "the mass of a cut normal distribution has no closed form"
+        return self._proposed[0]
+
+    @property
+    def means(self) -> Array:
+        """Means of the Gaussian columns given each of the states."""
+        assert not self.is_cut
+        return self._parts[0][1]
+
+    @property
+    def factor(self) -> Array:
+        """The Cholesky factor of the Gaussian columns' precision."""
+        assert not self.is_cut
+        return self._parts[0][2]
 
     def draw(self, n: int, seed: int) -> tuple[Array, Array]:
         """Exact, independent draws of (v, h)."""
         generator = np.random.default_rng(seed)
-        index = generator.choice(len(self.states), size=n, p=np.exp(self.log_p))
+        accepted = np.empty((0, len(self.is_gaussian)))
+        while len(accepted) < n:
+            accepted = np.concatenate([accepted, self._propose(n, generator)])
+        return accepted[:n, : self.n_visible], accepted[:n, self.n_visible :]
+
+    def _propose(self, n: int, generator: np.random.Generator) -> Array:
+        """Draws of signs, states and normal numbers; those whose signs agree, in random order."""
+        p = np.exp(self._proposed)
+        index = generator.choice(p.size, size=n, p=p.ravel())
+        part, state = np.divmod(index, p.shape[1])
         x = np.empty((n, len(self.is_gaussian)))
-        x[:, ~self.is_gaussian] = self.states[index]
+        x[:, ~self.is_gaussian] = self.states[state]
         noise = generator.standard_normal((n, self.is_gaussian.sum()))
-        x[:, self.is_gaussian] = self.means[index] + noise @ np.linalg.inv(self.factor)
-        return x[:, : self.n_visible], x[:, self.n_visible :]
+        agrees = np.full(n, True)
+        for number, (sides, means, factor) in enumerate(self._parts):
+            own = part == number
+            drawn = means[state[own]] + noise[own] @ np.linalg.inv(factor)
+            x[np.ix_(own, self.is_gaussian)] = drawn
+            agrees[own] = (drawn * sides >= 0).all(1)
+        return x[agrees]
 
     def p_value(self, v: Array, h: Array, bins: int = 4) -> float:
         """Chi-square test that rows of (v, h) are independent draws of this distribution.
 
         The cells are the discrete states times, for each Gaussian column after whitening given
-        these, ``bins`` intervals of equal probability.
+        these, ``bins`` intervals of equal probability. Half-lines have cells of their own: see
+        `_p_value_beside_draws`.
         """
         x = np.concatenate([v, h], axis=1)
         index = state_index(x[:, ~self.is_gaussian], self.states)
+        if self.is_cut:
+            return self._p_value_beside_draws(x, index)
         z = (x[:, self.is_gaussian] - self.means[index]) @ self.factor
         n_cells = np.array([bins] * z.shape[1], dtype=int)
         places = np.minimum((ndtr(z) * bins).astype(int), bins - 1)
@@ -235,6 +329,30 @@ class Joint:
             cell = cell + np.ravel_multi_index(tuple(places.T), tuple(n_cells))
         counts = np.bincount(cell, minlength=len(self.states) * in_state)
         return chi_square(counts, np.repeat(np.exp(self.log_p) / in_state, in_state))
+
+    def _p_value_beside_draws(self, x: Array, index: NDArray[np.int64]) -> float:
+        """Two-sample chi-square test beside as many exact draws.
+
+        Cells are the discrete states times intervals of each continuous column, cut where the draws
+        have their thirds.
+        """
+        drawn = np.concatenate(self.draw(len(x), seed=len(x)), axis=1)
+        samples = []
+        for rows, of_rows in (
+            (x, index),
+            (drawn, state_index(drawn[:, ~self.is_gaussian], self.states)),
+        ):
+            samples.append((rows[:, self.is_gaussian], of_rows))
+        cells = [of_rows for _, of_rows in samples]
+        for column in range(samples[0][0].shape[1]):
+            cuts = np.quantile(samples[1][0][:, column], [1 / 3, 2 / 3])
+            cells = [
+                3 * cell + np.searchsorted(cuts, rows[:, column])
+                for cell, (rows, _) in zip(cells, samples, strict=True)
+            ]
+        n_cells = max(cell.max() for cell in cells) + 1
+        counts = np.stack([np.bincount(cell, minlength=n_cells) for cell in cells])
+        return two_sample_chi_square(counts)
 
 
 def state_index(x: Array, states: Array) -> NDArray[np.int64]:
@@ -262,3 +380,15 @@ def chi_square(counts: NDArray[np.int64], probabilities: Array) -> float:
     expected = np.append(expected[n_pooled:], expected[:n_pooled].sum())
     assert len(counts) > 1, "too few rows to test anything"
     return float(chi2.sf(((counts - expected) ** 2 / expected).sum(), len(counts) - 1))
+
+
+def two_sample_chi_square(counts: NDArray[np.int64]) -> float:
+    """P-value of equal distributions of two samples of one size, counted in cells, (2, n_cells)."""
+    total = counts.sum(0)
+    counts = counts[:, np.argsort(total)]
+    n_pooled = max(int(np.searchsorted(np.sort(total), 20)), 1)
+    pooled = counts[:, :n_pooled].sum(1, keepdims=True)
+    counts = np.concatenate([counts[:, n_pooled:], pooled], axis=1)
+    counts = counts[:, counts.sum(0) > 0]
+    difference, total = counts[0] - counts[1], counts.sum(0)
+    return float(chi2.sf((difference**2 / total).sum(), counts.shape[1] - 1))

@@ -16,7 +16,7 @@ import torch
 
 import oracle
 from harmonium import RBM
-from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
+from harmonium.units import Binary, Categorical, DReLU, Gaussian, Mixed, ReLU, Spin, Units
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ UNIT_TYPES = (
     UnitType("spin", Spin, oracle.spin),
     UnitType("gaussian", Gaussian, oracle.gaussian),
     UnitType("gaussian-learned", partial(Gaussian, learn_precision=True), oracle.gaussian),
+    UnitType("relu", ReLU, oracle.relu),
+    UnitType("relu-learned", partial(ReLU, learn_precision=True), oracle.relu),
+    UnitType("drelu", DReLU, oracle.drelu),
+    UnitType("drelu-learned", partial(DReLU, learn_precision=True), oracle.drelu),
     UnitType("categorical", THREE, THREE_IN_ORACLE),
     UnitType("mixed", MIXED.make, MIXED.twin),
 )

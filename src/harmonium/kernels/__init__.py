@@ -12,9 +12,11 @@ from harmonium.kernels.chains import followed, reweigh_binary_, sweeps_
 from harmonium.kernels.draws import (
     binary_,
     categorical_,
+    drelu_,
     gaussian_,
     normal,
     permutation,
+    relu_,
     spin_,
     uniform,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "binary_layer",
     "categorical_",
     "centred_gradient_",
+    "drelu_",
     "followed",
     "gaussian_",
     "log_sums_of_products",
@@ -33,6 +36,7 @@ __all__ = [
     "normal",
     "permutation",
     "product",
+    "relu_",
     "reweigh_binary_",
     "softplus_gradient",
     "softplus_sums",

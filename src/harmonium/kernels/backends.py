@@ -95,7 +95,7 @@ def _are_for_triton(states: Tensor, *by_column: Tensor) -> bool:
 def draw(
     name: str, states: Tensor, by_column: tuple[Tensor, ...], *arguments: int | Stream
 ) -> Tensor:
-    """Overwrite the states with the fastest backend that works; on CUDA that is Triton."""
+    """Overwrite the states with the fastest backend that works; on CUDA mostly Triton."""
     global _triton_works
     backend = of(states, *by_column)
     if _triton_works and _are_for_triton(states, *by_column):
@@ -105,7 +105,8 @@ def draw(
         try:
             from harmonium.kernels import cuda  # imports Triton, which may be missing
 
-            getattr(cuda, name)(states, *by_column, *arguments)
+            kernel = getattr(cuda, name, getattr(backend, name))  # some draws have no Triton kernel
+            kernel(states, *by_column, *arguments)
         except Exception as error:  # anything that an import, a compiler or a driver can raise
             _triton_works = False
             _do_without(

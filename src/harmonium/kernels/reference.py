@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harmonium.kernels import half_normal
 from harmonium.rng import Stream
 
 _MASK = 0xFFFFFFFF
@@ -89,6 +90,11 @@ def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     inputs.copy_(up).mul_(2).sub_(1)
 
 
+def _unit_words(rows: int, columns: int, stream: Stream, device: torch.device) -> Tensor:
+    """(w + 1/2) / 2**32 for each word w, in float64."""
+    return (words(rows, columns, stream, device).double() + 0.5) * 2.0**-32
+
+
 @torch.no_grad()
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
     """Box-Muller in float64 on all 32 bits; words 0, 1 and words 2, 3 of a counter are a pair."""
@@ -99,6 +105,37 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
     pairs = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=2)
     noise = pairs.flatten(1)[:, :columns].to(inputs.dtype)
     inputs.add_(bias).div_(precision).add_(noise * precision.rsqrt())
+
+
+@torch.no_grad()
+def relu_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
+    """Normal states of mean (inputs + bias) / precision, given that they are positive."""
+    rows, columns = inputs.shape
+    spread = precision.double().rsqrt()
+    t = (inputs.double() + bias) * spread
+    u = _unit_words(rows, columns, stream, inputs.device)
+    inputs.copy_(half_normal.draw(t, u) * spread)
+
+
+@torch.no_grad()
+def drelu_(
+    inputs: Tensor,
+    bias: Tensor,
+    precision: Tensor,
+    bias_below: Tensor,
+    precision_below: Tensor,
+    stream: Stream,
+) -> None:
+    """The side by the first half of a row's numbers, the distance from zero by the other half."""
+    rows, columns = inputs.shape
+    u = _unit_words(rows, 2 * columns, stream, inputs.device)
+    x = inputs.double()
+    spread, spread_below = precision.double().rsqrt(), precision_below.double().rsqrt()
+    above, below = (x + bias) * spread, -(x + bias_below) * spread_below
+    log_odds = half_normal.log_normaliser(above) - half_normal.log_normaliser(below)
+    is_above = u[:, :columns] < torch.sigmoid(log_odds + (spread / spread_below).log())
+    size = half_normal.draw(torch.where(is_above, above, below), u[:, columns:])
+    inputs.copy_(torch.where(is_above, size * spread, -size * spread_below))
 
 
 @torch.no_grad()

@@ -3,9 +3,11 @@
 from harmonium.units.base import Units, refuse
 from harmonium.units.binary import Binary
 from harmonium.units.categorical import Categorical
+from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
+from harmonium.units.relu import ReLU
 from harmonium.units.spin import Spin
 from harmonium.units.table import UNIT_TYPES, as_units, from_config, register, registered, to_config
 
@@ -13,9 +15,11 @@ __all__ = [
     "UNIT_TYPES",
     "Binary",
     "Categorical",
+    "DReLU",
     "Gaussian",
     "LinearUnits",
     "Mixed",
+    "ReLU",
     "Spin",
     "Units",
     "as_units",

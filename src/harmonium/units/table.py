@@ -9,12 +9,15 @@ from harmonium.arguments import check_type, described, is_whole
 from harmonium.units.base import Units
 from harmonium.units.binary import Binary
 from harmonium.units.categorical import Categorical
+from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.mixed import Mixed
+from harmonium.units.relu import ReLU
 from harmonium.units.spin import Spin
 
 UNIT_TYPES: dict[str, type[Units]] = {
-    unit_type.__name__: unit_type for unit_type in (Binary, Spin, Gaussian, Categorical, Mixed)
+    unit_type.__name__: unit_type
+    for unit_type in (Binary, Spin, Gaussian, ReLU, DReLU, Categorical, Mixed)
 }
 """The library's unit types, by their names in model files."""
 

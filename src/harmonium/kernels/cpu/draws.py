@@ -160,7 +160,7 @@ def _uniform_blocks(x, k0, k1, c2, c3, n_blocks):
 
 
 @_inlined
-def _unit(word):
+def unit(word):
     """(k + 1/2) / 2**32 for a word k, in float64; goes via int32, whose conversion vectorises."""
     return (float64(int32(word ^ uint32(0x80000000))) + 2147483648.5) * 2.0**-32
 
@@ -209,8 +209,8 @@ def _turn(t):
 def _normal_pairs(for_radius, for_angle, first, second):
     """Box-Muller."""
     for i in range(first.size):
-        radius = math.sqrt(-2.0 * _log(_unit(for_radius[i])))
-        cosine, sine = _turn(_unit(for_angle[i]))
+        radius = math.sqrt(-2.0 * _log(unit(for_radius[i])))
+        cosine, sine = _turn(unit(for_angle[i]))
         first[i] = radius * cosine
         second[i] = radius * sine
 
@@ -287,7 +287,7 @@ def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
         _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3)
 
 
-def _draw(
+def draw_with(
     serial: Any,
     parallel: Any,
     states: np.ndarray[Any, Any],
@@ -313,30 +313,30 @@ def words(n: int, stream: Stream) -> Tensor:
 
 def uniform_(out: Tensor, stream: Stream) -> None:
     """Fill ``out`` with uniform numbers in (0, 1)."""
-    _draw(_uniform_rows, _uniform_blocks, array(out), (), stream)
+    draw_with(_uniform_rows, _uniform_blocks, array(out), (), stream)
 
 
 def binary_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(inputs + bias), else 0."""
     states = array(inputs)
     kind = states.dtype.type
-    _draw(_binary_rows, _binary_blocks, states, (row_major(bias), kind(1), kind(0)), stream)
+    draw_with(_binary_rows, _binary_blocks, states, (row_major(bias), kind(1), kind(0)), stream)
 
 
 def spin_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """State 1 where the uniform number is below sigmoid(2 (inputs + bias)), else -1."""
     states = array(inputs)
     kind = states.dtype.type
-    _draw(_binary_rows, _binary_blocks, states, (row_major(bias), kind(2), kind(-1)), stream)
+    draw_with(_binary_rows, _binary_blocks, states, (row_major(bias), kind(2), kind(-1)), stream)
 
 
 def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> None:
     """Normal states of mean (inputs + bias) / precision and variance 1 / precision."""
     by_column = row_major(bias), row_major(precision)
-    _draw(_gaussian_rows, _gaussian_blocks, array(inputs), by_column, stream)
+    draw_with(_gaussian_rows, _gaussian_blocks, array(inputs), by_column, stream)
 
 
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """One-hot groups of ``n_categories`` columns."""
     arguments = row_major(bias), n_categories
-    _draw(_categorical_rows, _categorical_blocks, array(inputs), arguments, stream)
+    draw_with(_categorical_rows, _categorical_blocks, array(inputs), arguments, stream)

@@ -1,0 +1,194 @@
+"""Double rectified linear units: a half-line of states on each side of zero."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harmonium import kernels
+from harmonium.autograd import without_autograd
+from harmonium.kernels import half_normal
+from harmonium.rng import Stream
+from harmonium.units.base import Units, refuse
+from harmonium.units.far import FAR
+from harmonium.units.quadratic import QuadraticUnits
+
+# A constant column gets this variance, so that its precision stays finite.
+_SMALLEST_VAR = 1e-4
+
+
+class DReLU(QuadraticUnits):
+    """Units with real states and a quadratic energy of its own on each side of zero.
+
+    With x = x+ + x-, where x+ = max(x, 0), the energy is
+    ``precision+ x+^2 / 2 + precision- x-^2 / 2 - bias x - gap |x|``
+    (Tubiana, Cocco and Monasson, 2019, eLife 8:e39397, equation 5). Gaussian and, in the limit,
+    rectified and bimodal units are special cases: training finds how sparse a unit should be.
+
+    The precisions are stored as a common scale and a ratio: the variances ``1 / precision+`` and
+    ``1 / precision-`` have the mean ``exp(-log_precision)`` and the ratio ``exp(asymmetry)``. So no
+    step of training makes a precision negative, and none makes a variance more than twice the
+    mean. `gap` moves the halves apart, without moving the mean of a symmetric unit.
+
+    Parameters
+    ----------
+    n
+        Number of units.
+    precision
+        Inverse of the mean variance of both halves; the initial value if it is learned.
+    learn_precision
+        Whether training changes it (each unit has its own). For hidden units it is best fixed: the
+        scale of the weights has the same effect.
+
+    Attributes
+    ----------
+    log_precision : Tensor, shape (n,)
+        Minus the log of the mean variance of both halves.
+    asymmetry : Tensor, shape (n,)
+        Log of the ratio of the variances of the positive and the negative half.
+    gap : Tensor, shape (n,)
+        Slope away from zero: positive values make two modes, negative ones a sharp peak at zero.
+    """
+
+    def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
+        super().__init__(n, precision, learn_precision)
+        self.asymmetry = nn.Parameter(torch.zeros(n))
+        self.gap = nn.Parameter(torch.zeros(n))
+
+    @property
+    def precision(self) -> Tensor:
+        """Mean of the precisions of both halves: the coefficient of x^2 / 2, shape (n,)."""
+        above, below = self.precisions
+        return 0.5 * (above + below)
+
+    @property
+    def precisions(self) -> tuple[Tensor, Tensor]:
+        """Precisions of the positive and of the negative half, each of shape (n,)."""
+        # 1 / (2 sigmoid(asymmetry)) and 1 / (2 sigmoid(-asymmetry)), without a sigmoid of 0
+        scale = self.log_precision - math.log(2)
+        above = (scale + functional.softplus(-self.asymmetry, threshold=40)).exp()
+        return above, (scale + functional.softplus(self.asymmetry, threshold=40)).exp()
+
+    def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
+        above, below = self._centres(torch.zeros_like(bias), bias)
+        return bool(torch.maximum(above, below).max() > FAR)
+
+    @torch.no_grad()
+    def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:  # noqa: D102
+        assert precision is not None
+        self.bias.copy_(bias)
+        self.log_precision.add_((precision / self.precision).log())
+
+    @without_autograd
+    def interpolate_(self, a: Units, b: Units, t: float) -> None:  # noqa: D102
+        assert isinstance(a, DReLU) and isinstance(b, DReLU)
+        above, below = (
+            torch.lerp(*pair, t) for pair in zip(a.precisions, b.precisions, strict=True)
+        )
+        self.log_precision.copy_((2 / (1 / above + 1 / below)).log())
+        self.asymmetry.copy_((below / above).log())
+        self.gap.copy_(torch.lerp(a.gap, b.gap, t))
+        self.bias.copy_(torch.lerp(a.bias, b.bias, t))
+
+    def energy(self, x: Tensor) -> Tensor:  # noqa: D102
+        if not isinstance(x, Tensor):
+            self.check_energy_of(x)
+        above, below = self.precisions
+        try:
+            precision = torch.where(x > 0, above, below)
+            return (x * (0.5 * precision * x - self.bias) - self.gap * x.abs()).sum(-1)
+        except (TypeError, RuntimeError):
+            self.check_energy_of(x)
+            raise
+
+    def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        return torch.logaddexp(*self._log_masses(inputs))
+
+    def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        (p, mean, _), (q, mean_below, _) = self._halves(inputs)
+        return p * mean - q * mean_below
+
+    def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        (p, mean, var), (q, mean_below, var_below) = self._halves(inputs)
+        return p * var + q * var_below + p * q * (mean + mean_below).square()
+
+    def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        above, below = (centre.clamp(min=0) for centre in self._centres(inputs, self.bias))
+        spread, spread_below = self._spreads
+        # the depth of each half's minimum is the square of its centre, halved
+        return torch.where(above >= below, above * spread, -below * spread_below)
+
+    def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
+        above, below = self.precisions
+        return kernels.drelu_(
+            inputs, self.bias + self.gap, above, self.bias - self.gap, below, stream
+        )
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        above, below = self.precisions
+        return {"bias": x} | self._further_statistics(
+            above * x.clamp(min=0).square(), below * x.clamp(max=0).square(), x.abs()
+        )
+
+    def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
+        (p, mean, var), (q, mean_below, var_below) = self._halves(inputs)
+        above, below = self.precisions
+        return {"bias": p * mean - q * mean_below} | self._further_statistics(
+            p * above * (mean.square() + var),
+            q * below * (mean_below.square() + var_below),
+            p * mean + q * mean_below,
+        )
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        # a normal distribution: both halves alike
+        self.asymmetry.zero_()
+        self.gap.zero_()
+        if self.log_precision.requires_grad:
+            self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
+        self.bias.copy_(self.log_precision.exp() * mean)
+
+    def _further_statistics(self, above: Tensor, below: Tensor, size: Tensor) -> dict[str, Tensor]:
+        """Statistics beside the bias's, from ``precision x^2`` of each half, and |x|."""
+        share = torch.sigmoid(self.asymmetry)  # of the positive half's variance in the sum of both
+        found = {"log_precision": -0.5 * (above + below)}
+        if not self.log_precision.requires_grad:
+            found = {}
+        return found | {"asymmetry": 0.5 * ((1 - share) * above - share * below), "gap": size}
+
+    @property
+    def _spreads(self) -> tuple[Tensor, Tensor]:
+        """Standard deviations of both halves, uncut."""
+        above, below = self.precisions
+        return above.rsqrt(), below.rsqrt()
+
+    def _centres(self, inputs: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Modes of both halves, uncut, in standard deviations away from zero."""
+        x = inputs + bias
+        above, below = self._spreads
+        return (x + self.gap) * above, (self.gap - x) * below
+
+    def _log_masses(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Log of the integral over each half, nats."""
+        self.with_bias(inputs)
+        halves = zip(self._centres(inputs, self.bias), self._spreads, strict=True)
+        above, below = (half_normal.log_normaliser(t) + spread.log() for t, spread in halves)
+        return above, below
+
+    def _halves(self, inputs: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each half: its probability, and mean and variance of the distance from zero."""
+        above, below = self._log_masses(inputs)
+        log_odds = above - below
+        found = []
+        for odds, t, spread in zip(
+            (log_odds, -log_odds), self._centres(inputs, self.bias), self._spreads, strict=True
+        ):
+            mean, var = half_normal.moments(t)
+            found.append((torch.sigmoid(odds), mean * spread, var * spread.square()))
+        return found
