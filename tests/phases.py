@@ -39,8 +39,8 @@ def weighted_phase(rbm: RBM, v: Tensor, p: Tensor) -> Phase:
 
 def visible_distribution(model: oracle.Model) -> tuple[Tensor, Tensor]:
     """All visible states (grid points where there is a continuum) and their probabilities."""
-    v = model.visible.points()[0]
-    log_p = -model.free_energy(v)
+    v, log_volume = model.visible.points()
+    log_p = log_volume - model.free_energy(v)
     p = np.exp(log_p - log_p.max())
     return torch.from_numpy(v), torch.from_numpy(p / p.sum())
 
@@ -48,7 +48,7 @@ def visible_distribution(model: oracle.Model) -> tuple[Tensor, Tensor]:
 def log_likelihood(model: oracle.Model, v: oracle.Array) -> oracle.Array:
     """Exact log-likelihood of each row, nats."""
     points, log_volume = model.visible.points()
-    log_z = oracle.logsumexp(-model.free_energy(points)) + log_volume
+    log_z = oracle.logsumexp(log_volume - model.free_energy(points))
     return np.asarray(-model.free_energy(v) - log_z)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ N_CHAINS = 40_000
 LEAST_P = 1e-6
 
 DISCRETE = ("binary", "spin", "categorical", "mixed")
-TYPES = (*DISCRETE, "gaussian")
+HALF_LINES = ("relu", "drelu")
+TYPES = (*DISCRETE, "gaussian", *HALF_LINES)
 PAIRS = list(product(TYPES, TYPES))
 
 
@@ -38,8 +40,8 @@ def small_model(
     device: torch.device | str = "cpu",
     sizes: tuple[int, int] = (3, 2),
 ) -> tuple[RBM, oracle.Model]:
-    """Coupled strongly enough to see mistakes; two Gaussian layers weakly enough to exist."""
-    scale = 0.4 if (visible, hidden) == ("gaussian", "gaussian") else 0.9
+    """Coupled strongly enough to see mistakes; two continuous layers weakly enough to exist."""
+    scale = 0.9 if visible in DISCRETE or hidden in DISCRETE else 0.4
     pair = BY_NAME[visible], BY_NAME[hidden]
     return random_rbm(*pair, sizes=sizes, scale=scale, dtype=dtype, device=device)
 
@@ -79,6 +81,10 @@ def test_the_oracles_joint_is_its_energy(visible: str, hidden: str) -> None:
     """Gaussian columns in closed form, against quadrature; two Gaussian layers, against draws."""
     _, model = small_model(visible, hidden, sizes=(2, 2))
     joint = oracle.Joint(model)
+    if joint.is_cut:
+        _, model = small_model(visible, hidden, sizes=(1, 1))
+        check_draws_of_half_lines(model)
+        return
     if visible in DISCRETE:
         states = model.visible.points()[0]
         log_p = -model.free_energy(states)
@@ -95,6 +101,22 @@ def test_the_oracles_joint_is_its_energy(visible: str, hidden: str) -> None:
     index = oracle.state_index(joint.states[:, : states.shape[1]], states)
     marginal = np.bincount(index, np.exp(joint.log_p))
     np.testing.assert_allclose(marginal, np.exp(log_p - logsumexp(log_p)), rtol=0, atol=1e-9)
+
+
+def check_draws_of_half_lines(model: oracle.Model) -> None:
+    """Means of products of powers of v and h, over draws, against quadrature."""
+    (v, volume_v), (h, volume_h) = model.visible.points(), model.hidden.points()
+    log_p = volume_v[:, None] + volume_h - model.energy(v[:, None], h)
+    p = np.exp(log_p - logsumexp(log_p))
+    drawn_v, drawn_h = oracle.Joint(model).draw(N_CHAINS, seed=0)
+    for i, j in product(range(3), range(3)):
+        columns_v, columns_h = range(v.shape[1]), range(h.shape[1])
+        for a, b in product(columns_v, columns_h):
+            f, g = v[:, a] ** i, h[:, b] ** j
+            expected, square = f @ p @ g, f**2 @ p @ g**2
+            found = (drawn_v[:, a] ** i * drawn_h[:, b] ** j).mean()
+            error = np.sqrt(max(square - expected**2, 0) / N_CHAINS)
+            assert abs(found - expected) < 5 * error + 1e-9, (i, j)
 
 
 @every_pair
@@ -199,6 +221,44 @@ def without_the_last_category(draw_: Kernel) -> Kernel:
     return broken
 
 
+def folded(draw_: Kernel) -> Kernel:
+    """The size of a normal number, in place of one that is positive."""
+
+    def broken(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
+        return kernels.gaussian_(inputs, bias, precision, stream).abs_()
+
+    return broken
+
+
+def clipped(draw_: Kernel) -> Kernel:
+    """Zero in place of negative numbers, as Nair and Hinton (2010) draw."""
+
+    def broken(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
+        return kernels.gaussian_(inputs, bias, precision, stream).clamp_(min=0)
+
+    return broken
+
+
+def with_sides_swapped(draw_: Kernel) -> Kernel:
+    return lambda inputs, bias, precision, below, precision_below, stream: draw_(
+        inputs, below, precision_below, bias, precision, stream
+    )
+
+
+def with_one_precision(draw_: Kernel) -> Kernel:
+    return lambda inputs, bias, precision, below, _, stream: draw_(
+        inputs, bias, precision, below, precision, stream
+    )
+
+
+def without_a_gap(draw_: Kernel) -> Kernel:
+    def broken(inputs: Tensor, bias: Tensor, precision: Tensor, *below: Any) -> Tensor:
+        middle = (bias + below[0]) / 2
+        return draw_(inputs, middle, precision, middle, *below[1:])
+
+    return broken
+
+
 FAULTS_OF_ALL = (
     without_bias,
     with_flipped_bias,
@@ -217,6 +277,23 @@ FAULTS: dict[str, tuple[Callable[[Kernel], Kernel], ...]] = {
         with_unit_noise,
         with_deviation_for_variance,
         with_undivided_mean,
+    ),
+    "relu": (
+        *FAULTS_OF_ALL,
+        with_unit_noise,
+        with_deviation_for_variance,
+        with_undivided_mean,
+        folded,
+        clipped,
+    ),
+    "drelu": (
+        without_inputs,
+        too_warm,
+        with_the_same_numbers_always,
+        with_the_same_numbers_every_100_rows,
+        with_sides_swapped,
+        with_one_precision,
+        without_a_gap,
     ),
     "categorical": (*FAULTS_OF_ALL, off_by_one_category, without_the_last_category),
 }

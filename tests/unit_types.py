@@ -30,6 +30,11 @@ class UnitType:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether some of the units have a continuum of states."""
+        return not self.make(3).is_discrete
+
     def random(
         self, n: int, seed: int, dtype: torch.dtype = torch.float64, device: object = "cpu"
     ) -> Units:

@@ -37,7 +37,7 @@ def model_and_samples(
     visible: UnitType, hidden: UnitType, seed: int = 0, n: int = ROWS, **options: object
 ) -> tuple[RBM, Tensor]:
     """A model far from its base rates, and exact samples of it."""
-    both_continuous = "gaussian" in visible.name and "gaussian" in hidden.name
+    both_continuous = visible.is_continuous and hidden.is_continuous
     scale = 0.45 if both_continuous else 1.3
     rbm, model = random_rbm(visible, hidden, sizes=(4, 3), seed=seed, scale=scale, **options)
     return rbm, torch.from_numpy(oracle.Joint(model).draw(n, seed)[0])

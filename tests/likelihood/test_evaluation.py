@@ -43,7 +43,7 @@ QUICK = {"n_chains": 100, "n_temperatures": 100}
 def model_and_rows(
     visible: UnitType, hidden: UnitType, n: int = 300, scale: float = 1.2
 ) -> tuple[RBM, Tensor]:
-    if "gaussian" in visible.name and "gaussian" in hidden.name:
+    if visible.is_continuous and hidden.is_continuous:
         scale = 0.45
     rbm, model = random_rbm(visible, hidden, sizes=(4, 3), seed=5, scale=scale)
     return rbm, torch.from_numpy(oracle.Joint(model).draw(n, 5)[0])

@@ -40,7 +40,7 @@ PAIRS = [pytest.param(v, h, id=f"{v}-{h}") for v, h in product(UNIT_TYPES, UNIT_
 def model_of(visible: UnitType, hidden: UnitType, seed: int) -> tuple[RBM, oracle.Model]:
     """A random model with 3 units at most where both layers are summed over grids."""
     sizes = SIZES[visible.name], SIZES[hidden.name]
-    both_continuous = "gaussian" in visible.name and "gaussian" in hidden.name
+    both_continuous = visible.is_continuous and hidden.is_continuous
     if both_continuous:
         sizes = (2, 1) if seed % 2 else (1, 2)
     return random_rbm(

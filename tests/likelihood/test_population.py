@@ -22,7 +22,7 @@ LOOKS = 6
 
 def trajectory(visible: UnitType, hidden: UnitType, looks: int = LOOKS) -> list[RBM]:
     """Models of a training: weights that grow from nothing, and wander."""
-    both_continuous = "gaussian" in visible.name and "gaussian" in hidden.name
+    both_continuous = visible.is_continuous and hidden.is_continuous
     scale = 0.4 if both_continuous else 1.0
     last, _ = random_rbm(visible, hidden, sizes=(4, 3), seed=0, scale=scale)
     models = []
