@@ -280,6 +280,54 @@ def test_a_capital_behind_a_semicolon_is_noticed() -> None:
     assert capitals("def f():\n    'None; The docstring.'\n    return 1") == []
 
 
+# A unit type outside its folder may be made, and stand in an annotation; what is true of it, it
+# says itself (`Units`), so that a user's own type needs no line elsewhere.
+KNOW_UNITS = ("units", "kernels", "__init__.py")
+TYPES = {*harmonium.units.UNIT_TYPES, "LinearUnits"}
+
+
+def asks_of_types(source: str) -> list[str]:
+    """Where a file asks of which type units are, or keeps what is true of a type."""
+    tree = ast.parse(source)
+    may: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            may.add(node.func)
+        annotation = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        may.update(ast.walk(annotation) if isinstance(annotation, ast.AST) else ())
+    named = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
+    found = [node for node in named if (getattr(node, "id", None) or node.attr) in TYPES]
+    patterns = [node.cls for node in ast.walk(tree) if isinstance(node, ast.MatchClass)]
+    return [ast.unparse(node) for node in found if node in patterns or node not in may]
+
+
+# These two ask still.
+ASK = ("cli/diagnosing.py", "cli/judge.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_asks_of_which_type_units_are(file: Path) -> None:
+    path = file.relative_to(PACKAGE)
+    if path.parts[0] not in KNOW_UNITS and path.as_posix() not in ASK:
+        assert asks_of_types(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "isinstance(x, Binary)",
+        "isinstance(x, units.Binary | int)",
+        "type(x) is Spin",
+        "table = {Binary: 0}",
+        "match x:\n    case Gaussian():\n        pass",
+        "issubclass(t, LinearUnits)",
+    ],
+)
+def test_a_question_for_the_type_is_noticed(source: str) -> None:
+    assert len(asks_of_types(source)) == 1
+    assert asks_of_types("def f(x: Binary) -> Gaussian:\n    return Gaussian(3)") == []
+
+
 def test_every_public_name_is_there() -> None:
     assert all(getattr(harmonium, name) is not None for name in harmonium.__all__)
     assert dir(harmonium) == sorted(harmonium.__all__)

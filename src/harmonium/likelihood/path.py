@@ -26,7 +26,7 @@ from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Spin, Units
+from harmonium.units import Units
 
 if TYPE_CHECKING:
     from harmonium.kernels.cpu import Followed
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
 _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
-
-# Lower states of the unit types with upper state 1 and energy -bias x.
-_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 # With fewer chains times temperatures, rounding the weights to follow flips is not worthwhile.
 _FEW_STEPS = 4_000
@@ -221,8 +218,10 @@ def anneal_(
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
-    follows = len(v) * len(t) >= _FEW_STEPS and model.can_be_followed
-    chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
+    low_v, low_h = path.target.visible.low_state, path.target.hidden.low_state
+    chains = None
+    if len(v) * len(t) >= _FEW_STEPS and low_v is not None and low_h is not None:
+        chains = kernels.followed(v, path.target.weights, (low_v, low_h))
     if chains is None:
         yield from _by_products(model, v, t, stream, out)
     else:
@@ -289,7 +288,7 @@ def _weigh_and_draw_(
 ) -> None:
     """Add the change of the units' log-normaliser; draw the units if there is a stream."""
     (units_before, t_before), (units, t) = before, now
-    if type(units) is Binary:
+    if units.low_state == 0:
         layers = (t_before, units_before.bias), (t, units.bias)
         kernels.reweigh_binary_(inputs, *layers, out, stream)
         return
@@ -321,21 +320,6 @@ class _Interpolated:
     def slope_of_energy(self, v: Tensor) -> Tensor:
         """Change of the visible layer's energy from the base to the target, for each row."""
         return self.target.visible.energy(v) - self.base.visible.energy(v)
-
-    @property
-    def can_be_followed(self) -> bool:
-        """Whether both layers have two-valued units with upper state 1."""
-        return all(type(units) in _LOWER_STATE for units in self._layers)
-
-    @property
-    def lows(self) -> tuple[int, int]:
-        """Lower states of such layers."""
-        visible, hidden = (_LOWER_STATE[type(units)] for units in self._layers)
-        return visible, hidden
-
-    @property
-    def _layers(self) -> tuple[Units, Units]:
-        return self.target.visible, self.target.hidden
 
     def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
         """Log of the factor by which other weights change the probability of v at t."""

@@ -103,6 +103,45 @@ class Units(nn.Module, ABC):
         return precision is not None and bool((bias.abs() * precision.rsqrt()).max() > FAR)
 
     @property
+    def low_state(self) -> int | None:
+        """The lower state, 0 or -1, of units whose upper one is 1 and energy exactly ``-bias x``.
+
+        None for all others. Such units flip, can be drawn from their means, and have kernels of
+        their own.
+        """
+        return None
+
+    @property
+    def is_one_hot(self) -> bool:
+        """Whether a unit's states are names without an order, each a column of its own."""
+        return False
+
+    @property
+    def input_scale(self) -> float:
+        """How large inputs move the mean as far as those of 1 move that of spins.
+
+        Weights that are drawn at random grow in proportion.
+        """
+        return 1.0
+
+    def activation(self) -> list[nn.Module] | None:
+        """Modules of ``torch.nn`` that make means of inputs with the bias, over any precision.
+
+        None where there are no such modules.
+        """
+        return None
+
+    @property
+    def stored_log_precision(self) -> nn.Parameter | None:
+        """The parameter that holds the logarithm of `precision`, if one does."""
+        return None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the energy is exactly ``-bias x``."""
+        return False
+
+    @property
     @abstractmethod
     def states(self) -> Tensor | None:
         """All states of one unit, shape (n_states, width).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import kernels
@@ -34,6 +34,17 @@ class Binary(LinearUnits):
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
+
+    @property
+    def low_state(self) -> int | None:  # noqa: D102
+        return 0 if type(self) is Binary else None  # a subclass may have another energy
+
+    @property
+    def input_scale(self) -> float:  # noqa: D102
+        return 4.0  # the slope of the mean at zero is a quarter
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        return [nn.Sigmoid()]
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # above the threshold log(1 + exp(x)) = x to the last bit of float64

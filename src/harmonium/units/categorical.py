@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import kernels
@@ -43,6 +43,14 @@ class Categorical(LinearUnits):
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
+
+    @property
+    def is_one_hot(self) -> bool:  # noqa: D102
+        return True
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        by_unit = nn.Unflatten(-1, (self.n, self.n_categories))
+        return [by_unit, nn.Softmax(-1), nn.Flatten(-2)]
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self._by_unit(self.with_bias(inputs)).logsumexp(-1)

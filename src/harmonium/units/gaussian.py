@@ -62,6 +62,13 @@ class Gaussian(Units):
         return type(self) is not Gaussian  # a subclass may have further terms
 
     @property
+    def stored_log_precision(self) -> nn.Parameter:  # noqa: D102
+        return self.log_precision
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        return []
+
+    @property
     def is_far(self) -> bool:  # noqa: D102
         return self.is_far_with(self.bias)
 
