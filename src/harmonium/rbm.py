@@ -361,7 +361,7 @@ class RBM(nn.Module):
         check_count("n", n)
         check_count("sweeps", sweeps, 0)
         stream = Stream(seed, Purpose.SAMPLE)
-        v = self.visible.sample_(self.weights.new_zeros(n, self.visible.n_columns), stream)
+        v = self.visible.sample_alone(n, stream)
         h = self.weights.new_empty(n, self.hidden.n_columns)
         for _ in range(sweeps):
             self.hidden.sample_(torch.mm(v, self.weights, out=h), stream)

@@ -26,6 +26,7 @@ from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
 from harmonium.rng import Purpose, Stream
+from harmonium.sampling.path import TemperaturePath
 from harmonium.units import Units
 
 if TYPE_CHECKING:
@@ -74,17 +75,7 @@ class AnnealingPath:
         for model in (self.base, self.target):
             check_finite(model)
             check_normalisable(model)
-        if any(
-            a.kinds != b.kinds
-            for a, b in (
-                (self.base.visible, self.target.visible),
-                (self.base.hidden, self.target.hidden),
-            )
-        ):
-            raise ValueError(
-                f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
-                "same unit types and sizes, such as `base_rates` makes"
-            )
+        TemperaturePath(t, self.base.visible, self.base.hidden).check(self.target)
         if not is_straight(self.base.visible, self.target.visible):
             raise ValueError(
                 f"from the base's {self.base.visible!r} to the target's, energies do not change "
@@ -94,11 +85,6 @@ class AnnealingPath:
             )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass one without, such as `base_rates` makes")
-        if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
-            raise ValueError(
-                f"{len(t)} inverse temperatures were given, which do not rise from 0 to 1; pass 2 "
-                "or more, such as torch.linspace(0, 1, 1001)"
-            )
         object.__setattr__(self, "inverse_temperatures", t)
 
     @classmethod
@@ -239,7 +225,8 @@ def _by_products(
         hidden = model.hidden(now)
         kernels.product(v, weights, out=h)
         if now != before:
-            out += (before - now) * model.slope_of_energy(v)
+            slope = model.target.visible.energy(v) - model.base.visible.energy(v)
+            out += (before - now) * slope
         goes_on = stream if step < len(t) - 1 else None
         _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
@@ -317,10 +304,6 @@ class _Interpolated:
         self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
         return self._hidden[0]
 
-    def slope_of_energy(self, v: Tensor) -> Tensor:
-        """Change of the visible layer's energy from the base to the target, for each row."""
-        return self.target.visible.energy(v) - self.base.visible.energy(v)
-
     def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
         """Log of the factor by which other weights change the probability of v at t."""
         if t == 0:
@@ -335,8 +318,7 @@ def _pilot(path: AnnealingPath, stream: Stream) -> np.ndarray[Any, Any]:
     """Log weights of a few chains at each temperature, shape (n_temperatures, chains)."""
     path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
-    zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
-    v = path.base.visible.sample_(zeros, stream)
+    v = path.base.visible.sample_alone(_PILOT_CHAINS, stream)
     log_weights = torch.zeros(_PILOT_CHAINS, dtype=torch.float64, device=v.device)
     seen = [log_weights.clone()]
     for _ in anneal_(path, v, t, stream, log_weights):

@@ -233,6 +233,11 @@ class Units(nn.Module, ABC):
         rows = inputs.reshape(-1, inputs.shape[-1]).clone(memory_format=torch.contiguous_format)
         return self.sample_(rows, stream).reshape(inputs.shape)
 
+    @torch.no_grad()
+    def sample_alone(self, n: int, stream: Stream) -> Tensor:
+        """Draw ``n`` rows of states without inputs, from the bias alone, shape (n, n_columns)."""
+        return self.sample_(self.bias.new_zeros(n, self.n_columns), stream)
+
     @abstractmethod
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
         """Minus the derivative of each row's energy by each parameter, by parameter name.
