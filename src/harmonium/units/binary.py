@@ -28,20 +28,15 @@ class Binary(LinearUnits):
         Number of units.
     """
 
+    low_state = 0
+    input_scale = 4.0  # the slope of the mean at zero is a quarter
+
     def __init__(self, n: int) -> None:
         super().__init__(n)
 
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
-
-    @property
-    def low_state(self) -> int | None:  # noqa: D102
-        return 0 if type(self) is Binary else None  # a subclass may have another energy
-
-    @property
-    def input_scale(self) -> float:  # noqa: D102
-        return 4.0  # the slope of the mean at zero is a quarter
 
     def activation(self) -> list[nn.Module]:  # noqa: D102
         return [nn.Sigmoid()]

@@ -32,6 +32,8 @@ class Categorical(LinearUnits):
         States of each unit, q.
     """
 
+    is_one_hot = True
+
     def __init__(self, n: int, n_categories: int) -> None:
         if not is_whole(n_categories):
             raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
@@ -43,10 +45,6 @@ class Categorical(LinearUnits):
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
-
-    @property
-    def is_one_hot(self) -> bool:  # noqa: D102
-        return True
 
     def activation(self) -> list[nn.Module]:  # noqa: D102
         by_unit = nn.Unflatten(-1, (self.n, self.n_categories))

@@ -42,6 +42,8 @@ class Gaussian(Units):
         The logarithm is stored and trained, because a precision must stay positive.
     """
 
+    has_origin = False
+
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n)
         check_number("precision", precision, "a positive number")
@@ -56,10 +58,6 @@ class Gaussian(Units):
     def precision(self) -> Tensor:
         """Inverse variance of each unit, shape (n,)."""
         return self.log_precision.exp()
-
-    @property
-    def has_origin(self) -> bool:  # noqa: D102
-        return type(self) is not Gaussian  # a subclass may have further terms
 
     @property
     def stored_log_precision(self) -> nn.Parameter:  # noqa: D102

@@ -28,16 +28,14 @@ class Spin(LinearUnits):
         Number of units.
     """
 
+    low_state = -1
+
     def __init__(self, n: int) -> None:
         super().__init__(n)
 
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[-1.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
-
-    @property
-    def low_state(self) -> int | None:  # noqa: D102
-        return -1 if type(self) is Spin else None  # a subclass may have another energy
 
     def activation(self) -> list[nn.Module]:  # noqa: D102
         return [nn.Tanh()]
