@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
+import pkgutil
 import re
+import rlcompleter
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -331,8 +334,23 @@ def test_a_question_for_the_type_is_noticed(source: str) -> None:
 def test_every_public_name_is_there() -> None:
     assert all(getattr(harmonium, name) is not None for name in harmonium.__all__)
     assert dir(harmonium) == sorted(harmonium.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'rbn'"):
+    with pytest.raises(AttributeError, match="No harmonium attribute rbn"):
         harmonium.rbn  # noqa: B018
+
+
+def test_every_public_name_is_two_dots_away_and_completed() -> None:
+    complete = rlcompleter.Completer({"harmonium": harmonium}).attr_matches
+    modules = [name for name in harmonium.__all__ if inspect.ismodule(getattr(harmonium, name))]
+    assert {"harmonium." + name for name in modules} <= {*complete("harmonium.")}
+    for name in modules:
+        module = getattr(harmonium, name)
+        for own in getattr(module, "__all__", ()):
+            assert getattr(module, own) is not None
+            assert complete(f"harmonium.{name}.{own}")
+        for below in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            if below.ispkg and below.name not in module.__all__:  # a folder, and no name
+                inner = importlib.import_module(f"harmonium.{name}.{below.name}")
+                assert {*getattr(inner, "__all__", ())} <= {*module.__all__}, inner
 
 
 def test_every_documented_module_is_reached_by_its_name() -> None:
