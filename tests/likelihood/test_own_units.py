@@ -31,6 +31,7 @@ from harmonium.likelihood import (
     base_rates,
     exact_log_likelihood,
     exact_log_z,
+    ladder_log_z,
     raise_log_likelihood,
     reverse_annealed_importance_sampling,
 )
@@ -185,7 +186,7 @@ def assert_ladder(
 ) -> None:
     stream = Stream(3, Purpose.SAMPLE)
     sampler(rbm, chains, stream)
-    found = sampling.ladder_log_z(rbm, chains, stream, sampler, n_sweeps=100)
+    found = ladder_log_z(rbm, chains, stream, sampler, n_sweeps=100)
     for at, of_level in enumerate(reversed(last), start=1):
         off = found.values[-at].item() - exact_log_z(of_level).value
         assert abs(off) < 4 * found.std_errors[-at].item() < 0.4

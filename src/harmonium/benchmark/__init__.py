@@ -7,7 +7,7 @@ the machine affects all of them equally. Compare the ratios, which are medians o
 measurements, and `report` the output.
 """
 
-from harmonium.benchmark.peers import PEERS, Peer, choose_peers
+from harmonium.benchmark.peers import PEERS, Peer, Start, Turn, choose_peers, products
 from harmonium.benchmark.report import (
     about,
     contestants,
@@ -37,7 +37,9 @@ __all__ = [
     "Plan",
     "Progress",
     "Sampling",
+    "Start",
     "Training",
+    "Turn",
     "Workload",
     "about",
     "choose_peers",
@@ -50,5 +52,6 @@ __all__ = [
     "markdown",
     "measure",
     "processor",
+    "products",
     "rate_text",
 ]

@@ -87,12 +87,11 @@ def _forward(
 ) -> Generator[int, None, LogZ]:
     path, gauge = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
-    like, n_columns = path.target.weights, path.target.visible.n_columns
     parts, done = [taken_over], 0
     for first in range(len(taken_over), n_chains, CHAINS_AT_ONCE):
         stream = Stream(seed, Purpose.LIKELIHOOD, first // CHAINS_AT_ONCE, FORWARD)
         n = min(CHAINS_AT_ONCE, n_chains - first)
-        v = path.base.visible.sample_(like.detach().new_zeros(n, n_columns), stream)
+        v = path.base.visible.sample_alone(n, stream)
         log_weights = torch.full((n,), path.base_log_z, dtype=torch.float64, device=v.device)
         for _ in anneal_(path, v, t, stream, log_weights):
             done += n

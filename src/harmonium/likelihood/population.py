@@ -163,8 +163,7 @@ class Population:
         gauge = Gauge.of(rbm)
         data = gauge.enter_data(data)
         path = AnnealingPath.adaptive(gauge.rbm, data, n_temperatures, stream.seed)
-        like, n_columns = rbm.weights.detach(), rbm.visible.n_columns
-        visible = path.base.visible.sample_(like.new_zeros(n_particles, n_columns), stream)
+        visible = path.base.visible.sample_alone(n_particles, stream)
         log_weights = torch.zeros(n_particles, dtype=torch.float64, device=visible.device)
         temperatures = torch.as_tensor(path.inverse_temperatures)
         for _ in anneal_(path, visible, temperatures, stream, log_weights):

@@ -17,7 +17,6 @@ from harmonium.rng import Purpose, Stream
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
-from harmonium.units import Categorical
 
 FIRST_COLUMNS = 12
 """Columns in the first picture: those in which samples differ most from the data."""
@@ -80,7 +79,7 @@ def takes_shares(rbm: RBM, rows: Tensor) -> bool:
 
 def is_nominal(rbm: RBM) -> bool:
     """Whether the columns hold names without an order (nominal values)."""
-    return isinstance(rbm.visible, Categorical)
+    return rbm.visible.is_one_hot
 
 
 def compare(
