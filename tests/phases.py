@@ -12,6 +12,8 @@ from torch import Tensor
 import oracle
 from harmonium import RBM
 from harmonium.gradient import Phase
+from harmonium.likelihood import exact_log_z
+from unit_types import UnitType, array, has_half_lines
 
 
 def phase(rbm: RBM, v: Tensor) -> Phase:
@@ -50,6 +52,17 @@ def log_likelihood(model: oracle.Model, v: oracle.Array) -> oracle.Array:
     points, log_volume = model.visible.points()
     log_z = oracle.logsumexp(log_volume - model.free_energy(points))
     return np.asarray(-model.free_energy(v) - log_z)
+
+
+def log_z_of(rbm: RBM, visible: UnitType, hidden: UnitType) -> float:
+    """Log Z of a model, exactly, or by quadrature where it has half-lines on both sides."""
+    if not has_half_lines(visible, hidden):
+        return exact_log_z(rbm).value
+    x, log_volume = visible.twin(rbm.visible).points()
+    inputs = x @ array(rbm.weights)
+    by_unit = hidden.twin(rbm.hidden).by_unit(inputs)
+    log_p = log_volume - visible.twin(rbm.visible).energy(x)
+    return float(oracle.logsumexp(log_p + sum(unit.log_normaliser(own) for unit, own in by_unit)))
 
 
 @pytest.fixture(autouse=True)

@@ -306,7 +306,7 @@ def test_gaussian_units_in_both_layers_have_to_be_normalisable() -> None:
     samples = rbm.visible.sample(torch.zeros(50, rbm.visible.n_columns).double(), stream())
     with torch.no_grad():
         rbm.weights[0, 0] = 3  # of the two Gaussian units, whose precisions are about 1
-    with pytest.raises(ValueError, match="the joint precision of the Gaussian units of its two"):
+    with pytest.raises(ValueError, match="the joint precision of the continuous units of its two"):
         AnnealingPath.adaptive(rbm, samples, 20)
     with torch.no_grad():
         rbm.weights[0, 0], rbm.weights[1, 1] = 0.1, 30  # discrete units can always be normalised

@@ -26,8 +26,8 @@ from harmonium.likelihood import (
     reverse_annealed_importance_sampling,
 )
 from harmonium.likelihood.path import anneal_
-from phases import one_thread  # noqa: F401
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, random_rbm, randomise_
+from phases import log_z_of, one_thread  # noqa: F401
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, has_half_lines, random_rbm, randomise_
 
 PAIRS = [pytest.param(v, h, id=f"{v}-{h}") for v, h in product(UNIT_TYPES, UNIT_TYPES)]
 ROWS = 300
@@ -39,7 +39,8 @@ def model_and_samples(
     """A model far from its base rates, and exact samples of it."""
     both_continuous = visible.is_continuous and hidden.is_continuous
     scale = 0.45 if both_continuous else 1.3
-    rbm, model = random_rbm(visible, hidden, sizes=(4, 3), seed=seed, scale=scale, **options)
+    sizes = (2, 3) if has_half_lines(visible, hidden) else (4, 3)  # what quadrature can do
+    rbm, model = random_rbm(visible, hidden, sizes=sizes, seed=seed, scale=scale, **options)
     return rbm, torch.from_numpy(oracle.Joint(model).draw(n, seed)[0])
 
 
@@ -56,7 +57,7 @@ def test_both_directions_are_within_their_errors_of_the_exact_value(
     visible: UnitType, hidden: UnitType
 ) -> None:
     rbm, samples = model_and_samples(visible, hidden)
-    exact = exact_log_z(rbm).value
+    exact = log_z_of(rbm, visible, hidden)
     path = AnnealingPath.adaptive(rbm, samples, 60, seed=1)
     forward = annealed_importance_sampling(path, ROWS, seed=2).result()
     reverse = reverse_annealed_importance_sampling(path, samples, seed=2).result()
@@ -70,7 +71,7 @@ def test_both_directions_are_within_their_errors_of_the_exact_value(
 @pytest.mark.parametrize(("visible", "hidden"), PAIRS)
 def test_rows_are_bounded_from_below(visible: UnitType, hidden: UnitType) -> None:
     rbm, samples = model_and_samples(visible, hidden)
-    exact = exact_log_likelihood(rbm, samples)
+    exact = -rbm.free_energy(samples).detach() - log_z_of(rbm, visible, hidden)
     path = AnnealingPath.adaptive(rbm, samples, 60, seed=1)
     estimate = raise_log_likelihood(path, samples, chains_per_row=4, seed=3).result()
     error = estimate.log_likelihood - exact

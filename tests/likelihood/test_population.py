@@ -12,8 +12,8 @@ from scipy.stats import binom
 
 from harmonium import RBM, Purpose, Stream
 from harmonium.likelihood import Population, exact_log_z
-from phases import one_thread  # noqa: F401
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, random_rbm, randomise_
+from phases import log_z_of, one_thread  # noqa: F401
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, has_half_lines, random_rbm, randomise_
 
 REPETITIONS = 200
 PARTICLES = 100
@@ -24,7 +24,8 @@ def trajectory(visible: UnitType, hidden: UnitType, looks: int = LOOKS) -> list[
     """Models of a training: weights that grow from nothing, and wander."""
     both_continuous = visible.is_continuous and hidden.is_continuous
     scale = 0.4 if both_continuous else 1.0
-    last, _ = random_rbm(visible, hidden, sizes=(4, 3), seed=0, scale=scale)
+    sizes = (2, 3) if has_half_lines(visible, hidden) else (4, 3)  # what quadrature can do
+    last, _ = random_rbm(visible, hidden, sizes=sizes, seed=0, scale=scale)
     models = []
     for look in range(looks):
         rbm = copy.deepcopy(last).requires_grad_(False)
@@ -41,7 +42,8 @@ def exact_population(rbm: RBM, seed: int) -> Population:
     stream = Stream(seed, Purpose.LIKELIHOOD)
     visible = rbm.visible.sample_(rbm.weights.new_zeros(PARTICLES, rbm.visible.n_columns), stream)
     weights = torch.zeros(PARTICLES, dtype=torch.float64)
-    return Population(rbm, visible, weights, exact_log_z(rbm).value, 0.0, stream)
+    log_z = rbm.visible.cgf(rbm.visible.bias * 0).sum() + rbm.hidden.cgf(0 * rbm.hidden.bias).sum()
+    return Population(rbm, visible, weights, log_z.item(), 0.0, stream)
 
 
 def follow(models: list[RBM], seed: int, n_steps: int = 2) -> Population:
@@ -58,7 +60,7 @@ def test_it_knows_the_last_model(visible: UnitType, hidden: UnitType) -> None:
     log_z = follow(models, seed=1, n_steps=10).log_z
     assert log_z.errs == "below" and log_z.n_chains == PARTICLES
     assert 0 < log_z.std_error < 0.2
-    assert abs(log_z.value - exact_log_z(models[-1]).value) < 4 * log_z.std_error
+    assert abs(log_z.value - log_z_of(models[-1], visible, hidden)) < 4 * log_z.std_error
 
 
 @pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)

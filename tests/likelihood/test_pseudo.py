@@ -16,7 +16,7 @@ from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm
 
 DISCRETE = [BY_NAME[name] for name in ("binary", "spin", "categorical", "mixed")]
 # the oracle sums over grids of hidden states
-N_HIDDEN = {"gaussian": 1, "gaussian-learned": 1}
+N_HIDDEN = {"gaussian": 1, "gaussian-learned": 1, "relu": 1, "drelu": 1}
 
 
 def model_and_states(visible: UnitType, hidden: UnitType) -> tuple[RBM, oracle.Model, Tensor]:

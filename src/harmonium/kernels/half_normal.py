@@ -86,4 +86,5 @@ def draw(t: Tensor, u: Tensor) -> Tensor:
 
 def mills(a: Tensor) -> Tensor:
     """Mills' ratio: the chance of a normal number above ``a``, over the density there, float64."""
-    return math.sqrt(math.pi / 2) * torch.special.erfcx(a / math.sqrt(2))
+    ratio: Tensor = math.sqrt(math.pi / 2) * torch.special.erfcx(a / math.sqrt(2))
+    return ratio

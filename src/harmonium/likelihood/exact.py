@@ -189,32 +189,40 @@ def is_normalisable(rbm: RBM) -> bool:
 
 @torch.no_grad()
 def check_normalisable(rbm: RBM) -> None:
-    """Refuse Gaussian units in both layers whose joint precision is not positive definite.
+    """Refuse continuous units in both layers whose joint precision is not positive definite.
+
+    Between Gaussian units that is exactly where log Z exists. For units with half-lines of states
+    it is enough, and not always necessary: each counts with its least precision, and a negative
+    weight between units without negative states as 0.
 
     Raises
     ------
     ValueError
-        If it is not; every other pair of layers can be normalised.
+        If it is not; a layer of discrete units makes every pair normalisable.
     """
     if rbm.visible.is_discrete or rbm.hidden.is_discrete:
         return
     model = _in_float64(rbm)
-    of_v, of_h = model.visible.precision, model.hidden.precision
+    of_v, of_h = model.visible.least_precision, model.hidden.least_precision
     if of_v is not None and of_h is not None:
-        v, h = (_continuous_columns(layer) for layer in (model.visible, model.hidden))
-        _factorised(torch.cat([of_v[v], of_h[h]]), model.weights[v][:, h])
+        (v, positive_v), (h, positive_h) = map(_continuous_columns, (model.visible, model.hidden))
+        weights = model.weights[v][:, h]
+        cannot_lower = torch.outer(positive_v, positive_h) & (weights < 0)
+        _factorised(torch.cat([of_v[v], of_h[h]]), weights.masked_fill(cannot_lower, 0.0))
 
 
-def _continuous_columns(layer: Units) -> Tensor:
-    """Indices of the columns of continuous units."""
+def _continuous_columns(layer: Units) -> tuple[Tensor, Tensor]:
+    """Indices of the columns of continuous units, and which of these have no negative states."""
     is_continuous = torch.zeros_like(layer.bias, dtype=torch.bool)
+    is_positive = torch.zeros_like(is_continuous)
     for columns, units in layer.groups:
         is_continuous[columns] = units.states is None
-    return is_continuous.nonzero()[:, 0]
+        is_positive[columns] = units.is_positive
+    return is_continuous.nonzero()[:, 0], is_positive[is_continuous]
 
 
 def _factorised(precision: Tensor, weights: Tensor) -> Tensor:
-    """Cholesky factor of the joint precision of the Gaussian units of both layers."""
+    """Cholesky factor of the joint precision of the continuous units of both layers."""
     n = len(weights)
     a = torch.diag(precision)
     a[:n, n:] = -weights
@@ -224,9 +232,9 @@ def _factorised(precision: Tensor, weights: Tensor) -> Tensor:
     if int(info):
         lowest = torch.linalg.eigvalsh(a)[0].item()
         raise ValueError(
-            "this model cannot be normalised: the joint precision of the Gaussian units of its two "
-            f"layers is not positive definite (its lowest eigenvalue is {lowest:.3g}), so that the "
-            "energy has no minimum; make the weights smaller or the precisions larger"
+            "this model cannot be normalised: the joint precision of the continuous units of its "
+            f"two layers is not positive definite (its lowest eigenvalue is {lowest:.3g}), so that "
+            "the energy has no minimum; make the weights smaller or the precisions larger"
         )
     return factor
 

@@ -60,6 +60,9 @@ class Units(nn.Module, ABC):
     gives an equivalent layer. A subclass has to say it anew.
     """
 
+    is_positive: bool = False
+    """Whether no state is below zero, though a continuum of states goes up without end."""
+
     is_one_hot: bool = False
     """Whether a unit's states are names without an order, each a column of its own."""
 
@@ -155,6 +158,11 @@ class Units(nn.Module, ABC):
         Every energy contains ``precision x^2 / 2 - bias x``; None if there is no quadratic term.
         `named_parameters` lists any other parameters that a type learns.
         """
+
+    @property
+    def least_precision(self) -> Tensor | None:
+        """As `precision`, but the lowest curvature of the energy anywhere on the line."""
+        return self.precision
 
     @abstractmethod
     def set_natural_(self, bias: Tensor, precision: Tensor | None) -> None:

@@ -72,6 +72,14 @@ class DReLU(QuadraticUnits):
         above = (scale + functional.softplus(-self.asymmetry, threshold=40)).exp()
         return above, (scale + functional.softplus(self.asymmetry, threshold=40)).exp()
 
+    @property
+    def least_precision(self) -> Tensor:  # noqa: D102
+        return torch.minimum(*self.precisions)
+
+    @property
+    def stored_log_precision(self) -> None:  # noqa: D102
+        return None  # what is stored is minus the log of the mean variance
+
     def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
         above, below = self._centres(torch.zeros_like(bias), bias)
         return bool(torch.maximum(above, below).max() > FAR)

@@ -80,8 +80,14 @@ class Mixed(Units):
 
     @property
     def precision(self) -> Tensor | None:  # noqa: D102
-        # zero for units without one: no quadratic term in the energy
-        precisions = [part.precision for _, part in self._groups]
+        return self._joined([part.precision for _, part in self._groups])
+
+    @property
+    def least_precision(self) -> Tensor | None:  # noqa: D102
+        return self._joined([part.least_precision for _, part in self._groups])
+
+    def _joined(self, precisions: list[Tensor | None]) -> Tensor | None:
+        """Precisions of all columns: zero for units without one, None if none have any."""
         if all(precision is None for precision in precisions):
             return None
         return torch.cat(

@@ -51,6 +51,10 @@ class QuadraticUnits(Units):
         return self.log_precision.exp()
 
     @property
+    def stored_log_precision(self) -> nn.Parameter | None:  # noqa: D102
+        return self.log_precision
+
+    @property
     def is_far(self) -> bool:  # noqa: D102
         return self.is_far_with(self.bias)
 

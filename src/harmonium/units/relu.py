@@ -48,6 +48,8 @@ class ReLU(QuadraticUnits):
         The logarithm is stored and trained, because a precision must stay positive.
     """
 
+    is_positive = True
+
     def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
         return super().is_far_with(bias.clamp(min=0))  # below, states are near zero
 
