@@ -12,7 +12,6 @@ from torch import Tensor
 from harmonium import defaults, training
 from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches
-from harmonium.deep.classification_rbm import EarlyStopping
 from harmonium.estimators.amounts import (
     UPDATES_BEFORE_PATIENCE,
     classification_batch_size_for,
@@ -45,7 +44,7 @@ from harmonium.kernels import permutation
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import Sampler
-from harmonium.training import TrainingState
+from harmonium.training import EarlyStopping, TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
 _ADAPTIVE_RATE = 0.06

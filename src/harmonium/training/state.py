@@ -12,52 +12,35 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
-from harmonium.arguments import check_number, check_type
+from harmonium.arguments import check_number, check_type, described
+from harmonium.datasets import Minibatches, Rows, check_rows
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
-from harmonium.graphs import Recorder
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
-from harmonium.units import Units
+from harmonium.training.learner import Contrastive, check_every
+from harmonium.training.updating import Ahead, check_start, update
+from harmonium.training.watching import Look, Watch, default_every, default_monitor
 
 
 @dataclass
-class Ahead:
-    """Objects that let the host run ahead of a CUDA device."""
-
-    check: GradientCheck
-    recorder: Recorder
-
-
-@dataclass
-class TrainingState:
+class TrainingState(Contrastive):
     """The complete state of a training run; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     rbm
         The model that is trained.
-    optimizer
-        Optimiser that descends the gradient of each update.
-    sampler
-        Moves the chains of the negative phase.
-    gradient, penalties
-        They define what each update writes into ``.grad``.
-    chains
-        Persistent chains (PCD; Tieleman, 2008). If None, each update starts chains at the rows of
-        its mini-batch (CD; Hinton, 2002). PCD and CD differ in nothing else.
+    sampler, chains, gradient, penalties
+        As in `Contrastive`.
     stream
         Random numbers of the chains.
-    seed
-        Seed that also orders and encodes the rows (`Minibatches.batch`).
-    schedule
-        Changes the learning rate after each update; None keeps it constant.
     average, average_decay
         Exponential moving average of the parameters, as a separate model, and its decay.
-    update
-        Updates made so far.
+    optimizer, schedule, seed, update
+        As in `Learner`.
     population
         Particles that track the model and its log Z, once a `Monitor` has asked for it. They have
         their own random numbers and do not affect learning.
@@ -189,32 +172,34 @@ class TrainingState:
         return self.rbm if self.average is None else self.average
 
     @property
-    def learning_rate(self) -> float:
-        """Learning rate of the next update."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def device_check(self) -> GradientCheck | None:  # noqa: D102
+        return None if self.ahead is None else self.ahead.check
 
+    def targets(self, batches: Minibatches) -> None:
+        """An RBM learns from rows alone; refuses a model that cannot be trained."""
+        if self.update == 0:
+            check_start(self)
 
-def check_hidden_differ(weights: Tensor, hidden: Units, remedy: str) -> None:
-    """Refuse to train identical hidden units, because they would stay identical.
+    def learn_(  # noqa: D102
+        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+    ) -> None:
+        update(self, batch, batch_size, weights)
 
-    Parameters
-    ----------
-    weights
-        Weights that lead to the units, shape (n_columns below, hidden.n_columns).
-    hidden
-        The units.
-    remedy
-        Code that draws the weights, for the message.
-
-    Raises
-    ------
-    ValueError
-        If there are two or more, and all have the same weights and biases.
-    """
-    bias = hidden.bias
-    if len(bias) > 1 and bool((bias == bias[0]).all()) and bool((weights == weights[:, :1]).all()):
-        zero = "zero" if not bool(weights.any()) else "the same"
-        raise ValueError(
-            f"all {len(bias)} hidden units are alike: their weights are {zero}, so that every "
-            f"update would change them alike; draw the weights first: {remedy}"
-        )
+    def watch(  # noqa: D102
+        self,
+        batches: Minibatches,
+        last: int,
+        every: int | None = None,
+        held_out: Rows | None = None,
+        monitor: Look | None = None,
+    ) -> Watch:
+        if held_out is not None:
+            check_rows("held_out", held_out)
+        if monitor is not None and not callable(monitor):
+            raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
+        if every is None:
+            every = default_every(batches, self, last)
+        check_every(every)
+        if monitor is None:
+            monitor = default_monitor(self, batches, held_out, every, last)
+        return Watch(monitor, every, batches, last)
