@@ -127,7 +127,8 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     config = {
         "rbm": rbm_config(state.rbm),
         **optimization,
-        "sampler": {"type": name_in(_SAMPLERS, state.sampler), **state.sampler.config()},
+        "sampler": _of_sampler(state.sampler),
+        "phases": [[begins, _of_sampler(sampler)] for begins, sampler in state.phases.items()],
         "gradient": {"type": name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
@@ -204,6 +205,7 @@ def restore(
         rbm=rbm,
         optimizer=trained,
         sampler=_make(_SAMPLERS, config["sampler"]),
+        phases={begins: _make(_SAMPLERS, each) for begins, each in config.get("phases", ())},
         gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
@@ -307,6 +309,10 @@ def _make_population(
         families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
         **{name: config[name] for name in ("looks", "least", "needed") if name in config},
     )
+
+
+def _of_sampler(sampler: Sampler) -> dict[str, Any]:
+    return {"type": name_in(_SAMPLERS, sampler), **sampler.config()}
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:

@@ -142,6 +142,7 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
     return TrainingState.create(
         rbm,
         sampler=_sampler(options),
+        phases=phases(options, n_updates),
         n_chains=options.chains,
         learning_rate=options.learning_rate,
         momentum=options.momentum,
@@ -216,7 +217,9 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     )
 
 
-def set_sweeps(state: TrainingState, options: TrainingOptions, late: int) -> None:
-    """Set the number of sweeps per update, which changes at update ``late``."""
-    if options.final_sweeps is not None:
-        state.sampler = Gibbs(options.final_sweeps if state.update >= late else options.sweeps)
+def phases(options: TrainingOptions, n_updates: int) -> dict[int, Sampler]:
+    """The samplers of a run of so many updates, of which the last may have other sweeps."""
+    if options.final_sweeps is None:
+        return {}
+    final = training.final_phase(Gibbs(options.final_sweeps), n_updates)
+    return {0: Gibbs(options.sweeps), **final}

@@ -7,7 +7,7 @@ them. `run` yields rows of numbers, which `Watch` makes from the results of a `L
 from harmonium.optimization import linear_to_zero
 from harmonium.training.learner import Contrastive, Learner, Progress, Row, settle
 from harmonium.training.loop import run, updates
-from harmonium.training.state import TrainingState
+from harmonium.training.state import TrainingState, final_phase
 from harmonium.training.stopping import Best, EarlyStopping, Patience
 from harmonium.training.updating import Ahead, update
 from harmonium.training.watching import Look, Watch, default_every, default_monitor
@@ -26,6 +26,7 @@ __all__ = [
     "Watch",
     "default_every",
     "default_monitor",
+    "final_phase",
     "linear_to_zero",
     "run",
     "settle",

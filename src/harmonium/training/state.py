@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
-from harmonium.arguments import check_number, check_type, described
+from harmonium.arguments import check_count, check_number, check_type, described
 from harmonium.datasets import Minibatches, Rows, check_rows
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.monitor import Population
@@ -37,6 +37,9 @@ class TrainingState(Contrastive):
         As in `Contrastive`.
     stream
         Random numbers of the chains.
+    phases
+        Samplers that take over, each after so many updates; empty if one moves the chains all the
+        time.
     average, average_decay
         Exponential moving average of the parameters, as a separate model, and its decay.
     optimizer, schedule, seed, update
@@ -61,6 +64,7 @@ class TrainingState(Contrastive):
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
+    phases: Mapping[int, Sampler] = field(default_factory=dict)
     population: Population | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
@@ -70,6 +74,7 @@ class TrainingState(Contrastive):
         rbm: RBM,
         *,
         sampler: Sampler | None = None,
+        phases: Mapping[int, Sampler] | None = None,
         n_chains: int | None = defaults.N_CHAINS,
         learning_rate: float = defaults.LEARNING_RATE,
         momentum: float = defaults.MOMENTUM,
@@ -88,6 +93,9 @@ class TrainingState(Contrastive):
             A model whose weights have been drawn (`RBM.init_from_data_`).
         sampler
             By default, one Gibbs sweep per update.
+        phases
+            Other samplers, each by the number of updates after which it takes over:
+            ``{7_000: Gibbs(3)}``, or `training.final_phase`.
         n_chains
             Number of persistent chains, which start at random; None for CD.
         learning_rate, momentum
@@ -152,10 +160,11 @@ class TrainingState(Contrastive):
         penalties = penalties or Penalties()
         penalties.check(rbm)
         stream = Stream(seed, Purpose.CHAINS)
-        return cls(
+        sampler = sampler or Gibbs()
+        state = cls(
             rbm=rbm,
             optimizer=optimizer,
-            sampler=sampler or Gibbs(),
+            sampler=sampler,
             gradient=gradient or CenteredGradient(),
             penalties=penalties,
             chains=None if n_chains is None else start_random(rbm, n_chains, stream),
@@ -165,11 +174,24 @@ class TrainingState(Contrastive):
             average=copy.deepcopy(rbm) if average_decay is not None else None,
             average_decay=average_decay,
         )
+        if phases:
+            state.take_phases_({0: sampler, **phases})
+        return state
 
     @property
     def model(self) -> RBM:
         """The model to evaluate and to save: the averaged one, if there is one."""
         return self.rbm if self.average is None else self.average
+
+    def take_phases_(self, phases: Mapping[int, Sampler]) -> None:
+        """Let each sampler move the chains from its number of updates on; the first is at 0."""
+        for begins, sampler in phases.items():
+            check_count("the first update of a phase", begins, 0)
+            check_type("the sampler of a phase", sampler, Sampler, "Gibbs(3) or another sampler")
+        self.phases = dict(phases)
+        begun = [begins for begins in phases if begins <= self.update]
+        if begun:
+            self.sampler = phases[max(begun)]
 
     @property
     def device_check(self) -> GradientCheck | None:  # noqa: D102
@@ -203,3 +225,8 @@ class TrainingState(Contrastive):
         if monitor is None:
             monitor = default_monitor(self, batches, held_out, every, last)
         return Watch(monitor, every, batches, last)
+
+
+def final_phase(sampler: Sampler, n_updates: int) -> dict[int, Sampler]:
+    """The phase in which this sampler moves the chains in the last 30 % of so many updates."""
+    return {round((1 - defaults.FINAL_SHARE) * n_updates): sampler}

@@ -118,6 +118,7 @@ def update(
             state.average.parameters(), state.rbm.parameters(), strict=True
         ):
             average.lerp_(parameter, 1 - decay)
+    state.sampler = state.phases.get(done, state.sampler)
     finish_(state)
 
 
