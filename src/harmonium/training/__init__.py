@@ -6,7 +6,7 @@ them. `run` yields rows of numbers, which `Watch` makes from the results of a `L
 
 from harmonium.optimization import linear_to_zero
 from harmonium.training.learner import Contrastive, Learner, Progress, Row, settle
-from harmonium.training.loop import run, updates
+from harmonium.training.loop import run, updates, watched
 from harmonium.training.state import TrainingState, final_phase
 from harmonium.training.stopping import Best, EarlyStopping, Patience
 from harmonium.training.updating import Ahead, update
@@ -32,4 +32,5 @@ __all__ = [
     "settle",
     "update",
     "updates",
+    "watched",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from harmonium.arguments import check_count, check_type
 from harmonium.datasets import Minibatches
-from harmonium.training.learner import Learner, Row, settle
+from harmonium.training.learner import Learner, Progress, Row, settle
 from harmonium.training.watching import Look
 
 
@@ -77,6 +77,11 @@ def run(
     """
     _check(state, batches, epochs)
     watch = state.watch(batches, epochs * len(batches), every, held_out, monitor)
+    yield from watched(state, batches, epochs, watch)
+
+
+def watched(state: Learner, batches: Minibatches, epochs: int, watch: Progress) -> Iterator[Row]:
+    """Train as `updates` does, and yield the rows of numbers that ``watch`` makes."""
     watch(state)
     for _ in updates(state, batches, epochs):
         row = watch(state)

@@ -122,11 +122,7 @@ class Watch(Progress):
         self._since = (time.perf_counter(), state.update)
 
     def numbers(self, state: FinetuningState) -> Row:  # noqa: D102
-        row: Row = {}
-        if state.loss_rows:
-            row["loss"] = state.loss_sum.item() / state.loss_rows
-            state.loss_sum.zero_()
-            state.loss_rows = 0
+        row: Row = {"loss": state.take_mean_loss()} if state.loss_rows else {}
         if self._held_out is not None:
             row |= _judge(state, self._held_out, self._targets)
         return row

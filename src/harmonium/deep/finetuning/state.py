@@ -202,6 +202,13 @@ class FinetuningState(Learner):
             raise ValueError("a network is judged by held-out rows; pass held_out, and no monitor")
         return Watch(self, batches, held_out, every or len(batches), last)
 
+    def take_mean_loss(self) -> float:
+        """Mean loss of the training rows since the last call."""
+        loss = self.loss_sum.item() / max(1, self.loss_rows)
+        self.loss_sum.zero_()
+        self.loss_rows = 0
+        return loss
+
     @torch.no_grad()
     def take_best_(self) -> None:
         """Set the network, and the stack whose layers it shares, to the best parameters so far."""
