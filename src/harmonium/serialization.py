@@ -58,7 +58,7 @@ def _in_fixed_order(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors and the configuration of a file that `serialize` made.
 
     Raises
@@ -66,6 +66,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     FileNotFoundError, ValueError
         If there is no such file, or it is not a complete file of this kind in a known format.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such {kind} file")
     # read in one go: a run in progress may replace the file
@@ -113,6 +114,38 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
         sha256.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha256.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha256.hexdigest()
+
+
+def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Return a module's tensors by name.
+
+    Raises
+    ------
+    FloatingPointError
+        If one holds values that are not finite; such tensors are never written.
+    """
+    tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise FloatingPointError(
+                f"{name} holds values that are not finite, so nothing was written; the learning "
+                "rate is probably too large"
+            )
+    return tensors
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Select the tensors whose names start with a prefix, and strip it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with a prefix before their names; `below` is the inverse."""
+    return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def lookup(types: Mapping[str, _T], name: str) -> _T:

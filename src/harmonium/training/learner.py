@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium.arguments import described, is_whole
 from harmonium.datasets import Minibatches
 from harmonium.gradient import Gradient, GradientCheck, Penalties
+from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Sampler
 from harmonium.units import Units
 
@@ -32,6 +33,8 @@ class Learner(ABC):
         Descends the gradient of each update.
     schedule
         Changes the learning rate after each update; None keeps it.
+    stream
+        Random numbers of the updates.
     seed
         Random seed that also orders and encodes the rows (`Minibatches.batch`).
     update
@@ -43,6 +46,7 @@ class Learner(ABC):
 
     optimizer: Optimizer
     schedule: LRScheduler | None
+    stream: Stream
     seed: int
     update: int
 
