@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,9 @@ from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
 from harmonium.serialization import (
+    Types,
     below,
     load_parameters_,
-    lookup,
-    name_in,
     read,
     serialize,
     tensors_of,
@@ -38,18 +37,11 @@ from harmonium.serialization import (
 from harmonium.training import Learner, TrainingState, settle
 from harmonium.units import from_config, to_config
 
-_SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
-_GRADIENTS: dict[str, type[Gradient]] = {
-    "CenteredGradient": CenteredGradient,
-    "HybridGradient": HybridGradient,
-    "PlainGradient": PlainGradient,
-}
-
+_SAMPLERS: Types[Sampler] = Types(Gibbs, Tempering)
+_GRADIENTS: Types[Gradient] = Types(CenteredGradient, HybridGradient, PlainGradient)
 
 # The numbers of the particles that track log Z.
 _OF_POPULATION = ("base_log_z", "base_variance", "looks", "least", "needed")
-
-_T = TypeVar("_T")
 
 
 def save_model(rbm: RBM, path: str | Path) -> None:
@@ -121,9 +113,12 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, config = describe_learner(state, state.rbm, "rbm.")
     config |= {
         "rbm": rbm_config(state.rbm),
-        "sampler": _of_sampler(state.sampler),
-        "phases": [[begins, _of_sampler(sampler)] for begins, sampler in state.phases.items()],
-        "gradient": {"type": name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
+        "sampler": _SAMPLERS.describe(state.sampler, state.sampler.config()),
+        "phases": [
+            [begins, _SAMPLERS.describe(sampler, sampler.config())]
+            for begins, sampler in state.phases.items()
+        ],
+        "gradient": _GRADIENTS.describe(state.gradient, _plain_fields(state.gradient)),
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
@@ -225,9 +220,9 @@ def restore(
     return TrainingState(
         **learner,
         rbm=rbm,
-        sampler=_make(_SAMPLERS, config["sampler"]),
-        phases={begins: _make(_SAMPLERS, each) for begins, each in config.get("phases", ())},
-        gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
+        sampler=_SAMPLERS.make(config["sampler"]),
+        phases={begins: _SAMPLERS.make(each) for begins, each in config.get("phases", ())},
+        gradient=_GRADIENTS.make(config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
         average=make_rbm(config["rbm"], average).to(device) if average else None,
@@ -299,10 +294,6 @@ def _make_population(
     )
 
 
-def _of_sampler(sampler: Sampler) -> dict[str, Any]:
-    return {"type": name_in(_SAMPLERS, sampler), **sampler.config()}
-
-
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
     """Constructor arguments of a dataclass; its other fields are tensors filled in by training."""
     return {
@@ -333,17 +324,3 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     load_parameters_(rbm, tensors)
     return rbm
-
-
-def _make(
-    types: Mapping[str, Callable[..., _T]],
-    config: Mapping[str, Any],
-    tensors: Mapping[str, Tensor] | None = None,
-) -> _T:
-    """Make an instance of a named type from a table of known types."""
-    arguments = {**config, **(tensors or {})}
-    make = lookup(types, arguments.pop("type"))
-    try:
-        return make(**arguments)
-    except TypeError as error:
-        raise ValueError(f"the file's arguments do not fit: {error}") from error

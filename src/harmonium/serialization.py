@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -148,31 +148,34 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def lookup(types: Mapping[str, _T], name: str) -> _T:
-    """Look up a type by its name in a file, in a table of known types.
+class Types(Generic[_T]):
+    """The types of one family that files name: a file holds a name, and what makes an instance."""
 
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    """
-    if name not in types:
-        raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
-    return types[name]
+    def __init__(self, *types: Callable[..., _T]) -> None:
+        self._types = {kind.__name__: kind for kind in types}
 
+    def find(self, name: str) -> Callable[..., _T]:
+        """The type of this name in a file; ValueError if it is unknown."""
+        if name not in self._types:
+            known = ", ".join(sorted(self._types))
+            raise ValueError(f"the file names the type {name!r}; known are {known}")
+        return self._types[name]
 
-def name_in(types: Mapping[str, type[object]], value: object) -> str:
-    """Return the name of a value's type for a file; `lookup` is the inverse.
+    def describe(self, value: _T, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A value's type for a file, with the arguments that make it; TypeError if unknown."""
+        name = type(value).__name__
+        if self._types.get(name) is not type(value):
+            raise TypeError(f"a file cannot keep a {name}; known are {', '.join(self._types)}")
+        return {"type": name, **arguments}
 
-    Raises
-    ------
-    TypeError
-        If the type is not in the table.
-    """
-    name = type(value).__name__
-    if types.get(name) is not type(value):
-        raise TypeError(f"a file cannot keep a {name}; known are {', '.join(types)}")
-    return name
+    def make(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> _T:
+        """Make an instance from what `describe` returned, and from tensors by argument."""
+        arguments = {**config, **(tensors or {})}
+        make = self.find(arguments.pop("type"))
+        try:
+            return make(**arguments)
+        except TypeError as error:
+            raise ValueError(f"the file's arguments do not fit: {error}") from error
 
 
 def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -24,10 +24,9 @@ from harmonium.deep.pretraining import LayerOptions, PretrainingState, of_each_l
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
 from harmonium.serialization import (
+    Types,
     below,
     load_parameters_,
-    lookup,
-    name_in,
     read,
     serialize,
     tensors_of,
@@ -35,9 +34,7 @@ from harmonium.serialization import (
 )
 from harmonium.units import Units, from_config, to_config
 
-_NETWORKS: dict[str, type[Network]] = {
-    kind.__name__: kind for kind in (Classifier, Regressor, Autoencoder)
-}
+_NETWORKS: Types[Network] = Types(Classifier, Regressor, Autoencoder)
 
 
 def save_dbn(dbn: DBN, path: str | Path) -> None:
@@ -279,13 +276,13 @@ def load_finetuning(
 
 
 def _of_network(network: Network) -> dict[str, Any]:
-    return {
-        "type": name_in(_NETWORKS, network),
+    arguments = {
         "visible": to_config(network.visible),
         "rbms": [[to_config(units) for units in pair] for pair in _stack(network)],
         "n_outputs": network.last.units.n_columns,
         "classes": network.classes.tolist() if isinstance(network, Classifier) else None,
     }
+    return _NETWORKS.describe(network, arguments)
 
 
 def _stack(network: Network) -> list[tuple[Units, Units]]:
@@ -300,7 +297,7 @@ def _stack(network: Network) -> list[tuple[Units, Units]]:
 def _make_network(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
     rbms = [RBM(*(from_config(units) for units in pair)) for pair in config["rbms"]]
     visible = None if rbms else from_config(config["visible"])
-    kind = lookup(_NETWORKS, config["type"])
+    kind = _NETWORKS.find(config["type"])
     network: Network
     if kind is Autoencoder:
         network = Autoencoder(rbms)
