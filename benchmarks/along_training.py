@@ -47,7 +47,8 @@ def train(options: TrainingOptions) -> tuple[list[Look], list[RBM], dict[str, fl
     options = build.complete(options, batches)
     assert options.epochs is not None
     total = options.epochs * len(batches)
-    state = build.make_state(options, build.make_model(options, data, held_out), batches)
+    rbm = build.make_model(options, data, held_out)
+    state = build.layer_options(options).begin(rbm, options.seed, len(batches))
     every = training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every, total)
     following, first, follow = 0.0, 0.0, monitor.log_likelihood

@@ -250,11 +250,12 @@ def train_ours(seed: int, seconds: float) -> RBM:
 
     def begin(epochs: float) -> training.TrainingState:
         rbm = build.make_model(options, rows, held_out)
-        state = build.make_state(options, rbm, batches)
+        state = build.layer_options(options).begin(rbm, options.seed, len(batches))
         # of as many updates as there is time for, which need not be whole epochs
         n_updates = round(epochs * len(batches))
         state.schedule = training.linear_to_zero(state.optimizer, n_updates)
-        state.take_phases_(build.phases(options, n_updates))
+        final = training.final_phase(Gibbs(options.final_sweeps), n_updates)
+        state.take_phases_({0: Gibbs(options.sweeps), **final})
         return state
 
     def per_update(sweeps: int, seconds: float) -> float:

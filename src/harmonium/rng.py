@@ -324,5 +324,8 @@ class Stream:
 
 
 def seed_of_layer(seed: int, layer: int) -> int:
-    """The seed of a stack's layer, from 0: layers share no random numbers, nor do other seeds."""
-    return (seed + layer * _BETWEEN_LAYERS) % _MAX_SEED
+    """The seed of a stack's layer, from 0: layers share no random numbers, nor do other seeds.
+
+    That of the first is the seed itself, so that one out of range is refused there.
+    """
+    return (seed + layer * _BETWEEN_LAYERS) % _MAX_SEED if layer else seed

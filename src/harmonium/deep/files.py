@@ -120,14 +120,14 @@ def load_pretraining(
     if config["training"] is not None:
         of_layer = state.options[state.layer]
         rbm = below(f"down.{state.layer}.", tensors)
-        state.training = checkpoint.restore(
+        layer = checkpoint.restore(
             below("training.", tensors) | under("rbm.", rbm),
             config["training"],
             device=device,
             optimizer=of_layer.optimizer,
             schedule=of_layer.make_schedule(state.n_batches),
         )
-        dbn.rbms[state.layer] = state.training.rbm
+        state.take_up_(layer)
     return state
 
 

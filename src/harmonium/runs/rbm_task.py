@@ -91,7 +91,7 @@ class Begun:
         batches = build.make_batches(options, train_data)
         options = build.complete(options, batches)
         rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
-        state = build.make_state(options, rbm, batches)
+        state = build.layer_options(options).begin(rbm, options.seed, len(batches))
         return cls(options, batches, train_data, held_out, state)
 
     @property
@@ -139,7 +139,7 @@ class RBMTask(Task):
         super().__init__(run, watching, begun.options, begun.batches, whole)
         self.begun, self.state = begun, begun.state
         batches, state = begun.batches, begun.state
-        state.take_phases_(build.phases(begun.options, begun.total))
+        state.take_phases_(build.layer_options(begun.options).phases(len(batches)))
         every = self.every(older=training.default_every(batches))
         self.monitor = training.default_monitor(state, batches, begun.held_out, every, begun.total)
         if not watching.log_likelihood:
