@@ -147,7 +147,7 @@ LANES = (
         Purpose.CHAINS,
         0,
         "chains of a training, where they start and how they move",
-        ("deep/up_down.py", "training/state.py"),
+        ("training/learner.py",),
     ),
     Lane(
         Purpose.MONITOR,

@@ -24,10 +24,10 @@ from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.datasets import Minibatches
 from harmonium.deep.dbn import DBN
-from harmonium.gradient import CenteredGradient, Gradient, Penalties
+from harmonium.gradient import Gradient, Penalties
 from harmonium.optimization import check_learning_rate, check_maker, make_schedule
-from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs, Sampler
 from harmonium.training import Contrastive
 from harmonium.training.learner import check_hidden_differ, finish_, not_finite
 from harmonium.training.updating import write_gradient
@@ -115,29 +115,12 @@ class UpDownState(Contrastive):
             )
         check_learning_rate(learning_rate)
         check_maker("optimizer", optimizer, "torch.optim.Adam, or lambda parameters: ...")
-        if n_chains is None and isinstance(sampler, Tempering):
-            raise ValueError(
-                "tempering moves replicas that have to persist, and without n_chains chains start "
-                "anew in each update; pass n_chains, or take Gibbs"
-            )
-        penalties = penalties or Penalties()
-        penalties.check(dbn.top)
-        stream = Stream(seed, Purpose.CHAINS)
-        chains = None if n_chains is None else start_random(dbn.top, n_chains, stream)
+        sampler = sampler or Gibbs(defaults.UP_DOWN_SWEEPS)
+        contrast = cls.contrast(dbn.top, sampler, n_chains, gradient, penalties, seed)
         dbn.untie_()
         parameters = trained_parameters(dbn)
         made = optimizer(parameters) if optimizer else torch.optim.SGD(parameters, lr=learning_rate)
-        return cls(
-            dbn=dbn,
-            optimizer=made,
-            sampler=sampler or Gibbs(defaults.UP_DOWN_SWEEPS),
-            chains=chains,
-            gradient=gradient or CenteredGradient(),
-            penalties=penalties,
-            stream=stream,
-            seed=seed,
-            schedule=make_schedule(made, schedule),
-        )
+        return cls(**contrast, dbn=dbn, optimizer=made, schedule=make_schedule(made, schedule))
 
     def targets(self, batches: Minibatches) -> None:
         """It learns from rows alone."""

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from harmonium.arguments import described, is_whole
+from harmonium.arguments import check_type, described, is_whole
 from harmonium.datasets import Minibatches
-from harmonium.gradient import Gradient, GradientCheck, Penalties
-from harmonium.rng import Stream
-from harmonium.sampling import ChainState, Sampler
+from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
+from harmonium.rbm import RBM
+from harmonium.rng import Purpose, Stream
+from harmonium.sampling import ChainState, Sampler, Tempering, start_random
 from harmonium.units import Units
 
 Row = dict[str, Any]
@@ -110,6 +111,34 @@ class Contrastive(Learner):
     chains: ChainState | None
     gradient: Gradient
     penalties: Penalties
+
+    @staticmethod
+    def contrast(
+        rbm: RBM,
+        sampler: Sampler,
+        n_chains: int | None,
+        gradient: Gradient | None,
+        penalties: Penalties | None,
+        seed: int,
+    ) -> dict[str, Any]:
+        """What a new state is made of, with defaults in place of None; chains start at random."""
+        gradient, penalties = gradient or CenteredGradient(), penalties or Penalties()
+        for name, given, kind, remedy in (
+            ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
+            ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),
+            ("penalties", penalties, Penalties, "Penalties(l2=1e-4), with the numbers you want"),
+        ):
+            check_type(name, given, kind, remedy)
+        if n_chains is None and isinstance(sampler, Tempering):
+            raise ValueError(
+                "tempering moves replicas that have to persist, and CD starts chains anew in each "
+                "update; pass n_chains, or take Gibbs"
+            )
+        penalties.check(rbm)
+        stream = Stream(seed, Purpose.CHAINS)
+        chains = None if n_chains is None else start_random(rbm, n_chains, stream)
+        parts = {"sampler": sampler, "chains": chains, "gradient": gradient, "penalties": penalties}
+        return parts | {"stream": stream, "seed": seed}
 
 
 def finish_(state: Learner) -> None:

@@ -14,12 +14,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number, check_type, described
 from harmonium.datasets import Minibatches, Rows, check_rows
-from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
+from harmonium.gradient import Gradient, GradientCheck, Penalties
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs, Sampler
 from harmonium.training.learner import Contrastive, check_every
 from harmonium.training.updating import Ahead, check_start, update
 from harmonium.training.watching import Look, Watch, default_every, default_monitor
@@ -124,13 +124,7 @@ class TrainingState(Contrastive):
             If an option is out of range.
         """
         check_rbm("rbm", rbm)
-        for name, given, kind, remedy in (
-            ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
-            ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),
-            ("penalties", penalties, Penalties, "Penalties(l2=1e-4), with the numbers you want"),
-        ):
-            if given is not None:
-                check_type(name, given, kind, remedy)
+        contrast = cls.contrast(rbm, sampler or Gibbs(), n_chains, gradient, penalties, seed)
         if optimizer is None:
             check_learning_rate(learning_rate, momentum)
             optimizer = torch.optim.SGD(
@@ -152,30 +146,16 @@ class TrainingState(Contrastive):
             check_number("average_decay", average_decay, "a number between 0 and 1, or None")
         if average_decay is not None and not 0 < average_decay < 1:
             raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
-        if n_chains is None and isinstance(sampler, Tempering):
-            raise ValueError(
-                "tempering moves replicas that have to persist, and CD starts chains anew in each "
-                "update; pass n_chains, or take Gibbs"
-            )
-        penalties = penalties or Penalties()
-        penalties.check(rbm)
-        stream = Stream(seed, Purpose.CHAINS)
-        sampler = sampler or Gibbs()
         state = cls(
+            **contrast,
             rbm=rbm,
             optimizer=optimizer,
-            sampler=sampler,
-            gradient=gradient or CenteredGradient(),
-            penalties=penalties,
-            chains=None if n_chains is None else start_random(rbm, n_chains, stream),
-            stream=stream,
-            seed=seed,
             schedule=make_schedule(optimizer, schedule),
             average=copy.deepcopy(rbm) if average_decay is not None else None,
             average_decay=average_decay,
         )
         if phases:
-            state.take_phases_({0: sampler, **phases})
+            state.take_phases_({0: state.sampler, **phases})
         return state
 
     @property
