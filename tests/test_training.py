@@ -673,7 +673,7 @@ def test_the_last_phase_moves_with_the_end_of_the_run() -> None:
         training.update(state, batch())
     assert state.sampler == Gibbs(3)
     state.take_phases_({0: Gibbs(1), **training.final_phase(Gibbs(3), 100)})
-    assert state.sampler == Gibbs(1) and set(state.phases) == {0, 70}
+    assert state.sampler == Gibbs(1) and state.phases == ((0, Gibbs(1)), (70, Gibbs(3)))
 
 
 def test_what_is_no_phase_is_refused() -> None:

@@ -116,7 +116,7 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "sampler": _SAMPLERS.describe(state.sampler, state.sampler.config()),
         "phases": [
             [begins, _SAMPLERS.describe(sampler, sampler.config())]
-            for begins, sampler in state.phases.items()
+            for begins, sampler in state.phases
         ],
         "gradient": _GRADIENTS.describe(state.gradient, _plain_fields(state.gradient)),
         "penalties": _plain_fields(state.penalties),
@@ -221,7 +221,7 @@ def restore(
         **learner,
         rbm=rbm,
         sampler=_SAMPLERS.make(config["sampler"]),
-        phases={begins: _SAMPLERS.make(each) for begins, each in config.get("phases", ())},
+        phases=tuple((begins, _SAMPLERS.make(each)) for begins, each in config.get("phases", ())),
         gradient=_GRADIENTS.make(config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,

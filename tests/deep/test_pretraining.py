@@ -182,7 +182,7 @@ def test_the_second_layer_learns_from_the_features_of_the_first(
 def test_the_last_updates_of_a_layer_may_have_another_sampler() -> None:
     rbm = RBM(DIGITAL.n_columns, 3).init_from_data_(DIGITAL, 1, weight_std=0.1)
     layer = quick(epochs=2, final_sampler=Gibbs(3)).begin(rbm, seed=2, n_batches=5)
-    assert layer.phases == {0: Gibbs(), 7: Gibbs(3)} and layer.sampler == Gibbs()
+    assert layer.phases == ((0, Gibbs()), (7, Gibbs(3))) and layer.sampler == Gibbs()
     for _ in range(7):
         training.update(layer, DIGITAL.values[:4].float())
     assert layer.sampler == Gibbs(3)

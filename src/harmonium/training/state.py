@@ -38,8 +38,8 @@ class TrainingState(Contrastive):
     stream
         Random numbers of the chains.
     phases
-        Samplers that take over, each after so many updates; empty if one moves the chains all the
-        time.
+        Samplers, each with the number of updates after which it takes over, the first with 0;
+        empty if one moves the chains all the time.
     average, average_decay
         Exponential moving average of the parameters, as a separate model, and its decay.
     optimizer, schedule, seed, update
@@ -64,7 +64,7 @@ class TrainingState(Contrastive):
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
-    phases: Mapping[int, Sampler] = field(default_factory=dict)
+    phases: tuple[tuple[int, Sampler], ...] = ()
     population: Population | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
@@ -164,14 +164,14 @@ class TrainingState(Contrastive):
         return self.rbm if self.average is None else self.average
 
     def take_phases_(self, phases: Mapping[int, Sampler]) -> None:
-        """Let each sampler move the chains from its number of updates on; the first is at 0."""
+        """Let each sampler move the chains from its number of updates on, of which one is 0."""
         for begins, sampler in phases.items():
             check_count("the first update of a phase", begins, 0)
             check_type("the sampler of a phase", sampler, Sampler, "Gibbs(3) or another sampler")
-        self.phases = dict(phases)
-        begun = [begins for begins in phases if begins <= self.update]
-        if begun:
-            self.sampler = phases[max(begun)]
+        self.phases = tuple((begins, phases[begins]) for begins in sorted(phases))
+        for begins, sampler in self.phases:
+            if begins <= self.update:
+                self.sampler = sampler
 
     @property
     def device_check(self) -> GradientCheck | None:  # noqa: D102

@@ -118,7 +118,9 @@ def update(
             state.average.parameters(), state.rbm.parameters(), strict=True
         ):
             average.lerp_(parameter, 1 - decay)
-    state.sampler = state.phases.get(done, state.sampler)
+    for begins, sampler in state.phases:
+        if begins == done:
+            state.sampler = sampler
     finish_(state)
 
 

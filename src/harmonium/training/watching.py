@@ -162,5 +162,6 @@ def _products(state: TrainingState, batches: Minibatches) -> int:
     """Rows times matrix products of an update."""
     n_chains = batches.batch_size if state.chains is None else len(state.chains)
     # the first sampler's, so that a resumed run looks as often and at the same rows
-    sweeps = state.phases.get(0, state.sampler).config().get("sweeps", 1)
+    first = state.phases[0][1] if state.phases else state.sampler
+    sweeps = first.config().get("sweeps", 1)
     return int(2 * batches.batch_size + (2 * sweeps + 1) * n_chains)
