@@ -49,7 +49,8 @@ def run(
     Parameters
     ----------
     state
-        Trained in place. A partly trained state continues from where it is.
+        Trained in place; what is said here is of an RBM, that of a network in `finetuning.run`.
+        A partly trained state continues from where it is.
     batches
         The training data.
     epochs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harmonium.arguments import check_type, no_tensor
+from harmonium.arguments import described, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.gradient import (
     CenteredGradient,
@@ -26,7 +26,6 @@ from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs
 from harmonium.training.learner import (
     Contrastive,
-    Learner,
     check_hidden_differ,
     finish_,
     not_finite,
@@ -82,8 +81,8 @@ def update(
         of `run`), and the parameters are as they were before it. On CUDA, where waiting for the
         gradient would take longer than computing it, `settle` raises this error.
     """
-    if not isinstance(state, Learner):
-        check_type("state", state, Learner, "TrainingState.create(rbm)")
+    if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
+        raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
