@@ -170,10 +170,15 @@ def settle(state: Learner) -> None:
 
 def not_finite(state: Learner, update: int) -> FloatingPointError:
     """The error to raise where the gradient of this update is not finite."""
+    what = f"the gradient of update {update}"
+    return diverged(state, f"{what} is not finite; the {state.called} is as it was before it")
+
+
+def diverged(state: Learner, what: str) -> FloatingPointError:
+    """The error to raise where a training went wrong in this way; says what helps."""
     return FloatingPointError(
-        f"the gradient of update {update} is not finite; the {state.called} is as it was before "
-        f"it. The learning rate, {state.learning_rate:g}, is probably too large: go on from the "
-        "last checkpoint or start again with a smaller one"
+        f"{what}. The learning rate, {state.learning_rate:g}, is probably too large: go on from "
+        "the last checkpoint or start again with a smaller one"
     )
 
 

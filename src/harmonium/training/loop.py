@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from harmonium.arguments import check_count, check_type
-from harmonium.datasets import Minibatches
+from harmonium.datasets import Minibatches, Rows
 from harmonium.training.learner import Learner, Progress, Row, settle
 from harmonium.training.watching import Look
 
@@ -39,7 +38,7 @@ def run(
     batches: Minibatches,
     epochs: int,
     every: int | None = None,
-    held_out: Any = None,
+    held_out: Rows | None = None,
     monitor: Look | None = None,
 ) -> Iterator[Row]:
     """Train, and yield a row of numbers at regular intervals.

@@ -13,6 +13,7 @@ from torch import Tensor
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep.network import Network
 from harmonium.training import Best, Progress, Row, settle
+from harmonium.training.learner import diverged
 
 if TYPE_CHECKING:
     from harmonium.deep.finetuning.state import FinetuningState
@@ -66,11 +67,7 @@ def _judge(state: FinetuningState, held_out: Data, targets: Tensor | None) -> Ro
     settle(state)
     scores = _mean_scores(state.network, held_out, targets)
     if not all(math.isfinite(score) for score in scores.values()):
-        raise FloatingPointError(
-            f"what held-out rows score after update {state.update} is not finite. The learning "
-            f"rate, {state.learning_rate:g}, is probably too large: go on from the last checkpoint "
-            "or start again with a smaller one"
-        )
+        raise diverged(state, f"what held-out rows score after update {state.update} is not finite")
     score, update = scores[state.network.criterion], state.update
     if state.best is None:
         state.best = Best(copy.deepcopy(state.network), score, update, update)
