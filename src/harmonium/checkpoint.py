@@ -83,7 +83,8 @@ def save(
     models
         Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    write_whole(Path(path), dumps(state, extra, models))
+    content = dumps(state, extra, models)  # first, so that swapped arguments are told in words
+    write_whole(Path(path), content)
 
 
 def dumps(
