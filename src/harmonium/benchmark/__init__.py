@@ -10,6 +10,7 @@ measurements, and `report` the output.
 from harmonium.benchmark.peers import PEERS, Peer, choose_peers
 from harmonium.benchmark.report import (
     about,
+    check_free,
     contestants,
     disturbances,
     draw,
@@ -17,6 +18,7 @@ from harmonium.benchmark.report import (
     markdown,
     processor,
     rate_text,
+    write,
 )
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan, Progress, measure
 from harmonium.benchmark.workloads import (
@@ -40,6 +42,7 @@ __all__ = [
     "Training",
     "Workload",
     "about",
+    "check_free",
     "choose_peers",
     "choose_workloads",
     "contestants",
@@ -51,4 +54,5 @@ __all__ = [
     "measure",
     "processor",
     "rate_text",
+    "write",
 ]

@@ -16,6 +16,7 @@ from harmonium import __version__, plots
 from harmonium.benchmark.peers import PEERS
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan
 from harmonium.datasets import Data
+from harmonium.files import write_json, write_whole
 
 _TOLERATED = 0.2  # cores
 
@@ -176,3 +177,26 @@ def draw(report: Mapping[str, Any], path: Path) -> Path:
         + (f"models trained for {epochs} epochs" if epochs else "models from scratch"),
     )
     return plots.save(ax, path)
+
+
+def check_free(out: Path) -> None:
+    """Reject a folder for `write` that exists, or that cannot be made; before anything is measured.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError
+        Says what would work.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another `out`")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"`out` is {out}, and there is no folder {out.parent}")
+
+
+def write(out: Path, report: Mapping[str, Any]) -> list[Path]:
+    """Create a folder with the numbers, the table and the picture; returns their paths."""
+    out.mkdir()
+    results, table = out / "results.json", out / "table.md"
+    write_json(results, report)
+    write_whole(table, markdown(report).encode())
+    return [results, table, draw(report, out / "speeds.png")]

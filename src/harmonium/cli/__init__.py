@@ -14,9 +14,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from harmonium.cli import data, deep, errors
+from harmonium.cli import data, dbn, errors
 from harmonium.cli.benchmark import benchmark
+from harmonium.cli.compare import compare
+from harmonium.cli.diagnose import diagnose
+from harmonium.cli.evaluate import evaluate
 from harmonium.cli.helping import ShortHelp, help_all
+from harmonium.cli.info import info
 from harmonium.cli.parameters import (
     ConfigOption,
     DeviceOption,
@@ -30,12 +34,13 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
-from harmonium.cli.recipe import recipe
-from harmonium.cli.sampling_options import SamplingOptions
-from harmonium.cli.seeing import compare, diagnose, evaluate, info, plot, report
+from harmonium.cli.plot import plot
+from harmonium.cli.recipe import recipe, run_file
+from harmonium.cli.reconstruct import reconstruct
+from harmonium.cli.report import report
+from harmonium.cli.sample import sample
 from harmonium.cli.spelling import spelled
 from harmonium.runs.options import TrainingOptions, WatchingOptions
-from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -92,9 +97,7 @@ def train(
     resume continues.
     """
     if config is not None:
-        from harmonium.cli import cooking
-
-        raise typer.Exit(cooking.run_file(context, ("train",), config, out, overwrite, as_json))
+        raise typer.Exit(run_file(context, ("train",), config, out, overwrite, as_json))
     chosen = TrainingOptions(**given(TrainingOptions, options))
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(threads)
@@ -146,62 +149,13 @@ def resume(
     )
 
 
-@app.command(rich_help_panel=_USE)
-@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
-def sample(
-    run: RunArgument,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Sample a trained model: arrays, and a picture with one row per chain, time running right."""
-    set_threads(threads)
-    from harmonium.cli import use
-
-    said = SamplingOptions(**given(SamplingOptions, options))
-    reading = ReadingOptions(**given(ReadingOptions, options))
-    use.draw_samples(run, said, reading, device, as_json)
-
-
-@app.command(rich_help_panel=_USE)
-@with_parameters(parameters_of(ReadingOptions))
-def reconstruct(
-    run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Rows to reconstruct.", show_default="the run's held-out rows"),
-    ] = None,
-    shown: Annotated[int, typer.Option(help="Rows in the picture.", min=1)] = 20,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="An .npz file.", show_default="RUN/reconstructions.npz, or -2, ..."),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Reconstruct rows: the mean visible units given the mean hidden units."""
-    set_threads(threads)
-    from harmonium.cli import use
-
-    use.reconstruct(
-        run,
-        source=data,
-        said=ReadingOptions(**options),
-        shown=shown,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
-
-
+for _command in (sample, reconstruct):
+    app.command(rich_help_panel=_USE)(_command)
 for _command in (evaluate, diagnose, plot, report, compare, info):
     app.command(rich_help_panel=_SEE)(_command)
 app.command(rich_help_panel=_KNOW)(benchmark)
 app.command(rich_help_panel=_TRAIN)(recipe)
-app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
+app.add_typer(dbn.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 

@@ -64,13 +64,15 @@ def parameters_of(
         if of_the_run:
             hint, default, details["show_default"] = hint | None, None, "as the run was begun"
             details["hidden"] = table is TrainingOptions
+        if option.name == "data":
+            details["autocompletion"] = completing.data
         if "metavar" in details:
-            kind: Any = typer.Argument(**details, autocompletion=completing.data)
+            kind: Any = typer.Argument(**details)
         else:
             metavar = None
             if details.pop("lists_columns", False):
                 hint, metavar = list[str] | None, "<str>"
-            name = flag(option.name)
+            name = flag(details.pop("flag", option.name))
             name = f"{name}/--no-{name[2:]}" if switch else name
             kind = typer.Option(name, metavar=metavar, **details)
         parameters.append(
@@ -117,15 +119,14 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
     Options that may be repeated reach the command as one string: ``--drop id --drop date`` as
     "id,date".
     """
+    ours = {parameter.name for parameter in parameters}
 
     def replace(command: Command) -> Command:
         own = [
             p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for p in inspect.signature(command, eval_str=True).parameters.values()
-            if p.kind is not inspect.Parameter.VAR_KEYWORD
+            if p.kind is not inspect.Parameter.VAR_KEYWORD and p.name not in ours
         ]
-
-        ours = {parameter.name for parameter in parameters}
 
         @functools.wraps(command)
         def joining(**arguments: Any) -> None:

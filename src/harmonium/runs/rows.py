@@ -102,7 +102,7 @@ def reading_of(options: Any) -> Reading:
 
 
 def read_new(
-    source: str,
+    source: Any,
     run_options: Any,
     data_config: Mapping[str, Any],
     n_columns: int,
@@ -114,7 +114,7 @@ def read_new(
     Parameters
     ----------
     source
-        A named set or a file.
+        A named set, a file, or rows in memory: an array, a data frame, or `Data`.
     run_options
         The options with which the run was started.
     data_config

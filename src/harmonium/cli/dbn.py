@@ -11,14 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from harmonium import defaults
-from harmonium.cli import completing
+from harmonium.cli import predict, sample
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
     ConfigOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
-    RunArgument,
     ThreadsOption,
     given,
     new_run,
@@ -27,8 +26,7 @@ from harmonium.cli.parameters import (
     set_threads,
     with_parameters,
 )
-from harmonium.cli.sampling_options import SamplingOptions
-from harmonium.runs.choices import CompletionName
+from harmonium.cli.recipe import run_file
 from harmonium.runs.layers import (
     LAYERS,
     OF_EACH,
@@ -37,7 +35,6 @@ from harmonium.runs.layers import (
     offered_once,
 )
 from harmonium.runs.options import TrainingOptions, WatchingOptions
-from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
@@ -93,10 +90,8 @@ def train(
     resume RUN continues from it.
     """
     if config is not None:
-        from harmonium.cli import cooking
-
         command = ("dbn", "train")
-        raise typer.Exit(cooking.run_file(context, command, config, out, overwrite, as_json))
+        raise typer.Exit(run_file(context, command, config, out, overwrite, as_json))
     of_each = {name: options[name] for name in OF_EACH if options[name] is not None}
     of_all = {
         name: value
@@ -113,42 +108,7 @@ def train(
     raise typer.Exit(training.train_stack(chosen, watching, place, as_json))
 
 
-@app.command()
-@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
-def sample(
-    run: RunArgument,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="Classes to sample, such as 3, or 0,1, or all (needs --labels in training).",
-        ),
-    ] = None,
-    completion: Annotated[
-        CompletionName | None,
-        typer.Option(
-            help="How to sample hidden units given the known columns of --clamp: pseudo-gibbs "
-            "draws all layers up and down again, fast but approximate; metropolis accepts "
-            "or rejects upward draws, which is exact but needs more sweeps.",
-            show_default="pseudo-gibbs",
-        ),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Sample a network: arrays, and a picture with one row per chain, time running right.
-
-    Chains run in the top RBM, and each sample is one draw from there down to the visible units.
-    With --clamp, all layers are sampled instead, and complete the columns that are not held.
-    """
-    set_threads(threads)
-    from harmonium.cli import dreaming
-
-    said = SamplingOptions(**given(SamplingOptions, options))
-    reading = ReadingOptions(**given(ReadingOptions, options))
-    dreaming.draw_samples(run, said, reading, classes, completion, device, as_json)
+app.command("sample")(sample.of_network)
 
 
 @app.command(cls=ShortHelp)
@@ -203,90 +163,5 @@ def finetune(
     raise typer.Exit(training.finetune(source, chosen, watching, place, as_json))
 
 
-_TUNED = "A run of harmonium dbn finetune, or the run of its stack."
-TunedArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help=_TUNED, autocompletion=completing.runs)
-]
-RowsArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA", help="A named data set, or a file.", autocompletion=completing.data
-    ),
-]
-SplitOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Part of a named set: train, validation, test or all.",
-        show_default="test, or all rows of a file",
-    ),
-]
-
-
-def _made(shown: str) -> Any:
-    """The option that names the output; ``shown`` describes the default."""
-    return typer.Option(help="A .csv or .npz file.", show_default=f"{shown}, or -2, ...")
-
-
-@app.command()
-@with_parameters(parameters_of(ReadingOptions))
-def predict(
-    run: TunedArgument,
-    data: RowsArgument,
-    split: SplitOption = None,
-    out: Annotated[Path | None, _made("RUN/predictions.csv")] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Predict classes with their probabilities, or targets.
-
-    If DATA has labels, the command also scores the predictions, and plots a confusion matrix and
-    the worst mistakes.
-    """
-    set_threads(threads)
-    from harmonium.cli import predicting
-    from harmonium.cli.predicting import Rows
-
-    predicting.predict(run, Rows(data, split, ReadingOptions(**options)), out, device, as_json)
-
-
-@app.command()
-@with_parameters(parameters_of(ReadingOptions))
-def encode(
-    run: TunedArgument,
-    data: RowsArgument,
-    split: SplitOption = None,
-    out: Annotated[Path | None, _made("RUN/codes.npz")] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Encode rows with an autoencoder, and plot the codes in two dimensions.
-
-    A stack that was not fine-tuned is unrolled with its pretrained weights.
-    """
-    set_threads(threads)
-    from harmonium.cli import predicting
-    from harmonium.cli.predicting import Rows
-
-    predicting.encode(run, Rows(data, split, ReadingOptions(**options)), out, device, as_json)
-
-
-@app.command()
-def decode(
-    run: TunedArgument,
-    codes: Annotated[
-        str, typer.Argument(metavar="CODES", help="A file of codes, as written by encode.")
-    ],
-    out: Annotated[Path | None, _made("RUN/decoded.npz")] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Decode codes to rows with an autoencoder, and draw the rows."""
-    set_threads(threads)
-    from harmonium.cli import predicting
-
-    predicting.decode(run, codes, out=out, device=device, as_json=as_json)
+for _command in (predict.predict, predict.encode, predict.decode):
+    app.command()(_command)
