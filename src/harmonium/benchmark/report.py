@@ -179,6 +179,16 @@ def draw(report: Mapping[str, Any], path: Path) -> Path:
     return plots.save(ax, path)
 
 
+def notes(report: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
+    """What has to be known of a workload's result: flips, watching, and what went wrong."""
+    visible, hidden = result["visible_flip_rate"], result["hidden_flip_rate"]
+    yield f"a sweep flips {visible:.1%} of the visible and {hidden:.1%} of the hidden units"
+    if "watching" in result:
+        yield f"watching takes {result['watching']:.1%} of {OURS}'s time"
+    yield from (f"{name} {why}" for name, why in result["left_out"].items())
+    yield from disturbances(report, result)
+
+
 def check_free(out: Path) -> None:
     """Reject a folder for `write` that exists, or that cannot be made; before anything is measured.
 

@@ -10,7 +10,7 @@ import io
 import runpy
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,28 +19,15 @@ from harmonium.cli.benchmark import benchmark
 from harmonium.cli.compare import compare
 from harmonium.cli.diagnose import diagnose
 from harmonium.cli.evaluate import evaluate
-from harmonium.cli.helping import ShortHelp, help_all
+from harmonium.cli.helping import ShortHelp
 from harmonium.cli.info import info
-from harmonium.cli.parameters import (
-    ConfigOption,
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    RunArgument,
-    ThreadsOption,
-    given,
-    new_run,
-    parameters_of,
-    set_threads,
-    with_parameters,
-)
 from harmonium.cli.plot import plot
-from harmonium.cli.recipe import recipe, run_file
+from harmonium.cli.recipe import recipe
 from harmonium.cli.reconstruct import reconstruct
 from harmonium.cli.report import report
 from harmonium.cli.sample import sample
 from harmonium.cli.spelling import spelled
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.cli.train import resume, train
 
 app = typer.Typer(
     name="harmonium",
@@ -79,76 +66,8 @@ def _top(
         print(context.get_help())
 
 
-@app.command(rich_help_panel=_TRAIN, cls=ShortHelp)
-@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions), help_all()])
-def train(
-    context: typer.Context,
-    config: ConfigOption = None,
-    out: Annotated[Path | None, new_run("runs/DATA, runs/DATA-2, ...")] = None,
-    overwrite: OverwriteOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Train an RBM and plot what it learned.
-
-    Without DATA it learns the bundled 8 x 8 digits. Ctrl-C saves a checkpoint, from which harmonium
-    resume continues.
-    """
-    if config is not None:
-        raise typer.Exit(run_file(context, ("train",), config, out, overwrite, as_json))
-    chosen = TrainingOptions(**given(TrainingOptions, options))
-    watching = WatchingOptions(**given(WatchingOptions, options))
-    set_threads(threads)
-    from harmonium.cli import training
-    from harmonium.runs.following import Place
-
-    raise typer.Exit(training.train(chosen, watching, Place(out, overwrite, device), as_json))
-
-
-@app.command(rich_help_panel=_TRAIN)
-@with_parameters(
-    [
-        *parameters_of(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
-        *parameters_of(WatchingOptions, of_the_run=True),
-    ]
-)
-def resume(
-    run: RunArgument,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Total number of epochs.", min=1, show_default="those of the run"),
-    ] = None,
-    more_epochs: Annotated[
-        int | None, typer.Option(help="Additional epochs, beyond those of the run.", min=1)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", min=1, show_default="those of the run")
-    ] = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Continue a run that was stopped or killed, as if it had never stopped.
-
-    The run keeps its options; an option that contradicts them is an error. The exception is a
-    smaller --learning-rate, which applies from here on. A deep belief network continues in the
-    layer where it stopped.
-    """
-    from harmonium.cli import training
-    from harmonium.runs.resuming import Further, Said
-
-    said = {name: value for name, value in options.items() if value is not None}
-    repeated, watching = given(TrainingOptions, said), given(WatchingOptions, said)
-    further = Further(epochs, more_epochs)
-    raise typer.Exit(
-        training.resume(run, Said(further, repeated, watching, device, threads), as_json)
-    )
-
-
+app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train)
+app.command(rich_help_panel=_TRAIN)(resume)
 for _command in (sample, reconstruct):
     app.command(rich_help_panel=_USE)(_command)
 for _command in (evaluate, diagnose, plot, report, compare, info):

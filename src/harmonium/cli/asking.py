@@ -11,11 +11,9 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from harmonium.cli.parameters import (
-    DeviceOption,
-    JsonOption,
     RunArgument,
-    ThreadsOption,
     given,
+    parameter,
     parameters_of,
     set_threads,
     with_parameters,
@@ -25,22 +23,6 @@ from harmonium.runs.answers.asked import Asked
 
 Lines = Generator[str, None, Mapping[str, Any]]
 """Lines for a person; the generator returns the result."""
-
-
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> Any:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)
-
-
-JSON = (_parameter("as_json", JsonOption, False),)
-"""The parameter of a command that computes nothing."""
-
-WHERE = (
-    _parameter("device", DeviceOption, "cpu"),
-    _parameter("threads", ThreadsOption, None),
-    *JSON,
-)
-"""The parameters of a command that computes."""
 
 
 def asking(*shown: Any, run: Any = RunArgument) -> Callable[[Callable[..., Lines]], Any]:
@@ -59,7 +41,7 @@ def asking(*shown: Any, run: Any = RunArgument) -> Callable[[Callable[..., Lines
     def make(tell: Callable[..., Lines]) -> Any:
         signature = inspect.signature(tell, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        offered = [_parameter("run", run), *own]
+        offered = [parameter("run", run), *own]
         for one in shown:
             offered += parameters_of(one) if isinstance(one, type) else one
 

@@ -151,7 +151,7 @@ def _print(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harmonium.benchmark import OURS, PRODUCTS, contestants, rate_text
+    from harmonium.benchmark import OURS, PRODUCTS, contestants, notes, rate_text
 
     console = Console(highlight=False)
     for key, result in report["workloads"].items():
@@ -172,18 +172,7 @@ def _print(report: Mapping[str, Any]) -> None:
             )
         console.print(f"\n[bold]{key}[/]  {result['workload']}")
         console.print(table)
-        console.print(f"  [dim]{'; '.join(_notes(report, result))}[/]")
+        console.print(f"  [dim]{'; '.join(notes(report, result))}[/]")
     console.print()
     for name in contestants(report["workloads"]):
         console.print(f"[bold]{name}[/]: {report['how'][name]}", soft_wrap=True)
-
-
-def _notes(report: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
-    from harmonium.benchmark import OURS, disturbances
-
-    visible, hidden = result["visible_flip_rate"], result["hidden_flip_rate"]
-    yield f"a sweep flips {visible:.1%} of the visible and {hidden:.1%} of the hidden units"
-    if "watching" in result:
-        yield f"watching takes {result['watching']:.1%} of {OURS}'s time"
-    yield from (f"{name} {why}" for name, why in result["left_out"].items())
-    yield from disturbances(report, result)

@@ -5,7 +5,6 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,18 +14,14 @@ from harmonium.cli import predict, sample
 from harmonium.cli.helping import ShortHelp, help_all
 from harmonium.cli.parameters import (
     ConfigOption,
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    ThreadsOption,
     given,
-    new_run,
+    of_new_run,
     parameters_of,
     parameters_of_each,
-    set_threads,
     with_parameters,
 )
 from harmonium.cli.recipe import run_file
+from harmonium.cli.train import begin
 from harmonium.runs.layers import (
     LAYERS,
     OF_EACH,
@@ -43,6 +38,7 @@ app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 @app.command(cls=ShortHelp)
 @with_parameters(
     [
+        *of_new_run("runs/DATA-dbn, runs/DATA-dbn-2, ..."),
         *parameters_of(TrainingOptions, leave_out=offered_once()),
         *parameters_of_each(),
         *parameters_of(WatchingOptions),
@@ -77,11 +73,6 @@ def train(
             rich_help_panel="Model",
         ),
     ] = False,
-    out: Annotated[Path | None, new_run("runs/DATA-dbn, runs/DATA-dbn-2, ...")] = None,
-    overwrite: OverwriteOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Pretrain a deep belief network layer by layer, and plot what it learned.
@@ -90,22 +81,14 @@ def train(
     resume RUN continues from it.
     """
     if config is not None:
-        command = ("dbn", "train")
-        raise typer.Exit(run_file(context, command, config, out, overwrite, as_json))
+        raise typer.Exit(run_file(context, ("dbn", "train"), config))
     of_each = {name: options[name] for name in OF_EACH if options[name] is not None}
     of_all = {
         name: value
         for name, value in given(TrainingOptions, options).items()
         if name not in offered_once()
     }
-    chosen = NetworkOptions(layers, features, labels, of_all, of_each)
-    watching = WatchingOptions(**given(WatchingOptions, options))
-    set_threads(threads)
-    from harmonium.cli import training
-    from harmonium.runs.following import Place
-
-    place = Place(out, overwrite, device)
-    raise typer.Exit(training.train_stack(chosen, watching, place, as_json))
+    begin("stack_task", options, NetworkOptions(layers, features, labels, of_all, of_each))
 
 
 app.command("sample")(sample.of_network)
@@ -114,6 +97,7 @@ app.command("sample")(sample.of_network)
 @app.command(cls=ShortHelp)
 @with_parameters(
     [
+        *of_new_run("RUN/classifier, RUN/classifier-2, ..., or runs/DATA-classifier"),
         *parameters_of(FinetuningOptions),
         *parameters_of(WatchingOptions, leave_out=("every", "log_likelihood")),
         help_all(),
@@ -128,13 +112,6 @@ def finetune(
             "initial weights.",
         ),
     ],
-    out: Annotated[
-        Path | None, new_run("RUN/classifier, RUN/classifier-2, ..., or runs/DATA-classifier")
-    ] = None,
-    overwrite: OverwriteOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
     every: Annotated[
         int | None,
         typer.Option(
@@ -154,13 +131,7 @@ def finetune(
     continues from it.
     """
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
-    watching = WatchingOptions(every=every, **given(WatchingOptions, options))
-    set_threads(threads)
-    from harmonium.cli import training
-    from harmonium.runs.following import Place
-
-    place = Place(out, overwrite, device)
-    raise typer.Exit(training.finetune(source, chosen, watching, place, as_json))
+    begin("network_task", {**options, "every": every}, source, chosen)
 
 
 for _command in (predict.predict, predict.encode, predict.decode):

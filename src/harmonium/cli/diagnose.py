@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harmonium.cli.asking import WHERE, Lines, asking
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import DiagnosisOptions
 

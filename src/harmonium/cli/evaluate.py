@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harmonium.cli.asking import WHERE, Lines, asking
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import EvaluationOptions
 from harmonium.runs.rows import ReadingOptions

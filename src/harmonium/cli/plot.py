@@ -5,7 +5,8 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from harmonium.cli.asking import WHERE, Lines, asking
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import PlottingOptions
 

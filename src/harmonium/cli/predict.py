@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from harmonium.cli import completing
-from harmonium.cli.asking import WHERE, Lines, asking
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import DecodingOptions, EncodingOptions, PredictionOptions
 from harmonium.runs.reporting import describe_scores

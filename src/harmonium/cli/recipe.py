@@ -116,20 +116,13 @@ def show_file(recipe: Recipe, as_json: bool) -> None:
     )
 
 
-def run_file(
-    context: Any,
-    command: tuple[str, ...],
-    path: Path,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> int:
+def run_file(context: Any, command: tuple[str, ...], path: Path) -> int:
     """Run a user's file; typed options override the file's options of this command."""
-    apart = {"config", "out", "overwrite", "as_json"}
+    own = {name: context.params[name] for name in ("out", "overwrite", "as_json")}
     typed = {
         name: value
         for name, value in context.params.items()
-        if name not in apart and context.get_parameter_source(name).name == "COMMANDLINE"
+        if name not in (*own, "config") and context.get_parameter_source(name).name == "COMMANDLINE"
     }
     recipe = recipes.load(path)
     if typed and command not in [step.command for step in recipe.steps]:
@@ -137,7 +130,7 @@ def run_file(
             f"{path} has no table [{'.'.join(command)}] whose options "
             f"{flag(next(iter(typed)))} could take the place of; leave it out"
         )
-    return run(context, recipe, {}, {command: typed}, out=out, overwrite=overwrite, as_json=as_json)
+    return run(context, recipe, {}, {command: typed}, **own)
 
 
 def run(

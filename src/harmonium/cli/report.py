@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 
-from harmonium.cli.asking import JSON, Lines, asking
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import JSON
 from harmonium.cli.spelling import flag, in_code
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.answers.asked import Asked

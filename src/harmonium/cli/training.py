@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from shlex import quote
 
 from harmonium.cli.console import Console
 from harmonium.deep import load_dbn
 from harmonium.run_directory import Network
-from harmonium.runs import network_task, rbm_task, stack_task
-from harmonium.runs.following import Finished, Going, Place, Stopped
-from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.opening import resume as resume_run
-from harmonium.runs.options import TrainingOptions, WatchingOptions
-from harmonium.runs.resuming import Said
-from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.following import Finished, Going, Stopped
 
 
-def train(options: TrainingOptions, watching: WatchingOptions, place: Place, as_json: bool) -> int:
-    """Start the run of an RBM; returns the exit code."""
-    console = Console(as_json)
-    return _to_the_end(console, lambda: rbm_task.begin(options, watching, place, console))
-
-
-def train_stack(
-    options: NetworkOptions, watching: WatchingOptions, place: Place, as_json: bool
-) -> int:
-    """Start the run of a stack; returns the exit code."""
-    console = Console(as_json)
-    return _to_the_end(console, lambda: stack_task.begin(options, watching, place, console))
-
-
-def finetune(
-    name: str, options: FinetuningOptions, watching: WatchingOptions, place: Place, as_json: bool
-) -> int:
-    """Start a fine-tuning run; returns the exit code."""
-    console = Console(as_json)
-    return _to_the_end(console, lambda: network_task.begin(name, options, watching, place, console))
-
-
-def resume(path: Path, said: Said, as_json: bool) -> int:
-    """Continue a run of any kind; returns the exit code."""
-    console = Console(as_json)
-    return _to_the_end(console, lambda: resume_run(path, said, console))
-
-
-def _to_the_end(console: Console, begin: Callable[[], Going]) -> int:
+def to_the_end(begin: Callable[[Console], Going], as_json: bool) -> int:
     """Train until the end or until the user stops it; returns the exit code."""
+    console = Console(as_json)
     try:
-        finished = begin().finish()
+        finished = begin(console).finish()
     except Stopped as stop:
         console.say(str(stop))
         if stop.result is not None:
