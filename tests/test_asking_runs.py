@@ -173,7 +173,9 @@ def test_an_evaluation_finds_what_the_command_finds(copied: Any) -> None:
 
 
 def test_a_budget_goes_on_from_what_either_door_has_left() -> None:
-    quick = {name: value for name, value in SMALL.items() if name not in ("rows", "epochs")}
+    quick = {
+        name: value for name, value in SMALL.items() if name not in ("rows", "epochs", "batch_size")
+    }
     run = harmonium.train("digits", hidden=30, epochs=1, out="large", **quick)
     found = run.evaluate(chains=60, temperatures=20, threads=1)
     assert not found.is_exact and found.trusted

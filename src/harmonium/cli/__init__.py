@@ -14,20 +14,24 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from harmonium.cli import data, dbn, errors
-from harmonium.cli.benchmark import benchmark
-from harmonium.cli.compare import compare
-from harmonium.cli.diagnose import diagnose
-from harmonium.cli.evaluate import evaluate
+from harmonium.cli import (
+    benchmark,
+    compare,
+    data,
+    dbn,
+    diagnose,
+    errors,
+    evaluate,
+    info,
+    plot,
+    recipe,
+    reconstruct,
+    report,
+    sample,
+    train,
+)
 from harmonium.cli.helping import ShortHelp
-from harmonium.cli.info import info
-from harmonium.cli.plot import plot
-from harmonium.cli.recipe import recipe
-from harmonium.cli.reconstruct import reconstruct
-from harmonium.cli.report import report
-from harmonium.cli.sample import sample
 from harmonium.cli.spelling import spelled
-from harmonium.cli.train import resume, train
 
 app = typer.Typer(
     name="harmonium",
@@ -66,14 +70,15 @@ def _top(
         print(context.get_help())
 
 
-app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train)
-app.command(rich_help_panel=_TRAIN)(resume)
-for _command in (sample, reconstruct):
+app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
+app.command(rich_help_panel=_TRAIN)(train.resume)
+for _command in (sample.sample, reconstruct.reconstruct):
     app.command(rich_help_panel=_USE)(_command)
-for _command in (evaluate, diagnose, plot, report, compare, info):
+_SEEING = (evaluate.evaluate, diagnose.diagnose, plot.plot, report.report)
+for _command in (*_SEEING, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)
-app.command(rich_help_panel=_KNOW)(benchmark)
-app.command(rich_help_panel=_TRAIN)(recipe)
+app.command(rich_help_panel=_KNOW)(benchmark.benchmark)
+app.command(rich_help_panel=_TRAIN)(recipe.recipe)
 app.add_typer(dbn.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 

@@ -88,7 +88,10 @@ def train(
         for name, value in given(TrainingOptions, options).items()
         if name not in offered_once()
     }
-    begin("stack_task", options, NetworkOptions(layers, features, labels, of_all, of_each))
+    chosen = NetworkOptions(layers, features, labels, of_all, of_each)
+    from harmonium.runs import stack_task
+
+    begin(stack_task.begin, options, chosen)
 
 
 app.command("sample")(sample.of_network)
@@ -131,7 +134,9 @@ def finetune(
     continues from it.
     """
     chosen = FinetuningOptions(**given(FinetuningOptions, options))
-    begin("network_task", {**options, "every": every}, source, chosen)
+    from harmonium.runs import network_task
+
+    begin(network_task.begin, {**options, "every": every}, source, chosen)
 
 
 for _command in (predict.predict, predict.encode, predict.decode):

@@ -88,7 +88,7 @@ def _tell_of_stack(run: Path, facts: Mapping[str, Any]) -> None:
     if facts["network"]:
         print(f"finished  {facts['network']}")
     else:
-        print(f"go on     {_resume(run)}")
+        print(f"go on     harmonium resume {quote(str(run))}")
 
 
 def _tell_of_network(run: Path, facts: Mapping[str, Any]) -> None:
@@ -119,8 +119,5 @@ def _progress(run: Path, done: int | None, total: int) -> str:
 
 
 def _at(run: Path, done: int, total: int) -> str:
-    return f"{done:,} of {total:,} updates at the last checkpoint; go on with {_resume(run)}"
-
-
-def _resume(run: Path) -> str:
-    return f"harmonium resume {quote(str(run))}"
+    go_on = f"go on with harmonium resume {quote(str(run))}"
+    return f"{done:,} of {total:,} updates at the last checkpoint; {go_on}"

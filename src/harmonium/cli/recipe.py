@@ -11,20 +11,22 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harmonium import recipes
 from harmonium.cli import completing, errors
 from harmonium.cli.parameters import JsonOption, OverwriteOption, ThreadsOption, given, new_run
-from harmonium.cli.progress import Reporter, choose_reporter
 from harmonium.cli.spelling import flag
 from harmonium.files import write_json, write_whole
 from harmonium.recipes import Compared, Recipe, Step
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+
+if TYPE_CHECKING:
+    from harmonium.cli.progress import Reporter
 
 # The user of a recipe decides where its run goes and how it is shown.
 _OF_THE_USER = ("--out", "--overwrite", "--json", "--help", "--help-all", "--config")
@@ -111,9 +113,8 @@ def show_list(as_json: bool) -> None:
 def show_file(recipe: Recipe, as_json: bool) -> None:
     """Print the file of a recipe."""
     text = recipe.path.read_text(encoding="utf-8")
-    print(
-        json.dumps({"recipe": recipe.name, "file": text}) if as_json else text, end="\n" * as_json
-    )
+    told = json.dumps({"recipe": recipe.name, "file": text}) if as_json else text
+    print(told, end="\n" * as_json)
 
 
 def run_file(context: Any, command: tuple[str, ...], path: Path) -> int:
@@ -175,6 +176,8 @@ def run(
         chosen = _with(step, command, for_all, (for_one or {}).get(step.command, {}))
         commands.append(_arguments(command, recipe, chosen, path, first=not commands))
         _check(command, recipe, chosen, commands[-1])
+    from harmonium.cli.progress import choose_reporter
+
     reporter = choose_reporter(as_json)
     reporter.say(f"{recipe.name}: {recipe.title}" + f" ({recipe.source})" * bool(recipe.source))
     began = time.monotonic()
@@ -205,6 +208,8 @@ def show_table(recipe: Recipe, path: Path, as_json: bool) -> None:
     FileNotFoundError
         If there is no such run.
     """
+    from harmonium.cli.progress import choose_reporter
+
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist; harmonium recipe {recipe.name} makes one")
     result = path / _RESULT

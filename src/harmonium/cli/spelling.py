@@ -12,7 +12,7 @@ import ast
 import csv
 import io
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from shlex import quote
 from typing import Any
 
@@ -28,15 +28,7 @@ _OPTIONS = {
     for option in fields(table)
     if option.name != "data" and (option.metadata or option.name in OWN)
 }
-_OF_ANSWERS = (
-    answers.SamplingOptions,
-    answers.NetworkSamplingOptions,
-    answers.ReconstructionOptions,
-    answers.EvaluationOptions,
-    answers.DiagnosisOptions,
-    answers.PlottingOptions,
-    answers.PredictionOptions,
-)
+_OF_ANSWERS = [table for table in vars(answers).values() if is_dataclass(table)]
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
 _OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class"}
 

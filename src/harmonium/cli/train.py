@@ -1,14 +1,14 @@
-"""The commands ``harmonium train`` and ``harmonium resume``, and how commands begin a run.
+"""The commands ``harmonium train`` and ``harmonium resume``, and how any run goes to its end.
 
 Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, NoReturn
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -24,7 +24,12 @@ from harmonium.cli.parameters import (
     with_parameters,
 )
 from harmonium.cli.recipe import run_file
+from harmonium.run_directory import Network
 from harmonium.runs.options import TrainingOptions, WatchingOptions
+
+if TYPE_CHECKING:
+    from harmonium.cli.console import Console
+    from harmonium.runs.following import Finished, Going
 
 
 @with_parameters(
@@ -43,7 +48,10 @@ def train(context: typer.Context, config: ConfigOption = None, **options: Any) -
     """
     if config is not None:
         raise typer.Exit(run_file(context, ("train",), config))
-    begin("rbm_task", options, TrainingOptions(**given(TrainingOptions, options)))
+    chosen = TrainingOptions(**given(TrainingOptions, options))
+    from harmonium.runs import rbm_task
+
+    begin(rbm_task.begin, options, chosen)
 
 
 @with_parameters(
@@ -76,7 +84,6 @@ def resume(
     smaller --learning-rate, which applies from here on. A deep belief network continues in the
     layer where it stopped.
     """
-    from harmonium.cli.training import to_the_end
     from harmonium.runs import opening
     from harmonium.runs.resuming import Further, Said
 
@@ -86,24 +93,78 @@ def resume(
     raise typer.Exit(to_the_end(partial(opening.resume, run, what), as_json))
 
 
-def begin(kind: str, options: Mapping[str, Any], *chosen: Any) -> NoReturn:
+def begin(task: Callable[..., Going], options: Mapping[str, Any], *chosen: Any) -> NoReturn:
     """Begin a run and train to its end; exits.
 
     Parameters
     ----------
-    kind
-        The module of its task, such as ``rbm_task``.
+    task
+        Begins a run of its kind, such as `rbm_task.begin`.
     options
         Where the run goes, and how it is watched.
     chosen
-        The first arguments of its ``begin``: what is learned, and of what.
+        The first arguments of the task: what is learned, and of what.
     """
     watching = WatchingOptions(**given(WatchingOptions, options))
     set_threads(options["threads"])
-    from harmonium.cli import training
     from harmonium.runs.following import Place
 
-    task = importlib.import_module(f"harmonium.runs.{kind}")
     place = Place(options["out"], options["overwrite"], options["device"])
-    beginning = partial(task.begin, *chosen, watching, place)
-    raise typer.Exit(training.to_the_end(beginning, options["as_json"]))
+    beginning = partial(task, *chosen, watching, place)
+    raise typer.Exit(to_the_end(beginning, options["as_json"]))
+
+
+def to_the_end(beginning: Callable[[Console], Going], as_json: bool) -> int:
+    """Train until the end or until the user stops it; returns the exit code."""
+    from harmonium.cli.console import Console
+    from harmonium.runs.following import Stopped
+
+    console = Console(as_json)
+    try:
+        finished = beginning(console).finish()
+    except Stopped as stop:
+        console.say(str(stop))
+        if stop.result is not None:
+            console.finish({**stop.result, "stopped": True})
+        return 128 + stop.number
+    for line in _left(finished):
+        console.say(line)
+    console.finish(finished.result)
+    return 0
+
+
+def _left(finished: Finished) -> Iterator[str]:
+    """The files of a run, and the commands that use them."""
+    from harmonium.deep import load_dbn
+
+    run, pictures = finished.run, finished.pictures
+    path = quote(str(run.path))
+    if run.is_finetuning:
+        yield f"network   {run.network_path}"
+        if pictures:
+            yield f"pictures  {run.figures} ({', '.join(path.stem for path in pictures)})"
+        yield f"page      {run.report_path}"
+        command = "encode" if run.config()["options"]["kind"] == "autoencoder" else "predict"
+        yield f"next      harmonium dbn {command} {path} DATA"
+        return
+    if run.holds_a_network:
+        dbn_path = Network(run).dbn_path
+        yield f"network   {dbn_path}"
+        if pictures:
+            yield (
+                f"pictures  {run.figures} ({len(pictures)}: filters of each layer, samples, "
+                "reconstructions); learning curves in each layer's own folder"
+            )
+        yield f"page      {run.report_path}"
+        labelled = load_dbn(dbn_path).n_classes is not None
+        other = f"dbn predict {path} DATA" if labelled else f"info {path}"
+        yield f"next      harmonium dbn sample {path}   ·   harmonium {other}"
+        return
+    yield f"model     {run.model_path}"
+    if pictures:
+        yield (f"pictures  {run.figures} ({len(pictures)}: filters, samples, learning curves, ...)")
+    yield f"page      {run.report_path}"
+    yield (
+        f"next      harmonium sample {path}   ·   harmonium diagnose {path}   ·   harmonium info "
+        f"{path}"
+    )
