@@ -44,7 +44,7 @@ _COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of a model, in the units of the data.
+    """Samples of a model, in the units of the data; thresholded values are 0 and 1.
 
     Attributes
     ----------
