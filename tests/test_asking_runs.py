@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,6 +172,21 @@ def test_an_evaluation_finds_what_the_command_finds(copied: Any) -> None:
     few = run.evaluate(split="train", rows=20, seed=2)
     result = result_of("evaluate", run.path, "--split", "train", "--rows", "20", "--seed", "2")
     assert few.n_rows == 20 and few.upper == result["upper"]
+
+
+def test_a_notebook_shows_how_far_an_evaluation_is(
+    copied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    display = SimpleNamespace(display=lambda what, display_id: shown.append(what))
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    run = copied("rbm")
+    run.evaluate(progress=False)
+    assert shown == []
+    run.evaluate()
+    assert "1 of 1 steps" in shown[-1]._repr_html_()
 
 
 def test_a_budget_goes_on_from_what_either_door_has_left() -> None:
