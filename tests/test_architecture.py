@@ -175,7 +175,7 @@ def test_a_broken_rule_is_noticed(path: str, source: str) -> None:
         ("units/binary.py", "from .base import Units\nfrom ..kernels import binary_"),
         ("units/binary.py", "from harmonium.units.base import Units\nfrom harmonium import rng"),
         ("plots.py", "import matplotlib.pyplot as plt\nfrom harmonium import defaults"),
-        ("cli/training.py", "from harmonium import __version__"),
+        ("cli/train.py", "from harmonium import __version__"),
         ("estimators/base.py", "from sklearn.base import BaseEstimator"),
         ("__init__.py", "from harmonium.cli import main"),
     ],

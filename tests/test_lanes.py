@@ -118,7 +118,7 @@ def test_a_stream_without_a_lane_is_noticed() -> None:
     assert [any(is_of(drawn, lane) for lane in LANES) for drawn in made] == [False, True]
     (elsewhere,) = streams("gauge.py", "Stream(1, purpose=Purpose.INIT)")
     assert not any(is_of(elsewhere, lane) for lane in LANES)
-    (computed,) = streams("cli/use.py", "Stream(1, Purpose.ENCODE, k)")
+    (computed,) = streams("runs/answers/trained.py", "Stream(1, Purpose.ENCODE, k)")
     assert not any(is_of(computed, lane) for lane in LANES)
     with pytest.raises(ValueError, match="computes the purpose"):
         list(streams("rbm.py", "Stream(0, purpose)"))

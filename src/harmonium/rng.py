@@ -88,7 +88,9 @@ LANES = (
     ),
     Lane(Purpose.SPLIT, 0, "the order of the bundled digits", ("datasets/digits.py",)),
     Lane(Purpose.SPLIT, 1, "the rows that are learned from, of all", ("datasets/splits.py",)),
-    Lane(Purpose.SPLIT, 1, "the rows that an evaluation takes, of all", ("cli/judge.py",)),
+    Lane(
+        Purpose.SPLIT, 1, "the rows that an evaluation takes, of all", ("runs/answers/evaluate.py",)
+    ),
     Lane(
         Purpose.SHUFFLE,
         0,
@@ -117,20 +119,20 @@ LANES = (
         Purpose.ENCODE,
         2,
         "states of rows that chains start at, or that are reconstructed; from that position on",
-        ("cli/use.py",),
+        ("runs/answers/trained.py",),
     ),
     Lane(
         Purpose.ENCODE,
         3,
         "states of the rows that a finished model evaluates or predicts",
         (
-            "cli/judge.py",
+            "runs/answers/evaluate.py",
             "deep/network/base.py",
             "runs/classes.py",
             "runs/pictures/tuned_figures.py",
         ),
     ),
-    Lane(Purpose.ENCODE, 4, "states of the rows of a diagnosis", ("cli/diagnosing.py",)),
+    Lane(Purpose.ENCODE, 4, "states of the rows of a diagnosis", ("runs/answers/diagnose.py",)),
     Lane(
         Purpose.ENCODE,
         5,
@@ -172,7 +174,7 @@ LANES = (
         (
             "rbm.py",
             "benchmark/ours.py",
-            "cli/use.py",
+            "runs/answers/sample.py",
             "estimators/dbn_transformer.py",
             "estimators/rbm.py",
             "estimators/rbm_classifier.py",
@@ -241,12 +243,12 @@ LANES = (
     ),
     Lane(Purpose.LIKELIHOOD, 0, "tempered chains", ("likelihood/tempered.py",), "TEMPERED"),
     Lane(Purpose.DIAGNOSE, 0, "chains of a diagnosis", ("diagnostics/diagnosis.py",)),
-    Lane(Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all", ("cli/diagnosing.py",)),
+    Lane(Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all", ("runs/answers/diagnose.py",)),
     Lane(
         Purpose.DREAM,
         0,
         "samples of a deep belief network",
-        ("cli/dreaming.py", "runs/pictures/network_figures.py"),
+        ("runs/answers/sample.py", "runs/pictures/network_figures.py"),
     ),
     Lane(Purpose.DREAM, 1, "the film of a network", ("runs/pictures/network_figures.py",)),
     Lane(

@@ -10,13 +10,16 @@ measurements, and `report` the output.
 from harmonium.benchmark.peers import PEERS, Peer, choose_peers
 from harmonium.benchmark.report import (
     about,
+    check_free,
     contestants,
     disturbances,
     draw,
     header,
     markdown,
+    notes,
     processor,
     rate_text,
+    write,
 )
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan, Progress, measure
 from harmonium.benchmark.workloads import (
@@ -40,6 +43,7 @@ __all__ = [
     "Training",
     "Workload",
     "about",
+    "check_free",
     "choose_peers",
     "choose_workloads",
     "contestants",
@@ -49,6 +53,8 @@ __all__ = [
     "load_data",
     "markdown",
     "measure",
+    "notes",
     "processor",
     "rate_text",
+    "write",
 ]
