@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
+import pkgutil
 import re
+import rlcompleter
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -280,11 +283,74 @@ def test_a_capital_behind_a_semicolon_is_noticed() -> None:
     assert capitals("def f():\n    'None; The docstring.'\n    return 1") == []
 
 
+# A unit type outside its folder may be made, and stand in an annotation; what is true of it, it
+# says itself (`Units`), so that a user's own type needs no line elsewhere.
+KNOW_UNITS = ("units", "kernels", "__init__.py")
+TYPES = {*harmonium.units.UNIT_TYPES, "LinearUnits"}
+
+
+def asks_of_types(source: str) -> list[str]:
+    """Where a file asks of which type units are, or keeps what is true of a type."""
+    tree = ast.parse(source)
+    may: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            may.add(node.func)
+        annotation = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        may.update(ast.walk(annotation) if isinstance(annotation, ast.AST) else ())
+    named = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
+    found = [node for node in named if (getattr(node, "id", None) or node.attr) in TYPES]
+    patterns = [node.cls for node in ast.walk(tree) if isinstance(node, ast.MatchClass)]
+    return [ast.unparse(node) for node in found if node in patterns or node not in may]
+
+
+# These two ask still.
+ASK = ("cli/diagnosing.py", "cli/judge.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_asks_of_which_type_units_are(file: Path) -> None:
+    path = file.relative_to(PACKAGE)
+    if path.parts[0] not in KNOW_UNITS and path.as_posix() not in ASK:
+        assert asks_of_types(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "isinstance(x, Binary)",
+        "isinstance(x, units.Binary | int)",
+        "type(x) is Spin",
+        "table = {Binary: 0}",
+        "match x:\n    case Gaussian():\n        pass",
+        "issubclass(t, LinearUnits)",
+    ],
+)
+def test_a_question_for_the_type_is_noticed(source: str) -> None:
+    assert len(asks_of_types(source)) == 1
+    assert asks_of_types("def f(x: Binary) -> Gaussian:\n    return Gaussian(3)") == []
+
+
 def test_every_public_name_is_there() -> None:
     assert all(getattr(harmonium, name) is not None for name in harmonium.__all__)
     assert dir(harmonium) == sorted(harmonium.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'rbn'"):
+    with pytest.raises(AttributeError, match="No harmonium attribute rbn"):
         harmonium.rbn  # noqa: B018
+
+
+def test_every_public_name_is_two_dots_away_and_completed() -> None:
+    complete = rlcompleter.Completer({"harmonium": harmonium}).attr_matches
+    modules = [name for name in harmonium.__all__ if inspect.ismodule(getattr(harmonium, name))]
+    assert {"harmonium." + name for name in modules} <= {*complete("harmonium.")}
+    for name in modules:
+        module = getattr(harmonium, name)
+        for own in getattr(module, "__all__", ()):
+            assert getattr(module, own) is not None
+            assert complete(f"harmonium.{name}.{own}")
+        for below in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            if below.ispkg and below.name not in module.__all__:  # a folder, and no name
+                inner = importlib.import_module(f"harmonium.{name}.{below.name}")
+                assert {*getattr(inner, "__all__", ())} <= {*module.__all__}, inner
 
 
 def test_every_documented_module_is_reached_by_its_name() -> None:

@@ -25,7 +25,7 @@ from harmonium.deep.bound import variational_bound
 from harmonium.deep.completion import MetropolisWithinGibbs, PseudoGibbs, complete
 from harmonium.diagnostics import diagnose, flip_rates, free_energy_gap, reconstruction_error
 from harmonium.gauge import Gauge
-from harmonium.likelihood import AnnealingPath, base_rates
+from harmonium.likelihood import AnnealingPath, base_rates, ladder_log_z
 from harmonium.monitor import Following
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import (
@@ -34,7 +34,6 @@ from harmonium.sampling import (
     Tempering,
     TrajectoryTempering,
     draw,
-    ladder_log_z,
     start_annealed,
     start_at,
     start_random,

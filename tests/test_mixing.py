@@ -14,11 +14,11 @@ import torch
 
 import oracle
 from harmonium import RBM, Binary, Gibbs, Spin, sampling
+from harmonium.likelihood import ladder_log_z
 from harmonium.sampling import (
     ChainState,
     Tempering,
     TrajectoryTempering,
-    ladder_log_z,
     start_annealed,
     start_at,
     start_tempered,

@@ -14,6 +14,8 @@ from torch import Tensor
 
 import oracle
 from harmonium import RBM, Binary, Spin, TrainingState, sampling, training
+from harmonium.likelihood import LogZ, ladder_log_z
+from harmonium.likelihood.ladder import bennett
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import (
     ChainState,
@@ -22,7 +24,6 @@ from harmonium.sampling import (
     TrajectoryTempering,
     choose_models,
     exchange,
-    ladder_log_z,
     start_random,
 )
 from harmonium.sampling.levels import ModelLadder
@@ -185,6 +186,8 @@ def test_log_z_along_temperatures() -> None:
     assert abs(found.value - log_z(model)) < 4 * found.std_error
     assert found.std_error < 0.05
     assert found.n_chains == 300 and found.n_sweeps == 200
+    assert isinstance(found, LogZ) and found.errs == "either"
+    assert str(found).endswith("nats (errs either)")
     assert found.round_trips > 0
     assert len(found.swap_acceptance) == 4
 
@@ -198,11 +201,11 @@ def test_bennetts_ratio_of_two_normal_distributions_is_known() -> None:
     def log_ratio(z: Tensor) -> Tensor:
         return 3 + (z.square() - (z - 1).square()) / 2
 
-    found, influence = sampling.log_z.bennett(log_ratio(x), -log_ratio(y))
+    found, influence = bennett(log_ratio(x), -log_ratio(y))
     std_error = influence.std() / 20
     assert abs(found - 3) < 4 * std_error
     # what a chain's influence is, against leaving it out
-    without, _ = sampling.log_z.bennett(log_ratio(x[:, 1:]), -log_ratio(y[:, 1:]))
+    without, _ = bennett(log_ratio(x[:, 1:]), -log_ratio(y[:, 1:]))
     assert abs((found - without) * 399 - influence[0]) < 0.05 * influence.std()
 
 

@@ -27,7 +27,7 @@ from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Phase, PlainGradient
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
-from harmonium.units import Binary, Categorical, Mixed, Units
+from harmonium.units import Units
 
 # Hidden inputs processed at a time: 4 MB of float32, of which few are needed at once.
 _NUMBERS_AT_ONCE = 2**20
@@ -47,7 +47,7 @@ def class_columns(rbm: RBM) -> slice:
     """
     check_rbm("rbm", rbm)
     *others, (columns, units) = rbm.visible.groups
-    if not others or not isinstance(units, Categorical) or units.n != 1:
+    if not others or not units.is_one_hot or units.n != 1:
         raise ValueError(
             f"a classifier's last visible unit is the class, but the visible layer is "
             f"{rbm.visible!r}; pass one such as Mixed(Binary(784), Categorical(1, 10))"
@@ -173,7 +173,7 @@ def _terms(
     columns = class_columns(rbm)
     rbm.visible.check_width(v, "visible")
     inputs = _inputs(rbm, v[:, : columns.start])
-    if absent is not None and type(rbm.hidden) is Binary:
+    if absent is not None and rbm.hidden.low_state == 0:
         inputs.masked_fill_(absent, float("-inf"))  # a dropped unit is always 0
         absent = None
     present = None if absent is None else (~absent).to(inputs)
@@ -188,7 +188,7 @@ def _terms(
     residual.mul_(copies)
     hidden, of_class = rbm.hidden, rbm.weights[columns]
     others: dict[str, Tensor] = {}
-    if type(hidden) is Binary:
+    if hidden.low_state == 0:
         by_inputs, by_classes = kernels.softplus_gradient(inputs, of_class + hidden.bias, residual)
         return _Terms(by_inputs, by_classes, bias, others)
     masks = {} if present is None else _masks(hidden, present)
@@ -207,14 +207,14 @@ def _terms(
 
 def _masks(hidden: Units, present: Tensor) -> dict[str, Tensor]:
     """Masks that multiply the statistics of the hidden units, by parameter name."""
+    names = {parameter: name for name, parameter in hidden.named_parameters()}
     masks: dict[str, Tensor] = {}
     first, of_columns = 0, []
-    for place, (_, units) in enumerate(hidden.groups):
+    for _, units in hidden.groups:
         own = present[:, first : first + units.n]
         first += units.n
         of_columns.append(own.repeat_interleave(units.width, 1))
-        prefix = f"{place}." if isinstance(hidden, Mixed) else ""
-        masks |= {prefix + name: own for name, _ in units.named_parameters()}
+        masks |= {names[parameter]: own for parameter in units.parameters()}
     return masks | {"bias": torch.cat(of_columns, 1)}
 
 
@@ -364,7 +364,7 @@ def _free(
 ) -> Tensor:
     """The part of the scores due to the hidden units that are present, 1 or 0: (rows, hidden.n)."""
     hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
-    if type(hidden) is Binary:
+    if hidden.low_state == 0:
         return kernels.softplus_sums(inputs, of_class + hidden.bias, dtype)
     free = inputs.new_empty(len(inputs), len(of_class), dtype=dtype or inputs.dtype)
     for y, of_y in enumerate(of_class):

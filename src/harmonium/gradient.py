@@ -7,7 +7,7 @@ Everything here is the gradient of a *loss*, minus the log-likelihood in nats pe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from harmonium.arguments import check_number
 from harmonium.autograd import without_autograd
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.units import Binary, Gaussian, Units
+from harmonium.units import Units
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class CenteredGradient(Gradient):
         # centring spreads non-finite values from visible biases to weights to hidden biases
         own = [rbm.hidden.bias]
         for layer in (rbm.visible, rbm.hidden):
-            own += [units.log_precision for units in _gaussians(layer)]
+            own += [log for log, _ in _log_precisions(layer)]
         return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
@@ -279,7 +279,7 @@ class Penalties:
 
     def check(self, rbm: RBM) -> None:
         """Refuse a sparsity target if hidden units are not binary."""
-        if self.sparsity_target is not None and not isinstance(rbm.hidden, Binary):
+        if self.sparsity_target is not None and rbm.hidden.low_state != 0:
             raise ValueError(
                 f"a sparsity target needs binary hidden units, but these are "
                 f"{type(rbm.hidden).__name__}; leave sparsity_target out"
@@ -298,11 +298,10 @@ class Penalties:
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             grad_buffer(rbm.hidden.bias).add_(pull)
             grad_buffer(rbm.weights).addr_(visible["bias"], pull)
-        for units in _gaussians(rbm.visible):
-            if units.log_precision.requires_grad:
+        for log, precision in _log_precisions(rbm.visible):
+            if log.requires_grad:
                 half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-                by_log_precision = grad_buffer(units.log_precision)
-                by_log_precision.add_(units.precision, alpha=half).clamp_(-limit, limit)
+                grad_buffer(log).add_(precision, alpha=half).clamp_(-limit, limit)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
@@ -381,9 +380,11 @@ def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: 
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
-def _gaussians(layer: Units) -> list[Gaussian]:
-    """The Gaussian units of a layer, alone or among others."""
-    return [units for _, units in layer.groups if isinstance(units, Gaussian)]
+def _log_precisions(layer: Units) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    """The parameters that hold logarithms of precisions, and the precisions."""
+    for _, units in layer.groups:
+        if units.stored_log_precision is not None and units.precision is not None:
+            yield units.stored_log_precision, units.precision
 
 
 def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:

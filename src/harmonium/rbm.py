@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count, check_number, described, no_tensor
 from harmonium.autograd import without_autograd
-from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Units, as_units
+from harmonium.rng import Lane, Stream
+from harmonium.units import Units, as_units
 from harmonium.units.far import by_float64_where_far, in_float64_where_far
 from harmonium.units.numbers import finite_array
 
@@ -183,7 +183,7 @@ class RBM(nn.Module):
             check_number("weight_std", weight_std, "0, a positive number, or None")
             if weight_std < 0:
                 raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
-        stream = Stream(seed, Purpose.INIT)  # refuses an invalid seed
+        stream = Lane.WEIGHTS.stream(seed)  # refuses an invalid seed
         if isinstance(data, Tensor):
             self.visible.check_width(data, "visible")
             self.visible.check(data, "data")
@@ -310,7 +310,7 @@ class RBM(nn.Module):
         self.visible.check_width(v, "visible")
         hidden = self.hidden
         try:
-            if type(hidden) is Binary:
+            if hidden.low_state == 0:
                 return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
             inputs = kernels.product(v, self.weights)
         except RuntimeError:
@@ -360,8 +360,8 @@ class RBM(nn.Module):
         """
         check_count("n", n)
         check_count("sweeps", sweeps, 0)
-        stream = Stream(seed, Purpose.SAMPLE)
-        v = self.visible.sample_(self.weights.new_zeros(n, self.visible.n_columns), stream)
+        stream = Lane.SAMPLES.stream(seed)
+        v = self.visible.sample_alone(n, stream)
         h = self.weights.new_empty(n, self.hidden.n_columns)
         for _ in range(sweeps):
             self.hidden.sample_(torch.mm(v, self.weights, out=h), stream)
@@ -394,5 +394,4 @@ def _wide_std(rbm: RBM) -> float:
     if not rbm.visible.is_discrete:
         noise = rbm.visible.var(torch.zeros_like(rbm.visible.bias)).mean().item()
         return float((2 / noise) ** 0.5 / (below**0.5 + above**0.5))
-    # the mean of binary units rises by a quarter where their input rises by one
-    return float((2 / (below + above)) ** 0.5) * (4 if isinstance(rbm.hidden, Binary) else 1)
+    return float((2 / (below + above)) ** 0.5) * rbm.hidden.input_scale

@@ -345,11 +345,11 @@ def test_paths_that_are_none_are_refused() -> None:
     rbm, samples = binary_model()
     base = base_rates(rbm, samples)
     for bad in ([0.0], [0.0, 0.5], [0.1, 1.0], [0.0, 0.6, 0.5, 1.0], [0.0, math.nan, 1.0]):
-        with pytest.raises(ValueError, match=r"do not rise from 0 to 1; pass 2 or more"):
+        with pytest.raises(ValueError, match=r"pass 2 or more that rise from 0 to 1"):
             AnnealingPath(base, rbm, bad)
     with pytest.raises(ValueError, match=r"the base has weights"):
         AnnealingPath(rbm, rbm, [0.0, 1.0])
-    with pytest.raises(ValueError, match=r"pass a base of the same unit types"):
+    with pytest.raises(ValueError, match=r"the base's hidden units are Binary"):
         AnnealingPath(RBM(Binary(4), Binary(2)), rbm, [0.0, 1.0])
     with pytest.raises(ValueError, match=r"n_temperatures is 1; pass 2 or more"):
         AnnealingPath.adaptive(rbm, samples, 1)

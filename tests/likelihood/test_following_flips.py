@@ -118,7 +118,7 @@ def test_estimates_are_exact_however_coarse_the_integers(
     chains = kernels.followed(
         samples,
         rbm.weights,
-        path._Interpolated(AnnealingPath(base_rates(rbm, samples), rbm, [0.0, 1.0])).lows,
+        (rbm.visible.low_state, rbm.hidden.low_state),
     )
     assert chains is not None
     assert (chains.weights - rbm.weights).abs().max() > 0.05  # and what would be wrong by that

@@ -31,6 +31,7 @@ from harmonium.likelihood import (
     base_rates,
     exact_log_likelihood,
     exact_log_z,
+    ladder_log_z,
     raise_log_likelihood,
     reverse_annealed_importance_sampling,
 )
@@ -169,6 +170,16 @@ def test_a_ladder_of_temperatures_knows_log_z(own: type[Cubic], place: str) -> N
 
 @every_type
 @every_place
+def test_two_levels_are_a_ladder(own: type[Cubic], place: str) -> None:
+    """Every second turn has no pair."""
+    rbm, stream = model(own, place), Stream(2, Purpose.SAMPLE)
+    chains = sampling.start_random(rbm, 10, stream)
+    Tempering(sweeps=3, n_temperatures=2)(rbm, chains, stream)
+    assert chains.replicas is not None and chains.replicas.tried.tolist() == [2]
+
+
+@every_type
+@every_place
 def test_a_ladder_of_models_knows_log_z(own: type[Cubic], place: str) -> None:
     models = [model(own, place, seed) for seed in range(3)]
     rbm = models[-1]
@@ -185,7 +196,7 @@ def assert_ladder(
 ) -> None:
     stream = Stream(3, Purpose.SAMPLE)
     sampler(rbm, chains, stream)
-    found = sampling.ladder_log_z(rbm, chains, stream, sampler, n_sweeps=100)
+    found = ladder_log_z(rbm, chains, stream, sampler, n_sweeps=100)
     for at, of_level in enumerate(reversed(last), start=1):
         off = found.values[-at].item() - exact_log_z(of_level).value
         assert abs(off) < 4 * found.std_errors[-at].item() < 0.4

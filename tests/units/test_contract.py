@@ -48,6 +48,28 @@ def test_energy_is_its_definition(unit_type: UnitType, device: torch.device) -> 
 
 
 @every_unit_type
+def test_what_it_says_of_itself_is_so(unit_type: UnitType) -> None:
+    layer = unit_type.random(N, seed=1)
+    for units in {layer, *(group for _, group in layer.groups)}:
+        inputs = some_inputs(units, 6)
+        x, precision = units.sample(inputs, stream()), units.precision
+        if units.low_state is not None:
+            assert units.is_linear and units.states is not None
+            assert units.states.tolist() == [[units.low_state], [1]]
+        if units.is_one_hot:
+            torch.testing.assert_close(units.states, torch.eye(units.width).to(x))
+        if units.is_linear or not units.has_origin:
+            quadratic = 0 if precision is None else 0.5 * (x**2 @ precision)
+            torch.testing.assert_close(units.energy(x), quadratic - x @ units.bias)
+        if units.stored_log_precision is not None:
+            torch.testing.assert_close(units.stored_log_precision.exp(), precision)
+        modules = units.activation()
+        if modules is not None:
+            scaled = (inputs + units.bias) / (1 if precision is None else precision)
+            torch.testing.assert_close(torch.nn.Sequential(*modules)(scaled), units.mean(inputs))
+
+
+@every_unit_type
 def test_cgf_is_the_log_of_a_sum_over_states(unit_type: UnitType, device: torch.device) -> None:
     units = unit_type.random(N, seed=1, device=device)
     twin, inputs = unit_type.twin(units), some_inputs(units, 6)

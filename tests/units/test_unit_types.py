@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from harmonium import RBM, Data, Gibbs, Purpose, Stream, sampling
+from harmonium.datasets import Stochastic
+from harmonium.deep import drawn_features
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
 
 
@@ -130,3 +133,32 @@ def test_what_does_not_fit_units_by_themselves_is_refused_in_words(units: Units)
         units.energy(np.zeros((5, 3)))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^stream is 0; pass Stream"):
         units.sample(torch.zeros(5, 3), 0)  # type: ignore[arg-type]
+
+
+class Sayer(Binary):
+    """A user's own type that says of itself what is true of binary units."""
+
+    low_state = 0
+
+
+class Silent(Binary):
+    """One that says nothing, and may have another energy."""
+
+
+def test_what_holds_for_one_energy_is_not_inherited() -> None:
+    assert (Binary(1).low_state, Sayer(1).low_state, Silent(1).low_state) == (0, 0, None)
+    assert Silent(1).input_scale == 4 and type(Silent(1).activation()[0]) is torch.nn.Sigmoid
+
+
+def test_a_type_of_ones_own_gets_kernels_and_features_by_what_it_says() -> None:
+    rows = []
+    for kind in (Binary, Sayer):
+        rbm = RBM(kind(5), kind(4)).init_from_data_(torch.eye(5), seed=0, weight_std=1.0)
+        chains = sampling.start_random(rbm, 3, Stream(1, Purpose.SAMPLE))
+        Gibbs(5)(rbm, chains, Stream(2, Purpose.SAMPLE))
+        rows.append(chains.visible)
+    assert torch.equal(*rows)
+    data = Data("eye", torch.eye(5))
+    assert drawn_features(rbm, data).encoding == Stochastic(0.0, 1.0)
+    with pytest.raises(ValueError, match="features of Silent units cannot be drawn"):
+        drawn_features(RBM(Binary(5), Silent(4)), data)

@@ -7,7 +7,7 @@ the machine affects all of them equally. Compare the ratios, which are medians o
 measurements, and `report` the output.
 """
 
-from harmonium.benchmark.peers import PEERS, Peer, choose_peers
+from harmonium.benchmark.peers import PEERS, Peer, Start, Turn, choose_peers, products
 from harmonium.benchmark.report import (
     about,
     check_free,
@@ -40,7 +40,9 @@ __all__ = [
     "Plan",
     "Progress",
     "Sampling",
+    "Start",
     "Training",
+    "Turn",
     "Workload",
     "about",
     "check_free",
@@ -55,6 +57,7 @@ __all__ = [
     "measure",
     "notes",
     "processor",
+    "products",
     "rate_text",
     "write",
 ]

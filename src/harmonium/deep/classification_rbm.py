@@ -18,7 +18,7 @@ from harmonium import checkpoint, defaults, kernels, training
 from harmonium.classification import class_columns, class_log_probabilities
 from harmonium.datasets import Data, Labelled, Minibatches
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import ChainState
 from harmonium.training import EarlyStopping, Row, TrainingState
 
@@ -72,7 +72,7 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     """
     columns = class_columns(rbm)
     _check_labelled(data, rbm)
-    stream = Stream(seed, Purpose.ENCODE, rank=1)
+    stream = Lane.WATCHED.stream(seed)
     wrong, loss = 0, 0.0
     for rows in data.blocks(_BLOCK, stream):
         v = rows.to(rbm.weights)
@@ -109,7 +109,7 @@ class ErrorMonitor:
                 "and classes"
             )
         self._held_out, self._seed = held_out, seed
-        order = kernels.permutation(len(train), Stream(seed, Purpose.MONITOR))
+        order = kernels.permutation(len(train), Lane.WATCHED_ROWS.stream(seed))
         chosen = order[: len(held_out)].to(train.values.device)
         self._train = dataclasses.replace(train, values=train.values[chosen], labels=None, parts={})
 

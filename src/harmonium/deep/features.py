@@ -10,7 +10,7 @@ from torch import Tensor
 from harmonium.arguments import check_type
 from harmonium.datasets import Data, Scaled, Stochastic
 from harmonium.rbm import RBM, check_rbm
-from harmonium.units import Binary, Spin, Units
+from harmonium.units import Units
 
 _BLOCK = 1000  # rows passed up at a time: 8 MB for a layer of 2,000 units
 
@@ -101,11 +101,8 @@ def check_labels(data: Data, n_classes: int) -> Tensor:
 
 def _drawing(units: Units) -> Stochastic | None:
     """The encoding that draws the states of units from their means; None if there is none."""
-    if type(units) is Binary:
-        return Stochastic(0.0, 1.0)
-    if type(units) is Spin:
-        return Stochastic(-1.0, 1.0, low_state=-1.0)
-    return None
+    low = units.low_state
+    return None if low is None else Stochastic(float(low), 1.0, low_state=float(low))
 
 
 def _mean_states(data: Data, values: Tensor) -> Tensor:

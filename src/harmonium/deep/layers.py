@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.deep.stacks import check_stack
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+from harmonium.rng import Lane, Stream
+from harmonium.units import Units
 
 Drop = Callable[[Tensor, int], Tensor]
 """Sets some of a layer's states to zero; layer 0 is the input rows."""
@@ -96,7 +96,7 @@ class Layer(nn.Module):
         units, weights = self.units, self.weights
         below, above = weights.shape
         linear = nn.Linear(below, above, device=weights.device, dtype=weights.dtype)
-        scale = units.precision if isinstance(units, Gaussian) else 1.0
+        scale = 1.0 if units.precision is None else units.precision
         linear.weight.copy_((weights / scale).T)
         linear.bias.copy_(units.bias / scale)
         return linear
@@ -109,20 +109,13 @@ class Layer(nn.Module):
         ValueError
             For units whose mean is not a module of ``torch.nn``.
         """
-        units = self.units
-        match units:
-            case Binary():
-                return [self.to_linear(), nn.Sigmoid()]
-            case Spin():
-                return [self.to_linear(), nn.Tanh()]
-            case Gaussian():
-                return [self.to_linear()]
-            case Categorical():
-                by_unit = nn.Unflatten(-1, (units.n, units.n_categories))
-                return [self.to_linear(), by_unit, nn.Softmax(-1), nn.Flatten(-2)]
-        raise ValueError(
-            f"{type(units).__name__} units are no module of torch.nn; use the network itself"
-        )
+        activation = self.units.activation()
+        if activation is None:
+            raise ValueError(
+                f"{type(self.units).__name__} units are no module of torch.nn; use the network "
+                "itself"
+            )
+        return [self.to_linear(), *activation]
 
 
 @torch.no_grad()
@@ -140,10 +133,10 @@ def init_randomly_(rbms: Sequence[RBM], seed: int = defaults.SEED) -> None:
     check_stack(rbms)
     for number, rbm in enumerate(rbms):
         rows, columns = rbm.weights.shape
-        bound = (6 / (rows + columns)) ** 0.5 * (4 if isinstance(rbm.hidden, Binary) else 1)
+        bound = (6 / (rows + columns)) ** 0.5 * rbm.hidden.input_scale
         like = rbm.weights
         drawn = kernels.uniform(
-            (rows, columns), Stream(seed, Purpose.INIT, rank=number), dtype=like.dtype
+            (rows, columns), Lane.WEIGHTS.stream(seed, rank=number), dtype=like.dtype
         )
         like.copy_(drawn.mul_(2 * bound).sub_(bound))
         rbm.hidden.bias.zero_()

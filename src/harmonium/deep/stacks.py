@@ -67,7 +67,7 @@ def check_stack(rbms: Sequence[RBM]) -> None:
     for number, rbm in enumerate(rbms, start=1):
         check_rbm(f"RBM {number} of the stack", rbm)
     for number, (lower, upper) in enumerate(pairwise(rbms), start=1):
-        beside = _label_kinds(upper.visible.kinds) if number == len(rbms) - 1 else ()
+        beside = _label_kinds(upper.visible) if number == len(rbms) - 1 else ()
         if upper.visible.kinds != lower.hidden.kinds + beside:
             raise ValueError(
                 f"the RBMs do not fit together: RBM {number} has the hidden units "
@@ -98,7 +98,7 @@ def check_upwards(rbms: Sequence[RBM], upwards: Sequence[RBM]) -> None:
             )
 
 
-def _label_kinds(kinds: Kinds) -> Kinds:
+def _label_kinds(layer: Units) -> Kinds:
     """The groups at the end of a layer that can be label units; empty if there are none."""
-    *_, (unit_type, n, _) = kinds
-    return kinds[-1:] if len(kinds) > 1 and unit_type is Categorical and n == 1 else ()
+    *others, (_, last) = layer.groups
+    return layer.kinds[-1:] if others and last.is_one_hot and last.n == 1 else ()

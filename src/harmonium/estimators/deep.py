@@ -193,6 +193,6 @@ class DeepEstimator(VisibleEstimator):
 
 
 def _usual_rate(visible: Units, hidden: Units) -> float:
-    if isinstance(hidden, Gaussian):
+    if not hidden.is_discrete:
         return _LINEAR_RATE
-    return _GAUSSIAN_RATE if isinstance(visible, Gaussian) else _RATE
+    return _RATE if visible.is_discrete else _GAUSSIAN_RATE

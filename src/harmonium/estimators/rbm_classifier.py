@@ -34,7 +34,7 @@ from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import PRECISION
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import Sampler
 from harmonium.training import TrainingState
 from harmonium.training.stopping import copy_parameters_
@@ -352,7 +352,7 @@ class RBMClassifier(ClassificationEstimator):
     ) -> None:
         self._training, self.model_ = state, state.model
         self._scaling = scaling
-        self._stream = Stream(state.seed, Purpose.SAMPLE)
+        self._stream = Lane.SAMPLES.stream(state.seed)
         self.classes_ = classes
 
     # Early stopping
@@ -360,5 +360,5 @@ class RBMClassifier(ClassificationEstimator):
     def _split(self, n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the training rows, and of those held out."""
         n_held_out = min(max(1, round(self.validation_fraction * n_rows)), n_rows - 1)
-        order = permutation(n_rows, Stream(seed, Purpose.SPLIT)).numpy()
+        order = permutation(n_rows, Lane.HELD_OUT.stream(seed)).numpy()
         return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])

@@ -27,7 +27,7 @@ from harmonium.gauge import Moments
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.training import EarlyStopping, Look, Progress, Row, TrainingState, Watch
 from harmonium.units import Binary, Units
 
@@ -118,9 +118,7 @@ def _spread_thresholds_(rbm: RBM, var: Tensor, seed: int) -> None:
     least 1, because a logistic function is nearly linear over less.
     """
     spread = (var.to(rbm.weights) @ rbm.weights.square()).sqrt().clamp(min=1)
-    drawn = kernels.normal(
-        (1, len(spread)), Stream(seed, Purpose.INIT, position=1), dtype=spread.dtype
-    )
+    drawn = kernels.normal((1, len(spread)), Lane.WEIGHTS.stream(seed, 1), dtype=spread.dtype)
     rbm.hidden.bias.add_(drawn[0] * spread)
 
 

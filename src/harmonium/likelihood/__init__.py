@@ -3,7 +3,8 @@
 `exact` handles small models. For larger ones, `annealing` bounds log Z and the log-likelihood from
 both sides, along a `path` from independent units. `evaluation` chooses between the two, and
 `comparison` measures the difference between two models on the same rows. `population` tracks log Z
-during training. `pseudo` needs no partition function, but is not a likelihood.
+during training, and `ladder` makes it a by-product of tempering. `pseudo` needs no partition
+function, but is not a likelihood.
 """
 
 from harmonium.likelihood.annealing import (
@@ -26,6 +27,7 @@ from harmonium.likelihood.exact import (
     exact_moments,
     is_normalisable,
 )
+from harmonium.likelihood.ladder import LadderLogZ, ladder_log_z
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath
 from harmonium.likelihood.population import Population
@@ -40,6 +42,7 @@ __all__ = [
     "Computation",
     "Difference",
     "Evaluation",
+    "LadderLogZ",
     "LogLikelihood",
     "LogZ",
     "Moments",
@@ -58,6 +61,7 @@ __all__ = [
     "exact_moments",
     "exact_pseudo_log_likelihood",
     "is_normalisable",
+    "ladder_log_z",
     "log_likelihood",
     "pseudo_log_likelihood",
     "raise_log_likelihood",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmonium.arguments import check_count, no_tensor
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.units import Units
 
 _ROWS_AT_ONCE = 1000
@@ -78,9 +78,8 @@ def is_straight(a: Units, b: Units) -> bool:
         return True
     a, b, middle = (copy.deepcopy(units).double() for units in (a, b, b))
     middle.interpolate_(a, b, 0.5)
-    stream = Stream(0, Purpose.LIKELIHOOD)
-    nothing = middle.bias.new_zeros(_STATES_ASKED, middle.n_columns)
-    x = torch.cat([units.sample(nothing, stream) for units in (a, b)])
+    stream = Lane.ENERGIES.stream(0)
+    x = torch.cat([units.sample_alone(_STATES_ASKED, stream) for units in (a, b)])
     of_ends = torch.stack([units.energy(x) for units in (a, b)])
     off = middle.energy(x) - of_ends.mean(0)
     return bool((off.abs() <= _ROUNDING * (1 + of_ends.abs().sum(0))).all())

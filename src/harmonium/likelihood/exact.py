@@ -19,7 +19,7 @@ from harmonium.likelihood.checks import check_finite, check_states
 from harmonium.likelihood.enumeration import MAX_STATES, Enumeration, n_states
 from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.rbm import RBM, check_rbm
-from harmonium.units import Binary, Gaussian, Spin, Units
+from harmonium.units import Units
 
 # Seconds per state of the smaller layer and column of the other one; see `exact_log_z`.
 _SECONDS_TWO_VALUED, _SECONDS = 2.5e-9, 25e-9
@@ -168,7 +168,7 @@ def seconds_to_enumerate(rbm: RBM) -> float:
     """Approximate time of `exact_log_z` on one core; infinite if enumeration is impossible."""
     sides = (rbm.visible, rbm.hidden), (rbm.hidden, rbm.visible)
     seconds = [
-        n * other.n_columns * (_SECONDS_TWO_VALUED if type(other) in (Binary, Spin) else _SECONDS)
+        n * other.n_columns * (_SECONDS if other.low_state is None else _SECONDS_TWO_VALUED)
         for units, other in sides
         if (n := n_states(units)) is not None
     ]
@@ -199,18 +199,18 @@ def check_normalisable(rbm: RBM) -> None:
     if rbm.visible.is_discrete or rbm.hidden.is_discrete:
         return
     model = _in_float64(rbm)
-    v, h = (_gaussian_columns(layer) for layer in (model.visible, model.hidden))
-    assert model.visible.precision is not None and model.hidden.precision is not None
-    precision = torch.cat([model.visible.precision[v], model.hidden.precision[h]])
-    _factorised(precision, model.weights[v][:, h])
+    of_v, of_h = model.visible.precision, model.hidden.precision
+    if of_v is not None and of_h is not None:
+        v, h = (_continuous_columns(layer) for layer in (model.visible, model.hidden))
+        _factorised(torch.cat([of_v[v], of_h[h]]), model.weights[v][:, h])
 
 
-def _gaussian_columns(layer: Units) -> Tensor:
+def _continuous_columns(layer: Units) -> Tensor:
     """Indices of the columns of continuous units."""
-    is_gaussian = torch.zeros_like(layer.bias, dtype=torch.bool)
+    is_continuous = torch.zeros_like(layer.bias, dtype=torch.bool)
     for columns, units in layer.groups:
-        is_gaussian[columns] = units.states is None
-    return is_gaussian.nonzero()[:, 0]
+        is_continuous[columns] = units.states is None
+    return is_continuous.nonzero()[:, 0]
 
 
 def _factorised(precision: Tensor, weights: Tensor) -> Tensor:
@@ -236,7 +236,7 @@ def _in_float64(rbm: RBM) -> RBM:
 
 
 def _are_gaussian(rbm: RBM) -> bool:
-    return isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
+    return not (rbm.visible.has_origin or rbm.hidden.has_origin)
 
 
 def _enumerated_moments(model: Enumeration) -> Moments:
@@ -270,7 +270,7 @@ class _JointNormal:
     """Two Gaussian layers: x = (v, h) is normal, with energy x A x / 2 - b x."""
 
     def __init__(self, rbm: RBM) -> None:
-        assert isinstance(rbm.visible, Gaussian) and isinstance(rbm.hidden, Gaussian)
+        assert rbm.visible.precision is not None and rbm.hidden.precision is not None
         self._rbm, self._n_visible = rbm, rbm.visible.n
         self._precision = torch.cat([rbm.visible.precision, rbm.hidden.precision])
         self._factor = _factorised(self._precision, rbm.weights)

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
-from harmonium.units import Gaussian, Units
-from harmonium.units.linear import LinearUnits
+from harmonium.units import Units
 
 # Low states: what a core processes at once from its first-level cache.
 _LOW, _LARGEST_LOW = 32, 2**10
@@ -101,7 +100,7 @@ class _Summed:
                 ends += [ends[-1] + len(others) * (i + 1) for i in range(units.n)]
                 linear = linear + (own @ first).sum(1)
                 constant = constant + (bias @ first - energies[:, 0]).sum()
-            elif type(units) is Gaussian:
+            elif units.precision is not None and not units.has_origin:
                 root = units.precision.sqrt()
                 own, bias = own / root, bias / root
                 product = own @ own.T
@@ -124,7 +123,7 @@ def _energies(units: Units) -> Tensor:
     """
     states = units.states
     assert states is not None
-    if isinstance(units, LinearUnits) and type(units).energy is LinearUnits.energy:
+    if units.is_linear:
         return states.new_zeros(units.n, len(states))
     first = states[0].repeat(units.n)
     energies = []

@@ -25,8 +25,9 @@ from harmonium.likelihood.exact import check_normalisable
 from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
-from harmonium.rng import Purpose, Stream
-from harmonium.units import Binary, Spin, Units
+from harmonium.rng import Lane, Stream
+from harmonium.sampling.path import TemperaturePath
+from harmonium.units import Units
 
 if TYPE_CHECKING:
     from harmonium.kernels.cpu import Followed
@@ -36,14 +37,8 @@ _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
 _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
-# Lower states of the unit types with upper state 1 and energy -bias x.
-_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
-
 # With fewer chains times temperatures, rounding the weights to follow flips is not worthwhile.
 _FEW_STEPS = 4_000
-
-# Sections of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +72,7 @@ class AnnealingPath:
         for model in (self.base, self.target):
             check_finite(model)
             check_normalisable(model)
-        if any(
-            a.kinds != b.kinds
-            for a, b in (
-                (self.base.visible, self.target.visible),
-                (self.base.hidden, self.target.hidden),
-            )
-        ):
-            raise ValueError(
-                f"the base is {self.base!r} and the target {self.target!r}; pass a base of the "
-                "same unit types and sizes, such as `base_rates` makes"
-            )
+        TemperaturePath(t, self.base.visible, self.base.hidden).check(self.target)
         if not is_straight(self.base.visible, self.target.visible):
             raise ValueError(
                 f"from the base's {self.base.visible!r} to the target's, energies do not change "
@@ -97,11 +82,6 @@ class AnnealingPath:
             )
         if self.base.weights.any():
             raise ValueError("the base has weights; pass one without, such as `base_rates` makes")
-        if len(t) < 2 or t[0] != 0 or t[-1] != 1 or not (t.diff() > 0).all():
-            raise ValueError(
-                f"{len(t)} inverse temperatures were given, which do not rise from 0 to 1; pass 2 "
-                "or more, such as torch.linspace(0, 1, 1001)"
-            )
         object.__setattr__(self, "inverse_temperatures", t)
 
     @classmethod
@@ -141,7 +121,7 @@ class AnnealingPath:
         path = cls(base_rates(rbm, data), rbm, torch.linspace(0, 1, n_pilot, dtype=torch.float64))
         for pilot in range(_PILOT_ROUNDS):
             n = n_temperatures if pilot == _PILOT_ROUNDS - 1 else n_pilot
-            stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
+            stream = Lane.PILOT.stream(seed, rank=pilot)
             t = torch.as_tensor(path.inverse_temperatures).numpy()
             path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path
@@ -221,8 +201,10 @@ def anneal_(
     """
     t = inverse_temperatures.tolist()
     model = _Interpolated(path)
-    follows = len(v) * len(t) >= _FEW_STEPS and model.can_be_followed
-    chains = kernels.followed(v, path.target.weights, model.lows) if follows else None
+    low_v, low_h = path.target.visible.low_state, path.target.hidden.low_state
+    chains = None
+    if len(v) * len(t) >= _FEW_STEPS and low_v is not None and low_h is not None:
+        chains = kernels.followed(v, path.target.weights, (low_v, low_h))
     if chains is None:
         yield from _by_products(model, v, t, stream, out)
     else:
@@ -240,7 +222,8 @@ def _by_products(
         hidden = model.hidden(now)
         kernels.product(v, weights, out=h)
         if now != before:
-            out += (before - now) * model.slope_of_energy(v)
+            slope = model.target.visible.energy(v) - model.base.visible.energy(v)
+            out += (before - now) * slope
         goes_on = stream if step < len(t) - 1 else None
         _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
@@ -289,7 +272,7 @@ def _weigh_and_draw_(
 ) -> None:
     """Add the change of the units' log-normaliser; draw the units if there is a stream."""
     (units_before, t_before), (units, t) = before, now
-    if type(units) is Binary:
+    if units.low_state == 0:
         layers = (t_before, units_before.bias), (t, units.bias)
         kernels.reweigh_binary_(inputs, *layers, out, stream)
         return
@@ -318,25 +301,6 @@ class _Interpolated:
         self._hidden[0].interpolate_(self.base.hidden, self.target.hidden, t)
         return self._hidden[0]
 
-    def slope_of_energy(self, v: Tensor) -> Tensor:
-        """Change of the visible layer's energy from the base to the target, for each row."""
-        return self.target.visible.energy(v) - self.base.visible.energy(v)
-
-    @property
-    def can_be_followed(self) -> bool:
-        """Whether both layers have two-valued units with upper state 1."""
-        return all(type(units) in _LOWER_STATE for units in self._layers)
-
-    @property
-    def lows(self) -> tuple[int, int]:
-        """Lower states of such layers."""
-        visible, hidden = (_LOWER_STATE[type(units)] for units in self._layers)
-        return visible, hidden
-
-    @property
-    def _layers(self) -> tuple[Units, Units]:
-        return self.target.visible, self.target.hidden
-
     def log_ratio(self, v: Tensor, weights: Tensor, t: float) -> Tensor:
         """Log of the factor by which other weights change the probability of v at t."""
         if t == 0:
@@ -351,8 +315,7 @@ def _pilot(path: AnnealingPath, stream: Stream) -> np.ndarray[Any, Any]:
     """Log weights of a few chains at each temperature, shape (n_temperatures, chains)."""
     path, _ = path.near_zero()
     t = torch.as_tensor(path.inverse_temperatures)
-    zeros = path.target.weights.new_zeros(_PILOT_CHAINS, path.target.visible.n_columns)
-    v = path.base.visible.sample_(zeros, stream)
+    v = path.base.visible.sample_alone(_PILOT_CHAINS, stream)
     log_weights = torch.zeros(_PILOT_CHAINS, dtype=torch.float64, device=v.device)
     seen = [log_weights.clone()]
     for _ in anneal_(path, v, t, stream, log_weights):

@@ -27,9 +27,9 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.gauge import Gauge
 from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
-from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
+from harmonium.likelihood.path import AnnealingPath, anneal_
 from harmonium.rbm import RBM, HasMoments
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 
 _LEAST_PARTICLES = 10
 
@@ -145,7 +145,7 @@ class Population:
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
                 "error comes from the spread between particles"
             )
-        stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
+        stream = Lane.PARTICLES.stream(seed)
         population = cls._annealed(rbm, data, n_particles, n_temperatures, stream)
         population._draw_anew_if_uneven_()
         return population
@@ -163,8 +163,7 @@ class Population:
         gauge = Gauge.of(rbm)
         data = gauge.enter_data(data)
         path = AnnealingPath.adaptive(gauge.rbm, data, n_temperatures, stream.seed)
-        like, n_columns = rbm.weights.detach(), rbm.visible.n_columns
-        visible = path.base.visible.sample_(like.new_zeros(n_particles, n_columns), stream)
+        visible = path.base.visible.sample_alone(n_particles, stream)
         log_weights = torch.zeros(n_particles, dtype=torch.float64, device=visible.device)
         temperatures = torch.as_tensor(path.inverse_temperatures)
         for _ in anneal_(path, visible, temperatures, stream, log_weights):

@@ -10,7 +10,6 @@ from torch import Tensor
 from harmonium.gauge import Gauge, Moments
 from harmonium.likelihood.checks import is_straight
 from harmonium.rbm import RBM, HasMoments, check_rbm
-from harmonium.units import Gaussian
 
 # Least variance of a Gaussian column of the data, as a share of the model's own variance.
 _LEAST_SHARE_OF_NOISE = 1e-4
@@ -49,22 +48,22 @@ def base_rates(rbm: RBM, data: Tensor | HasMoments) -> RBM:
     if not isinstance(data, Tensor) and hasattr(data, "moments"):
         data = Moments(*data.moments())  # once: there may be many rows
     for _, units in base.visible.groups:
-        if isinstance(units, Gaussian):
-            units.log_precision.requires_grad_(True)
+        if units.stored_log_precision is not None:
+            units.stored_log_precision.requires_grad_(True)
     base.init_from_data_(data, seed=0, weight_std=0.0).requires_grad_(False)
     if isinstance(data, Tensor):
         rows = data.reshape(-1, data.shape[-1]).double()
         data = Moments(rows.mean(0), rows.var(0, correction=0))
     mean, var = (moment.to(base.weights) for moment in data.moments())
     for columns, units in base.visible.groups:
-        precision = gauge.rbm.visible.precision
-        if isinstance(units, Gaussian) and not units.has_origin and precision is not None:
+        log, precision = units.stored_log_precision, gauge.rbm.visible.precision
+        if log is not None and precision is not None and not units.has_origin:
             own = 1 / precision[columns]
             # a column that hardly varies compared to the model's noise gives no estimate of a
             # variance
             own = torch.where(var[columns] > _LEAST_SHARE_OF_NOISE * own, var[columns], own)
-            units.log_precision.copy_(-own.log())
-            base.visible.bias[columns] = units.precision * mean[columns]
+            log.copy_(-own.log())
+            base.visible.bias[columns] = log.exp() * mean[columns]
     if not is_straight(base.visible, gauge.rbm.visible):
         # a user's unit type with parameters that are not natural: these are kept
         for name, parameter in gauge.rbm.visible.named_parameters():

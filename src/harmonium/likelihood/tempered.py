@@ -20,22 +20,22 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.likelihood.ladder import bridge, log_z_of_first
 from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import TEMPERED, AnnealingPath
+from harmonium.likelihood.path import AnnealingPath
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling.exchange import sweep_
-from harmonium.sampling.levels import TemperatureLadder, TemperaturePath
-from harmonium.sampling.log_z import bennett, log_z_of_first
+from harmonium.sampling.levels import TemperatureLadder
+from harmonium.sampling.path import TemperaturePath
 from harmonium.sampling.replicas import Replicas
-from harmonium.sampling.tempering import place_temperatures
+from harmonium.sampling.tempering import Tempering
 
 STARTS = ("the base rates", "rows", "random hidden states")
 """Where the chains start, in turn: three independent families."""
 
 _FIRST_LEVELS = 12
 _ROUNDS = 4
-_FIRST_ROUND = 20  # sweeps; each further round of tuning takes twice as many
 
 # Random hidden states: logistic inputs with these scales, common to all units and separate for
 # each, so that some chains start with nearly all units on, and some with nearly all of them off.
@@ -57,6 +57,11 @@ class _Tracked(Replicas):
         super().move_origins_(order)
         self.renewed = self.renewed.flatten()[order].view(self.renewed.shape)
         self.renewed[0] = True
+
+    def adapt_(self, acceptance: float, least: int, most: int) -> Tensor:
+        nearest = super().adapt_(acceptance, least, most)
+        self.renewed = self.renewed[nearest]
+        return nearest
 
     @classmethod
     def tracking(cls, replicas: Replicas, renewed: Tensor) -> _Tracked:
@@ -134,7 +139,7 @@ class Tempered:
         self, path: AnnealingPath, rows: Tensor, n_chains: int, seed: int = defaults.SEED
     ) -> None:
         self._rbm = path.target
-        self._stream = Stream(seed, Purpose.LIKELIHOOD, position=TEMPERED)
+        self._stream = Lane.TEMPERED.stream(seed)
         self.n_chains, self.n_sweeps = n_chains, 0
         t = torch.as_tensor(path.inverse_temperatures)
         n_levels = min(_FIRST_LEVELS, len(t))
@@ -153,28 +158,10 @@ class Tempered:
 
     def tune_(self) -> Iterator[int]:
         """Place the temperatures so that half of the exchanges are accepted; yields steps made."""
-        done = 0
-        for number in range(_ROUNDS):
-            ladder = self._ladder()
-            for _ in range(_FIRST_ROUND * 2**number):
-                sweep_(ladder, self._replicas, self._stream)
-                done += self.rows_a_sweep
-                yield done
-            self._place_temperatures_()
-
-    def _place_temperatures_(self) -> None:
-        old, wanted = self._replicas, defaults.SWAP_ACCEPTANCE
-        assert old.path is not None
-        betas = place_temperatures(
-            old.path.betas, old.acceptance, wanted, 3, defaults.MOST_TEMPERATURES
-        )
-        nearest = (betas.unsqueeze(1) - old.path.betas).abs().argmin(1)
-        nearest = nearest.to(old.visible.device)
-        visible, hidden = (x[nearest].flatten(0, 1) for x in old.by_level)
-        path = TemperaturePath(betas, old.path.visible, old.path.hidden)
-        new = Replicas.of(visible, hidden, len(betas), path)
-        new.turn = old.turn
-        self._replicas = _Tracked.tracking(new, old.renewed[nearest])
+        done, sampler = 0, Tempering(n_temperatures=3)
+        for _ in sampler.tuning(self._rbm, self._replicas, self._stream, _ROUNDS):
+            done += self.rows_a_sweep
+            yield done
 
     def look(self, n_sweeps: int, n_times: int) -> Iterator[int]:
         """Make sweeps and use them for the estimate, stored in `found`; yields steps made.
@@ -221,17 +208,12 @@ class Tempered:
                 f"largest weight is {self._rbm.weights.abs().max().item():.3g}); take an earlier "
                 "checkpoint, or train with a smaller learning rate"
             )
-        first = log_z_of_first(ladder).item() - ladder.energies[-1].item()
+        first = log_z_of_first(ladder) - ladder.energies[-1].cpu()
         of_start = torch.arange(self.n_chains) % len(STARTS)
 
         def estimate(chains: Tensor) -> tuple[float, float]:
-            total, influence = first, torch.zeros(len(chains), dtype=torch.float64)
-            for pair in range(self.n_temperatures - 1):
-                seen = both[pair % 2][:, pair // 2][:, :, chains]
-                difference, of_chain = bennett(seen[:, 0], seen[:, 1])
-                total += difference.item()
-                influence += of_chain
-            return total, influence.std().item() / math.sqrt(len(chains))
+            values, influences = bridge(first, both, chains)
+            return values[-1].item(), influences[-1].std().item() / math.sqrt(len(chains))
 
         value, std_error = estimate(torch.arange(self.n_chains))
         by_start = {
@@ -261,14 +243,11 @@ class Tempered:
 
     def go_back_(self, tensors: Mapping[str, Tensor], place: tuple[int, int]) -> None:
         """Restore the state at which `tensors` and `place` were taken."""
-        old = self._replicas
-        assert old.path is not None
-        like, betas = old.visible, tensors["betas"]
-        path = TemperaturePath(betas, old.path.visible, old.path.hidden)
-        visible, hidden = (tensors[layer].to(like) for layer in ("visible", "hidden"))
-        new = Replicas.of(visible, hidden, len(betas), path)
-        new.turn, self._stream.position = place
-        self._replicas = _Tracked.tracking(new, tensors["renewed"].to(like.device))
+        replicas = self._replicas
+        states = (tensors[layer].to(replicas.visible) for layer in ("visible", "hidden"))
+        replicas.go_over_(tensors["betas"], *states)
+        replicas.turn, self._stream.position = place
+        replicas.renewed = tensors["renewed"].to(replicas.visible.device)
 
     def _ladder(self) -> TemperatureLadder:
         assert self._replicas.path is not None
@@ -283,7 +262,7 @@ def _start(
     rbm, base = path.target, path.base
     like, n_levels = rbm.weights.detach(), len(betas)
     n_columns = rbm.visible.n_columns
-    visible = base.visible.sample_(like.new_zeros(n_levels * n_chains, n_columns), stream)
+    visible = base.visible.sample_alone(n_levels * n_chains, stream)
     visible = visible.view(n_levels, n_chains, n_columns)
     of_start = torch.arange(n_chains, device=like.device) % len(STARTS)
     from_rows, from_hidden = ((of_start == start).nonzero()[:, 0] for start in (1, 2))

@@ -12,7 +12,7 @@ from harmonium.datasets import Data, Minibatches, OneHot
 from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.run_data import FEATURES, is_run, model_below
@@ -124,7 +124,7 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Reject data that are not valid states of these units; the message covers all rows."""
-    stream = Stream(seed, Purpose.ENCODE, rank=6)
+    stream = Lane.CHECKED.stream(seed)
     try:
         for block in data.blocks(stream=stream):
             visible.check(block, data.name)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 from shlex import quote
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from harmonium import checkpoint, datasets, defaults
 from harmonium.datasets import Data
@@ -20,7 +20,7 @@ from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS, read_parts
 from harmonium.runs.visible import decide
-from harmonium.units import Binary, Categorical, Gaussian, Spin, Units
+from harmonium.units import name_of
 
 FEATURES = {"none": mean_features, "stochastic": drawn_features, None: features}
 """What a layer sees of the one below it, by its own `TrainingOptions.binarize`."""
@@ -83,22 +83,11 @@ def load_new(
     """
     if is_run(options.data):
         if options.visible == "auto":
-            options = dataclasses.replace(options, visible=_kind_below(options))
+            below = name_of(model_below(RunDirectory(options.data)).hidden)
+            options = dataclasses.replace(options, visible=cast(VisibleName, below))
         return options, *_load_features(options, progress)
     options, data = decide(options, read_values(options, progress))
     return options, *split_data(options, encode(data, options))
-
-
-def _kind_below(options: TrainingOptions) -> VisibleName:
-    """The type of the hidden units of the run that serves as data."""
-    hidden = model_below(RunDirectory(options.data)).hidden
-    kinds: dict[type[Units], VisibleName] = {
-        Binary: "binary",
-        Spin: "spin",
-        Gaussian: "gaussian",
-        Categorical: "categorical",
-    }
-    return kinds[type(hidden)]
 
 
 def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:

@@ -22,11 +22,10 @@ from harmonium.deep import (
 from harmonium.metrics import WARNING, is_trusted
 from harmonium.report import HeldOut
 from harmonium.report.pieces import sentence
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs.reporting import Reporter
 from harmonium.training import TrainingState
-from harmonium.units import Binary
 
 # Number of standard errors from which a difference counts.
 _SURE = 2.0
@@ -148,7 +147,7 @@ def _features_are_constant(state: TrainingState, data: Data) -> bool:
 
 def _first_states(data: Data, like: Tensor) -> Tensor:
     """The states of the first rows; which stream some encodings draw from does not matter."""
-    stream = Stream(0, Purpose.MONITOR, rank=3)
+    stream = Lane.VERDICT.stream(0)
     return next(data.blocks(_ROWS, stream)).to(like)
 
 
@@ -162,7 +161,7 @@ def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned
             f"It has made {state.update:,} updates, and weights start near 0: use more `epochs`, "
             "or a smaller `batch_size`, which gives more updates per epoch.",
         )
-    if isinstance(state.rbm.visible, Binary) and not _look_like_states(data):
+    if state.rbm.visible.low_state == 0 and not _look_like_states(data):
         return Warned(
             title,
             "The columns vary much less than the states that they are treated as, so training "

@@ -135,8 +135,7 @@ def start_random(rbm: RBM, n_chains: int, stream: Stream) -> ChainState:
     check_count("n_chains", n_chains)
     check_stream(stream)
     gauge = Gauge.of(rbm)  # biases far from zero encode where the other layer is
-    units = gauge.rbm.visible
-    visible = units.sample_(rbm.weights.new_zeros(n_chains, units.n_columns), stream)
+    visible = gauge.rbm.visible.sample_alone(n_chains, stream)
     return start_at(rbm, gauge.leave(visible), stream)
 
 

@@ -14,10 +14,6 @@ from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.sampler import Sampler, SweepInfo
-from harmonium.units import Binary, Spin, Units
-
-# Lower states of the unit types with upper state 1 and energy -bias x.
-_LOWER_STATE: dict[type[Units], int] = {Binary: 0, Spin: -1}
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Gibbs(Sampler):
 
     def _follow_flips(self, rbm: RBM, chains: ChainState, stream: Stream, ends: bool) -> bool:
         """Sweep with `kernels.sweeps_` if both layers are two-valued and that is faster."""
-        low_v, low_h = (_LOWER_STATE.get(type(units)) for units in (rbm.visible, rbm.hidden))
+        low_v, low_h = rbm.visible.low_state, rbm.hidden.low_state
         if low_v is None or low_h is None:
             return False
         return kernels.sweeps_(

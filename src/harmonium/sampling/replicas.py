@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM
-from harmonium.sampling.levels import TemperaturePath
+from harmonium.sampling.path import TemperaturePath, place_temperatures
 
 _FROM_BASE, _FROM_TOP = 1, 2
 
@@ -101,6 +101,27 @@ class Replicas:
         self.origins = self.origins.flatten()[order].view(self.origins.shape)
         self.round_trips += (self.origins[-1] == _FROM_BASE).sum()
         self.origins[-1], self.origins[0] = _FROM_TOP, _FROM_BASE
+
+    def adapt_(self, acceptance: float, least: int, most: int) -> Tensor:
+        """Re-space the temperatures by `place_temperatures`, and begin the statistics anew.
+
+        Each new level takes the states of the old one at the nearest temperature; these old levels
+        are returned, shape (n_levels,).
+        """
+        assert self.path is not None
+        betas = place_temperatures(self.path.betas, self.acceptance, acceptance, least, most)
+        nearest = (betas.unsqueeze(1) - self.path.betas).abs().argmin(1).to(self.visible.device)
+        visible, hidden = (x[nearest].flatten(0, 1) for x in self.by_level)
+        self.go_over_(betas, visible, hidden)
+        return nearest
+
+    def go_over_(self, betas: Tensor, visible: Tensor, hidden: Tensor) -> None:
+        """Go over to other temperatures and states; the number of exchanges made stays."""
+        assert self.path is not None
+        path = replace(self.path, betas=betas)
+        vars(self).update(
+            vars(Replicas.of(visible, hidden, len(betas), path)) | {"turn": self.turn}
+        )
 
     def clone(self) -> Replicas:
         """A copy that shares no memory with this one."""

@@ -10,7 +10,8 @@ from harmonium.gauge import Gauge
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, start_random
-from harmonium.sampling.levels import TemperatureLadder, TemperaturePath, independent_units
+from harmonium.sampling.levels import TemperatureLadder
+from harmonium.sampling.path import TemperaturePath, independent_units
 from harmonium.sampling.tempering import Tempering, check_limits, tune_ladder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,18 +15,11 @@ from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, check_stream
 from harmonium.sampling.clamp import Clamp
-from harmonium.sampling.exchange import sweeps_
-from harmonium.sampling.levels import (
-    TemperatureLadder,
-    TemperaturePath,
-    check_betas,
-    independent_units,
-)
+from harmonium.sampling.exchange import sweep_, sweeps_
+from harmonium.sampling.levels import TemperatureLadder
+from harmonium.sampling.path import TemperaturePath, independent_units
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
-
-# Least rejection rate assumed for a pair, so that temperatures stay apart.
-_LEAST_REJECTION = 1e-3
 
 # Sweeps of the first round of tuning; each further round takes twice as many.
 _FIRST_ROUND = 20
@@ -119,11 +112,27 @@ class Tempering(Sampler):
         if chains.replicas is None:
             temper(rbm, chains, stream, self.n_temperatures)
         elif self._is_due(chains.replicas.turn):
-            _adapt(chains, self.acceptance, self.n_temperatures, self.most_temperatures)
+            self._adapt_(chains.replicas)
+            chains.become_last_of(chains.replicas)
         replicas, path = _tempered(chains)
         path.check(rbm)
         ladder = TemperatureLadder(rbm, path)
         return chains, sweeps_(rbm, ladder, replicas, self.sweeps, stream, clamp)
+
+    def tuning(
+        self, rbm: RBM, replicas: Replicas, stream: Stream, rounds: int, clamp: Clamp | None = None
+    ) -> Iterator[None]:
+        """Move replicas and tune their temperatures as `tune_ladder`, in place; yields sweeps."""
+        for number in range(rounds):
+            assert replicas.path is not None
+            ladder = TemperatureLadder(rbm, replicas.path)
+            for _ in range(_FIRST_ROUND * 2**number):
+                sweep_(ladder, replicas, stream, clamp)
+                yield
+            self._adapt_(replicas)
+
+    def _adapt_(self, replicas: Replicas) -> None:
+        replicas.adapt_(self.acceptance, self.n_temperatures, self.most_temperatures)
 
     def _is_due(self, turn: int) -> bool:
         """Whether the ladder adapts before the next sweep, after ``turn`` sweeps."""
@@ -201,9 +210,8 @@ def temper(
     )
     path.check(rbm)
     n, n_chains = len(path), len(chains)
-    nothing = rbm.weights.new_zeros
-    visible = path.visible.sample_(nothing(n * n_chains, rbm.visible.n_columns), stream)
-    hidden = path.hidden.sample_(nothing(n * n_chains, rbm.hidden.n_columns), stream)
+    visible = path.visible.sample_alone(n * n_chains, stream)
+    hidden = path.hidden.sample_alone(n * n_chains, stream)
     visible[-n_chains:], hidden[-n_chains:] = chains.visible, chains.hidden
     chains.become_last_of(Replicas.of(visible, hidden, n, copy.deepcopy(path)))
     return chains
@@ -255,16 +263,16 @@ def tune_ladder(
     check_stream(stream)
     check_count("rounds", rounds)
     check_limits(least_temperatures, most_temperatures)
-    samplers = [
-        Tempering(sweeps=_FIRST_ROUND * 2**number, acceptance=acceptance)
-        for number in range(rounds)
-    ]
+    sampler = Tempering(1, least_temperatures, acceptance, 0, most_temperatures)
+    chains.check(rbm)
     if chains.replicas is None:
         start = min(max(defaults.N_TEMPERATURES, least_temperatures), most_temperatures)
         temper(rbm, chains, stream, start, base=base)
-    for sampler in samplers:
-        sampler(rbm, chains, stream, clamp)
-        _adapt(chains, acceptance, least_temperatures, most_temperatures)
+    replicas, path = _tempered(chains)
+    path.check(rbm)
+    for _ in sampler.tuning(rbm, replicas, stream, rounds, clamp):
+        pass
+    chains.become_last_of(replicas)
     return chains
 
 
@@ -281,59 +289,6 @@ def check_limits(least_temperatures: int, most_temperatures: int) -> None:
             f"least_temperatures is {least_temperatures} and most_temperatures "
             f"{most_temperatures}; pass 2 or more, the second not below the first"
         )
-
-
-def place_temperatures(
-    betas: Tensor, acceptance: Tensor, wanted: float, least: int, most: int
-) -> Tensor:
-    """Re-space inverse temperatures so that all pairs accept as wanted, given past acceptance.
-
-    The sum of rejection rates along the path depends little on how the path is divided into pairs
-    (Syed et al., 2022, section 4.2). The new temperatures divide this sum into equal parts; their
-    number is such that each part is one minus the wanted acceptance.
-
-    Parameters
-    ----------
-    betas
-        The old inverse temperatures, shape (n,), float64.
-    acceptance
-        Acceptance of each pair, shape (n - 1,); NaN (never tried) counts as the mean of the others.
-    wanted
-        Target acceptance, between 0 and 1.
-    least, most
-        Limits of the number of new temperatures.
-
-    Returns
-    -------
-    Tensor
-        The new inverse temperatures, from 0 to 1.
-    """
-    check_betas(betas)
-    rejection = 1 - acceptance.double().cpu()
-    mean = rejection.nanmean().nan_to_num(0.0)
-    rejection = torch.where(rejection.isnan(), mean, rejection).clamp_min(_LEAST_REJECTION)
-    total = rejection.sum().item()
-    # slightly less, so that an exact fit needs no further pair
-    n_pairs = min(max(math.ceil(total / (1 - wanted) - 1e-9), least - 1), most - 1)
-    ends = torch.cat((rejection.new_zeros(1), rejection.cumsum(0)))
-    cuts = torch.linspace(0, total, n_pairs + 1, dtype=torch.float64)[1:-1]
-    right = torch.searchsorted(ends, cuts).clamp(1, len(rejection))
-    share = (cuts - ends[right - 1]) / rejection[right - 1]
-    inner = betas[right - 1] + share * (betas[right] - betas[right - 1])
-    return torch.cat((betas[:1], inner, betas[-1:]))
-
-
-def _adapt(chains: ChainState, wanted: float, least: int, most: int) -> None:
-    """Re-space the temperatures; new replicas copy those at the nearest old temperatures."""
-    replicas, path = _tempered(chains)
-    betas = place_temperatures(path.betas, replicas.acceptance, wanted, least, most)
-    nearest = (betas.unsqueeze(1) - path.betas).abs().argmin(1).to(replicas.visible.device)
-    visible, hidden = (x[nearest].flatten(0, 1) for x in replicas.by_level)
-    moved = Replicas.of(
-        visible, hidden, len(betas), TemperaturePath(betas, path.visible, path.hidden)
-    )
-    moved.turn = replicas.turn
-    chains.become_last_of(moved)
 
 
 def _tempered(chains: ChainState) -> tuple[Replicas, TemperaturePath]:

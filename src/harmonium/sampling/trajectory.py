@@ -19,7 +19,8 @@ from harmonium.sampling.chains import ChainState, start_random
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.exchange import sweeps_
 from harmonium.sampling.gibbs import Gibbs
-from harmonium.sampling.levels import ModelLadder, independent_units
+from harmonium.sampling.levels import ModelLadder
+from harmonium.sampling.path import independent_units
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
 

@@ -14,7 +14,7 @@ from harmonium.arguments import check_type, described, is_whole
 from harmonium.datasets import Minibatches
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling import ChainState, Sampler, Tempering, start_random
 from harmonium.units import Units
 
@@ -135,7 +135,7 @@ class Contrastive(Learner):
                 "update; pass n_chains, or take Gibbs"
             )
         penalties.check(rbm)
-        stream = Stream(seed, Purpose.CHAINS)
+        stream = Lane.CHAINS.stream(seed)
         chains = None if n_chains is None else start_random(rbm, n_chains, stream)
         parts = {"sampler": sampler, "chains": chains, "gradient": gradient, "penalties": penalties}
         return parts | {"stream": stream, "seed": seed}

@@ -7,7 +7,15 @@ from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
 from harmonium.units.spin import Spin
-from harmonium.units.table import UNIT_TYPES, as_units, from_config, register, registered, to_config
+from harmonium.units.table import (
+    UNIT_TYPES,
+    as_units,
+    from_config,
+    name_of,
+    register,
+    registered,
+    to_config,
+)
 
 __all__ = [
     "UNIT_TYPES",
@@ -20,6 +28,7 @@ __all__ = [
     "Units",
     "as_units",
     "from_config",
+    "name_of",
     "refuse",
     "register",
     "registered",

@@ -45,6 +45,36 @@ class Units(nn.Module, ABC):
     n_columns: int
     _groups: tuple[tuple[slice, Units], ...] | None = None
 
+    low_state: int | None = None
+    """The lower state, 0 or -1, of units whose upper one is 1 and energy exactly ``-bias x``.
+
+    None for all others. Such units have kernels, and can be drawn from their means. A subclass has
+    to say it anew, because its energy may be another.
+    """
+
+    has_origin: bool = True
+    """Whether the location of zero matters; defined for a group, not for mixed layers.
+
+    False if states cover the whole real line and the energy is exactly ``precision x^2 / 2 - bias
+    x``: then adding a constant to all states of a column, and ``precision`` times it to the bias,
+    gives an equivalent layer. A subclass has to say it anew.
+    """
+
+    is_one_hot: bool = False
+    """Whether a unit's states are names without an order, each a column of its own."""
+
+    input_scale: float = 1.0
+    """How large inputs move the mean as far as those of 1 move that of spins.
+
+    Weights that are drawn at random grow in proportion.
+    """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name in ("low_state", "has_origin"):
+            if name not in vars(cls):
+                setattr(cls, name, getattr(Units, name))
+
     def __init__(self, n: int, n_columns: int | None = None) -> None:
         super().__init__()
         if not is_whole(n):
@@ -82,16 +112,6 @@ class Units(nn.Module, ABC):
         return self.n_columns // self.n
 
     @property
-    def has_origin(self) -> bool:
-        """Whether the location of zero matters; defined for a group, not for mixed layers.
-
-        False if states cover the whole real line and the energy is exactly ``precision x^2 / 2 -
-        bias x``: then adding a constant to all states of a column, and ``precision`` times it to
-        the bias, gives an equivalent layer.
-        """
-        return True
-
-    @property
     def is_far(self) -> bool:
         """Whether a unit without inputs is so far from zero that float32 is too imprecise."""
         return any(units.is_far_with(self.bias[columns]) for columns, units in self.groups)
@@ -101,6 +121,23 @@ class Units(nn.Module, ABC):
         """Whether units of these precisions would be far from zero with this bias."""
         precision = self.precision
         return precision is not None and bool((bias.abs() * precision.rsqrt()).max() > FAR)
+
+    def activation(self) -> list[nn.Module] | None:
+        """Modules of ``torch.nn`` that make means of inputs with the bias, over any precision.
+
+        None where there are no such modules.
+        """
+        return None
+
+    @property
+    def stored_log_precision(self) -> nn.Parameter | None:
+        """The parameter that holds the logarithm of `precision`, if one does."""
+        return None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the energy is exactly ``-bias x``."""
+        return False
 
     @property
     @abstractmethod
@@ -193,6 +230,11 @@ class Units(nn.Module, ABC):
         self.check_rows(inputs, "inputs")
         rows = inputs.reshape(-1, inputs.shape[-1]).clone(memory_format=torch.contiguous_format)
         return self.sample_(rows, stream).reshape(inputs.shape)
+
+    @torch.no_grad()
+    def sample_alone(self, n: int, stream: Stream) -> Tensor:
+        """Draw ``n`` rows of states without inputs, from the bias alone, shape (n, n_columns)."""
+        return self.sample_(self.bias.new_zeros(n, self.n_columns), stream)
 
     @abstractmethod
     def statistics(self, x: Tensor) -> dict[str, Tensor]:

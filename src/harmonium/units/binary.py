@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import kernels
@@ -28,12 +28,18 @@ class Binary(LinearUnits):
         Number of units.
     """
 
+    low_state = 0
+    input_scale = 4.0  # the slope of the mean at zero is a quarter
+
     def __init__(self, n: int) -> None:
         super().__init__(n)
 
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[0.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        return [nn.Sigmoid()]
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # above the threshold log(1 + exp(x)) = x to the last bit of float64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import kernels
@@ -32,6 +32,8 @@ class Categorical(LinearUnits):
         States of each unit, q.
     """
 
+    is_one_hot = True
+
     def __init__(self, n: int, n_categories: int) -> None:
         if not is_whole(n_categories):
             raise TypeError(f"n_categories is {described(n_categories)}; pass a whole number")
@@ -43,6 +45,10 @@ class Categorical(LinearUnits):
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.eye(self.n_categories, device=self.bias.device, dtype=self.bias.dtype)
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        by_unit = nn.Unflatten(-1, (self.n, self.n_categories))
+        return [by_unit, nn.Softmax(-1), nn.Flatten(-2)]
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self._by_unit(self.with_bias(inputs)).logsumexp(-1)

@@ -42,6 +42,8 @@ class Gaussian(Units):
         The logarithm is stored and trained, because a precision must stay positive.
     """
 
+    has_origin = False
+
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n)
         check_number("precision", precision, "a positive number")
@@ -58,8 +60,11 @@ class Gaussian(Units):
         return self.log_precision.exp()
 
     @property
-    def has_origin(self) -> bool:  # noqa: D102
-        return type(self) is not Gaussian  # a subclass may have further terms
+    def stored_log_precision(self) -> nn.Parameter:  # noqa: D102
+        return self.log_precision
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        return []
 
     @property
     def is_far(self) -> bool:  # noqa: D102

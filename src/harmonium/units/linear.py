@@ -16,6 +16,10 @@ class LinearUnits(Units):
         return None
 
     @property
+    def is_linear(self) -> bool:  # noqa: D102
+        return type(self).energy is LinearUnits.energy
+
+    @property
     def is_far(self) -> bool:  # noqa: D102
         return False
 

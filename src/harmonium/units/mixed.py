@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
 from harmonium.units.base import Units, refuse
-from harmonium.units.linear import LinearUnits
 
 
 class Mixed(Units):
@@ -117,7 +116,7 @@ class Mixed(Units):
             raise
         for columns, part in self._groups:
             # the units' own bias is zero, so this is their energy without the term -bias x
-            if type(part).energy is not LinearUnits.energy:
+            if not part.is_linear:
                 energy = energy + part.energy(x[..., columns])
         return energy
 

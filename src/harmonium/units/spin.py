@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium import kernels
@@ -28,12 +28,17 @@ class Spin(LinearUnits):
         Number of units.
     """
 
+    low_state = -1
+
     def __init__(self, n: int) -> None:
         super().__init__(n)
 
     @property
     def states(self) -> Tensor:  # noqa: D102
         return torch.tensor([[-1.0], [1.0]], device=self.bias.device, dtype=self.bias.dtype)
+
+    def activation(self) -> list[nn.Module]:  # noqa: D102
+        return [nn.Tanh()]
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # log(2 cosh x); above the threshold log(1 + exp(2 x)) = 2 x to the last bit of float64

@@ -80,6 +80,12 @@ def registered() -> dict[str, type[Units]]:
     return dict(_REGISTERED)
 
 
+def name_of(units: Units) -> str:
+    """What options call this type: the library's own in small letters, others by their class."""
+    name = type(units).__name__
+    return name.lower() if name in UNIT_TYPES else name
+
+
 def to_config(units: Units) -> dict[str, Any]:
     """Describe a layer, without its parameters, as JSON values; see `from_config`.
 

@@ -20,7 +20,7 @@ from harmonium.deep.layers import Dropout, Layer
 from harmonium.deep.network import Network
 from harmonium.gradient import GradientCheck
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.training import Best, Learner, Patience
 from harmonium.training.learner import check_hidden_differ, finish_, not_finite
 from harmonium.training.stopping import copy_parameters_
@@ -152,7 +152,7 @@ class FinetuningState(Learner):
             dropout=dropout or Dropout(),
             max_norm=max_norm,
             head_updates=head_updates,
-            stream=Stream(seed, Purpose.FINETUNE),
+            stream=Lane.DROPOUT.stream(seed),
             seed=seed,
             loss_sum=torch.zeros((), dtype=torch.float64, device=network.device),
             schedule=make_schedule(optimizer, schedule),

@@ -19,7 +19,7 @@ from harmonium import __version__, checkpoint, diagnostics, kernels, plots, repo
 from harmonium.datasets import Data
 from harmonium.diagnostics import Advice, Diagnosis, Spectrum, spectrum
 from harmonium.files import write_json, write_whole
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import DIAGNOSIS_MARK, RunDirectory
 from harmonium.runs import run_data
 from harmonium.runs.answers.asked import Asked
@@ -118,8 +118,8 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
 
 def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
     """States of at most this many rows of the data, chosen at random."""
-    chosen = kernels.permutation(len(data), Stream(seed, Purpose.DIAGNOSE, rank=1))[:_MOST_ROWS]
-    encoding = Stream(trained.options.seed, Purpose.ENCODE, rank=4)
+    chosen = kernels.permutation(len(data), Lane.DIAGNOSED_ROWS.stream(seed))[:_MOST_ROWS]
+    encoding = Lane.DIAGNOSED.stream(trained.options.seed)
     return data.rows(chosen, encoding).to(trained.device)
 
 

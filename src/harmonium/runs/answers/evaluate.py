@@ -16,7 +16,7 @@ from harmonium import defaults, kernels, likelihood
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
 from harmonium.files import write_json
 from harmonium.likelihood import Evaluation, LogLikelihood
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, refuse_foreign
 from harmonium.runs import run_data
 from harmonium.runs.answers.asked import Asked
@@ -153,10 +153,10 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
             f"`rows` is {n_rows}, but {data.name} has {len(data)}; pass {len(data)} or fewer"
         )
     else:
-        order = kernels.permutation(len(data), Stream(seed, Purpose.SPLIT, rank=1))
+        order = kernels.permutation(len(data), Lane.EVALUATED_ROWS.stream(seed))
         index = order[:n_rows].sort().values.to(device)
     # drawn with this command's seed: the same test rows for models trained with any seed
-    stream = Stream(seed, Purpose.ENCODE, rank=3)
+    stream = Lane.USED.stream(seed)
     return torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
 
 

@@ -19,7 +19,7 @@ from harmonium.deep import (
     PseudoGibbs,
     complete,
 )
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.runs.answers.archives import column_names, target_of, write_archive
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
@@ -94,7 +94,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     options, schedule = ChainOptions.of(said), schedule_of(said)
     trained = open_trained(asked)
     archive = target_of(said.out, trained.run, "samples.npz")
-    rbm, stream = trained.rbm, Stream(said.seed, Purpose.SAMPLE)
+    rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
     rows, saved = None, None
     if options.start == "chains":
         saved = trained.saved_chains(options)
@@ -136,7 +136,7 @@ def sample_network(
     names = trained.class_names
     given = bottom.held_columns(clamp)
     archive = target_of(said.out, trained.network.run, "samples.npz")
-    stream = Stream(said.seed, Purpose.DREAM)
+    stream = Lane.DREAM.stream(said.seed)
     rows, saved = None, None
     if options.start == "data":
         rows = bottom.first_rows(bottom.data(said.data, reading), options)

@@ -13,7 +13,7 @@ from harmonium import checkpoint
 from harmonium.datasets import Data, Encoding
 from harmonium.deep import DBN, load_dbn
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import Network, RunDirectory
 from harmonium.runs import build, run_data
 from harmonium.runs.answers import holding
@@ -87,7 +87,7 @@ class Trained:
     def states(self, data: Data, start: int, stop: int) -> Tensor:
         """The states of a range of rows."""
         rows = torch.arange(start, min(stop, len(data)), device=self.device)
-        return data.rows(rows, Stream(self.options.seed, Purpose.ENCODE, rank=2, position=start))
+        return data.rows(rows, Lane.STARTS.stream(self.options.seed, start))
 
     def base(self) -> RBM:
         """Independent units with the base rates of the run's data."""

@@ -13,11 +13,10 @@ from torch import Tensor
 from harmonium import kernels, plots
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
-from harmonium.units import Categorical
 
 FIRST_COLUMNS = 12
 """Columns in the first picture: those in which samples differ most from the data."""
@@ -51,7 +50,7 @@ def draw(
     stream
         Of the samples.
     """
-    rows = some_rows(data, Stream(stream.seed, Purpose.ENCODE, rank=5))
+    rows = some_rows(data, Lane.COMPARED.stream(stream.seed))
     if len(chains) < _CHAINS:
         begun = start_random(rbm, _CHAINS, stream)
     else:
@@ -80,7 +79,7 @@ def takes_shares(rbm: RBM, rows: Tensor) -> bool:
 
 def is_nominal(rbm: RBM) -> bool:
     """Whether the columns hold names without an order (nominal values)."""
-    return isinstance(rbm.visible, Categorical)
+    return rbm.visible.is_one_hot
 
 
 def compare(

@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.likelihood.log_z import LogZ
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling.chains import ChainState
+from harmonium.sampling import ChainState, Tempering, TrajectoryTempering
 from harmonium.sampling.exchange import sweep_
 from harmonium.sampling.levels import Ladder
-from harmonium.sampling.tempering import Tempering
-from harmonium.sampling.trajectory import TrajectoryTempering
 
 _LEAST_CHAINS = 10
 _BISECTIONS = 60
 
 
-@dataclass(frozen=True)
-class LadderLogZ:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LadderLogZ(LogZ):
     """Log Z of all models of a ladder, nats, by bridge sampling between neighbours.
 
-    The estimate has no known direction of bias: it is correct if chains are in equilibrium, and can
-    be off either way if replicas do not travel (check ``round_trips``).
+    As a `LogZ` it is that of the last model. It may err either way: it is correct if chains are in
+    equilibrium, and can be off if replicas do not travel (check ``round_trips``). Standard errors
+    come from the spread between columns of replicas, which are independent of each other. They
+    account for the correlation of successive sweeps.
 
     Attributes
     ----------
-    value
-        Log Z of the last model.
-    std_error
-        Standard error of ``value``, from the spread between columns of replicas, which are
-        independent of each other. It accounts for the correlation of successive sweeps.
-    values, std_errors : Tensor, shape (n_levels,), float64
-        The same for every level; the first value is exact.
+    values : Tensor, shape (n_levels,), float64
+        Log Z of every level; the first value is exact.
+    influences : Tensor, shape (n_levels, n_chains), float64
+        Influence of each column of replicas on each value; see `bennett`.
     swap_acceptance : Tensor, shape (n_levels - 1,)
         Mean acceptance of each pair; where it is low, neighbours carry little information about
         each other.
     round_trips
         Number of replicas that travelled from the first level to the last.
-    n_chains, n_sweeps
-        Number of chains and sweeps behind the estimate.
+    n_sweeps
+        Number of sweeps behind the estimate.
     """
 
-    value: float
-    std_error: float
     values: Tensor
-    std_errors: Tensor
+    influences: Tensor = field(repr=False)
     swap_acceptance: Tensor
     round_trips: int
-    n_chains: int
     n_sweeps: int
+
+    @property
+    def std_errors(self) -> Tensor:
+        """Standard errors of the values, shape (n_levels,)."""
+        return _std_errors(self.influences)
+
+    @property
+    def n_chains(self) -> int:
+        """Number of chains behind the estimate."""
+        return self.influences.shape[1]
 
 
 @torch.no_grad()
@@ -109,27 +115,39 @@ def ladder_log_z(
         parity = replicas.turn % 2
         _, seen = sweep_(ladder, replicas, stream)
         gains[parity].append(seen.double())
-    n_pairs, n_chains = len(ladder) - 1, len(chains)
-    differences = torch.empty(n_pairs, dtype=torch.float64)
-    # influence of each column on each difference
-    influences = torch.empty(n_pairs, n_chains, dtype=torch.float64)
-    for parity in (0, 1):
-        for number, pair in enumerate(range(parity, n_pairs, 2)):
-            both = torch.stack([seen[number] for seen in gains[parity]]).cpu()
-            differences[pair], influences[pair] = bennett(both[:, 0], both[:, 1])
-    values = torch.cat((log_z_of_first(ladder), differences)).cumsum(0) - ladder.energies.cpu()
-    spread = influences.cumsum(0).std(1) / n_chains**0.5
-    std_errors = torch.cat((spread.new_zeros(1), spread))
+    both = [torch.stack(of).cpu() for of in gains]
+    values, influences = bridge(log_z_of_first(ladder), both, torch.arange(len(chains)))
+    values -= ladder.energies.cpu()
     return LadderLogZ(
-        value=values[-1].item(),
-        std_error=std_errors[-1].item(),
+        values[-1].item(),
+        _std_errors(influences)[-1].item(),
+        "either",
         values=values,
-        std_errors=std_errors,
+        influences=influences,
         swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
         round_trips=int(replicas.round_trips) - before[2],
-        n_chains=n_chains,
         n_sweeps=n_sweeps,
     )
+
+
+def bridge(first: Tensor, gains: Sequence[Tensor], chains: Tensor) -> tuple[Tensor, Tensor]:
+    """Log Z of every level, given that of the first, and each chain's influences on them.
+
+    ``gains`` are the log-weights of even and of odd pairs, from `exchange.sweep_`, shapes
+    (n_sweeps, n_pairs, 2, n_chains); ``chains`` says which of these to use. Shapes of the results:
+    (n_levels,) and (n_levels, len(chains)).
+    """
+    values, influences = [first], [first.new_zeros(len(chains))]
+    for pair in range(sum(of.shape[1] for of in gains)):
+        seen = gains[pair % 2][:, pair // 2][:, :, chains]
+        difference, influence = bennett(seen[:, 0], seen[:, 1])
+        values.append(values[-1] + difference)
+        influences.append(influences[-1] + influence)
+    return torch.cat(values), torch.stack(influences)
+
+
+def _std_errors(influences: Tensor) -> Tensor:
+    return influences.std(1).div(influences.shape[1] ** 0.5)
 
 
 def bennett(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,57 @@
+"""The public names of harmonium, each imported when it is first used."""
+
+from . import benchmark as benchmark
+from . import checkpoint as checkpoint
+from . import classification as classification
+from . import datasets as datasets
+from . import deep as deep
+from . import diagnostics as diagnostics
+from . import estimators as estimators
+from . import gradient as gradient
+from . import likelihood as likelihood
+from . import metrics as metrics
+from . import monitor as monitor
+from . import optimization as optimization
+from . import plots as plots
+from . import rbm as rbm
+from . import recipes as recipes
+from . import report as report
+from . import rng as rng
+from . import run_directory as run_directory
+from . import runs as runs
+from . import sampling as sampling
+from . import training as training
+from . import units as units
+from .checkpoint import load_model as load_model
+from .checkpoint import save_model as save_model
+from .datasets import Data as Data
+from .datasets import Minibatches as Minibatches
+from .gradient import CenteredGradient as CenteredGradient
+from .gradient import Penalties as Penalties
+from .gradient import PlainGradient as PlainGradient
+from .likelihood import AnnealingPath as AnnealingPath
+from .likelihood import LogLikelihood as LogLikelihood
+from .likelihood import LogZ as LogZ
+from .monitor import Monitor as Monitor
+from .rbm import RBM as RBM
+from .rng import Purpose as Purpose
+from .rng import Stream as Stream
+from .runs import Run as Run
+from .runs import finetune as finetune
+from .runs import open as open
+from .runs import train as train
+from .runs import train_dbn as train_dbn
+from .sampling import ChainState as ChainState
+from .sampling import Clamp as Clamp
+from .sampling import Gibbs as Gibbs
+from .sampling import SamplingSchedule as SamplingSchedule
+from .sampling import Tempering as Tempering
+from .sampling import TrajectoryTempering as TrajectoryTempering
+from .training import TrainingState as TrainingState
+from .units import Binary as Binary
+from .units import Categorical as Categorical
+from .units import Gaussian as Gaussian
+from .units import Mixed as Mixed
+from .units import Spin as Spin
+
+__version__: str
