@@ -15,25 +15,6 @@ from test_architecture import FILES, PACKAGE
 # Where a checkpoint is read, and where a stream jumps, it is what it was.
 RESTORED = ("checkpoint.py", "rng.py")
 
-# These say purpose and rank of lanes, not their names.
-BY_NUMBER = {
-    "cli/diagnosing.py": (Lane.DIAGNOSED_ROWS, Lane.DIAGNOSED),
-    "cli/dreaming.py": (Lane.DREAM,),
-    "cli/judge.py": (Lane.EVALUATED_ROWS, Lane.USED),
-    "cli/use.py": (Lane.STARTS, Lane.SAMPLES),
-    "deep/classification_rbm.py": (Lane.WATCHED, Lane.WATCHED_ROWS),
-    "deep/finetuning/state.py": (Lane.DROPOUT,),
-    "deep/up_down.py": (Lane.CHAINS,),
-    "estimators/classification.py": (Lane.STATED_SAMPLES,),
-    "estimators/curves.py": (Lane.CURVE,),
-    "estimators/dbn_transformer.py": (Lane.SAMPLES, Lane.STATED_SAMPLES),
-    "estimators/rbm.py": (Lane.SAMPLES, Lane.STATED_SAMPLES),
-    "estimators/rbm_classifier.py": (Lane.SAMPLES, Lane.HELD_OUT),
-    "estimators/rbm_training.py": (Lane.WEIGHTS,),
-    "runs/build.py": (Lane.CHECKED,),
-    "training/state.py": (Lane.CHAINS,),
-}
-
 # Two uses from before there was a table: what was made would have other bits by another rank.
 SHARED = {
     (Purpose.SPLIT, 0, 0): 2,
@@ -78,12 +59,6 @@ def _is_stream(function: ast.expr) -> bool:
     return ast.unparse(function) in ("Stream", "rng.Stream", "harmonium.Stream")
 
 
-def without_a_lane(module: str, source: str) -> list[tuple[Purpose, int | None]]:
-    """The streams of a file that are none of the lanes that it may say by number."""
-    lanes = [(lane.purpose, lane.rank or 0) for lane in BY_NUMBER.get(module, ())]
-    return [stream for stream in numbered(source) if stream not in lanes]
-
-
 def sources() -> dict[str, str]:
     """The package's files by their paths, without those that restore streams."""
     found = {file.relative_to(PACKAGE).as_posix(): file.read_text("utf-8") for file in FILES}
@@ -94,15 +69,11 @@ def sources() -> dict[str, str]:
 def test_every_stream_has_a_lane(file: Path) -> None:
     module = file.relative_to(PACKAGE).as_posix()
     if module not in RESTORED:
-        assert without_a_lane(module, file.read_text(encoding="utf-8")) == []
+        assert [*numbered(file.read_text(encoding="utf-8"))] == []
 
 
 def test_every_lane_is_drawn_from() -> None:
-    found = sources()
-    by_name = set().union(*map(named, found.values()))
-    assert by_name | {lane for lanes in BY_NUMBER.values() for lane in lanes} == {*Lane}
-    for module, lanes in BY_NUMBER.items():
-        assert {*numbered(found[module])} == {(lane.purpose, lane.rank or 0) for lane in lanes}
+    assert set().union(*map(named, sources().values())) == {*Lane}
 
 
 def meanings(
@@ -128,13 +99,11 @@ def test_no_lane_means_two_things() -> None:
 
 def test_a_stream_without_a_lane_is_noticed() -> None:
     bad = "a = Stream(seed, Purpose.CHAINS, rank=7)\nb = Stream(0, Purpose.CHAINS)"
-    assert without_a_lane("training/state.py", bad) == [(Purpose.CHAINS, 7)]
-    assert without_a_lane("gauge.py", "Stream(1, purpose=Purpose.INIT)") == [(Purpose.INIT, 0)]
-    assert without_a_lane("runs/answers/trained.py", "Stream(1, Purpose.ENCODE, k)") == [
-        (Purpose.ENCODE, None)
-    ]
+    assert [*numbered(bad)] == [(Purpose.CHAINS, 7), (Purpose.CHAINS, 0)]
+    assert [*numbered("Stream(1, purpose=Purpose.INIT)")] == [(Purpose.INIT, 0)]
+    assert [*numbered("Stream(1, Purpose.ENCODE, k)")] == [(Purpose.ENCODE, None)]
     with pytest.raises(ValueError, match="is computed"):
-        without_a_lane("rbm.py", "Stream(0, purpose)")
+        list(numbered("Stream(0, purpose)"))
     assert named("Lane.FILM.stream(seed)") == {Lane.FILM}
 
 

@@ -27,7 +27,6 @@ from harmonium.runs.answers.options import DiagnosisOptions
 from harmonium.runs.answers.trained import Trained, open_trained
 from harmonium.runs.following import write_page
 from harmonium.runs.pictures import figures
-from harmonium.units import Binary, Spin
 
 # Enough that their noise is a hundredth of a column's standard deviation.
 _MOST_ROWS = 10_000
@@ -94,7 +93,7 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
         n_rows=len(train),
         n_training_chains=None if trained.chains is None else len(trained.chains),
         batch_size=trained.options.batch_size,
-        has_grey_values=isinstance(rbm.visible, Binary | Spin) and not train.is_two_valued,
+        has_grey_values=rbm.visible.low_state is not None and not train.is_two_valued,
         update_ratio=next((x["update_ratio"] for x in rows[::-1] if "update_ratio" in x), None),
     )
     spectra = list(_spectra(trained))

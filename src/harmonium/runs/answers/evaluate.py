@@ -33,7 +33,6 @@ from harmonium.runs.encoding import Known
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.rows import ReadingOptions
-from harmonium.units import Binary
 
 _BLOCK = 1000  # rows encoded at a time
 
@@ -134,7 +133,7 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
         data = trained.checked(rows)
     encoding = train.encoding
     states = all(d.is_two_valued for d in (train, data))
-    if isinstance(trained.rbm.visible, Binary) and (
+    if trained.rbm.visible.low_state == 0 and (
         isinstance(encoding, Scaled) or (isinstance(encoding, AsIs) and not states)
     ):
         # likelihoods are defined for states, even if training used grey values
