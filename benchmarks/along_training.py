@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from harmonium import RBM, defaults, plots, training
+from harmonium import RBM, plots, training
 from harmonium.likelihood import evaluate
 from harmonium.rng import Purpose, Stream
 from harmonium.runs import build, run_data
@@ -47,7 +47,8 @@ def train(options: TrainingOptions) -> tuple[list[Look], list[RBM], dict[str, fl
     options = build.complete(options, batches)
     assert options.epochs is not None
     total = options.epochs * len(batches)
-    state = build.make_state(options, build.make_model(options, data, held_out), batches)
+    rbm = build.make_model(options, data, held_out)
+    state = build.layer_options(options).begin(rbm, options.seed, len(batches))
     every = training.default_every(batches)
     monitor = training.default_monitor(state, batches, held_out, every, total)
     following, first, follow = 0.0, 0.0, monitor.log_likelihood
@@ -62,15 +63,11 @@ def train(options: TrainingOptions) -> tuple[list[Look], list[RBM], dict[str, fl
 
     monitor.log_likelihood = timed
     watch = training.Watch(monitor, every, batches, last=total)
-    late = round((1 - defaults.FINAL_SHARE) * total)
     kept = {epoch * len(batches) for epoch in KEPT if epoch < options.epochs} | {total}
     looks, models = [], []
     began = time.perf_counter()
     watch(state)
-    build.set_sweeps(state, options, late)
     for done in training.updates(state, batches, options.epochs):
-        if done == late:
-            build.set_sweeps(state, options, late)
         row = watch(state)
         if done in kept:
             row = row or {}

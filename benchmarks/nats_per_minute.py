@@ -30,7 +30,7 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from harmonium import RBM, Binary, Data, datasets, plots, training
+from harmonium import RBM, Binary, Data, Gibbs, datasets, plots, training
 from harmonium.likelihood import evaluate
 from harmonium.runs import build, run_data
 from harmonium.runs.options import TrainingOptions
@@ -250,16 +250,18 @@ def train_ours(seed: int, seconds: float) -> RBM:
 
     def begin(epochs: float) -> training.TrainingState:
         rbm = build.make_model(options, rows, held_out)
-        state = build.make_state(options, rbm, batches)
+        state = build.layer_options(options).begin(rbm, options.seed, len(batches))
         # of as many updates as there is time for, which need not be whole epochs
         n_updates = round(epochs * len(batches))
         state.schedule = training.linear_to_zero(state.optimizer, n_updates)
+        final = training.final_phase(Gibbs(options.final_sweeps), n_updates)
+        state.take_phases_({0: Gibbs(options.sweeps), **final})
         return state
 
-    def per_update(late: int, seconds: float) -> float:
+    def per_update(sweeps: int, seconds: float) -> float:
         """Seconds of one, with the sweeps of the beginning or of the end, by so long a trial."""
         state, n = begin(1), 0
-        build.set_sweeps(state, options, late)
+        state.take_phases_({0: Gibbs(sweeps)})
         start = time.process_time()
         for _ in training.updates(state, batches, 1):
             n += 1
@@ -267,18 +269,16 @@ def train_ours(seed: int, seconds: float) -> RBM:
                 break
         return (time.process_time() - start) / n
 
-    for late in (0, 1):
-        per_update(late, 0)  # kernels are compiled once on a machine, before the clock runs
+    at_first, at_last = options.sweeps, options.final_sweeps
+    for sweeps in (at_last, at_first):
+        per_update(sweeps, 0)  # kernels are compiled once on a machine, before the clock runs
     began = time.process_time()
     final, trial = training.defaults.FINAL_SHARE, TRIAL_SHARE / 2 * seconds
-    cost = (1 - final) * per_update(1, trial) + final * per_update(0, trial)
+    cost = (1 - final) * per_update(at_first, trial) + final * per_update(at_last, trial)
     left = seconds - (time.process_time() - began)
     n_updates = int(0.99 * left / cost)
     state = begin(n_updates / len(batches))
-    late = round((1 - final) * n_updates)
     for done in training.updates(state, batches, math.ceil(n_updates / len(batches))):
-        if done == late:
-            build.set_sweeps(state, options, late)
         if done == n_updates or time.process_time() - began >= seconds:
             break
     print(f"ours: {done} of {n_updates} updates in {time.process_time() - began:.1f} s", flush=True)

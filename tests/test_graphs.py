@@ -513,7 +513,7 @@ def test_a_bad_gradient_is_told_when_somebody_looks(
 
 
 def test_a_loop_that_never_looks_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.updating, "_SETTLE_EVERY", 5)
+    monkeypatch.setattr(training.learner, "_SETTLE_EVERY", 5)
     state = CASES["CD"].start()
     record_(state)
     good, bad = torch.ones(8, 6), torch.full((8, 6), torch.nan)

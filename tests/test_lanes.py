@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from harmonium.rng import LANES, Lane, Purpose
+from harmonium.rng import Lane, Purpose
 from test_architecture import FILES, PACKAGE
 
 # Where a checkpoint is read, and where a stream jumps, it is what it was.
@@ -18,114 +17,106 @@ RESTORED = ("checkpoint.py", "rng.py")
 
 # Two uses from before there was a table: what was made would have other bits by another rank.
 SHARED = {
-    (Purpose.SPLIT, 0, ""): 2,
-    (Purpose.SPLIT, 1, ""): 2,
-    (Purpose.MONITOR, 0, ""): 3,
-    (Purpose.SAMPLE, 1, ""): 2,
-    (Purpose.LIKELIHOOD, 0, ""): 2,  # states on which energies are compared are thrown away
+    (Purpose.SPLIT, 0, 0): 2,
+    (Purpose.SPLIT, 1, 0): 2,
+    (Purpose.MONITOR, 0, 0): 3,
+    (Purpose.SAMPLE, 1, 0): 2,
+    (Purpose.LIKELIHOOD, 0, 0): 2,  # states on which energies are compared are thrown away
 }
 
 
-class Drawn(NamedTuple):
-    """A stream that a module makes; a rank that is computed is None."""
+def named(source: str) -> set[Lane]:
+    """The lanes that a file names."""
+    return {
+        Lane[node.attr]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("Lane", "rng.Lane")
+    }
 
-    module: str
-    purpose: Purpose
-    rank: int | None
-    part: str
 
+def numbered(source: str) -> Iterator[tuple[Purpose, int | None]]:
+    """Purpose and rank of every stream that a file makes by itself; a computed rank is None.
 
-def streams(module: str, source: str) -> Iterator[Drawn]:
-    """Every stream that a file makes; ValueError where its purpose is computed."""
+    Raises
+    ------
+    ValueError
+        Where a purpose is computed.
+    """
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and _is_stream(node.func)):
             continue
-        names = ("seed", "purpose", "rank", "position")
-        said: dict[str | None, ast.expr] = dict(zip(names, node.args, strict=False))
-        said |= {keyword.arg: keyword.value for keyword in node.keywords}
-        purpose = said["purpose"]
-        if not (isinstance(purpose, ast.Attribute) and ast.unparse(purpose.value) == "Purpose"):
-            raise ValueError(f"{module} computes the purpose of {ast.unparse(node)}")
-        rank, position = said.get("rank", ast.Constant(0)), said.get("position")
-        part = position.id if isinstance(position, ast.Name) and position.id.isupper() else ""
-        yield Drawn(
-            module,
-            Purpose[purpose.attr],
-            rank.value if isinstance(rank, ast.Constant) else None,
-            "" if part == "FORWARD" else part,  # which begins at 0
+        said: dict[str | None, ast.expr] = dict(
+            zip(("seed", "purpose", "rank"), node.args, strict=False)
         )
+        said |= {keyword.arg: keyword.value for keyword in node.keywords}
+        purpose, rank = said["purpose"], said.get("rank", ast.Constant(0))
+        if not (isinstance(purpose, ast.Attribute) and ast.unparse(purpose.value) == "Purpose"):
+            raise ValueError(f"the purpose of {ast.unparse(node)} is computed")
+        yield Purpose[purpose.attr], rank.value if isinstance(rank, ast.Constant) else None
 
 
 def _is_stream(function: ast.expr) -> bool:
     return ast.unparse(function) in ("Stream", "rng.Stream", "harmonium.Stream")
 
 
-def is_of(drawn: Drawn, lane: Lane) -> bool:
-    """Whether a lane is that of a stream; a computed rank needs a lane of any rank."""
-    return (
-        drawn.module in lane.modules
-        and (drawn.purpose, drawn.part) == (lane.purpose, lane.part)
-        and lane.rank in (drawn.rank, None)
-    )
-
-
-def all_streams() -> list[Drawn]:
-    found = []
-    for file in FILES:
-        module = file.relative_to(PACKAGE).as_posix()
-        if module not in RESTORED:
-            found += streams(module, file.read_text(encoding="utf-8"))
-    return found
+def sources() -> dict[str, str]:
+    """The package's files by their paths, without those that restore streams."""
+    found = {file.relative_to(PACKAGE).as_posix(): file.read_text("utf-8") for file in FILES}
+    return {module: source for module, source in found.items() if module not in RESTORED}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_every_stream_has_a_lane(file: Path) -> None:
     module = file.relative_to(PACKAGE).as_posix()
-    if module in RESTORED:
-        return
-    for drawn in streams(module, file.read_text(encoding="utf-8")):
-        assert any(is_of(drawn, lane) for lane in LANES), drawn
+    if module not in RESTORED:
+        assert [*numbered(file.read_text(encoding="utf-8"))] == []
 
 
-def test_every_lane_is_drawn_from_by_all_that_it_names() -> None:
-    found = all_streams()
-    for lane in LANES:
-        for module in lane.modules:
-            mine = [drawn for drawn in found if drawn.module == module]
-            assert any(is_of(drawn, lane) for drawn in mine), (lane, module)
+def test_every_lane_is_drawn_from() -> None:
+    assert set().union(*map(named, sources().values())) == {*Lane}
 
 
-def meanings(lanes: tuple[Lane, ...]) -> dict[tuple[Purpose, int, str], int]:
+def meanings(
+    lanes: Iterable[tuple[Purpose, int | None, int]],
+) -> dict[tuple[Purpose, int, int], int]:
     """How many meanings each lane has, where it has several."""
-    ranks = {lane.rank for lane in lanes} - {None}
+    lanes = [*lanes]
+    ranks = {rank for _, rank, _ in lanes if rank is not None}
     several = Counter(
-        (lane.purpose, rank, lane.part)
-        for lane in lanes
-        for rank in (ranks if lane.rank is None else [lane.rank])
-        if rank is not None
+        (purpose, each, begins)
+        for purpose, rank, begins in lanes
+        for each in (ranks if rank is None else [rank])
     )
     return {lane: n for lane, n in several.items() if n > 1}
 
 
+TABLE = [(lane.purpose, lane.rank, lane.begins) for lane in Lane]
+
+
 def test_no_lane_means_two_things() -> None:
-    assert meanings(LANES) == SHARED
+    assert meanings(TABLE) == SHARED
 
 
 def test_a_stream_without_a_lane_is_noticed() -> None:
-    made = streams(
-        "rbm.py", "a = Stream(seed, Purpose.SAMPLE, rank=7)\nb = Stream(0, Purpose.INIT)"
-    )
-    assert [any(is_of(drawn, lane) for lane in LANES) for drawn in made] == [False, True]
-    (elsewhere,) = streams("gauge.py", "Stream(1, purpose=Purpose.INIT)")
-    assert not any(is_of(elsewhere, lane) for lane in LANES)
-    (computed,) = streams("cli/use.py", "Stream(1, Purpose.ENCODE, k)")
-    assert not any(is_of(computed, lane) for lane in LANES)
-    with pytest.raises(ValueError, match="computes the purpose"):
-        list(streams("rbm.py", "Stream(0, purpose)"))
+    bad = "a = Stream(seed, Purpose.CHAINS, rank=7)\nb = Stream(0, Purpose.CHAINS)"
+    assert [*numbered(bad)] == [(Purpose.CHAINS, 7), (Purpose.CHAINS, 0)]
+    assert [*numbered("Stream(1, purpose=Purpose.INIT)")] == [(Purpose.INIT, 0)]
+    assert [*numbered("Stream(1, Purpose.ENCODE, k)")] == [(Purpose.ENCODE, None)]
+    with pytest.raises(ValueError, match="is computed"):
+        list(numbered("Stream(0, purpose)"))
+    assert named("Lane.FILM.stream(seed)") == {Lane.FILM}
 
 
 def test_a_second_meaning_is_noticed() -> None:
-    film = Lane(Purpose.SAMPLE, 2, "another film", ("rbm.py",))
-    assert meanings((*LANES, film)) == SHARED | {(Purpose.SAMPLE, 2, ""): 2}
-    layer = Lane(Purpose.INIT, 3, "something else", ("rbm.py",))
-    assert meanings((*LANES, layer)) == SHARED | {(Purpose.INIT, 3, ""): 2}
+    film, layer = (Purpose.SAMPLE, 2, 0), (Purpose.INIT, 3, 0)
+    assert meanings([*TABLE, film]) == SHARED | {film: 2}
+    assert meanings([*TABLE, layer]) == SHARED | {layer: 2}
+
+
+def test_a_lane_makes_the_stream_that_it_says() -> None:
+    assert (Lane.FILM.purpose, Lane.FILM.rank) == (Purpose.SAMPLE, 2)
+    back = Lane.REVERSE.stream(5, 3, rank=7)
+    assert (back.seed, back.purpose, back.rank) == (5, Purpose.LIKELIHOOD, 7)
+    assert back.position == (1 << 36) + 3
+    with pytest.raises(ValueError, match=r"the rank of Lane\.FILM is 2; leave it out"):
+        Lane.FILM.stream(5, rank=9)

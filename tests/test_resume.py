@@ -88,6 +88,7 @@ def groups(rbm: RBM) -> list[dict[str, object]]:
 CASES = {
     "PCD": Case(),
     "CD": Case(lambda rbm: {"n_chains": None, "sampler": Gibbs(sweeps=3)}),
+    "phases": Case(lambda rbm: {"phases": {5: Gibbs(sweeps=2), 11: Gibbs(sweeps=3)}}),
     "plain gradient": Case(lambda rbm: {"gradient": PlainGradient()}),
     "momentum": Case(lambda rbm: {"momentum": 0.9}),
     "Adam": Case(lambda rbm: {"optimizer": torch.optim.Adam(rbm.parameters(), lr=0.01)}),

@@ -650,6 +650,39 @@ def test_a_run_that_diverges_stops_with_finite_parameters() -> None:
     assert all(p.isfinite().all() for p in rbm.parameters())
 
 
+def test_phases_are_samplers_that_take_over_where_they_begin() -> None:
+    batches = Minibatches(data(), 8)
+    by_hand = TrainingState.create(model(), sampler=Gibbs(1), n_chains=5)
+    for done in training.updates(by_hand, batches, 4):
+        if done in (5, 9):
+            by_hand.sampler = Gibbs(2 if done == 5 else 4)
+    phases = {9: Gibbs(4), 5: Gibbs(2)}
+    state = TrainingState.create(model(), sampler=Gibbs(1), phases=phases, n_chains=5)
+    seen = [state.sampler]
+    for _ in training.updates(state, batches, 4):
+        seen.append(state.sampler)
+    assert seen == [Gibbs(1)] * 5 + [Gibbs(2)] * 4 + [Gibbs(4)] * (len(seen) - 9)
+    assert len(seen) > 10
+    for name, parameter in state.rbm.named_parameters():
+        assert torch.equal(parameter, by_hand.rbm.get_parameter(name)), name
+
+
+def test_the_last_phase_moves_with_the_end_of_the_run() -> None:
+    state = TrainingState.create(model(), phases=training.final_phase(Gibbs(3), 10))
+    for _ in range(8):
+        training.update(state, batch())
+    assert state.sampler == Gibbs(3)
+    state.take_phases_({0: Gibbs(1), **training.final_phase(Gibbs(3), 100)})
+    assert state.sampler == Gibbs(1) and state.phases == ((0, Gibbs(1)), (70, Gibbs(3)))
+
+
+def test_what_is_no_phase_is_refused() -> None:
+    with pytest.raises(ValueError, match="the first update of a phase is -1; pass 0 or more"):
+        TrainingState.create(model(), phases={-1: Gibbs(3)})
+    with pytest.raises(TypeError, match="the sampler of a phase is 3; pass Gibbs"):
+        TrainingState.create(model(), phases={5: 3})  # type: ignore[dict-item]
+
+
 # What is refused
 
 

@@ -187,7 +187,7 @@ def test_log_z_along_temperatures() -> None:
     assert found.std_error < 0.05
     assert found.n_chains == 300 and found.n_sweeps == 200
     assert isinstance(found, LogZ) and found.errs == "either"
-    assert str(found).endswith("nats (errs either way)")
+    assert str(found).endswith("nats (errs either)")
     assert found.round_trips > 0
     assert len(found.swap_acceptance) == 4
 

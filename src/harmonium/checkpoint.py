@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,26 +25,29 @@ from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
-from harmonium.serialization import load_parameters_, lookup, name_in, read, serialize
-from harmonium.training import TrainingState, settle
+from harmonium.serialization import (
+    Types,
+    below,
+    load_parameters_,
+    read,
+    serialize,
+    tensors_of,
+    under,
+)
+from harmonium.training import Learner, TrainingState, settle
 from harmonium.units import from_config, to_config
 
-_SAMPLERS: dict[str, type[Sampler]] = {"Gibbs": Gibbs, "Tempering": Tempering}
-_GRADIENTS: dict[str, type[Gradient]] = {
-    "CenteredGradient": CenteredGradient,
-    "HybridGradient": HybridGradient,
-    "PlainGradient": PlainGradient,
-}
+_SAMPLERS: Types[Sampler] = Types(Gibbs, Tempering)
+_GRADIENTS: Types[Gradient] = Types(CenteredGradient, HybridGradient, PlainGradient)
 
-
-_T = TypeVar("_T")
+# The numbers of the particles that track log Z.
+_OF_POPULATION = ("base_log_z", "base_variance", "looks", "least", "needed")
 
 
 def save_model(rbm: RBM, path: str | Path) -> None:
     """Write a model file: weights and biases, with unit types and sizes in its metadata."""
     check_rbm("rbm", rbm)
-    content = serialize("model", tensors_of(rbm), {"rbm": rbm_config(rbm)})
-    write_whole(Path(path), content)
+    write_whole(Path(path), serialize("model", tensors_of(rbm), {"rbm": rbm_config(rbm)}))
 
 
 def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
@@ -55,7 +58,7 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
     FileNotFoundError, ValueError
         If there is no such file, or it is not a complete model file of a known format.
     """
-    tensors, config = read(Path(path), "model")
+    tensors, config = read(path, "model")
     return make_rbm(config["rbm"], tensors).to(device)
 
 
@@ -80,7 +83,7 @@ def save(
     models
         Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    content = dumps(state, extra, models)
+    content = dumps(state, extra, models)  # first, so that swapped arguments are told in words
     write_whole(Path(path), content)
 
 
@@ -108,45 +111,63 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         TrainingState,
         "the state of a run, TrainingState.create(rbm); save_model keeps a model",
     )
-    settle(state)
-    tensors = tensors_of(state.rbm, "rbm.")
-    if state.average is not None:
-        tensors |= tensors_of(state.average, "average.")
-    if state.chains is not None:
-        tensors |= {f"chains.{name}": tensor for name, tensor in _of_chains(state.chains).items()}
-    tensors |= {f"gradient.{name}": tensor for name, tensor in state.gradient.state().items()}
-    tensors |= {f"penalties.{name}": tensor for name, tensor in state.penalties.state().items()}
-    population = state.population
-    if population is not None:
-        tensors |= tensors_of(population.model, "population.model.")
-        tensors["population.visible"] = population.visible
-        tensors["population.log_weights"] = population.log_weights
-        tensors["population.families"] = population.families
-    of_optimizer, optimization = describe_optimizer(state.rbm, state.optimizer, state.schedule)
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in of_optimizer.items()}
-    config = {
+    tensors, config = describe_learner(state, state.rbm, "rbm.")
+    config |= {
         "rbm": rbm_config(state.rbm),
-        **optimization,
-        "sampler": {"type": name_in(_SAMPLERS, state.sampler), **state.sampler.config()},
-        "gradient": {"type": name_in(_GRADIENTS, state.gradient), **_plain_fields(state.gradient)},
+        "sampler": _SAMPLERS.describe(state.sampler, state.sampler.config()),
+        "phases": [
+            [begins, _SAMPLERS.describe(sampler, sampler.config())]
+            for begins, sampler in state.phases
+        ],
+        "gradient": _GRADIENTS.describe(state.gradient, _plain_fields(state.gradient)),
         "penalties": _plain_fields(state.penalties),
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
-        "stream": of_stream(state.stream),
-        "population": None
-        if population is None
-        else {
-            "base_log_z": population.base_log_z,
-            "base_variance": population.base_variance,
-            "looks": population.looks,
-            "least": population.least,
-            "needed": population.needed,
-            "stream": of_stream(population.stream),
-        },
-        "seed": state.seed,
-        "update": state.update,
+        "population": None,
     }
+    if state.average is not None:
+        tensors |= tensors_of(state.average, "average.")
+    if state.chains is not None:
+        tensors |= under("chains.", _of_chains(state.chains))
+    tensors |= under("gradient.", state.gradient.state())
+    tensors |= under("penalties.", state.penalties.state())
+    if (population := state.population) is not None:
+        numbers = {name: getattr(population, name) for name in _OF_POPULATION}
+        config["population"] = numbers | {"stream": of_stream(population.stream)}
+        tensors |= tensors_of(population.model, "population.model.")
+        for name in ("visible", "log_weights", "families"):
+            tensors[f"population.{name}"] = getattr(population, name)
     return tensors, config
+
+
+def describe_learner(
+    state: Learner, model: nn.Module, prefix: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Describe what every training keeps: the parameters, the optimiser, where it is.
+
+    `restore_learner` is the inverse.
+    """
+    settle(state)
+    of_optimizer, config = describe_optimizer(model, state.optimizer, state.schedule)
+    tensors = tensors_of(model, prefix) | under("optimizer.", of_optimizer)
+    stream = of_stream(state.stream)
+    return tensors, {**config, "stream": stream, "seed": state.seed, "update": state.update}
+
+
+def restore_learner(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None,
+    schedule: Callable[[Optimizer], LRScheduler] | None,
+) -> dict[str, Any]:
+    """The fields of a `Learner` that trains this model; the last two are as in `load`."""
+    # an optimiser moves its tensors itself, and may keep some on the CPU
+    of_optimizer = below("optimizer.", tensors)
+    trained, scheduler = restore_optimizer(model, of_optimizer, config, optimizer, schedule)
+    stream = make_stream(config["stream"])
+    own = {"optimizer": trained, "schedule": scheduler, "stream": stream}
+    return own | {name: config[name] for name in ("seed", "update")}
 
 
 def load(
@@ -173,7 +194,7 @@ def load(
     FileNotFoundError, ValueError
         If there is no such file, or it is not a complete checkpoint of a known format.
     """
-    tensors, config = read(Path(path), "checkpoint")
+    tensors, config = read(path, "checkpoint")
     return restore(tensors, config, device=device, optimizer=optimizer, schedule=schedule)
 
 
@@ -193,70 +214,37 @@ def restore(
         If the parts do not fit together, or a type is unknown.
     """
     rbm = make_rbm(config["rbm"], below("rbm.", tensors)).to(device)
-    # an optimiser moves its tensors itself, and may keep some on the CPU
-    trained, scheduler = restore_optimizer(
-        rbm, below("optimizer.", tensors), config, optimizer, schedule
-    )
+    learner = restore_learner(rbm, tensors, config, optimizer, schedule)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
     average = below("average.", tensors)
     chains = below("chains.", tensors)
     return TrainingState(
+        **learner,
         rbm=rbm,
-        optimizer=trained,
-        sampler=_make(_SAMPLERS, config["sampler"]),
-        gradient=_make(_GRADIENTS, config["gradient"], below("gradient.", tensors)),
+        sampler=_SAMPLERS.make(config["sampler"]),
+        phases=tuple((begins, _SAMPLERS.make(each)) for begins, each in config.get("phases", ())),
+        gradient=_GRADIENTS.make(config["gradient"], below("gradient.", tensors)),
         penalties=Penalties(**config["penalties"], activity=tensors.get("penalties.activity")),
         chains=_make_chains(rbm, chains, config.get("swaps")) if chains else None,
-        stream=make_stream(config["stream"]),
-        seed=config["seed"],
-        schedule=scheduler,
         average=make_rbm(config["rbm"], average).to(device) if average else None,
         average_decay=config["average_decay"],
-        update=config["update"],
         population=_make_population(
             config["rbm"], config.get("population"), below("population.", tensors)
         ),
     )
 
 
-def read_extra(path: str | Path) -> dict[str, Any]:
-    """Read the ``extra`` that `save` wrote to a checkpoint."""
-    return dict(read(Path(path), "checkpoint")[1]["extra"])
+def read_extra(path: str | Path, kind: str = "checkpoint") -> dict[str, Any]:
+    """Read the ``extra`` of a checkpoint, of an RBM (`save`) or of a "fine-tuning"."""
+    return dict(read(path, kind)[1]["extra"])
 
 
 def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict[str, RBM]:
     """Read the extra ``models`` that `save` wrote to a checkpoint, by name."""
-    tensors, config = read(Path(path), "checkpoint")
+    tensors, config = read(path, "checkpoint")
     return {
         name: make_rbm(of_model, below(f"models.{name}.", tensors)).to(device)
         for name, of_model in config.get("models", {}).items()
-    }
-
-
-def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
-    """Return a module's tensors by name.
-
-    Raises
-    ------
-    FloatingPointError
-        If one holds values that are not finite; such tensors are never written.
-    """
-    tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise FloatingPointError(
-                f"{name} holds values that are not finite, so nothing was written; the learning "
-                "rate is probably too large"
-            )
-    return tensors
-
-
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Select the tensors whose names start with a prefix, and strip it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
     }
 
 
@@ -300,12 +288,10 @@ def _make_population(
         model=make_rbm(rbm, below("model.", tensors)).to(visible.device).requires_grad_(False),
         visible=visible,
         log_weights=tensors["log_weights"],
-        base_log_z=config["base_log_z"],
-        base_variance=config["base_variance"],
         stream=make_stream(config["stream"]),
         # older versions did not track families: every particle starts its own
         families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
-        **{name: config[name] for name in ("looks", "least", "needed") if name in config},
+        **{name: config[name] for name in _OF_POPULATION if name in config},
     )
 
 
@@ -339,17 +325,3 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
     rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
     load_parameters_(rbm, tensors)
     return rbm
-
-
-def _make(
-    types: Mapping[str, Callable[..., _T]],
-    config: Mapping[str, Any],
-    tensors: Mapping[str, Tensor] | None = None,
-) -> _T:
-    """Make an instance of a named type from a table of known types."""
-    arguments = {**config, **(tensors or {})}
-    make = lookup(types, arguments.pop("type"))
-    try:
-        return make(**arguments)
-    except TypeError as error:
-        raise ValueError(f"the file's arguments do not fit: {error}") from error

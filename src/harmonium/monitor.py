@@ -28,7 +28,7 @@ from harmonium.likelihood import (
 from harmonium.likelihood.checks import are_states
 from harmonium.metrics import WARNING
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import ChainState, start_at
 from harmonium.units import Binary, Units
 
@@ -115,10 +115,10 @@ class Monitor:
         self._different: Tensor | None = None
         for position, (prefix, data) in enumerate((("", train), ("held_out_", held_out))):
             if data is not None and len(data):
-                chosen = kernels.permutation(
-                    len(data), Stream(seed, Purpose.MONITOR, position=position)
-                )[:n_rows].to(data.device)
-                encoding = Stream(seed, Purpose.ENCODE, rank=1, position=position)
+                chosen = kernels.permutation(len(data), Lane.WATCHED_ROWS.stream(seed, position))[
+                    :n_rows
+                ].to(data.device)
+                encoding = Lane.WATCHED.stream(seed, position)
                 self._rows[prefix] = data.rows(chosen, encoding)
 
     @torch.no_grad()
@@ -150,7 +150,7 @@ class Monitor:
         row: dict[str, float] = {}
         free_energy = {}
         position = _MOST_DRAWS * update
-        stream = Stream(self.seed, Purpose.MONITOR, rank=1, position=position)
+        stream = Lane.LOOK.stream(self.seed, position)
         for prefix, rows in self._rows.items():
             v = rows.to(rbm.weights.dtype)
             if rbm.visible.is_discrete:
@@ -279,7 +279,7 @@ class Monitor:
                 difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
             elif rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
-                units = Stream(self.seed, Purpose.MONITOR, rank=2)
+                units = Lane.LAST_LOOK.stream(self.seed)
                 of_both = (
                     # both for the same units
                     pseudo_log_likelihood(model, v, units.at(0), n_units).double()

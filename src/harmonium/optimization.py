@@ -12,16 +12,18 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
 from harmonium import defaults
 from harmonium.arguments import check_number, check_type, described, is_whole
-from harmonium.serialization import lookup
+from harmonium.serialization import Types
 
 _PAIRS = "key-value pairs"
 
-_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    name: optimizer
-    for name, optimizer in vars(torch.optim).items()
-    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
-    if optimizer is not Optimizer
-}
+_OPTIMIZERS: Types[Optimizer] = Types(
+    *(
+        optimizer
+        for optimizer in vars(torch.optim).values()
+        if isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+        if optimizer is not Optimizer
+    )
+)
 
 
 def check_optimizer(
@@ -221,7 +223,7 @@ def _make_optimizer(
         grouped = [
             {"params": [named[name] for name in group["params"]]} for group in config["groups"]
         ]
-        optimizer = lookup(_OPTIMIZERS, config["type"])(grouped)
+        optimizer = _OPTIMIZERS.find(config["type"])(grouped)
     else:
         optimizer = make([named[name] for name in names])
     values: dict[str, dict[str, Any]] = {name: dict(of) for name, of in config["numbers"].items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count, check_number, described, no_tensor
 from harmonium.autograd import without_autograd
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.units import Units, as_units
 from harmonium.units.far import by_float64_where_far, in_float64_where_far
 from harmonium.units.numbers import finite_array
@@ -183,7 +183,7 @@ class RBM(nn.Module):
             check_number("weight_std", weight_std, "0, a positive number, or None")
             if weight_std < 0:
                 raise ValueError(f"weight_std is {weight_std}; pass 0 or a positive number")
-        stream = Stream(seed, Purpose.INIT)  # refuses an invalid seed
+        stream = Lane.WEIGHTS.stream(seed)  # refuses an invalid seed
         if isinstance(data, Tensor):
             self.visible.check_width(data, "visible")
             self.visible.check(data, "data")
@@ -360,7 +360,7 @@ class RBM(nn.Module):
         """
         check_count("n", n)
         check_count("sweeps", sweeps, 0)
-        stream = Stream(seed, Purpose.SAMPLE)
+        stream = Lane.SAMPLES.stream(seed)
         v = self.visible.sample_alone(n, stream)
         h = self.weights.new_empty(n, self.hidden.n_columns)
         for _ in range(sweeps):

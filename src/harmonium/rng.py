@@ -3,7 +3,7 @@
 A stream is a key (the seed), a lane (what the numbers are for, and its rank among the streams
 of that purpose) and a position. The bits come from Philox4x32-10 [1]_, a bijection of a 128-bit
 counter under a 64-bit key, so any number of any draw can be computed by itself, on any device and
-by any number of threads. Who draws from which lane is one table, `LANES`.
+by any number of threads. What is drawn from which lane is one table, `Lane`.
 
 References
 ----------
@@ -14,9 +14,9 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,219 +50,101 @@ class Purpose(IntEnum):
     FINETUNE = 10
 
 
-class Lane(NamedTuple):
-    """What the numbers of one purpose and rank are, and which modules draw them.
+class Lane(Enum):
+    """The library's own streams: purpose, rank, what their numbers are, and where they begin.
 
-    Attributes
-    ----------
-    purpose, rank
-        Of the streams; None is any rank.
-    numbers
-        What they are.
-    modules
-        Who draws them, as paths below the package.
-    part
-        The part of the positions, where several uses share a lane and keep apart in that way.
+    A rank of None is one that the caller says. Where purpose, rank and beginning stand here twice,
+    both uses get the same numbers if their seeds and positions are alike. They make different
+    things of them, and another rank would change the bits of what one of them has always made; so
+    these stay, `tests/test_lanes.py` lists them, and refuses new ones.
     """
 
-    purpose: Purpose
-    rank: int | None
-    numbers: str
-    modules: tuple[str, ...]
-    part: str = ""
-
-
-LANES = (
-    Lane(
+    WEIGHTS = (
         Purpose.INIT,
         None,
         "weights (position 0) and biases (1) at the start; the rank is the layer of a network that "
         "begins at random",
-        ("rbm.py", "deep/layers.py", "estimators/rbm_training.py"),
-    ),
-    Lane(
-        Purpose.SPLIT,
-        0,
-        "the order in which rows are held out",
-        ("datasets/splits.py", "estimators/rbm_classifier.py"),
-    ),
-    Lane(Purpose.SPLIT, 0, "the order of the bundled digits", ("datasets/digits.py",)),
-    Lane(Purpose.SPLIT, 1, "the rows that are learned from, of all", ("datasets/splits.py",)),
-    Lane(Purpose.SPLIT, 1, "the rows that an evaluation takes, of all", ("cli/judge.py",)),
-    Lane(
-        Purpose.SHUFFLE,
-        0,
-        "the order of rows in an epoch, which is the position",
-        ("datasets/minibatches.py",),
-    ),
-    Lane(
-        Purpose.ENCODE,
-        0,
-        "states of the rows of a minibatch; the position is its update",
-        ("datasets/minibatches.py",),
-    ),
-    Lane(
-        Purpose.ENCODE,
-        1,
-        "states of the rows that a training is watched by, and shown with",
-        (
-            "monitor.py",
-            "deep/classification_rbm.py",
-            "runs/pictures/figures.py",
-            "runs/pictures/history.py",
-            "runs/pictures/network_figures.py",
-        ),
-    ),
-    Lane(
+    )
+    HELD_OUT = Purpose.SPLIT, 0, "the order in which rows are held out"
+    DIGITS = Purpose.SPLIT, 0, "the order of the bundled digits"
+    LEARNED_ROWS = Purpose.SPLIT, 1, "the rows that are learned from, of all"
+    EVALUATED_ROWS = Purpose.SPLIT, 1, "the rows that an evaluation takes, of all"
+    EPOCH = Purpose.SHUFFLE, 0, "the order of rows in an epoch, which is the position"
+    BATCH = Purpose.ENCODE, 0, "states of the rows of a minibatch; the position is its update"
+    WATCHED = Purpose.ENCODE, 1, "states of the rows that a training is watched by, and shown with"
+    STARTS = (
         Purpose.ENCODE,
         2,
         "states of rows that chains start at, or that are reconstructed; from that position on",
-        ("cli/use.py",),
-    ),
-    Lane(
-        Purpose.ENCODE,
-        3,
-        "states of the rows that a finished model evaluates or predicts",
-        (
-            "cli/judge.py",
-            "deep/network/base.py",
-            "runs/classes.py",
-            "runs/pictures/tuned_figures.py",
-        ),
-    ),
-    Lane(Purpose.ENCODE, 4, "states of the rows of a diagnosis", ("cli/diagnosing.py",)),
-    Lane(
+    )
+    USED = Purpose.ENCODE, 3, "states of the rows that a finished model evaluates or predicts"
+    DIAGNOSED = Purpose.ENCODE, 4, "states of the rows of a diagnosis"
+    COMPARED = (
         Purpose.ENCODE,
         5,
         "states of the rows whose columns are compared with those of samples",
-        ("runs/pictures/network_figures.py", "runs/pictures/table_figures.py"),
-    ),
-    Lane(
+    )
+    CHECKED = (
         Purpose.ENCODE,
         6,
         "states of all rows, to see whether they are states of the visible units",
-        ("runs/build.py",),
-    ),
-    Lane(
-        Purpose.CHAINS,
-        0,
-        "chains of a training, where they start and how they move",
-        ("deep/up_down.py", "training/state.py"),
-    ),
-    Lane(
+    )
+    CHAINS = Purpose.CHAINS, 0, "chains of a training, where they start and how they move"
+    WATCHED_ROWS = (
         Purpose.MONITOR,
         0,
         "which rows are watched, of training (position 0) and held out (1)",
-        ("monitor.py", "deep/classification_rbm.py"),
-    ),
-    Lane(
-        Purpose.MONITOR,
-        0,
-        "states of the rows of an estimator's learning curve",
-        ("estimators/curves.py",),
-    ),
-    Lane(Purpose.MONITOR, 0, "flips of the chains of a benchmark", ("benchmark/ours.py",)),
-    Lane(Purpose.MONITOR, 1, "what a look draws; the position is its update's", ("monitor.py",)),
-    Lane(Purpose.MONITOR, 2, "units of the last pseudo-log-likelihood", ("monitor.py",)),
-    Lane(Purpose.MONITOR, 3, "states of the rows of a verdict", ("runs/verdicts.py",)),
-    Lane(
-        Purpose.SAMPLE,
-        0,
-        "samples of a model",
-        (
-            "rbm.py",
-            "benchmark/ours.py",
-            "cli/use.py",
-            "estimators/dbn_transformer.py",
-            "estimators/rbm.py",
-            "estimators/rbm_classifier.py",
-            "runs/pictures/figures.py",
-        ),
-    ),
-    Lane(
+    )
+    CURVE = Purpose.MONITOR, 0, "states of the rows of an estimator's learning curve"
+    FLIPS = Purpose.MONITOR, 0, "flips of the chains of a benchmark"
+    LOOK = Purpose.MONITOR, 1, "what a look draws; the position is its update's"
+    LAST_LOOK = Purpose.MONITOR, 2, "units of the last pseudo-log-likelihood"
+    VERDICT = Purpose.MONITOR, 3, "states of the rows of a verdict"
+    SAMPLES = Purpose.SAMPLE, 0, "samples of a model"
+    STATED_SAMPLES = (
         Purpose.SAMPLE,
         1,
         "samples of an estimator that was given a random state for them",
-        ("estimators/classification.py", "estimators/dbn_transformer.py", "estimators/rbm.py"),
-    ),
-    Lane(
+    )
+    HISTORY = (
         Purpose.SAMPLE,
         1,
         "chains from rows for the history of CD; the position is the update's",
-        ("runs/pictures/history.py",),
-    ),
-    Lane(Purpose.SAMPLE, 2, "the film of a run", ("runs/pictures/figures.py",)),
-    Lane(
-        Purpose.SAMPLE,
-        3,
-        "samples whose columns are compared with those of rows",
-        ("runs/pictures/figures.py",),
-    ),
-    Lane(Purpose.SAMPLE, 4, "a first draw, to see whether Numba works", ("kernels/backends.py",)),
-    Lane(
+    )
+    FILM = Purpose.SAMPLE, 2, "the film of a run"
+    COMPARED_SAMPLES = Purpose.SAMPLE, 3, "samples whose columns are compared with those of rows"
+    FIRST_DRAW = Purpose.SAMPLE, 4, "a first draw, to see whether Numba works"
+    ANNEALING = Purpose.LIKELIHOOD, None, "annealing; the rank is the block of chains"
+    ENERGIES = Purpose.LIKELIHOOD, 0, "states on which two layers' energies are compared"
+    REVERSE = Purpose.LIKELIHOOD, None, "annealing back; the rank is the block of chains", 1 << 36
+    PILOT = (
         Purpose.LIKELIHOOD,
         None,
-        "annealing; the rank is the block of chains",
-        ("likelihood/annealing.py",),
-    ),
-    Lane(
-        Purpose.LIKELIHOOD,
-        0,
-        "states on which two layers' energies are compared",
-        ("likelihood/checks.py",),
-    ),
-    Lane(
-        Purpose.LIKELIHOOD,
-        None,
-        "annealing back; the rank is the block of chains",
-        ("likelihood/annealing.py",),
-        "REVERSE",
-    ),
-    Lane(
-        Purpose.LIKELIHOOD,
-        None,
-        "the pilot that places temperatures; the rank is its round",
-        ("likelihood/path.py",),
-        "PILOT",
-    ),
-    Lane(
-        Purpose.LIKELIHOOD,
-        0,
-        "the rows that tempered chains start at",
-        ("likelihood/work.py",),
-        "ROWS",
-    ),
-    Lane(
-        Purpose.LIKELIHOOD,
-        0,
-        "the particles that follow log Z along a training",
-        ("likelihood/population.py",),
-        "FOLLOW",
-    ),
-    Lane(Purpose.LIKELIHOOD, 0, "tempered chains", ("likelihood/tempered.py",), "TEMPERED"),
-    Lane(Purpose.DIAGNOSE, 0, "chains of a diagnosis", ("diagnostics/diagnosis.py",)),
-    Lane(Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all", ("cli/diagnosing.py",)),
-    Lane(
-        Purpose.DREAM,
-        0,
-        "samples of a deep belief network",
-        ("cli/dreaming.py", "runs/pictures/network_figures.py"),
-    ),
-    Lane(Purpose.DREAM, 1, "the film of a network", ("runs/pictures/network_figures.py",)),
-    Lane(
+        "pilots that place temperatures; the rank is the round",
+        2 << 36,
+    )
+    TEMPERED_ROWS = Purpose.LIKELIHOOD, 0, "the rows that tempered chains start at", 3 << 36
+    PARTICLES = Purpose.LIKELIHOOD, 0, "the particles that follow log Z along a training", 4 << 36
+    TEMPERED = Purpose.LIKELIHOOD, 0, "tempered chains", 5 << 36
+    DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
+    DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
+    DREAM = Purpose.DREAM, 0, "samples of a deep belief network"
+    DREAM_FILM = Purpose.DREAM, 1, "the film of a network"
+    COMPARED_DREAM = (
         Purpose.DREAM,
         2,
         "samples of a network whose columns are compared with those of rows",
-        ("runs/pictures/network_figures.py",),
-    ),
-    Lane(Purpose.FINETUNE, 0, "what dropout drops", ("deep/finetuning/state.py",)),
-)
-"""Every stream of the library that is not a caller's own.
+    )
+    DROPOUT = Purpose.FINETUNE, 0, "what dropout drops"
 
-Where a lane stands here twice, both uses get the same numbers if their seeds and positions are
-alike. They make different things of them, and another rank would change the bits of what one of
-them has always made; so these stay, `tests/test_lanes.py` lists them, and refuses new ones.
-"""
+    def __init__(self, purpose: Purpose, rank: int | None, numbers: str, begins: int = 0) -> None:
+        self.purpose, self.rank, self.numbers, self.begins = purpose, rank, numbers, begins
+
+    def stream(self, seed: int, position: int = 0, *, rank: int = 0) -> Stream:
+        """The stream of a seed, at a position from the lane's beginning."""
+        if rank and self.rank is not None:
+            raise ValueError(f"the rank of {self} is {self.rank}; leave it out")
+        return Stream(seed, self.purpose, self.rank or rank, self.begins + position)
 
 
 @dataclass
@@ -280,7 +162,7 @@ class Stream:
     purpose
         What the numbers are for.
     rank
-        Which of the streams of this purpose, 0 to 65,535: the library's own are `LANES`.
+        Which of the streams of this purpose, 0 to 65,535: the library's own are in `Lane`.
     position
         Number of draws already taken, 0 to 2**40 - 1.
     """
@@ -324,5 +206,8 @@ class Stream:
 
 
 def seed_of_layer(seed: int, layer: int) -> int:
-    """The seed of a stack's layer, from 0: layers share no random numbers, nor do other seeds."""
-    return (seed + layer * _BETWEEN_LAYERS) % _MAX_SEED
+    """The seed of a stack's layer, from 0: layers share no random numbers, nor do other seeds.
+
+    That of the first is the seed itself, so that one out of range is refused there.
+    """
+    return (seed + layer * _BETWEEN_LAYERS) % _MAX_SEED if layer else seed

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -58,7 +58,7 @@ def _in_fixed_order(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors and the configuration of a file that `serialize` made.
 
     Raises
@@ -66,6 +66,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     FileNotFoundError, ValueError
         If there is no such file, or it is not a complete file of this kind in a known format.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such {kind} file")
     # read in one go: a run in progress may replace the file
@@ -115,31 +116,66 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     return sha256.hexdigest()
 
 
-def lookup(types: Mapping[str, _T], name: str) -> _T:
-    """Look up a type by its name in a file, in a table of known types.
+def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Return a module's tensors by name.
 
     Raises
     ------
-    ValueError
-        If the name is unknown.
+    FloatingPointError
+        If one holds values that are not finite; such tensors are never written.
     """
-    if name not in types:
-        raise ValueError(f"the file names the type {name!r}; known are {', '.join(sorted(types))}")
-    return types[name]
+    tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise FloatingPointError(
+                f"{name} holds values that are not finite, so nothing was written; the learning "
+                "rate is probably too large"
+            )
+    return tensors
 
 
-def name_in(types: Mapping[str, type[object]], value: object) -> str:
-    """Return the name of a value's type for a file; `lookup` is the inverse.
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Select the tensors whose names start with a prefix, and strip it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
-    Raises
-    ------
-    TypeError
-        If the type is not in the table.
-    """
-    name = type(value).__name__
-    if types.get(name) is not type(value):
-        raise TypeError(f"a file cannot keep a {name}; known are {', '.join(types)}")
-    return name
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with a prefix before their names; `below` is the inverse."""
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+class Types(Generic[_T]):
+    """The types of one family that files name: a file holds a name, and what makes an instance."""
+
+    def __init__(self, *types: Callable[..., _T]) -> None:
+        self._types = {kind.__name__: kind for kind in types}
+
+    def find(self, name: str) -> Callable[..., _T]:
+        """The type of this name in a file; ValueError if it is unknown."""
+        if name not in self._types:
+            known = ", ".join(sorted(self._types))
+            raise ValueError(f"the file names the type {name!r}; known are {known}")
+        return self._types[name]
+
+    def describe(self, value: _T, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A value's type for a file, with the arguments that make it; TypeError if unknown."""
+        name = type(value).__name__
+        if self._types.get(name) is not type(value):
+            raise TypeError(f"a file cannot keep a {name}; known are {', '.join(self._types)}")
+        return {"type": name, **arguments}
+
+    def make(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> _T:
+        """Make an instance from what `describe` returned, and from tensors by argument."""
+        arguments = {**config, **(tensors or {})}
+        make = self.find(arguments.pop("type"))
+        try:
+            return make(**arguments)
+        except TypeError as error:
+            raise ValueError(f"the file's arguments do not fit: {error}") from error
 
 
 def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

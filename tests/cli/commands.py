@@ -59,7 +59,7 @@ def harmonium(*arguments: str | Path) -> Done:
 # Processes are forked from a server that has imported once what takes seconds, and run nothing.
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    ["harmonium.cli.training", "harmonium.kernels.cpu", "sklearn.datasets", "torch._dynamo"]
+    ["harmonium.runs.opening", "harmonium.kernels.cpu", "sklearn.datasets", "torch._dynamo"]
 )
 
 # The calls between which a crash can leave the disk in different states.

@@ -17,6 +17,10 @@ import torch
 from cli.commands import Done, harmonium
 from cli.conftest import contents
 from harmonium import RBM, Binary, checkpoint
+from harmonium.run_directory import RunDirectory
+from harmonium.runs.answers import diagnose
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.trained import open_trained
 from html_pages import Page
 from test_architecture import texts_of
 
@@ -180,10 +184,7 @@ def test_bounds_of_the_log_likelihood_are_told_where_there_are_any(run: Path) ->
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"results": 3}', '{"results": {"a": 1}}'])
 def test_a_likelihood_that_is_damaged_is_left_alone(content: str, run: Path) -> None:
     (run / "likelihood.json").write_text(content)
-    from harmonium.cli import diagnosing
-    from harmonium.cli.use import open_trained
-
-    assert diagnosing._bounds(open_trained(run, "cpu")) == {}
+    assert diagnose._bounds(open_trained(Asked(RunDirectory(run)))) == {}
 
 
 def test_a_single_chain_and_what_cannot_be_said_of_it(run: Path) -> None:

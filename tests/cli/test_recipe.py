@@ -124,9 +124,9 @@ def test_a_network_is_trained_and_fine_tuned_by_one_file(tmp_path: Path) -> None
 
 
 def test_a_stopped_file_says_what_is_left(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harmonium.cli import training
+    from harmonium.cli import train
 
-    monkeypatch.setattr(training, "train", lambda *_: 130)
+    monkeypatch.setattr(train, "to_the_end", lambda *_: 130)
     done = harmonium("train", "--config", file)
     assert done.code == 130
     rest = "harmonium sample runs/mine --chains 4 --samples 3 --warmup 5"
@@ -148,11 +148,10 @@ def test_each_recipe_is_options_of_the_commands(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything is checked before the first command, which is the one thing that is replaced."""
-    from harmonium.cli import training
+    from harmonium.cli import train
 
     begun = []
-    for function in ("train", "train_stack", "finetune"):
-        monkeypatch.setattr(training, function, lambda *options: begun.append(options) or 1)
+    monkeypatch.setattr(train, "to_the_end", lambda *options: begun.append(options) or 1)
     done = harmonium("recipe", name, "--epochs", "3", "--out", "run")
     assert done.code == 1 and len(begun) == 1
     assert "--epochs 3" in done.out

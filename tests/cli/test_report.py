@@ -21,10 +21,12 @@ from PIL import Image
 from cli.commands import QUICK, Done, harmonium, start
 from cli.conftest import contents
 from harmonium import report
-from harmonium.cli import reporting
+from harmonium.cli.console import Console
+from harmonium.cli.report import command_of
 from harmonium.report import loading
 from harmonium.report.facts import Facts
 from harmonium.run_directory import Network, RunDirectory
+from harmonium.runs.following import write_page
 from harmonium.runs.pictures import figures, history
 from html_pages import Page
 
@@ -298,7 +300,7 @@ def test_the_command_of_a_page_makes_the_same_run_again(
     folder = Path(shutil.copytree(of_each_kind, "copy"))
     monkeypatch.chdir(folder)
     run = RunDirectory(name)
-    command = reporting.command_of(run)
+    command = command_of(run)
     assert command in page(run.report_path).text
     harmonium_, *arguments = shlex.split(command)
     assert harmonium_ == "harmonium"
@@ -328,7 +330,7 @@ def test_three_lines_load_what_was_made(
         exec(lines, names)
         assert names.keys() & {"filters", "weights", "module", "network"}
         if stage == "unknown":
-            reporting.write(run)
+            write_page(run, Console(as_json=False))
             assert " ".join(lines.split()) in page(run.report_path).text
         if run.network_path.is_file():
             run.network_path.unlink()

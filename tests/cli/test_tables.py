@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cli.commands import Done, harmonium
-from harmonium.cli.holding import held_columns
+from harmonium.runs.answers.holding import held_columns
 from harmonium.runs.pictures import table_figures
 from html_pages import Page
 
@@ -152,7 +152,7 @@ def test_a_name_of_several_columns_is_ambiguous() -> None:
 
 
 def test_columns_without_names_have_numbers() -> None:
-    with pytest.raises(ValueError, match=r"--clamp is 'ash'; pass top.* have no names"):
+    with pytest.raises(ValueError, match=r"`clamp` is 'ash'; pass top.* have no names"):
         held("ash", None)
 
 

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
 from deep.networks import N_COLUMNS, binary_stack, labelled, stack
-from harmonium import Data, Gaussian, Minibatches, load_model, save_model, training
+from harmonium import Data, Gaussian, Minibatches, checkpoint, load_model, save_model, training
 from harmonium.deep import (
     Autoencoder,
     Classifier,
@@ -31,7 +31,6 @@ from harmonium.deep import (
     finetuning,
     load_finetuning,
     load_network,
-    network_files,
     save_finetuning,
     save_network,
 )
@@ -151,7 +150,7 @@ def test_a_run_goes_on_bit_for_bit(case: str, resumed: Path) -> None:
     assert len(rows) >= 5  # some before and some after the file; patience ends the first case
     path = resumed / f"{case}-end.safetensors"
     save_finetuning(state, resumed / f"{case}-whole.safetensors", {"rows": rows})
-    assert network_files.read_extra(path)["rows"] == rows
+    assert checkpoint.read_extra(path, "fine-tuning")["rows"] == rows
     assert path.read_bytes() == (resumed / f"{case}-whole.safetensors").read_bytes()
 
 
@@ -173,7 +172,7 @@ def test_a_new_state_can_be_saved(tmp_path: Path) -> None:
     assert again.best is None
     assert again.patience == state.patience
     assert again.dropout == state.dropout
-    assert network_files.read_extra(tmp_path / "a.safetensors") == {"note": "begun"}
+    assert checkpoint.read_extra(tmp_path / "a.safetensors", "fine-tuning") == {"note": "begun"}
 
 
 # Networks
@@ -286,7 +285,7 @@ def main(folder: Path) -> None:
         path = folder / f"{name}.safetensors"
         state = load(path)
         assert state.update == BEFORE
-        rows = network_files.read_extra(path)["rows"] + go_on(state)
+        rows = checkpoint.read_extra(path, "fine-tuning")["rows"] + go_on(state)
         save_finetuning(state, folder / f"{name}-end.safetensors", {"rows": rows})
 
 

@@ -179,6 +179,24 @@ def test_the_second_layer_learns_from_the_features_of_the_first(
     assert_equal(state.dbn.top, alone.model)
 
 
+def test_the_last_updates_of_a_layer_may_have_another_sampler() -> None:
+    rbm = RBM(DIGITAL.n_columns, 3).init_from_data_(DIGITAL, 1, weight_std=0.1)
+    layer = quick(epochs=2, final_sampler=Gibbs(3)).begin(rbm, seed=2, n_batches=5)
+    assert layer.phases == ((0, Gibbs()), (7, Gibbs(3))) and layer.sampler == Gibbs()
+    for _ in range(7):
+        training.update(layer, DIGITAL.values[:4].float())
+    assert layer.sampler == Gibbs(3)
+
+
+def test_a_layer_that_was_begun_elsewhere_is_taken_up() -> None:
+    state = PretrainingState.create(network(4, 3), QUICK, seed=1)
+    whole = finish(PretrainingState.create(network(4, 3), QUICK, seed=1))
+    rbm = RBM(Binary(DIGITAL.n_columns), Binary(4)).init_from_data_(DIGITAL, 1, weight_std=0.1)
+    state.take_up_(QUICK.begin(rbm, 1, len(Minibatches(DIGITAL, QUICK.batch_size))))
+    assert state.dbn.stack[0] is rbm
+    assert_equal(finish(state).dbn, whole.dbn)
+
+
 def test_layers_share_no_random_numbers() -> None:
     """Nor does a layer with another run, whose seed is the next number."""
     seeds = {seed_of_layer(seed, layer) for seed in range(10) for layer in range(10)}

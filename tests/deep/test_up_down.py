@@ -12,7 +12,7 @@ import deep_oracle
 import oracle
 from deep.test_dbn import exact_chains, random_dbn
 from deep.test_labels import LABELLED, N_CLASSES, ROWS
-from harmonium import Binary, Data, Gibbs, Minibatches, Penalties, Spin, Tempering
+from harmonium import Binary, Data, Gibbs, Minibatches, Penalties, Spin, Tempering, training
 from harmonium.deep import (
     DBN,
     LayerOptions,
@@ -223,6 +223,18 @@ def test_penalties_of_the_top_rbm_take_part() -> None:
         up_down.update(state, torch.from_numpy(models[0].visible.some_states()))
         found.append(grads(dbn.top)["weights"])
     torch.testing.assert_close(found[1] - found[0], 0.5 * dbn.top.weights.detach())
+
+
+def test_the_one_loop_tells_of_its_progress() -> None:
+    dbn = DBN.of(Binary(6), Binary(4), Binary(3))
+    init_randomly_(dbn.stack)
+    state = UpDownState.create(dbn, learning_rate=0.1)
+    batches = Minibatches(Data("rows", ROWS), len(ROWS))
+    rows = list(training.run(state, batches, 2))
+    assert [row["update"] for row in rows] == [1, 2]
+    assert rows[0].keys() == {"update", "epoch", "learning_rate", "rows_per_second"}
+    with pytest.raises(ValueError, match="reports the progress of its network alone; leave held_"):
+        next(training.run(state, batches, 3, held_out=batches.data))
 
 
 # what is refused

@@ -170,6 +170,16 @@ def test_a_ladder_of_temperatures_knows_log_z(own: type[Cubic], place: str) -> N
 
 @every_type
 @every_place
+def test_two_levels_are_a_ladder(own: type[Cubic], place: str) -> None:
+    """Every second turn has no pair."""
+    rbm, stream = model(own, place), Stream(2, Purpose.SAMPLE)
+    chains = sampling.start_random(rbm, 10, stream)
+    Tempering(sweeps=3, n_temperatures=2)(rbm, chains, stream)
+    assert chains.replicas is not None and chains.replicas.tried.tolist() == [2]
+
+
+@every_type
+@every_place
 def test_a_ladder_of_models_knows_log_z(own: type[Cubic], place: str) -> None:
     models = [model(own, place, seed) for seed in range(3)]
     rbm = models[-1]

@@ -10,13 +10,16 @@ measurements, and `report` the output.
 from harmonium.benchmark.peers import PEERS, Peer, Start, Turn, choose_peers, products
 from harmonium.benchmark.report import (
     about,
+    check_free,
     contestants,
     disturbances,
     draw,
     header,
     markdown,
+    notes,
     processor,
     rate_text,
+    write,
 )
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan, Progress, measure
 from harmonium.benchmark.workloads import (
@@ -42,6 +45,7 @@ __all__ = [
     "Turn",
     "Workload",
     "about",
+    "check_free",
     "choose_peers",
     "choose_workloads",
     "contestants",
@@ -51,7 +55,9 @@ __all__ = [
     "load_data",
     "markdown",
     "measure",
+    "notes",
     "processor",
     "products",
     "rate_text",
+    "write",
 ]

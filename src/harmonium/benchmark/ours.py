@@ -20,7 +20,7 @@ from harmonium.benchmark.workloads import (
 )
 from harmonium.datasets import Data, Minibatches
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import Gibbs, SamplingSchedule, sample, start_at
 from harmonium.training import TrainingState, Watch
 from harmonium.units import Binary
@@ -129,7 +129,7 @@ class OurSampling:
 
     def __init__(self, workload: Sampling, rbm: RBM, start: Start) -> None:
         self._rbm = rbm
-        stream = Stream(0, Purpose.SAMPLE)
+        stream = Lane.SAMPLES.stream(0)
         self._chains = start_at(rbm, start.chains, stream)
         schedule = SamplingSchedule(0, _MANY, workload.sweeps)
         self._samples = sample(rbm, self._chains, schedule, stream, copies=False)
@@ -143,6 +143,6 @@ class OurSampling:
 
     def seen(self) -> dict[str, float]:
         """Fractions of the units that one more sweep changes."""
-        stream = Stream(0, Purpose.MONITOR)
+        stream = Lane.FLIPS.stream(0)
         rates = diagnostics.flip_rates(self._rbm, self._chains.clone(), stream)
         return {f"{layer}_flip_rate": rate for layer, rate in rates.items()}

@@ -16,6 +16,7 @@ from harmonium import __version__, plots
 from harmonium.benchmark.peers import PEERS
 from harmonium.benchmark.turns import OURS, PRODUCTS, Plan
 from harmonium.datasets import Data
+from harmonium.files import write_json, write_whole
 
 _TOLERATED = 0.2  # cores
 
@@ -176,3 +177,36 @@ def draw(report: Mapping[str, Any], path: Path) -> Path:
         + (f"models trained for {epochs} epochs" if epochs else "models from scratch"),
     )
     return plots.save(ax, path)
+
+
+def notes(report: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
+    """What has to be known of a workload's result: flips, watching, and what went wrong."""
+    visible, hidden = result["visible_flip_rate"], result["hidden_flip_rate"]
+    yield f"a sweep flips {visible:.1%} of the visible and {hidden:.1%} of the hidden units"
+    if "watching" in result:
+        yield f"watching takes {result['watching']:.1%} of {OURS}'s time"
+    yield from (f"{name} {why}" for name, why in result["left_out"].items())
+    yield from disturbances(report, result)
+
+
+def check_free(out: Path) -> None:
+    """Reject a folder for `write` that exists, or that cannot be made; before anything is measured.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError
+        Says what would work.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another `out`")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"`out` is {out}, and there is no folder {out.parent}")
+
+
+def write(out: Path, report: Mapping[str, Any]) -> list[Path]:
+    """Create a folder with the numbers, the table and the picture; returns their paths."""
+    out.mkdir()
+    results, table = out / "results.json", out / "table.md"
+    write_json(results, report)
+    write_whole(table, markdown(report).encode())
+    return [results, table, draw(report, out / "speeds.png")]

@@ -10,32 +10,28 @@ import io
 import runpy
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from harmonium.cli import data, deep, errors
-from harmonium.cli.benchmark import benchmark
-from harmonium.cli.helping import ShortHelp, help_all
-from harmonium.cli.parameters import (
-    ConfigOption,
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    RunArgument,
-    ThreadsOption,
-    given,
-    new_run,
-    parameters_of,
-    set_threads,
-    with_parameters,
+from harmonium.cli import (
+    benchmark,
+    compare,
+    data,
+    dbn,
+    diagnose,
+    errors,
+    evaluate,
+    info,
+    plot,
+    recipe,
+    reconstruct,
+    report,
+    sample,
+    train,
 )
-from harmonium.cli.recipe import recipe
-from harmonium.cli.sampling_options import SamplingOptions
-from harmonium.cli.seeing import compare, diagnose, evaluate, info, plot, report
+from harmonium.cli.helping import ShortHelp
 from harmonium.cli.spelling import spelled
-from harmonium.runs.options import TrainingOptions, WatchingOptions
-from harmonium.runs.rows import ReadingOptions
 
 app = typer.Typer(
     name="harmonium",
@@ -74,134 +70,16 @@ def _top(
         print(context.get_help())
 
 
-@app.command(rich_help_panel=_TRAIN, cls=ShortHelp)
-@with_parameters([*parameters_of(TrainingOptions), *parameters_of(WatchingOptions), help_all()])
-def train(
-    context: typer.Context,
-    config: ConfigOption = None,
-    out: Annotated[Path | None, new_run("runs/DATA, runs/DATA-2, ...")] = None,
-    overwrite: OverwriteOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Train an RBM and plot what it learned.
-
-    Without DATA it learns the bundled 8 x 8 digits. Ctrl-C saves a checkpoint, from which harmonium
-    resume continues.
-    """
-    if config is not None:
-        from harmonium.cli import cooking
-
-        raise typer.Exit(cooking.run_file(context, ("train",), config, out, overwrite, as_json))
-    chosen = TrainingOptions(**given(TrainingOptions, options))
-    watching = WatchingOptions(**given(WatchingOptions, options))
-    set_threads(threads)
-    from harmonium.cli import training
-    from harmonium.runs.following import Place
-
-    raise typer.Exit(training.train(chosen, watching, Place(out, overwrite, device), as_json))
-
-
-@app.command(rich_help_panel=_TRAIN)
-@with_parameters(
-    [
-        *parameters_of(TrainingOptions, leave_out=("data", "epochs"), of_the_run=True),
-        *parameters_of(WatchingOptions, of_the_run=True),
-    ]
-)
-def resume(
-    run: RunArgument,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Total number of epochs.", min=1, show_default="those of the run"),
-    ] = None,
-    more_epochs: Annotated[
-        int | None, typer.Option(help="Additional epochs, beyond those of the run.", min=1)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="that of the run")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", min=1, show_default="those of the run")
-    ] = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Continue a run that was stopped or killed, as if it had never stopped.
-
-    The run keeps its options; an option that contradicts them is an error. The exception is a
-    smaller --learning-rate, which applies from here on. A deep belief network continues in the
-    layer where it stopped.
-    """
-    from harmonium.cli import training
-    from harmonium.runs.resuming import Further, Said
-
-    said = {name: value for name, value in options.items() if value is not None}
-    repeated, watching = given(TrainingOptions, said), given(WatchingOptions, said)
-    further = Further(epochs, more_epochs)
-    raise typer.Exit(
-        training.resume(run, Said(further, repeated, watching, device, threads), as_json)
-    )
-
-
-@app.command(rich_help_panel=_USE)
-@with_parameters([*parameters_of(SamplingOptions), *parameters_of(ReadingOptions)])
-def sample(
-    run: RunArgument,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Sample a trained model: arrays, and a picture with one row per chain, time running right."""
-    set_threads(threads)
-    from harmonium.cli import use
-
-    said = SamplingOptions(**given(SamplingOptions, options))
-    reading = ReadingOptions(**given(ReadingOptions, options))
-    use.draw_samples(run, said, reading, device, as_json)
-
-
-@app.command(rich_help_panel=_USE)
-@with_parameters(parameters_of(ReadingOptions))
-def reconstruct(
-    run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Rows to reconstruct.", show_default="the run's held-out rows"),
-    ] = None,
-    shown: Annotated[int, typer.Option(help="Rows in the picture.", min=1)] = 20,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="An .npz file.", show_default="RUN/reconstructions.npz, or -2, ..."),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    as_json: JsonOption = False,
-    **options: Any,
-) -> None:
-    """Reconstruct rows: the mean visible units given the mean hidden units."""
-    set_threads(threads)
-    from harmonium.cli import use
-
-    use.reconstruct(
-        run,
-        source=data,
-        said=ReadingOptions(**options),
-        shown=shown,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
-
-
-for _command in (evaluate, diagnose, plot, report, compare, info):
+app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
+app.command(rich_help_panel=_TRAIN)(train.resume)
+for _command in (sample.sample, reconstruct.reconstruct):
+    app.command(rich_help_panel=_USE)(_command)
+_SEEING = (evaluate.evaluate, diagnose.diagnose, plot.plot, report.report)
+for _command in (*_SEEING, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)
-app.command(rich_help_panel=_KNOW)(benchmark)
-app.command(rich_help_panel=_TRAIN)(recipe)
-app.add_typer(deep.app, name="dbn", rich_help_panel=_TRAIN)
+app.command(rich_help_panel=_KNOW)(benchmark.benchmark)
+app.command(rich_help_panel=_TRAIN)(recipe.recipe)
+app.add_typer(dbn.app, name="dbn", rich_help_panel=_TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=_KNOW)
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from harmonium.cli.parameters import parameter
+
 _SHOWS_ALL = "harmonium.shows_all_options"
 
 # Longest default in words, such as "as in pretraining"; only --help-all shows longer ones.
@@ -82,9 +84,4 @@ def help_all() -> inspect.Parameter:
         expose_value=False,
         callback=_show_all,
     )
-    return inspect.Parameter(
-        "help_all",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False,
-        annotation=Annotated[bool, option],
-    )
+    return parameter("help_all", Annotated[bool, option], False)

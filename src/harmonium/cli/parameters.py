@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
@@ -42,9 +42,30 @@ SeedOption = Annotated[int, typer.Option(help="Seed.", min=0)]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
 
 
+def parameter(
+    name: str, annotation: Any, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    """A parameter of a command."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+JSON = (parameter("as_json", JsonOption, False),)
+"""The parameter of a command that computes nothing."""
+
+WHERE = (parameter("device", DeviceOption, "cpu"), parameter("threads", ThreadsOption, None), *JSON)
+"""The parameters of a command that computes."""
+
+
 def new_run(shown: str) -> Any:
     """The option for the directory of a new run; ``shown`` describes the default."""
     return typer.Option(help="Run directory to create.", show_default=shown)
+
+
+def of_new_run(shown: str) -> tuple[inspect.Parameter, ...]:
+    """The parameters of a command that begins a run."""
+    out = parameter("out", Annotated[Path | None, new_run(shown)], None)
+    return (out, parameter("overwrite", OverwriteOption, False), *WHERE)
 
 
 def parameters_of(
@@ -64,23 +85,18 @@ def parameters_of(
         if of_the_run:
             hint, default, details["show_default"] = hint | None, None, "as the run was begun"
             details["hidden"] = table is TrainingOptions
+        if option.name == "data":
+            details["autocompletion"] = completing.data
         if "metavar" in details:
-            kind: Any = typer.Argument(**details, autocompletion=completing.data)
+            kind: Any = typer.Argument(**details)
         else:
             metavar = None
             if details.pop("lists_columns", False):
                 hint, metavar = list[str] | None, "<str>"
-            name = flag(option.name)
+            name = flag(details.pop("flag", option.name))
             name = f"{name}/--no-{name[2:]}" if switch else name
             kind = typer.Option(name, metavar=metavar, **details)
-        parameters.append(
-            inspect.Parameter(
-                option.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=default,
-                annotation=Annotated[hint, kind],
-            )
-        )
+        parameters.append(parameter(option.name, Annotated[hint, kind], default))
     return parameters
 
 
@@ -100,14 +116,7 @@ def parameters_of_each() -> list[inspect.Parameter]:
                 details["show_default"] = str(option.default)
             details["help"] += " One value, or one per layer."
             kind = typer.Option(flag(option.name), **details)
-            parameters.append(
-                inspect.Parameter(
-                    option.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=None,
-                    annotation=Annotated[str | None, kind],
-                )
-            )
+            parameters.append(parameter(option.name, Annotated[str | None, kind], None))
     return parameters
 
 
@@ -117,15 +126,14 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
     Options that may be repeated reach the command as one string: ``--drop id --drop date`` as
     "id,date".
     """
+    ours = {parameter.name for parameter in parameters}
 
     def replace(command: Command) -> Command:
         own = [
             p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for p in inspect.signature(command, eval_str=True).parameters.values()
-            if p.kind is not inspect.Parameter.VAR_KEYWORD
+            if p.kind is not inspect.Parameter.VAR_KEYWORD and p.name not in ours
         ]
-
-        ours = {parameter.name for parameter in parameters}
 
         @functools.wraps(command)
         def joining(**arguments: Any) -> None:
@@ -144,7 +152,7 @@ def with_parameters(parameters: list[inspect.Parameter]) -> Callable[[Command], 
     return replace
 
 
-def given(table: type, options: dict[str, Any]) -> dict[str, Any]:
+def given(table: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that belong to this table."""
     names = {option.name for option in fields(table)}
     return {name: value for name, value in options.items() if name in names}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -24,9 +24,7 @@ from rich.progress import (
 )
 
 from harmonium.metrics import WARNING, name_of, two_decimals
-from harmonium.runs.reporting import Progressing
-
-Doing = Literal["training", "evaluating"]
+from harmonium.runs.reporting import Doing, Progressing, Silent
 
 _SECONDS_BETWEEN_REFRESHES = 0.1
 
@@ -47,20 +45,11 @@ class Reporter(Progressing, Protocol):
         """Report the result of the command, for JSON."""
 
 
-class PlainReporter:
+class PlainReporter(Silent):
     """One line per row; messages unchanged."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False, emoji=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, done: int) -> None:
-        """Plain lines show only rows."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row's line."""
@@ -118,6 +107,8 @@ class BarReporter:
             text, markup=False, highlight=False, emoji=False, soft_wrap=True
         )
 
+    meanwhile = say
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """A person has been told already."""
 
@@ -129,17 +120,8 @@ def _how_far(doing: Doing) -> tuple[ProgressColumn, ...]:
     return TaskProgressColumn(), TextColumn("·")
 
 
-class JsonReporter:
+class JsonReporter(Silent):
     """One JSON object per line on standard output; messages go to standard error."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, done: int) -> None:
-        """JSON output consists of rows."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row."""

@@ -12,10 +12,11 @@ import ast
 import csv
 import io
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from shlex import quote
 from typing import Any
 
+from harmonium.runs.answers import options as answers
 from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
@@ -27,19 +28,24 @@ _OPTIONS = {
     for option in fields(table)
     if option.name != "data" and (option.metadata or option.name in OWN)
 }
-_OPTIONS |= {"more_epochs", "out", "overwrite", "device", "threads", "budget"}
-_OPTIONS |= {"warmup", "sweeps_per_sample"}
+_OF_ANSWERS = [table for table in vars(answers).values() if is_dataclass(table)]
+_OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
+_OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class"}
 
 # Options whose names differ between Python and the command line.
 _SHORTER = {
+    "classes": "class",
     "n_temperatures": "temperatures",
     "n_chains": "chains",
     "n_sweeps": "sweeps",
     "n_warmup": "warmup",
 }
 
-_CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.resume\(([^`)]*)\)`")
+_CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.(\w+)\(([^`)]*)\)`")
+_OF_NETWORKS = ("finetune", "predict", "encode", "decode")
 _COMMANDS = {
+    "`Run.encode` and `Run.decode`": "harmonium dbn encode and decode",
+    "`Run.finetune(kind='autoencoder')`": "harmonium dbn finetune --kind autoencoder",
     "`harmonium.units.register`": "--units-from FILE.py",
     "`harmonium.recipes.load('FILE')`": "harmonium train --config FILE",
     "`harmonium.recipes.named('NAME')`": "harmonium recipe NAME --show",
@@ -60,7 +66,7 @@ def spelled(text: str, mark: str = "") -> str:
     """A message of the library, with code spelled as typed; ``mark`` goes around each piece."""
 
     def command(call: re.Match[str]) -> str:
-        return mark + _command(ast.literal_eval(call[1]), call[2]) + mark
+        return mark + _command(ast.literal_eval(call[1]), call[2], call[3]) + mark
 
     def option(said: re.Match[str]) -> str:
         name = _SHORTER.get(said[1], said[1])
@@ -77,11 +83,10 @@ def in_code(text: str) -> str:
     return spelled(text, mark="`")
 
 
-def _command(path: str, options: str) -> str:
+def _command(path: str, verb: str, options: str) -> str:
     said = [part.split("=", 1) for part in options.split(", ") if part]
-    return " ".join(
-        ["harmonium resume", quote(path), *(f"{flag(name)} {value}" for name, value in said)]
-    )
+    typed = f"harmonium dbn {verb}" if verb in _OF_NETWORKS else f"harmonium {verb}"
+    return " ".join([typed, quote(path), *(f"{flag(name)} {value}" for name, value in said)])
 
 
 def _typed(name: str, value: str | None) -> str:

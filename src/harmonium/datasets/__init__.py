@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from harmonium.arguments import meant
-from harmonium.datasets import digits, mnist, readers
+from harmonium.datasets import digits, memory, mnist, readers
 from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
@@ -153,8 +154,10 @@ def load(
     return read(source, reading, progress=progress)
 
 
-def read(source: str | Path, reading: Reading, *, progress: Progress = quiet) -> Data:
-    """Load as `load` does, with all reading options in one object."""
+def read(source: Any, reading: Reading, *, progress: Progress = quiet) -> Data:
+    """Load as `load` does, with all reading options in one object; also rows in memory."""
+    if not isinstance(source, str | Path):
+        return memory.read(source, reading)
     if source in _NAMES:
         if reading.is_said:
             raise ValueError(

@@ -9,7 +9,7 @@ import torch
 from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import Scaled
 from harmonium.kernels import permutation
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 
 PARTS = {"train": range(1297), "validation": range(1297, 1547), "test": range(1547, 1797)}
 
@@ -28,7 +28,7 @@ def load() -> Data:
     values, labels = load_digits(return_X_y=True)
     # The digits are grouped by writer: without shuffling, held-out rows would come from other
     # writers.
-    order = permutation(len(values), Stream(0, Purpose.SPLIT))
+    order = permutation(len(values), Lane.DIGITS.stream(0))
     return Data(
         "digits",
         torch.from_numpy(values).to(torch.uint8)[order],

@@ -1,4 +1,4 @@
-"""`from_array`: data from arrays, tensors, nested lists, and pandas or polars data frames.
+"""`from_array` and `read`: data from arrays, tensors, nested lists, and data frames.
 
 This module handles data in memory. `arrays` decides on the storage type.
 """
@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets.arrays import WANTED, Arrays, check_type, to_data
-from harmonium.datasets.classes import answers
+from harmonium.datasets.classes import answers, numbered
 from harmonium.datasets.data import Data
 from harmonium.datasets.reading import Column, Reading
 from harmonium.datasets.sides import take_columns
@@ -61,18 +62,43 @@ def from_array(
         For wrong shapes, no rows or columns, NaN, infinity, text in columns without a role, or
         labels or targets that do not fit.
     """
+    if is_frame(values) and columns is not None:
+        values = _renamed(values, list(columns), name)
     reading = Reading.of(label=label, target=target, drop=drop)
-    if is_frame(values):
-        if columns is not None:
-            values = _renamed(values, list(columns), name)
-        arrays = read_frame(values, name, reading)
-    else:
-        arrays = take_columns(Arrays(_array(values, name), columns=columns), reading, name)
+    arrays = _arrays(values, reading, name, columns)
     if labels is not None:
         arrays = _with_labels(arrays, labels)
     if targets is not None:
         arrays = dataclasses.replace(arrays, targets=_array(targets, "targets"))
     return to_data(arrays, name)
+
+
+def read(values: Any, reading: Reading) -> Data:
+    """Rows in memory, read as a file of them would be; `Data` get the reading's class numbers.
+
+    A sparse matrix of SciPy is taken, too. Raises what `from_array` raises.
+    """
+    if isinstance(values, Data):
+        return _with_classes(values, reading.classes)
+    dense = values.toarray() if hasattr(values, "tocsr") else values
+    return to_data(_arrays(dense, reading, "array"), "array")
+
+
+def _with_classes(data: Data, classes: Sequence[str] | None) -> Data:
+    """Data whose labels number these classes; others are unknown."""
+    if data.labels is None or data.classes is None or classes in (None, data.classes):
+        return data
+    labels, _ = numbered(data.classes, data.labels.cpu().numpy(), classes)
+    same_device = torch.from_numpy(labels).to(data.labels)
+    return dataclasses.replace(data, labels=same_device, classes=tuple(classes or ()))
+
+
+def _arrays(
+    values: Any, reading: Reading, name: str, columns: Sequence[str] | None = None
+) -> Arrays:
+    if is_frame(values):
+        return read_frame(values, name, reading)
+    return take_columns(Arrays(_array(values, name), columns=columns), reading, name)
 
 
 def _renamed(frame: Any, columns: list[str], name: str) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import described, is_whole, no_tensor
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 
 
 class Rows(Protocol):
@@ -147,13 +147,11 @@ class Minibatches:
         return self._epoch_order(epoch, seed)[start : start + self.batch_size]
 
     def _states(self, rows: Tensor, update: int, seed: int) -> Tensor:
-        return self.data.rows(rows, Stream(seed, Purpose.ENCODE, position=update))
+        return self.data.rows(rows, Lane.BATCH.stream(seed, update))
 
     def _epoch_order(self, epoch: int, seed: int) -> Tensor:
         """The order of an epoch's rows; the last result is cached."""
         if self._order is None or self._order[:2] != (epoch, seed):
-            order = kernels.permutation(
-                len(self.data), Stream(seed, Purpose.SHUFFLE, position=epoch)
-            )
+            order = kernels.permutation(len(self.data), Lane.EPOCH.stream(seed, epoch))
             self._order = (epoch, seed, order.to(self.data.device))
         return self._order[2]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harmonium.kernels import permutation
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 
 
 def held_out_rows(n: int, n_held_out: int, seed: int, labels: Tensor | None = None) -> Tensor:
@@ -28,7 +28,7 @@ def held_out_rows(n: int, n_held_out: int, seed: int, labels: Tensor | None = No
     Tensor
         int64, ascending, so that memory is read sequentially.
     """
-    order = permutation(n, Stream(seed, Purpose.SPLIT))
+    order = permutation(n, Lane.HELD_OUT.stream(seed))
     if labels is not None:
         order = order.to(labels.device)
         by_class, turn, n_of_class = _turns(order, labels)
@@ -42,7 +42,7 @@ def held_out_rows(n: int, n_held_out: int, seed: int, labels: Tensor | None = No
 
 def drawn_rows(n: int, n_drawn: int, seed: int, labels: Tensor | None = None) -> Tensor:
     """Draw rows without replacement, int64, ascending; with labels, equally many per class."""
-    order = permutation(n, Stream(seed, Purpose.SPLIT, rank=1))
+    order = permutation(n, Lane.LEARNED_ROWS.stream(seed))
     if labels is not None:
         # the first rows of all classes come before all second rows
         by_class, turn, _ = _turns(order.to(labels.device), labels)

@@ -22,17 +22,20 @@ from harmonium.deep.features import (
     features,
     mean_features,
 )
-from harmonium.deep.files import load_dbn, load_pretraining, save_dbn, save_pretraining
+from harmonium.deep.files import (
+    dumps_finetuning,
+    load_dbn,
+    load_finetuning,
+    load_network,
+    load_pretraining,
+    save_dbn,
+    save_finetuning,
+    save_network,
+    save_pretraining,
+)
 from harmonium.deep.finetuning import FinetuningState, Patience
 from harmonium.deep.layers import Dropout, init_randomly_, without_labels
 from harmonium.deep.network import Classifier, Network, Regressor
-from harmonium.deep.network_files import (
-    dumps_finetuning,
-    load_finetuning,
-    load_network,
-    save_finetuning,
-    save_network,
-)
 from harmonium.deep.pretraining import LayerOptions, PretrainingState
 from harmonium.deep.stacks import check_stack
 from harmonium.deep.up_down import UpDownState

@@ -6,7 +6,6 @@ The model is an RBM over rows and their classes (`harmonium.classification`). Th
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ from harmonium import checkpoint, defaults, kernels, training
 from harmonium.classification import class_columns, class_log_probabilities
 from harmonium.datasets import Data, Labelled, Minibatches
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import ChainState
-from harmonium.training import Row, TrainingState
+from harmonium.training import EarlyStopping, Row, TrainingState
 
 _BLOCK = 1000
 
@@ -73,7 +72,7 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     """
     columns = class_columns(rbm)
     _check_labelled(data, rbm)
-    stream = Stream(seed, Purpose.ENCODE, rank=1)
+    stream = Lane.WATCHED.stream(seed)
     wrong, loss = 0, 0.0
     for rows in data.blocks(_BLOCK, stream):
         v = rows.to(rbm.weights)
@@ -110,7 +109,7 @@ class ErrorMonitor:
                 "and classes"
             )
         self._held_out, self._seed = held_out, seed
-        order = kernels.permutation(len(train), Stream(seed, Purpose.MONITOR))
+        order = kernels.permutation(len(train), Lane.WATCHED_ROWS.stream(seed))
         chosen = order[: len(held_out)].to(train.values.device)
         self._train = dataclasses.replace(train, values=train.values[chosen], labels=None, parts={})
 
@@ -121,55 +120,6 @@ class ErrorMonitor:
             found = judge(rbm, data, self._seed)
             row |= {f"{prefix}error": found.error, f"{prefix}log_loss": found.log_loss}
         return row
-
-
-@dataclass
-class EarlyStopping:
-    """Early stopping: keeps the best model by held-out error.
-
-    If errors are equal, as happens with few held-out rows, the lower log loss wins.
-
-    Parameters
-    ----------
-    patience
-        Training ends after this many epochs without a better model.
-
-    Attributes
-    ----------
-    model
-        A copy of the best model so far; None before the first evaluation.
-    error, log_loss
-        Held-out error and log loss of that model.
-    epoch
-        Epochs after which it was reached.
-    last_epoch
-        Epochs of the newest model.
-    """
-
-    patience: float
-    error: float = math.inf
-    log_loss: float = math.inf
-    epoch: float = 0.0
-    last_epoch: float = 0.0
-    model: RBM | None = None
-
-    def __post_init__(self) -> None:
-        """Reject a patience that would end training before it starts."""
-        if not self.patience > 0:
-            raise ValueError(f"patience is {self.patience}; pass a positive number of epochs")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether training should end."""
-        return self.last_epoch - self.epoch >= self.patience
-
-    def look(self, model: RBM, row: Row) -> None:
-        """Record a model and its row of numbers, which includes ``held_out_error``."""
-        self.last_epoch = row["epoch"]
-        if (row["held_out_error"], row["held_out_log_loss"]) < (self.error, self.log_loss):
-            self.error, self.log_loss = row["held_out_error"], row["held_out_log_loss"]
-            self.epoch = row["epoch"]
-            self.model = copy.deepcopy(model)
 
 
 def train(

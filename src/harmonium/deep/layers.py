@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from harmonium import defaults, kernels
 from harmonium.deep.stacks import check_stack
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.units import Units
 
 Drop = Callable[[Tensor, int], Tensor]
@@ -136,7 +136,7 @@ def init_randomly_(rbms: Sequence[RBM], seed: int = defaults.SEED) -> None:
         bound = (6 / (rows + columns)) ** 0.5 * rbm.hidden.input_scale
         like = rbm.weights
         drawn = kernels.uniform(
-            (rows, columns), Stream(seed, Purpose.INIT, rank=number), dtype=like.dtype
+            (rows, columns), Lane.WEIGHTS.stream(seed, rank=number), dtype=like.dtype
         )
         like.copy_(drawn.mul_(2 * bound).sub_(bound))
         rbm.hidden.bias.zero_()

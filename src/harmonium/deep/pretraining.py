@@ -20,7 +20,7 @@ from harmonium.gradient import Gradient, Penalties
 from harmonium.optimization import check_maker
 from harmonium.rbm import RBM
 from harmonium.rng import seed_of_layer
-from harmonium.sampling import Sampler
+from harmonium.sampling import Gibbs, Sampler
 from harmonium.training import Row, TrainingState
 
 
@@ -40,6 +40,8 @@ class LayerOptions:
         Persistent chains; None for CD.
     sampler
         Moves the chains; one Gibbs sweep per update by default.
+    final_sampler
+        Moves them in the last 30 % of the updates instead (`training.final_phase`).
     learning_rate, momentum
         For plain stochastic gradient descent.
     optimizer
@@ -60,6 +62,7 @@ class LayerOptions:
     weight_std: float | None = defaults.WEIGHT_STD
     n_chains: int | None = defaults.N_CHAINS
     sampler: Sampler | None = None
+    final_sampler: Sampler | None = None
     learning_rate: float = defaults.LEARNING_RATE
     momentum: float = defaults.MOMENTUM
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None
@@ -86,6 +89,7 @@ class LayerOptions:
         return TrainingState.create(
             rbm,
             sampler=self.sampler,
+            phases=self.phases(n_batches),
             n_chains=self.n_chains,
             learning_rate=self.learning_rate,
             momentum=self.momentum,
@@ -96,6 +100,13 @@ class LayerOptions:
             average_decay=self.average_decay,
             seed=seed,
         )
+
+    def phases(self, n_batches: int) -> dict[int, Sampler]:
+        """The samplers of a layer, as `TrainingState.phases` has them; empty if there is one."""
+        if self.final_sampler is None:
+            return {}
+        final = training.final_phase(self.final_sampler, self.epochs * n_batches)
+        return {0: self.sampler or Gibbs(), **final}
 
     def make_schedule(self, n_batches: int) -> Callable[[Optimizer], LRScheduler] | None:
         """The factory of the optimiser's schedule, as `TrainingState.create` takes it."""
@@ -194,9 +205,14 @@ class PretrainingState:
             rbm, options = self.dbn.stack[self.layer], self.options[self.layer]
             seed = seed_of_layer(self.seed, self.layer)
             rbm.init_from_data_(batches, seed, options.weight_std)
-            self.n_batches = len(batches)
-            self.training = options.begin(rbm, seed, self.n_batches)
+            self.training = options.begin(rbm, seed, len(batches))
+        self.n_batches = len(batches)
         return self.training
+
+    def take_up_(self, layer: TrainingState) -> None:
+        """Go on with a training of this layer that was begun elsewhere; its RBM is the layer's."""
+        self.training = layer
+        self.dbn.rbms[self.layer] = layer.rbm
 
     @torch.no_grad()
     def finish_layer(self) -> None:

@@ -19,44 +19,42 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from harmonium import defaults
+from harmonium import defaults, training
 from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.datasets import Minibatches
 from harmonium.deep.dbn import DBN
-from harmonium.gradient import CenteredGradient, Gradient, Penalties, Phase
+from harmonium.gradient import Gradient, Penalties
 from harmonium.optimization import check_learning_rate, check_maker, make_schedule
-from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
-from harmonium.training.state import check_hidden_differ
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs, Sampler
+from harmonium.training import Contrastive
+from harmonium.training.learner import check_hidden_differ, finish_, not_finite
+from harmonium.training.updating import write_gradient
 from harmonium.units import Units
 
 
 @dataclass
-class UpDownState:
+class UpDownState(Contrastive):
     """The state of up-down fine-tuning between two updates.
 
     Attributes
     ----------
     dbn
         The untied network; changed in place.
-    optimizer
-        Descends the gradients that each update computes.
     sampler, chains
         Sampler and chains of the top RBM. With None, chains start in each update at the rows of the
         mini-batch, passed up, as in the paper: contrastive divergence at the top. With persistent
         chains, the sleep phase uses samples from the model itself.
     gradient, penalties
-        For the top RBM.
+        For the top RBM (`training.Contrastive`).
     stream
         Random numbers.
-    seed
-        Random seed; also for the order and the encoding of rows.
-    schedule
-        Changes the learning rate after each update; None keeps it.
-    update
-        Updates made so far.
+    optimizer, schedule, seed, update
+        As in `training.Learner`.
     """
+
+    called = "network"
 
     dbn: DBN
     optimizer: Optimizer
@@ -117,34 +115,20 @@ class UpDownState:
             )
         check_learning_rate(learning_rate)
         check_maker("optimizer", optimizer, "torch.optim.Adam, or lambda parameters: ...")
-        if n_chains is None and isinstance(sampler, Tempering):
-            raise ValueError(
-                "tempering moves replicas that have to persist, and without n_chains chains start "
-                "anew in each update; pass n_chains, or take Gibbs"
-            )
-        penalties = penalties or Penalties()
-        penalties.check(dbn.top)
-        stream = Stream(seed, Purpose.CHAINS)
-        chains = None if n_chains is None else start_random(dbn.top, n_chains, stream)
+        sampler = sampler or Gibbs(defaults.UP_DOWN_SWEEPS)
+        contrast = cls.contrast(dbn.top, sampler, n_chains, gradient, penalties, seed)
         dbn.untie_()
         parameters = trained_parameters(dbn)
         made = optimizer(parameters) if optimizer else torch.optim.SGD(parameters, lr=learning_rate)
-        return cls(
-            dbn=dbn,
-            optimizer=made,
-            sampler=sampler or Gibbs(defaults.UP_DOWN_SWEEPS),
-            chains=chains,
-            gradient=gradient or CenteredGradient(),
-            penalties=penalties,
-            stream=stream,
-            seed=seed,
-            schedule=make_schedule(made, schedule),
-        )
+        return cls(**contrast, dbn=dbn, optimizer=made, schedule=make_schedule(made, schedule))
 
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of the next update."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def targets(self, batches: Minibatches) -> None:
+        """It learns from rows alone."""
+
+    def learn_(  # noqa: D102
+        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+    ) -> None:
+        update(self, batch, batch_size)
 
 
 def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
@@ -197,7 +181,8 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
         inputs = rbm.inputs_v_from_h(above)
         errors = _teach(rbm.visible, below, inputs, scale)
         _set_grad(rbm.weights, errors.T @ above, -scale / len(above))
-    chains = _learn_top(state, torch.cat((awake[-1], labels), 1), scale)
+    top = torch.cat((awake[-1], labels), 1)
+    chains = write_gradient(state, dbn.top, scale, None, top, stream, dreams=True)
     asleep = _draw_down(dbn, chains.visible[:, : dbn.n_features], stream)
     for rbm, below, above in zip(dbn.recognition[:-1], asleep, asleep[1:], strict=False):
         inputs = rbm.inputs_h_from_v(below)
@@ -205,9 +190,7 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
         _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
     _refuse_non_finite(state)
     state.optimizer.step()
-    if state.schedule is not None:
-        state.schedule.step()
-    state.update += 1
+    finish_(state)
 
 
 def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[int]:
@@ -227,9 +210,8 @@ def updates(state: UpDownState, batches: Minibatches, epochs: int) -> Iterator[i
     ValueError
         If the width of the data differs from the network's.
     """
-    for number in range(state.update, epochs * len(batches)):
-        update(state, batches.batch(number, state.seed), batches.batch_size)
-        yield state.update
+    check_type("state", state, UpDownState, "UpDownState.create(dbn)")
+    yield from training.updates(state, batches, epochs)
 
 
 def _split(dbn: DBN, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -270,24 +252,6 @@ def _teach(units: Units, states: Tensor, inputs: Tensor, scale: float) -> Tensor
     return seen["bias"] - expected["bias"]
 
 
-def _learn_top(state: UpDownState, below: Tensor, scale: float) -> ChainState:
-    """Set the top RBM's gradient; returns the chains of its negative phase."""
-    top, stream = state.dbn.top, state.stream
-    chains = state.chains
-    if chains is None:
-        hidden = below.new_empty(len(below), top.hidden.n_columns)
-        chains = ChainState(torch.empty_like(below), hidden)
-        observed = top.observe_h_from_v(below, chains.hidden, stream)
-    else:
-        observed = top.observe_h_from_v(below)
-    data = Phase(top.visible.statistics(below), observed)
-    chains, info = state.sampler(top, chains, stream, ends=state.chains is None)
-    fantasies = Phase(top.visible.statistics(chains.visible), info.hidden)
-    state.gradient.write_(top, data, fantasies, scale, stream)
-    state.penalties.add_(top, data, scale)
-    return chains
-
-
 def _set_grad(parameter: nn.Parameter, value: Tensor, factor: float) -> None:
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)
@@ -297,7 +261,4 @@ def _set_grad(parameter: nn.Parameter, value: Tensor, factor: float) -> None:
 def _refuse_non_finite(state: UpDownState) -> None:
     grads = [p.grad for p in trained_parameters(state.dbn) if p.grad is not None]
     if not math.isfinite(sum(grad.sum().item() for grad in grads)):
-        raise FloatingPointError(
-            f"the gradient of update {state.update + 1} is not finite; the parameters are as they "
-            f"were before it. The learning rate, {state.learning_rate:g}, is probably too large"
-        )
+        raise not_finite(state, state.update + 1)

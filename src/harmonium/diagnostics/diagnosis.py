@@ -24,7 +24,7 @@ from harmonium.diagnostics.hidden import HiddenUnits, hidden_units
 from harmonium.diagnostics.moments import MomentDistance, Moments, moment_distance, moments
 from harmonium.diagnostics.overfitting import FreeEnergyGap, free_energy_gap
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 
 _MOST_RECORDS = 1000
 
@@ -117,7 +117,7 @@ def diagnose(
     train = train.to(rbm.weights)
     why: dict[str, str] = {}
 
-    stream = Stream(seed, Purpose.DIAGNOSE)
+    stream = Lane.DIAGNOSIS.stream(seed)
     recording: Recording | None = record(
         rbm, start_apart(rbm, train, n_chains, stream), schedule, stream
     )

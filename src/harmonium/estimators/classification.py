@@ -24,7 +24,7 @@ from harmonium.estimators.rbm_training import check_training
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, start_random
 from harmonium.training import Row
 
@@ -154,7 +154,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
             n_samples = 1 if numbers is None else len(numbers)
         model, stream = self.model_, self._stream
         if random_state is not None:
-            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
         columns = class_columns(model)
         clamp = None
         if numbers is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmonium.datasets import Rows
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 
 # Fraction of an epoch's rows, so that evaluation takes a few per cent of training time
 _SHARE = 1 / 40
@@ -31,7 +31,7 @@ class LossCurve:
         n = min(len(rows), _MOST, max(_FEWEST, int(_SHARE * len(rows))))
         index = torch.linspace(0, len(rows) - 1, n, dtype=torch.float64).round().long()
         # features of lower layers are random; draw them once for all evaluations
-        stream = Stream(0, Purpose.MONITOR)
+        stream = Lane.CURVE.stream(0)
         self._rows, self._losses = rows.rows(index.to(rows.device), stream), losses
         self.values: list[float] = []
 

@@ -26,7 +26,7 @@ from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Penalties
-from harmonium.rng import Purpose, Stream, seed_of_layer
+from harmonium.rng import Lane, Stream, seed_of_layer
 from harmonium.sampling import Sampler, SamplingSchedule, start_random
 from harmonium.training import TrainingState
 
@@ -181,7 +181,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._pretrain(dbn, self._data(X, scaling, dbn.top.weights.device), weights, seed)
         self.model_, self._scaling = dbn, scaling
         self._training = self._begun(seed, X.shape[0])
-        self._stream = Stream(seed, Purpose.SAMPLE)
+        self._stream = Lane.SAMPLES.stream(seed)
         self._warn_of_constants(self._rows(X, scaling))
         return self
 
@@ -257,7 +257,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self.model_, self._scaling = dbn, scaling
         self.n_iter_, self.loss_curve_ = 0, []
         self._training = self._begun(seed, len(rows))
-        self._stream = Stream(seed, Purpose.SAMPLE)
+        self._stream = Lane.SAMPLES.stream(seed)
 
     def _begun(self, seed: int, n_rows: int) -> tuple[TrainingState, ...]:
         """Training states from which `partial_fit` continues."""
@@ -338,7 +338,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         check_is_fitted(self)
         stream = self._stream
         if random_state is not None:
-            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
         dbn = self.model_
         chains = start_random(dbn.top, n_samples, stream)
         (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)

@@ -274,12 +274,6 @@ class FinetunedEstimator(DeepEstimator):
         self, state: FinetuningState, batches: Minibatches, held_out: Data | None
     ) -> None:
         self.loss_curve_ = losses = []
-        if not self.verbose and held_out is None:
-            for update in finetuning.updates(state, batches, self._epochs(batches)):
-                if update % len(batches) == 0:
-                    losses.append(_take_mean_loss(state))
-            self.n_iter_ = len(losses)
-            return
         for row in finetuning.run(state, batches, self._epochs(batches), held_out=held_out):
             losses.append(row["loss"])
             if self.verbose:
@@ -318,15 +312,7 @@ class FinetunedEstimator(DeepEstimator):
         finetuning.update(state, v, targets, weights=weights)
         finetuning.settle(state)
         self.n_iter_ += 1
-        self.loss_curve_.append(_take_mean_loss(state))
-
-
-def _take_mean_loss(state: FinetuningState) -> float:
-    """Mean loss of the rows since the last call."""
-    loss = state.loss_sum.item() / max(1, state.loss_rows)
-    state.loss_sum.zero_()
-    state.loss_rows = 0
-    return loss
+        self.loss_curve_.append(state.take_mean_loss())
 
 
 def _split(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from harmonium.deep import FinetuningState, finetuning
+from harmonium.deep import FinetuningState
 from harmonium.training import TrainingState, settle
 
 
@@ -38,6 +38,6 @@ def _portable(state: Any) -> Any:
         settle(state)
         return dataclasses.replace(state, ahead=None)
     if isinstance(state, FinetuningState):
-        finetuning.settle(state)
+        settle(state)
         return dataclasses.replace(state, check=None)
     return state

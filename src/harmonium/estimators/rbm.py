@@ -30,7 +30,7 @@ from harmonium.estimators.rbm_training import begin, check_training, set_rate, t
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.likelihood import LogLikelihood
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling import SamplingSchedule, start_at, start_random
 from harmonium.training import TrainingState
 from harmonium.units import Units
@@ -163,7 +163,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         self._training = state
         self.model_ = state.model
         self._scaling = scaling
-        self._stream = Stream(state.seed, Purpose.SAMPLE)
+        self._stream = Lane.SAMPLES.stream(state.seed)
 
     @torch.no_grad()
     def _warn_of_constants(self, rows: ArrayRows) -> None:
@@ -328,7 +328,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         check_is_fitted(self)
         stream = self._stream
         if random_state is not None:
-            stream = Stream(seed_of(random_state), Purpose.SAMPLE, rank=1)
+            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
         chains = start_random(self.model_, n_samples, stream)
         schedule = SamplingSchedule(n_sweeps, 1, 1)
         for _ in sampling.sample(self.model_, chains, schedule, stream):

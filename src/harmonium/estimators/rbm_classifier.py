@@ -12,9 +12,7 @@ from torch import Tensor
 from harmonium import defaults, training
 from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches
-from harmonium.deep.classification_rbm import EarlyStopping
 from harmonium.estimators.amounts import (
-    UPDATES_BEFORE_PATIENCE,
     classification_batch_size_for,
     classification_epochs_for,
 )
@@ -31,21 +29,15 @@ from harmonium.estimators.labels import (
     check_classes,
     numbers_of,
 )
-from harmonium.estimators.rbm_training import (
-    begin,
-    set_rate,
-    set_schedule,
-    told,
-    train,
-)
+from harmonium.estimators.rbm_training import begin, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import PRECISION
 from harmonium.gradient import Gradient, Penalties
 from harmonium.kernels import permutation
-from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.sampling import Sampler
 from harmonium.training import TrainingState
+from harmonium.training.stopping import copy_parameters_
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
 _ADAPTIVE_RATE = 0.06
@@ -229,16 +221,15 @@ class RBMClassifier(ClassificationEstimator):
         n_iter = self.n_iter
         if n_iter is None:
             n_iter = classification_epochs_for(len(rows), batches.batch_size)
-        model: RBM | None = None
-        if held_out is None:
-            train(self, state, batches, n_iter)
-        else:
+        look = None
+        if held_out is not None:
             self._check_features(held_out[0], scaling)
-            judged = self._labelled(held_out[0], held_out[1], len(classes), scaling)
-            model = self._train_patiently(state, batches, n_iter, judged)
+            look = HeldOut(self._labelled(held_out[0], held_out[1], len(classes), scaling))
+        best = train(self, state, batches, n_iter, look)
         self._remember(state, scaling, classes)
-        if model is not None:
-            self._take_best(model)
+        if best is not None:
+            for model in (self.model_, state.rbm):
+                copy_parameters_(best, model)
         if n_iter:
             self._warn_if_nothing_was_learnt(rows, numbers)
         return self
@@ -361,7 +352,7 @@ class RBMClassifier(ClassificationEstimator):
     ) -> None:
         self._training, self.model_ = state, state.model
         self._scaling = scaling
-        self._stream = Stream(state.seed, Purpose.SAMPLE)
+        self._stream = Lane.SAMPLES.stream(state.seed)
         self.classes_ = classes
 
     # Early stopping
@@ -369,28 +360,5 @@ class RBMClassifier(ClassificationEstimator):
     def _split(self, n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the training rows, and of those held out."""
         n_held_out = min(max(1, round(self.validation_fraction * n_rows)), n_rows - 1)
-        order = permutation(n_rows, Stream(seed, Purpose.SPLIT)).numpy()
+        order = permutation(n_rows, Lane.HELD_OUT.stream(seed)).numpy()
         return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
-
-    def _train_patiently(
-        self, state: TrainingState, batches: Minibatches, n_iter: int, held_out: ArrayRows
-    ) -> RBM | None:
-        assert self.patience is not None
-        stopping = EarlyStopping(self.patience)
-        set_schedule(self, state, batches, n_iter)
-        look, curve = HeldOut(held_out), LossCurve(batches.data, self._losses)
-        rows = training.run(state, batches, n_iter, every=len(batches), monitor=look)
-        for row in told(self, rows) if self.verbose else rows:
-            stopping.look(state.model, row)
-            curve.look(state.model)
-            if stopping.is_over and state.update >= UPDATES_BEFORE_PATIENCE:
-                break
-        state.schedule = None
-        self.n_iter_, self.loss_curve_ = len(curve.values), curve.values
-        return stopping.model
-
-    @torch.no_grad()
-    def _take_best(self, best: RBM) -> None:
-        for model in (self.model_, self._training.rbm):
-            for parameter, kept in zip(model.parameters(), best.parameters(), strict=True):
-                parameter.copy_(kept)

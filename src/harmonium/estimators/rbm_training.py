@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from harmonium import kernels, training
 from harmonium.datasets import Minibatches
+from harmonium.estimators.amounts import UPDATES_BEFORE_PATIENCE
 from harmonium.estimators.base import (
     check_choice,
     check_integers,
@@ -26,8 +27,8 @@ from harmonium.gauge import Moments
 from harmonium.gradient import Gradient
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
-from harmonium.training import Row, TrainingState
+from harmonium.rng import Lane
+from harmonium.training import EarlyStopping, Look, Progress, Row, TrainingState, Watch
 from harmonium.units import Binary, Units
 
 _MONITORED_ROWS = 500
@@ -117,39 +118,41 @@ def _spread_thresholds_(rbm: RBM, var: Tensor, seed: int) -> None:
     least 1, because a logistic function is nearly linear over less.
     """
     spread = (var.to(rbm.weights) @ rbm.weights.square()).sqrt().clamp(min=1)
-    drawn = kernels.normal(
-        (1, len(spread)), Stream(seed, Purpose.INIT, position=1), dtype=spread.dtype
-    )
+    drawn = kernels.normal((1, len(spread)), Lane.WEIGHTS.stream(seed, 1), dtype=spread.dtype)
     rbm.hidden.bias.add_(drawn[0] * spread)
 
 
 def train(
-    estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int | None = None
-) -> None:
-    """Train for ``n_iter`` epochs, printing progress if requested."""
+    estimator: Any,
+    state: TrainingState,
+    batches: Minibatches,
+    n_iter: int | None = None,
+    held_out: Look | None = None,
+) -> RBM | None:
+    """Train for ``n_iter`` epochs, printing progress if requested.
+
+    With ``held_out``, which judges a model, training stops early and the best model is returned.
+    """
     n_iter = int(estimator.n_iter if n_iter is None else n_iter)
-    set_schedule(estimator, state, batches, n_iter)
     curve = LossCurve(batches.data, estimator._losses)
-    if estimator.verbose:
-        monitor = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
-        for _ in told(
-            estimator,
-            training.run(state, batches, n_iter, every=len(batches), monitor=monitor),
-        ):
-            curve.look(state.model)
-    else:
-        for update in training.updates(state, batches, n_iter):
-            if update % len(batches) == 0:
-                curve.look(state.model)
+    every, last = len(batches), n_iter * len(batches)
+    if estimator.schedule == "linear" and last:
+        state.schedule = training.linear_to_zero(state.optimizer, last)
+    look = held_out
+    if held_out is None and estimator.verbose:
+        look = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
+    watch = Progress(every, batches, last) if look is None else Watch(look, every, batches, last)
+    stopping = None if held_out is None else EarlyStopping(estimator.patience)
+    rows = training.watched(state, batches, n_iter, watch)
+    for row in told(estimator, rows) if estimator.verbose else rows:
+        curve.look(state.model)
+        if stopping is not None:
+            stopping.look(state.model, row)
+            if stopping.is_over and state.update >= UPDATES_BEFORE_PATIENCE:
+                break
     state.schedule = None
-    estimator.n_iter_, estimator.loss_curve_ = n_iter, curve.values
-
-
-def set_schedule(estimator: Any, state: TrainingState, batches: Minibatches, n_iter: int) -> None:
-    """Let the learning rate fall to zero over all epochs, if requested."""
-    n_updates = n_iter * len(batches)
-    if estimator.schedule == "linear" and n_updates:
-        state.schedule = training.linear_to_zero(state.optimizer, n_updates)
+    estimator.n_iter_, estimator.loss_curve_ = len(curve.values), curve.values
+    return None if stopping is None else stopping.model
 
 
 def set_rate(optimizer: Optimizer, learning_rate: float) -> None:

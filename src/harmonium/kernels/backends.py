@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harmonium.kernels import reference
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 
 _COMPILED_DTYPES = (torch.float32, torch.float64)
 
@@ -59,7 +59,7 @@ def _find_cpu() -> ModuleType:
     try:
         from harmonium.kernels import cpu
 
-        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Stream(0, Purpose.SAMPLE, rank=4))
+        cpu.binary_(torch.zeros(1, 1), torch.zeros(1), Lane.FIRST_DRAW.stream(0))
         _cpu = cpu
     except Exception as error:  # anything that an import, a compiler or a full disk can raise
         _cpu = reference

@@ -23,8 +23,8 @@ from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.log_z import LogZ, log_likelihood
-from harmonium.likelihood.path import FORWARD, REVERSE, AnnealingPath, anneal_
-from harmonium.rng import Purpose, Stream
+from harmonium.likelihood.path import AnnealingPath, anneal_
+from harmonium.rng import Lane
 
 CHAINS_AT_ONCE = 500
 """Chains per block: they are annealed together, and memory is limited to one block."""
@@ -89,7 +89,7 @@ def _forward(
     t = torch.as_tensor(path.inverse_temperatures)
     parts, done = [taken_over], 0
     for first in range(len(taken_over), n_chains, CHAINS_AT_ONCE):
-        stream = Stream(seed, Purpose.LIKELIHOOD, first // CHAINS_AT_ONCE, FORWARD)
+        stream = Lane.ANNEALING.stream(seed, rank=first // CHAINS_AT_ONCE)
         n = min(CHAINS_AT_ONCE, n_chains - first)
         v = path.base.visible.sample_alone(n, stream)
         log_weights = torch.full((n,), path.base_log_z, dtype=torch.float64, device=v.device)
@@ -226,7 +226,7 @@ def _reverse(
     rows = torch.arange(len(v), device=v.device).repeat_interleave(chains_per_row)
     parts, done = [], 0
     for block, index in enumerate(rows.split(CHAINS_AT_ONCE)):
-        stream = Stream(seed, Purpose.LIKELIHOOD, block, REVERSE)
+        stream = Lane.REVERSE.stream(seed, rank=block)
         states = v[index].to(path.target.weights).contiguous()
         log_weights = torch.zeros(len(index), dtype=torch.float64, device=states.device)
         for _ in anneal_(path, states, t, stream, log_weights):

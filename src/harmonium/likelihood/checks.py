@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmonium.arguments import check_count, no_tensor
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.units import Units
 
 _ROWS_AT_ONCE = 1000
@@ -78,7 +78,7 @@ def is_straight(a: Units, b: Units) -> bool:
         return True
     a, b, middle = (copy.deepcopy(units).double() for units in (a, b, b))
     middle.interpolate_(a, b, 0.5)
-    stream = Stream(0, Purpose.LIKELIHOOD)
+    stream = Lane.ENERGIES.stream(0)
     x = torch.cat([units.sample_alone(_STATES_ASKED, stream) for units in (a, b)])
     of_ends = torch.stack([units.energy(x) for units in (a, b)])
     off = middle.energy(x) - of_ends.mean(0)

@@ -32,7 +32,7 @@ class LadderLogZ(LogZ):
     Attributes
     ----------
     values : Tensor, shape (n_levels,), float64
-        The same for every level; the first value is exact.
+        Log Z of every level; the first value is exact.
     influences : Tensor, shape (n_levels, n_chains), float64
         Influence of each column of replicas on each value; see `bennett`.
     swap_acceptance : Tensor, shape (n_levels - 1,)

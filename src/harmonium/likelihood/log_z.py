@@ -127,8 +127,8 @@ class LogZ:
     def __str__(self) -> str:
         if self.errs == "exact":
             return f"{self.value:.4f} nats (exact)"
-        if self.errs == "either":
-            return f"{self.value:.3f} ± {self.std_error:.3f} nats (errs either way)"
+        if self.log_weights is None:
+            return f"{self.value:.3f} ± {self.std_error:.3f} nats (errs {self.errs})"
         return (
             f"{self.value:.3f} ± {self.std_error:.3f} nats (errs {self.errs}; "
             f"{self.effective_chains:.0f} effective of {self.n_chains} chains)"

@@ -25,7 +25,7 @@ from harmonium.likelihood.exact import check_normalisable
 from harmonium.likelihood.rates import base_rates
 from harmonium.likelihood.temperatures import placed
 from harmonium.rbm import RBM, HasMoments, check_rbm
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling.path import TemperaturePath
 from harmonium.units import Units
 
@@ -39,9 +39,6 @@ _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
 # With fewer chains times temperatures, rounding the weights to follow flips is not worthwhile.
 _FEW_STEPS = 4_000
-
-# Sections of the stream that annealing draws from; ranks number the blocks of chains.
-FORWARD, REVERSE, PILOT, ROWS, FOLLOW, TEMPERED = (part << 36 for part in range(6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +121,7 @@ class AnnealingPath:
         path = cls(base_rates(rbm, data), rbm, torch.linspace(0, 1, n_pilot, dtype=torch.float64))
         for pilot in range(_PILOT_ROUNDS):
             n = n_temperatures if pilot == _PILOT_ROUNDS - 1 else n_pilot
-            stream = Stream(seed, Purpose.LIKELIHOOD, rank=pilot, position=PILOT)
+            stream = Lane.PILOT.stream(seed, rank=pilot)
             t = torch.as_tensor(path.inverse_temperatures).numpy()
             path = cls(path.base, rbm, torch.from_numpy(placed(t, _pilot(path, stream), n)))
         return path

@@ -27,9 +27,9 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.gauge import Gauge
 from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS, LogZ
-from harmonium.likelihood.path import FOLLOW, AnnealingPath, anneal_
+from harmonium.likelihood.path import AnnealingPath, anneal_
 from harmonium.rbm import RBM, HasMoments
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 
 _LEAST_PARTICLES = 10
 
@@ -145,7 +145,7 @@ class Population:
                 f"n_particles is {n_particles}; pass {_LEAST_PARTICLES} or more: the standard "
                 "error comes from the spread between particles"
             )
-        stream = Stream(seed, Purpose.LIKELIHOOD, position=FOLLOW)
+        stream = Lane.PARTICLES.stream(seed)
         population = cls._annealed(rbm, data, n_particles, n_temperatures, stream)
         population._draw_anew_if_uneven_()
         return population

@@ -22,9 +22,9 @@ from torch import Tensor
 from harmonium import defaults, kernels
 from harmonium.likelihood.ladder import bridge, log_z_of_first
 from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import TEMPERED, AnnealingPath
+from harmonium.likelihood.path import AnnealingPath
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.sampling.exchange import sweep_
 from harmonium.sampling.levels import TemperatureLadder
 from harmonium.sampling.path import TemperaturePath
@@ -139,7 +139,7 @@ class Tempered:
         self, path: AnnealingPath, rows: Tensor, n_chains: int, seed: int = defaults.SEED
     ) -> None:
         self._rbm = path.target
-        self._stream = Stream(seed, Purpose.LIKELIHOOD, position=TEMPERED)
+        self._stream = Lane.TEMPERED.stream(seed)
         self.n_chains, self.n_sweeps = n_chains, 0
         t = torch.as_tensor(path.inverse_temperatures)
         n_levels = min(_FIRST_LEVELS, len(t))

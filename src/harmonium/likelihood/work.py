@@ -19,10 +19,10 @@ from harmonium.likelihood.annealing import (
     reverse_annealed_importance_sampling,
 )
 from harmonium.likelihood.log_z import LogZ
-from harmonium.likelihood.path import ROWS, AnnealingPath
+from harmonium.likelihood.path import AnnealingPath
 from harmonium.likelihood.tempered import STARTS, Tempered, TemperedLogZ
 from harmonium.rbm import RBM, HasMoments
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 
 _TEMPERED_CHAINS = 20  # per kind of start: fewer would give no reliable error
 _MOST_STARTS = 1000  # rows from which tempered chains choose their starts
@@ -188,7 +188,7 @@ class Work:
 @torch.no_grad()
 def _rows_to_start_at(v: Tensor, data: Tensor | HasMoments, seed: int) -> Tensor:
     """A sample of the rows to evaluate, and of the training rows if available."""
-    stream = Stream(seed, Purpose.LIKELIHOOD, position=ROWS)
+    stream = Lane.TEMPERED_ROWS.stream(seed)
 
     def some(n: int) -> Tensor:
         return kernels.permutation(n, stream)[:_MOST_STARTS]

@@ -9,12 +9,13 @@ import torch
 
 from harmonium import checkpoint, defaults, training
 from harmonium.datasets import Data, Minibatches, OneHot
+from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.run_data import is_run, model_below
+from harmonium.runs.run_data import FEATURES, is_run, model_below
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units, registered
@@ -123,7 +124,7 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Reject data that are not valid states of these units; the message covers all rows."""
-    stream = Stream(seed, Purpose.ENCODE, rank=6)
+    stream = Lane.CHECKED.stream(seed)
     try:
         for block in data.blocks(stream=stream):
             visible.check(block, data.name)
@@ -133,22 +134,21 @@ def check_states(visible: Units, data: Data, seed: int) -> None:
         raise
 
 
-def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> TrainingState:
-    """The training state at the start of a run."""
+def layer_options(options: TrainingOptions, above: TrainingOptions | None = None) -> LayerOptions:
+    """How an RBM is trained; as a layer, what it hands on is what the one above it asks for."""
     assert options.learning_rate is not None and options.epochs is not None
-    parameters = [p for p in rbm.parameters() if p.requires_grad]
-    make_optimizer = _OPTIMIZERS.get(options.optimizer)
-    n_updates = options.epochs * len(batches)
-    return TrainingState.create(
-        rbm,
-        sampler=_sampler(options),
+    optimizer, final = _OPTIMIZERS.get(options.optimizer), options.final_sweeps
+    return LayerOptions(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        weight_std=options.weight_std,
         n_chains=options.chains,
+        sampler=_sampler(options),
+        final_sampler=None if final is None else Gibbs(final),
         learning_rate=options.learning_rate,
         momentum=options.momentum,
-        optimizer=make_optimizer(parameters, lr=options.learning_rate) if make_optimizer else None,
-        schedule=partial(training.linear_to_zero, n_updates=n_updates)
-        if options.schedule == "linear"
-        else None,
+        optimizer=partial(optimizer, lr=options.learning_rate) if optimizer else None,
+        schedule=training.linear_to_zero if options.schedule == "linear" else None,
         gradient=_GRADIENTS[options.gradient](),
         penalties=Penalties(
             l1=options.l1,
@@ -157,7 +157,7 @@ def make_state(options: TrainingOptions, rbm: RBM, batches: Minibatches) -> Trai
             sparsity_cost=options.sparsity_cost,
         ),
         average_decay=options.average or None,
-        seed=options.seed,
+        features=features if above is None else FEATURES[above.binarize],
     )
 
 
@@ -214,9 +214,3 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         final_sweeps=final_sweeps,
         epochs=options.epochs or epochs,
     )
-
-
-def set_sweeps(state: TrainingState, options: TrainingOptions, late: int) -> None:
-    """Set the number of sweeps per update, which changes at update ``late``."""
-    if options.final_sweeps is not None:
-        state.sampler = Gibbs(options.final_sweeps if state.update >= late else options.sweeps)

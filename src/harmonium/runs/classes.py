@@ -14,7 +14,7 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.datasets import Data
 from harmonium.deep import DBN
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.runs import build
 from harmonium.units import Units
 
@@ -50,7 +50,7 @@ class LabelUnits:
     def outputs(self, data: Data) -> Tensor:
         """Log-probability of each class, nats, shape (n_rows, n_classes)."""
         like = self.dbn.top.weights
-        blocks = data.blocks(stream=Stream(defaults.SEED, Purpose.ENCODE, rank=3))
+        blocks = data.blocks(stream=Lane.USED.stream(defaults.SEED))
         return torch.cat([self.dbn.class_log_probabilities(block.to(like)) for block in blocks])
 
 

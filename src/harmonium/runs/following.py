@@ -17,14 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harmonium import report
+from harmonium import report, training
+from harmonium.datasets import Minibatches
 from harmonium.files import write_whole
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs.events import EventFiles
-from harmonium.runs.options import WatchingOptions
+from harmonium.runs.options import TrainingOptions, WatchingOptions
 from harmonium.runs.reporting import Reporter
-from harmonium.training import Row
+from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.training import Learner, Progress, Row
 
 
 @dataclass(frozen=True)
@@ -140,41 +142,60 @@ class Task(ABC):
         The directory for all files.
     watching
         How often to write checkpoints, and what to draw.
+    options, batches
+        Of the training, complete: how long and from which rows.
     whole
         The stack, if the run is one of its layers.
+
+    Subclasses set ``state``, which is trained, and ``watch``, which makes the rows of numbers.
     """
 
+    state: Learner
+    watch: Progress
+
     def __init__(
-        self, run: RunDirectory, watching: WatchingOptions, whole: Whole | None = None
+        self,
+        run: RunDirectory,
+        watching: WatchingOptions,
+        options: TrainingOptions | FinetuningOptions,
+        batches: Minibatches,
+        whole: Whole | None = None,
     ) -> None:
         self.run, self.watching, self.whole = run, watching, whole
+        self.options, self.batches = options, batches
 
     @property
-    @abstractmethod
     def done(self) -> int:
         """Updates made so far."""
+        return self.state.update
 
     @property
-    @abstractmethod
     def total(self) -> int:
-        """Number of updates of the whole training."""
+        """Number of updates of the whole training, unless early stopping ends it sooner."""
+        assert self.options.epochs is not None
+        return self.options.epochs * len(self.batches)
 
-    @property
-    @abstractmethod
-    def rate(self) -> float:
-        """The initial learning rate."""
+    def every(self, older: int) -> int:
+        """Updates between two rows of numbers; ``older`` where a run of an older version goes on.
+
+        Such runs do not know their interval.
+        """
+        known: int | None = self.run.config().get("every")
+        return self.watching.every or known or older
 
     @abstractmethod
     def describe(self) -> Iterator[str]:
         """A description of the training that is about to start, in sentences."""
 
-    @abstractmethod
     def updates(self) -> Iterator[int]:
         """Make the remaining updates, yielding the number of each."""
+        assert self.options.epochs is not None
+        self.watch(self.state)
+        return training.updates(self.state, self.batches, self.options.epochs)
 
-    @abstractmethod
     def look(self) -> Row | None:
         """A row of numbers, if one is due after the update."""
+        return self.watch(self.state)
 
     @abstractmethod
     def dumps(self) -> bytes:
@@ -259,7 +280,7 @@ def follow(task: Task, reporter: Reporter) -> Rows:
             raise FloatingPointError(
                 f"{error}. The last good checkpoint is {run.latest_checkpoint()}; to go on from "
                 f"there: `harmonium.open({str(task.resumed)!r}).resume(learning_rate="
-                f"{task.rate / 4:g})`"
+                f"{task.options.rate / 4:g})`"
             ) from error
     return task.finish(reporter, time.monotonic() - began)
 

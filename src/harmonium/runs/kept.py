@@ -15,6 +15,7 @@ from typing import Any
 from harmonium import datasets
 from harmonium.datasets import Data, Encoding
 from harmonium.files import write_whole
+from harmonium.runs.rows import refuse_columns
 from harmonium.serialization import read, serialize
 
 NAME = "data.safetensors"
@@ -84,11 +85,7 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         yield str(data)
         return
     if isinstance(data, Data):
-        if columns:
-            raise TypeError(
-                f"`{next(iter(columns))}` names a column of a table, and Data have their labels "
-                "and targets beside their values; leave it out"
-            )
+        refuse_columns(columns)
     else:
         if hasattr(data, "tocsr") and hasattr(data, "toarray"):
             data = data.toarray()

@@ -108,12 +108,12 @@ class NetworkOptions:
             If the number of values differs from the number of layers, or if values are invalid or
             contradict each other; names the layer.
         """
-        sizes = self.sizes
+        sizes, seed = self.sizes, self.of_all.get("seed", TrainingOptions.seed)
         chosen = {name: _values(name, self.of_each.get(name), len(sizes)) for name in OF_EACH}
         layers: list[TrainingOptions] = []
         for number, size in enumerate(sizes):
             own = {name: values[number] for name, values in chosen.items() if values is not None}
-            own |= {"hidden": size, "seed": self._seed(number)}
+            own |= {"hidden": size, "seed": seed_of_layer(seed, number)}
             if number == 0:
                 own = {**self.of_all, **own}
             else:
@@ -129,11 +129,6 @@ class NetworkOptions:
             except ValueError as error:
                 raise ValueError(f"layer {number + 1}: {error}") from None
         return layers
-
-    def _seed(self, number: int) -> int:
-        seed: int = self.of_all.get("seed", TrainingOptions.seed)
-        # a value out of range is rejected with the first layer
-        return seed_of_layer(seed, number) if number else seed
 
     def _from_below(self, units: str) -> dict[str, Any]:
         """How a layer sees the hidden units below it, which have this type."""

@@ -40,7 +40,6 @@ from harmonium.runs.reporting import Reporter, describe_scores
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.sources import Rows, Source
 from harmonium.runs.tuning_options import FinetuningOptions
-from harmonium.training import Row
 
 # For short runs: the number of rows of numbers, how many held-out rows may be evaluated for each at
 # any cost, and the fraction of the time allowed beyond them.
@@ -126,6 +125,9 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
 class NetworkTask(Task):
     """A fine-tuning run between two updates."""
 
+    state: FinetuningState
+    options: FinetuningOptions
+
     def __init__(
         self,
         run: RunDirectory,
@@ -135,28 +137,10 @@ class NetworkTask(Task):
         rows: Rows,
         watching: WatchingOptions,
     ) -> None:
-        super().__init__(run, watching)
-        self.options, self.state, self.batches, self.rows = options, state, batches, rows
-        # runs without this entry date from when held-out rows were only evaluated after whole
-        # epochs
-        every = watching.every or run.config().get("every") or _whole_epochs(options) * len(batches)
-        self._every = every
-        self._watch: finetuning.Watch | None = None
-
-    @property
-    def done(self) -> int:
-        """Updates made so far."""
-        return self.state.update
-
-    @property
-    def total(self) -> int:
-        """Total number of updates, unless early stopping ends it sooner."""
-        return _total(self.options, self.batches)
-
-    @property
-    def rate(self) -> float:
-        """The initial learning rate."""
-        return self.options.rate
+        super().__init__(run, watching, options, batches)
+        self.state, self.rows = state, rows
+        every = self.every(older=_whole_epochs(options) * len(batches))
+        self.watch = state.watch(batches, self.total, every, rows.held_out)
 
     def describe(self) -> Iterator[str]:
         """The network, its rows, and its starting point."""
@@ -174,17 +158,6 @@ class NetworkTask(Task):
             f"epochs, {state.network.device}{began}. It starts from {start}"
         )
         yield from noted(rows.train)
-
-    def updates(self) -> Iterator[int]:
-        """The remaining updates, until early stopping."""
-        state, batches, total = self.state, self.batches, self.total
-        self._watch = finetuning.Watch(state, batches, self.rows.held_out, self._every, total)
-        return finetuning.updates(state, batches, total // len(batches))
-
-    def look(self) -> Row | None:
-        """A row of numbers, if one is due."""
-        assert self._watch is not None
-        return self._watch(self.state)
 
     def dumps(self) -> bytes:
         """The content of a checkpoint."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harmonium import __version__, checkpoint, datasets, defaults, training
+from harmonium import __version__, checkpoint, datasets, training
 from harmonium.datasets import Data, Minibatches
 from harmonium.metrics import is_trusted, name_of
 from harmonium.report import HeldOut
@@ -29,7 +29,7 @@ from harmonium.runs.pictures.history import History
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
-from harmonium.training import Row, TrainingState
+from harmonium.training import TrainingState
 
 LABELS = {
     key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
@@ -91,7 +91,7 @@ class Begun:
         batches = build.make_batches(options, train_data)
         options = build.complete(options, batches)
         rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
-        state = build.make_state(options, rbm, batches)
+        state = build.layer_options(options).begin(rbm, options.seed, len(batches))
         return cls(options, batches, train_data, held_out, state)
 
     @property
@@ -127,6 +127,8 @@ class Begun:
 class RBMTask(Task):
     """The training of an RBM between two updates."""
 
+    state: TrainingState
+
     def __init__(
         self,
         run: RunDirectory,
@@ -134,38 +136,20 @@ class RBMTask(Task):
         watching: WatchingOptions,
         whole: Whole | None = None,
     ) -> None:
-        super().__init__(run, watching, whole)
+        super().__init__(run, watching, begun.options, begun.batches, whole)
         self.begun, self.state = begun, begun.state
-        options, batches, state = begun.options, begun.batches, begun.state
-        # runs without this entry date from when short runs had the row interval of long ones
-        every = watching.every or run.config().get("every") or training.default_every(batches)
-        # the budget for monitoring is computed as at the start: a resumed run monitors the same
-        # rows
-        build.set_sweeps(state, options, begun.total)
+        batches, state = begun.batches, begun.state
+        state.take_phases_(build.layer_options(begun.options).phases(len(batches)))
+        every = self.every(older=training.default_every(batches))
         self.monitor = training.default_monitor(state, batches, begun.held_out, every, begun.total)
         if not watching.log_likelihood:
             self.monitor.following = None
-        self._watch = training.Watch(self.monitor, every, batches, last=begun.total)
+        self.watch = training.Watch(self.monitor, every, batches, last=begun.total)
         image_shape = figures.picture_shape(state.rbm, begun.data.image_shape)
         self._history = None
         if watching.figures and image_shape is not None:
             self._history = History(run, begun.shown, image_shape, state.seed, every, begun.total)
             self._history.begin(state)
-
-    @property
-    def done(self) -> int:
-        """Updates made so far."""
-        return self.state.update
-
-    @property
-    def total(self) -> int:
-        """Number of updates of the whole training."""
-        return self.begun.total
-
-    @property
-    def rate(self) -> float:
-        """The initial learning rate."""
-        return self.begun.options.rate
 
     def describe(self) -> Iterator[str]:
         """The model, its data and its chains."""
@@ -183,22 +167,6 @@ class RBMTask(Task):
         yield from noted(data)
         if state.update == self.total and self.whole is None:
             yield f"all {epochs} epochs are done already; `more_epochs` goes further"
-
-    def updates(self) -> Iterator[int]:
-        """The remaining updates; the last ones have their own number of sweeps."""
-        options, batches, state = self.begun.options, self.begun.batches, self.state
-        assert options.epochs is not None
-        self._watch(state)
-        late = round((1 - defaults.FINAL_SHARE) * options.epochs * len(batches))
-        build.set_sweeps(state, options, late)
-        for done in training.updates(state, batches, options.epochs):
-            if done == late:
-                build.set_sweeps(state, options, late)
-            yield done
-
-    def look(self) -> Row | None:
-        """A row of numbers, if one is due."""
-        return self._watch(self.state)
 
     def draw(self) -> None:
         """The pictures over the course of training."""

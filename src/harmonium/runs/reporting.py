@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.calls import call_of
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from harmonium.datasets import Progress
 
 
+Doing = Literal["training", "evaluating"]
+
+
 class Progressing(Protocol):
-    """Shows the progress of training, as a context manager."""
+    """Shows the progress of training or evaluating, as a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -31,13 +34,16 @@ class Progressing(Protocol):
     ) -> None: ...
 
     def update(self, done: int) -> None:
-        """Report the number of updates made."""
+        """Report the number of updates, or of steps, made."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Report a new row of numbers."""
 
     def say(self, text: str) -> None:
         """Report a message."""
+
+    def meanwhile(self, text: str) -> None:
+        """Report an intermediate result to somebody who watches."""
 
 
 class Reporter(Protocol):
@@ -49,8 +55,8 @@ class Reporter(Protocol):
     def words(self, text: str) -> str:
         """Translate a message of the library into the spelling of options and calls here."""
 
-    def following(self, total: int, done: int) -> Progressing:
-        """The display for a training with this total of updates, some already made."""
+    def following(self, total: int, done: int, doing: Doing = "training") -> Progressing:
+        """The display for this total of updates or steps, some already made."""
 
     def downloads(self) -> AbstractContextManager[Progress]:
         """The display for downloads of data."""
@@ -80,11 +86,14 @@ class Silent:
     def say(self, text: str) -> None:
         """Nobody listens."""
 
+    def meanwhile(self, text: str) -> None:
+        """Nobody watches."""
+
     def words(self, text: str) -> str:
         """Unchanged: the library's messages use Python's spelling."""
         return text
 
-    def following(self, total: int, done: int) -> Progressing:
+    def following(self, total: int, done: int, doing: Doing = "training") -> Progressing:
         """Nothing."""
         return self
 

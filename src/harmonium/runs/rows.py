@@ -101,8 +101,17 @@ def reading_of(options: Any) -> Reading:
     )
 
 
+def refuse_columns(columns: Mapping[str, Any]) -> None:
+    """Reject names of columns for `Data`."""
+    if columns:
+        raise TypeError(
+            f"`{next(iter(columns))}` names a column of a table, and Data have their labels and "
+            "targets beside their values; leave it out"
+        )
+
+
 def read_new(
-    source: str,
+    source: Any,
     run_options: Any,
     data_config: Mapping[str, Any],
     n_columns: int,
@@ -114,7 +123,7 @@ def read_new(
     Parameters
     ----------
     source
-        A named set or a file.
+        A named set, a file, or rows in memory: an array, a data frame, or `Data`.
     run_options
         The options with which the run was started.
     data_config
@@ -130,6 +139,9 @@ def read_new(
 
     from harmonium import datasets
 
+    if isinstance(source, datasets.Data):
+        columns = ("label", "target", "drop") if said is not None else ()
+        refuse_columns({name: 0 for name in columns if getattr(said, name) is not None})
     reading = reading_of(run_options)
     # another file may have the same column under another number
     named = {role: tuple(names) for role, names in data_config.get("named", {}).items()}

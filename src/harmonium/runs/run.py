@@ -15,9 +15,9 @@ from harmonium.report import Facts
 from harmonium.run_directory import Network as StackDirectory
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs import opening, said
+from harmonium.runs.asking import Asking
 from harmonium.runs.build import load_checkpoint
-from harmonium.runs.following import Going, write_page
-from harmonium.runs.reporting import Silent
+from harmonium.runs.following import Going
 from harmonium.runs.resuming import Further, Said
 from harmonium.runs.voices import voice
 from harmonium.training import Row
@@ -51,11 +51,11 @@ class Following(Iterator[Row]):
         self._rows.close()
 
 
-class Run:
+class Run(Asking):
     """A run on disk: of one RBM, of a stack, or of the fine-tuning of a network.
 
-    Everything is read on access, so that the object of a run that is being trained elsewhere shows
-    its current progress.
+    The methods that use its model are those of `Asking`. Everything is read on access, so that the
+    object of a run that is being trained elsewhere shows its current progress.
 
     Parameters
     ----------
@@ -164,9 +164,7 @@ class Run:
     @property
     def page(self) -> Path:
         """The page of the run, which is written if it does not exist."""
-        if not self.directory.report_path.is_file():
-            write_page(self.directory, Silent())
-        return self.directory.report_path
+        return self.directory.report_path if self.directory.report_path.is_file() else self.report()
 
     @property
     def warnings(self) -> list[Warned]:

@@ -22,6 +22,9 @@ from harmonium.runs.rows import OF_ROWS, read_parts
 from harmonium.runs.visible import decide
 from harmonium.units import name_of
 
+FEATURES = {"none": mean_features, "stochastic": drawn_features, None: features}
+"""What a layer sees of the one below it, by its own `TrainingOptions.binarize`."""
+
 
 def load_data(
     options: TrainingOptions,
@@ -241,11 +244,10 @@ def hand_on(
             f"`binarize` is {options.binarize}, and the data are the hidden units of {below.path}; "
             "pass `stochastic` to draw their states anew in each epoch, or `none` for their means"
         )
-    make = {"none": mean_features, "stochastic": drawn_features}.get(options.binarize or "")
     rbm = model_below(below).to(train.values.device)
 
     def hidden(data: Data) -> Data:
-        handed = (make or features)(rbm, data)
+        handed = FEATURES[options.binarize](rbm, data)
         return handed if options.n_classes is None else handed.join_labels(options.n_classes)
 
     return hidden(train), None if held_out is None else hidden(held_out)

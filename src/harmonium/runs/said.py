@@ -14,7 +14,7 @@ from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from harmonium.arguments import described, meant
 from harmonium.runs.layers import OF_EACH, OWN, NetworkOptions, offered_once
@@ -77,14 +77,26 @@ def of_resuming(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return _of(TrainingOptions, chosen), _of(WatchingOptions, chosen)
 
 
+def of_answer(
+    function: str, tables: tuple[type[Any], ...], options: Mapping[str, Any]
+) -> list[Any]:
+    """The tables of what a run is asked; ``data`` may be rows. Raises what `of_rbm` raises."""
+    chosen = _checked(function, tables, options)
+    return [table(**_of(table, chosen)) for table in tables]
+
+
 def _of(table: type, chosen: Mapping[str, Any]) -> dict[str, Any]:
     names = {option.name for option in fields(table)}
     return {name: value for name, value in chosen.items() if name in names}
 
 
 def _offered(table: type) -> list[str]:
-    """The options of a table that a user can set."""
-    return [option.name for option in fields(table) if option.name != "data" and option.metadata]
+    """The options of a table that a user can set by keyword."""
+    return [
+        option.name
+        for option in fields(table)
+        if option.metadata and "metavar" not in option.metadata
+    ]
 
 
 def _refuse(name: str, function: str, known: list[str]) -> None:
@@ -106,7 +118,9 @@ def _checked(function: str, tables: tuple[type, ...], options: Mapping[str, Any]
 
 def _taken(name: str, hint: Any, value: Any) -> Any:
     """A value, converted to the type of its option."""
-    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if name == "data":  # or rows in memory
+        return value
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and NoneType in kinds:
         return None
     (kind,) = (kind for kind in kinds if kind is not NoneType)
@@ -116,13 +130,15 @@ def _taken(name: str, hint: Any, value: Any) -> Any:
         raise ValueError(f"`{name}` is {value!r}; pass one of {', '.join(get_args(kind))}")
     if kind is str:
         return _text(name, value)
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
     if kind is bool and isinstance(value, bool):
         return value
     if kind is float and isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     if kind is int and hasattr(value, "__index__") and not isinstance(value, bool):
         return operator.index(value)
-    what = {bool: "True or False", int: "a whole number", float: "a number"}[kind]
+    what = {bool: "True or False", int: "a whole number", float: "a number", Path: "a path"}[kind]
     raise TypeError(f"`{name}` is {described(value)}; pass {what}")
 
 

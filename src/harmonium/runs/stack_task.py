@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from harmonium import checkpoint
 from harmonium.datasets import Data
-from harmonium.deep import DBN, check_labels, save_dbn
-from harmonium.run_directory import DBN_KIND, Network, RunDirectory, Warned
+from harmonium.deep import DBN, PretrainingState, check_labels, save_dbn
+from harmonium.run_directory import DBN_KIND, Network, Warned
 from harmonium.runs import build, kept, run_data
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import (
@@ -36,6 +38,7 @@ from harmonium.runs.rbm_task import (
 )
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.resuming import Said, slower, take_rate_, tell_rate
+from harmonium.units import Units
 
 _INTERRUPT = 2  # the signal of Ctrl-C
 
@@ -58,6 +61,8 @@ def begin(
     ]
     layers[0] = found_from_anywhere(layers[0])
     begun = Begun.of(layers[0], train_data, held_out)
+    state = _pretraining(layers, begun.state.rbm.visible)
+    state.take_up_(begun.state)
     own = begun.config(watching)
     config: dict[str, Any] = {
         "kind": DBN_KIND,
@@ -76,7 +81,8 @@ def begin(
         bottom = Network(partial).layer(1)
         bottom.path.mkdir(parents=True)
         bottom.begin(own | {"layer": 1}, checkpoint.dumps(begun.state))
-    return Going(run, _follow(Network(run), layers, begun, watching, reporter))
+    stack = _Stack(Network(run), layers, state, (train_data, held_out), watching)
+    return Going(run, stack.follow(reporter))
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
@@ -101,9 +107,25 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     layers[0] = run_data.found_from(network.run.path, layers[0])
     train_data, held_out = load(layers[0], where, reporter, run_data.known_of(network.layer(1)))
     run_data.refuse_other_data(network.layer(1), train_data, held_out)
-    begun = _take_up(network.layer(1), layers[0], train_data, held_out)
+    models = [run_data.model_below(run).to(where) for run in network.layers()[:-1]]
+    newest = build.load_checkpoint(network.layers()[-1], where)
+    state = _pretraining(layers, [*models, newest.rbm][0].visible)
+    for model in models:
+        state.dbn.rbms[state.layer] = model
+        state.layer += 1
+    take_rate_(newest, layers[state.layer])
+    state.take_up_(newest)
     network.remove_unfinished()
-    return Going(network.run, _follow(network, layers, begun, watch, reporter))
+    stack = _Stack(network, layers, state, (train_data, held_out), watch)
+    return Going(network.run, stack.follow(reporter))
+
+
+def _pretraining(layers: list[TrainingOptions], visible: Units) -> PretrainingState:
+    """The stack before its first layer is begun."""
+    hidden = [build.hidden_units(layer) for layer in layers]
+    dbn = DBN.of(visible, *hidden, n_classes=layers[-1].n_classes)
+    each = [build.layer_options(*pair) for pair in zip_longest(layers, layers[1:])]
+    return PretrainingState(dbn, tuple(each), layers[0].seed)
 
 
 def _n_classes(train_data: Data, held_out: Data | None) -> int:
@@ -131,77 +153,67 @@ def _set_rate(network: Network, rate: float) -> None:
     run.write_config(of_run)
 
 
-def _take_up(
-    run: RunDirectory, options: TrainingOptions, train_data: Data, held_out: Data | None
-) -> Begun:
-    """The training of a layer, from its newest checkpoint."""
-    state = build.load_checkpoint(run, train_data.values.device)
-    take_rate_(state, options)
-    return Begun(options, build.make_batches(options, train_data), train_data, held_out, state)
+@dataclass
+class _Stack:
+    """A stack that is trained: its directory, the options of its layers, its state and its rows."""
 
+    network: Network
+    layers: list[TrainingOptions]
+    state: PretrainingState
+    data: tuple[Data, Data | None]
+    watching: WatchingOptions
 
-def _follow(
-    network: Network,
-    layers: list[TrainingOptions],
-    begun: Begun,
-    watching: WatchingOptions,
-    reporter: Reporter,
-) -> Rows:
-    """Train from the newest layer to the top."""
-    shown = network_figures.Shown.of(begun.data, begun.held_out, layers[0].seed)
-    try:
-        for number, options in enumerate(layers, start=1):
-            run, is_last_begun = network.layer(number), number >= len(network.layers())
-            if number > 1:
-                begun = _next(network, number, options, begun, watching, is_last_begun)
-            if is_last_begun:
+    def follow(self, reporter: Reporter) -> Rows:
+        """Train from the newest layer to the top."""
+        network, state, seed = self.network, self.state, self.layers[0].seed
+        shown = network_figures.Shown.of(*self.data, seed)
+        try:
+            while not state.is_finished:
+                number = state.layer + 1
+                begun, run = self._begun(), network.layer(number)
                 run.remove_unfinished()
                 run.drop_rows_after(begun.state.update)
-                whole = Whole(network.run.path, number, len(layers))
-                yield from follow(RBMTask(run, begun, watching, whole), reporter)
-    except Stopped:
-        raise
-    except KeyboardInterrupt:
-        write_page(network.run, reporter, "stopped")
-        raise Stopped("between two layers", network.run.path, None, _INTERRUPT) from None
-    dbn = DBN([checkpoint.load_model(run.model_path) for run in network.layers()])
-    save_dbn(dbn, network.dbn_path)
-    pictures = []
-    if watching.figures:
-        dbn.to(begun.data.values.device)
-        of_top = (begun.state.chains, shown, layers[0].seed)
-        pictures = list(network_figures.draw(network, dbn, *of_top))
-    network.run.write_warnings(
-        Warned(f"Layer {number}: {one.title[0].lower()}{one.title[1:]}", one.text)
-        for number, run in enumerate(network.layers(), start=1)
-        for one in run.warnings()
-    )
-    write_page(network.run, reporter)
-    result = {"run": str(network.run.path), "network": str(network.dbn_path)}
-    return Finished(network.run, result, pictures)
+                whole = Whole(network.run.path, number, len(self.layers))
+                yield from follow(RBMTask(run, begun, self.watching, whole), reporter)
+                state.finish_layer()
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            write_page(network.run, reporter, "stopped")
+            raise Stopped("between two layers", network.run.path, None, _INTERRUPT) from None
+        save_dbn(state.dbn, network.dbn_path)
+        pictures = []
+        if self.watching.figures:
+            of_top = (begun.state.chains, shown, seed)
+            pictures = list(network_figures.draw(network, state.dbn, *of_top))
+        network.run.write_warnings(
+            Warned(f"Layer {number}: {one.title[0].lower()}{one.title[1:]}", one.text)
+            for number, run in enumerate(network.layers(), start=1)
+            for one in run.warnings()
+        )
+        write_page(network.run, reporter)
+        result = {"run": str(network.run.path), "network": str(network.dbn_path)}
+        return Finished(network.run, result, pictures)
 
-
-def _next(
-    network: Network,
-    number: int,
-    options: TrainingOptions,
-    lower: Begun,
-    watching: WatchingOptions,
-    is_last_begun: bool,
-) -> Begun:
-    """The training of a layer on the hidden units of the one below; started if it was not."""
-    run, below = network.layer(number), network.layer(number - 1)
-    in_folder, options = options.data, dataclasses.replace(options, data=str(below.path))
-    train_data, held_out = run_data.hand_on(below, options, lower.data, lower.held_out)
-    if run.config_path.is_file():
-        if is_last_begun:
-            run_data.refuse_other_data(run, train_data, held_out)
-        return _take_up(run, options, train_data, held_out)
-    begun = Begun.of(options, train_data, held_out)
-    config = begun.config(watching) | {"layer": number}
-    config["options"]["data"] = in_folder  # a relative path, so that the network can be moved
-    run.create(config, checkpoint.dumps(begun.state), overwrite=False)
-    return begun
+    def _begun(self) -> Begun:
+        """The training of the layer at hand on what the ones below hand on, started if need be."""
+        network, state, number = self.network, self.state, self.state.layer + 1
+        run, options = network.layer(number), self.layers[state.layer]
+        in_folder = options.data
+        if number > 1:
+            options = dataclasses.replace(options, data=str(network.layer(number - 1).path))
+        train_data, held_out = state.data(*self.data)
+        if state.training is not None:
+            if number > 1:
+                run_data.refuse_other_data(run, train_data, held_out)
+            batches = build.make_batches(options, train_data)
+            return Begun(options, batches, train_data, held_out, state.training)
+        begun = Begun.of(options, train_data, held_out)
+        state.take_up_(begun.state)
+        config = begun.config(self.watching) | {"layer": number}
+        config["options"]["data"] = in_folder  # a relative path, so that the network can be moved
+        run.create(config, checkpoint.dumps(begun.state), overwrite=False)
+        return begun
 
 
 def layers_of(network: Network) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from harmonium.deep import (
 from harmonium.metrics import WARNING, is_trusted
 from harmonium.report import HeldOut
 from harmonium.report.pieces import sentence
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs.reporting import Reporter
 from harmonium.training import TrainingState
@@ -147,7 +147,7 @@ def _features_are_constant(state: TrainingState, data: Data) -> bool:
 
 def _first_states(data: Data, like: Tensor) -> Tensor:
     """The states of the first rows; which stream some encodings draw from does not matter."""
-    stream = Stream(0, Purpose.MONITOR, rank=3)
+    stream = Lane.VERDICT.stream(0)
     return next(data.blocks(_ROWS, stream)).to(like)
 
 

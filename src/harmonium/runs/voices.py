@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 from harmonium.metrics import told
 from harmonium.runs.following import stop_requests
-from harmonium.runs.reporting import Progressing, Reporter, Silent
+from harmonium.runs.reporting import Doing, Progressing, Reporter, Silent
 
 _SECONDS_BETWEEN_REFRESHES = 0.2
 
@@ -34,16 +34,16 @@ class InNotebook(Waited):
     def __init__(self, display: Any) -> None:
         self._display = display
 
-    def following(self, total: int, done: int) -> Progressing:
+    def following(self, total: int, done: int, doing: Doing = "training") -> Progressing:
         """A progress bar with the newest numbers."""
-        return Bar(self._display, total, done)
+        return Bar(self._display, total, done, "updates" if doing == "training" else "steps")
 
 
 class Bar(Silent):
     """An HTML progress bar, with the newest row of numbers below it."""
 
-    def __init__(self, display: Any, total: int, done: int) -> None:
-        self._display, self._total, self._done = display, total, done
+    def __init__(self, display: Any, total: int, done: int, counted: str = "updates") -> None:
+        self._display, self._total, self._done, self._counted = display, total, done, counted
         self._row: Mapping[str, float] = {}
         self._handle: Any = None
         self._refreshed = 0.0
@@ -77,7 +77,7 @@ class Bar(Silent):
             if key.removeprefix("held_out_") in _TOLD
         ]
         bar = f'<progress value="{self._done}" max="{self._total}"></progress>'
-        return f"{bar} {self._done:,} of {self._total:,} updates<br>{' · '.join(numbers)}"
+        return f"{bar} {self._done:,} of {self._total:,} {self._counted}<br>{' · '.join(numbers)}"
 
 
 _TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_error")

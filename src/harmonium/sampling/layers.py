@@ -161,13 +161,18 @@ class _Layers(Levels):
         return inputs
 
     def cgf(self, inputs: Tensor) -> Tensor:
-        received = zip(self._layers, inputs * self._factor[:, None, None], strict=True)
-        return torch.stack([units.cgf(of_level).sum(-1) for units, of_level in received])
+        cgf = inputs.new_empty(inputs.shape[:-1])  # of no levels, where a turn has no pair
+        received = inputs * self._factor[:, None, None]
+        for units, of_level, out in zip(self._layers, received, cgf, strict=True):
+            out.copy_(units.cgf(of_level).sum(-1))
+        return cgf
 
     def log_z(self) -> Tensor:
         of_each = [units.cgf(torch.zeros_like(units.bias)).sum(-1) for units in self._layers]
         return torch.stack(of_each)
 
     def energy(self, x: Tensor) -> Tensor:
-        states = zip(self._layers, x, strict=True)
-        return torch.stack([units.energy(of_level) for units, of_level in states])
+        energy = x.new_empty(x.shape[:-1])
+        for units, of_level, out in zip(self._layers, x, energy, strict=True):
+            out.copy_(units.energy(of_level))
+        return energy

@@ -5,22 +5,32 @@ them. `run` yields rows of numbers, which `Watch` makes from the results of a `L
 """
 
 from harmonium.optimization import linear_to_zero
-from harmonium.training.loop import run, updates
-from harmonium.training.state import Ahead, TrainingState
-from harmonium.training.updating import settle, update
-from harmonium.training.watching import Look, Row, Watch, default_every, default_monitor
+from harmonium.training.learner import Contrastive, Learner, Progress, Row, settle
+from harmonium.training.loop import run, updates, watched
+from harmonium.training.state import TrainingState, final_phase
+from harmonium.training.stopping import Best, EarlyStopping, Patience
+from harmonium.training.updating import Ahead, update
+from harmonium.training.watching import Look, Watch, default_every, default_monitor
 
 __all__ = [
     "Ahead",
+    "Best",
+    "Contrastive",
+    "EarlyStopping",
+    "Learner",
     "Look",
+    "Patience",
+    "Progress",
     "Row",
     "TrainingState",
     "Watch",
     "default_every",
     "default_monitor",
+    "final_phase",
     "linear_to_zero",
     "run",
     "settle",
     "update",
     "updates",
+    "watched",
 ]

@@ -1,43 +1,40 @@
-"""Loops over many updates, with or without rows of numbers in between."""
+"""The one loop over many updates, with or without rows of numbers in between."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harmonium.arguments import check_count, check_type, described
-from harmonium.datasets import Minibatches, Rows, check_rows
-from harmonium.training.state import TrainingState
-from harmonium.training.updating import check_start, settle, update
-from harmonium.training.watching import (
-    Look,
-    Row,
-    Watch,
-    check_every,
-    default_every,
-    default_monitor,
-)
+from harmonium.arguments import check_count, check_type
+from harmonium.datasets import Minibatches, Rows
+from harmonium.training.learner import Learner, Progress, Row, settle
+from harmonium.training.watching import Look
 
 
-def updates(state: TrainingState, batches: Minibatches, epochs: int) -> Iterator[int]:
-    """Train until a total of ``epochs`` epochs, yielding after every update.
+def updates(state: Learner, batches: Minibatches, epochs: int) -> Iterator[int]:
+    """Train until a total of ``epochs`` epochs, or early stopping, yielding after every update.
 
     Raises
     ------
     TypeError, ValueError
-        At the first ``next()``, if an argument has the wrong type or is out of range, or if all
-        hidden units are identical.
+        At the first ``next()``, if an argument has the wrong type or is out of range, if the state
+        cannot learn from the rows, or if all hidden units are identical.
     """
     _check(state, batches, epochs)
-    for number in range(state.update, epochs * len(batches)):
-        batch, weights = batches.batch(number, state.seed), batches.weights(number, state.seed)
-        update(state, batch, batches.batch_size, weights)
+    targets = state.targets(batches)
+    while state.update < epochs * len(batches) and not state.is_over:
+        number, seed = state.update, state.seed
+        if targets is None:
+            batch, wanted = batches.batch(number, seed), None
+        else:
+            batch, wanted = batches.batch_with(targets, number, seed)
+        state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))
         if state.update % len(batches) == 0:
             settle(state)
         yield state.update
 
 
 def run(
-    state: TrainingState,
+    state: Learner,
     batches: Minibatches,
     epochs: int,
     every: int | None = None,
@@ -51,7 +48,8 @@ def run(
     Parameters
     ----------
     state
-        Trained in place. A partly trained state continues from where it is.
+        Trained in place; what is said here is of an RBM, that of a network in `finetuning.run`.
+        A partly trained state continues from where it is.
     batches
         The training data.
     epochs
@@ -78,17 +76,12 @@ def run(
         As `updates`.
     """
     _check(state, batches, epochs)
-    if held_out is not None:
-        check_rows("held_out", held_out)
-    if monitor is not None and not callable(monitor):
-        raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
-    if every is not None:
-        check_every(every)
-    else:
-        every = default_every(batches, state, epochs * len(batches))
-    if monitor is None:
-        monitor = default_monitor(state, batches, held_out, every, epochs * len(batches))
-    watch = Watch(monitor, every, batches, last=epochs * len(batches))
+    watch = state.watch(batches, epochs * len(batches), every, held_out, monitor)
+    yield from watched(state, batches, epochs, watch)
+
+
+def watched(state: Learner, batches: Minibatches, epochs: int, watch: Progress) -> Iterator[Row]:
+    """Train as `updates` does, and yield the rows of numbers that ``watch`` makes."""
     watch(state)
     for _ in updates(state, batches, epochs):
         row = watch(state)
@@ -96,9 +89,7 @@ def run(
             yield row
 
 
-def _check(state: TrainingState, batches: Minibatches, epochs: int) -> None:
-    check_type("state", state, TrainingState, "TrainingState.create(rbm)")
+def _check(state: Learner, batches: Minibatches, epochs: int) -> None:
+    check_type("state", state, Learner, "TrainingState.create(rbm)")
     check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
     check_count("epochs", epochs, 0)
-    if state.update == 0:
-        check_start(state)

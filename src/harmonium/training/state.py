@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -12,52 +12,38 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
-from harmonium.arguments import check_number, check_type
-from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
-from harmonium.graphs import Recorder
+from harmonium.arguments import check_count, check_number, check_type, described
+from harmonium.datasets import Minibatches, Rows, check_rows
+from harmonium.gradient import Gradient, GradientCheck, Penalties
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
-from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Sampler, Tempering, start_random
-from harmonium.units import Units
+from harmonium.rng import Stream
+from harmonium.sampling import ChainState, Gibbs, Sampler
+from harmonium.training.learner import Contrastive, check_every
+from harmonium.training.updating import Ahead, check_start, update
+from harmonium.training.watching import Look, Watch, default_every, default_monitor
 
 
 @dataclass
-class Ahead:
-    """Objects that let the host run ahead of a CUDA device."""
-
-    check: GradientCheck
-    recorder: Recorder
-
-
-@dataclass
-class TrainingState:
+class TrainingState(Contrastive):
     """The complete state of a training run; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     rbm
         The model that is trained.
-    optimizer
-        Optimiser that descends the gradient of each update.
-    sampler
-        Moves the chains of the negative phase.
-    gradient, penalties
-        They define what each update writes into ``.grad``.
-    chains
-        Persistent chains (PCD; Tieleman, 2008). If None, each update starts chains at the rows of
-        its mini-batch (CD; Hinton, 2002). PCD and CD differ in nothing else.
+    sampler, chains, gradient, penalties
+        As in `Contrastive`.
     stream
         Random numbers of the chains.
-    seed
-        Seed that also orders and encodes the rows (`Minibatches.batch`).
-    schedule
-        Changes the learning rate after each update; None keeps it constant.
+    phases
+        Samplers, each with the number of updates after which it takes over, the first with 0;
+        empty if one moves the chains all the time.
     average, average_decay
         Exponential moving average of the parameters, as a separate model, and its decay.
-    update
-        Updates made so far.
+    optimizer, schedule, seed, update
+        As in `Learner`.
     population
         Particles that track the model and its log Z, once a `Monitor` has asked for it. They have
         their own random numbers and do not affect learning.
@@ -78,6 +64,7 @@ class TrainingState:
     average: RBM | None = None
     average_decay: float | None = None
     update: int = 0
+    phases: tuple[tuple[int, Sampler], ...] = ()
     population: Population | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
@@ -87,6 +74,7 @@ class TrainingState:
         rbm: RBM,
         *,
         sampler: Sampler | None = None,
+        phases: Mapping[int, Sampler] | None = None,
         n_chains: int | None = defaults.N_CHAINS,
         learning_rate: float = defaults.LEARNING_RATE,
         momentum: float = defaults.MOMENTUM,
@@ -105,6 +93,9 @@ class TrainingState:
             A model whose weights have been drawn (`RBM.init_from_data_`).
         sampler
             By default, one Gibbs sweep per update.
+        phases
+            Other samplers, each by the number of updates after which it takes over:
+            ``{7_000: Gibbs(3)}``, or `training.final_phase`.
         n_chains
             Number of persistent chains, which start at random; None for CD.
         learning_rate, momentum
@@ -133,13 +124,7 @@ class TrainingState:
             If an option is out of range.
         """
         check_rbm("rbm", rbm)
-        for name, given, kind, remedy in (
-            ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
-            ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),
-            ("penalties", penalties, Penalties, "Penalties(l2=1e-4), with the numbers you want"),
-        ):
-            if given is not None:
-                check_type(name, given, kind, remedy)
+        contrast = cls.contrast(rbm, sampler or Gibbs(), n_chains, gradient, penalties, seed)
         if optimizer is None:
             check_learning_rate(learning_rate, momentum)
             optimizer = torch.optim.SGD(
@@ -161,60 +146,67 @@ class TrainingState:
             check_number("average_decay", average_decay, "a number between 0 and 1, or None")
         if average_decay is not None and not 0 < average_decay < 1:
             raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
-        if n_chains is None and isinstance(sampler, Tempering):
-            raise ValueError(
-                "tempering moves replicas that have to persist, and CD starts chains anew in each "
-                "update; pass n_chains, or take Gibbs"
-            )
-        penalties = penalties or Penalties()
-        penalties.check(rbm)
-        stream = Stream(seed, Purpose.CHAINS)
-        return cls(
+        state = cls(
+            **contrast,
             rbm=rbm,
             optimizer=optimizer,
-            sampler=sampler or Gibbs(),
-            gradient=gradient or CenteredGradient(),
-            penalties=penalties,
-            chains=None if n_chains is None else start_random(rbm, n_chains, stream),
-            stream=stream,
-            seed=seed,
             schedule=make_schedule(optimizer, schedule),
             average=copy.deepcopy(rbm) if average_decay is not None else None,
             average_decay=average_decay,
         )
+        if phases:
+            state.take_phases_({0: state.sampler, **phases})
+        return state
 
     @property
     def model(self) -> RBM:
         """The model to evaluate and to save: the averaged one, if there is one."""
         return self.rbm if self.average is None else self.average
 
+    def take_phases_(self, phases: Mapping[int, Sampler]) -> None:
+        """Let each sampler move the chains from its number of updates on, of which one is 0."""
+        for begins, sampler in phases.items():
+            check_count("the first update of a phase", begins, 0)
+            check_type("the sampler of a phase", sampler, Sampler, "Gibbs(3) or another sampler")
+        self.phases = tuple((begins, phases[begins]) for begins in sorted(phases))
+        for begins, sampler in self.phases:
+            if begins <= self.update:
+                self.sampler = sampler
+
     @property
-    def learning_rate(self) -> float:
-        """Learning rate of the next update."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def device_check(self) -> GradientCheck | None:  # noqa: D102
+        return None if self.ahead is None else self.ahead.check
+
+    def targets(self, batches: Minibatches) -> None:
+        """An RBM learns from rows alone; refuses a model that cannot be trained."""
+        if self.update == 0:
+            check_start(self)
+
+    def learn_(  # noqa: D102
+        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+    ) -> None:
+        update(self, batch, batch_size, weights)
+
+    def watch(  # noqa: D102
+        self,
+        batches: Minibatches,
+        last: int,
+        every: int | None = None,
+        held_out: Rows | None = None,
+        monitor: Look | None = None,
+    ) -> Watch:
+        if held_out is not None:
+            check_rows("held_out", held_out)
+        if monitor is not None and not callable(monitor):
+            raise TypeError(f"monitor is {described(monitor)}; pass Monitor(data), or None")
+        if every is None:
+            every = default_every(batches, self, last)
+        check_every(every)
+        if monitor is None:
+            monitor = default_monitor(self, batches, held_out, every, last)
+        return Watch(monitor, every, batches, last)
 
 
-def check_hidden_differ(weights: Tensor, hidden: Units, remedy: str) -> None:
-    """Refuse to train identical hidden units, because they would stay identical.
-
-    Parameters
-    ----------
-    weights
-        Weights that lead to the units, shape (n_columns below, hidden.n_columns).
-    hidden
-        The units.
-    remedy
-        Code that draws the weights, for the message.
-
-    Raises
-    ------
-    ValueError
-        If there are two or more, and all have the same weights and biases.
-    """
-    bias = hidden.bias
-    if len(bias) > 1 and bool((bias == bias[0]).all()) and bool((weights == weights[:, :1]).all()):
-        zero = "zero" if not bool(weights.any()) else "the same"
-        raise ValueError(
-            f"all {len(bias)} hidden units are alike: their weights are {zero}, so that every "
-            f"update would change them alike; draw the weights first: {remedy}"
-        )
+def final_phase(sampler: Sampler, n_updates: int) -> dict[int, Sampler]:
+    """The phase in which this sampler moves the chains in the last 30 % of so many updates."""
+    return {round((1 - defaults.FINAL_SHARE) * n_updates): sampler}

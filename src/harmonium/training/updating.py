@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from harmonium.arguments import check_type, no_tensor
+from harmonium.arguments import described, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.gradient import (
     CenteredGradient,
@@ -19,13 +21,28 @@ from harmonium.gradient import (
     weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
+from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs
-from harmonium.training.state import Ahead, TrainingState, check_hidden_differ
+from harmonium.training.learner import (
+    Contrastive,
+    check_hidden_differ,
+    finish_,
+    not_finite,
+    settle,
+)
 from harmonium.units import UNIT_TYPES
 
-# On CUDA, updates between two checks for non-finite gradients, if no row or epoch checks first.
-_SETTLE_EVERY = 1_000
+if TYPE_CHECKING:
+    from harmonium.training.state import TrainingState
+
+
+@dataclass
+class Ahead:
+    """Objects that let the host run ahead of a CUDA device."""
+
+    check: GradientCheck
+    recorder: Recorder
 
 
 @without_autograd
@@ -64,8 +81,8 @@ def update(
         of `run`), and the parameters are as they were before it. On CUDA, where waiting for the
         gradient would take longer than computing it, `settle` raises this error.
     """
-    if not isinstance(state, TrainingState):
-        check_type("state", state, TrainingState, "TrainingState.create(rbm)")
+    if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
+        raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
@@ -83,7 +100,7 @@ def update(
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        _write_gradient(state, scale, weights, batch, state.stream)
+        write_gradient(state, state.rbm, scale, weights, batch, state.stream)
         _refuse_non_finite(state)
     else:
         compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
@@ -92,18 +109,18 @@ def update(
         else:
             compute(batch, state.stream)
     state.optimizer.step()
-    if state.schedule is not None:
-        state.schedule.step()
-    state.update += 1
+    done = state.update + 1
     if state.average is not None and state.average_decay is not None:
         # a short memory at first, so that the initial parameters are soon forgotten
-        decay = min(state.average_decay, state.update / (state.update + 9))
+        decay = min(state.average_decay, done / (done + 9))
         for average, parameter in zip(
             state.average.parameters(), state.rbm.parameters(), strict=True
         ):
             average.lerp_(parameter, 1 - decay)
-    if state.update % _SETTLE_EVERY == 0:
-        settle(state)
+    for begins, sampler in state.phases:
+        if begins == done:
+            state.sampler = sampler
+    finish_(state)
 
 
 def check_start(state: TrainingState) -> None:
@@ -128,15 +145,21 @@ def _total_weight(weights: Tensor, batch: Tensor) -> float:
     return float(total)
 
 
-def _write_gradient(
-    state: TrainingState, scale: float, weights: Tensor | None, batch: Tensor, stream: Stream
-) -> None:
-    """Do all of an update before the optimiser's step; on CUDA this is recorded.
+def write_gradient(
+    state: Contrastive,
+    rbm: RBM,
+    scale: float,
+    weights: Tensor | None,
+    batch: Tensor,
+    stream: Stream,
+    dreams: bool = False,
+) -> ChainState:
+    """Do all of an update of an RBM before the optimiser's step; on CUDA this is recorded.
 
     It therefore works in place on the state's tensors and reads none of their values on the host.
+    Returns the chains; with ``dreams`` they move even if the gradient does without them.
     """
-    rbm, chains = state.rbm, state.chains
-    visible = rbm.visible
+    chains, visible = state.chains, rbm.visible
     if chains is None:
         chains = ChainState(
             torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
@@ -145,7 +168,7 @@ def _write_gradient(
     else:
         observed = rbm.observe_h_from_v(batch)
     data = fantasies = Phase(visible.statistics(batch), observed)
-    if state.gradient.uses_chains:
+    if dreams or state.gradient.uses_chains:
         chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
@@ -154,21 +177,14 @@ def _write_gradient(
         data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale, stream)
     state.penalties.add_(rbm, data, scale)
+    return chains
 
 
 def _refuse_non_finite(state: TrainingState) -> None:
     """Check the sums of gradients: one non-finite number makes its sum non-finite."""
     sums = (gradient.sum().item() for gradient in state.gradient.telling(state.rbm))
     if not math.isfinite(sum(sums)):
-        raise _not_finite(state, state.update + 1)
-
-
-def _not_finite(state: TrainingState, update: int) -> FloatingPointError:
-    return FloatingPointError(
-        f"the gradient of update {update} is not finite; the model is as it was "
-        f"before it. The learning rate, {state.learning_rate:g}, is probably too large: resume "
-        "from the last checkpoint or start again with a smaller one"
-    )
+        raise not_finite(state, state.update + 1)
 
 
 # The host runs ahead of a CUDA device and checks its results now and then
@@ -197,7 +213,7 @@ def _write_checked_gradient(
     batch: Tensor,
     stream: Stream,
 ) -> None:
-    _write_gradient(state, scale, weights, batch, stream)
+    write_gradient(state, state.rbm, scale, weights, batch, stream)
     check()
 
 
@@ -226,21 +242,3 @@ def _baked(state: TrainingState) -> tuple[object, ...]:
         ),
         type(state.gradient),
     )
-
-
-def settle(state: TrainingState) -> None:
-    """Wait for the device and check the updates so far; does nothing on CPU.
-
-    `run` calls it at each row, `updates` at the end of each epoch, `checkpoint.save` always, and
-    `update` after every thousand updates.
-
-    Raises
-    ------
-    FloatingPointError
-        If the gradient of an update was not finite; the message names the first one. The parameters
-        are as they were before it, but ``state`` has counted the updates since, and its chains,
-        optimiser and schedule have made them.
-    """
-    n_bad = 0 if state.ahead is None else state.ahead.check.undo()
-    if n_bad:
-        raise _not_finite(state, state.update - n_bad + 1)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from harmonium import defaults, diagnostics
-from harmonium.arguments import check_count
 from harmonium.datasets import Minibatches, Rows
 from harmonium.monitor import Following, Monitor
 from harmonium.rbm import RBM
 from harmonium.sampling import ChainState
-from harmonium.training.state import TrainingState
-from harmonium.training.updating import settle
+from harmonium.training.learner import Progress, Row
 
-Row = dict[str, Any]
-"""Numbers by name, with a warning if one must not be trusted (`harmonium.metrics`)."""
+if TYPE_CHECKING:
+    from harmonium.training.state import TrainingState
 
 Look = Callable[[RBM, ChainState | None, int], Row]
 """Type of a monitor: maps model, persistent chains and number of the update to numbers."""
@@ -45,57 +42,28 @@ _FREE_ANNEALING = 3e10
 _TIMES_ANEW = 2
 
 
-class Watch:
-    """Makes a row of numbers whenever one is due.
+class Watch(Progress):
+    """Makes a row of numbers about an RBM whenever one is due.
 
     Parameters
     ----------
     monitor
         Evaluates the model; None reports only progress.
-    every
-        Updates from one row to the next.
-    batches
-        The training data.
-    last
-        Number of the run's last update, which always gets a row.
+    every, batches, last
+        As in `Progress`.
     """
 
     def __init__(self, monitor: Look | None, every: int, batches: Minibatches, last: int) -> None:
-        check_every(every)
+        super().__init__(every, batches, last)
         self._monitor = monitor
-        self._every = every
-        self._batches = batches
-        self._last = last
         self._weights: Tensor | None = None
-        self._since: tuple[float, int] | None = None
 
-    def is_due(self, update: int) -> bool:
-        """Whether a row follows this update."""
-        return update % self._every == 0 or update == self._last
-
-    def __call__(self, state: TrainingState) -> Row | None:
-        """Call after every update, and once before the first; returns a row when one is due."""
-        row = None
-        if self._since is None:
-            self._since = (time.perf_counter(), state.update)
-        elif self.is_due(state.update):
-            settle(state)  # before the time is measured: the updates must have finished
-            row = self._row(state)
-            self._since = (time.perf_counter(), state.update)
+    def prepare(self, state: TrainingState) -> None:  # noqa: D102
         if self.is_due(state.update + 1):
             self._weights = state.rbm.weights.detach().clone()
-        return row
 
-    def _row(self, state: TrainingState) -> Row:
-        assert self._since is not None
-        began, first = self._since
-        seconds = time.perf_counter() - began
-        n_updates = state.update - first
-        row: Row = {
-            "update": state.update,
-            "epoch": round(state.update / len(self._batches), 6),
-            "learning_rate": state.learning_rate,
-        }
+    def numbers(self, state: TrainingState) -> Row:  # noqa: D102
+        row: Row = {}
         if self._monitor is not None:
             row |= self._monitor(state.model, state.chains, state.update)
         if isinstance(self._monitor, Monitor):
@@ -107,12 +75,12 @@ class Watch:
             ratio = diagnostics.update_ratio(self._weights, state.rbm.weights)
             if math.isfinite(ratio):
                 row["update_ratio"] = ratio
-        updates_per_second = n_updates / seconds
-        rows_per_update = len(self._batches.data) / len(self._batches)
-        row["rows_per_second"] = updates_per_second * rows_per_update
+        return row
+
+    def rates(self, state: TrainingState, per_second: float) -> Row:  # noqa: D102
         n_chains = self._batches.batch_size if state.chains is None else len(state.chains)
         sweeps = state.sampler.config().get("sweeps", 1)
-        row["sweeps_per_second"] = updates_per_second * n_chains * sweeps
+        row = {"sweeps_per_second": per_second * n_chains * sweeps}
         if state.chains is not None and state.chains.replicas is not None:
             row |= state.chains.replicas.row()
         return row
@@ -146,13 +114,6 @@ def default_every(
     n_looks = max(1, min(_FEWEST_LOOKS, int(affordable / per_look)))
     n_epochs = n_updates // n_batches // n_looks
     return n_epochs * n_batches or max(1, n_updates // n_looks)
-
-
-def check_every(every: int) -> None:
-    """Refuse anything but a positive number of updates between evaluations."""
-    check_count("every", every, 0)
-    if every < 1:
-        raise ValueError(f"every is {every}; pass 1 or more updates")
 
 
 def default_monitor(
@@ -200,5 +161,7 @@ def default_monitor(
 def _products(state: TrainingState, batches: Minibatches) -> int:
     """Rows times matrix products of an update."""
     n_chains = batches.batch_size if state.chains is None else len(state.chains)
-    sweeps = state.sampler.config().get("sweeps", 1)
+    # the first sampler's, so that a resumed run looks as often and at the same rows
+    first = state.phases[0][1] if state.phases else state.sampler
+    sweeps = first.config().get("sweeps", 1)
     return int(2 * batches.batch_size + (2 * sweeps + 1) * n_chains)

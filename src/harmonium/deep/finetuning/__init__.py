@@ -6,10 +6,8 @@ and a generator of rows. The caller's loop decides about saving, plotting and st
 
 from harmonium.deep.finetuning.judging import Watch, evaluate, judge
 from harmonium.deep.finetuning.loop import run, updates
-from harmonium.deep.finetuning.patience import Best, Patience
-from harmonium.deep.finetuning.state import FinetuningState, parameter_groups
-from harmonium.deep.finetuning.updating import settle, update
-from harmonium.training import Row
+from harmonium.deep.finetuning.state import FinetuningState, parameter_groups, update
+from harmonium.training import Best, Patience, Row, settle
 
 __all__ = [
     "Best",

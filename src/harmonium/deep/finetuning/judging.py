@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import math
 import time
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from harmonium.datasets import Data, Minibatches
-from harmonium.deep.finetuning.patience import Best
-from harmonium.deep.finetuning.state import FinetuningState, copy_parameters_
-from harmonium.deep.finetuning.updating import settle
 from harmonium.deep.network import Network
-from harmonium.training import Row
+from harmonium.training import Best, Progress, Row, settle
+from harmonium.training.learner import diverged
+
+if TYPE_CHECKING:
+    from harmonium.deep.finetuning.state import FinetuningState
 
 
 @torch.no_grad()
@@ -65,26 +67,17 @@ def _judge(state: FinetuningState, held_out: Data, targets: Tensor | None) -> Ro
     settle(state)
     scores = _mean_scores(state.network, held_out, targets)
     if not all(math.isfinite(score) for score in scores.values()):
-        raise FloatingPointError(
-            f"what held-out rows score after update {state.update} is not finite. The learning "
-            f"rate, {state.learning_rate:g}, is probably too large: go on from the last checkpoint "
-            "or start again with a smaller one"
-        )
-    score, best = scores[state.network.criterion], state.best
-    if best is None:
-        state.best = Best(copy.deepcopy(state.network), score, state.update, state.update)
-    elif score < best.score:
-        threshold = 1.0 if state.patience is None else state.patience.threshold
-        if score < threshold * best.score:
-            best.improved = state.update
-        best.score, best.update = score, state.update
-        copy_parameters_(state.network, best.network)
-    assert state.best is not None
+        raise diverged(state, f"what held-out rows score after update {state.update} is not finite")
+    score, update = scores[state.network.criterion], state.update
+    if state.best is None:
+        state.best = Best(copy.deepcopy(state.network), score, update, update)
+    else:
+        state.best.look_(state.network, score, update, state.patience)
     named: Row = {f"held_out_{name}": value for name, value in scores.items()}
     return named | {"best_update": state.best.update}
 
 
-class Watch:
+class Watch(Progress):
     """Produces a row of numbers whenever one is due, with scores of the network.
 
     Parameters
@@ -112,8 +105,7 @@ class Watch:
         every: int,
         last: int,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every is {every}; pass 1 or more updates")
+        super().__init__(every, batches, last)
         if held_out is None and state.patience is not None:
             raise ValueError(
                 "patience looks at rows that are not trained on, and there are none; pass held_out,"
@@ -123,29 +115,11 @@ class Watch:
         if held_out is not None:
             state.network.check(held_out)
             self._targets = state.network.targets(held_out)
-        self._batches, self._held_out = batches, held_out
-        self._every, self._last = every, last
+        self._held_out = held_out
         self._since = (time.perf_counter(), state.update)
 
-    def __call__(self, state: FinetuningState) -> Row | None:
-        """Call after every update; returns a row when one is due."""
-        if state.update % self._every and state.update != self._last and not state.is_over:
-            return None
-        settle(state)
-        began, first = self._since
-        seconds = time.perf_counter() - began
-        row: Row = {
-            "update": state.update,
-            "epoch": round(state.update / len(self._batches), 6),
-            "learning_rate": state.learning_rate,
-        }
-        if state.loss_rows:
-            row["loss"] = state.loss_sum.item() / state.loss_rows
-            state.loss_sum.zero_()
-            state.loss_rows = 0
+    def numbers(self, state: FinetuningState) -> Row:  # noqa: D102
+        row: Row = {"loss": state.take_mean_loss()} if state.loss_rows else {}
         if self._held_out is not None:
             row |= _judge(state, self._held_out, self._targets)
-        rows_per_update = len(self._batches.data) / len(self._batches)
-        row["rows_per_second"] = (state.update - first) / seconds * rows_per_update
-        self._since = (time.perf_counter(), state.update)
         return row

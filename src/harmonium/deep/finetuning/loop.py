@@ -1,14 +1,13 @@
-"""Generators of updates, and of rows of numbers."""
+"""The loop of `harmonium.training`, over a network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harmonium.arguments import check_count, check_type
+from harmonium import training
+from harmonium.arguments import check_type
 from harmonium.datasets import Data, Minibatches
-from harmonium.deep.finetuning.judging import Watch
 from harmonium.deep.finetuning.state import FinetuningState
-from harmonium.deep.finetuning.updating import settle, update
 from harmonium.training import Row
 
 
@@ -24,24 +23,7 @@ def updates(state: FinetuningState, batches: Minibatches, epochs: int) -> Iterat
         Before the first update, for rows or targets that the network cannot learn from.
     """
     check_type("state", state, FinetuningState, "FinetuningState.create(network)")
-    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
-    check_count("epochs", epochs, 0)
-    data = batches.data
-    check_type("batches.data", data, Data, "Minibatches of Data")
-    assert isinstance(data, Data)
-    state.network.check(data)
-    targets = state.network.targets(data)
-    while state.update < epochs * len(batches) and not state.is_over:
-        number = state.update
-        weights = batches.weights(number, state.seed)
-        if targets is None:
-            v, wanted = batches.batch(number, state.seed), None
-        else:
-            v, wanted = batches.batch_with(targets, number, state.seed)
-        update(state, v, wanted, batches.batch_size, weights)
-        if state.update % len(batches) == 0:
-            settle(state)
-        yield state.update
+    yield from training.updates(state, batches, epochs)
 
 
 def run(
@@ -81,11 +63,4 @@ def run(
         Before the first update, for data that do not fit the network.
     """
     check_type("state", state, FinetuningState, "FinetuningState.create(network)")
-    check_type("batches", batches, Minibatches, "Minibatches(data, 100)")
-    if held_out is not None:
-        check_type("held_out", held_out, Data, "Data, such as a part of what it learns from")
-    watch = Watch(state, batches, held_out, every or len(batches), last=epochs * len(batches))
-    for _ in updates(state, batches, epochs):
-        row = watch(state)
-        if row is not None:
-            yield row
+    yield from training.run(state, batches, epochs, every, held_out)

@@ -1,9 +1,9 @@
-"""The state of fine-tuning: the network, its optimiser, random numbers and the best model."""
+"""Fine-tuning between two updates, and one update of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,40 +14,38 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number, check_type
-from harmonium.deep.finetuning.patience import Best, Patience
+from harmonium.datasets import Data, Minibatches
+from harmonium.deep.finetuning.judging import Watch
 from harmonium.deep.layers import Dropout, Layer
 from harmonium.deep.network import Network
 from harmonium.gradient import GradientCheck
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
+from harmonium.training import Best, Learner, Patience
+from harmonium.training.learner import check_hidden_differ, finish_, not_finite
+from harmonium.training.stopping import copy_parameters_
 
 
 @dataclass
-class FinetuningState:
+class FinetuningState(Learner):
     """The complete state of fine-tuning; resuming from a saved copy gives bit-identical results.
 
     Attributes
     ----------
     network
         The network being trained; the stack whose layers it shares changes with it.
-    optimizer
-        Descends the gradient that each update computes.
     head_updates
         Number of initial updates that train only the last layer.
     dropout, max_norm
         Regularisers: dropout, and the upper limit for weight norms.
     stream
         Random numbers for dropout.
-    seed
-        Random seed; also for the order and the encoding of rows (`Minibatches.batch`).
-    schedule
-        Changes the learning rate after each update; None keeps it.
     patience
         When to stop; None trains to the end.
     best
         The best model so far; None until held-out rows have been evaluated (`judge`).
-    update
-        Updates made so far.
+    optimizer, schedule, seed, update
+        As in `training.Learner`.
     loss_sum, loss_rows
         Losses since the last row of numbers: their sum, float64 of shape (), and the number of
         rows.
@@ -55,6 +53,8 @@ class FinetuningState:
         On CUDA, the deferred check for finite values, which avoids synchronisation; not part of a
         checkpoint.
     """
+
+    called = "network"
 
     network: Network
     optimizer: Optimizer
@@ -65,7 +65,7 @@ class FinetuningState:
     loss_sum: Tensor
     schedule: LRScheduler | None = None
     patience: Patience | None = None
-    best: Best | None = None
+    best: Best[Network] | None = None
     head_updates: int = 0
     update: int = 0
     loss_rows: int = 0
@@ -152,7 +152,7 @@ class FinetuningState:
             dropout=dropout or Dropout(),
             max_norm=max_norm,
             head_updates=head_updates,
-            stream=Stream(seed, Purpose.FINETUNE),
+            stream=Lane.DROPOUT.stream(seed),
             seed=seed,
             loss_sum=torch.zeros((), dtype=torch.float64, device=network.device),
             schedule=make_schedule(optimizer, schedule),
@@ -165,17 +165,49 @@ class FinetuningState:
         return self.network if self.best is None else self.best.network
 
     @property
-    def learning_rate(self) -> float:
-        """Learning rate of the next update."""
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    @property
     def is_over(self) -> bool:
         """Whether patience has run out."""
         if self.patience is None:
             return False
         improved = 0 if self.best is None else self.best.improved
         return self.update >= self.patience.until(improved)
+
+    @property
+    def device_check(self) -> GradientCheck | None:  # noqa: D102
+        return self.check
+
+    def targets(self, batches: Minibatches) -> Tensor | None:  # noqa: D102
+        data = batches.data
+        check_type("batches.data", data, Data, "Minibatches of Data")
+        assert isinstance(data, Data)
+        self.network.check(data)
+        return self.network.targets(data)
+
+    def learn_(  # noqa: D102
+        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+    ) -> None:
+        update(self, batch, targets, batch_size, weights)
+
+    def watch(  # noqa: D102
+        self,
+        batches: Minibatches,
+        last: int,
+        every: int | None = None,
+        held_out: Data | None = None,
+        monitor: None = None,
+    ) -> Watch:
+        if held_out is not None:
+            check_type("held_out", held_out, Data, "Data, such as a part of what it learns from")
+        if monitor is not None:
+            raise ValueError("a network is judged by held-out rows; pass held_out, and no monitor")
+        return Watch(self, batches, held_out, every or len(batches), last)
+
+    def take_mean_loss(self) -> float:
+        """Mean loss of the training rows since the last call."""
+        loss = self.loss_sum.item() / max(1, self.loss_rows)
+        self.loss_sum.zero_()
+        self.loss_rows = 0
+        return loss
 
     @torch.no_grad()
     def take_best_(self) -> None:
@@ -223,8 +255,86 @@ def parameter_groups(network: Network, weight_decay: float) -> list[dict[str, An
     ]
 
 
+def update(
+    state: FinetuningState,
+    v: Tensor,
+    targets: Tensor | None = None,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
+    """Make one update from a mini-batch.
+
+    Parameters
+    ----------
+    state
+        Changed in place.
+    v
+        Visible states, shape (rows, n_columns).
+    targets
+        The entries of `Network.targets` for these rows; None if rows are their own targets.
+    batch_size
+        Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
+        has the same weight; None treats this batch as full.
+    weights
+        Weight of each row, shape (rows,); a row of weight 2 counts as two rows. None gives every
+        row weight 1.
+
+    Raises
+    ------
+    TypeError
+        If the rows are not a tensor.
+    ValueError
+        If they have the wrong width; or, before the first update, if all units of a hidden layer
+        are identical because their weights were neither drawn nor learned.
+    FloatingPointError
+        If the loss or a gradient is not finite; names the update (the first is 1). The parameters
+        are then as before that update. On CUDA, `settle` raises this.
+    """
+    network = state.network
+    first_to_learn = -1 if state.update < state.head_updates else 0
+    network.check_width(v)
+    if state.update == 0:
+        for layer in network.all_layers[:-1]:
+            remedy = "pretrain the network, or deep.init_randomly_"
+            check_hidden_differ(layer.weights, layer.units, remedy)
+    v = v.to(network.dtype)
+    state.optimizer.zero_grad()
+    with torch.enable_grad():
+        inputs = network.inputs(v, state.dropout.draws(state.stream), first_to_learn)
+        losses = network.losses(inputs, v if targets is None else targets)
+        if weights is not None:
+            weights = weights.to(losses)
+            losses = weights * losses
+        loss = losses.sum()
+        (loss / (batch_size or (len(v) if weights is None else weights.sum()))).backward()
+    if state.check is None and loss.is_cuda:
+        state.check = GradientCheck(p for p in network.parameters() if p.requires_grad)
+    if state.check is None:
+        _refuse_non_finite(state, loss)
+    else:
+        state.check()
+    state.optimizer.step()
+    if state.max_norm is not None:
+        _shorten_(network.all_layers[first_to_learn:], state.max_norm)
+    state.loss_sum += loss.detach()
+    state.loss_rows += len(v)
+    finish_(state)
+
+
+def _refuse_non_finite(state: FinetuningState, loss: Tensor) -> None:
+    """Check the loss and sums of the biases' gradients.
+
+    A non-finite gradient of a layer makes the gradient of its bias non-finite, which is cheap to
+    check.
+    """
+    grads = (layer.units.bias.grad for layer in state.network.all_layers)
+    sums = (grad.sum().item() for grad in grads if grad is not None)
+    if not math.isfinite(loss.item() + sum(sums)):
+        raise not_finite(state, state.update + 1)
+
+
 @torch.no_grad()
-def copy_parameters_(source: Network, target: Network) -> None:
-    """Overwrite a network's parameters with those of another network of the same shape."""
-    for mine, other in zip(target.parameters(), source.parameters(), strict=True):
-        mine.copy_(other)
+def _shorten_(layers: Sequence[Layer], longest: float) -> None:
+    for layer in layers:
+        lengths = torch.linalg.vector_norm(layer.weights, dim=0)
+        layer.weights.mul_((longest / lengths).clamp_(max=1))

@@ -14,7 +14,7 @@ from harmonium import defaults
 from harmonium.arguments import no_tensor
 from harmonium.datasets import Data
 from harmonium.deep.layers import Drop, Layer
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.units import Gaussian, Units
 
 
@@ -189,7 +189,7 @@ class Network(nn.Module, ABC):
 
 
 def _blocks(data: Data) -> Iterator[Tensor]:
-    return data.blocks(stream=Stream(defaults.SEED, Purpose.ENCODE, rank=3))
+    return data.blocks(stream=Lane.USED.stream(defaults.SEED))
 
 
 def any_numbers(data: Data) -> Units:

@@ -11,7 +11,7 @@ from torch import Tensor
 from harmonium import plots
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, RunDirectory
 from harmonium.runs.pictures import film, table_figures
 from harmonium.runs.pictures.views import ImageShape as ImageShape
@@ -61,7 +61,7 @@ def draw_all(
     weights = rbm.weights.detach().cpu()
     yield save_filters(run.figures / "filters.png", weights, view, n_filters)
 
-    stream = Stream(seed, Purpose.SAMPLE)
+    stream = Lane.SAMPLES.stream(seed)
     if chains is None:
         chains = start_random(rbm, film.CHAINS, stream)
     few = a_few(chains, FINAL_CHAINS)
@@ -76,11 +76,11 @@ def draw_all(
         FINAL_SCHEDULE.sweeps_per_sample,
     )
     if view.is_table and not view.of_hidden_units:
-        stream = Stream(seed, Purpose.SAMPLE, rank=3)
+        stream = Lane.COMPARED_SAMPLES.stream(seed)
         yield from table_figures.draw(run, rbm, chains, train_data or data, view, stream)
 
     first = torch.arange(min(len(data), _ACTIVITY_ROWS), device=data.values.device)
-    rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
+    rows = data.rows(first, Lane.WATCHED.stream(seed))
     yield save_reconstructions(
         run.figures / "reconstructions.png",
         rows[:SHOWN_ROWS],
@@ -89,7 +89,7 @@ def draw_all(
     )
 
     if view.image_shape is not None:
-        stream = Stream(seed, Purpose.SAMPLE, rank=2)
+        stream = Lane.FILM.stream(seed)
         frames = film.of_chains(rbm, a_few(chains, film.CHAINS), stream)
         yield film.save(
             run,

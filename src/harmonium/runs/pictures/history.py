@@ -8,7 +8,7 @@ from torch import Tensor
 
 from harmonium import plots
 from harmonium.datasets import Data
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures import figures, film
 from harmonium.sampling import Gibbs, start_at
@@ -62,7 +62,7 @@ class History:
         self._seed = seed
         self._spacing, self._last = spacing(every, total), total
         first = torch.arange(min(len(data), SHOWN), device=data.values.device)
-        self._rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
+        self._rows = data.rows(first, Lane.WATCHED.stream(seed))
         self._encoding = data.encoding
         self._limits = film.shades(figures.in_users_units(self._rows, data.encoding))
 
@@ -101,7 +101,7 @@ class History:
         if state.chains is not None:
             return state.chains.hidden[:SHOWN]
         position = _DRAWS_A_SHEET * state.update
-        stream = Stream(self._seed, Purpose.SAMPLE, rank=1, position=position)
+        stream = Lane.HISTORY.stream(self._seed, position)
         chains = start_at(state.model, self._rows, stream)
         Gibbs(SWEEPS_FROM_ROWS)(state.model, chains, stream)
         return chains.hidden

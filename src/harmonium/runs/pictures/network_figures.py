@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Dream
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.run_directory import Network
 from harmonium.runs.pictures import figures, film, table_figures
 from harmonium.runs.pictures.views import View
@@ -38,8 +38,8 @@ class Shown:
         """The first rows, of held-out data if there are any."""
         data = train_data if held_out is None else held_out
         first = torch.arange(min(len(data), figures.SHOWN_ROWS), device=data.values.device)
-        rows = data.rows(first, Stream(seed, Purpose.ENCODE, rank=1))
-        stream = Stream(seed, Purpose.ENCODE, rank=5)
+        rows = data.rows(first, Lane.WATCHED.stream(seed))
+        stream = Lane.COMPARED.stream(seed)
         learned = rows if data.image_shape else table_figures.some_rows(train_data, stream)
         return cls(rows, learned, train_data)
 
@@ -82,16 +82,16 @@ def draw(
         dbn.mean_down(dbn.mean_up(shown.rows)),
         view,
     )
-    stream = Stream(seed, Purpose.DREAM)
+    stream = Lane.DREAM.stream(seed)
     few = _begin(dbn, chains, figures.FINAL_CHAINS, stream)
     dreams = dbn.sample(few, figures.FINAL_SCHEDULE, stream)
     yield _save_dreams(folder / "samples.png", dreams, figures.FINAL_SCHEDULE, view)
     if view.image_shape is None:
         yield from _draw_columns(
-            network.run.columns, dbn, shown, view, Stream(seed, Purpose.DREAM, rank=2)
+            network.run.columns, dbn, shown, view, Lane.COMPARED_DREAM.stream(seed)
         )
     else:
-        of_film = Stream(seed, Purpose.DREAM, rank=1)
+        of_film = Lane.DREAM_FILM.stream(seed)
         few = _begin(dbn, chains, film.CHAINS, of_film)
         dreams = dbn.sample(few, film.SCHEDULE, of_film, copies=False)
         yield film.save(

@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonium import kernels, plots
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane, Stream
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
@@ -50,7 +50,7 @@ def draw(
     stream
         Of the samples.
     """
-    rows = some_rows(data, Stream(stream.seed, Purpose.ENCODE, rank=5))
+    rows = some_rows(data, Lane.COMPARED.stream(stream.seed))
     if len(chains) < _CHAINS:
         begun = start_random(rbm, _CHAINS, stream)
     else:

@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonium import plots
 from harmonium.datasets import Data
 from harmonium.deep import Autoencoder, Classifier, Network
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.classes import Predicted
 from harmonium.runs.pictures import figures
@@ -107,7 +107,7 @@ def _principal_components(points: NDArray[np.float64]) -> NDArray[np.float64]:
 @torch.no_grad()
 def _draw_reconstructions(path: Path, network: Autoencoder, data: Data) -> Path:
     first = torch.arange(min(len(data), figures.SHOWN_ROWS), device=data.values.device)
-    rows = data.rows(first, Stream(0, Purpose.ENCODE, rank=3)).to(network.device, network.dtype)
+    rows = data.rows(first, Lane.USED.stream(0)).to(network.device, network.dtype)
     shape = data.image_shape if network.visible.n_columns == data.values.shape[1] else None
     view = View(data.encoding, shape, data.columns)
     return figures.save_reconstructions(path, rows, network(rows), view)

@@ -1,4 +1,4 @@
-"""Where the chains of ``harmonium sample`` start, and how they move."""
+"""Where the chains of a sample start, and how they move."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.cli.sampling_options import SamplingOptions
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.runs.choices import SamplerName, Start, refuse_temperatures
+from harmonium.runs.answers.options import SamplingOptions
+from harmonium.runs.choices import SamplerName, Start
 from harmonium.sampling import (
     ChainState,
     Clamp,
@@ -48,34 +48,9 @@ class ChainOptions:
 
     @classmethod
     def of(cls, said: SamplingOptions) -> ChainOptions:
-        """Consistent choices; chains with held columns start at rows."""
-        start = said.start or ("data" if said.clamp or said.data else "random")
+        """The choices among all options for sampling."""
         n_chains = said.chains or defaults.SAMPLE_CHAINS
-        chosen = cls(n_chains, start, said.sampler, said.temperatures, said.chains is None)
-        chosen.check_clamp(said.clamp)
-        chosen.check_source(said.data)
-        return chosen
-
-    def __post_init__(self) -> None:
-        """Reject options that contradict each other, before anything is read."""
-        if self.n_chains < 1:
-            raise ValueError(f"--chains is {self.n_chains}; pass 1 or more")
-        refuse_temperatures(self.temperatures, self.sampler, self.start)
-
-    def check_clamp(self, clamp: str | None) -> None:
-        """Reject held columns if chains do not start at data rows."""
-        if clamp and self.start != "data":
-            raise ValueError(
-                f"--clamp holds columns of data rows, and --start is {self.start}; take --start "
-                "data"
-            )
-
-    def check_source(self, source: str | None) -> None:
-        """Reject rows to start at if chains start elsewhere."""
-        if source and self.start != "data":
-            raise ValueError(
-                f"--data is for --start data, and --start is {self.start}; leave one out"
-            )
+        return cls(n_chains, said.beginning, said.sampler, said.temperatures, said.chains is None)
 
     def with_starts(self, n_starts: int) -> ChainOptions:
         """At most as many chains as there are starts, unless the user gave a number."""

@@ -1,4 +1,4 @@
-"""Files of ``harmonium evaluate`` in a run: results, and the state that more budget continues."""
+"""Files of evaluations in a run: results, and the state that more budget continues."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,6 @@ FORMAT = 1
 """Version of ``likelihood.json``."""
 
 _KIND = "evaluation"
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def seconds_of(budget: str) -> float:
-    """Parse ``90``, ``90s``, ``10m`` or ``1.5h`` into seconds.
-
-    Raises
-    ------
-    ValueError
-        If it is no time, or not positive; says what would work.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([smh]?)", budget.strip().lower())
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"--budget is {budget!r}; pass a time to spend, such as 90s, 10m or 2h")
-    return seconds
 
 
 def results_in(path: Path) -> dict[str, Any]:

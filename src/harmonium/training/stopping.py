@@ -1,20 +1,27 @@
-"""Early stopping of fine-tuning, and the best model by held-out rows."""
+"""Early stopping, and the best model so far, by rows that are not trained on."""
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Self, TypeVar
+
+import torch
+from torch import nn
 
 from harmonium.datasets import Minibatches
-from harmonium.deep.network import Network
+from harmonium.rbm import RBM
+from harmonium.training.learner import Row
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Early stopping: when fine-tuning stops for lack of improvement.
+    """Early stopping: when training stops for lack of improvement.
 
-    Held-out rows are evaluated during training (`judge`). If the last improvement was at update u,
+    Held-out rows are evaluated during training . If the last improvement was at update u,
     training stops at update ``max(at_least, growth * u, u + after_best)``.
 
     Parameters
@@ -72,7 +79,7 @@ class Patience:
 
 
 @dataclass
-class Best:
+class Best(Generic[M]):
     """The best model so far, by held-out rows.
 
     Attributes
@@ -87,7 +94,71 @@ class Best:
         The update of the last improvement that counts for `Patience`.
     """
 
-    network: Network
+    network: M
     score: float
     update: int
     improved: int
+
+    def look_(self, network: M, score: float, update: int, patience: Patience | None) -> None:
+        """Keep a network of such a score after an update if it is better."""
+        if score < self.score:
+            if score < self.score * (1.0 if patience is None else patience.threshold):
+                self.improved = update
+            self.score, self.update = score, update
+            copy_parameters_(network, self.network)
+
+
+@torch.no_grad()
+def copy_parameters_(source: nn.Module, target: nn.Module) -> None:
+    """Overwrite a model's parameters with those of another model of the same shape."""
+    for mine, other in zip(target.parameters(), source.parameters(), strict=True):
+        mine.copy_(other)
+
+
+@dataclass
+class EarlyStopping:
+    """Early stopping: keeps the best model by held-out error.
+
+    If errors are equal, as happens with few held-out rows, the lower log loss wins.
+
+    Parameters
+    ----------
+    patience
+        Training ends after this many epochs without a better model.
+
+    Attributes
+    ----------
+    model
+        A copy of the best model so far; None before the first evaluation.
+    error, log_loss
+        Held-out error and log loss of that model.
+    epoch
+        Epochs after which it was reached.
+    last_epoch
+        Epochs of the newest model.
+    """
+
+    patience: float
+    error: float = math.inf
+    log_loss: float = math.inf
+    epoch: float = 0.0
+    last_epoch: float = 0.0
+    model: RBM | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a patience that would end training before it starts."""
+        if not self.patience > 0:
+            raise ValueError(f"patience is {self.patience}; pass a positive number of epochs")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether training should end."""
+        return self.last_epoch - self.epoch >= self.patience
+
+    def look(self, model: RBM, row: Row) -> None:
+        """Record a model and its row of numbers, which includes ``held_out_error``."""
+        self.last_epoch = row["epoch"]
+        if (row["held_out_error"], row["held_out_log_loss"]) < (self.error, self.log_loss):
+            self.error, self.log_loss = row["held_out_error"], row["held_out_log_loss"]
+            self.epoch = row["epoch"]
+            self.model = copy.deepcopy(model)

@@ -1,4 +1,4 @@
-"""The columns that ``--clamp`` holds: halves of pictures, column numbers and column names."""
+"""The columns that ``clamp`` holds: halves of pictures, column numbers and column names."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def held_columns(
         for part in next(csv.reader([clamp], skipinitialspace=True), []):
             held[_columns(part.strip(), n_columns, names)] = True
     if not held.any():
-        raise ValueError("--clamp names no column; pass columns such as 0-9,20")
+        raise ValueError("`clamp` names no column; pass columns such as 0-9,20")
     if held.all():
         raise ValueError(
-            f"--clamp {clamp} holds all {n_columns} columns, and nothing is left to complete; "
+            f"`clamp={clamp!r}` holds all {n_columns} columns, and nothing is left to complete; "
             "leave one or more free"
         )
     return held
@@ -65,7 +65,7 @@ def held_columns(
 def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -> Tensor:
     if shape is None:
         raise ValueError(
-            f"--clamp {clamp} is for pictures, and {run} was trained on rows that are not "
+            f"`clamp={clamp!r}` is for pictures, and {run} was trained on rows that are not "
             "pictures; pass columns, such as 0-9,20"
         )
     height, width = shape
@@ -88,15 +88,16 @@ def _columns(part: str, n_columns: int, names: Sequence[str] | None) -> slice:
     if len(named) > 1:
         told = ", ".join(map(str, named))
         raise ValueError(
-            f"--clamp names {part!r}, and columns {told} are all called so; pass their numbers"
+            f"`clamp` names {part!r}, and columns {told} are all called so; pass their numbers"
         )
     if numbers:
         first, last = int(numbers[1]), int(numbers[2] or numbers[1])
         if named and not first == last == named[0]:
             by_number = f"{first}-{first}" + (f",{first + 1}-{last}" if last > first else "")
             raise ValueError(
-                f"--clamp {part} is the name of column {named[0]}, and says other columns by their "
-                f"numbers; pass {named[0]}-{named[0]} for the name, or {by_number} for the numbers"
+                f"`clamp={part!r}` is the name of column {named[0]}, and says other columns by "
+                f"their numbers; pass {named[0]}-{named[0]} for the name, or {by_number} for the "
+                "numbers"
             )
     if named:
         return slice(named[0], named[0] + 1)
@@ -104,7 +105,7 @@ def _columns(part: str, n_columns: int, names: Sequence[str] | None) -> slice:
         raise ValueError(_unknown(part, names))
     if not first <= last < n_columns:
         raise ValueError(
-            f"--clamp names columns {part}, but there are columns 0 to {n_columns - 1}"
+            f"`clamp` names columns {part}, but there are columns 0 to {n_columns - 1}"
         )
     return slice(first, last + 1)
 
@@ -113,10 +114,10 @@ def _unknown(part: str, names: Sequence[str] | None) -> str:
     """The names that exist, for a message about one that does not."""
     if names is None:
         return (
-            f"--clamp is {part!r}; pass top, bottom, left, right, or columns such as 0-9,20 (the "
+            f"`clamp` is {part!r}; pass top, bottom, left, right, or columns such as 0-9,20 (the "
             "columns of this run have no names)"
         )
     more = len(names) - _MOST_NAMED
     rest = f" and {more:,} more" if more > 0 else ""
     there = f"there are {', '.join(names[:_MOST_NAMED])}{rest}"
-    return f"--clamp names {part!r}, and no column is called so; {meant(part, names, there)}"
+    return f"`clamp` names {part!r}, and no column is called so; {meant(part, names, there)}"

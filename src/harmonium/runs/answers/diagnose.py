@@ -1,4 +1,4 @@
-"""``harmonium diagnose``: numbers, a page and advice for a run."""
+"""The diagnosis of a run: numbers, advice, pictures and a section of its page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,71 +15,91 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium import __version__, checkpoint, kernels, plots, report
-from harmonium.cli import reporting
-from harmonium.cli.progress import choose_reporter, download_progress
-from harmonium.cli.spelling import in_code
-from harmonium.cli.use import Trained, open_trained
+from harmonium import __version__, checkpoint, diagnostics, kernels, plots, report
 from harmonium.datasets import Data
-from harmonium.diagnostics import (
-    Advice,
-    Diagnosis,
-    Spectrum,
-    diagnose,
-    spectrum,
-)
+from harmonium.diagnostics import Advice, Diagnosis, Spectrum, spectrum
 from harmonium.files import write_json, write_whole
-from harmonium.rng import Purpose, Stream
+from harmonium.rng import Lane
 from harmonium.run_directory import DIAGNOSIS_MARK, RunDirectory
 from harmonium.runs import run_data
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.options import DiagnosisOptions
+from harmonium.runs.answers.trained import Trained, open_trained
+from harmonium.runs.following import write_page
 from harmonium.runs.pictures import figures
-from harmonium.units import Binary, Spin
 
 # Enough that their noise is a hundredth of a column's standard deviation.
 _MOST_ROWS = 10_000
 _SHOWN_CHAINS, _SHOWN_STATES = 10, 10
 
 
-def run(
-    path: Path,
-    *,
-    n_sweeps: int,
-    n_chains: int,
-    seed: int,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Diagnose a run; writes ``diagnosis.json`` and ``report.html`` into it."""
+@dataclass(frozen=True)
+class Diagnosed:
+    """What a diagnosis found.
+
+    Attributes
+    ----------
+    diagnosis
+        The measurements.
+    advice
+        What would help; empty if all is well.
+    content
+        The content of ``diagnosis.json``.
+    path, page
+        That file, and the page of the run, which shows it.
+    """
+
+    diagnosis: Diagnosis
+    advice: Sequence[Advice]
+    content: Mapping[str, Any]
+    path: Path
+    page: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of the file, and where the page is."""
+        return {**self.content, "report": str(self.page)}
+
+
+def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
+    """Diagnose a run; writes ``diagnosis.json``, pictures, and the run's page.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, ValueError
+        If there is no such run or model, its data have changed, or a file is not ours; before
+        anything is written.
+    """
     began = time.monotonic()
-    trained = open_trained(path, device)
-    trained.run.check_replaceable()
-    with download_progress() as progress:
+    trained = open_trained(asked)
+    run, rbm = trained.run, trained.rbm
+    run.check_replaceable()
+    with asked.reporter.downloads() as progress:
         train, held_out = run_data.load_data(trained.options, progress, trained.known)
-    run_data.refuse_other_data(trained.run, train, held_out)
-    rows = trained.run.rows()
-    reporter = choose_reporter(as_json)
+    run_data.refuse_other_data(run, train, held_out)
+    rows, seed = run.rows(), options.seed
     where = "" if trained.update is None else f" after update {trained.update:,}"
-    reporter.say(
-        f"{path}: {trained.rbm!r}{where}; {n_chains:,} chains from data and from random states, "
-        f"{n_sweeps:,} sweeps, of which half are warm-up"
+    asked.reporter.say(
+        f"{run.path}: {rbm!r}{where}; {options.chains:,} chains from data and from random "
+        f"states, {options.sweeps:,} sweeps, of which half are warm-up"
     )
     some = _some_rows(trained, train, seed)
-    diagnosis = diagnose(
-        trained.rbm,
+    diagnosis = diagnostics.diagnose(
+        rbm,
         some,
         None if held_out is None else _some_rows(trained, held_out, seed),
-        n_sweeps=n_sweeps,
-        n_chains=n_chains,
+        n_sweeps=options.sweeps,
+        n_chains=options.chains,
         seed=seed,
         n_rows=len(train),
         n_training_chains=None if trained.chains is None else len(trained.chains),
         batch_size=trained.options.batch_size,
-        has_grey_values=isinstance(trained.rbm.visible, Binary | Spin) and not train.is_two_valued,
+        has_grey_values=rbm.visible.low_state is not None and not train.is_two_valued,
         update_ratio=next((x["update_ratio"] for x in rows[::-1] if "update_ratio" in x), None),
     )
     spectra = list(_spectra(trained))
     bounds = _bounds(trained)
-    advice = [_typed(one) for one in diagnosis.advice]
+    words = asked.reporter.words
+    advice = [dataclasses.replace(one, remedy=words(one.remedy)) for one in diagnosis.advice]
     seconds = time.monotonic() - began
     content = _as_json(diagnosis, advice, spectra) | {
         "log_likelihood": {name: list(pair) for name, pair in bounds.items()},
@@ -88,25 +109,16 @@ def run(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "harmonium": __version__,
     }
-    _write_pictures(trained.run, dict(_pictures(trained, diagnosis, spectra)))
-    write_json(trained.run.diagnosis_path, content)
-    page = reporting.write(trained.run)
-    for table in report.diagnosis.tables(content):
-        for line in _lines(table):
-            reporter.say(line)
-    for one in advice:
-        reporter.say(f"\n{one.severity}: {one}")
-    if not advice:
-        reporter.say(f"\n{report.diagnosis.ALL_WELL}")
-    reporter.say(f"\npage      {page}")
-    reporter.say(f"numbers   {trained.run.diagnosis_path}")
-    reporter.finish(content | {"report": str(page)})
+    _write_pictures(run, dict(_pictures(trained, diagnosis, spectra)))
+    write_json(run.diagnosis_path, content)
+    page = write_page(run, asked.reporter)
+    return Diagnosed(diagnosis, advice, content, run.diagnosis_path, page)
 
 
 def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
     """States of at most this many rows of the data, chosen at random."""
-    chosen = kernels.permutation(len(data), Stream(seed, Purpose.DIAGNOSE, rank=1))[:_MOST_ROWS]
-    encoding = Stream(trained.options.seed, Purpose.ENCODE, rank=4)
+    chosen = kernels.permutation(len(data), Lane.DIAGNOSED_ROWS.stream(seed))[:_MOST_ROWS]
+    encoding = Lane.DIAGNOSED.stream(trained.options.seed)
     return data.rows(chosen, encoding).to(trained.device)
 
 
@@ -142,11 +154,6 @@ def _bounds(trained: Trained) -> dict[str, tuple[float | None, float]]:
     return found
 
 
-def _typed(advice: Advice) -> Advice:
-    """The same advice, with options spelled as on the command line."""
-    return dataclasses.replace(advice, remedy=in_code(advice.remedy))
-
-
 def _as_json(diagnosis: Diagnosis, advice: list[Advice], spectra: list[Spectrum]) -> dict[str, Any]:
     """All measurements; null stands for infinite or unknown values."""
     findings = _finite_or_none(dataclasses.asdict(diagnosis.findings))
@@ -169,14 +176,6 @@ def _finite_or_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite_or_none(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _lines(table: report.Table) -> Iterator[str]:
-    cells = [row for row in (table.header, *table.rows) if any(row)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    yield f"\n{table.title}"
-    for row in cells:
-        yield "  " + "  ".join(f"{cell:{n}}" for cell, n in zip(row, widths, strict=True)).rstrip()
 
 
 # Pictures

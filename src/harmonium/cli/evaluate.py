@@ -1,0 +1,45 @@
+"""The command ``harmonium evaluate``.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.options import EvaluationOptions
+from harmonium.runs.rows import ReadingOptions
+
+
+@asking(EvaluationOptions, WHERE, ReadingOptions)
+def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Lines:
+    """Compute the mean log-likelihood of test rows in nats, exactly or as an interval.
+
+    It is exact if one layer has at most 2^25 states. Otherwise log Z is estimated in three ways,
+    which must agree. If they disagree, the command reports the reason instead of a lower bound. The
+    result is stored in RUN/likelihood.json.
+    """
+    from harmonium.runs.answers import evaluate
+
+    found = evaluate.evaluate(asked, options, reading)
+    yield f"log-likelihood  {found.found} a row"
+    yield f"rests on        {found.found.rests_on}"
+    for number, reason in enumerate(found.result["warnings"]):
+        yield f"{'and' if number else 'no lower bound,'} because {reason}"
+    yield f"rows            {_rows(found.result, found.found.rows_std_error)}"
+    yield f"kept in         {found.path}"
+    yield f"page            {found.page}"
+    return found.as_dict()
+
+
+def _rows(result: Mapping[str, Any], std_error: float) -> str:
+    how = result["binarized"]
+    text = f"{result['rows']:,} of {result['data']}" + (f", {how}" if how else "")
+    if not math.isnan(std_error):
+        text += f" (with other rows of their kind: ± {std_error:.2f} nats)"
+    return text

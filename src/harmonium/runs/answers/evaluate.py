@@ -1,0 +1,187 @@
+"""The log-likelihood of test rows, exact or as an interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmonium import defaults, kernels, likelihood
+from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
+from harmonium.files import write_json
+from harmonium.likelihood import Evaluation, LogLikelihood
+from harmonium.rng import Lane
+from harmonium.run_directory import REPORT_MARK, refuse_foreign
+from harmonium.runs import run_data
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.evaluations import (
+    FORMAT,
+    KeptWork,
+    described,
+    keep_row_values,
+    results_in,
+)
+from harmonium.runs.answers.options import EvaluationOptions
+from harmonium.runs.answers.trained import Trained, open_trained
+from harmonium.runs.encoding import Known
+from harmonium.runs.following import write_page
+from harmonium.runs.reporting import Reporter
+from harmonium.runs.rows import ReadingOptions
+
+_BLOCK = 1000  # rows encoded at a time
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The log-likelihood of rows.
+
+    Attributes
+    ----------
+    found
+        The value, or the interval.
+    result
+        The entry of ``likelihood.json``.
+    path, page
+        That file, and the page of the run, which shows it.
+    """
+
+    found: LogLikelihood
+    result: Mapping[str, Any]
+    path: Path
+    page: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Where the result is kept, and the result."""
+        return {"kept_in": str(self.path), **self.result}
+
+
+def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Evaluated:
+    """Evaluate the model of a run; writes ``likelihood.json`` and updates the run's page.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, ValueError
+        If there is no such run, model or row, or a file is not ours; before anything is written.
+    """
+    seconds = options.seconds
+    trained = open_trained(asked)
+    run, rbm = trained.run, trained.rbm
+    refuse_foreign(run.report_path, REPORT_MARK)
+    results = results_in(run.likelihood_path)
+    train, data = _load(trained, options, reading)
+    v = _states(data, options.rows, options.seed)
+    began = time.monotonic()
+    evaluation = likelihood.evaluate(
+        rbm,
+        v,
+        train,
+        n_chains=options.chains,
+        n_temperatures=options.temperatures,
+        seed=options.seed,
+        budget=seconds,
+    )
+    kept = None
+    if evaluation.work is not None:
+        kept = KeptWork(run.evaluation_path, rbm, v, options.chains, options.seed)
+        if seconds is not None:
+            kept.take_up_(evaluation.work)
+    found = _watch(evaluation, kept, asked.reporter)
+    results[data.name] = result = {
+        **described(found),
+        "warnings": [asked.reporter.words(reason).replace("`", "") for reason in found.reasons],
+        "data": data.name,
+        "rows_digest": keep_row_values(run.row_values_path, rbm, v),
+        "binarized": how_binarized(data),
+        "seed": options.seed,
+        "update": trained.update,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    write_json(run.likelihood_path, {"format": FORMAT, "results": results})
+    return Evaluated(found, result, run.likelihood_path, write_page(run, asked.reporter))
+
+
+def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) -> tuple[Data, Data]:
+    """Training rows, for the base of the annealing, and rows to evaluate, both as states."""
+    options, split = trained.options, said.split
+    known: Known | None = trained.known
+    if said.binarize is not None:
+        options, known = dataclasses.replace(options, binarize=said.binarize), None
+    with trained.reporter.downloads() as progress:
+        if run_data.is_run(options.data):
+            train, held_out = run_data.load_data(options, progress)
+            whole = train
+        else:
+            whole = run_data.read_data(options, progress, known)
+            train, held_out = run_data.split_data(options, whole, known)
+    there = {"test": whole.part("test") if "test" in whole.parts else None}
+    there |= {"held-out": held_out, "train": train}
+    if said.data is not None:
+        data = trained.data(said.data, reading)
+    else:
+        names = [name for name, rows in there.items() if rows is not None]
+        rows = there[split or names[0]]
+        if rows is None:
+            raise ValueError(
+                f"`split` is {split}, but {whole.name} has no such rows; it has {', '.join(names)}"
+            )
+        data = trained.checked(rows)
+    encoding = train.encoding
+    states = all(d.is_two_valued for d in (train, data))
+    if trained.rbm.visible.low_state == 0 and (
+        isinstance(encoding, Scaled) or (isinstance(encoding, AsIs) and not states)
+    ):
+        # likelihoods are defined for states, even if training used grey values
+        encoding = train.binarize(defaults.THRESHOLD).encoding
+    train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
+    return train, data
+
+
+def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
+    """The states of all rows, or of a random subset."""
+    device = data.values.device
+    if n_rows is None:
+        index = torch.arange(len(data), device=device)
+    elif n_rows > len(data):
+        raise ValueError(
+            f"`rows` is {n_rows}, but {data.name} has {len(data)}; pass {len(data)} or fewer"
+        )
+    else:
+        order = kernels.permutation(len(data), Lane.EVALUATED_ROWS.stream(seed))
+        index = order[:n_rows].sort().values.to(device)
+    # drawn with this command's seed: the same test rows for models trained with any seed
+    stream = Lane.USED.stream(seed)
+    return torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
+
+
+def _watch(evaluation: Evaluation, kept: KeptWork | None, reporter: Reporter) -> LogLikelihood:
+    """Run the evaluation, and tell a person who watches the interval so far."""
+    known = evaluation.work and evaluation.work.estimates
+    with reporter.following(evaluation.n_steps, 0, "evaluating") as shown:
+        for done in evaluation:
+            shown.update(done)
+            work = evaluation.work
+            if work is not None and work.estimates is not known:
+                known = work.estimates
+                if kept is not None:
+                    kept.keep(work)
+                if done < evaluation.n_steps:
+                    shown.meanwhile(f"so far          {evaluation.so_far} a row")
+    return evaluation.result()
+
+
+def how_binarized(data: Data) -> str | None:
+    """A description of how grey values became two-valued states."""
+    if isinstance(data.encoding, AsIs | Threshold | Stochastic) and data.is_two_valued:
+        return "binary as they are"
+    match data.encoding:
+        case Threshold():
+            return f"thresholded at {data.encoding.level:g}"
+        case Stochastic():
+            return "binarised stochastically"
+    return None

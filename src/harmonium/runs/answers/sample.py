@@ -1,0 +1,310 @@
+"""Samples of an RBM or of a deep belief network, and rows that they complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium.deep import (
+    Completion,
+    Dream,
+    HiddenSampler,
+    MetropolisWithinGibbs,
+    PseudoGibbs,
+    complete,
+)
+from harmonium.rng import Lane, Stream
+from harmonium.runs.answers.archives import column_names, target_of, write_archive
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.chains import ChainOptions, schedule_of
+from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
+from harmonium.runs.answers.trained import TrainedNetwork, open_network, open_trained
+from harmonium.runs.choices import CompletionName
+from harmonium.runs.pictures import figures
+from harmonium.runs.pictures.views import View
+from harmonium.runs.rows import ReadingOptions
+from harmonium.sampling import ChainState, Clamp, SamplingSchedule
+from harmonium.sampling import sample as sampled
+
+_SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
+_SHOWN_OF_ONE = 400  # chains with one sample each are arranged in a square
+_SHOWN_COMPLETIONS = 60  # the same, with two explanatory pictures beside each sample
+
+_COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {
+    "pseudo-gibbs": PseudoGibbs,
+    "metropolis": MetropolisWithinGibbs,
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a model, in the units of the data; thresholded values are 0 and 1.
+
+    Attributes
+    ----------
+    samples, means
+        Visible states, and their means given the hidden units, shape (n_chains, n_samples,
+        n_columns).
+    path, picture
+        The ``.npz`` with all arrays, and the picture of the means.
+    classes
+        The number of each sample's class, shape (n_chains, n_samples); None without label units.
+    truth, held
+        If columns were held: the rows that were completed, shape (n_chains, n_columns), and True
+        for each held column, shape (n_columns,).
+    columns
+        Names of the columns, if they have names.
+    ladder
+        ``temperatures`` and statistics of their swaps; empty without tempering.
+    acceptance
+        Rates at which ``completion='metropolis'`` accepted; else empty.
+    """
+
+    samples: NDArray[Any]
+    means: NDArray[Any]
+    path: Path
+    picture: Path
+    classes: NDArray[Any] | None = None
+    truth: NDArray[Any] | None = None
+    held: NDArray[Any] | None = None
+    columns: tuple[str, ...] | None = None
+    ladder: Mapping[str, float] = field(default_factory=dict)
+    acceptance: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Where the files are, and the statistics."""
+        files = {"samples": str(self.path), "picture": str(self.picture)}
+        return {**files, **self.ladder, **self.acceptance}
+
+
+def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samples:
+    """Sample the model of a run; writes an ``.npz`` and a picture in the same folder.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, ValueError
+        If there is no such run, model, row, chain, column or place, before anything is written.
+    """
+    options, schedule = ChainOptions.of(said), schedule_of(said)
+    trained = open_trained(asked)
+    archive = target_of(said.out, trained.run, "samples.npz")
+    rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
+    rows, saved = None, None
+    if options.start == "chains":
+        saved = trained.saved_chains(options)
+        options = options.with_starts(len(saved))
+    given = trained.held_columns(said.clamp)
+    if options.start == "data":
+        rows = trained.first_rows(trained.data(said.data, reading), options)
+    base = trained.base() if options.need_base(saved) else None
+    chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
+    held, completed = None, None
+    if given is not None and rows is not None:
+        held, completed = Clamp(trained.held_states(given), rows), (rows, given)
+    sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
+    states, means = [], []
+    with torch.no_grad():
+        for now in sampled(rbm, chains, schedule, stream, held, sampler, copies=False):
+            states.append(now.visible.to("cpu", copy=True))  # the chains move in place
+            mean = rbm.mean_v_from_h(now.hidden)
+            means.append((held.apply_(mean) if held else mean).cpu())
+    tempered = None if sampler is None else chains
+    return _kept(archive, states, means, trained.view, schedule, tempered, completed)
+
+
+def sample_network(
+    asked: Asked, said: SamplingOptions, of_network: NetworkSamplingOptions, reading: ReadingOptions
+) -> Samples:
+    """Sample a stack, or complete rows; writes and raises what `sample` does."""
+    options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
+    completion = of_network.completion
+    if completion and not clamp:
+        raise ValueError("`completion` is for `clamp`, and there is none; leave it out")
+    if clamp and options.sampler != "gibbs":
+        raise ValueError(
+            f"`sampler={options.sampler!r}` moves chains of the top RBM alone, and with `clamp` "
+            "all layers move; leave it out, or take `completion`"
+        )
+    trained = open_network(asked)
+    dbn, bottom = trained.dbn, trained.bottom
+    names = trained.class_names
+    given = bottom.held_columns(clamp)
+    archive = target_of(said.out, trained.network.run, "samples.npz")
+    stream = Lane.DREAM.stream(said.seed)
+    rows, saved = None, None
+    if options.start == "data":
+        rows = bottom.first_rows(bottom.data(said.data, reading), options)
+        options = options.with_starts(len(rows))
+    elif options.start == "chains":
+        saved = trained.open_top().saved_chains(options)
+        options = options.with_starts(len(saved))
+    chosen = None
+    if of_network.classes is not None:
+        chosen = _classes(of_network.classes, names, options.n_chains)
+    tempered, completed = None, None
+    moments: Iterator[Dream | Completion]
+    if given is not None and rows is not None:
+        sampler = _COMPLETIONS[completion or "pseudo-gibbs"]()
+        held, completed = Clamp(bottom.held_states(given), rows), (rows, given)
+        moments = complete(dbn, rows, held, schedule, stream, classes=chosen, sampler=sampler)
+    else:
+        moments, tempered = _dreams(trained, options, schedule, stream, rows, saved, chosen)
+    states, means, classes, acceptances = [], [], [], []
+    for now in moments:
+        states.append(now.visible.cpu())
+        means.append(now.means.cpu())
+        if now.classes is not None:
+            classes.append(now.classes.cpu())
+        if isinstance(now, Completion) and now.acceptance is not None:
+            acceptances.append(now.acceptance)
+    # the first value belongs to the warm-up, which matters only if there is no other
+    acceptances = acceptances[1:] or acceptances
+    return _kept(
+        archive,
+        states,
+        means,
+        bottom.view,
+        schedule,
+        tempered,
+        completed,
+        classes=torch.stack(classes, 1) if classes else None,
+        chain_names=None if chosen is None else [names[k] for k in chosen.tolist()],
+        acceptance=_accepted(torch.stack(acceptances).mean(0)) if acceptances else {},
+    )
+
+
+def _dreams(
+    trained: TrainedNetwork,
+    options: ChainOptions,
+    schedule: SamplingSchedule,
+    stream: Stream,
+    rows: Tensor | None,
+    saved: ChainState | None,
+    classes: Tensor | None,
+) -> tuple[Iterator[Dream], ChainState | None]:
+    """Samples from chains of the top RBM, and the chains if they are tempered."""
+    dbn = trained.dbn
+    below_top = None if rows is None else dbn.sample_below_top(rows, stream)
+    chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
+    clamp = None if classes is None else dbn.clamp_classes(classes)
+    sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
+    dreams = dbn.sample(chains, schedule, stream, clamp, sampler, copies=False)
+    return dreams, None if sampler is None else chains
+
+
+def _classes(text: str, names: list[str], n_chains: int) -> Tensor:
+    """A class for each chain, in order, with chains divided evenly among classes."""
+    if not names:
+        raise ValueError(
+            "`classes` sets the label units, and this network has none; train one with `labels`"
+        )
+    chosen = names if text == "all" else [name.strip() for name in text.split(",")]
+    if not set(chosen) <= set(names):
+        some = "0,3" if len(names) > 3 else "0,1"
+        known = f"from 0 to {len(names) - 1}, such as {some},"
+        if names != [str(k) for k in range(len(names))]:
+            known = f"of {', '.join(names)},"
+        raise ValueError(f"`classes` is {text!r}; pass classes {known} or all")
+    if len(chosen) > n_chains:
+        raise ValueError(
+            f"`chains` is {n_chains}, and `classes` names {len(chosen)} classes; pass "
+            f"{len(chosen)} chains or more"
+        )
+    return torch.tensor([names.index(chosen[i * len(chosen) // n_chains]) for i in range(n_chains)])
+
+
+def _accepted(acceptance: Tensor) -> dict[str, float]:
+    """Rates for all hidden units and for a few, shape (n_chains, 2): mean, and least of a chain."""
+    of_all, of_few = acceptance.mean(0).tolist()
+    least_of_all, least_of_few = acceptance.min(0).values.tolist()
+    return {
+        "acceptance": of_all,
+        "least_acceptance": least_of_all,
+        "acceptance_of_few": of_few,
+        "least_acceptance_of_few": least_of_few,
+    }
+
+
+def _kept(
+    archive: Path,
+    states: list[Tensor],
+    means: list[Tensor],
+    view: View,
+    schedule: SamplingSchedule,
+    tempered: ChainState | None,
+    completed: tuple[Tensor, Tensor] | None,
+    *,
+    classes: Tensor | None = None,
+    chain_names: Sequence[str] | None = None,
+    acceptance: Mapping[str, float] | None = None,
+) -> Samples:
+    """Write samples, and draw them.
+
+    Parameters
+    ----------
+    states, means
+        Visible states, and their means given the hidden units, one tensor (n_chains, n_columns) per
+        sample.
+    view, schedule
+        How to show visible states, and when samples were taken.
+    tempered
+        The chains, whose replicas swap; None without tempering.
+    completed
+        The rows that were completed, and the user's columns that were held.
+    classes, chain_names
+        The class of each sample; the class that is held fixed in each chain, by name.
+    """
+    arrays: dict[str, NDArray[Any]] = {
+        "samples": view.values(torch.stack(states, 1)),
+        "means": view.values(torch.stack(means, 1)),
+    }
+    if classes is not None:
+        arrays["classes"] = classes.numpy()
+    if completed is not None:
+        truth, held = completed
+        arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
+    write_archive(archive, {**arrays, **column_names(view)})
+    replicas = None if tempered is None else tempered.replicas
+    return Samples(
+        path=archive,
+        picture=_draw(archive.with_suffix(".png"), means, view, schedule, completed, chain_names),
+        columns=view.columns,
+        ladder={} if replicas is None else replicas.row(),
+        acceptance=acceptance or {},
+        **arrays,
+    )
+
+
+def _draw(
+    path: Path,
+    means: list[Tensor],
+    view: View,
+    schedule: SamplingSchedule,
+    completed: tuple[Tensor, Tensor] | None,
+    classes: Sequence[str] | None,
+) -> Path:
+    """Draw as many samples as fit into a picture."""
+    shown = torch.stack(means[:_SHOWN_SAMPLES], 1)
+    n_chains = len(shown)
+    n_shown = min(n_chains, _SHOWN_CHAINS if len(means) > 1 else _SHOWN_OF_ONE)
+    if completed is not None:
+        n_shown = min(n_chains, _SHOWN_COMPLETIONS if len(means) == 1 else _SHOWN_CHAINS)
+        truth, held = completed
+        return figures.save_completions(path, truth[:n_shown].cpu(), shown[:n_shown], held, view)
+    # chains are sorted by class: take some of each
+    chosen = torch.arange(n_shown)
+    if classes is not None:
+        chosen = chosen * n_chains // n_shown
+    return figures.save_samples(
+        path,
+        shown[chosen],
+        view,
+        schedule.sweeps_per_sample,
+        chain_names=None if classes is None else [classes[i] for i in chosen.tolist()],
+    )
