@@ -50,8 +50,10 @@ from .sampling import TrajectoryTempering as TrajectoryTempering
 from .training import TrainingState as TrainingState
 from .units import Binary as Binary
 from .units import Categorical as Categorical
+from .units import DReLU as DReLU
 from .units import Gaussian as Gaussian
 from .units import Mixed as Mixed
+from .units import ReLU as ReLU
 from .units import Spin as Spin
 
 __version__: str

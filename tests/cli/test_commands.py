@@ -104,6 +104,7 @@ def test_the_model_is_that_of_the_library(train: Train, tmp_path: Path) -> None:
         ("--method cd", {"learning_rate": 0.4, "chains": None, "final_sweeps": 1}),
         ("--schedule constant", {"learning_rate": 0.1, "final_sweeps": 3}),
         ("--visible gaussian", {"learning_rate": 0.1, "chains": 500}),
+        ("--hidden-units drelu", {"learning_rate": 0.1, "chains": 500}),
         ("--optimizer adam --learning-rate 0.01", {"learning_rate": 0.01}),
         ("--sampler tempering --chains 5", {"final_sweeps": None, "chains": 5}),
     ],
@@ -172,6 +173,9 @@ def test_overwriting_replaces_the_whole_run(train: Train, run: Path) -> None:
         "--visible spin --binarize 0.5",
         "--visible gaussian --learn-precision --learning-rate 0.01",
         "--visible gaussian --no-standardize --hidden-units gaussian --learning-rate 0.001",
+        "--hidden-units drelu",
+        "--visible relu --learn-precision --hidden-units relu --learning-rate 0.001",
+        "--visible drelu --learn-precision --learning-rate 0.01",
         "--visible categorical --hidden-units spin",
         "--hidden-units categorical --hidden-categories 3",
         "--method cd --gradient plain --momentum 0.5 --l1 0.001 --l2 0.001",
@@ -193,7 +197,7 @@ def test_every_kind_of_model_is_trained_sampled_and_drawn(
     assert archive(run / "samples.npz")["samples"].shape == (3, 2, 6)
     assert archive(run / "reconstructions-2.npz")["reconstructions"].shape == (60, 6)
     assert len(list(run.glob("figures/*.png"))) == 6
-    if "gaussian" not in options:
+    if not re.search("--visible (gaussian|d?relu)", options):
         # samples come back as the user's own values, whatever the units see
         assert set(np.unique(archive(run / "samples.npz")["samples"])) <= {0, 1}
 
@@ -450,8 +454,9 @@ def test_hidden_units_of_a_user_are_trained_and_sampled(
     train = ("train", *QUICK, "--epochs", "1", "--out", "run", "--hidden-units")
     unknown = harmonium(*train, "Mine")
     assert unknown.code == 1 and not Path("run").exists()
-    assert "--hidden-units is 'Mine'; pass one of binary, spin, gaussian, categorical, or" in (
-        unknown.err
+    assert (
+        "--hidden-units is 'Mine'; pass one of binary, spin, gaussian, relu, drelu, categorical, or"
+        in (unknown.err)
     )
     of_two = harmonium(*train, "OfTwo", "--units-from", "mine.py")
     assert "OfTwo, which cannot be made of a number of units alone" in of_two.err

@@ -12,14 +12,13 @@ from harmonium.kernels.chains import followed, reweigh_binary_, sweeps_
 from harmonium.kernels.draws import (
     binary_,
     categorical_,
-    drelu_,
     gaussian_,
     normal,
     permutation,
-    relu_,
     spin_,
     uniform,
 )
+from harmonium.kernels.half_lines import drelu_, drelu_moments, relu_, relu_moments
 from harmonium.kernels.products import binary_layer, centred_gradient_, moments_, product
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
 
@@ -29,6 +28,7 @@ __all__ = [
     "categorical_",
     "centred_gradient_",
     "drelu_",
+    "drelu_moments",
     "followed",
     "gaussian_",
     "log_sums_of_products",
@@ -37,6 +37,7 @@ __all__ = [
     "permutation",
     "product",
     "relu_",
+    "relu_moments",
     "reweigh_binary_",
     "softplus_gradient",
     "softplus_sums",

@@ -28,30 +28,6 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
     return draw("gaussian_", inputs, (bias, precision), stream)
 
 
-def relu_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -> Tensor:
-    """Overwrite ``inputs`` with normal states as `gaussian_` does, given that they are positive.
-
-    By inverse CDF in float64, exact far into the tail.
-    """
-    return draw("relu_", inputs, (bias, precision), stream)
-
-
-def drelu_(
-    inputs: Tensor,
-    bias: Tensor,
-    precision: Tensor,
-    bias_below: Tensor,
-    precision_below: Tensor,
-    stream: Stream,
-) -> Tensor:
-    """Overwrite ``inputs`` with states of two half-lines, normal on each with its own parameters.
-
-    A state is positive with the share of the positive half-line in the normaliser.
-    """
-    by_column = bias, precision, bias_below, precision_below
-    return draw("drelu_", inputs, by_column, stream)
-
-
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> Tensor:
     """Overwrite ``inputs`` with one-hot groups of ``n_categories`` columns, by inverse CDF."""
     return draw("categorical_", inputs, (bias,), n_categories, stream)

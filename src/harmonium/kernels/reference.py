@@ -138,6 +138,32 @@ def drelu_(
     inputs.copy_(torch.where(is_above, size * spread, -size * spread_below))
 
 
+def relu_moments(inputs: Tensor, bias: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of the state and of ``precision x^2``, with gradients."""
+    spread = precision.rsqrt()
+    mean, var = half_normal.moments((inputs + bias) * spread)
+    return mean * spread, mean.square() + var
+
+
+def drelu_moments(
+    inputs: Tensor,
+    bias: Tensor,
+    precision: Tensor,
+    bias_below: Tensor,
+    precision_below: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means of the state, of ``precision x^2`` above and below zero, and of |x|; with gradients."""
+    spread, spread_below = precision.rsqrt(), precision_below.rsqrt()
+    up, down = (inputs + bias) * spread, -(inputs + bias_below) * spread_below
+    log_odds = half_normal.log_normaliser(up) - half_normal.log_normaliser(down)
+    log_odds = log_odds + (spread / spread_below).log()
+    p, q = torch.sigmoid(log_odds), torch.sigmoid(-log_odds)
+    (mean, var), (mean_below, var_below) = half_normal.moments(up), half_normal.moments(down)
+    above, below = p * (mean.square() + var), q * (mean_below.square() + var_below)
+    mean, mean_below = p * mean * spread, q * mean_below * spread_below
+    return mean - mean_below, above, below, mean + mean_below
+
+
 @torch.no_grad()
 def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
     """The first category whose cumulative weight exceeds the uniform number times the total."""

@@ -14,11 +14,22 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
+from harmonium.runs.choices import CONTINUOUS
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.run_data import FEATURES, is_run, model_below
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
-from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units, registered
+from harmonium.units import (
+    Binary,
+    Categorical,
+    DReLU,
+    Gaussian,
+    Mixed,
+    ReLU,
+    Spin,
+    Units,
+    registered,
+)
 
 _OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -110,6 +121,10 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
             return Spin(n)
         case "gaussian":
             return Gaussian(n, learn_precision=options.learn_precision)
+        case "relu":
+            return ReLU(n, learn_precision=options.learn_precision)
+        case "drelu":
+            return DReLU(n, learn_precision=options.learn_precision)
         case "categorical":
             assert n_categories is not None
             return Categorical(n, n_categories)
@@ -197,7 +212,7 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
 def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     """The options, with defaults filled in that depend on other options or on the data."""
     falls = options.schedule == "linear" and options.optimizer == "sgd"
-    high = falls and "gaussian" not in (options.visible, options.hidden_units)
+    high = falls and not CONTINUOUS & {options.visible, options.hidden_units}
     rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
     final_sweeps = options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal
 
-UnitName = Literal["binary", "spin", "gaussian", "categorical"]
-VisibleName = Literal["auto", "binary", "spin", "gaussian", "categorical"]
+UnitName = Literal["binary", "spin", "gaussian", "relu", "drelu", "categorical"]
+VisibleName = Literal["auto", "binary", "spin", "gaussian", "relu", "drelu", "categorical"]
+
+# Of these, types with a continuum of states and a precision, and those with all real numbers.
+CONTINUOUS, REAL = {"gaussian", "relu", "drelu"}, {"gaussian", "drelu"}
+
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]

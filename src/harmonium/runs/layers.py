@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harmonium.rng import seed_of_layer
 from harmonium.run_directory import LAYER_BELOW
+from harmonium.runs.choices import CONTINUOUS
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS
 
@@ -121,8 +122,8 @@ class NetworkOptions:
                 own["data"] = f"{below}{number}"
                 own["n_classes"] = n_classes if number == len(sizes) - 1 else None
             units = own.get("visible", "binary"), own.get("hidden_units", "binary")
-            own["learn_precision"] = (
-                self.of_all.get("learn_precision", False) and "gaussian" in units
+            own["learn_precision"] = self.of_all.get("learn_precision", False) and bool(
+                CONTINUOUS & {*units}
             )
             try:
                 layers.append(TrainingOptions(**own))

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
-from harmonium.runs.choices import SamplerName, UnitName, VisibleName, option, refuse_temperatures
+from harmonium.runs.choices import (
+    CONTINUOUS,
+    REAL,
+    SamplerName,
+    UnitName,
+    VisibleName,
+    option,
+    refuse_temperatures,
+)
 from harmonium.runs.rows import copied
 
 
@@ -39,8 +47,8 @@ class TrainingOptions:
     hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
     hidden_units: str = option(
         "binary",
-        "Type of the hidden units: binary, spin, gaussian, categorical, or a registered type "
-        "(`harmonium.units.register`).",
+        "Type of the hidden units: binary, spin, gaussian, relu, drelu (double ReLU), categorical, "
+        "or a registered type (`harmonium.units.register`).",
         panel="Model",
     )
     hidden_categories: int | None = option(
@@ -48,7 +56,8 @@ class TrainingOptions:
     )
     learn_precision: bool = option(
         False,
-        "Learn the precision (inverse variance) of Gaussian units; otherwise it is 1.",
+        "Learn the precision (inverse variance) of Gaussian, ReLU and dReLU units; otherwise it is "
+        "1.",
         panel="Model",
     )
     weight_std: float = option(
@@ -259,18 +268,20 @@ class TrainingOptions:
                 "`hidden_categories` and `hidden_units='categorical'` go together; pass both or "
                 "neither"
             )
-        if self.learn_precision and not {"gaussian", "auto"} & {self.visible, self.hidden_units}:
-            raise ValueError("`learn_precision` is for Gaussian units; this model has none")
+        if self.learn_precision and not (CONTINUOUS | {"auto"}) & {self.visible, self.hidden_units}:
+            raise ValueError(
+                "`learn_precision` is for Gaussian and ReLU units; this model has none"
+            )
         if self.binarize not in (None, "none") and self.visible not in (
             *("binary", "spin", "auto"),
         ):
             raise ValueError(
                 f"`binarize` makes binary states, and `visible` is {self.visible}; leave one out"
             )
-        if self.standardize and self.visible not in ("gaussian", "auto"):
+        if self.standardize and self.visible not in REAL | {"auto"}:
             raise ValueError(
-                f"`standardize` is for Gaussian visible units, and `visible` is {self.visible}; "
-                "leave one out"
+                "`standardize` is for Gaussian and dReLU visible units, and `visible` is "
+                f"{self.visible}; leave one out"
             )
         if self.categories is not None and self.visible != "categorical":
             raise ValueError(

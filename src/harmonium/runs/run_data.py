@@ -15,7 +15,7 @@ from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
 from harmonium.runs import kept
-from harmonium.runs.choices import VisibleName
+from harmonium.runs.choices import REAL, VisibleName
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS, read_parts
@@ -146,7 +146,7 @@ def split_data(
         train, held_out = data, None
     if options.rows is not None:
         train = train.draw_rows(options.rows, options.seed)
-    if known is None and options.visible == "gaussian" and options.standardize is not False:
+    if known is None and options.visible in REAL and options.standardize is not False:
         train = train.standardize()
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)

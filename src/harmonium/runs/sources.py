@@ -17,6 +17,7 @@ from harmonium.deep import DBN, init_randomly_, load_dbn, without_labels
 from harmonium.rbm import RBM
 from harmonium.run_directory import Network as NetworkRun
 from harmonium.runs import build, run_data
+from harmonium.runs.choices import REAL
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.layers import NetworkOptions
 from harmonium.runs.options import TrainingOptions
@@ -200,7 +201,7 @@ class Source:
         train, held_out = _parts(data, bottom, options)
         if options.rows is not None:
             train = train.draw_rows(options.rows, options.seed)
-        if known is None and bottom.visible == "gaussian" and bottom.standardize is not False:
+        if known is None and bottom.visible in REAL and bottom.standardize is not False:
             train = train.standardize()
             held_out, test = (
                 None if part is None else part.with_encoding(train.encoding)

@@ -116,8 +116,7 @@ class DReLU(QuadraticUnits):
         return torch.logaddexp(*self._log_masses(inputs))
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        (p, mean, _), (q, mean_below, _) = self._halves(inputs)
-        return p * mean - q * mean_below
+        return self._moments(inputs)[0]
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
         (p, mean, var), (q, mean_below, var_below) = self._halves(inputs)
@@ -130,10 +129,7 @@ class DReLU(QuadraticUnits):
         return torch.where(above >= below, above * spread, -below * spread_below)
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:  # noqa: D102
-        above, below = self.precisions
-        return kernels.drelu_(
-            inputs, self.bias + self.gap, above, self.bias - self.gap, below, stream
-        )
+        return kernels.drelu_(inputs, *self._half_lines, stream)
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
         above, below = self.precisions
@@ -142,13 +138,8 @@ class DReLU(QuadraticUnits):
         )
 
     def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        (p, mean, var), (q, mean_below, var_below) = self._halves(inputs)
-        above, below = self.precisions
-        return {"bias": p * mean - q * mean_below} | self._further_statistics(
-            p * above * (mean.square() + var),
-            q * below * (mean_below.square() + var_below),
-            p * mean + q * mean_below,
-        )
+        mean, *others = self._moments(inputs)
+        return {"bias": mean} | self._further_statistics(*others)
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
@@ -169,6 +160,17 @@ class DReLU(QuadraticUnits):
         if not self.log_precision.requires_grad:
             found = {}
         return found | {"asymmetry": 0.5 * ((1 - share) * above - share * below), "gap": size}
+
+    @property
+    def _half_lines(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Bias and precision of the positive half-line, and of the negative one."""
+        above, below = self.precisions
+        return self.bias + self.gap, above, self.bias - self.gap, below
+
+    def _moments(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means of the state, of ``precision x^2`` above and below zero, and of |x|."""
+        self.check_rows(inputs, "inputs")
+        return kernels.drelu_moments(inputs, *self._half_lines)
 
     @property
     def _spreads(self) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ class ReLU(QuadraticUnits):
         return half_normal.log_normaliser(self._centre(inputs)) - 0.5 * self.log_precision
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return half_normal.moments(self._centre(inputs))[0] * self._spread
+        return self._moments(inputs)[0]
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return half_normal.moments(self._centre(inputs))[1] / self.precision
@@ -69,10 +69,10 @@ class ReLU(QuadraticUnits):
         return kernels.relu_(inputs, self.bias, self.precision, stream)
 
     def mean_statistics(self, inputs: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        mean, var = half_normal.moments(self._centre(inputs))
+        mean, square = self._moments(inputs)
         if not self.log_precision.requires_grad:
-            return {"bias": mean * self._spread}
-        return {"bias": mean * self._spread, "log_precision": -0.5 * (mean.square() + var)}
+            return {"bias": mean}
+        return {"bias": mean, "log_precision": -0.5 * square}
 
     def check(self, x: Tensor, name: str) -> None:  # noqa: D102
         outside = ~((x >= 0) & torch.isfinite(x))
@@ -98,6 +98,11 @@ class ReLU(QuadraticUnits):
             scale = self._spread.double()
             t = _bisect(lambda t: half_normal.moments(t)[0] * scale < mean, mean)
             self.bias.copy_(t / scale)
+
+    def _moments(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Means of the state and of ``precision x^2``."""
+        self.check_rows(inputs, "inputs")
+        return kernels.relu_moments(inputs, self.bias, self.precision)
 
     @property
     def _spread(self) -> Tensor:

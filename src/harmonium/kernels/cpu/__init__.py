@@ -11,7 +11,7 @@ from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
-from harmonium.kernels.cpu.half_normal import drelu_, relu_
+from harmonium.kernels.cpu.half_normal import drelu_, drelu_moments, relu_, relu_moments
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -28,12 +28,14 @@ __all__ = [
     "categorical_",
     "centred_gradient_",
     "drelu_",
+    "drelu_moments",
     "followed",
     "gaussian_",
     "log_sums_of_products",
     "moments_",
     "product",
     "relu_",
+    "relu_moments",
     "reweigh_binary_",
     "softplus_gradient",
     "softplus_sums",
