@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtr
+from scipy.special import log_ndtr, logsumexp, ndtr, ndtri_exp
 from scipy.stats import chi2
 
 Array = NDArray[np.float64]
@@ -222,7 +222,8 @@ class Joint:
 
     The energy of x = (v, h) is x A x / 2 - b x. Given the discrete columns d, the Gaussian ones
     are normal with precision A_gg and mean A_gg^-1 (b_g - A_gd d). Columns of half-lines are normal
-    given their signs, too, as far as they have these; `draw` rejects what has others.
+    given their signs, too, and cut off at zero. Where all Gaussian columns are independent, the
+    mass that is left is known; else `draw` rejects what has other signs.
 
     Parameters
     ----------
@@ -244,6 +245,8 @@ class Joint:
         self.is_cut = any(piece.side for line in lines for piece in line)
         g, d = self.is_gaussian, ~self.is_gaussian
         self.states = all_combinations([t for t in tables if not isinstance(t, tuple)])
+        n_lines = {sum(isinstance(table, tuple) for table in layer.tables) for layer in layers}
+        self.is_known = not self.is_cut or 0 in n_lines
         log_ps, self._parts = [], []
         for pieces in product(*lines):
             a = np.zeros((len(b), len(b)))
@@ -256,8 +259,11 @@ class Joint:
             means = slope @ np.linalg.inv(a[np.ix_(g, g)])
             quadratic = 0.5 * np.einsum("si,ij,sj->s", self.states, a[np.ix_(d, d)], self.states)
             log_p = self.states @ b[d] - quadratic + 0.5 * (slope * means).sum(-1)
-            log_ps.append(log_p - np.log(np.diag(factor)).sum())
             sides = np.array([piece.side for piece in pieces])
+            if self.is_known:
+                centres = sides * means * np.diag(factor)
+                log_p = log_p + np.where(sides, log_ndtr(centres), 0.0).sum(-1)
+            log_ps.append(log_p - np.log(np.diag(factor)).sum())
             self._parts.append((sides, means, factor))
         self._proposed = np.stack(log_ps)
         if held is not None:
@@ -270,8 +276,8 @@ class Joint:
     @property
     def log_p(self) -> Array:
         """Log-probabilities of the discrete columns' states."""
-        assert not self.is_cut, "the mass of a cut normal distribution has no closed form"
-        return self._proposed[0]
+        assert self.is_known, "the mass of a cut normal distribution has no closed form"
+        return np.asarray(logsumexp(self._proposed, axis=0))
 
     @property
     def means(self) -> Array:
@@ -305,6 +311,11 @@ class Joint:
         for number, (sides, means, factor) in enumerate(self._parts):
             own = part == number
             drawn = means[state[own]] + noise[own] @ np.linalg.inv(factor)
+            if self.is_known and self.is_cut:
+                roots = np.diag(factor)
+                centres = sides * means[state[own]] * roots
+                chance = np.log(generator.random(centres.shape)) + log_ndtr(centres)
+                drawn = np.where(sides, sides * (centres - ndtri_exp(chance)) / roots, drawn)
             x[np.ix_(own, self.is_gaussian)] = drawn
             agrees[own] = (drawn * sides >= 0).all(1)
         return x[agrees]

@@ -156,7 +156,7 @@ def test_every_kind_of_run_is_diagnosed(options: str, train: Train) -> None:
     missing = set()
     if "--held-out 0" in options:
         missing.add("overfitting")
-    if "--hidden-units gaussian" in options:
+    if "--hidden-units gaussian" in options or "--hidden-units drelu" in options:
         missing.add("hidden")
     assert found["not_measured"].keys() == missing
     assert (found["n_training_chains"] is None) == ("--method cd" in options)
