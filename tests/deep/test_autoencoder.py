@@ -13,7 +13,7 @@ from harmonium import RBM, Binary, Categorical, Data, Gaussian, Minibatches, Spi
 from harmonium.deep import DBN, Autoencoder, FinetuningState, finetuning
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm, randomise_
 
-SIMPLE = [unit_type for unit_type in UNIT_TYPES if "mixed" not in unit_type.name]
+SIMPLE = [unit_type for unit_type in UNIT_TYPES if unit_type.make(1).activation() is not None]
 
 
 def rows(n: int = 5, columns: int = 3, seed: int = 0) -> torch.Tensor:
