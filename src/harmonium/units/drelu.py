@@ -25,7 +25,7 @@ class DReLU(QuadraticUnits):
 
     With x = x+ + x-, where x+ = max(x, 0), the energy is
     ``precision+ x+^2 / 2 + precision- x-^2 / 2 - bias x - gap |x|``
-    (Tubiana, Cocco and Monasson, 2019, eLife 8:e39397, equation 5). Gaussian and, in the limit,
+    (Tubiana, Cocco and Monasson, 2019, eLife 8:e39397). Gaussian and, in the limit,
     rectified and bimodal units are special cases: training finds how sparse a unit should be.
 
     The precisions are stored as a common scale and a ratio: the variances ``1 / precision+`` and

@@ -29,7 +29,7 @@ class ReLU(QuadraticUnits):
 
     Given inputs I, the state is normal with mean (bias + I) / precision and variance 1 / precision,
     given that it is not negative. Its mean is a smooth rectifier of the inputs, and its cgf is the
-    log of Mills' ratio (Tubiana, Cocco and Monasson, 2019, eLife 8:e39397, appendix 1). These are
+    log of Mills' ratio (Tubiana, Cocco and Monasson, 2019, eLife 8:e39397). These are
     exact; the noisy rectified units of Nair and Hinton (2010) only approximate such a model.
 
     Parameters
