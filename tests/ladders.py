@@ -14,19 +14,9 @@ from unit_types import array
 
 def straight(base: oracle.Model, model: oracle.Model, beta: float) -> oracle.Model:
     """The model at an inverse temperature, on the straight line in all natural parameters."""
-
-    def layer(a: oracle.Layer, b: oracle.Layer) -> oracle.Layer:
-        return oracle.Layer(
-            (1 - beta) * a.bias + beta * b.bias,
-            a.tables,
-            None
-            if a.precision is None or b.precision is None
-            else (1 - beta) * a.precision + beta * b.precision,
-        )
-
     return oracle.Model(
-        layer(base.visible, model.visible),
-        layer(base.hidden, model.hidden),
+        oracle.between(base.visible, model.visible, beta),
+        oracle.between(base.hidden, model.hidden, beta),
         (1 - beta) * base.weights + beta * model.weights,
     )
 

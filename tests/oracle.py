@@ -190,6 +190,21 @@ def drelu(bias: Array, log_precision: Array, asymmetry: Array, gap: Array) -> La
     return Layer(bias, tables)
 
 
+def between(a: Layer, b: Layer, t: float) -> Layer:
+    """The layer at ``t`` on the straight line, in all natural parameters, from ``a`` to ``b``."""
+
+    def of_unit(first: Array | Continuum, second: Array | Continuum) -> Array | Continuum:
+        if not isinstance(first, tuple) or not isinstance(second, tuple):
+            return first
+        return tuple(
+            Piece((1 - t) * p.precision + t * q.precision, p.side, (1 - t) * p.slope + t * q.slope)
+            for p, q in zip(first, second, strict=True)
+        )
+
+    tables = tuple(of_unit(*pair) for pair in zip(a.tables, b.tables, strict=True))
+    return Layer((1 - t) * a.bias + t * b.bias, tables)
+
+
 def side_by_side(*layers: Layer) -> Layer:
     """One layer of the units of several."""
     return Layer(

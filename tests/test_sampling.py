@@ -331,7 +331,7 @@ def test_gaussian_units_can_be_held() -> None:
     rbm, model = random_rbm(BY_NAME["gaussian"], BY_NAME["binary"], sizes=(3, 2), scale=0.9)
     mask, values = torch.tensor([True, False, False]), torch.tensor([1.5, torch.nan, torch.nan])
     rest = oracle.Model(
-        oracle.Layer(model.visible.bias[1:], (None,) * 2, model.visible.precision[1:]),
+        oracle.Layer(model.visible.bias[1:], model.visible.tables[1:]),
         oracle.binary(model.hidden.bias + 1.5 * model.weights[0]),
         model.weights[1:],
     )

@@ -30,7 +30,7 @@ from harmonium.sampling import (
 from harmonium.sampling.levels import Ladder, TemperatureLadder
 from ladders import exact_replicas, p_values, pair_p_values, straight, stream
 from test_no_drift import LEAST_P, every_pair, small_model
-from unit_types import BY_NAME, array, random_rbm
+from unit_types import BY_NAME, array, random_rbm, twin_of_layer
 
 N_CHAINS = 40_000
 SWEEPS = 12
@@ -49,16 +49,9 @@ def base_of(rbm: RBM, seed: int = 9) -> RBM:
     return base
 
 
-def twin_of(rbm: RBM, model: oracle.Model, base: RBM) -> oracle.Model:
+def twin_of(model: oracle.Model, base: RBM) -> oracle.Model:
     """The base in the oracle."""
-
-    def layer(units: torch.nn.Module, like: oracle.Layer) -> oracle.Layer:
-        precision = None if like.precision is None else array(units.precision)
-        return oracle.Layer(array(units.bias), like.tables, precision)
-
-    return oracle.Model(
-        layer(base.visible, model.visible), layer(base.hidden, model.hidden), 0 * model.weights
-    )
+    return oracle.Model(twin_of_layer(base.visible), twin_of_layer(base.hidden), 0 * model.weights)
 
 
 def tempered(
@@ -66,7 +59,7 @@ def tempered(
 ) -> tuple[ChainState, list[oracle.Joint]]:
     """Replicas that follow their levels exactly."""
     base = base_of(rbm)
-    joints = [oracle.Joint(straight(twin_of(rbm, model, base), model, beta)) for beta in betas]
+    joints = [oracle.Joint(straight(twin_of(model, base), model, beta)) for beta in betas]
     path = TemperaturePath(torch.tensor(betas, dtype=torch.float64), base.visible, base.hidden)
     return exact_replicas(rbm, joints, N_CHAINS, path), joints
 
@@ -432,9 +425,7 @@ def test_held_columns_are_sampled_given_them_at_every_level() -> None:
     rbm, model = small_model("binary", "spin")
     base = base_of(rbm)
     held = np.array([1.0, np.nan, np.nan])
-    joints = [
-        oracle.Joint(straight(twin_of(rbm, model, base), model, beta), held) for beta in BETAS
-    ]
+    joints = [oracle.Joint(straight(twin_of(model, base), model, beta), held) for beta in BETAS]
     path = TemperaturePath(torch.tensor(BETAS, dtype=torch.float64), base.visible, base.hidden)
     chains = exact_replicas(rbm, joints, N_CHAINS, path)
     clamp = Clamp(torch.tensor([True, False, False]), torch.from_numpy(held))

@@ -123,6 +123,18 @@ def has_half_lines(visible: UnitType, hidden: UnitType) -> bool:
 every_unit_type = pytest.mark.parametrize("unit_type", BY_NAME.values(), ids=str)
 
 
+def twin_of_layer(layer: Units) -> oracle.Layer:
+    """A layer of any of these types in the oracle."""
+    twins = []
+    for columns, units in layer.groups:
+        own = {name: array(p) for name, p in units.named_parameters() if name != "bias"}
+        if isinstance(units, Categorical):
+            own["n_categories"] = units.n_categories
+        make = getattr(oracle, type(units).__name__.lower())
+        twins.append(make(array(layer.bias[columns]), **own))
+    return oracle.side_by_side(*twins)
+
+
 def columns_by_unit(units: Units) -> list[slice]:
     """Columns of each unit, in order."""
     widths = [group.width for _, group in units.groups for _ in range(group.n)]

@@ -23,6 +23,7 @@ from harmonium.sampling.levels import ModelLadder
 from harmonium.sampling.path import independent_units
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
+from harmonium.units import Units
 
 
 class TrajectoryTempering(Sampler):
@@ -312,7 +313,17 @@ def _same(a: RBM, b: RBM) -> bool:
 
 
 def _shape(rbm: RBM) -> list[Any]:
+    """What all models of a training have in common; whether parameters are learned may change."""
     return [
-        (type(units), units.config(), units.bias.dtype, units.bias.device)
-        for units in (rbm.visible, rbm.hidden)
+        (
+            layer.kinds,
+            [_n_states(units) for _, units in layer.groups],
+            layer.bias.dtype,
+            layer.bias.device,
+        )
+        for layer in (rbm.visible, rbm.hidden)
     ]
+
+
+def _n_states(units: Units) -> int | None:
+    return None if units.states is None else len(units.states)
