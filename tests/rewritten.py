@@ -207,12 +207,13 @@ def on_a_grid_(rbm: RBM, seed: int) -> RBM:
 
 
 def some_rows(units: Units, n: int, seed: int, dtype: torch.dtype) -> Tensor:
-    """States; those of Gaussian units are multiples of 1/64."""
+    """States; those of continuous units are multiples of 1/64."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.empty(n, units.n_columns, dtype=torch.float64)
     for columns, group in units.groups:
         if group.states is None:
             drawn = torch.randn(n, group.n, generator=generator, dtype=torch.float64)
+            drawn = drawn.abs() if group.is_positive else drawn
             rows[:, columns] = (64 * drawn).round() / 64
         else:
             states = group.states.double()

@@ -21,6 +21,7 @@ from harmonium import kernels
 from harmonium.graphs import DeviceStream
 from harmonium.kernels import reference
 from test_kernels import (
+    DRAWS,
     Draw,
     agree,
     band,
@@ -28,9 +29,10 @@ from test_kernels import (
     categorical_,
     drawn,
     drawn_by,
-    each_draw,
+    drelu_,
     each_dtype,
     logit_near,
+    relu_,
     some,
     stream,
     uniform_,
@@ -42,6 +44,11 @@ from harmonium.kernels import cuda
 
 # One row, one unit, every remainder by 4, and several programs a row (a program has 64 counters).
 SHAPES = [(2, 1), (1, 7), (2, 4), (1, 6), (1, 513)]
+
+
+# Half-lines are drawn by torch's operations on a GPU.
+COMPILED = [draw_ for draw_ in DRAWS if draw_ not in (relu_, drelu_)]
+each_draw = pytest.mark.parametrize("draw_", COMPILED, ids=lambda draw_: draw_.__name__)
 
 
 @each_dtype

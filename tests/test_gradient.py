@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harmonium import RBM, Binary, CenteredGradient, Gaussian, Penalties, PlainGradient, Spin
+from harmonium import RBM, Binary, CenteredGradient, Gaussian, Penalties, PlainGradient, ReLU, Spin
 from harmonium.gradient import Gradient, weigh
 from phases import (
     log_likelihood,
@@ -306,7 +306,7 @@ def test_weight_penalties_are_autograd_of_their_formula(
     Penalties(l1=0.3, l2=0.2).add_(rbm, data)
     w = rbm.weights
     loss = 0.3 * w.abs().sum() + 0.1 * w.square().sum()
-    if isinstance(rbm.visible, Gaussian):
+    if isinstance(rbm.visible, Gaussian | ReLU):
         loss = loss + 0.5 * 1e-4 * rbm.visible.precision.sum()
     added = autograd(rbm, loss)
     assert_same(gradients(rbm), {name: without[name] + added[name] for name in without})
