@@ -145,6 +145,21 @@ class Layer:
             yield self.unit(i), inputs[..., columns]
 
 
+def below(line: Continuum, x: Array, inputs: Array) -> Array:
+    """The chance of a state up to ``x`` of a unit of these pieces, under inputs and bias."""
+    chances, log_masses = [], []
+    for piece in line:
+        root = np.sqrt(piece.precision)
+        t = (piece.side or 1) * (inputs + piece.slope) / root  # the mean, in standard deviations
+        if not piece.side:
+            return np.asarray(ndtr(x * root - t))
+        beyond = np.exp(log_ndtr(t - np.maximum(piece.side * x, 0) * root) - log_ndtr(t))
+        chances.append(1 - beyond if piece.side > 0 else np.where(x < 0, beyond, 1))
+        log_masses.append(log_ndtr(t) + 0.5 * t * t - np.log(root))
+    masses = np.exp(log_masses - logsumexp(log_masses, axis=0))
+    return np.asarray((masses * chances).sum(0))
+
+
 def _points_of(table: Array | Continuum) -> tuple[Array, Array]:
     if not isinstance(table, tuple):
         return table, np.zeros(len(table))
@@ -262,6 +277,7 @@ class Joint:
         self.states = all_combinations([t for t in tables if not isinstance(t, tuple)])
         n_lines = {sum(isinstance(table, tuple) for table in layer.tables) for layer in layers}
         self.is_known = not self.is_cut or 0 in n_lines
+        self._lines = lines
         log_ps, self._parts = [], []
         for pieces in product(*lines):
             a = np.zeros((len(b), len(b)))
@@ -269,7 +285,8 @@ class Joint:
             a[n_visible:, :n_visible] = -model.weights.T
             a[g, g] = [piece.precision for piece in pieces]
             slopes = np.array([piece.slope for piece in pieces])
-            slope = b[g] + slopes - self.states @ a[np.ix_(d, g)]
+            self._received = b[g] - self.states @ a[np.ix_(d, g)]
+            slope = self._received + slopes
             factor = np.linalg.cholesky(a[np.ix_(g, g)])  # fails where there is no such model
             means = slope @ np.linalg.inv(a[np.ix_(g, g)])
             quadratic = 0.5 * np.einsum("si,ij,sj->s", self.states, a[np.ix_(d, d)], self.states)
@@ -339,16 +356,24 @@ class Joint:
         """Chi-square test that rows of (v, h) are independent draws of this distribution.
 
         The cells are the discrete states times, for each Gaussian column after whitening given
-        these, ``bins`` intervals of equal probability. Half-lines have cells of their own: see
-        `_p_value_beside_draws`.
+        these, ``bins`` intervals of equal probability. Half-lines in both layers have cells of
+        their own: see `_p_value_beside_draws`.
         """
         x = np.concatenate([v, h], axis=1)
         index = state_index(x[:, ~self.is_gaussian], self.states)
-        if self.is_cut:
+        g = x[:, self.is_gaussian]
+        if not self.is_known:
             return self._p_value_beside_draws(x, index)
-        z = (x[:, self.is_gaussian] - self.means[index]) @ self.factor
+        if self.is_cut:
+            received = self._received[index]
+            units = [
+                below(line, *each) for line, *each in zip(self._lines, g.T, received.T, strict=True)
+            ]
+            z = np.stack(units, axis=1)
+        else:
+            z = ndtr((g - self.means[index]) @ self.factor)
         n_cells = np.array([bins] * z.shape[1], dtype=int)
-        places = np.minimum((ndtr(z) * bins).astype(int), bins - 1)
+        places = np.minimum((z * bins).astype(int), bins - 1)
         in_state = bins ** z.shape[1]
         cell = index * in_state
         if len(n_cells):

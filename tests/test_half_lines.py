@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_ndtr, logsumexp
 from scipy.stats import kstest
 from torch import Tensor
 
@@ -84,32 +85,11 @@ def test_compiled_moments_are_those_of_the_reference(learned: bool) -> None:
             torch.testing.assert_close(value.double(), exact, rtol=3e-7, atol=1e-12)
 
 
-def cdf_of(layer: oracle.Layer, inputs: float) -> object:
-    """The distribution function of the one unit of a layer, in closed form."""
+def cdf_of(layer: oracle.Layer, inputs: float) -> Callable[[oracle.Array], oracle.Array]:
+    """The distribution function of the one unit of a layer."""
     (pieces,) = layer.tables
     assert isinstance(pieces, tuple)
-    slopes = [layer.bias[0] + piece.slope + inputs for piece in pieces]
-    centres = [
-        piece.side * slope / np.sqrt(piece.precision)
-        for piece, slope in zip(pieces, slopes, strict=True)
-    ]
-    log_masses = np.array(
-        [
-            0.5 * t * t + log_ndtr(t) - 0.5 * np.log(piece.precision)
-            for t, piece in zip(centres, pieces, strict=True)
-        ]
-    )
-    masses = np.exp(log_masses - logsumexp(log_masses))
-
-    def below(x: oracle.Array) -> oracle.Array:
-        total = np.zeros_like(x)
-        for t, piece, mass in zip(centres, pieces, masses, strict=True):
-            size = np.maximum(piece.side * x, 0) * np.sqrt(piece.precision)
-            more = np.exp(log_ndtr(t - size) - log_ndtr(t))  # than that distance from zero
-            total += mass * (1 - more if piece.side > 0 else np.where(x < 0, more, 1))
-        return total
-
-    return below
+    return lambda x: oracle.below(pieces, x, np.full_like(x, layer.bias[0] + inputs))
 
 
 def some_units(name: str) -> tuple[Units, oracle.Layer]:

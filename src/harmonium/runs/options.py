@@ -270,7 +270,7 @@ class TrainingOptions:
             )
         if self.learn_precision and not (CONTINUOUS | {"auto"}) & {self.visible, self.hidden_units}:
             raise ValueError(
-                "`learn_precision` is for Gaussian and ReLU units; this model has none"
+                "`learn_precision` is for Gaussian, ReLU and dReLU units; this model has none"
             )
         if self.binarize not in (None, "none") and self.visible not in (
             *("binary", "spin", "auto"),
