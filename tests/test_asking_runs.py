@@ -21,6 +21,7 @@ from cli.commands import Done
 from cli.commands import harmonium as typed
 from harmonium import datasets
 from harmonium.runs import Run
+from harmonium.runs.answers.sample import Samples
 
 SMALL: dict[str, Any] = {
     "epochs": 2,
@@ -384,3 +385,10 @@ def test_a_network_of_another_kind_says_what_to_take(copied: Any) -> None:
     with pytest.raises(ValueError, match="`completion` is for `clamp`, and there is none"):
         stack.sample(completion="metropolis")
     assert files(Path()) == before
+
+
+def test_an_answer_shows_the_shapes_of_its_arrays_and_not_their_numbers() -> None:
+    states = np.zeros((3, 2, 6))
+    shown = repr(Samples(states, states, Path("a.npz"), Path("a.png"), columns=("name",) * 50))
+    assert shown.startswith("Samples(samples=<array of shape (3, 2, 6)>, means=<array of shape")
+    assert "classes=None" in shown and "columns=<tuple>" in shown and len(shown) < 300

@@ -10,10 +10,11 @@ from typing import Any
 from harmonium import report
 from harmonium.report import RunDifference
 from harmonium.run_directory import RunDirectory
+from harmonium.runs.answers.asked import Answer
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Answer):
     """Several runs, compared.
 
     Attributes

@@ -22,7 +22,7 @@ from harmonium.files import write_json, write_whole
 from harmonium.rng import Lane
 from harmonium.run_directory import DIAGNOSIS_MARK, RunDirectory
 from harmonium.runs import run_data
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import DiagnosisOptions
 from harmonium.runs.answers.trained import Trained, open_trained
 from harmonium.runs.following import write_page
@@ -33,8 +33,8 @@ _MOST_ROWS = 10_000
 _SHOWN_CHAINS, _SHOWN_STATES = 10, 10
 
 
-@dataclass(frozen=True)
-class Diagnosed:
+@dataclass(frozen=True, repr=False)
+class Diagnosed(Answer):
     """What a diagnosis found.
 
     Attributes

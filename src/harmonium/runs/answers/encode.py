@@ -18,7 +18,7 @@ from harmonium.runs.answers.archives import (
     target_of,
     write_table,
 )
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import DecodingOptions, EncodingOptions
 from harmonium.runs.answers.tuned import open_autoencoder
 from harmonium.runs.pictures import figures, tuned_figures
@@ -26,8 +26,8 @@ from harmonium.runs.pictures.views import View
 from harmonium.runs.rows import ReadingOptions
 
 
-@dataclass(frozen=True)
-class Codes:
+@dataclass(frozen=True, repr=False)
+class Codes(Answer):
     """Rows as an autoencoder encodes them.
 
     Attributes
@@ -57,8 +57,8 @@ class Codes:
         return {**files, "n_rows": len(self.codes), **self.scores}
 
 
-@dataclass(frozen=True)
-class Decoded:
+@dataclass(frozen=True, repr=False)
+class Decoded(Answer):
     """Rows that an autoencoder makes of codes, in the units of the data.
 
     Attributes

@@ -19,7 +19,7 @@ from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, refuse_foreign
 from harmonium.runs import run_data
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.evaluations import (
     FORMAT,
     KeptWork,
@@ -37,8 +37,8 @@ from harmonium.runs.rows import ReadingOptions
 _BLOCK = 1000  # rows encoded at a time
 
 
-@dataclass(frozen=True)
-class Evaluated:
+@dataclass(frozen=True, repr=False)
+class Evaluated(Answer):
     """The log-likelihood of rows.
 
     Attributes

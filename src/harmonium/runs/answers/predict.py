@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harmonium.deep import Autoencoder, Classifier, Regressor, finetuning
 from harmonium.runs.answers.archives import TABLE_OR_ARCHIVE, target_of, write_table
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import PredictionOptions
 from harmonium.runs.answers.tuned import open_tuned
 from harmonium.runs.classes import LabelUnits, Predicted
@@ -19,8 +19,8 @@ from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rows import ReadingOptions
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Answer):
     """What a network predicts for rows.
 
     Attributes

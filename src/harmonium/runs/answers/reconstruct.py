@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harmonium.diagnostics import reconstruction_error
 from harmonium.runs.answers.archives import column_names, target_of, write_archive
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ReconstructionOptions
 from harmonium.runs.answers.trained import open_trained
 from harmonium.runs.pictures import figures
@@ -20,8 +20,8 @@ from harmonium.runs.rows import ReadingOptions
 _BLOCK = 1000
 
 
-@dataclass(frozen=True)
-class Reconstructions:
+@dataclass(frozen=True, repr=False)
+class Reconstructions(Answer):
     """Rows as a model reconstructs them, in the units of the data.
 
     Attributes

@@ -21,7 +21,7 @@ from harmonium.deep import (
 )
 from harmonium.rng import Lane, Stream
 from harmonium.runs.answers.archives import column_names, target_of, write_archive
-from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
 from harmonium.runs.answers.trained import TrainedNetwork, open_network, open_trained
@@ -42,8 +42,8 @@ _COMPLETIONS: dict[CompletionName, Callable[[], HiddenSampler]] = {
 }
 
 
-@dataclass(frozen=True)
-class Samples:
+@dataclass(frozen=True, repr=False)
+class Samples(Answer):
     """Samples of a model, in the units of the data; thresholded values are 0 and 1.
 
     Attributes
