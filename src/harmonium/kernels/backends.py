@@ -105,16 +105,16 @@ def draw(
         try:
             from harmonium.kernels import cuda  # imports Triton, which may be missing
 
-            kernel = getattr(cuda, name, getattr(backend, name))  # some draws have no Triton kernel
-            kernel(states, *by_column, *arguments)
+            kernel = getattr(cuda, name, None)  # some draws are left to torch's operations
+            if kernel is not None:
+                kernel(states, *by_column, *arguments)
+                return states
         except Exception as error:  # anything that an import, a compiler or a driver can raise
             _triton_works = False
             _do_without(
                 "Triton", "draws on CUDA", error, "A Triton that fits this torch, and a compiler,"
             )
             stream.position = position
-        else:
-            return states
     getattr(backend, name)(states, *by_column, *arguments)
     return states
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
@@ -39,11 +41,9 @@ def relu_moments(inputs: Tensor, bias: Tensor, precision: Tensor) -> tuple[Tenso
 
     Without autograd and in float32 they come from one compiled pass.
     """
-    if _is_for_a_pass(inputs):
-        of_pass: tuple[Tensor, Tensor]
-        of_pass = backends.of(inputs, bias, precision).relu_moments(inputs, bias, precision)
-        return of_pass
-    return reference.relu_moments(inputs, bias, precision)
+    moments: tuple[Tensor, Tensor]
+    moments = _backend(inputs, bias, precision).relu_moments(inputs, bias, precision)
+    return moments
 
 
 def drelu_moments(
@@ -55,13 +55,13 @@ def drelu_moments(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Means of the state, of ``precision x^2`` above and below zero, and of |x|; see `drelu_`."""
     by_column = bias, precision, bias_below, precision_below
-    if _is_for_a_pass(inputs):
-        of_pass: tuple[Tensor, Tensor, Tensor, Tensor]
-        of_pass = backends.of(inputs, *by_column).drelu_moments(inputs, *by_column)
-        return of_pass
-    return reference.drelu_moments(inputs, *by_column)
+    moments: tuple[Tensor, Tensor, Tensor, Tensor]
+    moments = _backend(inputs, *by_column).drelu_moments(inputs, *by_column)
+    return moments
 
 
-def _is_for_a_pass(inputs: Tensor) -> bool:
-    """Whether a compiled pass, exact to 1e-9, gives all digits that are wanted."""
-    return not torch.is_grad_enabled() and inputs.dtype == torch.float32 and inputs.dim() == 2
+def _backend(inputs: Tensor, *by_column: Tensor) -> ModuleType:
+    """The compiled pass, which is exact to 1e-9, where float32 without autograd is wanted."""
+    if torch.is_grad_enabled() or inputs.dtype != torch.float32 or inputs.dim() != 2:
+        return reference
+    return backends.of(inputs, *by_column)

@@ -18,8 +18,8 @@ _TERMS = 40
 
 # Below this, draws solve for their tail probability's logarithm: the probability itself would lose
 # digits. Newton's steps converge quadratically from above; four give the last bit.
-_TAIL_BELOW = -3.0
-_NEWTON_STEPS = 4
+TAIL_BELOW = -3.0
+NEWTON_STEPS = 4
 
 # Above this, the probability of a negative value is below float64's smallest number.
 _NO_HAZARD = 37.0
@@ -62,6 +62,28 @@ def moments(t: Tensor) -> tuple[Tensor, Tensor]:
     return mean.to(t.dtype), torch.where(is_near, var_near, var_far).to(t.dtype)
 
 
+def sides(
+    inputs: Tensor,
+    bias: Tensor,
+    precision: Tensor,
+    bias_below: Tensor,
+    precision_below: Tensor,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Centre t, shaped as ``inputs``, and standard deviation of each half of a double unit.
+
+    The positive half-line comes first. A centre is the mean before the cut, counted away from zero
+    in standard deviations.
+    """
+    spread, spread_below = precision.rsqrt(), precision_below.rsqrt()
+    above = (inputs + bias) * spread, spread
+    return above, (-(inputs + bias_below) * spread_below, spread_below)
+
+
+def log_mass(t: Tensor, spread: Tensor) -> Tensor:
+    """Log of the integral over a half-line with this centre and standard deviation, nats."""
+    return log_normaliser(t) + spread.log()
+
+
 def draw(t: Tensor, u: Tensor) -> Tensor:
     """Numbers of this distribution by inverse CDF, float64: the chance of more than each is ``u``.
 
@@ -72,16 +94,16 @@ def draw(t: Tensor, u: Tensor) -> Tensor:
     u
         Uniform numbers in the open interval (0, 1), of the same shape.
     """
-    near = t.clamp(min=_TAIL_BELOW)
+    near = t.clamp(min=TAIL_BELOW)
     of_near = near - torch.special.ndtri(u * torch.special.ndtr(near))
-    a = -t.clamp(max=_TAIL_BELOW)
+    a = -t.clamp(max=TAIL_BELOW)
     wanted = -torch.log(u)
     start = mills(a)
     y = 2 * wanted / (a + torch.sqrt(a.square() + 2 * wanted))  # too large, as the ratio falls
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         ratio = mills(a + y)
         y = y - ratio * (y * (a + 0.5 * y) + torch.log(start / ratio) - wanted)
-    return torch.where(t >= _TAIL_BELOW, of_near, y).clamp_(min=0)
+    return torch.where(t >= TAIL_BELOW, of_near, y).clamp_(min=0)
 
 
 def mills(a: Tensor) -> Tensor:

@@ -129,11 +129,11 @@ def drelu_(
     """The side by the first half of a row's numbers, the distance from zero by the other half."""
     rows, columns = inputs.shape
     u = _unit_words(rows, 2 * columns, stream, inputs.device)
-    x = inputs.double()
-    spread, spread_below = precision.double().rsqrt(), precision_below.double().rsqrt()
-    above, below = (x + bias) * spread, -(x + bias_below) * spread_below
-    log_odds = half_normal.log_normaliser(above) - half_normal.log_normaliser(below)
-    is_above = u[:, :columns] < torch.sigmoid(log_odds + (spread / spread_below).log())
+    (above, spread), (below, spread_below) = half_normal.sides(
+        inputs.double(), bias, precision.double(), bias_below, precision_below.double()
+    )
+    log_odds = half_normal.log_mass(above, spread) - half_normal.log_mass(below, spread_below)
+    is_above = u[:, :columns] < torch.sigmoid(log_odds)
     size = half_normal.draw(torch.where(is_above, above, below), u[:, columns:])
     inputs.copy_(torch.where(is_above, size * spread, -size * spread_below))
 
@@ -153,10 +153,10 @@ def drelu_moments(
     precision_below: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Means of the state, of ``precision x^2`` above and below zero, and of |x|; with gradients."""
-    spread, spread_below = precision.rsqrt(), precision_below.rsqrt()
-    up, down = (inputs + bias) * spread, -(inputs + bias_below) * spread_below
-    log_odds = half_normal.log_normaliser(up) - half_normal.log_normaliser(down)
-    log_odds = log_odds + (spread / spread_below).log()
+    (up, spread), (down, spread_below) = half_normal.sides(
+        inputs, bias, precision, bias_below, precision_below
+    )
+    log_odds = half_normal.log_mass(up, spread) - half_normal.log_mass(down, spread_below)
     p, q = torch.sigmoid(log_odds), torch.sigmoid(-log_odds)
     (mean, var), (mean_below, var_below) = half_normal.moments(up), half_normal.moments(down)
     above, below = p * (mean.square() + var), q * (mean_below.square() + var_below)

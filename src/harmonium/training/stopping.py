@@ -21,7 +21,7 @@ M = TypeVar("M", bound=nn.Module)
 class Patience:
     """Early stopping: when training stops for lack of improvement.
 
-    Held-out rows are evaluated during training . If the last improvement was at update u,
+    Held-out rows are evaluated during training. If the last improvement was at update u,
     training stops at update ``max(at_least, growth * u, u + after_best)``.
 
     Parameters

@@ -12,12 +12,9 @@ from harmonium import kernels
 from harmonium.autograd import without_autograd
 from harmonium.kernels import half_normal
 from harmonium.rng import Stream
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import Units
 from harmonium.units.far import FAR
 from harmonium.units.quadratic import QuadraticUnits
-
-# A constant column gets this variance, so that its precision stays finite.
-_SMALLEST_VAR = 1e-4
 
 
 class DReLU(QuadraticUnits):
@@ -81,7 +78,7 @@ class DReLU(QuadraticUnits):
         return None  # what is stored is minus the log of the mean variance
 
     def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
-        above, below = self._centres(torch.zeros_like(bias), bias)
+        (above, _), (below, _) = self._sides(bias - self.bias)
         return bool(torch.maximum(above, below).max() > FAR)
 
     @torch.no_grad()
@@ -113,18 +110,24 @@ class DReLU(QuadraticUnits):
             raise
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        return torch.logaddexp(*self._log_masses(inputs))
+        return torch.logaddexp(*(half_normal.log_mass(*side) for side in self._sides(inputs)))
 
     def mean(self, inputs: Tensor) -> Tensor:  # noqa: D102
         return self._moments(inputs)[0]
 
     def var(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        (p, mean, var), (q, mean_below, var_below) = self._halves(inputs)
-        return p * var + q * var_below + p * q * (mean + mean_below).square()
+        (up, spread), (down, spread_below) = self._sides(inputs)
+        log_odds = half_normal.log_mass(up, spread) - half_normal.log_mass(down, spread_below)
+        p, q = torch.sigmoid(log_odds), torch.sigmoid(-log_odds)
+        mean, var = half_normal.moments(up)
+        mean_below, var_below = half_normal.moments(down)
+        between = mean * spread + mean_below * spread_below  # the means of the two halves
+        within = p * var * spread.square() + q * var_below * spread_below.square()
+        return within + p * q * between.square()
 
     def mode(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        above, below = (centre.clamp(min=0) for centre in self._centres(inputs, self.bias))
-        spread, spread_below = self._spreads
+        (above, spread), (below, spread_below) = self._sides(inputs)
+        above, below = above.clamp(min=0), below.clamp(min=0)
         # the depth of each half's minimum is the square of its centre, halved
         return torch.where(above >= below, above * spread, -below * spread_below)
 
@@ -141,17 +144,12 @@ class DReLU(QuadraticUnits):
         mean, *others = self._moments(inputs)
         return {"bias": mean} | self._further_statistics(*others)
 
-    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
-        refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
-
     @torch.no_grad()
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
         # a normal distribution: both halves alike
         self.asymmetry.zero_()
         self.gap.zero_()
-        if self.log_precision.requires_grad:
-            self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
-        self.bias.copy_(self.log_precision.exp() * mean)
+        super().init_from_moments_(mean, var)
 
     def _further_statistics(self, above: Tensor, below: Tensor, size: Tensor) -> dict[str, Tensor]:
         """Statistics beside the bias's, from ``precision x^2`` of each half, and |x|."""
@@ -172,33 +170,7 @@ class DReLU(QuadraticUnits):
         self.check_rows(inputs, "inputs")
         return kernels.drelu_moments(inputs, *self._half_lines)
 
-    @property
-    def _spreads(self) -> tuple[Tensor, Tensor]:
-        """Standard deviations of both halves, uncut."""
-        above, below = self.precisions
-        return above.rsqrt(), below.rsqrt()
-
-    def _centres(self, inputs: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Modes of both halves, uncut, in standard deviations away from zero."""
-        x = inputs + bias
-        above, below = self._spreads
-        return (x + self.gap) * above, (self.gap - x) * below
-
-    def _log_masses(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Log of the integral over each half, nats."""
-        self.with_bias(inputs)
-        halves = zip(self._centres(inputs, self.bias), self._spreads, strict=True)
-        above, below = (half_normal.log_normaliser(t) + spread.log() for t, spread in halves)
-        return above, below
-
-    def _halves(self, inputs: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Of each half: its probability, and mean and variance of the distance from zero."""
-        above, below = self._log_masses(inputs)
-        log_odds = above - below
-        found = []
-        for odds, t, spread in zip(
-            (log_odds, -log_odds), self._centres(inputs, self.bias), self._spreads, strict=True
-        ):
-            mean, var = half_normal.moments(t)
-            found.append((torch.sigmoid(odds), mean * spread, var * spread.square()))
-        return found
+    def _sides(self, inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Centre and standard deviation of each half; see `half_normal.sides`."""
+        self.with_bias(inputs)  # explains inputs that do not fit
+        return half_normal.sides(inputs, *self._half_lines)

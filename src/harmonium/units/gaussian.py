@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from harmonium import kernels
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
 from harmonium.units.quadratic import QuadraticUnits
-
-# A constant column gets this variance, so that its precision stays finite.
-_SMALLEST_VAR = 1e-4
 
 
 class Gaussian(QuadraticUnits):
@@ -70,12 +65,3 @@ class Gaussian(QuadraticUnits):
         if not self.log_precision.requires_grad:
             return {"bias": mean}
         return {"bias": mean, "log_precision": -0.5 * (self.precision * mean.square() + 1)}
-
-    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
-        refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
-
-    @torch.no_grad()
-    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
-        if self.log_precision.requires_grad:
-            self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
-        self.bias.copy_(self.precision * mean)

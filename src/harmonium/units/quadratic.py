@@ -10,29 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from harmonium.arguments import check_number
-from harmonium.units.base import Units
+from harmonium.units.base import Units, refuse
 from harmonium.units.far import FAR
+
+# A constant column gets this variance, so that its precision stays finite.
+_SMALLEST_VAR = 1e-4
 
 # Largest log precision: the exponential of half of it is far from float64's limits.
 _LARGEST_LOG = 1000.0
 
 
 class QuadraticUnits(Units):
-    """Units with energy ``precision x^2 / 2 - bias x``; the types differ only in their states.
+    """Units with energy ``precision x^2 / 2 - bias x``; the types differ in their states.
 
-    Parameters
-    ----------
-    n
-        Number of units.
-    precision
-        Coefficient of the quadratic term; the initial value if it is learned.
-    learn_precision
-        Whether training changes the precision (each unit has its own).
-
-    Attributes
-    ----------
-    log_precision : Tensor, shape (n,)
-        The logarithm is stored and trained, because a precision must stay positive.
+    Parameters and attributes are those of `Gaussian`.
     """
 
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
@@ -97,6 +88,15 @@ class QuadraticUnits(Units):
         if not self.log_precision.requires_grad:
             return {"bias": x}
         return {"bias": x, "log_precision": -0.5 * self.precision * x.square()}
+
+    def check(self, x: Tensor, name: str) -> None:  # noqa: D102
+        refuse(x, ~torch.isfinite(x), name, "finite", "remove or fill in the missing values first")
+
+    @torch.no_grad()
+    def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:  # noqa: D102
+        if self.log_precision.requires_grad:
+            self.log_precision.copy_(-torch.log(var.clamp_min(_SMALLEST_VAR)))
+        self.bias.copy_(self.precision * mean)
 
     def config(self) -> dict[str, Any]:  # noqa: D102
         return {

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from harmonium.kernels.cpu.common import array, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import draw_with, fill_words, unit
+from harmonium.kernels.half_normal import NEWTON_STEPS, TAIL_BELOW
 from harmonium.rng import Stream
 
 # Polynomial in (a - 4) / (a + 4) that gives (a + 4) times Mills' ratio for a >= 0: interpolation at
 # Chebyshev points, relative error 5e-16 (the substitution of Shepherd and Laframboise, 1981).
-_RATIO = (
+_RATIO = np.array([
     1.8932190633084853, -1.5237709108199835, 0.9704095548675874, -0.46754096299832926,
     0.1513917623124891, -0.01890045086179461, -0.008722295275113486, 0.00408785568219404,
     0.00033424462447582926, -0.0005792693112383798, -4.7833112184110975e-06,
@@ -25,16 +26,10 @@ _RATIO = (
     -4.006262909600915e-07, -2.1840990663360633e-07, 4.482320698500524e-08,
     5.4154267181159925e-08, -1.509241818614183e-09, -9.520279114401458e-09,
     -2.9433098761634534e-10, 8.812534041624495e-10,
-)  # fmt: skip
-_REVERSED = np.array(_RATIO[::-1])
+])  # fmt: skip
 
 # Below this, moments are a series in 1 / t^2: the plain formulas would lose digits.
 _SERIES_BELOW = -40.0
-
-_TAIL_BELOW, _NEWTON_STEPS = -3.0, 4
-
-# Above this, hardly a normal number is negative: 1 minus their share is 1 in float64.
-_WHOLE_ABOVE = 8.3
 
 # Mills' ratio of minus this is still far from float64's largest number.
 _LARGEST = 36.0
@@ -46,9 +41,9 @@ _ROOT_OF_TWO_PI = math.sqrt(2.0 * math.pi)
 def _mills(a):
     size = abs(a)
     s = (size - 4.0) / (size + 4.0)
-    value = _REVERSED[0]
-    for k in range(1, 25):
-        value = value * s + _REVERSED[k]
+    value = _RATIO[24]
+    for k in range(23, -1, -1):
+        value = value * s + _RATIO[k]
     value /= size + 4.0
     return value if a >= 0.0 else _ROOT_OF_TWO_PI * math.exp(0.5 * a * a) - value
 
@@ -134,13 +129,13 @@ def _normal_quantile(p):
 
 @serial
 def _half_normal(t, u):
-    if t >= _TAIL_BELOW:
-        share = 1.0 if t > _WHOLE_ABOVE else 0.5 * math.erfc(-t * math.sqrt(0.5))
+    if t >= TAIL_BELOW:
+        share = 0.5 * math.erfc(-t * math.sqrt(0.5))
         return max(t - _normal_quantile(u * share), 0.0)
     a, wanted = -t, -math.log(u)
     start = _mills(a)
     y = 2.0 * wanted / (a + math.sqrt(a * a + 2.0 * wanted))
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         ratio = _mills(a + y)
         y -= ratio * (y * (a + 0.5 * y) + math.log(start / ratio) - wanted)
     return max(y, 0.0)
