@@ -12,10 +12,14 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri_exp
+from scipy.special import gammaln, log_ndtr, logsumexp, ndtr, ndtri_exp
 from scipy.stats import chi2
 
 Array = NDArray[np.float64]
+
+# Counts without a largest one end here: for means up to 19, what is left out is below 1e-18.
+_MOST_COUNTS = 70
+_MODERATE = 8
 
 # Quadrature of a whole line by the trapezoidal rule, which for a Gaussian converges faster than any
 # power: with standard deviations from 0.5 to 1.5 and means within 4, what is left out is below
@@ -52,11 +56,34 @@ Continuum = tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
+class Counts:
+    """States 0, 1, ..., with an energy of their own: of binomial trials, or of a Poisson count."""
+
+    trials: int | None = None
+
+    @property
+    def states(self) -> Array:
+        highest = _MOST_COUNTS if self.trials is None else self.trials
+        return np.arange(highest + 1.0)[:, None]
+
+    def energy(self, x: Array) -> Array:
+        """Minus the log of the ways to count x, or the log of x!."""
+        if self.trials is None:
+            return np.asarray(gammaln(x + 1))
+        n = self.trials
+        return np.asarray(gammaln(x + 1) + gammaln(n - x + 1) - gammaln(n + 1))
+
+
+WITHOUT_END = Counts()
+Table = Array | Counts
+
+
+@dataclass(frozen=True)
 class Layer:
-    """Units over given states, with energy ``-bias x``, or over pieces of the real line."""
+    """Units over given states, with energy ``-bias x``, counts, or pieces of the real line."""
 
     bias: Array
-    tables: tuple[Array | Continuum, ...]  # of each unit: (n_states, width), or its pieces
+    tables: tuple[Table | Continuum, ...]  # of each unit: (n_states, width), or its pieces
 
     @property
     def n(self) -> int:
@@ -64,12 +91,19 @@ class Layer:
 
     @property
     def is_discrete(self) -> bool:
+        """Whether no unit has a continuum of states."""
         return not any(isinstance(table, tuple) for table in self.tables)
+
+    @property
+    def is_finite(self) -> bool:
+        return not any(isinstance(table, tuple) or table is WITHOUT_END for table in self.tables)
 
     @property
     def columns(self) -> list[slice]:
         """Of each unit."""
-        widths = [1 if isinstance(table, tuple) else table.shape[1] for table in self.tables]
+        widths = [
+            1 if isinstance(table, tuple) else states_of(table).shape[1] for table in self.tables
+        ]
         ends = np.cumsum(widths)
         return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
@@ -80,7 +114,9 @@ class Layer:
     def energy(self, x: Array) -> Array:
         energy = -(self.bias * x).sum(-1)
         for table, columns in zip(self.tables, self.columns, strict=True):
-            if isinstance(table, tuple):
+            if isinstance(table, Counts):
+                energy = energy + table.energy(x[..., columns.start])
+            elif isinstance(table, tuple):
                 of_unit = x[..., columns.start]
                 for piece in table:  # at zero, where two of them meet, all are zero
                     of_piece = (0.5 * piece.precision * of_unit - piece.slope) * of_unit
@@ -95,14 +131,15 @@ class Layer:
 
     def some_states(self, n: int = 12) -> Array:
         """Some states of moderate size, at most ``n``."""
-        if self.is_discrete:
+        if self.is_finite:
             x = self.points()[0]
             return x[:: -(-len(x) // n)]
         generator = np.random.default_rng(0)
         x = generator.uniform(-2, 2, (n, len(self.bias)))
         for table, columns in zip(self.tables, self.columns, strict=True):
             if not isinstance(table, tuple):
-                x[:, columns] = table[generator.integers(len(table), size=n)]
+                states = states_of(table)[:_MODERATE]
+                x[:, columns] = states[generator.integers(len(states), size=n)]
             elif [piece.side for piece in table] == [1]:
                 x[:, columns] = np.abs(x[:, columns])
         return x
@@ -160,9 +197,14 @@ def below(line: Continuum, x: Array, inputs: Array) -> Array:
     return np.asarray((masses * chances).sum(0))
 
 
-def _points_of(table: Array | Continuum) -> tuple[Array, Array]:
+def states_of(table: Table) -> Array:
+    """The states of a unit, (n_states, width)."""
+    return table.states if isinstance(table, Counts) else table
+
+
+def _points_of(table: Table | Continuum) -> tuple[Array, Array]:
     if not isinstance(table, tuple):
-        return table, np.zeros(len(table))
+        return states_of(table), np.zeros(len(states_of(table)))
     points, volumes = zip(*(piece.quadrature() for piece in table), strict=True)
     return np.concatenate(points), np.concatenate(volumes)
 
@@ -187,6 +229,15 @@ def categorical(bias: Array, n_categories: int) -> Layer:
     return Layer(bias, (np.eye(n_categories),) * (len(bias) // n_categories))
 
 
+def binomial(bias: Array, trials: Sequence[int] | int) -> Layer:
+    of_units = np.broadcast_to(trials, len(bias)).tolist()
+    return Layer(bias, tuple(map(Counts, of_units)))
+
+
+def poisson(bias: Array) -> Layer:
+    return Layer(bias, (WITHOUT_END,) * len(bias))
+
+
 def gaussian(bias: Array, log_precision: Array) -> Layer:
     return Layer(bias, tuple((Piece(p),) for p in np.exp(log_precision)))
 
@@ -208,7 +259,7 @@ def drelu(bias: Array, log_precision: Array, asymmetry: Array, gap: Array) -> La
 def between(a: Layer, b: Layer, t: float) -> Layer:
     """The layer at ``t`` on the straight line, in all natural parameters, from ``a`` to ``b``."""
 
-    def of_unit(first: Array | Continuum, second: Array | Continuum) -> Array | Continuum:
+    def of_unit(first: Table | Continuum, second: Table | Continuum) -> Table | Continuum:
         if not isinstance(first, tuple) or not isinstance(second, tuple):
             return first
         return tuple(
@@ -223,7 +274,7 @@ def between(a: Layer, b: Layer, t: float) -> Layer:
 def side_by_side(*layers: Layer) -> Layer:
     """One layer of the units of several."""
     return Layer(
-        np.concatenate([layer.bias for layer in layers]),
+        np.concatenate([np.zeros(0), *(layer.bias for layer in layers)]),
         tuple(table for layer in layers for table in layer.tables),
     )
 
@@ -270,11 +321,17 @@ class Joint:
         tables = [table for layer in layers for table in layer.tables]
         lines = [table for table in tables if isinstance(table, tuple)]
         self.is_gaussian = np.concatenate(
-            [[True] if isinstance(table, tuple) else [False] * table.shape[1] for table in tables]
+            [
+                [True] if isinstance(table, tuple) else [False] * states_of(table).shape[1]
+                for table in tables
+            ]
         )
         self.is_cut = any(piece.side for line in lines for piece in line)
         g, d = self.is_gaussian, ~self.is_gaussian
-        self.states = all_combinations([t for t in tables if not isinstance(t, tuple)])
+        of_units = [table for table in tables if not isinstance(table, tuple)]
+        self.states = all_combinations([states_of(table) for table in of_units])
+        own = side_by_side(*(Layer(np.zeros(states_of(t).shape[1]), (t,)) for t in of_units))
+        energy = own.energy(self.states)
         n_lines = {sum(isinstance(table, tuple) for table in layer.tables) for layer in layers}
         self.is_known = not self.is_cut or 0 in n_lines
         self._lines = lines
@@ -290,7 +347,7 @@ class Joint:
             factor = np.linalg.cholesky(a[np.ix_(g, g)])  # fails where there is no such model
             means = slope @ np.linalg.inv(a[np.ix_(g, g)])
             quadratic = 0.5 * np.einsum("si,ij,sj->s", self.states, a[np.ix_(d, d)], self.states)
-            log_p = self.states @ b[d] - quadratic + 0.5 * (slope * means).sum(-1)
+            log_p = self.states @ b[d] - energy - quadratic + 0.5 * (slope * means).sum(-1)
             sides = np.array([piece.side for piece in pieces])
             if self.is_known:
                 centres = sides * means * np.diag(factor)
@@ -404,6 +461,33 @@ class Joint:
         n_cells = max(cell.max() for cell in cells) + 1
         counts = np.stack([np.bincount(cell, minlength=n_cells) for cell in cells])
         return two_sample_chi_square(counts)
+
+
+def draw(model: Model, n: int, seed: int) -> tuple[Array, Array]:
+    """Exact, independent draws of (v, h); of counts without end by what is known of Poisson's."""
+    if model.visible.is_finite or not model.visible.is_discrete:
+        if not any(table is WITHOUT_END for table in model.hidden.tables):
+            return Joint(model).draw(n, seed)
+        h, v = draw(Model(model.hidden, model.visible, model.weights.T), n, seed)
+        return v, h
+    generator = np.random.default_rng(seed)
+    h = model.hidden.points()[0]
+    inputs = h @ model.weights.T
+    log_p = -model.hidden.energy(h)
+    for unit, of_unit in model.visible.by_unit(inputs):
+        is_endless = unit.tables[0] is WITHOUT_END
+        log_p += np.exp(unit.bias + of_unit)[:, 0] if is_endless else unit.log_normaliser(of_unit)
+    h = h[generator.choice(len(h), size=n, p=np.exp(log_p - logsumexp(log_p)))]
+    columns = []
+    for unit, of_unit in model.visible.by_unit(h @ model.weights.T):
+        if unit.tables[0] is WITHOUT_END:
+            columns.append(generator.poisson(np.exp(unit.bias + of_unit)).astype(float))
+            continue
+        x, log_weights = unit.log_weights(of_unit)
+        p = np.exp(log_weights - logsumexp(log_weights, axis=-1, keepdims=True)).cumsum(-1)
+        place = (p < generator.random((n, 1))).sum(-1)
+        columns.append(x[np.minimum(place, len(x) - 1)])
+    return np.concatenate(columns, axis=1), h
 
 
 def state_index(x: Array, states: Array) -> NDArray[np.int64]:

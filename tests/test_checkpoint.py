@@ -41,7 +41,7 @@ from harmonium import (
 )
 from harmonium.units import Units
 from phases import one_thread  # noqa: F401
-from unit_types import UNIT_TYPES, UnitType, random_rbm
+from unit_types import UnitType, every_pair, random_rbm
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 
@@ -69,8 +69,7 @@ def assert_same_model(a: RBM, b: RBM) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+@every_pair
 def test_a_model_comes_back(
     visible: UnitType, hidden: UnitType, dtype: torch.dtype, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ import oracle
 from harmonium import RBM, Purpose, SamplingSchedule, Stream, diagnostics
 from harmonium.diagnostics import autocorrelation, r_hat
 from harmonium.sampling import ChainState
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, columns_by_unit, random_rbm
+from unit_types import BY_NAME, PAIRS, UnitType, columns_by_unit, every_pair, random_rbm
 
 Array = NDArray[np.float64]
 
@@ -225,11 +225,10 @@ def transition_matrix(model: oracle.Model) -> tuple[Array, Array, Array]:
     return v, joint.sum(1), h_given_v @ v_given_h.T
 
 
-DISCRETE = [unit_type for unit_type in UNIT_TYPES if unit_type.make(1).is_discrete]
+DISCRETE = [(v, h) for v, h in PAIRS if v.make(1).is_discrete and h.make(1).is_discrete]
 
 
-@pytest.mark.parametrize("hidden", DISCRETE, ids=str)
-@pytest.mark.parametrize("visible", DISCRETE, ids=str)
+@pytest.mark.parametrize(("visible", "hidden"), DISCRETE)
 def test_times_of_an_rbm_are_those_of_its_transition_matrix(
     visible: UnitType, hidden: UnitType
 ) -> None:
@@ -307,8 +306,7 @@ def test_records_further_apart_give_the_same_time() -> None:
 # Recording
 
 
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@every_pair
 def test_series_are_of_the_states_that_sampling_visits(visible: UnitType, hidden: UnitType) -> None:
     from harmonium.sampling import sample, start_random
 

@@ -26,12 +26,14 @@ from test_kernels import (
     agree,
     band,
     binary_,
+    binomial_,
     categorical_,
     drawn,
     drawn_by,
     drelu_,
     each_dtype,
     logit_near,
+    poisson_,
     relu_,
     some,
     stream,
@@ -46,8 +48,8 @@ from harmonium.kernels import cuda
 SHAPES = [(2, 1), (1, 7), (2, 4), (1, 6), (1, 513)]
 
 
-# Half-lines are drawn by torch's operations on a GPU.
-COMPILED = [draw_ for draw_ in DRAWS if draw_ not in (relu_, drelu_)]
+# Half-lines and counts are drawn by torch's operations on a GPU.
+COMPILED = [draw_ for draw_ in DRAWS if draw_ not in (relu_, drelu_, binomial_, poisson_)]
 each_draw = pytest.mark.parametrize("draw_", COMPILED, ids=lambda draw_: draw_.__name__)
 
 

@@ -21,7 +21,7 @@ from harmonium import (
     diagnostics,
 )
 from harmonium.diagnostics import reconstruction_error
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, columns_by_unit, random_rbm
+from unit_types import BY_NAME, UNIT_TYPES, UnitType, columns_by_unit, every_pair, random_rbm
 
 close = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -105,8 +105,7 @@ def test_activity_of_categories_is_theirs_and_a_continuum_has_none() -> None:
     assert diagnostics.hidden_activity(RBM(Binary(2), Gaussian(3)), torch.ones(3, 2)) is None
 
 
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+@every_pair
 def test_flip_rates_count_units_that_one_sweep_changes(visible: UnitType, hidden: UnitType) -> None:
     rbm, _ = random_rbm(visible, hidden, sizes=(3, 2), seed=68, scale=0.3)
     stream = Stream(69, Purpose.MONITOR)
@@ -181,8 +180,7 @@ def test_duplicates_among_many_units_are_those_of_numpy() -> None:
     assert np.array_equal(diagnostics.duplicates(rbm, v), expected)
 
 
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+@every_pair
 def test_hidden_units_of_every_type_are_counted(visible: UnitType, hidden: UnitType) -> None:
     rbm, _ = random_rbm(visible, hidden, sizes=(4, 3), seed=72)
     v = rbm.visible.sample_(
@@ -217,8 +215,7 @@ def test_singular_values_of_known_weights() -> None:
     assert diagnostics.spectrum(torch.zeros(5, 2)).effective_rank == 0
 
 
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+@every_pair
 def test_free_energy_gap_by_the_definitions(visible: UnitType, hidden: UnitType) -> None:
     rbm, _ = random_rbm(visible, hidden, seed=74)
     stream = Stream(0, Purpose.MONITOR)

@@ -18,21 +18,10 @@ from phases import (
     visible_distribution,
     weighted_phase,
 )
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm
-
-every_pair = [
-    pytest.mark.parametrize("visible", UNIT_TYPES, ids=str),
-    pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str),
-]
+from unit_types import BY_NAME, UnitType, array, every_pair, random_rbm
 
 # Two float64 routes to the same number, of order 1, by a few dozen operations each.
 close = {"rtol": 1e-12, "atol": 1e-13}
-
-
-def on_every_pair(test: Callable[..., None]) -> Callable[..., None]:
-    for mark in every_pair:
-        test = mark(test)
-    return test
 
 
 def rows(n: int, rbm: RBM, seed: int) -> Tensor:
@@ -60,7 +49,7 @@ def assert_same(came: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     torch.testing.assert_close(came, expected, **close)
 
 
-@on_every_pair
+@every_pair
 def test_closed_form_is_autograd_of_the_free_energies(
     visible: UnitType, hidden: UnitType, device: torch.device
 ) -> None:
@@ -72,7 +61,7 @@ def test_closed_form_is_autograd_of_the_free_energies(
     assert_same(gradients(rbm), expected)
 
 
-@on_every_pair
+@every_pair
 def test_closed_form_is_the_gradient_of_the_log_likelihood(
     visible: UnitType, hidden: UnitType
 ) -> None:
@@ -121,7 +110,7 @@ class FreeEnergy(nn.Module):
         return self.rbm.free_energy(v)
 
 
-@on_every_pair
+@every_pair
 def test_centred_gradient_is_the_plain_one_after_a_change_of_parameters(
     visible: UnitType, hidden: UnitType, device: torch.device
 ) -> None:
@@ -158,7 +147,7 @@ def test_centred_gradient_is_the_plain_one_after_a_change_of_parameters(
     assert_same(gradients(rbm), expected)
 
 
-@on_every_pair
+@every_pair
 def test_centred_gradient_is_zero_exactly_where_the_plain_one_is(
     visible: UnitType, hidden: UnitType
 ) -> None:
@@ -250,7 +239,7 @@ def test_offsets_start_at_the_first_batch_and_follow_the_data() -> None:
 
 
 @pytest.mark.parametrize("make", [PlainGradient, CenteredGradient])
-@on_every_pair
+@every_pair
 def test_scale_scales_everything(
     visible: UnitType, hidden: UnitType, make: Callable[[], Gradient]
 ) -> None:
@@ -295,7 +284,7 @@ def test_a_bias_that_is_held_does_not_pile_up_gradients(make: Callable[[], Gradi
     assert_same(found[1], found[0])
 
 
-@on_every_pair
+@every_pair
 def test_weight_penalties_are_autograd_of_their_formula(
     visible: UnitType, hidden: UnitType
 ) -> None:
@@ -387,7 +376,7 @@ def test_a_sparsity_target_needs_binary_hidden_units(hidden: Spin | Gaussian) ->
 # Rows that do not all count alike
 
 
-@on_every_pair
+@every_pair
 @pytest.mark.parametrize("make", [PlainGradient, CenteredGradient])
 def test_a_row_of_weight_two_counts_like_two_rows(
     visible: UnitType, hidden: UnitType, make: Callable[[], Gradient]

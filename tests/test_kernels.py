@@ -70,6 +70,17 @@ def drelu_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
     backend.drelu_(states, *halves, stream)
 
 
+def binomial_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    columns = torch.arange(states.shape[1])  # from a few trials to many
+    trials = 2 ** (columns % 21).to(states)
+    backend.binomial_(states, bias_of(states), trials.to(states.device), stream)
+
+
+def poisson_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
+    rates = 4 * bias_of(states) + 2  # means from a hundredth to thousands
+    backend.poisson_(states, rates, stream)
+
+
 def categorical_(backend: ModuleType, states: Tensor, stream: Stream) -> None:
     columns = states.shape[1]
     n_categories = next(n for n in (3, 2, columns) if columns % n == 0)
@@ -93,7 +104,9 @@ def precision_of(states: Tensor, seed: int) -> Tensor:
 
 
 Draw = Callable[[ModuleType, Tensor, Stream], None]
-DRAWS: list[Draw] = [binary_, spin_, gaussian_, relu_, drelu_, categorical_, uniform_]
+DRAWS: list[Draw] = [
+    *(binary_, spin_, gaussian_, relu_, drelu_, binomial_, poisson_, categorical_, uniform_)
+]
 CONTINUOUS = (gaussian_, relu_, drelu_)
 
 each_draw = pytest.mark.parametrize("draw_", DRAWS, ids=lambda draw_: draw_.__name__)
@@ -131,7 +144,7 @@ def agree(draw_: Draw, a: Tensor, b: Tensor) -> bool:
 def test_philox_known_answers(counter: str, key: str, result: str) -> None:
     c, k, r = ([int(word, 16) for word in words.split()] for words in (counter, key, result))
     assert [int(word) for word in reference.philox(*torch.tensor(c), *k)] == r
-    assert [int(word) for word in cpu.draws._philox(*np.array(c + k, dtype=np.uint32))] == r
+    assert [int(word) for word in cpu.draws.philox(*np.array(c + k, dtype=np.uint32))] == r
 
 
 @pytest.mark.parametrize("position", [0, 2**32 - 1, 2**32, 2**40 - 1])

@@ -10,7 +10,7 @@ import torch
 
 import oracle
 from harmonium.diagnostics import Distance, Moments, moment_distance, moments
-from unit_types import UNIT_TYPES, UnitType, has_half_lines, random_rbm
+from unit_types import UnitType, every_pair, has_half_lines, random_rbm
 
 close = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -51,18 +51,17 @@ def test_many_columns_are_thinned_for_covariances_alone() -> None:
     torch.testing.assert_close(found.covariance_error, few.covariance_error, **close)
 
 
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@every_pair
 def test_draws_of_one_model_differ_by_noise(visible: UnitType, hidden: UnitType) -> None:
     """Over repetitions, the mean of (rms / noise)^2 is 1, for any unit types."""
     scale = 0.4 if has_half_lines(visible, hidden) else 0.7  # a model there is
     _, model = random_rbm(visible, hidden, sizes=(4, 2), seed=3, scale=scale)
-    joint = oracle.Joint(model)
     ratios = []
     repeats = 60
     for seed in range(repeats):
         data, chains = (
-            torch.from_numpy(joint.draw(n, 2 * seed + i)[0]) for i, n in ((0, 400), (1, 300))
+            torch.from_numpy(oracle.draw(model, n, 2 * seed + i)[0])
+            for i, n in ((0, 400), (1, 300))
         )
         found = moment_distance(moments(data), moments(chains))
         assert found.covariances is not None

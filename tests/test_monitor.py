@@ -21,7 +21,7 @@ from harmonium.likelihood import (
 from harmonium.metrics import WARNING
 from harmonium.monitor import Following
 from harmonium.sampling import start_random
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, randomise_
+from unit_types import BY_NAME, UnitType, every_pair, randomise_
 
 COMMON = {"reconstruction_error", "held_out_reconstruction_error", "free_energy_gap"}
 PSEUDO = {
@@ -55,8 +55,7 @@ def model(visible: UnitType, hidden: UnitType, columns: int = 5) -> RBM:
 
 
 @pytest.mark.parametrize("persistent", [True, False])
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
+@every_pair
 def test_a_look_is_one_flat_row_of_finite_numbers(
     visible: UnitType, hidden: UnitType, persistent: bool
 ) -> None:

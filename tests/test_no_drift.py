@@ -22,15 +22,18 @@ import oracle
 from harmonium import RBM, kernels
 from harmonium.rng import Purpose, Stream
 from harmonium.sampling import ChainState, Clamp, Gibbs, Sampler, SweepInfo
-from unit_types import BY_NAME, random_rbm
+from unit_types import BY_NAME, PAIRS, random_rbm
 
 N_CHAINS = 40_000
 LEAST_P = 1e-6
 
-DISCRETE = ("binary", "spin", "categorical", "mixed")
-HALF_LINES = ("relu", "drelu")
-TYPES = (*DISCRETE, "gaussian", *HALF_LINES)
-PAIRS = list(product(TYPES, TYPES))
+DISCRETE = ("binary", "spin", "categorical", "mixed", "binomial", "poisson")
+TYPES = (*DISCRETE, "gaussian", "relu", "drelu")
+NAMES = [
+    (visible.name, hidden.name)
+    for visible, hidden in PAIRS
+    if {*map(str, (visible, hidden))} <= {*TYPES}
+]
 
 
 def small_model(
@@ -42,6 +45,8 @@ def small_model(
 ) -> tuple[RBM, oracle.Model]:
     """Coupled strongly enough to see mistakes; two continuous layers weakly enough to exist."""
     scale = 0.9 if visible in DISCRETE or hidden in DISCRETE else 0.4
+    if "poisson" in (visible, hidden):
+        sizes = (2, 2)  # the oracle's states are 71 to the power of its units
     pair = BY_NAME[visible], BY_NAME[hidden]
     return random_rbm(*pair, sizes=sizes, scale=scale, dtype=dtype, device=device)
 
@@ -55,7 +60,7 @@ def drift_p_value(rbm: RBM, joint: oracle.Joint, sampler: Sampler, calls: int = 
     return joint.p_value(*(x.cpu().double().numpy() for x in (chains.visible, chains.hidden)))
 
 
-every_pair = pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+every_pair = pytest.mark.parametrize(("visible", "hidden"), NAMES)
 
 
 @every_pair
@@ -259,6 +264,26 @@ def without_a_gap(draw_: Kernel) -> Kernel:
     return broken
 
 
+def with_one_trial_less(draw_: Kernel) -> Kernel:
+    return lambda inputs, bias, trials, stream: draw_(inputs, bias, trials - 1, stream)
+
+
+def rounded_normal(draw_: Kernel) -> Kernel:
+    """A normal number of the same mean and variance, rounded to a count."""
+
+    def broken(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
+        mean = (inputs + bias).exp()
+        nothing = torch.zeros_like(bias)
+        noise = kernels.gaussian_(torch.zeros_like(inputs), nothing, nothing + 1, stream)
+        return inputs.copy_((mean + mean.sqrt() * noise).round().clamp(min=0))
+
+    return broken
+
+
+def at_most_four(draw_: Kernel) -> Kernel:
+    return lambda *arguments: draw_(*arguments).clamp_(max=4)
+
+
 FAULTS_OF_ALL = (
     without_bias,
     with_flipped_bias,
@@ -295,6 +320,11 @@ FAULTS: dict[str, tuple[Callable[[Kernel], Kernel], ...]] = {
         with_one_precision,
         without_a_gap,
     ),
+    "binomial": (
+        *(fault for fault in FAULTS_OF_ALL if fault is not too_warm),
+        with_one_trial_less,
+    ),
+    "poisson": (*FAULTS_OF_ALL, rounded_normal, at_most_four),
     "categorical": (*FAULTS_OF_ALL, off_by_one_category, without_the_last_category),
 }
 

@@ -14,14 +14,9 @@ from torch import Tensor
 
 from harmonium import RBM, Binary, Gaussian, datasets
 from harmonium.rng import Purpose, Stream
-from unit_types import UNIT_TYPES, UnitType, array, random_rbm
+from unit_types import UNIT_TYPES, UnitType, array, every_pair, random_rbm
 
 EXACT = 1e-9  # of quadrature and enumeration in float64
-
-PAIRS = list(product(UNIT_TYPES, UNIT_TYPES))
-every_pair = pytest.mark.parametrize(
-    ("visible", "hidden"), PAIRS, ids=[f"{visible}-{hidden}" for visible, hidden in PAIRS]
-)
 
 
 def stream() -> Stream:

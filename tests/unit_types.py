@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,7 +17,18 @@ import torch
 
 import oracle
 from harmonium import RBM
-from harmonium.units import Binary, Categorical, DReLU, Gaussian, Mixed, ReLU, Spin, Units
+from harmonium.units import (
+    Binary,
+    Binomial,
+    Categorical,
+    DReLU,
+    Gaussian,
+    Mixed,
+    Poisson,
+    ReLU,
+    Spin,
+    Units,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,12 @@ class UnitType:
     @property
     def is_continuous(self) -> bool:
         """Whether some of the units have a continuum of states."""
-        return not self.make(3).is_discrete
+        return any(units.states is None and not units.is_count for _, units in self.make(3).groups)
+
+    @property
+    def highest_input(self) -> float:
+        """Inputs up to here have a mean that can be drawn from."""
+        return 15.0 if "poisson" in self.name else 1e4
 
     def random(
         self, n: int, seed: int, dtype: torch.dtype = torch.float64, device: object = "cpu"
@@ -81,6 +98,8 @@ class MixedUnits:
 
 THREE = partial(Categorical, n_categories=3)
 THREE_IN_ORACLE = partial(oracle.categorical, n_categories=3)
+UP_TO_THREE = partial(Binomial, trials=3)
+UP_TO_THREE_IN_ORACLE = partial(oracle.binomial, trials=3)
 MIXED = MixedUnits(
     ((Binary, 1, oracle.binary), (THREE, 3, THREE_IN_ORACLE), (Spin, 1, oracle.spin))
 )
@@ -99,17 +118,53 @@ UNIT_TYPES = (
     UnitType("gaussian-learned", partial(Gaussian, learn_precision=True), oracle.gaussian),
     UnitType("relu", partial(ReLU, learn_precision=True), oracle.relu),
     UnitType("drelu", partial(DReLU, learn_precision=True), oracle.drelu),
+    UnitType("binomial", UP_TO_THREE, UP_TO_THREE_IN_ORACLE),
+    UnitType("poisson", Poisson, oracle.poisson),
     UnitType("categorical", THREE, THREE_IN_ORACLE),
     UnitType("mixed", MIXED.make, MIXED.twin),
 )
 # Discrete and continuous at once: such layers are in no list that tests take one or the other from.
 PARTLY_GAUSSIAN = UnitType("partly-gaussian", MIXED_WITH_GAUSSIAN.make, MIXED_WITH_GAUSSIAN.twin)
+# Counts beside others, with different trials.
+MIXED_COUNTS = MixedUnits(
+    (
+        (Poisson, 1, oracle.poisson),
+        (Binary, 1, oracle.binary),
+        (partial(Binomial, trials=2), 1, partial(oracle.binomial, trials=2)),
+    )
+)
+PARTLY_POISSON = UnitType("partly-poisson", MIXED_COUNTS.make, MIXED_COUNTS.twin)
 # With a precision of their own: nothing but the contract depends on that.
 FIXED = (
     UnitType("relu-fixed", ReLU, oracle.relu),
     UnitType("drelu-fixed", DReLU, oracle.drelu),
 )
-BY_NAME = {unit_type.name: unit_type for unit_type in (*UNIT_TYPES, PARTLY_GAUSSIAN, *FIXED)}
+BY_NAME = {
+    unit_type.name: unit_type
+    for unit_type in (*UNIT_TYPES, PARTLY_GAUSSIAN, PARTLY_POISSON, *FIXED)
+}
+
+# Every type is tested beside these and beside itself. A pair of two others tells nothing new: what
+# a layer does depends on what it receives, not on who sent it.
+USUAL = ("binary", "gaussian", "categorical", "relu")
+
+
+def is_normalisable(visible: UnitType, hidden: UnitType) -> bool:
+    """Whether there is a model of this pair with weights of any sign, if they are small."""
+    both = (visible, hidden)
+    has_counts = any("poisson" in layer.name for layer in both)
+    return not has_counts or any(layer.make(3).is_discrete for layer in both)
+
+
+PAIRS = [
+    (visible, hidden)
+    for visible, hidden in product(UNIT_TYPES, UNIT_TYPES)
+    if visible is hidden or {visible.name, hidden.name} & {*USUAL}
+    if is_normalisable(visible, hidden)
+]
+every_pair = pytest.mark.parametrize(
+    ("visible", "hidden"), PAIRS, ids=[f"{visible}-{hidden}" for visible, hidden in PAIRS]
+)
 
 
 def has_half_lines(visible: UnitType, hidden: UnitType) -> bool:
@@ -130,6 +185,8 @@ def twin_of_layer(layer: Units) -> oracle.Layer:
         own = {name: array(p) for name, p in units.named_parameters() if name != "bias"}
         if isinstance(units, Categorical):
             own["n_categories"] = units.n_categories
+        if isinstance(units, Binomial):
+            own["trials"] = units.fixed
         make = getattr(oracle, type(units).__name__.lower())
         twins.append(make(array(layer.bias[columns]), **own))
     return oracle.side_by_side(*twins)

@@ -49,10 +49,12 @@ from .sampling import Tempering as Tempering
 from .sampling import TrajectoryTempering as TrajectoryTempering
 from .training import TrainingState as TrainingState
 from .units import Binary as Binary
+from .units import Binomial as Binomial
 from .units import Categorical as Categorical
 from .units import DReLU as DReLU
 from .units import Gaussian as Gaussian
 from .units import Mixed as Mixed
+from .units import Poisson as Poisson
 from .units import ReLU as ReLU
 from .units import Spin as Spin
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from itertools import product
 
 import numpy as np
 import pytest
@@ -27,9 +26,8 @@ from harmonium.likelihood import (
 )
 from harmonium.likelihood.path import anneal_
 from phases import log_z_of, one_thread  # noqa: F401
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, has_half_lines, random_rbm, randomise_
+from unit_types import BY_NAME, UnitType, every_pair, has_half_lines, random_rbm, randomise_
 
-PAIRS = [pytest.param(v, h, id=f"{v}-{h}") for v, h in product(UNIT_TYPES, UNIT_TYPES)]
 ROWS = 300
 
 
@@ -41,7 +39,7 @@ def model_and_samples(
     scale = 0.45 if both_continuous else 1.3
     sizes = (2, 3) if has_half_lines(visible, hidden) else (4, 3)  # what quadrature can do
     rbm, model = random_rbm(visible, hidden, sizes=sizes, seed=seed, scale=scale, **options)
-    return rbm, torch.from_numpy(oracle.Joint(model).draw(n, seed)[0])
+    return rbm, torch.from_numpy(oracle.draw(model, n, seed)[0])
 
 
 def binary_model(seed: int = 0, n: int = ROWS) -> tuple[RBM, Tensor]:
@@ -52,7 +50,7 @@ def even_path(rbm: RBM, data: Tensor, n: int) -> AnnealingPath:
     return AnnealingPath(base_rates(rbm, data), rbm, torch.linspace(0, 1, n))
 
 
-@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+@every_pair
 def test_both_directions_are_within_their_errors_of_the_exact_value(
     visible: UnitType, hidden: UnitType
 ) -> None:
@@ -68,7 +66,7 @@ def test_both_directions_are_within_their_errors_of_the_exact_value(
         assert estimate.warning is None
 
 
-@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+@every_pair
 def test_rows_are_bounded_from_below(visible: UnitType, hidden: UnitType) -> None:
     rbm, samples = model_and_samples(visible, hidden)
     exact = -rbm.free_energy(samples).detach() - log_z_of(rbm, visible, hidden)
@@ -285,7 +283,7 @@ def test_rows_samples_and_parameters_are_left_alone() -> None:
     assert all(p.requires_grad and p.grad is None for p in rbm.parameters())
 
 
-@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+@every_pair
 def test_float32_is_as_good(visible: UnitType, hidden: UnitType) -> None:
     rbm, samples = model_and_samples(visible, hidden, n=60)
     path = even_path(rbm, samples, 40)

@@ -13,7 +13,15 @@ from scipy.stats import binom
 from harmonium import RBM, Purpose, Stream
 from harmonium.likelihood import Population, exact_log_z
 from phases import log_z_of, one_thread  # noqa: F401
-from unit_types import BY_NAME, UNIT_TYPES, UnitType, has_half_lines, random_rbm, randomise_
+from unit_types import (
+    BY_NAME,
+    UNIT_TYPES,
+    UnitType,
+    every_pair,
+    has_half_lines,
+    random_rbm,
+    randomise_,
+)
 
 REPETITIONS = 200
 PARTICLES = 100
@@ -53,8 +61,7 @@ def follow(models: list[RBM], seed: int, n_steps: int = 2) -> Population:
     return population
 
 
-@pytest.mark.parametrize("hidden", UNIT_TYPES, ids=str)
-@pytest.mark.parametrize("visible", UNIT_TYPES, ids=str)
+@every_pair
 def test_it_knows_the_last_model(visible: UnitType, hidden: UnitType) -> None:
     models = trajectory(visible, hidden)
     log_z = follow(models, seed=1, n_steps=10).log_z

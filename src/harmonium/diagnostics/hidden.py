@@ -25,9 +25,9 @@ def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
     """
     mean = rbm.mean_h_from_v(v).mean(0)
     for columns, units in rbm.hidden.groups:
-        if units.states is None:
+        if units.states is None or units.highest_state is None:
             return None
-        low, high = units.states.min(), units.states.max()
+        low, high = units.states.min(), units.highest_state
         mean[columns] = (mean[columns] - low) / (high - low)
     return mean
 

@@ -41,5 +41,7 @@ def error_given_inputs(units: Units, inputs: Tensor, x: Tensor) -> Tensor:
         else:
             own = by_unit[..., first : first + part.n].sum(-1)
             error = error + own - by_column[..., columns].sum(-1)
+            if not part.is_linear:  # beside units of other types, its bias is zero
+                error = error + part.energy(x[..., columns])
         first += part.n
     return error

@@ -11,10 +11,12 @@ from harmonium.kernels.backends import when_compiling
 from harmonium.kernels.chains import followed, reweigh_binary_, sweeps_
 from harmonium.kernels.draws import (
     binary_,
+    binomial_,
     categorical_,
     gaussian_,
     normal,
     permutation,
+    poisson_,
     spin_,
     uniform,
 )
@@ -25,6 +27,7 @@ from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, soft
 __all__ = [
     "binary_",
     "binary_layer",
+    "binomial_",
     "categorical_",
     "centred_gradient_",
     "drelu_",
@@ -35,6 +38,7 @@ __all__ = [
     "moments_",
     "normal",
     "permutation",
+    "poisson_",
     "product",
     "relu_",
     "relu_moments",

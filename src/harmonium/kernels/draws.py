@@ -33,6 +33,19 @@ def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream
     return draw("categorical_", inputs, (bias,), n_categories, stream)
 
 
+def binomial_(inputs: Tensor, bias: Tensor, trials: Tensor, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with successes of ``trials``, each of chance sigmoid(inputs + bias).
+
+    Exact, in a time that does not grow with the trials: see `counts`.
+    """
+    return draw("binomial_", inputs, (bias, trials), stream)
+
+
+def poisson_(inputs: Tensor, bias: Tensor, stream: Stream) -> Tensor:
+    """Overwrite ``inputs`` with counts of mean exp(inputs + bias); NaN above `LARGEST_MEAN`."""
+    return draw("poisson_", inputs, (bias,), stream)
+
+
 def uniform(
     shape: tuple[int, int],
     stream: Stream,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harmonium.kernels import half_normal
-from harmonium.rng import Stream
+from harmonium.kernels import counts, half_normal
+from harmonium.rng import Stream, Word
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
@@ -43,10 +43,16 @@ def philox(
 
 def _row_words(rows: int, columns: int, stream: Stream, device: torch.device) -> Tensor:
     """Words in [0, 2**32) as int64, shape (rows, 4, q)."""
-    key_0, key_1, c2, c3 = stream.take()
-    q = -(-columns // 4)
+    return _block(rows, -(-columns // 4), stream.take(), device)
+
+
+def _block(
+    rows: int, q: int, taken: tuple[int, int, Word, Word], device: torch.device, number: int = 0
+) -> Tensor:
+    """Words of a draw from counter q ``number`` on: more of them where one block is too few."""
+    key_0, key_1, c2, c3 = taken
     shape = (rows, q)
-    c0 = torch.arange(q, device=device).expand(shape)
+    c0 = (torch.arange(q, device=device) + q * number).expand(shape)
     c1 = torch.arange(rows, device=device).unsqueeze(1).expand(shape)
     # words on a device stay there: reading them would synchronise
     c2, c3 = (
@@ -175,6 +181,30 @@ def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream
     u = uniforms((rows, n_units), stream, inputs).unsqueeze(-1)
     category = (u * cumulative[..., -1:] >= cumulative).sum(-1).clamp_max(n_categories - 1)
     inputs.zero_().view(rows, n_units, n_categories).scatter_(-1, category.unsqueeze(-1), 1)
+
+
+@torch.no_grad()
+def binomial_(inputs: Tensor, bias: Tensor, trials: Tensor, stream: Stream) -> None:
+    """Successes of ``trials``, each with probability sigmoid(inputs + bias)."""
+    x = inputs.double() + bias
+    inputs.copy_(counts.binomial(x, trials.double(), _blocks_like(inputs, stream)))
+
+
+@torch.no_grad()
+def poisson_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
+    """Counts of mean exp(inputs + bias)."""
+    inputs.copy_(counts.poisson(inputs.double() + bias, _blocks_like(inputs, stream)))
+
+
+def _blocks_like(states: Tensor, stream: Stream) -> counts.Blocks:
+    """Blocks of uniform numbers, float64, shaped as the states: as many as are asked for."""
+    (rows, columns), taken = states.shape, stream.take()
+
+    def block(number: int) -> Tensor:
+        words = _block(rows, -(-columns // 4), taken, states.device, number)
+        return (words.flatten(1)[:, :columns].double() + 0.5) * 2.0**-32
+
+    return block
 
 
 @torch.no_grad()

@@ -59,7 +59,7 @@ def check_states(rbm: RBM, v: Tensor) -> None:
         raise ValueError(
             f"visible: {n_between} of {len(v) * rbm.visible.n} units are between their states, "
             "for which no likelihood is defined; binarise the data first (`Data.binarize`, "
-            "`Data.binarize_stochastically`)"
+            "`Data.binarize_stochastically`), or round counts"
         )
 
 
@@ -99,10 +99,12 @@ def check_n_chains(n_chains: int) -> None:
 
 
 def _between_states(layer: Units, v: Tensor) -> int:
-    """Number of discrete units that are not in one of their states."""
+    """Number of units with separate states that are not in one of them."""
     n = 0
     for columns, units in layer.groups:
         if units.states is None:
+            own = v[:, columns]
+            n += int((own != own.round()).sum()) if units.is_count else 0
             continue
         for rows in v.split(_ROWS_AT_ONCE):
             own = rows[:, columns].to(units.states)

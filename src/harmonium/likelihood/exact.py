@@ -189,19 +189,25 @@ def is_normalisable(rbm: RBM) -> bool:
 
 @torch.no_grad()
 def check_normalisable(rbm: RBM) -> None:
-    """Refuse continuous units in both layers whose joint precision is not positive definite.
+    """Refuse a model without a log Z: units of both layers have infinitely many states.
 
-    Between Gaussian units that is exactly where log Z exists. For units with half-lines of states
-    it is enough, and not always necessary: each counts with its least precision, and a negative
-    weight between units without negative states as 0.
+    The joint precision of continuous units has to be positive definite. Between Gaussian units that
+    is exactly where log Z exists. For units with half-lines of states it is enough, and not always
+    necessary: each counts with its least precision, and a negative weight between units without
+    negative states as 0.
+
+    The log-normaliser of Poisson units is an exponential, which no quadratic energy outweighs. Log
+    Z exists exactly where their weights to units without a lowest state are 0, and those to other
+    units without a highest one, Poisson units among them, 0 or less.
 
     Raises
     ------
     ValueError
-        If it is not; a layer of discrete units makes every pair normalisable.
+        If there is none; a layer of units with finitely many states makes every pair normalisable.
     """
     if rbm.visible.is_discrete or rbm.hidden.is_discrete:
         return
+    _refuse_growing_counts(rbm)
     model = _in_float64(rbm)
     of_v, of_h = model.visible.least_precision, model.hidden.least_precision
     if of_v is not None and of_h is not None:
@@ -211,12 +217,36 @@ def check_normalisable(rbm: RBM) -> None:
         _factorised(torch.cat([of_v[v], of_h[h]]), weights.masked_fill(cannot_lower, 0.0))
 
 
+def _refuse_growing_counts(rbm: RBM) -> None:
+    """Refuse weights by which an unbounded unit raises the mean count of another without end."""
+    weights = rbm.weights
+    both = (rbm.visible, rbm.hidden, weights), (rbm.hidden, rbm.visible, weights.T)
+    for layer, other, own in both:
+        for columns, units in layer.groups:
+            for others, unbounded in other.groups:
+                if not units.is_count or unbounded.states is not None:
+                    continue
+                between = own[columns, others]
+                grows = between > 0 if unbounded.is_positive else between != 0
+                if grows.any():
+                    i, j = grows.nonzero()[0].tolist()
+                    kind = type(unbounded).__name__
+                    raise ValueError(
+                        f"this model cannot be normalised: {int(grows.sum())} weights between "
+                        f"{type(units).__name__} and {kind} units, the first of them "
+                        f"{between[i, j]:.3g}, let mean counts, exp(bias + inputs), grow faster "
+                        f"than {kind} units become improbable; give the other layer units with "
+                        "finitely many states (Binary, Spin, Categorical or Binomial), or take "
+                        "Binomial units for the counts"
+                    )
+
+
 def _continuous_columns(layer: Units) -> tuple[Tensor, Tensor]:
     """Indices of the columns of continuous units, and which of these have no negative states."""
     is_continuous = torch.zeros_like(layer.bias, dtype=torch.bool)
     is_positive = torch.zeros_like(is_continuous)
     for columns, units in layer.groups:
-        is_continuous[columns] = units.states is None
+        is_continuous[columns] = units.states is None and not units.is_count
         is_positive[columns] = units.is_positive
     return is_continuous.nonzero()[:, 0], is_positive[is_continuous]
 

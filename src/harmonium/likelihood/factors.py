@@ -94,7 +94,7 @@ class _Summed:
                 first, others = units.states[0], units.states[1:]
                 own, bias = (x.unflatten(-1, (units.n, units.width)) for x in (own, bias))
                 of_terms.append((own @ (others - first).T).flatten(1))
-                energies = _energies(units)
+                energies = state_energies(units)
                 of_states = bias @ (others - first).T - (energies[:, 1:] - energies[:, :1])
                 biases.append(of_states.flatten())
                 ends += [ends[-1] + len(others) * (i + 1) for i in range(units.n)]
@@ -115,7 +115,7 @@ class _Summed:
         )
 
 
-def _energies(units: Units) -> Tensor:
+def state_energies(units: Units) -> Tensor:
     """Energy of each unit in each state, without the bias term, shape (n, n_states).
 
     Defined up to a constant for each unit: energies of independent units add up, so one unit is

@@ -11,6 +11,7 @@ from harmonium import kernels
 from harmonium.arguments import check_count, check_type
 from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import nearest_states
+from harmonium.likelihood.factors import state_energies
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 
@@ -98,12 +99,15 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
         unit = own[row, place]
         columns = group.columns[unit]
         weights, bias = rbm.weights[columns], rbm.visible.bias[columns]
-        now = group.nearest[row, unit]
+        now, energies = group.nearest[row, unit], group.energies[unit]
+        energy = energies.gather(1, now.unsqueeze(1))[:, 0]
         log_ratios = [log_rest.new_zeros(len(row))]
         for turn in range(1, len(states)):
-            change = states[(now + turn) % len(states)] - states[now]
+            to = (now + turn) % len(states)
+            change = states[to] - states[now]
             shifted = torch.einsum("pc,pch->ph", change, weights).add_(inputs[row])
-            changed = rbm.hidden.cgf(shifted).sum(-1)
+            changed = rbm.hidden.cgf(shifted).sum(-1) + energy
+            changed -= energies.gather(1, to.unsqueeze(1))[:, 0]
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
         found = torch.stack(log_ratios).logsumexp(0) * counts[place]
         total.index_add_(0, row, found, alpha=-1)
@@ -144,14 +148,17 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
     total = torch.zeros_like(log_rest)
     for group in groups:
         states = group.states
-        for columns, nearest in zip(group.columns, group.nearest.T, strict=True):
+        of_units = zip(group.columns, group.nearest.T, group.energies, strict=True)
+        for columns, nearest, energies in of_units:
             here = slice(int(columns[0]), int(columns[-1]) + 1)
             weights, bias = rbm.weights[here], rbm.visible.bias[here]
             now = states[nearest]
             log_ratios = [torch.zeros_like(total)]
             for turn in range(1, len(states)):
-                change = states[(nearest + turn) % len(states)] - now
+                to = (nearest + turn) % len(states)
+                change = states[to] - now
                 changed = rbm.hidden.cgf(torch.addmm(inputs, change, weights)).sum(-1)
+                changed += energies[nearest] - energies[to]
                 log_ratios.append(change @ bias + changed - log_rest)
             total -= torch.stack(log_ratios).logsumexp(0)
     return total.to(v.dtype)
@@ -176,12 +183,15 @@ class _Group:
         States of one unit, shape (n_states, width).
     nearest
         Index of the state that each unit is in, or nearest to, shape (rows, n).
+    energies
+        Energy of each unit's states without the term of the bias, shape (n, n_states).
     """
 
     first_unit: int
     columns: Tensor
     states: Tensor
     nearest: Tensor
+    energies: Tensor
 
 
 def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
@@ -190,15 +200,17 @@ def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
     groups, rounded, first_unit = [], [], 0
     for columns, units in rbm.visible.groups:
         if units.states is None:
+            how_many = "infinitely many" if units.is_count else "a continuum of them"
             raise ValueError(
                 f"the pseudo-likelihood sums over the states of a visible unit, and "
-                f"{type(units).__name__} units have a continuum of them; use the "
+                f"{type(units).__name__} units have {how_many}; use the "
                 "reconstruction error instead"
             )
         states = units.states
         nearest = nearest_states(units, v[:, columns])
         numbers = torch.arange(columns.start, columns.stop, device=v.device)
-        groups.append(_Group(first_unit, numbers.view(units.n, units.width), states, nearest))
+        by_unit, energies = numbers.view(units.n, units.width), state_energies(units)
+        groups.append(_Group(first_unit, by_unit, states, nearest, energies))
         rounded.append(states[nearest].flatten(1))
         first_unit += units.n
     return torch.cat(rounded, 1), groups

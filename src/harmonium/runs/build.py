@@ -14,17 +14,19 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
-from harmonium.runs.choices import CONTINUOUS
+from harmonium.runs.choices import CONTINUOUS, COUNTS
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.run_data import FEATURES, is_run, model_below
 from harmonium.sampling import Gibbs, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import (
     Binary,
+    Binomial,
     Categorical,
     DReLU,
     Gaussian,
     Mixed,
+    Poisson,
     ReLU,
     Spin,
     Units,
@@ -125,6 +127,11 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
             return ReLU(n, learn_precision=options.learn_precision)
         case "drelu":
             return DReLU(n, learn_precision=options.learn_precision)
+        case "binomial":
+            assert options.trials is not None
+            return Binomial(n, options.trials)
+        case "poisson":
+            return Poisson(n)
         case "categorical":
             assert n_categories is not None
             return Categorical(n, n_categories)
@@ -212,7 +219,7 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
 def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     """The options, with defaults filled in that depend on other options or on the data."""
     falls = options.schedule == "linear" and options.optimizer == "sgd"
-    high = falls and not CONTINUOUS & {options.visible, options.hidden_units}
+    high = falls and not (CONTINUOUS | COUNTS) & {options.visible, options.hidden_units}
     rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
     final_sweeps = options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":

@@ -9,10 +9,15 @@ from dataclasses import field
 from typing import Any, Literal
 
 UnitName = Literal["binary", "spin", "gaussian", "relu", "drelu", "categorical"]
-VisibleName = Literal["auto", "binary", "spin", "gaussian", "relu", "drelu", "categorical"]
+VisibleName = Literal[
+    "auto", "binary", "spin", "gaussian", "relu", "drelu", "categorical", "binomial", "poisson"
+]
 
 # Of these, types with a continuum of states and a precision, and those with all real numbers.
 CONTINUOUS, REAL = {"gaussian", "relu", "drelu"}, {"gaussian", "drelu"}
+
+# Types whose states are counts.
+COUNTS = {"binomial", "poisson"}
 
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]

@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 
 from harmonium.datasets import (
+    AsIs,
     Data,
     Encoding,
     OneHot,
@@ -19,7 +20,9 @@ from harmonium.datasets import (
     match_columns,
     refuse_other_scale,
 )
+from harmonium.runs.choices import COUNTS
 from harmonium.runs.options import TrainingOptions
+from harmonium.units import refuse
 
 
 def encode(data: Data, options: TrainingOptions) -> Data:
@@ -44,7 +47,25 @@ def encode(data: Data, options: TrainingOptions) -> Data:
         return data.to_spins()
     if options.visible == "categorical":
         return _as_categories(data, options)
-    return data
+    return _as_counts(data) if options.visible in COUNTS else data
+
+
+def _as_counts(data: Data) -> Data:
+    """Values as they are, grey values too.
+
+    Raises
+    ------
+    ValueError
+        If a value is no whole number.
+    """
+    if data.values.is_floating_point():
+        remedy = (
+            "count events in bins, or take `visible='gaussian'` or `visible='relu'` for rates, "
+            "means and other numbers"
+        )
+        of_whole = "whole numbers, as counts are"
+        refuse(data.values, data.values != data.values.round(), data.name, of_whole, remedy)
+    return data.with_encoding(AsIs())
 
 
 def _as_categories(data: Data, options: TrainingOptions) -> Data:

@@ -22,7 +22,7 @@ LAYERS = "200,200,200"
 # For the whole network, or only its first layer. `layers` sets `hidden`.
 _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
-    *("rows", "learn_precision", "seed", "white", "categories"),
+    *("rows", "learn_precision", "seed", "white", "categories", "trials"),
     *OF_ROWS,
 )
 _NOT_OFFERED = ("hidden", "n_classes", "stratified")

@@ -14,14 +14,13 @@ from typing import Any, Literal, Self, get_args
 
 from harmonium import defaults
 from harmonium.runs.choices import (
-    CONTINUOUS,
-    REAL,
     SamplerName,
     UnitName,
     VisibleName,
     option,
     refuse_temperatures,
 )
+from harmonium.runs.fitting_units import refuse_units
 from harmonium.runs.rows import copied
 
 
@@ -53,6 +52,12 @@ class TrainingOptions:
     )
     hidden_categories: int | None = option(
         None, "Number of states of each categorical hidden unit.", panel="Model"
+    )
+    trials: int | None = option(
+        None,
+        "The largest possible count of each binomial visible unit.",
+        panel="Model",
+        shown="the largest value",
     )
     learn_precision: bool = option(
         False,
@@ -218,6 +223,7 @@ class TrainingOptions:
         counts = ("hidden", "sweeps", "final_sweeps", "batch_size", "chains", "epochs", "rows")
         for name in counts:
             self._refuse_below(1, name)
+        self._refuse_below(1, "trials")
         self._refuse_below(2, "hidden_categories")
         refuse_temperatures(self.temperatures, self.sampler)
         for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
@@ -263,31 +269,7 @@ class TrainingOptions:
             raise ValueError(
                 f"`momentum` is for sgd, and `optimizer` is {self.optimizer}; leave one of them out"
             )
-        if (self.hidden_categories is None) != (self.hidden_units != "categorical"):
-            raise ValueError(
-                "`hidden_categories` and `hidden_units='categorical'` go together; pass both or "
-                "neither"
-            )
-        if self.learn_precision and not (CONTINUOUS | {"auto"}) & {self.visible, self.hidden_units}:
-            raise ValueError(
-                "`learn_precision` is for Gaussian, ReLU and dReLU units; this model has none"
-            )
-        if self.binarize not in (None, "none") and self.visible not in (
-            *("binary", "spin", "auto"),
-        ):
-            raise ValueError(
-                f"`binarize` makes binary states, and `visible` is {self.visible}; leave one out"
-            )
-        if self.standardize and self.visible not in REAL | {"auto"}:
-            raise ValueError(
-                "`standardize` is for Gaussian and dReLU visible units, and `visible` is "
-                f"{self.visible}; leave one out"
-            )
-        if self.categories is not None and self.visible != "categorical":
-            raise ValueError(
-                f"`categories` is for categorical visible units, and `visible` is {self.visible}; "
-                "leave it out, or take `visible='categorical'`"
-            )
+        refuse_units(self)
         if self.white is not None and not (math.isfinite(self.white) and self.white > 0):
             raise ValueError(f"`white` is {self.white}; pass a positive number, such as 255")
         self._check_hidden_units()

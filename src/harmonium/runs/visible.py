@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from harmonium.datasets import AsIs, Data
 from harmonium.datasets.moments import moments
@@ -16,6 +17,11 @@ _AS_STATES = (
 _NO_STATES = (
     "the columns vary much less than the states that `visible='binary'` takes them for, so that "
     "little can be learned from them; `visible='gaussian'` suits them"
+)
+
+_TRIALS = (
+    "binomial visible units of {trials} trials, as {trials} is the largest value; `trials` is for "
+    "counts that can be larger"
 )
 
 _BLOCK = 1000  # rows
@@ -35,6 +41,10 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     data
         Values as read, before they are encoded.
     """
+    if options.visible == "binomial" and options.trials is None:
+        trials = max(1, math.ceil(data.value_range[1]))
+        data = _noted(data, _TRIALS.format(trials=trials))
+        return dataclasses.replace(options, trials=trials), data
     if options.visible not in ("auto", "binary"):
         return options, data
     if options.visible == "binary":

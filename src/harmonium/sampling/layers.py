@@ -69,7 +69,10 @@ class Levels(ABC):
 
     @abstractmethod
     def energy(self, x: Tensor) -> Tensor:
-        """Energy of the layer's states, nats, shape (n_levels, n_chains)."""
+        """Energy of the layer's states, nats, shape (n_levels, n_chains).
+
+        Up to a function of the states alone, the same at all levels, such as log x! of a count.
+        """
 
 
 class _Scaled(Levels):

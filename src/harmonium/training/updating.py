@@ -220,12 +220,12 @@ def _write_checked_gradient(
 def _can_be_recorded(state: TrainingState) -> bool:
     """Whether all components are the library's; other code may read values or keep counters."""
     layers = (state.rbm.visible, state.rbm.hidden)
-    units = [kind for layer in layers for kind in (type(layer), *(of for of, _, _ in layer.kinds))]
+    units = [kind for layer in layers for kind in (type(layer), *(of for of, *_ in layer.kinds))]
     return (
         type(state.sampler) is Gibbs
         and type(state.gradient) in (PlainGradient, CenteredGradient)
         and type(state.penalties) is Penalties
-        and all(kind in UNIT_TYPES.values() for kind in units)
+        and all(kind in UNIT_TYPES.values() and kind.has_fixed_draws for kind in units)
     )
 
 

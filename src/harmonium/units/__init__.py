@@ -2,11 +2,13 @@
 
 from harmonium.units.base import Units, refuse
 from harmonium.units.binary import Binary
+from harmonium.units.binomial import Binomial
 from harmonium.units.categorical import Categorical
 from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
+from harmonium.units.poisson import Poisson
 from harmonium.units.relu import ReLU
 from harmonium.units.spin import Spin
 from harmonium.units.table import (
@@ -22,11 +24,13 @@ from harmonium.units.table import (
 __all__ = [
     "UNIT_TYPES",
     "Binary",
+    "Binomial",
     "Categorical",
     "DReLU",
     "Gaussian",
     "LinearUnits",
     "Mixed",
+    "Poisson",
     "ReLU",
     "Spin",
     "Units",

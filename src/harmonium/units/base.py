@@ -63,6 +63,18 @@ class Units(nn.Module, ABC):
     is_positive: bool = False
     """Whether no state is below zero, though a continuum of states goes up without end."""
 
+    is_count: bool = False
+    """Whether states are 0, 1, 2, ... without end, and ``cgf`` is exp(bias + inputs).
+
+    Defined for a group, not for mixed layers. A subclass has to say it anew.
+    """
+
+    has_fixed_draws: bool = True
+    """Whether any draw makes the same operations, so that a CUDA graph can record it."""
+
+    fixed: tuple[int, ...] = ()
+    """Numbers that say which states units have, beside those of units and columns."""
+
     is_one_hot: bool = False
     """Whether a unit's states are names without an order, each a column of its own."""
 
@@ -74,7 +86,7 @@ class Units(nn.Module, ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        for name in ("low_state", "has_origin"):
+        for name in ("low_state", "has_origin", "is_count"):
             if name not in vars(cls):
                 setattr(cls, name, getattr(Units, name))
 
@@ -98,9 +110,12 @@ class Units(nn.Module, ABC):
         return self._groups or ((slice(0, self.n_columns), self),)
 
     @property
-    def kinds(self) -> tuple[tuple[type[Units], int, int], ...]:
-        """Type, units and columns of each group; layers of equal kinds can be interpolated."""
-        return tuple((type(units), units.n, units.n_columns) for _, units in self.groups)
+    def kinds(self) -> tuple[tuple[type[Units], int, int, tuple[int, ...]], ...]:
+        """Type, units, columns and `fixed` of each group.
+
+        Layers of equal kinds can be interpolated.
+        """
+        return tuple((type(of), of.n, of.n_columns, of.fixed) for _, of in self.groups)
 
     @property
     def is_discrete(self) -> bool:
@@ -147,8 +162,15 @@ class Units(nn.Module, ABC):
     def states(self) -> Tensor | None:
         """All states of one unit, shape (n_states, width).
 
-        None for continuous units, and for mixed layers, whose groups have the states of each kind.
+        None for continuous units, for counts without end, and for mixed layers, whose groups have
+        the states of each kind. Where units of one kind have different numbers of states, these are
+        the states of the unit with most, and their energy is infinite for units without them.
         """
+
+    @property
+    def highest_state(self) -> Tensor | None:
+        """Highest state of each column, or of all; None where `states` is."""
+        return None if self.states is None else self.states.max()
 
     @property
     @abstractmethod

@@ -69,6 +69,10 @@ class Mixed(Units):
     def states(self) -> None:  # noqa: D102
         return None
 
+    @property
+    def is_linear(self) -> bool:  # noqa: D102
+        return all(part.is_linear for _, part in self._groups)
+
     @cached_property
     def further(self) -> tuple[str, ...]:  # noqa: D102
         parts = enumerate(part for _, part in self._groups)

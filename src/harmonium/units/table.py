@@ -8,16 +8,20 @@ from typing import Any, TypeVar
 from harmonium.arguments import check_type, described, is_whole
 from harmonium.units.base import Units
 from harmonium.units.binary import Binary
+from harmonium.units.binomial import Binomial
 from harmonium.units.categorical import Categorical
 from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.mixed import Mixed
+from harmonium.units.poisson import Poisson
 from harmonium.units.relu import ReLU
 from harmonium.units.spin import Spin
 
 UNIT_TYPES: dict[str, type[Units]] = {
     unit_type.__name__: unit_type
-    for unit_type in (Binary, Spin, Gaussian, ReLU, DReLU, Categorical, Mixed)
+    for unit_type in (
+        *(Binary, Spin, Gaussian, ReLU, DReLU, Binomial, Poisson, Categorical, Mixed),
+    )
 }
 """The library's unit types, by their names in model files."""
 
@@ -99,7 +103,7 @@ def to_config(units: Units) -> dict[str, Any]:
     """
     check_type("units", units, Units, "a layer such as Binary(3)")
     known = UNIT_TYPES | _REGISTERED
-    for unit_type in (type(units), *(kind for kind, _, _ in units.kinds)):
+    for unit_type in (type(units), *(kind for kind, *_ in units.kinds)):
         name = unit_type.__name__
         if known.get(name) is not unit_type:
             raise TypeError(

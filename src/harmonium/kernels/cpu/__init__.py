@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.common import when_compiling
+from harmonium.kernels.cpu.counts import binomial_, poisson_
 from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
@@ -25,6 +26,7 @@ __all__ = [
     "Followed",
     "binary_",
     "binary_layer",
+    "binomial_",
     "categorical_",
     "centred_gradient_",
     "drelu_",
@@ -33,6 +35,7 @@ __all__ = [
     "gaussian_",
     "log_sums_of_products",
     "moments_",
+    "poisson_",
     "product",
     "relu_",
     "relu_moments",

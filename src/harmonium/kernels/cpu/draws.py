@@ -45,7 +45,8 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 
 @_inlined
-def _philox(c0, c1, c2, c3, k0, k1):
+def philox(c0, c1, c2, c3, k0, k1):
+    """Four random words of a counter and a key, all uint32."""
     # Ten rounds, unrolled: LLVM does not vectorise the caller's loop around an inner loop.
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = uint32(k0 + _WEYL_0), uint32(k1 + _WEYL_1)
@@ -73,7 +74,7 @@ def fill_words(words, q, row, k0, k1, c2, c3):
     """Write the 4 q random words of one row."""
     k0, k1, c1, c2, c3 = uint32(k0), uint32(k1), uint32(row), uint32(c2), uint32(c3)
     for i in range(q):
-        w0, w1, w2, w3 = _philox(uint32(i), c1, c2, c3, k0, k1)
+        w0, w1, w2, w3 = philox(uint32(i), c1, c2, c3, k0, k1)
         words[i] = w0
         words[q + i] = w1
         words[2 * q + i] = w2
