@@ -12,7 +12,7 @@ from harmonium.arguments import check_type, described, is_whole
 from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Categorical, Mixed, Units, as_units
 
-Kinds = tuple[tuple[type[Units], int, int], ...]
+Kinds = tuple[tuple[type[Units], int, int, tuple[int, ...]], ...]
 
 
 def rbms_of(given: Sequence[Units | int], n_classes: int | None) -> list[RBM]:
