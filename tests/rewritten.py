@@ -214,7 +214,8 @@ def some_rows(units: Units, n: int, seed: int, dtype: torch.dtype) -> Tensor:
         if group.states is None:
             drawn = torch.randn(n, group.n, generator=generator, dtype=torch.float64)
             drawn = drawn.abs() if group.is_positive else drawn
-            rows[:, columns] = (64 * drawn).round() / 64
+            step = 1 if group.is_count else 64
+            rows[:, columns] = (step * drawn).round() / step
         else:
             states = group.states.double()
             drawn = torch.randint(len(states), (n, group.n), generator=generator)

@@ -41,6 +41,9 @@ _ROUNDS = 4
 # each, so that some chains start with nearly all units on, and some with nearly all of them off.
 _COMMON, _OWN = 4.0, 2.0
 
+# Largest such input of counts without end, whose log-mean it is.
+_LARGEST_LOG = 3.0
+
 _MOST_KEPT = 2**23  # log-weights of exchanges kept per stage, float32
 
 
@@ -293,5 +296,8 @@ def _from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
         return scale * torch.logit(u, eps=1e-9).to(like)
 
     inputs = logistic(1, _COMMON) + logistic(n_hidden, _OWN)
+    for columns, units in base.hidden.groups:
+        if units.is_count:
+            inputs[:, columns].clamp_(max=_LARGEST_LOG)
     hidden = base.hidden.sample_(inputs.contiguous(), stream)
     return rbm.visible.sample_(torch.mm(hidden, rbm.weights.T), stream)

@@ -1,6 +1,6 @@
 """The unit types of layers, one file each."""
 
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import Units
 from harmonium.units.binary import Binary
 from harmonium.units.binomial import Binomial
 from harmonium.units.categorical import Categorical
@@ -8,6 +8,7 @@ from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
+from harmonium.units.numbers import refuse
 from harmonium.units.poisson import Poisson
 from harmonium.units.relu import ReLU
 from harmonium.units.spin import Spin

@@ -13,8 +13,7 @@ from harmonium.arguments import check_type, described, is_whole, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
 from harmonium.units.far import FAR
-
-_TO_DTYPE = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
+from harmonium.units.numbers import of_other_dtype
 
 
 class Units(nn.Module, ABC):
@@ -348,7 +347,7 @@ class Units(nn.Module, ABC):
         """
         self.check_rows(x, "states")
         if x.dtype != self.bias.dtype:
-            raise TypeError(_of_other_dtype("states", x, self.bias, "layer"))
+            raise TypeError(of_other_dtype("states", x, self.bias, "layer"))
 
     def with_bias(self, inputs: Tensor) -> Tensor:
         """Inputs plus the bias, which is what units see; explains what is wrong if they do not fit.
@@ -386,7 +385,7 @@ class Units(nn.Module, ABC):
         self.check_width(x, layer)
         bias = self.bias
         if x.dtype != bias.dtype and not torch.is_autocast_enabled(bias.device.type):
-            raise TypeError(_of_other_dtype(f"{layer} states", x, bias, "RBM"))
+            raise TypeError(of_other_dtype(f"{layer} states", x, bias, "RBM"))
         if x.device != bias.device:
             raise ValueError(
                 f"{layer} states are on {x.device}, but this RBM is on {bias.device}; move one of "
@@ -396,25 +395,3 @@ class Units(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Constructor arguments, for `repr`."""
         return ", ".join(f"{name}={value}" for name, value in self.config().items())
-
-
-def _of_other_dtype(states: str, x: Tensor, like: Tensor, owner: str) -> str:
-    to = _TO_DTYPE.get(like.dtype)
-    pass_ = f"x.{to}()" if to else f"x.to({like.dtype})"
-    convert = f", or convert the {owner}: {owner.lower()}.to({x.dtype})"
-    return (
-        f"{states} are {x.dtype}, but this {owner}'s parameters are {like.dtype}; pass {pass_}"
-        + convert * x.dtype.is_floating_point
-    )
-
-
-def refuse(x: Tensor, outside: Tensor, name: str, expected: str, remedy: str) -> None:
-    """Raise a ValueError if any value is ``outside``; says how many, and names the first."""
-    n = int(outside.sum())
-    if n:
-        place = ", ".join(str(int(i)) for i in outside.nonzero()[0])
-        first = x[outside][0].item()
-        raise ValueError(
-            f"{name}: {n} of {x.numel()} values are not {expected} "
-            f"(the first is {first:g}, at [{place}]); {remedy}"
-        )

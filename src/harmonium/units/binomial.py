@@ -12,8 +12,8 @@ from torch.nn import functional
 from harmonium import kernels
 from harmonium.arguments import described, is_whole
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
+from harmonium.units.numbers import refuse
 
 MOST_TRIALS = 2**24
 """Most trials of a unit: float32 holds no larger whole numbers one by one."""

@@ -11,8 +11,8 @@ from torch.nn import functional
 from harmonium import kernels
 from harmonium.arguments import described, is_whole
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
+from harmonium.units.numbers import refuse
 
 # A category that never occurs is assumed to occur once in a thousand rows.
 _RAREST = 1e-3

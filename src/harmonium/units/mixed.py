@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harmonium.autograd import without_autograd
 from harmonium.rng import Stream
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import Units
+from harmonium.units.numbers import refuse
 
 
 class Mixed(Units):

@@ -11,8 +11,8 @@ from torch import Tensor
 from harmonium import kernels
 from harmonium.kernels.counts import LARGEST_MEAN
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
+from harmonium.units.numbers import refuse
 
 # A column of zeros is assumed to count one event in a thousand rows.
 _RAREST = 1e-3

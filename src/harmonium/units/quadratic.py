@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from harmonium.arguments import check_number
-from harmonium.units.base import Units, refuse
+from harmonium.units.base import Units
 from harmonium.units.far import FAR
+from harmonium.units.numbers import refuse
 
 # A constant column gets this variance, so that its precision stays finite.
 _SMALLEST_VAR = 1e-4

@@ -10,7 +10,7 @@ from torch import Tensor
 from harmonium import kernels
 from harmonium.kernels import half_normal
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
+from harmonium.units.numbers import refuse
 from harmonium.units.quadratic import QuadraticUnits
 
 # A column without variance has this share of its squared mean.

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from harmonium import kernels
 from harmonium.rng import Stream
-from harmonium.units.base import refuse
 from harmonium.units.linear import LinearUnits
+from harmonium.units.numbers import refuse
 
 # A constant column is assumed to change once in a thousand rows.
 _LARGEST_MEAN = 1 - 2e-3
