@@ -217,6 +217,10 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
         "--binarize x": "--binarize is 'x'; pass a threshold such as 0.5, `stochastic`, or `none`",
         "--binarize 0.5 --visible gaussian": "--binarize makes binary states, and --visible is",
         "--visible binary --standardize": "--standardize is for Gaussian and dReLU visible units",
+        "--trials 3": "--trials is for binomial visible units, and --visible is auto; leave",
+        "--visible binomial --trials 0": "--trials is 0; pass 1 or more",
+        "--visible binomial --trials 3": "not from 0 to 3, as binomial units need (the first is 5",
+        "--visible poisson --hidden-units relu": "Poisson visible units and --hidden-units relu are",
         "--device cuda:99": "the device 'cuda:99' is not there",
         "--device gpu": "the device 'gpu' is not there",
         "--device meta": "the device 'meta' is not there",
@@ -224,6 +228,14 @@ def test_a_run_that_diverges_names_the_update_and_keeps_the_last_checkpoint() ->
 )
 def test_options_that_cannot_be(options: str, said: str, refused: Refused) -> None:
     assert said in refused("train", *options.split())
+
+
+@pytest.mark.parametrize("visible", ["binomial", "poisson"])
+def test_values_that_are_no_counts(visible: str, refused: Refused) -> None:
+    Path("mine.csv").write_text("0,1,2\n3,1.5,0\n" * 10)
+    message = refused("train", "mine.csv", "--visible", visible)
+    assert "mine.csv: 10 of 60 values are not whole numbers, as counts are" in message
+    assert "(the first is 1.5, at [1, 1]); count events in bins, or take --visible" in message
 
 
 def test_validation_rows_of_a_file(refused: Refused) -> None:

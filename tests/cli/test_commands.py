@@ -176,6 +176,8 @@ def test_overwriting_replaces_the_whole_run(train: Train, run: Path) -> None:
         "--hidden-units drelu",
         "--visible relu --learn-precision --hidden-units relu --learning-rate 0.001",
         "--visible drelu --learn-precision --learning-rate 0.01",
+        "--visible binomial --trials 4 --hidden-units gaussian --learning-rate 0.01",
+        "--visible poisson",
         "--visible categorical --hidden-units spin",
         "--hidden-units categorical --hidden-categories 3",
         "--method cd --gradient plain --momentum 0.5 --l1 0.001 --l2 0.001",
@@ -197,7 +199,7 @@ def test_every_kind_of_model_is_trained_sampled_and_drawn(
     assert archive(run / "samples.npz")["samples"].shape == (3, 2, 6)
     assert archive(run / "reconstructions-2.npz")["reconstructions"].shape == (60, 6)
     assert len(list(run.glob("figures/*.png"))) == 6
-    if not re.search("--visible (gaussian|d?relu)", options):
+    if not re.search("--visible (gaussian|d?relu|binomial|poisson)", options):
         # samples come back as the user's own values, whatever the units see
         assert set(np.unique(archive(run / "samples.npz")["samples"])) <= {0, 1}
 

@@ -138,6 +138,7 @@ def test_files_of_others_are_not_replaced(name: str, run: Path, refused: Refused
         "--visible gaussian --learn-precision --learning-rate 0.01",
         "--visible gaussian --hidden-units gaussian --learning-rate 0.001 --held-out 0",
         "--hidden-units drelu",
+        "--visible poisson",
         "--visible categorical --hidden-units spin",
         "--hidden-units categorical --hidden-categories 3 --average 0.9",
         "--binarize stochastic --image-shape 2x3",

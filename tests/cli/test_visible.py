@@ -124,3 +124,26 @@ def test_spins_come_back_as_spins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     samples = np.load("r/samples.npz")
     assert sorted(np.unique(samples["samples"])) == [-1, 1]
     assert (np.abs(samples["means"]) <= 1).all() and (samples["means"] < 0).any()
+
+
+def test_trials_of_counts_are_their_largest_value_unless_somebody_says_it() -> None:
+    values = np.random.default_rng(1).integers(0, 6, (60, 4))
+    np.save("spikes.npy", values)
+    quick = ("--visible", "binomial", "--hidden", "3", "--epochs", "1", *QUICK)
+    done = ran("train", "spikes.npy", *quick, "--out", "run")
+    assert "binomial visible units of 5 trials, as 5 is the largest value" in done.out
+    assert config_of("run")["options"]["trials"] == 5
+    assert config_of("run")["data"]["encoding"] == {"kind": "AsIs"}
+    ran("resume", "run", "--epochs", "2")
+    ran("train", "spikes.npy", *quick, "--trials", "9", "--out", "more")
+    assert config_of("more")["options"]["trials"] == 9
+    done = ran(
+        "dbn", "train", "spikes.npy", *quick[:2], "--layers", "3,2", *quick[4:], "--out", "d"
+    )
+    assert [layer["trials"] for layer in config_of("d")["layers"]] == [5, None]
+
+
+def test_grey_values_can_be_counts() -> None:
+    quick = ("--visible", "binomial", "--hidden", "3", "--epochs", "1", *QUICK)
+    ran("train", "digits", *quick, "--out", "run")
+    assert config_of("run")["options"]["trials"] == 16
