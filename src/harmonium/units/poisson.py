@@ -23,7 +23,7 @@ class Poisson(LinearUnits):
 
     Given inputs I, the state has a Poisson distribution of mean exp(bias + I). Such a mean grows
     faster than any precision can hold, so the other layer's units must have finitely many states,
-    or no positive way to it: see `likelihood.check_normalisable`. Means above 2^24, beyond which
+    or no positive way to it: see `likelihood.is_normalisable`. Means above 2^24, beyond which
     float32 holds no whole numbers one by one, cannot be drawn from.
 
     Parameters
