@@ -78,6 +78,9 @@ SOME_PAIRS = [
         ("categorical", "partly-gaussian"),
         ("gaussian-learned", "gaussian"),
         ("partly-gaussian", "partly-gaussian"),
+        ("drelu", "binary"),
+        ("categorical", "relu"),
+        ("gaussian-learned", "drelu"),
     )
 ]
 
