@@ -73,6 +73,10 @@ def rewrite(rbm: RBM, visible: Change, hidden: Change) -> Rewritten:
                 precision = units.precision[change.order]
             slope = precision * change.offset
             energy += (change.offset * (0.5 * slope - bias)).sum().item()
+            for columns, group in layer.groups:
+                for name in group.further:  # of units with one column each
+                    parameter = group.get_parameter(name)
+                    parameter.copy_(parameter[change.order[columns] - columns.start])
             has_precision = layer.precision is not None
             layer.set_natural_(
                 change.scale * (bias - slope + received),

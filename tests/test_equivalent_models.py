@@ -78,6 +78,9 @@ SOME_PAIRS = [
         ("categorical", "partly-gaussian"),
         ("gaussian-learned", "gaussian"),
         ("partly-gaussian", "partly-gaussian"),
+        ("drelu", "binary"),
+        ("categorical", "relu"),
+        ("gaussian-learned", "drelu"),
     )
 ]
 
@@ -546,3 +549,26 @@ def test_a_model_that_was_trained_far_from_zero_has_the_likelihood_of_its_parame
         path = AnnealingPath(base_rates(rbm, rows), rbm, torch.linspace(0, 1, 51))
         log_z = likelihood.annealed_importance_sampling(path, 200).result()
         assert abs(log_z.value - exact.log_z.value) < 5 * log_z.std_error
+
+
+def test_a_model_that_is_far_after_it_is_moved_is_judged_and_sampled() -> None:
+    rbm = RBM(Gaussian(7, learn_precision=True), Binary(7))
+    with torch.no_grad():  # each unit switches the next one on, which takes more than some rounds
+        rbm.weights.copy_(40 * torch.eye(7) + 40 * torch.eye(7).roll(1, 1).triu())
+        rbm.visible.bias.fill_(1024.0)
+        rbm.hidden.bias.copy_(-800.0 - 1024.0 * rbm.weights.sum(0))
+        rbm.hidden.bias[0] += 800.0
+    moved = Gauge.of(rbm)
+    assert not Gauge.of(moved.rbm).is_identity
+    v = some_rows(rbm.visible, 40, 2, torch.float32)
+    v += rbm.mean_v_from_h(torch.ones(40, 7))
+    found = likelihood.estimate(rbm, v, v, n_chains=20, n_temperatures=50).result()
+    exact = likelihood.exact_log_likelihood(rbm, v).mean().item()
+    assert exact <= found.upper + 5 * found.upper_std_error
+    for states in sampled(rbm, v[:N_ROWS]).values():
+        assert states.isfinite().all() and states.dtype == torch.float32
+    monitor = Monitor(Data("mine", v), following=Following(20, 20, 3))
+    numbers, population = monitor.log_likelihood(rbm, None)
+    again, _ = monitor.log_likelihood(rbm, population)
+    for row in (numbers, again):
+        assert np.isfinite([row["log_z"], row["log_likelihood"]]).all()

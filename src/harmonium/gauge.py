@@ -25,8 +25,10 @@ from harmonium.units import Units
 # Subtracting them rounds nothing, and models that differ by such multiples move to the same place.
 _GRID = 8.0
 
-# Iterations: means of discrete units and positions of continuous ones depend on each other.
-_ROUNDS = 3
+# Iterations: means of discrete units and positions of continuous ones depend on each other. Means
+# of half-lines have no bound: they are followed until no position moves by this many deviations.
+_ROUNDS, _MOST_ROUNDS = 3, 1000
+_SETTLED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,11 @@ def _offsets(rbm: RBM) -> tuple[Tensor, Tensor] | None:
     (at_v, precision_v), (at_h, precision_h) = _without_origin(v), _without_origin(h)
     between = weights[at_v][:, at_h]
     mean_v, mean_h = (units.mean(torch.zeros_like(units.bias)) for units in (v, h))
-    for _ in range(_ROUNDS):
+    half_lines = any(
+        units.states is None and units.has_origin for layer in (v, h) for _, units in layer.groups
+    )
+    for n in range(_MOST_ROUNDS if half_lines else _ROUNDS):
+        before_v, before_h = mean_v.clone(), mean_h.clone()
         # means of the other units act like biases; then the minima of the two layers are coupled
         b = (v.bias + weights[:, ~at_h] @ mean_h[~at_h])[at_v]
         a = (h.bias + mean_v[~at_v] @ weights[~at_v])[at_h]
@@ -174,6 +180,10 @@ def _offsets(rbm: RBM) -> tuple[Tensor, Tensor] | None:
         mean_v[at_v] = (b + between @ mean_h[at_h]) / precision_v
         mean_h = torch.where(at_h, mean_h, h.mean(mean_v @ weights))
         mean_v = torch.where(at_v, mean_v, v.mean(weights @ mean_h))
+        moved_v = (mean_v - before_v)[at_v].square() * precision_v
+        moved_h = (mean_h - before_h)[at_h].square() * precision_h
+        if n + 1 >= _ROUNDS and (torch.cat([moved_v, moved_h]) < _SETTLED**2).all():
+            break
     offsets = [torch.zeros_like(mean_v), torch.zeros_like(mean_h)]
     for offset, mean, at, precision in zip(
         offsets, (mean_v, mean_h), (at_v, at_h), (precision_v, precision_h), strict=True

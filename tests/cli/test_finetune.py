@@ -467,6 +467,22 @@ def test_rows_that_cannot_be_predicted(run: Path, refused: Refused) -> None:
         assert message in refused("dbn", "predict", run / "classifier", "digits", "--out", out)
 
 
+def test_pictures_beside_a_table_are_not_overwritten(run: Path, refused: Refused) -> None:
+    for kind, command, source in (
+        ("autoencoder", "encode", "digits"),
+        ("autoencoder", "decode", "codes.npy"),
+        ("classifier", "predict", "digits"),
+    ):
+        ending = "-confusion" if command == "predict" else ""
+        there = Path(f"{command}{ending}.png")
+        there.write_bytes(b"a picture of the user's own")
+        out = f"{command}.csv"
+        message = refused("dbn", command, run / kind, source, "--out", out)
+        assert f"{there} exists; choose another --out" in message
+        assert there.read_bytes() == b"a picture of the user's own"
+        assert not Path(out).exists()
+
+
 def test_networks_of_the_wrong_kind(run: Path, refused: Refused) -> None:
     message = refused("dbn", "predict", run / "autoencoder", "digits")
     assert "holds an autoencoder, which predicts nothing; harmonium dbn encode" in message

@@ -83,6 +83,10 @@ class AnnealingPath:
         if self.base.weights.any():
             raise ValueError("the base has weights; pass one without, such as `base_rates` makes")
         object.__setattr__(self, "inverse_temperatures", t)
+        if self.target.weights.dtype != self.base.weights.dtype:
+            # the base of a model that is far from zero wherever it is moved is in float64
+            wide = copy.deepcopy(self.target).requires_grad_(False).to(self.base.weights.dtype)
+            object.__setattr__(self, "target", wide)
 
     @classmethod
     def adaptive(

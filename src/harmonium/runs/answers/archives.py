@@ -19,21 +19,34 @@ ARCHIVE, TABLE_OR_ARCHIVE = (".npz",), (".csv", ".npz")
 
 
 def target_of(
-    out: Path | None, run: RunDirectory, name: str, suffixes: tuple[str, ...] = ARCHIVE
+    out: Path | None,
+    run: RunDirectory,
+    name: str,
+    suffixes: tuple[str, ...] = ARCHIVE,
+    pictures: tuple[str, ...] = (".png",),
 ) -> Path:
     """Where to write: the place that a user chose, or an unused name in the run.
+
+    Parameters
+    ----------
+    out, suffixes
+        The user's choice, and what it may end in.
+    run, name
+        Where an unused name is found without one.
+    pictures
+        What the names of pictures beside the file end in, in place of its suffix.
 
     Raises
     ------
     ValueError, FileExistsError, FileNotFoundError
-        If the name has another suffix, it or its picture exists, or its folder does not; before
+        If the name has another suffix, it or a picture exists, or its folder does not; before
         anything is computed.
     """
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
-    for there in (out, out.with_suffix(".png")) if suffixes == ARCHIVE else (out,):
+    for there in (out, *(out.with_name(out.stem + ending) for ending in pictures)):
         if there.exists():
             raise FileExistsError(f"{there} exists; choose another `out`")
     if not out.parent.is_dir():

@@ -91,7 +91,13 @@ def predict(
             f"{tuned.run.path} holds an autoencoder, which predicts nothing; `Run.encode` and "
             "`Run.decode` use it"
         )
-    target = target_of(options.out, tuned.run, "predictions.csv", TABLE_OR_ARCHIVE)
+    target = target_of(
+        options.out,
+        tuned.run,
+        "predictions.csv",
+        TABLE_OR_ARCHIVE,
+        ("-confusion.png", "-mistakes.png"),
+    )
     data = tuned.data(source, options.split, reading)
     assert isinstance(network, Regressor | Classifier | LabelUnits)
     scores: Mapping[str, float] = {}
