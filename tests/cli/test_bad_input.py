@@ -232,7 +232,7 @@ def test_options_that_cannot_be(options: str, said: str, refused: Refused) -> No
 
 @pytest.mark.parametrize("visible", ["binomial", "poisson"])
 def test_values_that_are_no_counts(visible: str, refused: Refused) -> None:
-    Path("mine.csv").write_text("0,1,2\n3,1.5,0\n" * 10)
+    Path("mine.csv").write_text("a,b,c\n0,1,2\n3,1.5,0\n" + "0,1,2\n3,1.5,0\n" * 9)
     message = refused("train", "mine.csv", "--visible", visible)
     assert "mine.csv: 10 of 60 values are not whole numbers, as counts are" in message
     assert "(the first is 1.5, at [1, 1]); count events in bins, or take --visible" in message

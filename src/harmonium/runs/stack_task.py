@@ -52,7 +52,8 @@ def begin(
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
     first, train_data, held_out = load_new(first, where, reporter)
-    options = dataclasses.replace(options, of_all={**options.of_all, "visible": first.visible})
+    chosen = {"visible": first.visible, "trials": first.trials}
+    options = dataclasses.replace(options, of_all={**options.of_all, **chosen})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
     # errors in later layers are raised before the first is trained
     layers = [
