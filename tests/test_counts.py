@@ -32,6 +32,7 @@ from harmonium import (
     training,
 )
 from harmonium.kernels import counts, cpu, reference
+from harmonium.training import updating
 from harmonium.units import Categorical, DReLU, Gaussian, ReLU, Spin, Units
 from phases import one_thread  # noqa: F401
 from unit_types import array, randomise_
@@ -142,27 +143,33 @@ def test_energies_are_those_of_the_poisson_distribution_far_out() -> None:
     np.testing.assert_allclose(array(log_p), poisson.logpmf(x[:, 0], 12_345), rtol=0, atol=1e-9)
 
 
-def test_a_binomial_unit_is_as_many_binary_ones_with_the_same_weights() -> None:
-    rbm = RBM(Binomial(2, [3, 2]), Binary(3)).double()
+@pytest.mark.parametrize(("trials", "n"), [([4, 1], 3), ([3, 2, 1, 3, 2, 3, 3], 13)], ids=str)
+def test_a_binomial_unit_is_as_many_binary_ones_with_the_same_weights(
+    trials: list[int], n: int
+) -> None:
+    rbm = RBM(Binomial(len(trials), trials), Binary(n)).double()
     randomise_(rbm, 1)
-    tied = RBM(Binary(5), Binary(3)).double()
-    which = torch.tensor([0, 0, 0, 1, 1])
+    which = torch.arange(len(trials)).repeat_interleave(torch.tensor(trials))
+    tied = RBM(Binary(sum(trials)), Binary(n)).double()
     with torch.no_grad():
         tied.visible.bias.copy_(rbm.visible.bias[which])
         tied.hidden.bias.copy_(rbm.hidden.bias)
         tied.weights.copy_(rbm.weights[which])
     expected = likelihood.exact_log_z(tied).value
+    assert likelihood.enumeration.n_states(rbm.visible) == math.prod(n + 1 for n in trials)
     assert likelihood.exact_log_z(rbm).value == pytest.approx(expected, abs=1e-12)
     # and the other side enumerated, where states of one unit have no mass
-    turned = RBM(Binary(3), Binomial(2, [3, 2])).double()
+    turned = RBM(Binary(n), Binomial(len(trials), trials)).double()
     with torch.no_grad():
         turned.visible.bias.copy_(rbm.hidden.bias)
         turned.hidden.bias.copy_(rbm.visible.bias)
         turned.weights.copy_(rbm.weights.T)
     assert likelihood.exact_log_z(turned).value == pytest.approx(expected, abs=1e-12)
-    moments = likelihood.exact_moments(rbm).visible["bias"]
-    of_tied = likelihood.exact_moments(tied).visible["bias"]
-    torch.testing.assert_close(moments, torch.stack([of_tied[:3].sum(), of_tied[3:].sum()]))
+    for model, layer in ((rbm, "visible"), (turned, "hidden")):
+        of_tied = likelihood.exact_moments(tied).visible["bias"]
+        expected_states = torch.zeros(len(trials)).double().index_add(0, which, of_tied)
+        states = getattr(likelihood.exact_moments(model), layer)["bias"]
+        torch.testing.assert_close(states, expected_states)
 
 
 def test_units_of_different_trials_stay_within_their_own() -> None:
@@ -322,6 +329,15 @@ def test_a_training_that_runs_away_leaves_the_model_as_it_was() -> None:
             before = [p.detach().clone() for p in rbm.parameters()]
     assert all(torch.equal(*pair) for pair in zip(before, rbm.parameters(), strict=True))
     assert all(p.isfinite().all() for p in rbm.parameters())
+
+
+def test_no_graph_records_draws_whose_operations_depend_on_their_inputs() -> None:
+    for units, recorded in ((Binary(2), True), (Poisson(2), False), (Binomial(2, 3), False)):
+        for visible in (units, Mixed(Binary(1), units)):
+            rbm = RBM(visible, Binary(2))
+            torch.nn.init.normal_(rbm.weights)
+            state = TrainingState.create(rbm, learning_rate=0.1, n_chains=5)
+            assert updating._can_be_recorded(state) is recorded
 
 
 # --- what is refused --------------------------------------------------------------------------

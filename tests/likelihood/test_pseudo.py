@@ -14,14 +14,15 @@ from harmonium.likelihood import exact_pseudo_log_likelihood, pseudo, pseudo_log
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, UNIT_TYPES, UnitType, array, random_rbm
 
-DISCRETE = [BY_NAME[name] for name in ("binary", "spin", "categorical", "mixed")]
+DISCRETE = [BY_NAME[name] for name in ("binary", "spin", "categorical", "mixed", "binomial")]
 # the oracle sums over grids of hidden states
 N_HIDDEN = {"gaussian": 1, "gaussian-learned": 1, "relu": 1, "drelu": 1}
 
 
 def model_and_states(visible: UnitType, hidden: UnitType) -> tuple[RBM, oracle.Model, Tensor]:
     sizes = (3, N_HIDDEN.get(hidden.name, 2))
-    rbm, model = random_rbm(visible, hidden, sizes=sizes, seed=50, scale=1.0)
+    scale = 0.2 if hidden.name == "poisson" else 1.0  # the oracle knows counts up to 70
+    rbm, model = random_rbm(visible, hidden, sizes=sizes, seed=50, scale=scale)
     states = torch.from_numpy(model.visible.points()[0])
     return rbm, model, states
 
@@ -32,8 +33,8 @@ def conditionals(model: oracle.Model, v: oracle.Array) -> oracle.Array:
     found = []
     for table, columns in zip(layer.tables, layer.columns, strict=True):
         alternatives = []
-        assert table is not None
-        for state in table:
+        assert not isinstance(table, tuple)
+        for state in oracle.states_of(table):
             other = v.copy()
             other[:, columns] = state
             alternatives.append(-model.free_energy(other))

@@ -58,6 +58,13 @@ def test_what_it_says_of_itself_is_so(unit_type: UnitType) -> None:
             assert units.states.tolist() == [[units.low_state], [1]]
         if units.is_one_hot:
             torch.testing.assert_close(units.states, torch.eye(units.width).to(x))
+        if units.is_count:
+            torch.testing.assert_close(units.cgf(inputs), (inputs + units.bias).exp())
+        if units.is_positive:
+            assert units.highest_state is None and (x >= 0).all()
+        if units.highest_state is not None and not units.is_one_hot:
+            highest = units.mode(torch.full_like(inputs, 1e4))
+            assert (highest == units.highest_state).all()
         if units.is_linear or not units.has_origin:
             quadratic = 0 if precision is None else 0.5 * (x**2 @ precision)
             torch.testing.assert_close(units.energy(x), quadratic - x @ units.bias)

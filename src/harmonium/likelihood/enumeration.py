@@ -31,9 +31,10 @@ def _tables(layer: Units) -> list[Tensor] | None:
     """The states of each unit, shape (n_states, width); None for continuous units."""
     tables: list[Tensor] = []
     for _, units in layer.groups:
-        if units.states is None:
+        states = units.states
+        if states is None:
             return None
-        tables += [units.states] * units.n
+        tables += [states[:n] for n in units.states_each]
     return tables
 
 

@@ -99,15 +99,15 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
         unit = own[row, place]
         columns = group.columns[unit]
         weights, bias = rbm.weights[columns], rbm.visible.bias[columns]
-        now, energies = group.nearest[row, unit], group.energies[unit]
-        energy = energies.gather(1, now.unsqueeze(1))[:, 0]
+        now, energies = group.nearest[row, unit], group.energies
         log_ratios = [log_rest.new_zeros(len(row))]
         for turn in range(1, len(states)):
             to = (now + turn) % len(states)
             change = states[to] - states[now]
             shifted = torch.einsum("pc,pch->ph", change, weights).add_(inputs[row])
-            changed = rbm.hidden.cgf(shifted).sum(-1) + energy
-            changed -= energies.gather(1, to.unsqueeze(1))[:, 0]
+            changed = rbm.hidden.cgf(shifted).sum(-1)
+            if energies is not None:
+                changed += energies[unit, now] - energies[unit, to]
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
         found = torch.stack(log_ratios).logsumexp(0) * counts[place]
         total.index_add_(0, row, found, alpha=-1)
@@ -147,9 +147,9 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
     log_rest = _log_rest(rbm, inputs)
     total = torch.zeros_like(log_rest)
     for group in groups:
-        states = group.states
-        of_units = zip(group.columns, group.nearest.T, group.energies, strict=True)
-        for columns, nearest, energies in of_units:
+        states, energies = group.states, group.energies
+        of_units = zip(group.columns, group.nearest.T, strict=True)
+        for unit, (columns, nearest) in enumerate(of_units):
             here = slice(int(columns[0]), int(columns[-1]) + 1)
             weights, bias = rbm.weights[here], rbm.visible.bias[here]
             now = states[nearest]
@@ -158,7 +158,8 @@ def _of_rows(rbm: RBM, v: Tensor) -> Tensor:
                 to = (nearest + turn) % len(states)
                 change = states[to] - now
                 changed = rbm.hidden.cgf(torch.addmm(inputs, change, weights)).sum(-1)
-                changed += energies[nearest] - energies[to]
+                if energies is not None:
+                    changed += energies[unit, nearest] - energies[unit, to]
                 log_ratios.append(change @ bias + changed - log_rest)
             total -= torch.stack(log_ratios).logsumexp(0)
     return total.to(v.dtype)
@@ -184,14 +185,15 @@ class _Group:
     nearest
         Index of the state that each unit is in, or nearest to, shape (rows, n).
     energies
-        Energy of each unit's states without the term of the bias, shape (n, n_states).
+        Energy of each unit's states without the term of the bias, shape (n, n_states); None if
+        there is nothing but that term.
     """
 
     first_unit: int
     columns: Tensor
     states: Tensor
     nearest: Tensor
-    energies: Tensor
+    energies: Tensor | None
 
 
 def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
@@ -209,7 +211,8 @@ def _as_states(rbm: RBM, v: Tensor) -> tuple[Tensor, list[_Group]]:
         states = units.states
         nearest = nearest_states(units, v[:, columns])
         numbers = torch.arange(columns.start, columns.stop, device=v.device)
-        by_unit, energies = numbers.view(units.n, units.width), state_energies(units)
+        by_unit = numbers.view(units.n, units.width)
+        energies = None if units.is_linear else state_energies(units)
         groups.append(_Group(first_unit, by_unit, states, nearest, energies))
         rounded.append(states[nearest].flatten(1))
         first_unit += units.n

@@ -110,10 +110,7 @@ class Units(nn.Module, ABC):
 
     @property
     def kinds(self) -> tuple[tuple[type[Units], int, int, tuple[int, ...]], ...]:
-        """Type, units, columns and `fixed` of each group.
-
-        Layers of equal kinds can be interpolated.
-        """
+        """Type, units, columns and `fixed` of each group; layers of equal kinds interpolate."""
         return tuple((type(of), of.n, of.n_columns, of.fixed) for _, of in self.groups)
 
     @property
@@ -162,9 +159,13 @@ class Units(nn.Module, ABC):
         """All states of one unit, shape (n_states, width).
 
         None for continuous units, for counts without end, and for mixed layers, whose groups have
-        the states of each kind. Where units of one kind have different numbers of states, these are
-        the states of the unit with most, and their energy is infinite for units without them.
+        the states of each kind. States that some of the units lack have infinite energy there.
         """
+
+    @property
+    def states_each(self) -> list[int]:
+        """How many of `states`, from the first on, each unit has."""
+        return [0 if self.states is None else len(self.states)] * self.n
 
     @property
     def highest_state(self) -> Tensor | None:

@@ -62,6 +62,10 @@ class Binomial(LinearUnits):
         return torch.arange(max(self.fixed) + 1).to(self.bias).unsqueeze(1)
 
     @property
+    def states_each(self) -> list[int]:  # noqa: D102
+        return [trials + 1 for trials in self.fixed]
+
+    @property
     def highest_state(self) -> Tensor:  # noqa: D102
         return self.trials
 
@@ -69,8 +73,8 @@ class Binomial(LinearUnits):
         linear = super().energy(x)
         n, k = self.trials.double(), x.double()
         # in float64, as for states in the thousands the parts nearly cancel
-        ways = (n + 1).lgamma() - (k + 1).lgamma() - (n - k + 1).lgamma()
-        return linear - ways.sum(-1).to(linear.dtype)
+        ways = (n + 1).lgamma() - (k + 1).lgamma() - (n - k + 1).clamp(min=0).lgamma()
+        return linear - ways.sum(-1).to(linear.dtype)  # lgamma(0) is infinite: too many successes
 
     def cgf(self, inputs: Tensor) -> Tensor:  # noqa: D102
         # above the threshold log(1 + exp(x)) = x to the last bit of float64
