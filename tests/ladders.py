@@ -45,10 +45,10 @@ def pair_p_values(
 ) -> list[float]:
     """Of each pair of neighbours: whether their visible states are independent of each other.
 
-    Only where they are discrete.
+    Only where they are discrete, and few.
     """
     assert chains.replicas is not None
-    if not visible.is_discrete:
+    if not visible.is_finite:
         return []
     states = visible.points()[0]
     index = [oracle.state_index(array(v), states) for v in chains.replicas.by_level[0]]

@@ -35,7 +35,7 @@ from harmonium import (
 )
 from harmonium.datasets import Data, Minibatches, OneHot, Stochastic, Threshold
 from harmonium.monitor import Following, Monitor
-from harmonium.units import Units
+from harmonium.units import Binomial, Mixed, Poisson, Units
 
 EPOCHS = 4
 GREY = torch.randint(0, 256, (30, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -113,6 +113,12 @@ CASES = {
         visible=lambda: Gaussian(6, learn_precision=True),
         hidden=lambda: Spin(4),
         data=Data("grey", GREY / 128),
+    ),
+    "counts": Case(
+        lambda rbm: {"learning_rate": 0.01, "sampler": Tempering(n_temperatures=3)},
+        visible=lambda: Mixed(Poisson(3), Binomial(3, [16, 20, 16])),
+        hidden=lambda: Binomial(4, 2),
+        data=Data("counts", GREY // 16),
     ),
     "linear": Case(
         lambda rbm: {"schedule": lambda optimizer: training.linear_to_zero(optimizer, 16)}
