@@ -143,6 +143,21 @@ def weights_of(data: Rows, index: Tensor | None = None) -> Tensor | None:
     return weights if weights is None or index is None else weights.index_select(0, index)
 
 
+def rows_by_weight(data: Rows, n: int, stream: Stream) -> Tensor:
+    """Numbers of ``n`` rows drawn in proportion to their weights, which then count alike.
+
+    For pictures of rows as a sample of their distribution. With weights, heavy rows come several
+    times, as often as their weight says up to less than once (systematic sampling).
+    """
+    order, weights = some_rows(data, None, stream), weights_of(data)
+    n = min(n, len(order))
+    if weights is None:
+        return order[:n]
+    share = weights[order].cumsum(0)
+    places = (torch.arange(n, device=share.device) + 0.5) * (share[-1] / n)
+    return order[torch.searchsorted(share, places).clamp_max(len(order) - 1)]
+
+
 def some_rows(data: Rows, n: int | None, stream: Stream) -> Tensor:
     """Numbers of ``n`` rows in random order, none of weight 0; all such rows if there are fewer.
 
