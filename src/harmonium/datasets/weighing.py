@@ -10,8 +10,11 @@ from torch import Tensor
 
 from harmonium.arguments import no_tensor
 from harmonium.datasets.minibatches import Rows
+from harmonium.datasets.moments import moments
 from harmonium.kernels import permutation
 from harmonium.rng import Stream
+
+_BLOCK = 1000  # rows processed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,10 @@ class WeightedRows:
         """The same rows on the device and in the type of another tensor."""
         return WeightedRows(self.states.to(like), self.weights)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Weighted mean and variance of every column, float64, as `Data.moments`."""
+        return moments(self.states.split(_BLOCK), self.weights)
+
     def average(self, x: Tensor) -> Tensor:
         """Weighted mean over the first axis of numbers about these rows, shape (n_rows, ...)."""
         if self.weights is None:
@@ -107,7 +114,7 @@ class WeightedRows:
         """Weighted mean of one number a row, shape (n_rows,), and its standard error."""
         if self.weights is not None:
             return self.average(values).item(), math.sqrt(self.variance_of_mean(values))
-        n = len(values)
+        n = len(values)  # a single value has no spread
         return values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else math.nan
 
     def variance_of_mean(self, values: Tensor) -> float:
