@@ -64,9 +64,13 @@ class WeightedRows:
         object.__setattr__(self, "weights", None if weights.eq(weights[0]).all() else weights)
 
     @classmethod
-    def of(cls, rows: Tensor | WeightedRows) -> WeightedRows:
-        """Rows as they are; those of a tensor count alike."""
-        return rows if isinstance(rows, WeightedRows) else cls(rows)
+    def of(cls, rows: Tensor | WeightedRows, name: str = "visible") -> WeightedRows:
+        """Rows as they are; those of a tensor count alike. TypeError for others, by their name."""
+        if isinstance(rows, WeightedRows):
+            return rows
+        if not isinstance(rows, Tensor):
+            raise no_tensor(name, rows)
+        return cls(rows)
 
     @classmethod
     def from_data(
