@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import harmonium
+from cli.commands import harmonium as command
 from harmonium import Data, datasets, likelihood
 from harmonium.datasets import WeightedRows, from_array
 from harmonium.report import differences_of, row_values, weights_name
@@ -133,6 +134,19 @@ def test_an_evaluation_is_the_weighted_mean_and_says_so() -> None:
     assert repeated.effective_rows is None
     few = run.evaluate(data=data, rows=10)
     assert few.n_rows == 10
+
+
+def test_the_command_line_and_the_page_say_what_rows_count_as() -> None:
+    run = harmonium.train(ROWS, weights=WEIGHTS, out="run", **SMALL)
+    done = command("evaluate", "run", "--split", "train", "--threads", "1")
+    assert done.code == 0, done.err
+    n, effective = run.config["data"]["n_train"], run.config["data"]["weights"]["effective_rows"]
+    assert f"{n} of array:train" in done.out
+    assert f"which count as {effective:,.1f} of equal weight" in done.out
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert f"{n} (effectively {effective:,.1f})" in page
+    resumed = command("resume", "run", "--more-epochs", "1", "--threads", "1")
+    assert f"weights   {n} rows count as {effective:,.1f} of equal weight" in resumed.out
 
 
 def test_runs_are_compared_on_rows_with_their_weights() -> None:
