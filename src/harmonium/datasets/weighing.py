@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harmonium.arguments import no_tensor
 from harmonium.datasets.minibatches import Rows
-from harmonium.datasets.moments import moments
+from harmonium.datasets.moments import effective_number, moments
 from harmonium.kernels import permutation
 from harmonium.rng import Stream
 
@@ -94,9 +94,8 @@ class WeightedRows:
 
     @property
     def effective(self) -> float:
-        """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
-        weights = self.weights
-        return len(self) if weights is None else float(weights.sum() ** 2 / weights.square().sum())
+        """How many rows of equal weight tell as much (`moments.effective_number`)."""
+        return len(self) if self.weights is None else effective_number(self.weights)
 
     def to(self, like: Tensor) -> WeightedRows:
         """The same rows on the device and in the type of another tensor."""
