@@ -40,6 +40,8 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
 def _rows(result: Mapping[str, Any], std_error: float) -> str:
     how = result["binarized"]
     text = f"{result['rows']:,} of {result['data']}" + (f", {how}" if how else "")
+    if "effective_rows" in result:
+        text += f", which count as {result['effective_rows']:,.1f} of equal weight"
     if not math.isnan(std_error):
         text += f" (with other rows of their kind: ± {std_error:.2f} nats)"
     return text

@@ -57,16 +57,24 @@ def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
         unknown = [likelihood.without_lower_bound(named[name]) for name in (a, b)]
         of_a, of_b = (known | others for known, others in zip(found, unknown, strict=True))
         for data in of_a:
-            if data in of_b and of_a[data].get("rows") == of_b[data].get("rows"):
+            if data in of_b and likelihood.same_rows(of_a[data], of_b[data]):
                 yield _difference(data, (a, of_a[data]), (b, of_b[data]), named)
 
 
 def rows_std_error(a: Facts, b: Facts, data: str) -> float | None:
     """Standard error of the mean difference of two runs due to the choice of rows."""
     by_row = likelihood.row_differences(a, b, data)
-    if by_row is None or len(by_row) < 2:
+    if by_row is None or len(by_row[0]) < 2:
         return None
-    return float(by_row.std(ddof=1) / math.sqrt(len(by_row)))
+    differences, weights = by_row
+    if weights is None:
+        return float(differences.std(ddof=1) / math.sqrt(len(differences)))
+    import torch
+
+    from harmonium.datasets import WeightedRows
+
+    rows = WeightedRows(torch.from_numpy(differences), torch.from_numpy(weights))
+    return rows.mean(rows.states)[1]
 
 
 def _difference(
