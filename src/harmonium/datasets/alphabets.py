@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -87,3 +88,50 @@ def words_of(numbers: NDArray[np.integer], alphabet: str) -> list[str]:
         return [""] * len(numbers)
     spelled = np.ascontiguousarray(codes[numbers]).view(f"S{n_sites}")[:, 0]
     return [word.decode("ascii") for word in spelled]
+
+
+_ANY = "X?*"
+_UNKNOWN = {PROTEIN: "BJOUZ" + _ANY, RNA: "BDHKMNRSVWY" + _ANY, DNA: "BDHKMNRSVWY" + _ANY}
+_SWAPPED = {RNA: ("T", "U"), DNA: ("U", "T")}
+_NUCLEOTIDES = 0.9
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the letters of sequences mean in an alphabet.
+
+    Parameters
+    ----------
+    numbers
+        The number of each letter.
+    unknown
+        Letters that stand for several, or for any.
+    swapped
+        A letter that is read as another: T in RNA is U. Empty in other alphabets.
+    """
+
+    numbers: dict[str, int]
+    unknown: str
+    swapped: tuple[str, ...] = ()
+
+
+def known_letters(alphabet: str) -> Known:
+    """What letters mean: those of the alphabet, and unknown ones; the dot is a gap."""
+    numbers = {letter: number for number, letter in enumerate(alphabet)}
+    swapped = _SWAPPED.get(alphabet, ())
+    if swapped:
+        numbers[swapped[0]] = numbers[swapped[1]]
+    unknown = _UNKNOWN.get(alphabet, _ANY)
+    return Known(numbers, "".join(c for c in unknown if c not in numbers), swapped)
+
+
+def guessed(counts: NDArray[np.int64]) -> str:
+    """The alphabet whose letters these are, by the count of each ASCII code: a name.
+
+    Nine of ten letters of nucleic acids are A, C, G, T, U or N. RNA has more U than T.
+    """
+    n = {letter: int(counts[ord(letter)]) for letter in "ACGTUN"}
+    n_letters = int(counts[ord("A") : ord("Z") + 1].sum())
+    if sum(n.values()) < _NUCLEOTIDES * n_letters or not n_letters:
+        return "protein"
+    return "rna" if n["U"] > n["T"] else "dna"
