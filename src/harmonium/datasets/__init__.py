@@ -32,6 +32,7 @@ from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import from_array
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
+from harmonium.datasets.similarity import sequence_weights
 
 __all__ = [
     "FORMATS",
@@ -60,6 +61,7 @@ __all__ = [
     "quiet",
     "read",
     "refuse_other_scale",
+    "sequence_weights",
 ]
 
 FORMATS = readers.FORMATS

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from harmonium.datasets.alphabets import alphabet_of
+
+if TYPE_CHECKING:
+    from harmonium.datasets.stored import Stored as Data
 
 Column = str | int
 """A column by name, or by number from 0; negative numbers count from the last."""
@@ -128,6 +131,20 @@ class Reading:
             max_gaps_row=max_gaps_row,
             max_gaps_column=max_gaps_column,
             weights=None if weights is None else Path(weights).expanduser(),
+        )
+
+    def of_another_part(self, data: Data) -> Reading:
+        """How other rows of the same run are read: with the classes, letters and sites of these."""
+        if data.alphabet is None:
+            return replace(self, labels_file=None, weights=None, classes=data.classes)
+        return replace(
+            self,
+            labels_file=None,
+            weights=None,
+            classes=data.classes,
+            alphabet=data.alphabet,
+            drop=data.named.get("drop", ()),
+            max_gaps_column=None,
         )
 
     @property
