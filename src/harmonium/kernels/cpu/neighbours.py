@@ -35,7 +35,10 @@ def _differences(columns, letters, first, last, start, stop, found):
         at_c, at_d = columns[site + 2, start:stop], columns[site + 3, start:stop]
         for j in range(n):
             found[j] += uint8(
-                uint8(at_a[j] != a) + uint8(at_b[j] != b) + uint8(at_c[j] != c) + uint8(at_d[j] != d)
+                uint8(at_a[j] != a)
+                + uint8(at_b[j] != b)
+                + uint8(at_c[j] != c)
+                + uint8(at_d[j] != d)
             )
         site += 4
     while site < last:
