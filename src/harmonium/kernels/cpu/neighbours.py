@@ -50,7 +50,7 @@ def _differences(columns, letters, first, last, start, stop, found):
 
 @serial
 def _all_differ(columns, letters, most, start, stop, found, total):
-    """Whether all of these rows differ in more than ``most`` sites; else ``total`` says in how many."""
+    """Whether all of these rows differ in more than ``most`` sites; else ``total`` counts them."""
     n_sites = letters.size
     for first in range(0, n_sites, _SITES):
         _differences(columns, letters, first, min(first + _SITES, n_sites), start, stop, found)
