@@ -59,6 +59,11 @@ def read_sequences(path: Path, reading: Reading) -> Arrays:
         values, codes = np.unique(cells(roles.label), return_inverse=True)
         of_label = Classes()
         of_label.add(values.tolist(), codes)
+        if of_label.n_missing and not reading.of_use:
+            raise ValueError(
+                f"{path.name} has {of_label.n_missing:,} rows without a label in column "
+                f"{called(roles.label, looks)}; fill them in, or leave those rows out"
+            )
         labels, classes = of_label.labels(reading)
         labels = labels[kept]
     if roles.targets:
