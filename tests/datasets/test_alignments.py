@@ -240,7 +240,7 @@ def test_gapped_sequences_go_first_and_then_sites() -> None:
         from_sequences([*rows[1:3], "A-CD-", "----A"], max_gaps_row=0.1)
     with pytest.raises(ValueError, match="has no site left: all 2 were dropped"):
         from_sequences(["A-", "-A"], max_gaps_column=0.2)
-    with pytest.raises(ValueError, match="`max_gaps_row` is 1.5; pass a share from 0 to 1"):
+    with pytest.raises(ValueError, match=r"`max_gaps_row` is 1.5; pass a share from 0 to 1"):
         from_sequences(rows, max_gaps_row=1.5)
 
 
@@ -383,9 +383,9 @@ def test_a_column_of_a_parquet_file_holds_sequences(tmp_path: Path) -> None:
 
 def test_a_column_holds_sequences_or_labels(tmp_path: Path) -> None:
     path = written(tmp_path, TABLE, "some.csv")
-    with pytest.raises(ValueError, match="column 'cdr3' of some.csv cannot hold sequences and"):
+    with pytest.raises(ValueError, match=r"column 'cdr3' of some.csv cannot hold sequences and"):
         load(path, sequences="cdr3", label="cdr3")
-    with pytest.raises(ValueError, match="the targets of some.csv are not all numbers"):
+    with pytest.raises(ValueError, match=r"the targets of some.csv are not all numbers"):
         load(path, sequences="cdr3", target="kind")
     ragged = written(tmp_path, TABLE + "z,ACDEF,1\n", "ragged.csv")
     with pytest.raises(ValueError, match=r"row 3 of ragged.csv has 3 values, but line .* has 5"):
