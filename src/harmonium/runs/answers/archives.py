@@ -18,6 +18,7 @@ from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 
 ARCHIVE, TABLE_OR_ARCHIVE = (".npz",), (".csv", ".npz")
+FASTA = (".fasta", ".fa", ".fas", ".faa", ".fna", ".afa")
 
 
 def target_of(
@@ -47,6 +48,11 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
+        if out.suffix in FASTA:
+            raise ValueError(
+                f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
+                f"ends in {' or '.join(suffixes)}"
+            )
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
     for there in (out, *(out.with_name(out.stem + ending) for ending in pictures)):
         if there.exists():
