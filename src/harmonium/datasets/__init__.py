@@ -146,7 +146,7 @@ def load(
         For a file that cannot be read, and for data that are empty, ragged, of an unsupported shape
         or type, or that hold NaN or infinity.
     ImportError
-        For Parquet, if pyarrow is not installed.
+        If a library that reads the format is not installed; says how to install it.
     """
     reading = Reading.of(
         label=label, target=target, drop=drop, header=header, array=array, labels_file=labels_file

@@ -32,6 +32,9 @@ from harmonium.datasets.arrays import (
 )
 from harmonium.datasets.cells import decode, kind_of
 from harmonium.datasets.data import Data
+from harmonium.datasets.genotypes import read_bed, read_vcf
+from harmonium.datasets.haplotypes import read_hapt, read_zip
+from harmonium.datasets.hdf5 import read_h5, read_h5ad
 from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
@@ -41,8 +44,9 @@ from harmonium.datasets.tables import read_parquet
 from harmonium.datasets.text import read_text
 
 FORMATS = (
-    ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, IDX (text "
-    "and IDX also as .gz), and .pkl or .pkl.gz as of mnist.pkl.gz"
+    ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, .h5, .hdf5, "
+    ".h5ad, .hapt, .vcf, .bcf, .bed of PLINK's, IDX (text, IDX and .hapt also as .gz, .hapt as "
+    ".zip), and .pkl or .pkl.gz as of mnist.pkl.gz"
 )
 
 _MOST_WORDS = 1 << 30
@@ -62,7 +66,7 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
     TypeError, ValueError
         If it cannot be read, or if `Data` cannot hold its content.
     ImportError
-        For Parquet, if pyarrow is not installed.
+        If a library that reads the format is not installed; says how to install it.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; pass a file: {FORMATS}")
@@ -89,7 +93,7 @@ def _refuse_what_is_not_there(
     """Reject options for another format, except from a run, which gives them for any file."""
     if reading.header is not None and reader is not read_text and not reading.of_use:
         raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
-    if reading.array is not None and reader not in (_read_npz, read_mat) and not reading.of_use:
+    if reading.array is not None and reader not in _OF_SEVERAL and not reading.of_use:
         raise ValueError(f"`array` is for files of several arrays, and {name} holds one")
 
 
@@ -233,6 +237,7 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
     return shape, transposed, dtype
 
 
+_OF_SEVERAL = (_read_npz, read_mat, read_h5, read_h5ad, read_zip)
 _OF_TABLES = (read_text, read_parquet)
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".amat")
 
@@ -240,6 +245,16 @@ _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".mat": read_mat,
+    ".h5": read_h5,
+    ".hdf5": read_h5,
+    ".h5ad": read_h5ad,
+    ".hapt": read_hapt,
+    ".hapt.gz": read_hapt,
+    ".zip": read_zip,
+    ".vcf": read_vcf,
+    ".vcf.gz": read_vcf,
+    ".bcf": read_vcf,
+    ".bed": read_bed,
     ".parquet": read_parquet,
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,
