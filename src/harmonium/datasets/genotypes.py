@@ -7,7 +7,7 @@ first allele of the .bim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,30 @@ def read_vcf(path: Path, reading: Reading) -> Arrays:
     _refuse_truncated(path)
     try:
         file = VCF(str(path))
-        found = _Sites(path.name, file.samples)
-        for variant in file:
-            found.add(variant)
-    except (_Refused, MemoryError):
-        raise
-    except Exception as error:  # the only type that cyvcf2 raises for damaged lines
-        raise ValueError(f"{path.name} is damaged, or no VCF: {error}") from None
+        samples = file.samples
+    except Exception as error:
+        raise _damaged(path, error) from None
+    found = _Sites(path.name, samples)
+    for variant, genotypes in _variants(file, path):
+        found.add(variant, genotypes)
     return found.arrays(reading)
+
+
+def _variants(file: Any, path: Path) -> Iterator[tuple[Any, NDArray[Any] | None]]:
+    """The sites, and for each its genotypes, if there are any."""
+    try:
+        for variant in file:
+            has_any = "GT" in (variant.FORMAT or ())
+            yield variant, variant.genotype.array() if has_any else None
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    """What cyvcf2 says of a damaged file, which is an exception of no narrower type."""
+    return ValueError(f"{path.name} is damaged, or no VCF: {error}")
 
 
 def read_bed(path: Path, reading: Reading) -> Arrays:
@@ -98,8 +114,9 @@ def read_bed(path: Path, reading: Reading) -> Arrays:
         ) from None
     missing = counts == _MISSING
     _refuse_missing(
-        path.name, missing.sum(0), missing.argmax(0), columns, samples, reading, "plink --geno 0"
-    )
+        path.name, missing.sum(0), missing.argmax(0), columns, samples, reading,
+        "PLINK's filter geno does that",
+    )  # fmt: skip
     return Arrays(
         np.maximum(counts, 0).astype(np.uint8),
         columns=columns,
@@ -108,16 +125,12 @@ def read_bed(path: Path, reading: Reading) -> Arrays:
     )
 
 
-class _Refused(ValueError):
-    """What is wrong with genotypes, in our words."""
-
-
 class _Sites:
     """The genotypes of the sites of a VCF so far."""
 
     def __init__(self, name: str, samples: Sequence[str]) -> None:
         if not samples:
-            raise _Refused(f"{name} holds no samples, only sites; pass a VCF with genotypes")
+            raise ValueError(f"{name} holds no samples, only sites; pass a VCF with genotypes")
         self.name, self.samples = name, samples
         self.columns: list[str] = []
         self.alleles: list[NDArray[np.bool]] = []
@@ -125,19 +138,18 @@ class _Sites:
         self.first_missing: list[int] = []
         self.ploidy = self.n_unphased = self.n_without = 0
 
-    def add(self, variant: Any) -> None:
+    def add(self, variant: Any, genotypes: NDArray[Any] | None) -> None:
         """Add a site: for each ALT allele a column, which is True for haplotypes that have it."""
         place = f"{variant.CHROM}:{variant.POS}"
-        if "GT" not in (variant.FORMAT or ()):
-            raise _Refused(f"{self.name} has no genotypes (GT) at {place}; leave that site out")
+        if genotypes is None:
+            raise ValueError(f"{self.name} has no genotypes (GT) at {place}; leave that site out")
         if not variant.ALT:
             self.n_without += 1
             return
-        genotypes = variant.genotype.array()
         alleles, is_phased = genotypes[:, :-1], genotypes[:, -1] == 1
         missing = (alleles == _UNKNOWN).any(1)
         if alleles.max() > len(variant.ALT):
-            raise _Refused(
+            raise ValueError(
                 f"{self.name} has an allele {alleles.max()} at {place}, and {len(variant.ALT)} "
                 "ALT alleles; it is damaged"
             )
@@ -145,13 +157,13 @@ class _Sites:
         self.ploidy = self.ploidy or int(ploidy.max())
         others = np.flatnonzero(~missing & (ploidy != self.ploidy))
         if len(others):
-            raise _Refused(
+            raise ValueError(
                 f"{self.name} has genotypes of {self.ploidy} alleles and of {ploidy[others[0]]}, "
                 f"such as that of {self.samples[others[0]]} at {place}; leave those sites or "
                 "those samples out"
             )
         if self.ploidy > 1:
-            self.n_unphased += int((~missing & ~is_phased).sum())
+            self.n_unphased += int((~missing & ~is_phased).sum()) * len(variant.ALT)
         for number, allele in enumerate(variant.ALT, 1):
             self.columns.append(f"{place}:{variant.REF}:{allele}")
             self.alleles.append(alleles == number)
@@ -161,11 +173,11 @@ class _Sites:
     def arrays(self, reading: Reading) -> Arrays:
         """Rows of haplotypes or of samples."""
         if not self.columns:
-            raise _Refused(f"{self.name} is empty: it holds no site with an ALT allele")
+            raise ValueError(f"{self.name} is empty: it holds no site with an ALT allele")
         n_missing, first = np.array(self.n_missing), np.array(self.first_missing)
         _refuse_missing(
             self.name, n_missing, first, self.columns, self.samples, reading,
-            "bcftools view -g ^miss",
+            "bcftools view -g ^miss does that",
         )  # fmt: skip
         ploidy = max(self.ploidy, 1)  # 0 if all genotypes are missing
         table = np.zeros((len(self.columns), len(self.samples), ploidy), np.uint8)
@@ -176,13 +188,14 @@ class _Sites:
             rows = table.sum(2, dtype=np.uint8)
             notes = [f"0 to {ploidy}: counts of {counted}"]
             if self.n_unphased:
-                notes.append(f"one row a sample: {self.n_unphased:,} genotypes are not phased")
+                n = len(self.columns) * len(self.samples)
+                notes.append(f"one row a sample: {self.n_unphased:,} of {n:,} genotypes not phased")
         else:
             rows = table.reshape(len(table), -1)
             names = [f"{sample}_{k}" for sample in names for k in range(1, ploidy + 1)]
             notes = [f"{ploidy} rows a sample: all genotypes are phased", f"1: {counted}"]
         if self.n_without:
-            notes.append(f"left out: {self.n_without:,} sites without an ALT allele")
+            notes.append(f"sites without an ALT allele, left out: {self.n_without:,}")
         return Arrays(
             np.ascontiguousarray(rows.T), columns=self.columns, row_names=names, notes=notes
         )
@@ -214,10 +227,10 @@ def _refuse_missing(
         return
     n = int(n_missing[there].sum())
     places = "; ".join(f"{samples[first[at]]} at {columns[at]}" for at in there[:_SHOWN])
-    raise _Refused(
+    raise ValueError(
         f"{name} has {n:,} missing {'genotypes' if n > 1 else 'genotype'}, in {len(there):,} of "
         f"{len(columns):,} columns; the first: {places}; impute them, or leave those columns out, "
-        f"by `drop` or before ({remedy})"
+        f"by `drop` or in another file ({remedy})"
     )
 
 

@@ -59,7 +59,9 @@ def read_zip(path: Path, reading: Reading) -> Arrays:
             if not chosen:
                 raise ValueError(f"{path.name} has no member {reading.array!r}; it holds {listed}")
         if not chosen:
-            raise ValueError(f"{path.name} holds no .hapt, but {listed}; unpack it, and pass a file")
+            raise ValueError(
+                f"{path.name} holds no .hapt, but {listed}; unpack it, and pass a file"
+            )
         if len(chosen) > 1:
             raise ValueError(f"{path.name} holds {listed}; say which one to read by `array`")
         try:

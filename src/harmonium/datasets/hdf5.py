@@ -48,9 +48,7 @@ def read_h5ad(path: Path, reading: Reading) -> Arrays:
     """
     with opened(path) as file:
         found = {
-            key: what
-            for key, what in found_in(file).items()
-            if key.startswith(_TABLES_OF_ANNDATA)
+            key: what for key, what in found_in(file).items() if key.startswith(_TABLES_OF_ANNDATA)
         }
         reading = _at(dataclasses.replace(reading, array=reading.array or "X"))
         arrays = _archive(path.name, found, reading)
