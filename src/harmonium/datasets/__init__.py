@@ -29,9 +29,10 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
-from harmonium.datasets.memory import from_array
+from harmonium.datasets.memory import as_weights, from_array
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Reading
+from harmonium.datasets.weighing import WeightedRows
 
 __all__ = [
     "FORMATS",
@@ -49,6 +50,8 @@ __all__ = [
     "Standardized",
     "Stochastic",
     "Threshold",
+    "WeightedRows",
+    "as_weights",
     "cache_folder",
     "check_rows",
     "fetch",

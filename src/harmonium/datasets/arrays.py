@@ -109,7 +109,7 @@ def to_data(arrays: Arrays, name: str) -> Data:
         classes=None if arrays.classes is None else tuple(arrays.classes),
         notes=(*arrays.notes, *([note] if note else [])),
         named=arrays.named,
-        weights=None if arrays.weights is None else _weights(arrays.weights, name),
+        weights=None if arrays.weights is None else stored_weights(arrays.weights),
         row_names=arrays.row_names,
     )
 
@@ -233,8 +233,9 @@ def _labels(labels: NDArray[Any], n_rows: int, name: str) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _weights(weights: NDArray[Any], name: str) -> Tensor:
-    check_type(weights.dtype, f"the weights of {name}")
+def stored_weights(weights: NDArray[Any]) -> Tensor:
+    """Weights of rows as `Data` hold them."""
+    check_type(weights.dtype, "weights")
     return torch.from_numpy(weights.astype(np.float64))
 
 

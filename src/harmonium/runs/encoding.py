@@ -64,7 +64,16 @@ def described(data: Data) -> dict[str, Any]:
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),
         "two_valued": data.is_two_valued,
+        **_weights_described(data),
     }
+
+
+def _weights_described(data: Data) -> dict[str, Any]:
+    """The sum of the weights and the effective number of rows, if rows have weights."""
+    if data.weights is None:
+        return {}
+    total = float(data.weights.sum())
+    return {"weights": {"sum": total, "effective_rows": data.effective_rows}}
 
 
 @dataclass(frozen=True)

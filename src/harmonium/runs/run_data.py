@@ -121,7 +121,8 @@ def split_data(
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows from the result of `read_data`, in the same memory.
 
-    Rows without predefined parts are reordered; a subset by ``rows`` is a copy.
+    Rows without predefined parts are reordered; a subset by ``rows`` is a copy. Training rows of
+    weight 0 are left out.
 
     Raises
     ------
@@ -141,9 +142,13 @@ def split_data(
             "`held_out` takes a share of the rows"
         )
     elif options.held_out:
-        train, held_out = data.split_randomly_(options.held_out, options.seed, options.stratified)
+        counted = data.counted()
+        train, held_out = counted.split_randomly_(
+            options.held_out, options.seed, options.stratified
+        )
     else:
         train, held_out = data, None
+    train = train.counted()
     if options.rows is not None:
         train = train.draw_rows(options.rows, options.seed)
     if known is None and options.visible in REAL and options.standardize is not False:

@@ -57,7 +57,7 @@ def _are_real_numbers(data: Data) -> bool:
     if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
         return False
     # of values, not of states: as states, values beyond float32 are rejected
-    mean, var = moments(data.values.split(_BLOCK))
+    mean, var = moments(data.values.split(_BLOCK), data.unequal_weights)
     ends = tuple(end.double() for end in data.values.aminmax(dim=0))
     return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None
 
