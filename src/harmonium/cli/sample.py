@@ -50,11 +50,15 @@ def of_network(
 
 
 def _told(found: Samples, described: str) -> Iterator[str]:
-    yield f"samples   {found.path} ({described}: chains, samples, columns)"
-    if found.truth is not None:
-        yield "          `truth` holds the rows that were completed, `held` what was given"
-    if found.columns is not None:
-        yield "          `columns` holds the names of the columns"
+    if found.path.suffix == ".npz":
+        yield f"samples   {found.path} ({described}: chains, samples, columns)"
+        if found.truth is not None:
+            yield "          `truth` holds the rows that were completed, `held` what was given"
+        if found.columns is not None:
+            yield "          `columns` holds the names of the columns"
+    else:
+        n_chains, n_samples, _ = found.samples.shape
+        yield f"samples   {found.path} (one a row: {n_samples:,} of each of {n_chains:,} chains)"
     yield f"picture   {found.picture} (mean activations)"
     if found.ladder:
         yield _ladder(found.ladder)

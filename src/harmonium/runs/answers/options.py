@@ -73,7 +73,9 @@ class SamplingOptions(_Limited):
     )
     seed: int = _option(defaults.SEED, "Random seed.", min=0)
     out: Path | None = _option(  # noqa: RUF009
-        None, "The .npz file to write.", show_default="RUN/samples.npz, or -2, ..."
+        None,
+        "The file to write: .npz with all arrays, or .csv or .hapt with the samples, one a row.",
+        show_default="RUN/samples.npz, or -2, ...",
     )
 
     def __post_init__(self) -> None:

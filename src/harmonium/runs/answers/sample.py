@@ -20,7 +20,12 @@ from harmonium.deep import (
     complete,
 )
 from harmonium.rng import Lane, Stream
-from harmonium.runs.answers.archives import column_names, names_of_rows, target_of, write_archive
+from harmonium.runs.answers.archives import (
+    SAMPLES,
+    refuse_other_states,
+    target_of,
+    write_samples,
+)
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
@@ -52,7 +57,8 @@ class Samples(Answer):
         Visible states, and their means given the hidden units, shape (n_chains, n_samples,
         n_columns).
     path, picture
-        The ``.npz`` with all arrays, and the picture of the means.
+        The ``.npz`` with all arrays, or the ``.csv`` or ``.hapt`` with the samples, one a row; and
+        the picture of the means.
     classes
         The number of each sample's class, shape (n_chains, n_samples); None without label units.
     truth, held
@@ -87,7 +93,7 @@ class Samples(Answer):
 
 
 def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samples:
-    """Sample the model of a run; writes an ``.npz`` and a picture in the same folder.
+    """Sample the model of a run; writes a file and a picture in the same folder.
 
     Raises
     ------
@@ -96,7 +102,8 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     """
     options, schedule = ChainOptions.of(said), schedule_of(said)
     trained = open_trained(asked)
-    archive = target_of(said.out, trained.run, "samples.npz")
+    archive = target_of(said.out, trained.run, "samples.npz", SAMPLES)
+    refuse_other_states(archive, trained.view, trained.rbm.visible.n_columns)
     rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
     rows, saved, names = None, None, None
     if options.start == "chains":
@@ -139,7 +146,8 @@ def sample_network(
     dbn, bottom = trained.dbn, trained.bottom
     names = trained.class_names
     given = bottom.held_columns(clamp)
-    archive = target_of(said.out, trained.network.run, "samples.npz")
+    archive = target_of(said.out, trained.network.run, "samples.npz", SAMPLES)
+    refuse_other_states(archive, bottom.view, bottom.rbm.visible.n_columns)
     stream = Lane.DREAM.stream(said.seed)
     rows, saved, row_names = None, None, None
     if options.start == "data":
@@ -279,7 +287,7 @@ def _kept(
         truth, held = completed
         arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
     names = None if names is None else names[: len(states[0])]
-    write_archive(archive, {**arrays, **column_names(view), **names_of_rows(names)})
+    write_samples(archive, arrays, view, names)
     replicas = None if tempered is None else tempered.replicas
     return Samples(
         path=archive,
