@@ -60,6 +60,8 @@ class Data(Recodable):
     row_names
         Names of the rows, if the source names them. They go where the rows go, and into files of
         what a model makes of the rows. Kept as a sequence that shares memory (`RowNames`).
+    dropped
+        The sequences and sites of an alignment that its reader left out.
 
     Raises
     ------

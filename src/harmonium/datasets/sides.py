@@ -98,6 +98,62 @@ def read_labels(path: Path, read: Callable[[Path], NDArray[Any]] | None) -> NDAr
     return np.asarray(cells)
 
 
+def with_weights(arrays: Arrays, path: Path | None, name: str) -> Arrays:
+    """The arrays with the weights of a file, as `read_weights` reads it."""
+    if path is None:
+        return arrays
+    weights = read_weights(path, len(arrays.values), name, arrays.kept)
+    notes = (*arrays.notes, f"weights: {path.name}, as asked")
+    return dataclasses.replace(arrays, weights=weights, notes=notes)
+
+
+def read_weights(
+    path: Path, n_rows: int, name: str, kept: NDArray[np.bool] | None = None
+) -> NDArray[np.float64]:
+    """One number a row, from a text in which white space and commas part them.
+
+    Parameters
+    ----------
+    path
+        Of the file; its first word may be "weight" or "weights".
+    n_rows, name
+        Number of rows, and their name for messages.
+    kept
+        True for each row of the file of rows that was kept; weights may be those of all of them.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file; for anything but numbers, another number of them, and weights that
+        are negative, not finite or all 0.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`weights` is {path}, and there is no such file")
+    cells = [cell for _, line in lines_of(path) for cell in line.replace(",", " ").split()]
+    if cells and cells[0].strip('"').lower() in ("weight", "weights"):
+        cells = cells[1:]
+    try:
+        weights = np.array(cells, np.float64)
+    except ValueError as error:
+        raise ValueError(
+            f"`weights` is {path}, which holds other text than numbers ({error}); pass one number "
+            "a row"
+        ) from None
+    if kept is not None and len(weights) == len(kept):
+        weights = weights[kept]
+    if len(weights) != n_rows:
+        read = "" if kept is None else f" (and {len(kept):,} before some were left out)"
+        raise ValueError(
+            f"{path.name} has {len(weights):,} weights, but {name} has {n_rows:,} rows{read}; pass "
+            "one weight a row"
+        )
+    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+        bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+        what = f"weight {bad[0]} is {weights[bad[0]]:g}" if len(bad) else "all weights are 0"
+        raise ValueError(f"{path.name}: {what}; pass numbers of 0 or more, not all 0")
+    return weights
+
+
 def with_labels(arrays: Arrays, labels: NDArray[Any], path: Path, name: str, why: str) -> Arrays:
     """The arrays, with the labels of another file added.
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import described
-from harmonium.datasets.encodings import AsIs, Encoding, Labelled, Scaled, Stochastic
+from harmonium.datasets.dropped import Dropped
+from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
@@ -42,6 +43,7 @@ class Stored:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: Tensor | None = None
     row_names: Sequence[str] | None = None
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
@@ -173,6 +175,14 @@ class Stored:
     def n_columns(self) -> int:
         """Number of columns of the states, which is the number of visible columns needed."""
         return self.encoding.n_columns(self.values.shape[1])
+
+    @property
+    def alphabet(self) -> str | None:
+        """The letters of an alignment's categories, such as ``"ACGU-"``; None for other data."""
+        encoding = self.encoding
+        if isinstance(encoding, Labelled):
+            encoding = encoding.columns
+        return encoding.letters if isinstance(encoding, OneHot) else None
 
     @property
     def device(self) -> torch.device:

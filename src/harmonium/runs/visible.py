@@ -24,9 +24,10 @@ _BLOCK = 1000  # rows
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
     """The options with the visible units chosen, and the data with a note that says why.
 
-    Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
-    binary units; other tables get Gaussian units. Ambiguous values, such as grey values with an
-    unknown white, get binary units, which reject them with advice.
+    Alignments get categorical units. Pictures, zeros and ones, and values from 0 to 1 that vary
+    like probabilities of states get binary units; other tables get Gaussian units. Ambiguous
+    values, such as grey values with an unknown white, get binary units, which reject them with
+    advice.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     data
         Values as read, before they are encoded.
     """
-    if options.visible not in ("auto", "binary"):
+    if options.visible == "auto" and data.alphabet is not None:
+        return dataclasses.replace(options, visible="categorical"), data
+    if options.visible not in ("auto", "binary") or data.alphabet is not None:
         return options, data
     if options.visible == "binary":
         is_in_range = data.value_range[0] >= 0 and data.value_range[1] <= 1

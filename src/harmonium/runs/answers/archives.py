@@ -1,4 +1,4 @@
-"""Files that answers are written to: archives (``.npz``), tables (``.csv``), samples as text."""
+"""Files that answers are written to: arrays as an ``.npz``, tables as a ``.csv``, unused names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from harmonium.datasets.haplotypes import write_hapt
 from harmonium.datasets.row_names import HEADER
 from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 
 ARCHIVE, TABLE_OR_ARCHIVE = (".npz",), (".csv", ".npz")
-SAMPLES = (".npz", ".csv", ".hapt")
-_ARTIFICIAL_GENOME = "AG"
+FASTA = (".fasta", ".fa", ".fas", ".faa", ".fna", ".afa")
 
 
 def target_of(
-    out: Path | None, run: RunDirectory, name: str, suffixes: tuple[str, ...] = ARCHIVE
+    out: Path | None,
+    run: RunDirectory,
+    name: str,
+    suffixes: tuple[str, ...] = ARCHIVE,
+    *,
+    pictured: bool = False,
 ) -> Path:
     """Where to write: the place that a user chose, or an unused name in the run.
+
+    An archive has a picture beside it, and so has whatever is ``pictured``.
 
     Raises
     ------
@@ -38,8 +42,13 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
+        if out.suffix in FASTA:
+            raise ValueError(
+                f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
+                f"ends in {' or '.join(suffixes)}"
+            )
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
-    for there in (out, out.with_suffix(".png")) if suffixes != TABLE_OR_ARCHIVE else (out,):
+    for there in (out, out.with_suffix(".png")) if pictured or suffixes == ARCHIVE else (out,):
         if there.exists():
             raise FileExistsError(f"{there} exists; choose another `out`")
     if not out.parent.is_dir():
@@ -69,75 +78,20 @@ def write_table(
     columns: Iterable[NDArray[Any]],
     arrays: Mapping[str, NDArray[Any]],
     names: Sequence[str] | None = None,
-    called: str | None = None,
 ) -> None:
     """Write a table of columns, or an archive of arrays, by the suffix.
 
-    The first column, which is ``called`` so, names the rows, or numbers them from 0 if they have no
-    names; an archive has their names as ``rows``.
+    The first column names the rows, or numbers them from 0 if they have no names; an archive has
+    their names as ``rows``.
     """
     if path.suffix == ".npz":
         write_archive(path, {**arrays, **names_of_rows(names)})
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    called = getattr(names, "header", HEADER) if called is None else called
-    writer.writerow([called, *header])
+    writer.writerow([getattr(names, "header", HEADER), *header])
     # the shortest digits that restore the float32
     cells = [[str(cell) for cell in np.asarray(column)] for column in columns]
     for first, row in zip(names or count(), zip(*cells, strict=True), strict=False):
         writer.writerow([first, *row])
     write_whole(path, text.getvalue().encode())
-
-
-def refuse_other_states(path: Path, view: View, n_states: int) -> None:
-    """Reject a file of samples that cannot hold what the units are drawn as.
-
-    Raises
-    ------
-    ValueError
-        For a ``.hapt``, if the samples are anything but zeros and ones.
-    """
-    if path.suffix != ".hapt":
-        return
-    states = view.two_states or ()
-    values = {float(view.values(torch.full((1, n_states), state)).flat[0]) for state in states}
-    if values != {0, 1}:
-        raise ValueError(
-            f"`out` is {path}, and a .hapt holds zeros and ones, which are not what these units "
-            "are drawn as; pass a name that ends in .csv or .npz"
-        )
-
-
-def write_samples(
-    path: Path, arrays: Mapping[str, NDArray[Any]], view: View, names: Sequence[str] | None
-) -> None:
-    """Write samples by the suffix: with all other arrays, as a table, or as haplotypes.
-
-    Parameters
-    ----------
-    arrays
-        ``samples``, shape (n_chains, n_samples, n_columns), and others; a table has one sample a
-        row, chain after chain, and the classes of samples as labels.
-    names
-        The names of the rows at which chains started, if there are such.
-    """
-    if path.suffix == ".npz":
-        write_archive(path, {**arrays, **column_names(view), **names_of_rows(names)})
-        return
-    _, n_samples, n_columns = arrays["samples"].shape
-    rows = arrays["samples"].reshape(-1, n_columns)
-    if names is not None and n_samples > 1:
-        names = [f"{name}_{number}" for name in names for number in range(n_samples)]
-    if path.suffix == ".hapt":
-        names = names or [f"{_ARTIFICIAL_GENOME}{number}" for number in range(len(rows))]
-        with whole_file(path) as file:
-            write_hapt(file, rows, ["_".join(name.split()) for name in names], _ARTIFICIAL_GENOME)
-        return
-    whole = rows.astype(np.int64)
-    columns = [*(whole if (whole == rows).all() else rows).T]
-    header = view.names(n_columns)
-    if "classes" in arrays:
-        columns, header = [*columns, arrays["classes"].reshape(-1)], [*header, "label"]
-    # readers leave a first column without a name out
-    write_table(path, header, columns, {}, names, called="")
