@@ -81,7 +81,7 @@ def write_hapt(file: BinaryIO, rows: NDArray[Any], names: Iterable[str], populat
     rows
         Zeros and ones, shape (n_rows, n_sites).
     names
-        One for each row, without spaces.
+        One for each row, without spaces; there may be more.
     population
         The first name of each line.
 
@@ -97,7 +97,7 @@ def write_hapt(file: BinaryIO, rows: NDArray[Any], names: Iterable[str], populat
     text[:, ::2] = rows
     text[:, ::2] += ord("0")
     text[:, -1] = ord("\n")
-    for name, line in zip(names, text, strict=True):
+    for name, line in zip(names, text, strict=False):
         file.write(f"{population} {name} ".encode() + line.tobytes())
 
 
