@@ -208,7 +208,7 @@ def test_a_file_of_matlab(tmp_path: Path) -> None:
 
 def test_a_table_of_matlab_that_lies_on_its_side_is_remarked(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"spikes": np.ones((3, 90))})
-    assert "3 rows of 90 columns: if the columns are the rows" in load(tmp_path / "a.mat").notes[-1]
+    assert "3 rows of 90 columns: if the columns are" in load(tmp_path / "a.mat").notes[-1]
 
 
 def test_damaged_files_of_matlab_are_refused(tmp_path: Path) -> None:

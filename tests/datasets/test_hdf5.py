@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from harmonium.datasets import load
+from harmonium.datasets import Reading, load, read
 
 h5py = pytest.importorskip("h5py")
 
@@ -228,8 +228,43 @@ def test_sparse_matrices_of_matlab(tmp_path: Path, dense: np.ndarray, is_logical
 
 def test_matlab_without_arrays_and_on_its_side(tmp_path: Path) -> None:
     path = write_matlab(tmp_path / "a.mat", spikes=("uint8", np.ones((3, 90), np.uint8)))
-    assert "3 rows of 90 columns: if the columns are the rows" in load(path).notes[-1]
+    assert "if the columns are the rows, pass `transpose=True`" in load(path).notes[-1]
     with pytest.raises(ValueError, match=r"a.mat has no array 'x'; it holds spikes \(3, 90\)"):
         load(path, array="x")
     with pytest.raises(ValueError, match=r"b.mat holds no arrays; name the array"):
         load(write_matlab(tmp_path / "b.mat"))
+
+
+# Arrays whose columns are the rows
+
+
+def test_a_transposed_array(tmp_path: Path) -> None:
+    path = write_matlab(tmp_path / "a.mat", data=("uint8", X.T), labels=("double", Y[:, None]))
+    data = load(path, transpose=True, drop=0)
+    assert data.values.tolist() == X[:, 1:].tolist()
+    assert data.labels.tolist() == Y.tolist()
+    assert "transposed, as asked: columns are the rows" in data.notes
+    assert not any("pass `transpose" in note for note in data.notes)
+
+
+def test_names_are_transposed_too(tmp_path: Path) -> None:
+    data = load(write_anndata(tmp_path / "a.h5ad", X), transpose=True, drop="cell3")
+    assert data.values.tolist() == np.delete(X.T, 3, 1).tolist()
+    assert list(data.row_names) == ["gene0", "gene1", "gene2"]
+    assert data.columns[:4] == ("cell0", "cell1", "cell2", "cell4")
+
+
+def test_what_cannot_be_transposed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", x=np.zeros((3, 4, 5)))
+    with pytest.raises(ValueError, match=r"`transpose` is for one array .*, and a.h5 holds pict"):
+        load(path, transpose=True)
+    path = write(tmp_path / "a.h5", x_train=X, x_test=X)
+    with pytest.raises(ValueError, match=r"a.h5 holds the parts train, test; leave it out"):
+        load(path, transpose=True)
+    (tmp_path / "a.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(ValueError, match=r"`transpose` is for files of arrays, and a.csv is none"):
+        load(tmp_path / "a.csv", transpose=True)
+    frame = pytest.importorskip("pandas").DataFrame({"a": [1, 2]})
+    with pytest.raises(ValueError, match="`transpose` is for arrays, and array is a table"):
+        read(frame, Reading.of(transpose=True))
+    assert read(X, Reading.of(transpose=True)).values.tolist() == X.T.tolist()

@@ -127,6 +127,7 @@ def load(
     max_gaps_row: float | None = None,
     max_gaps_column: float | None = None,
     weights: str | Path | None = None,
+    transpose: bool | None = None,
     progress: Progress = quiet,
 ) -> Data:
     """Load a named data set or a file.
@@ -160,6 +161,8 @@ def load(
         Leave out sequences, and then sites, with a larger share of gaps.
     weights
         A file with one weight a row.
+    transpose
+        Whether the columns of an array are the rows, as in recordings of shape (neurons, bins).
     progress
         As for `fetch`, which is called if the set is not on this machine yet.
 
@@ -188,6 +191,7 @@ def load(
         max_gaps_row=max_gaps_row,
         max_gaps_column=max_gaps_column,
         weights=weights,
+        transpose=transpose,
     )
     return read(source, reading, progress=progress)
 

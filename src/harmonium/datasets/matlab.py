@@ -76,10 +76,10 @@ def _chosen(variables: _Variables, name: str, reading: Reading) -> Arrays:
         listed = ", ".join(variables.others)
         notes.append(f"not read, because they hold no plain numbers: {listed}")
     shape = arrays.values.shape
-    if len(shape) == 2 and shape[0] * _LYING < shape[1]:
+    if len(shape) == 2 and shape[0] * _LYING < shape[1] and not reading.transpose:
         notes.append(
-            f"{shape[0]} rows of {shape[1]:,} columns: if the columns are the rows, save the "
-            "transposed array"
+            f"{shape[0]} rows of {shape[1]:,} columns: if the columns are the rows, pass "
+            "`transpose=True`"
         )
     return dataclasses.replace(arrays, notes=notes)
 

@@ -114,6 +114,8 @@ def _refuse_what_is_not_there(
         raise ValueError(f"`sequences` names a column of a table, and {name} is none; leave it out")
     if reading.header is not None and reader is not read_text:
         raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
+    if reading.transpose and reader in (*_OF_TABLES, read_alignment):
+        raise ValueError(f"`transpose` is for files of arrays, and {name} is none; leave it out")
     if reading.array is not None and reader not in _OF_SEVERAL:
         raise ValueError(f"`array` is for files of several arrays, and {name} holds one")
 

@@ -47,6 +47,9 @@ class ReadingOptions:
     array: str | None = _option(
         "Name of the array with the rows, if the file holds several.", "recognised by name"
     )
+    transpose: bool | None = _option(
+        "Whether the columns of an array are the rows, as in recordings of neurons × bins.", "no"
+    )
     labels_file: str | None = _option(
         "File with the labels, such as train-labels-idx1-ubyte.",
         "a file with a matching name in the same folder",
