@@ -7,7 +7,6 @@ of a zip, and writes it.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonium.datasets.arrays import Arrays, Readable, open_unpacked
+from harmonium.datasets.arrays import Arrays, Readable, open_unpacked, open_zip
 from harmonium.datasets.cells import decode
 from harmonium.datasets.classes import Classes
 from harmonium.datasets.reading import Reading
@@ -48,7 +47,7 @@ def read_zip(path: Path, reading: Reading) -> Arrays:
     ValueError
         If it is damaged or encrypted, if it holds no ``.hapt``, or several and none is named.
     """
-    with zipfile.ZipFile(path) as packed:
+    with open_zip(path) as packed:
         names = [info.filename for info in packed.infolist() if not info.is_dir()]
         # macOS adds a ._NAME for each NAME
         names = [name for name in names if not PurePosixPath(name).name.startswith("._")]
@@ -64,11 +63,8 @@ def read_zip(path: Path, reading: Reading) -> Arrays:
             )
         if len(chosen) > 1:
             raise ValueError(f"{path.name} holds {listed}; say which one to read by `array`")
-        try:
-            with packed.open(chosen[0]) as stream:
-                return _haplotypes(stream, f"{chosen[0]} of {path.name}", reading)
-        except (NotImplementedError, RuntimeError) as error:  # packed in another way, or encrypted
-            raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
+        with packed.open(chosen[0]) as stream:
+            return _haplotypes(stream, f"{chosen[0]} of {path.name}", reading)
 
 
 def write_hapt(file: BinaryIO, rows: NDArray[Any], names: Iterable[str], population: str) -> None:

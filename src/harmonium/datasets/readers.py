@@ -28,6 +28,7 @@ from harmonium.datasets.arrays import (
     Readable,
     check_type,
     open_unpacked,
+    open_zip,
     read_array,
     to_data,
 )
@@ -194,14 +195,7 @@ def _read_npy(path: Path, reading: Reading) -> Arrays:
 
 
 def _read_npz(path: Path, reading: Reading) -> Arrays:
-    try:
-        return _read_archive(path, reading)
-    except (NotImplementedError, RuntimeError) as error:  # packed or encrypted in another way
-        raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
-
-
-def _read_archive(path: Path, reading: Reading) -> Arrays:
-    with zipfile.ZipFile(path) as packed:
+    with open_zip(path) as packed:
         shapes = {}
         for member in packed.namelist():
             if member.endswith(".npy"):
