@@ -240,6 +240,6 @@ def test_layers_learn_from_an_alignment() -> None:
     run = harmonium.train_dbn(name, layers=[5, 4], out="stack", **options)
     bottom = RunDirectory("stack/layers/1")
     assert bottom.config()["data"]["encoding"]["letters"] == "ACGU-"
-    assert bottom.weights_path.is_file()
+    assert (bottom.path / weighting.NAME).is_file()
     run.sample(chains=2, samples=1, out=Path("deep.fasta"))
     assert len(datasets.load("deep.fasta", alphabet="rna")) == 2

@@ -56,9 +56,9 @@ from harmonium.datasets.text import read_text
 FORMATS = (
     ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, .h5, .hdf5, "
     ".h5ad, .hapt, .vcf, .bcf, .bed of PLINK's, IDX (text, IDX, .hapt and .vcf also as .gz, .hapt "
-    "also as .zip), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments (FASTA, A2M, A3M: .fasta, "
-    ".fa, .fas, .faa, .fna, .afa, .aln, .a2m, .a3m; Stockholm: .sto, .stk, .stockholm; all also as "
-    ".gz)"
+    "also as .zip), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments, also as .gz: FASTA "
+    "(.fasta, .fa, .fas, .faa, .fna, .afa, .aln), .a2m, .a3m, and Stockholm (.sto, .stk, "
+    ".stockholm)"
 )
 
 _MOST_WORDS = 1 << 30

@@ -83,7 +83,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
-    weighting.keep(_weighting(options, trained.options), run.weights_path, data)
+    weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
     rows = _rows(data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
@@ -146,7 +146,8 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
             file = Path(said.weights_file).expanduser()
             weights = torch.from_numpy(read_weights(file, len(data), data.name))
             data = dataclasses.replace(data, weights=weights.to(data.device))
-    data = weighting.weigh(_weighting(said, trained.options), data, trained.run.weights_path)
+    kept = trained.run.path / weighting.NAME
+    data = weighting.weigh(_weighting(said, trained.options), data, kept)
     encoding = train.encoding
     states = all(d.is_two_valued for d in (train, data))
     if trained.rbm.visible.low_state == 0 and (
