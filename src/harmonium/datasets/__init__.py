@@ -145,7 +145,8 @@ def load(
     header
         Whether line 1 of a text file names the columns; None decides from its content.
     array
-        The name of the array with the rows, in a file with several arrays.
+        The name of the array with the rows, in a file with several arrays: in HDF5 its path, in a
+        zip the name of a file.
     labels_file
         A file that holds only the labels.
     sequences

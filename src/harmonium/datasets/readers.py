@@ -280,6 +280,7 @@ _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".zip": read_zip,
     ".vcf": read_vcf,
     ".vcf.gz": read_vcf,
+    ".vcf.bgz": read_vcf,
     ".bcf": read_vcf,
     ".bed": read_bed,
     ".parquet": read_parquet,

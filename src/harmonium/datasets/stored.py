@@ -61,11 +61,6 @@ class Stored:
                     f"{what} of {self.name} are {described(tensor)}; pass a torch tensor, or make "
                     "the data with datasets.from_array"
                 )
-        if not isinstance(values, Tensor):
-            raise TypeError(
-                f"values of {self.name} are {described(values)}; pass a torch tensor, or make the "
-                "data with datasets.from_array"
-            )
         if values.dtype not in (torch.uint8, torch.float32, torch.float64):
             raise TypeError(
                 f"values of {self.name} are {values.dtype}; pass torch.uint8, torch.float32 or "
@@ -240,11 +235,6 @@ class Stored:
             If the values are the states, and float32 cannot distinguish them.
         """
         self._refuse_rounding  # noqa: B018
-        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
-            raise TypeError(
-                f"index is {described(index)}; pass a tensor of row numbers, such as "
-                "torch.arange(10)"
-            )
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
             raise TypeError(
                 f"index is {described(index)}; pass a tensor of row numbers, such as "
