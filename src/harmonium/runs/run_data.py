@@ -160,11 +160,9 @@ def split_data(
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
     kept = None if known is None else known.weights_path
-    train, held_out = (
-        None if part is None else weighting.weigh(options, part, kept) for part in (train, held_out)
-    )
-    assert train is not None
-    return train, held_out
+    if held_out is not None:
+        held_out = weighting.weigh(options, held_out, kept)
+    return weighting.weigh(options, train, kept), held_out
 
 
 def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
