@@ -116,6 +116,17 @@ class TestVCF:
         with pytest.raises(ValueError, match=r"a.vcf.gz is cut off: it lacks the last block"):
             load(path)
 
+    def test_a_bcf_is_the_same(self, tmp_path: Path) -> None:
+        cyvcf2 = pytest.importorskip("cyvcf2")
+        text = cyvcf2.VCF(str(vcf(tmp_path, TWO_SITES)))
+        packed = cyvcf2.Writer(str(tmp_path / "a.bcf"), text, mode="wb")
+        for variant in text:
+            packed.write_record(variant)
+        packed.close()
+        one, other = load(tmp_path / "a.vcf"), load(tmp_path / "a.bcf")
+        assert other.values.tolist() == one.values.tolist()
+        assert (other.columns, [*other.row_names]) == (one.columns, [*one.row_names])
+
     def test_missing_genotypes_are_refused_unless_their_columns_are_left_out(
         self, tmp_path: Path
     ) -> None:
