@@ -33,7 +33,7 @@ import numpy as np
 
 from harmonium import datasets
 
-FORMATS = ("csv", "tsv", "txt", "npy", "npz", "idx", "mat", "parquet", "pkl")
+FORMATS = ("csv", "tsv", "txt", "npy", "npz", "idx", "mat", "parquet", "pkl", "hapt", "zip")
 ALLOWED = (OSError, ValueError, TypeError, ImportError)
 SECONDS = 10  # of the processor: a busy machine makes no reader slow
 MOST_SECONDS = 300  # by the clock, for a reader that waits
@@ -76,6 +76,16 @@ def sound(kind: str, rng: np.random.Generator) -> bytes:
         case "csv" | "tsv" | "txt":
             separators = {"csv": ",;|", "tsv": "\t", "txt": " \t,"}[kind]
             return _text(values, labels, separators[rng.integers(len(separators))], rng)
+        case "hapt" | "zip":
+            sites = rng.integers(0, 2, (n, width)).astype(str).tolist()
+            text = "".join(
+                f"{'Real' if label else 'AG'} s{row} {' '.join(cells)}\n"
+                for row, (label, cells) in enumerate(zip(labels, sites, strict=True))
+            )
+            if kind == "hapt":
+                return text.encode()
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+                packed.writestr("a.hapt", text)
         case "npy":
             np.save(stream, np.asfortranarray(values) if rng.integers(2) else values)
         case "npz":
@@ -122,11 +132,11 @@ def _text(
 
 def damaged(content: bytes, kind: str, rng: np.random.Generator) -> bytes:
     """The file after one to four changes at random places."""
-    if kind == "npz" and rng.integers(2):
+    if kind in ("npz", "zip") and rng.integers(2):
         return _damaged_members(content, rng)
     if kind == "pkl" and rng.integers(4) == 0:
         return gzip.compress(damaged(content, "", rng), 1)
-    tokens = TOKENS["text" if kind in ("csv", "tsv", "txt") else "binary"]
+    tokens = TOKENS["text" if kind in ("csv", "tsv", "txt", "hapt") else "binary"]
     changed = bytearray(content)
     for _ in range(rng.integers(1, 5)):
         at = int(rng.integers(len(changed) + 1))
@@ -193,6 +203,14 @@ def expected(kind: str, path: Path, data: datasets.Data) -> bool:
                 return shape == (table.num_rows, table.num_columns - n_others)
             case "csv" | "tsv" | "txt":
                 return _rows_of_text(path, data)
+            case "hapt" | "zip":
+                text = path.read_bytes()
+                if kind == "zip":
+                    with zipfile.ZipFile(path) as packed:
+                        text = packed.read("a.hapt")
+                cells = np.loadtxt(io.BytesIO(text), str, comments=None, ndmin=2)
+                n_rows, n_cells = cells.shape
+                return shape == (n_rows, n_cells - 2)
     return data.values.shape[1] == 784 or data.image_shape is None
 
 

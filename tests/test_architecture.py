@@ -62,6 +62,9 @@ ONLY_FROM = {
 
 # Each heavy third party has one door, and scikit-learn one for its data and one for its users.
 DOORS_OF = {
+    "bed_reader": ("datasets",),
+    "cyvcf2": ("datasets",),
+    "h5py": ("datasets",),
     "jinja2": ("report",),
     "matplotlib": ("plots",),
     "numba": ("kernels",),
@@ -79,6 +82,9 @@ FREE = "harmonium.__version__"
 
 # What `import harmonium` and `harmonium --help` do without.
 HEAVY = {
+    "bed_reader",
+    "cyvcf2",
+    "h5py",
     "jinja2",
     "matplotlib",
     "numba",

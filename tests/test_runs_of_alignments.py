@@ -213,7 +213,7 @@ def test_samples_of_other_rows_are_no_sequences() -> None:
     run.sample(out=Path("new.csv"), chains=2, samples=2)
     with Path("new.csv").open() as file:
         lines = list(csv.reader(file))
-    assert lines[0] == ["sample", "column 0", "column 1", "column 2", "column 3"]
+    assert lines[0] == ["", "column 0", "column 1", "column 2", "column 3"]
     assert [line[0] for line in lines[1:]] == [f"chain{c}_sample{s}" for c in "01" for s in "01"]
     assert {cell for line in lines[1:] for cell in line[1:]} <= {"0", "1", "0.0", "1.0"}
 

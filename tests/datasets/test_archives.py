@@ -142,7 +142,7 @@ def test_two_tables_that_savez_numbered_are_unclear(read) -> None:
         read({}, X, X[:5])
 
 
-@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr", "dia"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float64, bool, np.uint8])
 def test_sparse_matrices_of_scipy(tmp_path: Path, kind: str, dtype: type) -> None:
     dense = np.random.default_rng(0).integers(0, 3, (30, 8)).astype(dtype)
@@ -154,8 +154,8 @@ def test_sparse_matrices_of_scipy(tmp_path: Path, kind: str, dtype: type) -> Non
 
 def test_sparse_matrices_that_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    scipy.sparse.save_npz(path, scipy.sparse.bsr_matrix(np.eye(4)))
-    with pytest.raises(ValueError, match=r"in the format 'bsr' .* save matrix.tocsr"):
+    np.savez(path, format=np.array(b"dok"), shape=np.array([1, 3]), data=np.ones(1))
+    with pytest.raises(ValueError, match=r"in the format 'dok' .*; CSR, .* save matrix.tocsr"):
         load(path)
     scipy.sparse.save_npz(path, scipy.sparse.csr_matrix((10**6, 10**6), dtype=np.float32))
     with pytest.raises(ValueError, match=r"dense rows take 3725 GiB; .*toarray\(\)"):
@@ -164,6 +164,23 @@ def test_sparse_matrices_that_are_refused(tmp_path: Path) -> None:
     np.savez(path, format=np.array(b"csr"), shape=np.array([1, 3]), **broken)
     with pytest.raises(ValueError, match=r"damaged: its sparse matrix has indices beyond"):
         load(path)
+    blocks = broken | {"data": np.ones((1, 1, 2)), "indices": np.array([1])}
+    np.savez(path, format=np.array(b"bsr"), shape=np.array([1, 3]), **blocks)
+    with pytest.raises(ValueError, match=r"damaged: its sparse matrix has indices beyond"):
+        load(path)
+    diagonals = {"offsets": np.array([0, 1]), "data": np.ones((1, 3))}
+    np.savez(path, format=np.array(b"dia"), shape=np.array([1, 3]), **diagonals)
+    with pytest.raises(ValueError, match=r"damaged: 1 diagonals have 2 offsets"):
+        load(path)
+
+
+def test_blocks_and_diagonals_of_a_sparse_matrix_are_where_scipy_has_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    blocks = scipy.sparse.random(12, 20, 0.2, rng=rng).tobsr(blocksize=(3, 4))
+    bands = scipy.sparse.dia_matrix((rng.random((4, 9)), [-3, 0, 2, 7]), shape=(6, 8))
+    for matrix in (blocks, bands, bands.T):
+        scipy.sparse.save_npz(tmp_path / "a.npz", matrix)
+        assert np.allclose(load(tmp_path / "a.npz").values.numpy(), matrix.toarray(), atol=1e-6)
 
 
 def test_entries_of_a_sparse_matrix_that_stand_twice_add_up(tmp_path: Path) -> None:
@@ -191,14 +208,11 @@ def test_a_file_of_matlab(tmp_path: Path) -> None:
 
 def test_a_table_of_matlab_that_lies_on_its_side_is_remarked(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"spikes": np.ones((3, 90))})
-    assert "3 rows of 90 columns: if the columns are the rows" in load(tmp_path / "a.mat").notes[-1]
+    assert "3 rows of 90 columns: if the columns are" in load(tmp_path / "a.mat").notes[-1]
 
 
-def test_newer_and_damaged_files_of_matlab_are_refused(tmp_path: Path) -> None:
+def test_damaged_files_of_matlab_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
-    path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(ValueError, match=r"version 7.3, which is HDF5, .* '-v7'"):
-        load(path)
     path.write_bytes(b"nothing of the kind" * 20)
     with pytest.raises(ValueError, match=r"a.mat is damaged, or no file of MATLAB's"):
         load(path)

@@ -129,6 +129,7 @@ def load(
     max_gaps_row: float | None = None,
     max_gaps_column: float | None = None,
     weights: str | Path | None = None,
+    transpose: bool | None = None,
     progress: Progress = quiet,
 ) -> Data:
     """Load a named data set or a file.
@@ -145,7 +146,8 @@ def load(
     header
         Whether line 1 of a text file names the columns; None decides from its content.
     array
-        The name of the array with the rows, in a file with several arrays.
+        The name of the array with the rows, in a file with several arrays: in HDF5 its path, in a
+        zip the name of a file.
     labels_file
         A file that holds only the labels.
     sequences
@@ -162,6 +164,8 @@ def load(
         Leave out sequences, and then sites, with a larger share of gaps.
     weights
         A file with one weight a row.
+    transpose
+        Whether the columns of an array are the rows, as in recordings of shape (neurons, bins).
     progress
         As for `fetch`, which is called if the set is not on this machine yet.
 
@@ -174,7 +178,7 @@ def load(
         For a file that cannot be read, and for data that are empty, ragged, of an unsupported shape
         or type, or that hold NaN or infinity.
     ImportError
-        For Parquet, if pyarrow is not installed.
+        If a library that reads the format is not installed; says how to install it.
     """
     reading = Reading.of(
         label=label,
@@ -190,6 +194,7 @@ def load(
         max_gaps_row=max_gaps_row,
         max_gaps_column=max_gaps_column,
         weights=weights,
+        transpose=transpose,
     )
     return read(source, reading, progress=progress)
 

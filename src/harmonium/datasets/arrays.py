@@ -11,7 +11,9 @@ from __future__ import annotations
 import gzip
 import io
 import math
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -203,6 +205,25 @@ def open_unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:
     with path.open("rb") as stream:
         is_gzip = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if is_gzip else path.open("rb")
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip for reading.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, encrypted, or packed in a way that Python does not know.
+    """
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as packed:
+                yield packed
+        except (NotImplementedError, RuntimeError) as error:
+            raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
+        except (OSError, UnicodeDecodeError) as error:  # places and names that cannot be
+            raise ValueError(f"{path.name} is damaged: {error}") from None
 
 
 def as_bytes(values: NDArray[Any]) -> NDArray[Any]:

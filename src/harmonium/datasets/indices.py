@@ -1,4 +1,4 @@
-"""Columns without a name: row numbers written by pandas or R, which are not values.
+"""Columns without a name: row numbers and names written by pandas or R, which are not values.
 
 This module finds them, verifies them, and reports them.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from harmonium.datasets.cells import decode
 from harmonium.datasets.columns import Look
 from harmonium.datasets.naming import keyword
 from harmonium.datasets.reading import Reading
@@ -60,6 +61,14 @@ class Index:
             self._next = []
         self._pieces.append(cells.to_pylist())
 
+    def _cells(self) -> list[bytes]:
+        return [(cell or b"").strip() for piece in self._pieces for cell in piece]
+
+    def names(self) -> list[str] | None:
+        """The names of the rows; None if the column counts them or is empty."""
+        cells = self._cells()
+        return [decode(cell) for cell in cells] if any(cells) else None
+
     def note(self, looks: Sequence[Look], name: str) -> str:
         """A note that the column is left out, and why.
 
@@ -74,13 +83,13 @@ class Index:
         if not self._pieces:
             first = self._next[0] - self._n
             return f"index: {column} has no name and counts the rows from {first}; it is left out"
-        cells = [(cell or b"").strip() for piece in self._pieces for cell in piece]
+        cells = self._cells()
         if not any(cells):
             return f"{column} has neither a name nor a value; it is left out"
         look = looks[self.number]
         could_be = self.number == 0 or bool(look.name)  # pandas calls it "Unnamed: 0"
         if could_be and (look.kind == "text" or look.whole) and len({*cells}) == len(cells):
-            return f"index: {column} has no name, and another value in each row; it is left out"
+            return f"index: {column} has no name, and another value in each row; it names the rows"
         raise ValueError(
             f"column {self.number} of {name} has no name, and is no index: its values repeat or "
             f"have decimals; leave it out by {keyword('drop', [self.number])}, or name it in the "

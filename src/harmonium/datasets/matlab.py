@@ -1,8 +1,9 @@
 """Reading .mat files of MATLAB 5 to 7, as ``save -v7``, Octave and `scipy.io.savemat` write them.
 
 This module reads numeric, logical, sparse and character arrays. SciPy's reader reads more, but
-trusts the sizes stated in a file; here each size is checked against the bytes that exist. The roles
-of arrays are chosen as for .npz.
+trusts the sizes stated in a file; here each size is checked against the bytes that exist. Files of
+MATLAB 7.3 are HDF5 with all dimensions in reverse order, and are read through h5py. The roles of
+arrays are chosen as for .npz.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +21,13 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.archives import Archive
 from harmonium.datasets.arrays import Arrays
+from harmonium.datasets.hdf5 import array_of, opened
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.sparse import read_sparse
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_HDF5_BEGINS = 512
+_CLASS, _ROWS_OF_SPARSE = "MATLAB_class", "MATLAB_sparse"  # attributes of a variable
 _HEADER = 128
 _LYING = 20  # if columns outnumber rows by this factor, they are more likely the rows
 
@@ -42,16 +46,46 @@ def read_mat(path: Path, reading: Reading) -> Arrays:
 
     Raises
     ------
-    ValueError
-        For files of versions 4 and 7.3, for damaged files, and if it is unclear which array holds
-        the rows.
+    TypeError, ValueError
+        For files of version 4, for damaged files, and if it is unclear which array holds the rows.
+    ImportError
+        For a file of version 7.3, if h5py is not installed.
     """
-    content = path.read_bytes()
-    if content.startswith(b"MATLAB 7.3") or _HDF5 in content[:520]:
-        raise ValueError(
-            f"{path.name} is of MATLAB's version 7.3, which is HDF5, and not read; save it by "
-            "save(..., '-v7') in MATLAB, or read it by h5py and save the array by numpy.save"
+    with path.open("rb") as stream:
+        begin = stream.read(_HDF5_BEGINS + len(_HDF5))
+    if begin.startswith(b"MATLAB 7.3") or _HDF5 in begin:
+        with opened(path) as file:
+            return _chosen(_variables_of_7_3(file, path.name), path.name, reading)
+    return _chosen(_variables_of_5(path), path.name, reading)
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """The arrays of a file, by name, and the names of variables that hold no arrays."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], NDArray[Any]]
+    others: Sequence[str]
+
+
+def _chosen(variables: _Variables, name: str, reading: Reading) -> Arrays:
+    """The array of rows, and what belongs to it."""
+    arrays = Archive(name, variables.shapes, variables.read).arrays(reading)
+    notes = list(arrays.notes)
+    if variables.others:
+        listed = ", ".join(variables.others)
+        notes.append(f"not read, because they hold no plain numbers: {listed}")
+    shape = arrays.values.shape
+    if len(shape) == 2 and shape[0] * _LYING < shape[1] and not reading.transpose:
+        notes.append(
+            f"{shape[0]} rows of {shape[1]:,} columns: if the columns are the rows, pass "
+            "`transpose=True`"
         )
+    return dataclasses.replace(arrays, notes=notes)
+
+
+def _variables_of_5(path: Path) -> _Variables:
+    content = path.read_bytes()
     mark = content[126:128]
     if mark not in (b"IM", b"MI") or content[125 if mark == b"IM" else 124] != 1:
         raise ValueError(
@@ -75,22 +109,46 @@ def read_mat(path: Path, reading: Reading) -> Arrays:
                 others.append(variable.name)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"{path.name} is damaged, or no file of MATLAB's: {error}") from None
+    return _Variables(
+        {key: variable.shape for key, variable in found.items()},
+        lambda key: found[key].array(f"array {key!r} of {path.name}"),
+        others,
+    )
+
+
+def _variables_of_7_3(file: Any, name: str) -> _Variables:
+    found = {key: stored for key, stored in file.items() if _holds_array(stored)}
+
+    def shape(stored: Any) -> tuple[int, ...]:
+        if _ROWS_OF_SPARSE in stored.attrs:
+            return int(stored.attrs[_ROWS_OF_SPARSE]), len(stored["jc"]) - 1
+        return tuple(stored.shape[::-1])
 
     def array(key: str) -> NDArray[Any]:
-        return found[key].array(f"array {key!r} of {path.name}")
+        stored, called = found[key], f"array {key!r} of {name}"
+        if _ROWS_OF_SPARSE in stored.attrs:
+            # one without any number has no data
+            data, rows = (stored[part][()] if part in stored else [] for part in ("data", "ir"))
+            is_logical = stored.attrs[_CLASS] == b"logical"
+            data = np.asarray(data, dtype=bool if is_logical else None)
+            return _dense(shape(stored), np.asarray(rows, np.int64), stored["jc"][()], data, called)
+        table = array_of(stored, called).T
+        return _words(table, called) if stored.attrs.get(_CLASS) == b"char" else table
 
-    shapes = {key: variable.shape for key, variable in found.items()}
-    arrays = Archive(path.name, shapes, array).arrays(reading)
-    notes = list(arrays.notes)
-    if others:
-        notes.append(f"not read, because they hold no plain numbers: {', '.join(others)}")
-    shape = arrays.values.shape
-    if len(shape) == 2 and shape[0] * _LYING < shape[1]:
-        notes.append(
-            f"{shape[0]} rows of {shape[1]:,} columns: if the columns are the rows, save the "
-            "transposed array"
-        )
-    return dataclasses.replace(arrays, notes=notes)
+    return _Variables(
+        {key: shape(stored) for key, stored in found.items()},
+        array,
+        # MATLAB's own groups begin with #: what cells and objects refer to
+        [key for key in file if key not in found and not key.startswith("#")],
+    )
+
+
+def _holds_array(stored: Any) -> bool:
+    """Whether a variable of MATLAB 7.3 holds numbers or characters."""
+    if _ROWS_OF_SPARSE in stored.attrs:
+        return True
+    is_empty = "MATLAB_empty" in stored.attrs  # and then holds its shape
+    return hasattr(stored, "shape") and stored.dtype.kind in "biuf" and not is_empty
 
 
 @dataclass(frozen=True)
@@ -141,11 +199,7 @@ class _Variable:
         table = numbers.reshape(self.shape, order="F")
         if self.kind != _CHAR:
             return table
-        # one character per number, such as rows of one letter
-        rows = [row.reshape(-1).tolist() for row in table]
-        if any(number > 0x10FFFF for row in rows for number in row):
-            raise ValueError(f"{name} is damaged: it holds numbers that are no characters")
-        return np.array(["".join(map(chr, row)).strip().strip("\0") for row in rows], dtype=str)
+        return _words(table, name)
 
     def _dense(self, name: str) -> NDArray[Any]:
         if len(self.parts) != 3 or len(self.shape) != 2:
@@ -153,14 +207,32 @@ class _Variable:
         indices, pointers, data = (_numbers(part, self.order, name) for part in self.parts)
         if self.flags & _LOGICAL:
             data = data.astype(bool)
-        parts = {
-            "format": np.array(b"csc"),
-            "shape": np.array(self.shape),
-            "indices": indices,
-            "indptr": pointers,
-            "data": data,
-        }
-        return read_sparse(parts.__getitem__, name)
+        return _dense(self.shape, indices, pointers, data, name)
+
+
+def _words(table: NDArray[Any], name: str) -> NDArray[Any]:
+    """The words of a table of characters, one a row, such as rows of one letter."""
+    rows = [row.reshape(-1).tolist() for row in table]
+    if any(number > 0x10FFFF for row in rows for number in row):
+        raise ValueError(f"{name} is damaged: it holds numbers that are no characters")
+    return np.array(["".join(map(chr, row)).strip().strip("\0") for row in rows], dtype=str)
+
+
+def _dense(
+    shape: tuple[int, ...],
+    indices: NDArray[Any],
+    pointers: NDArray[Any],
+    data: NDArray[Any],
+    name: str,
+) -> NDArray[Any]:
+    parts = {
+        "format": np.array(b"csc"),
+        "shape": np.array(shape),
+        "indices": indices,
+        "indptr": pointers,
+        "data": data,
+    }
+    return read_sparse(parts.__getitem__, name)
 
 
 def _elements(data: memoryview, order: Literal["<", ">"]) -> Iterator[tuple[int, memoryview]]:

@@ -177,6 +177,8 @@ def _arrays(
     values: Any, reading: Reading, name: str, columns: Sequence[str] | None = None
 ) -> Arrays:
     if is_frame(values):
+        if reading.transpose:
+            raise ValueError(f"`transpose` is for arrays, and {name} is a table; leave it out")
         return read_frame(values, name, reading)
     return take_columns(Arrays(_array(values, name), columns=columns), reading, name)
 

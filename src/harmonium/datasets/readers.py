@@ -28,11 +28,15 @@ from harmonium.datasets.arrays import (
     Readable,
     check_type,
     open_unpacked,
+    open_zip,
     read_array,
     to_data,
 )
 from harmonium.datasets.cells import decode, kind_of
 from harmonium.datasets.data import Data
+from harmonium.datasets.genotypes import read_bed, read_vcf
+from harmonium.datasets.haplotypes import read_hapt, read_zip
+from harmonium.datasets.hdf5 import read_h5, read_h5ad
 from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
@@ -50,8 +54,9 @@ from harmonium.datasets.tables import read_parquet
 from harmonium.datasets.text import read_text
 
 FORMATS = (
-    ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, IDX (text "
-    "and IDX also as .gz), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments, also as .gz: FASTA "
+    ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, .h5, .hdf5, "
+    ".h5ad, .hapt, .vcf, .bcf, .bed of PLINK's, IDX (text, IDX, .hapt and .vcf also as .gz, .hapt "
+    "also as .zip), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments, also as .gz: FASTA "
     "(.fasta, .fa, .fas, .faa, .fna, .afa, .aln), .a2m, .a3m, and Stockholm (.sto, .stk, "
     ".stockholm)"
 )
@@ -73,7 +78,7 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
     TypeError, ValueError
         If it cannot be read, or if `Data` cannot hold its content.
     ImportError
-        For Parquet, if pyarrow is not installed.
+        If a library that reads the format is not installed; says how to install it.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; pass a file: {FORMATS}")
@@ -112,7 +117,9 @@ def _refuse_what_is_not_there(
         raise ValueError(f"`sequences` names a column of a table, and {name} is none; leave it out")
     if reading.header is not None and reader is not read_text:
         raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
-    if reading.array is not None and reader not in (_read_npz, read_mat):
+    if reading.transpose and reader in (*_OF_TABLES, read_alignment):
+        raise ValueError(f"`transpose` is for files of arrays, and {name} is none; leave it out")
+    if reading.array is not None and reader not in _OF_SEVERAL:
         raise ValueError(f"`array` is for files of several arrays, and {name} holds one")
 
 
@@ -190,14 +197,7 @@ def _read_npy(path: Path, reading: Reading) -> Arrays:
 
 
 def _read_npz(path: Path, reading: Reading) -> Arrays:
-    try:
-        return _read_archive(path, reading)
-    except (NotImplementedError, RuntimeError) as error:  # packed or encrypted in another way
-        raise ValueError(f"{path.name} cannot be unpacked: {error}") from None
-
-
-def _read_archive(path: Path, reading: Reading) -> Arrays:
-    with zipfile.ZipFile(path) as packed:
+    with open_zip(path) as packed:
         shapes = {}
         for member in packed.namelist():
             if member.endswith(".npy"):
@@ -260,6 +260,7 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
     return shape, transposed, dtype
 
 
+_OF_SEVERAL = (_read_npz, read_mat, read_h5, read_h5ad, read_zip)
 _OF_TABLES = (read_text, read_parquet)
 _ALIGNMENTS = (
     *(".fasta", ".fa", ".fas", ".faa", ".fna", ".afa", ".aln", ".a2m", ".a3m"),
@@ -271,6 +272,17 @@ _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".mat": read_mat,
+    ".h5": read_h5,
+    ".hdf5": read_h5,
+    ".h5ad": read_h5ad,
+    ".hapt": read_hapt,
+    ".hapt.gz": read_hapt,
+    ".zip": read_zip,
+    ".vcf": read_vcf,
+    ".vcf.gz": read_vcf,
+    ".vcf.bgz": read_vcf,
+    ".bcf": read_vcf,
+    ".bed": read_bed,
     ".parquet": read_parquet,
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,

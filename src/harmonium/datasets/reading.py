@@ -39,6 +39,8 @@ class Reading:
         Whether the first line of a text file names the columns; None decides from its content.
     array
         The array with the rows, in an archive of several.
+    transpose
+        Whether the columns of an array are the rows.
     labels_file
         A file that holds only the labels, such as for an IDX file of pictures.
     classes
@@ -78,6 +80,7 @@ class Reading:
     max_gaps_row: float | None = None
     max_gaps_column: float | None = None
     weights: Path | None = None
+    transpose: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no alignment could be read with."""
@@ -109,6 +112,7 @@ class Reading:
         max_gaps_row: float | None = None,
         max_gaps_column: float | None = None,
         weights: str | Path | None = None,
+        transpose: bool | None = None,
     ) -> Reading:
         """Create it from one or several columns, as the user gives them.
 
@@ -131,6 +135,7 @@ class Reading:
             max_gaps_row=max_gaps_row,
             max_gaps_column=max_gaps_column,
             weights=None if weights is None else Path(weights).expanduser(),
+            transpose=bool(transpose),
         )
 
     def of_another_part(self, data: Data) -> Reading:
@@ -156,7 +161,8 @@ class Reading:
     def is_said(self) -> bool:
         """Whether the user gave any option."""
         of_files = (self.header, self.array, self.labels_file, self.weights, self.sequences)
-        return self.names_columns or of_files != (None,) * 5 or bool(self.of_alignments)
+        said = self.names_columns or self.transpose or bool(self.of_alignments)
+        return said or of_files != (None,) * 5
 
     @property
     def of_alignments(self) -> list[str]:

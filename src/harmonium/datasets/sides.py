@@ -24,13 +24,15 @@ _PICTURES, _LABELS = ("images-idx3", "images.idx3"), ("labels-idx1", "labels.idx
 
 
 def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
-    """Remove the columns that the user names from the values of an array.
+    """Remove the columns that the user names from the values of an array, transposed if asked.
 
     Raises
     ------
     ValueError
         For pictures, which have no columns, and for columns that do not exist.
     """
+    if reading.transpose:
+        arrays = _transposed(arrays, name)
     if "label" in arrays.named:  # it is a separate array
         reading = dataclasses.replace(reading, label=None)
     if "target" in arrays.named:
@@ -66,6 +68,23 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         columns=None if arrays.columns is None else [str(names[n]) for n in roles.values],
         notes=(*arrays.notes, *roles.notes),
         named={**arrays.named, **roles.named},
+    )
+
+
+def _transposed(arrays: Arrays, name: str) -> Arrays:
+    """The columns of an array as rows, with their names; what was found beside it stays."""
+    if arrays.values.ndim != 2 or arrays.parts:
+        raise ValueError(
+            f"`transpose` is for one array of rows and columns, and {name} holds "
+            + (f"the parts {', '.join(arrays.parts)}" if arrays.parts else "pictures")
+            + "; leave it out"
+        )
+    return dataclasses.replace(
+        arrays,
+        values=arrays.values.T,
+        columns=arrays.row_names,
+        row_names=arrays.columns,
+        notes=(*arrays.notes, "transposed, as asked: columns are the rows"),
     )
 
 

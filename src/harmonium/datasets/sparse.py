@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_BYTES = 1 << 33
+_N_DIMENSIONS = {"csr": 1, "csc": 1, "coo": 1, "bsr": 3, "dia": 2}  # of the numbers
 
 
 def is_sparse(keys: Mapping[str, Any]) -> bool:
@@ -25,31 +26,35 @@ def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        For formats other than CSR, CSC and COO, for indices outside the matrix, and if the dense
-        rows take more than 8 GiB.
+        For indices outside the matrix, and if the dense rows take more than 8 GiB.
     """
     kind = read("format").reshape(-1)[:1].tolist()
     kind = kind[0].decode("latin-1") if kind and isinstance(kind[0], bytes) else str(*kind)
     shape = tuple(int(n) for n in read("shape").reshape(-1))
-    data = read("data")
-    if kind not in ("csr", "csc", "coo") or len(shape) != 2:
+    if kind not in _N_DIMENSIONS or len(shape) != 2:
         raise ValueError(
-            f"{name} holds a sparse matrix in the format {kind[:9]!r} of shape {shape}; CSR, CSC "
-            "and COO are read: save matrix.tocsr()"
+            f"{name} holds a sparse matrix in the format {kind[:9]!r} of shape {shape}; "
+            f"{', '.join(_N_DIMENSIONS).upper()} are read: save matrix.tocsr()"
         )
-    if min(shape) < 0 or data.ndim != 1:
+    data = read("data")
+    if min(shape) < 0 or data.ndim != _N_DIMENSIONS[kind]:
         raise ValueError(f"{name} is damaged: its sparse matrix has shape {shape}")
     if kind == "coo":
         rows, columns = _indices(read("row"), name), _indices(read("col"), name)
+    elif kind == "dia":
+        rows, columns, data = _of_diagonals(_indices(read("offsets"), name), data, shape, name)
     else:
         pointers, minor = _indices(read("indptr"), name), _indices(read("indices"), name)
-        n = shape[0 if kind == "csr" else 1]
+        height = data.shape[1] if kind == "bsr" else 1  # of a block
+        n = shape[1] if kind == "csc" else shape[0] // max(1, height)
         steps = np.diff(pointers)
         if len(pointers) != n + 1 or pointers[0] or (steps < 0).any() or pointers[-1] > len(minor):
             raise ValueError(f"{name} is damaged: its sparse matrix has indices out of order")
         major = np.repeat(np.arange(n), steps)
         minor, data = minor[: len(major)], data[: len(major)]
-        rows, columns = (major, minor) if kind == "csr" else (minor, major)
+        rows, columns = (minor, major) if kind == "csc" else (major, minor)
+        if kind == "bsr" and len(rows) == len(data):
+            rows, columns, data = _of_blocks(rows, columns, data)
     if not len(rows) == len(columns) == len(data):
         raise ValueError(f"{name} is damaged: its sparse matrix has indices without values")
     for index, size in ((rows, shape[0]), (columns, shape[1])):
@@ -73,6 +78,29 @@ def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
         dense = np.zeros(shape[0] * shape[1], dtype)
         dense[place] = data
     return dense.reshape(shape)
+
+
+def _of_blocks(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], blocks: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """The entries of blocks at these places, which are counted in blocks."""
+    _, height, width = blocks.shape
+    rows = rows[:, None, None] * height + np.arange(height)[:, None]
+    columns = columns[:, None, None] * width + np.arange(width)
+    rows, columns = np.broadcast_arrays(rows, columns)
+    return rows.reshape(-1), columns.reshape(-1), blocks.reshape(-1)
+
+
+def _of_diagonals(
+    offsets: NDArray[np.int64], data: NDArray[Any], shape: tuple[int, ...], name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """The entries of diagonals: column j of the numbers is for column j of the matrix."""
+    if len(offsets) != len(data):
+        raise ValueError(f"{name} is damaged: {len(data)} diagonals have {len(offsets)} offsets")
+    columns = np.broadcast_to(np.arange(data.shape[1]), data.shape)
+    rows = columns - offsets[:, None]
+    inside = (rows >= 0) & (rows < shape[0]) & (columns < shape[1])
+    return rows[inside], columns[inside], data[inside]
 
 
 def _indices(index: NDArray[Any], name: str) -> NDArray[np.int64]:

@@ -61,11 +61,6 @@ class Stored:
                     f"{what} of {self.name} are {described(tensor)}; pass a torch tensor, or make "
                     "the data with datasets.from_array"
                 )
-        if not isinstance(values, Tensor):
-            raise TypeError(
-                f"values of {self.name} are {described(values)}; pass a torch tensor, or make the "
-                "data with datasets.from_array"
-            )
         if values.dtype not in (torch.uint8, torch.float32, torch.float64):
             raise TypeError(
                 f"values of {self.name} are {values.dtype}; pass torch.uint8, torch.float32 or "

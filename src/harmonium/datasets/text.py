@@ -97,6 +97,7 @@ class _Table:
             classes=names,
             notes=[*notes, *remarks(rows, columns, labels is not None)],
             named=roles.named,
+            row_names=next(filter(None, (index.names() for index in self.indices)), None),
         )
 
     def _collect(self, exact: bool) -> tuple[GrowingRows, list[NDArray[Any]], Classes | None]:

@@ -33,8 +33,9 @@ class _ModelOptions:
         metadata={
             "metavar": "DATA",
             "help": "A named data set (harmonium data list); a file: .csv or other text, .npy, "
-            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; an alignment: FASTA, A2M, A3M, "
-            "Stockholm; or a run, whose hidden units are then the data.",
+            ".npz, .parquet, .mat, .h5, .h5ad, IDX, mnist.pkl.gz; genomes: .hapt, .vcf, .bed; "
+            "alignments: FASTA, A2M, A3M, Stockholm; or a run, whose hidden units are then the "
+            "data.",
         },
     )
     visible: VisibleName = option(  # noqa: RUF009

@@ -45,7 +45,12 @@ class ReadingOptions:
         "decided from line 1; an error if unclear",
     )
     array: str | None = _option(
-        "Name of the array with the rows, if the file holds several.", "recognised by name"
+        "Name of the array with the rows, if the file holds several; in HDF5 its path, in a zip "
+        "the name of a file.",
+        "recognised by name",
+    )
+    transpose: bool | None = _option(
+        "Whether the columns of an array are the rows, as in recordings of neurons × bins.", "no"
     )
     labels_file: str | None = _option(
         "File with the labels, such as train-labels-idx1-ubyte.",

@@ -76,7 +76,7 @@ class SamplingOptions(_Limited):
     seed: int = _option(defaults.SEED, "Random seed.", min=0)
     out: Path | None = _option(  # noqa: RUF009
         None,
-        "The file to write: .npz, .csv, or .fasta for sequences.",
+        "The file to write: .npz, .csv, .fasta for sequences, or .hapt for zeros and ones.",
         show_default="RUN/samples.npz, or -2, ...",
     )
 

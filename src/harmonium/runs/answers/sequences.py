@@ -1,47 +1,67 @@
-"""Files of samples: archives, tables, and FASTA for sequences."""
+"""Files of samples: archives, tables, FASTA for sequences, and .hapt for zeros and ones."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from harmonium.datasets.alphabets import GAP, words_of
-from harmonium.files import write_whole
+from harmonium.datasets.haplotypes import write_hapt
+from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.answers.archives import FASTA, TABLE_OR_ARCHIVE, target_of, write_archive
 from harmonium.runs.answers.trained import Trained
 from harmonium.runs.pictures.views import View
 
+HAPT = ".hapt"
+_GENOME = "AG"  # artificial genome
+
 
 def place_of_samples(out: Path | None, trained: Trained, run: RunDirectory | None = None) -> Path:
-    """Where samples are written; sequences alone go into FASTA. Raises what `target_of` raises."""
-    suffixes = TABLE_OR_ARCHIVE if trained.alphabet is None else (*FASTA, *TABLE_OR_ARCHIVE)
+    """Where samples are written; sequences alone go into FASTA, and zeros and ones into .hapt.
+
+    Raises what `target_of` raises, and ValueError for a .hapt of other values.
+    """
+    suffixes = (HAPT,) if trained.alphabet is None else FASTA
+    suffixes = (*suffixes, *TABLE_OR_ARCHIVE)
+    if out is not None and out.suffix == HAPT in suffixes and not _are_zeros_and_ones(trained):
+        raise ValueError(
+            f"`out` is {out}, which holds zeros and ones, and these units are drawn as other "
+            "values; pass a name that ends in .csv or .npz"
+        )
     return target_of(out, run or trained.run, "samples.npz", suffixes)
 
 
 def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) -> None:
-    """Write samples: all arrays as an ``.npz``; one a line as a ``.csv``; FASTA.
+    """Write samples: all arrays as an ``.npz``; one a line as ``.csv``, ``.hapt`` or FASTA.
 
-    Samples are named by chain and number, both from 0, or by the row at which the chain started.
+    Samples are named by chain and number, both from 0, or by the row at which the chain started;
+    haplotypes AG0, AG1, ..., as the tools for artificial genomes name them.
     """
-    if path.suffix not in (*FASTA, ".csv"):
+    if path.suffix not in (*FASTA, ".csv", HAPT):
         write_archive(path, arrays)
         return
     samples = arrays["samples"]
     chains = arrays["rows"] if "rows" in arrays else [f"chain{c}" for c in range(len(samples))]
     names = [f"{chain}_sample{s}" for chain in chains for s in range(samples.shape[1])]
     values = samples.reshape(len(names), -1)
+    if path.suffix == HAPT:
+        with whole_file(path) as file:
+            write_hapt(file, values, (f"{_GENOME}{number}" for number in count()), _GENOME)
+        return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if view.alphabet is None:
         columns = view.names(values.shape[1])
-        writer.writerow(["sample", *columns])
+        writer.writerow(["", *columns])  # readers leave names of rows out
         writer.writerows([name, *row] for name, row in zip(names, values.tolist(), strict=True))
     else:
         lines = zip(names, sequences_of(values, view), strict=True)
@@ -51,6 +71,13 @@ def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) ->
         else:
             text.writelines(f">{name}\n{sequence}\n" for name, sequence in lines)
     write_whole(path, text.getvalue().encode())
+
+
+def _are_zeros_and_ones(trained: Trained) -> bool:
+    """Whether samples are zeros and ones in the units of the data."""
+    view, n = trained.view, trained.rbm.visible.n_columns
+    states = [torch.full((1, n), state) for state in view.two_states or ()]
+    return {float(view.values(state).flat[0]) for state in states} == {0, 1}
 
 
 def sequences_of(values: NDArray[Any], view: View) -> list[str]:
