@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,16 +29,29 @@ class OneHot(Encoding):
     categories
         The values of the categories, ascending, such as the ratings 1 to 5; None means the integers
         0 … q − 1.
+    letters
+        The letters of the categories 0 … q − 1 of an alignment, such as ``"ACGU-"``. They do not
+        affect the states.
     """
 
     n_categories: int
     categories: tuple[float, ...] | None = None
+    letters: str | None = None
 
     def __post_init__(self) -> None:
         if self.n_categories < 2:
             raise ValueError(f"n_categories is {self.n_categories}; pass 2 or more")
+        if self.letters is not None and not (
+            len(self.letters) == len(set(self.letters)) == self.n_categories
+        ):
+            raise ValueError(
+                f"letters are {self.letters!r}; pass {self.n_categories} different ones, one for "
+                "each category"
+            )
         if self.categories is None:
             return
+        if self.letters is not None:
+            raise ValueError("letters are those of the categories 0 … q − 1; leave categories out")
         own = tuple(map(_as_number, self.categories))
         if len(own) != self.n_categories or list(own) != sorted(set(own)):
             raise ValueError(
@@ -82,6 +96,10 @@ class OneHot(Encoding):
         whole = all(isinstance(category, int) for category in self.categories)
         dtype = torch.int64 if whole else torch.float64
         return torch.tensor(self.categories, dtype=dtype, device=states.device)[best]
+
+    def states_config(self) -> dict[str, Any]:
+        """All but the letters."""
+        return dataclasses.replace(self, letters=None).to_config()
 
     def n_columns(self, n: int) -> int:
         """One group of units per value."""
