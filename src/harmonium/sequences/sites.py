@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM, check_rbm
+from harmonium.units import Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +25,14 @@ class Sites:
         Energy of each state of a visible unit by itself, nats.
     rows : Tensor, shape (n_states, width)
         The states themselves, as columns of a row.
+    hidden : Units
+        A copy of the hidden layer, in float64.
     """
 
     inputs: Tensor
     energies: Tensor
     rows: Tensor
+    hidden: Units
 
     @property
     def n(self) -> int:
@@ -67,7 +72,8 @@ class Sites:
         rows = states.double()
         n_sites = rbm.visible.n
         weights = rbm.weights.double().reshape(n_sites, rows.shape[1], -1)
-        return cls(torch.einsum("aw,iwm->iam", rows, weights), _energies(rbm, rows), rows)
+        inputs = torch.einsum("aw,iwm->iam", rows, weights)
+        return cls(inputs, _energies(rbm, rows), rows, copy.deepcopy(rbm.hidden).double())
 
     def numbers_of(self, v: Tensor) -> Tensor:
         """The number of each site's state in rows of states, int64, shape (n_rows, n_sites)."""

@@ -25,7 +25,6 @@ which means over all pairs are one matrix product.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -140,8 +139,9 @@ def couplings(
                 f"`triples` names the sites {tuple(triple)}; pass three different ones from 0 to "
                 f"{n - 1}"
             )
-    hidden = copy.deepcopy(rbm.hidden).double()
-    expansion = Expansion.of(hidden, sites.inputs, probabilities, gaussian=method == "gaussian")
+    expansion = Expansion.of(
+        sites.hidden, sites.inputs, probabilities, gaussian=method == "gaussian"
+    )
     norms = torch.zeros(n, n, dtype=torch.float64, device=probabilities.device)
     kept = norms.new_zeros(n, q, n, q) if values else None
     n_rows, n_functions = max(1, _BLOCK // (n * q * q)), max(1, _FUNCTIONS // (n * q))
