@@ -15,7 +15,7 @@ from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 
-ARCHIVE, TABLE_OR_ARCHIVE = (".npz",), (".csv", ".npz")
+ARCHIVE, TABLE, TABLE_OR_ARCHIVE = (".npz",), (".csv",), (".csv", ".npz")
 
 
 def target_of(
@@ -33,7 +33,7 @@ def target_of(
         return run.free_path(name)
     if out.suffix not in suffixes:
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
-    for there in (out, out.with_suffix(".png")) if suffixes == ARCHIVE else (out,):
+    for there in (out, out.with_suffix(".png")) if len(suffixes) == 1 else (out,):
         if there.exists():
             raise FileExistsError(f"{there} exists; choose another `out`")
     if not out.parent.is_dir():
