@@ -296,7 +296,7 @@ def test_rows_alone_put_a_bound_on_log_z() -> None:
     rbm, monitor, population = looked_at()
     population.base_log_z -= 30
     row, _ = monitor.log_likelihood(rbm, population)
-    rows = monitor._rows[""].unique(dim=0)
+    rows = monitor._rows[""].states.unique(dim=0)
     assert row["log_z"] == pytest.approx((-rbm.free_energy(rows)).logsumexp(0).item(), rel=1e-6)
     assert "the rows alone show that it is" in row[WARNING]
     # and it stays lost where the rows no longer show it

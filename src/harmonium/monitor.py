@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium import defaults, diagnostics, kernels
+from harmonium import defaults, diagnostics
 from harmonium.arguments import check_count
-from harmonium.datasets import Rows, check_rows
+from harmonium.datasets import Rows, WeightedRows, check_rows
+from harmonium.datasets.weighing import some_rows
 from harmonium.gauge import Gauge
 from harmonium.likelihood import (
     LogZ,
@@ -74,7 +75,8 @@ class Following:
 class Monitor:
     """Evaluates a model on fixed rows of the training data and of held-out data.
 
-    It uses separate random streams, so a run learns the same however often it is evaluated.
+    Rows count by the weights of the data, and rows of weight 0 are not used. Evaluation has
+    separate random streams, so a run learns the same however often it is evaluated.
 
     Parameters
     ----------
@@ -110,16 +112,14 @@ class Monitor:
                 f"{held_out.name} has {held_out.n_columns} columns, but the training data "
                 f"{train.name} have {train.n_columns}; pass held-out rows of the same columns"
             )
-        self._rows: dict[str, Tensor] = {}
+        self._rows: dict[str, WeightedRows] = {}
         self._known_states: dict[tuple[object, ...], bool] = {}
         self._different: Tensor | None = None
         for position, (prefix, data) in enumerate((("", train), ("held_out_", held_out))):
             if data is not None and len(data):
-                chosen = kernels.permutation(len(data), Lane.WATCHED_ROWS.stream(seed, position))[
-                    :n_rows
-                ].to(data.device)
+                chosen = some_rows(data, n_rows, Lane.WATCHED_ROWS.stream(seed, position))
                 encoding = Lane.WATCHED.stream(seed, position)
-                self._rows[prefix] = data.rows(chosen, encoding)
+                self._rows[prefix] = WeightedRows.from_data(data, chosen, encoding)
 
     @torch.no_grad()
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> dict[str, float]:
@@ -152,26 +152,25 @@ class Monitor:
         position = _MOST_DRAWS * update
         stream = Lane.LOOK.stream(self.seed, position)
         for prefix, rows in self._rows.items():
-            v = rows.to(rbm.weights.dtype)
+            v = rows.states.to(rbm.weights.dtype)
             if rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
                 estimate = pseudo_log_likelihood(rbm, v, stream, n_units).double()
-                row[f"{prefix}pseudo_log_likelihood"] = estimate.mean().item()
-                if len(estimate) > 1:
-                    std_error = estimate.std().item() / math.sqrt(len(estimate))
-                    row[f"{prefix}pseudo_log_likelihood_std_error"] = std_error
+                mean, std_error = rows.mean(estimate)
+                row[f"{prefix}pseudo_log_likelihood"] = mean
+                row[f"{prefix}pseudo_log_likelihood_std_error"] = std_error
             error = diagnostics.reconstruction_error(rbm, v)
-            row[f"{prefix}reconstruction_error"] = error.mean().item()
-            free_energy[prefix] = rbm.free_energy(v).mean().item()
+            row[f"{prefix}reconstruction_error"] = rows.average(error).item()
+            free_energy[prefix] = rows.average(rbm.free_energy(v)).item()
         if len(free_energy) == 2:
             row["free_energy_gap"] = free_energy[""] - free_energy["held_out_"]
-        train = self._rows[""].to(rbm.weights.dtype)
+        train = WeightedRows(self._rows[""].states.to(rbm.weights.dtype), self._rows[""].weights)
         activity = diagnostics.hidden_activity(rbm, train)
         if activity is not None:
             row["dead_hidden"] = diagnostics.dead_share(activity)
             row["saturated_hidden"] = diagnostics.saturated_share(activity)
         few = (
-            start_at(rbm, train[:_FLIP_CHAINS], stream)
+            start_at(rbm, train.states[:_FLIP_CHAINS], stream)
             if chains is None
             else ChainState(chains.visible[:_FLIP_CHAINS], chains.hidden[:_FLIP_CHAINS])
         )
@@ -212,7 +211,7 @@ class Monitor:
         if self.following is None or not (self._are_states(rbm.visible) and is_normalisable(rbm)):
             return {}, population
         unnormalised = {
-            prefix: log_likelihood(rbm, rows, LogZ.exact(0.0))
+            prefix: log_likelihood(rbm, rows.states, LogZ.exact(0.0))
             for prefix, rows in self._rows.items()
         }
         warning, raised = None, 0.0
@@ -238,8 +237,7 @@ class Monitor:
             row["log_z_raised"] = raised
         for prefix, of_rows in unnormalised.items():
             values = of_rows - log_z.value
-            row[f"{prefix}log_likelihood"] = values.mean().item()
-            error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+            row[f"{prefix}log_likelihood"], error = self._rows[prefix].mean(values)
             row[f"{prefix}log_likelihood_std_error"] = math.hypot(error, log_z.std_error)
         row = {name: value for name, value in row.items() if math.isfinite(value)}
         if warning is not None:
@@ -273,7 +271,7 @@ class Monitor:
         base.visible.init_from_moments_(mean, var)
         gains: dict[str, float] = {}
         for prefix, rows in self._rows.items():
-            v = gauge.enter(rows).to(rbm.weights)
+            v = gauge.enter(rows.states).to(rbm.weights)
             if "log_z" in row and WARNING not in row:
                 difference = base.free_energy(v).double() - rbm.free_energy(v).double()
                 difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
@@ -288,10 +286,9 @@ class Monitor:
                 difference = next(of_both) - next(of_both)
             else:
                 continue
-            gains[f"{prefix}gain"] = difference.mean().item()
+            gains[f"{prefix}gain"], spread = rows.mean(difference)
             log_z_error = 0.0 if WARNING in row else row.get("log_z_std_error", 0.0)
-            n = len(difference)
-            spread = difference.std().item() / math.sqrt(n) if n > 1 else math.inf
+            spread = math.inf if math.isnan(spread) else spread
             gains[f"{prefix}gain_std_error"] = math.hypot(spread, log_z_error)
         return gains
 
@@ -308,7 +305,7 @@ class Monitor:
         if not visible.is_discrete:
             return -math.inf
         if self._different is None:
-            rows = torch.cat(list(self._rows.values())).cpu().numpy()
+            rows = torch.cat([rows.states for rows in self._rows.values()]).cpu().numpy()
             first = {row.tobytes(): number for number, row in reversed(list(enumerate(rows)))}
             self._different = torch.tensor(sorted(first.values()))
         values = torch.cat(list(unnormalised.values()))
@@ -317,7 +314,7 @@ class Monitor:
     def _are_states(self, visible: Units) -> bool:
         """Whether all rows are states of such units; cached, because the rows never change."""
         if visible.kinds not in self._known_states:
-            every = all(are_states(visible, rows) for rows in self._rows.values())
+            every = all(are_states(visible, rows.states) for rows in self._rows.values())
             self._known_states[visible.kinds] = every
         return self._known_states[visible.kinds]
 

@@ -29,9 +29,11 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
-from harmonium.datasets.memory import from_array
+from harmonium.datasets.memory import as_weights, from_array
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
-from harmonium.datasets.reading import Column, Reading
+from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
+from harmonium.datasets.similarity import sequence_weights
+from harmonium.datasets.weighing import WeightedRows
 
 __all__ = [
     "FORMATS",
@@ -49,6 +51,8 @@ __all__ = [
     "Standardized",
     "Stochastic",
     "Threshold",
+    "WeightedRows",
+    "as_weights",
     "cache_folder",
     "check_rows",
     "fetch",
@@ -60,6 +64,7 @@ __all__ = [
     "quiet",
     "read",
     "refuse_other_scale",
+    "sequence_weights",
 ]
 
 FORMATS = readers.FORMATS
@@ -115,6 +120,13 @@ def load(
     header: bool | None = None,
     array: str | None = None,
     labels_file: str | Path | None = None,
+    sequences: Column | None = None,
+    alphabet: str | None = None,
+    insertions: Insertions | None = None,
+    unknown: UnknownLetters | None = None,
+    max_gaps_row: float | None = None,
+    max_gaps_column: float | None = None,
+    weights: str | Path | None = None,
     progress: Progress = quiet,
 ) -> Data:
     """Load a named data set or a file.
@@ -134,6 +146,20 @@ def load(
         The name of the array with the rows, in a file with several arrays.
     labels_file
         A file that holds only the labels.
+    sequences
+        The column of a table that holds aligned sequences, which are then the values.
+    alphabet
+        The letters of an alignment: ``"protein"``, ``"rna"``, ``"dna"``, or the letters themselves,
+        such as ``"HP"``; None guesses, and a note says so.
+    insertions
+        ``"drop"`` (default) or ``"refuse"`` lower-case letters and dots of an alignment.
+    unknown
+        Read letters such as X, B or N as gaps (``"gap"``, the default), ``"drop"`` their sequences,
+        or ``"refuse"`` them.
+    max_gaps_row, max_gaps_column
+        Leave out sequences, and then sites, with a larger share of gaps.
+    weights
+        A file with one weight a row.
     progress
         As for `fetch`, which is called if the set is not on this machine yet.
 
@@ -149,7 +175,19 @@ def load(
         For Parquet, if pyarrow is not installed.
     """
     reading = Reading.of(
-        label=label, target=target, drop=drop, header=header, array=array, labels_file=labels_file
+        label=label,
+        target=target,
+        drop=drop,
+        header=header,
+        array=array,
+        labels_file=labels_file,
+        sequences=sequences,
+        alphabet=alphabet,
+        insertions=insertions,
+        unknown=unknown,
+        max_gaps_row=max_gaps_row,
+        max_gaps_column=max_gaps_column,
+        weights=weights,
     )
     return read(source, reading, progress=progress)
 

@@ -5,17 +5,17 @@ This module decides what the letters of `Records` mean, and says so in notes.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from harmonium.datasets.alphabets import ALPHABETS, GAP, alphabet_of, guessed, known_letters
 from harmonium.datasets.arrays import Arrays
+from harmonium.datasets.dropped import Dropped, summed_up
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import Records, read_records
 
@@ -25,31 +25,6 @@ _SHOWN = 5
 _STAR = b"*"[0]
 _IS_LOWER = np.array([chr(code).islower() and code < 128 for code in range(256)])
 _IS_INSERTION = _IS_LOWER | (np.arange(256) == b"."[0])
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A sequence or a site that was left out of an alignment, and why.
-
-    Parameters
-    ----------
-    what
-        ``"sequence"`` or ``"site"``.
-    number
-        Its number in the file: of sequences from 0, of sites from 1.
-    name
-        The name of the sequence; of a site, its number.
-    reason
-        Why.
-    share
-        Its share of gaps; of unknown letters, if these are the reason.
-    """
-
-    what: str
-    number: int
-    name: str
-    reason: str
-    share: float
 
 
 def read_alignment(path: Path, reading: Reading) -> Arrays:
@@ -69,14 +44,16 @@ def from_words(
 ) -> Arrays:
     """The same for sequences in memory, such as a column of a table."""
     texts = [word.strip().encode("ascii", "replace") for word in words]
-    return aligned(Records.of(list(names or [""] * len(texts)), texts), reading, name)
+    return aligned(Records.of(names or [""] * len(texts), texts), reading, name)
 
 
 def aligned(records: Records, reading: Reading, name: str) -> Arrays:
     """Rows of letter numbers, uint8, of sequences; raises what `read_alignment` raises."""
     _refuse_empty(records, name)
+    records = _without_stars(records)
+    _refuse_empty(records, name)
     notes: list[str] = []
-    letters = _match_columns(_without_stars(records), reading, name, notes)
+    letters = _match_columns(records, reading, name, notes)
     n_rows, n_sites = letters.shape
     alphabet, said = _alphabet(letters, reading)
     head = f"an alignment of {n_rows:,} sequences × {n_sites:,} sites; alphabet {said}"
@@ -94,7 +71,7 @@ def aligned(records: Records, reading: Reading, name: str) -> Arrays:
     dropped += of_sites
     if len(sites) < n_sites:
         values = np.ascontiguousarray(values[:, sites - 1])
-    notes += _summed_up(dropped)
+    notes += summed_up(dropped)
     n_twice = len(values) - n_distinct(values)
     if n_twice:
         notes.append(f"{n_twice:,} of {len(values):,} sequences repeat another one")
@@ -105,7 +82,7 @@ def aligned(records: Records, reading: Reading, name: str) -> Arrays:
         notes=[head, *notes],
         named={"drop": tuple(gone)} if gone else {},
         alphabet=alphabet,
-        row_names=[records.names[row] for row in np.flatnonzero(rows)],
+        row_names=records.names.take(torch.from_numpy(np.flatnonzero(rows))),
         kept=None if rows.all() else rows,
         dropped=tuple(dropped),
     )
@@ -124,7 +101,8 @@ def n_distinct(values: NDArray[np.uint8]) -> int:
         words = padded.view(np.uint64)
         words ^= words >> np.uint64(29)
         hashes[start : start + _ROWS] = (words * factors).sum(1, dtype=np.uint64)
-    return len(np.unique(hashes))
+    hashes.sort()
+    return 1 + int((hashes[1:] != hashes[:-1]).sum())
 
 
 def _refuse_empty(records: Records, name: str) -> None:
@@ -182,8 +160,7 @@ def _match_columns(
             f"{chr(records.letters[np.flatnonzero(is_insertion)[0]])!r} in {records.called(row)} "
             f"at position {place + 1}; take `insertions='drop'`, or remove them"
         )
-    starts = records.lengths.cumsum() - records.lengths
-    n_rows = int(np.logical_or.reduceat(_IS_LOWER[records.letters], starts).sum())
+    n_rows = int(np.logical_or.reduceat(_IS_LOWER[records.letters], records.starts).sum())
     notes.append(
         f"insertions were dropped: {n_inserted:,} letters in lower case, of {n_rows:,} sequences, "
         "and dots"
@@ -316,7 +293,7 @@ def _drop_rows_(
     beyond = rows & (shares > most)
     rows &= ~beyond
     return [
-        Dropped("sequence", row, records.names[row], "gaps", float(shares[row]))
+        Dropped("sequence", row, records.names[row], "too many gaps", float(shares[row]))
         for row in np.flatnonzero(beyond).tolist()
     ]
 
@@ -345,9 +322,9 @@ def _sites(
     gone = []
     for site in range(1, n_sites + 1):
         if site in asked:
-            gone.append(Dropped("site", site, str(site), "asked", float(shares[site - 1])))
+            gone.append(Dropped("site", site, str(site), "as asked", float(shares[site - 1])))
         elif most is not None and shares[site - 1] > most:
-            gone.append(Dropped("site", site, str(site), "gaps", float(shares[site - 1])))
+            gone.append(Dropped("site", site, str(site), "too many gaps", float(shares[site - 1])))
     kept = sorted({*range(1, n_sites + 1)} - {each.number for each in gone})
     if not kept:
         raise ValueError(
@@ -364,19 +341,3 @@ def _site(column: str | int, n_sites: int, reading: Reading, name: str) -> int:
             f"`drop` names {column!r}, and the sites of {name} are numbered from 1 to {n_sites}"
         )
     return int(column)
-
-
-def _summed_up(dropped: Sequence[Dropped]) -> list[str]:
-    """What was left out, in one line."""
-    reasons = {
-        ("sequence", "unknown letters"): "with unknown letters",
-        ("sequence", "gaps"): "with too many gaps",
-        ("site", "gaps"): "with too many gaps",
-        ("site", "asked"): "as asked",
-    }
-    said = []
-    for (what, reason), how in reasons.items():
-        n = sum(each.what == what and each.reason == reason for each in dropped)
-        if n:
-            said.append(f"{n:,} {what}{'s' if n > 1 else ''} {how}")
-    return [f"left out: {', '.join(said)}"] if said else []

@@ -116,7 +116,7 @@ class Known:
 
 
 def known_letters(alphabet: str) -> Known:
-    """What letters mean: those of the alphabet, and unknown ones; the dot is a gap."""
+    """What letters mean: those of the alphabet, and unknown ones."""
     numbers = {letter: number for number, letter in enumerate(alphabet)}
     swapped = _SWAPPED.get(alphabet, ())
     if swapped:

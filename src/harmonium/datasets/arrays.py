@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets.data import Data
-from harmonium.datasets.encodings import AsIs
+from harmonium.datasets.dropped import Dropped
+from harmonium.datasets.encodings import AsIs, Encoding, OneHot
 from harmonium.datasets.narrowing import blocks, narrowed, narrowed_in_place
 from harmonium.datasets.pictures import picture_encoding
 
@@ -70,6 +71,12 @@ class Arrays:
         As in `Data`.
     weights
         Shape (n_rows,), any type of number.
+    alphabet
+        The letters whose numbers the values are, if they are an alignment.
+    kept
+        True for each row of the file that was kept, if some were not.
+    dropped
+        As in `Data`.
     """
 
     values: NDArray[Any]
@@ -82,6 +89,9 @@ class Arrays:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: NDArray[Any] | None = None
     row_names: Sequence[str] | None = None
+    alphabet: str | None = None
+    kept: NDArray[np.bool] | None = None
+    dropped: tuple[Dropped, ...] = ()
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
@@ -96,7 +106,12 @@ def to_data(arrays: Arrays, name: str) -> Data:
     if rows.dtype != np.uint8:
         _check_finite(rows, name, arrays.columns)
     tensor = _tensor(rows)
-    encoding, note = picture_encoding(tensor) if pictures else (AsIs(), None)
+    note = None
+    encoding: Encoding = AsIs()
+    if arrays.alphabet is not None:
+        encoding = OneHot(len(arrays.alphabet), letters=arrays.alphabet)
+    elif pictures:
+        encoding, note = picture_encoding(tensor)
     return Data(
         name,
         tensor,
@@ -109,8 +124,9 @@ def to_data(arrays: Arrays, name: str) -> Data:
         classes=None if arrays.classes is None else tuple(arrays.classes),
         notes=(*arrays.notes, *([note] if note else [])),
         named=arrays.named,
-        weights=None if arrays.weights is None else _weights(arrays.weights, name),
+        weights=None if arrays.weights is None else stored_weights(arrays.weights),
         row_names=arrays.row_names,
+        dropped=arrays.dropped,
     )
 
 
@@ -233,8 +249,9 @@ def _labels(labels: NDArray[Any], n_rows: int, name: str) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _weights(weights: NDArray[Any], name: str) -> Tensor:
-    check_type(weights.dtype, f"the weights of {name}")
+def stored_weights(weights: NDArray[Any]) -> Tensor:
+    """Weights of rows as `Data` hold them."""
+    check_type(weights.dtype, "weights")
     return torch.from_numpy(weights.astype(np.float64))
 
 

@@ -60,6 +60,8 @@ class Data(Recodable):
     row_names
         Names of the rows, if the source names them. They go where the rows go, and into files of
         what a model makes of the rows. Kept as a sequence that shares memory (`RowNames`).
+    dropped
+        The sequences and sites of an alignment that its reader left out.
 
     Raises
     ------
@@ -187,6 +189,16 @@ class Data(Recodable):
             )
         rows = drawn_rows(len(self), n, seed, self.labels).to(self.device)
         return self._rows_only(f"{self.name}:{n}", rows)
+
+    def counted(self) -> Data:
+        """The rows of a weight above 0: a copy, or the same object if these are all."""
+        if self.weights is None or bool(self.weights.all()):
+            return self
+        return self.take(self.weights.nonzero()[:, 0])
+
+    def take(self, index: Tensor) -> Data:
+        """Some rows by number, int64, shape (n,), on the device of the data; copies the values."""
+        return self._rows_only(self.name, index)
 
     def _held_out_rows(self, held_out: float, seed: int, stratified: bool) -> Tensor:
         check_number("held_out", held_out, "a share between 0 and 1")

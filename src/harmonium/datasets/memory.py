@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium.datasets.arrays import WANTED, Arrays, check_type, to_data
+from harmonium.datasets.arrays import WANTED, Arrays, check_type, stored_weights, to_data
 from harmonium.datasets.classes import answers, numbered
 from harmonium.datasets.data import Data
 from harmonium.datasets.reading import Column, Reading
@@ -81,6 +81,17 @@ def from_array(
     if row_names is not None:
         arrays = dataclasses.replace(arrays, row_names=row_names)
     return to_data(arrays, name)
+
+
+def as_weights(weights: Any) -> Tensor:
+    """Weights of rows as `Data` hold them, from an array, a tensor or a list.
+
+    Raises
+    ------
+    TypeError
+        For anything but real numbers.
+    """
+    return stored_weights(_array(weights, "weights"))
 
 
 def read(values: Any, reading: Reading) -> Data:

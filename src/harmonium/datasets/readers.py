@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.datasets.alignments import read_alignment
 from harmonium.datasets.archives import Archive
 from harmonium.datasets.arrays import (
     Arrays,
@@ -35,14 +36,23 @@ from harmonium.datasets.data import Data
 from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
-from harmonium.datasets.sides import labels_beside, read_labels, take_columns, with_labels
+from harmonium.datasets.records import sniffed
+from harmonium.datasets.sides import (
+    labels_beside,
+    read_labels,
+    take_columns,
+    with_labels,
+    with_weights,
+)
 from harmonium.datasets.sparse import is_sparse, read_sparse
 from harmonium.datasets.tables import read_parquet
 from harmonium.datasets.text import read_text
 
 FORMATS = (
     ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, IDX (text "
-    "and IDX also as .gz), and .pkl or .pkl.gz as of mnist.pkl.gz"
+    "and IDX also as .gz), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments (FASTA, A2M, A3M: "
+    ".fasta, .fa, .fas, .faa, .fna, .afa, .aln, .a2m, .a3m; Stockholm: .sto, .stk, .stockholm; all "
+    "also as .gz)"
 )
 
 _MOST_WORDS = 1 << 30
@@ -71,10 +81,11 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
     reader = _reader(path)
     try:
         arrays = reader(path, reading)
-        if reader not in _OF_TABLES:
+        if reader not in (*_OF_TABLES, read_alignment):
             arrays = take_columns(arrays, reading, path.name)
-            _refuse_what_is_not_there(reader, reading, path.name)
-        return to_data(_with_labels(arrays, path, reader, reading), path.name)
+        _refuse_what_is_not_there(reader, reading, path.name)
+        arrays = _with_labels(arrays, path, reader, reading)
+        return to_data(with_weights(arrays, reading.weights, path.name), path.name)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
     except MemoryError:
@@ -87,9 +98,19 @@ def _refuse_what_is_not_there(
     reader: Callable[[Path, Reading], Arrays], reading: Reading, name: str
 ) -> None:
     """Reject options for another format, except from a run, which gives them for any file."""
-    if reading.header is not None and reader is not read_text and not reading.of_use:
+    if reading.of_use:
+        return
+    is_alignment = reader is read_alignment or reading.sequences is not None
+    if reading.of_alignments and not is_alignment:
+        raise ValueError(
+            f"`{reading.of_alignments[0]}` is for alignments, and {name} is none; leave it out, or "
+            "name the column of its sequences (`sequences`)"
+        )
+    if reading.sequences is not None and reader not in _OF_TABLES:
+        raise ValueError(f"`sequences` names a column of a table, and {name} is none; leave it out")
+    if reading.header is not None and reader is not read_text:
         raise ValueError(f"`header` is for tables of text, and {name} is none; leave it out")
-    if reading.array is not None and reader not in (_read_npz, read_mat) and not reading.of_use:
+    if reading.array is not None and reader not in (_read_npz, read_mat):
         raise ValueError(f"`array` is for files of several arrays, and {name} holds one")
 
 
@@ -129,9 +150,13 @@ def read_idx(stream: Readable, name: str) -> NDArray[Any]:
 
 def _reader(path: Path) -> Callable[[Path, Reading], Arrays]:
     name = path.name.lower()
-    for suffix, reader in _BY_SUFFIX.items():
-        if name.endswith(suffix):
-            return reader
+    reader = next((found for end, found in _BY_SUFFIX.items() if name.endswith(end)), None)
+    if reader in (None, read_text):
+        with contextlib.suppress(*_DAMAGE):
+            if sniffed(path) is not None:
+                return read_alignment
+    if reader is not None:
+        return reader
     with contextlib.suppress(*_DAMAGE), open_unpacked(path) as stream:
         magic = stream.read(4)
         if len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in _IDX_TYPES:
@@ -234,6 +259,10 @@ def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.
 
 
 _OF_TABLES = (read_text, read_parquet)
+_ALIGNMENTS = (
+    *(".fasta", ".fa", ".fas", ".faa", ".fna", ".afa", ".aln", ".a2m", ".a3m"),
+    *(".sto", ".stk", ".stockholm"),
+)
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".amat")
 
 _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
@@ -244,4 +273,5 @@ _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,
     **{suffix + packed: read_text for suffix in _TEXT for packed in ("", ".gz")},
+    **{suffix + packed: read_alignment for suffix in _ALIGNMENTS for packed in ("", ".gz")},
 }

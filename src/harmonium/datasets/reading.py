@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from harmonium.datasets.alphabets import alphabet_of
+
+if TYPE_CHECKING:
+    from harmonium.datasets.stored import Stored as Data
 
 Column = str | int
 """A column by name, or by number from 0; negative numbers count from the last."""
+
+Insertions = Literal["drop", "refuse"]
+UnknownLetters = Literal["gap", "drop", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,20 @@ class Reading:
     classes
         Names of the classes 0, 1, ... of a model that will classify the rows. Other labels then
         count as unknown, like missing ones.
+    sequences
+        The column of a table that holds aligned sequences, which are then the values.
+    alphabet
+        The letters of an alignment: protein, rna, dna, or the letters themselves; None guesses.
+    insertions
+        Whether insertions of an alignment (lower case and dots) are dropped or refused.
+    unknown
+        Whether unknown letters, such as X or N, become gaps, or their sequences are dropped or
+        refused.
+    max_gaps_row, max_gaps_column
+        The largest share of gaps of a sequence and of a site that is kept; None keeps all.
+        Sequences are judged first, and sites by the sequences that are left.
+    weights
+        A file that holds only the weights of the rows.
     n_columns
         Number of columns of values that a model expects. If given, the columns named above may be
         missing, because rows to be classified need no labels.
@@ -48,6 +71,26 @@ class Reading:
     labels_file: Path | None = None
     classes: tuple[str, ...] | None = None
     n_columns: int | None = None
+    sequences: Column | None = None
+    alphabet: str | None = None
+    insertions: Insertions | None = None
+    unknown: UnknownLetters | None = None
+    max_gaps_row: float | None = None
+    max_gaps_column: float | None = None
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what no alignment could be read with."""
+        if self.alphabet is not None:
+            alphabet_of(self.alphabet)
+        for name, known in (("insertions", Insertions), ("unknown", UnknownLetters)):
+            value = getattr(self, name)
+            if value is not None and value not in get_args(known):
+                raise ValueError(f"`{name}` is {value!r}; pass {' or '.join(get_args(known))}")
+        for name in ("max_gaps_row", "max_gaps_column"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"`{name}` is {share}; pass a share from 0 to 1, such as 0.3")
 
     @classmethod
     def of(
@@ -59,6 +102,13 @@ class Reading:
         header: bool | None = None,
         array: str | None = None,
         labels_file: str | Path | None = None,
+        sequences: Column | None = None,
+        alphabet: str | None = None,
+        insertions: Insertions | None = None,
+        unknown: UnknownLetters | None = None,
+        max_gaps_row: float | None = None,
+        max_gaps_column: float | None = None,
+        weights: str | Path | None = None,
     ) -> Reading:
         """Create it from one or several columns, as the user gives them.
 
@@ -74,6 +124,27 @@ class Reading:
             header,
             array,
             None if labels_file is None else Path(labels_file).expanduser(),
+            sequences=None if sequences is None else _columns(sequences, "sequences")[0],
+            alphabet=alphabet,
+            insertions=insertions,
+            unknown=unknown,
+            max_gaps_row=max_gaps_row,
+            max_gaps_column=max_gaps_column,
+            weights=None if weights is None else Path(weights).expanduser(),
+        )
+
+    def of_another_part(self, data: Data) -> Reading:
+        """How other rows of the same run are read: with the classes, letters and sites of these."""
+        if data.alphabet is None:
+            return replace(self, labels_file=None, weights=None, classes=data.classes)
+        return replace(
+            self,
+            labels_file=None,
+            weights=None,
+            classes=data.classes,
+            alphabet=data.alphabet,
+            drop=data.named.get("drop", ()),
+            max_gaps_column=None,
         )
 
     @property
@@ -84,7 +155,14 @@ class Reading:
     @property
     def is_said(self) -> bool:
         """Whether the user gave any option."""
-        return self.names_columns or (self.header, self.array, self.labels_file) != (None,) * 3
+        of_files = (self.header, self.array, self.labels_file, self.weights, self.sequences)
+        return self.names_columns or of_files != (None,) * 5 or bool(self.of_alignments)
+
+    @property
+    def of_alignments(self) -> list[str]:
+        """The options that the user gave and that only alignments have."""
+        names = ("alphabet", "insertions", "unknown", "max_gaps_row", "max_gaps_column")
+        return [name for name in names if getattr(self, name) is not None]
 
     @property
     def names_columns(self) -> bool:

@@ -6,14 +6,16 @@ This module finds names and letters. What letters mean, `alignments` decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from harmonium.datasets.arrays import open_unpacked
+from harmonium.datasets.row_names import RowNames
 
 _PIECE = 1 << 24
 _SNIFFED = 4096
@@ -22,8 +24,11 @@ _COMMENT = re.compile(rb"^[#;][^\n]*\n?", re.MULTILINE)
 _BOM = b"\xef\xbb\xbf"
 _STOCKHOLM = b"# STOCKHOLM"
 
+_NAMED = "sequence"  # what the first column of a table of sequences is called
+
 # Letters and other printed characters; white space and control characters are no letters.
 _IS_PRINTED = np.arange(256) > 32
+_IS_BEFORE_NAME = np.isin(np.arange(256), list(b"> \t"))
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,30 @@ class Records:
         Letters of each sequence, int64, shape (n_rows,).
     """
 
-    names: list[str]
+    names: RowNames
     letters: NDArray[np.uint8]
     lengths: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.lengths)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each sequence begins."""
+        return self.lengths.cumsum() - self.lengths
 
     def called(self, row: int) -> str:
         """A sequence for a message: its number from 0, and its name."""
         return f"sequence {row} ({self.names[row]!r})" if self.names[row] else f"sequence {row}"
+
+    @classmethod
+    def joined(cls, parts: Sequence[Records]) -> Records:
+        """The sequences of several parts of a file."""
+        return cls(
+            RowNames.joined([part.names for part in parts]),
+            np.concatenate([part.letters for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+        )
 
     def where(self, place: int) -> tuple[int, int]:
         """The sequence of a letter, and its position there, both from 0."""
@@ -58,17 +77,16 @@ class Records:
         return row, int(place - ends[row] + self.lengths[row])
 
     def only(self, kept: NDArray[np.bool]) -> Records:
-        """The same sequences with some of their letters, by a mask of all letters."""
-        starts = self.lengths.cumsum() - self.lengths
-        counts = np.concatenate([[0], kept.cumsum()])
-        lengths = counts[starts + self.lengths] - counts[starts]
+        """The same sequences, of which none is empty, with some letters: a mask of all letters."""
+        lengths = np.add.reduceat(kept, self.starts, dtype=np.int64)
         return Records(self.names, self.letters[kept], lengths)
 
     @classmethod
-    def of(cls, names: list[str], sequences: list[bytes]) -> Records:
+    def of(cls, names: Iterable[str], sequences: Sequence[bytes]) -> Records:
         """From one text a sequence, without white space."""
         letters = np.frombuffer(b"".join(sequences), np.uint8)
-        return cls(names, letters, np.array([len(text) for text in sequences], np.int64))
+        lengths = np.array([len(text) for text in sequences], np.int64)
+        return cls(RowNames.of(names, _NAMED), letters, lengths)
 
 
 def sniffed(path: Path) -> str | None:
@@ -101,12 +119,7 @@ def read_records(path: Path) -> Records:
             if begin
             else f"{path.name} holds no sequence; pass one or more"
         )
-    blocks = [_of_block(block) for block in _blocks(path)]
-    return Records(
-        [name for block in blocks for name in block.names],
-        np.concatenate([block.letters for block in blocks]),
-        np.concatenate([block.lengths for block in blocks]),
-    )
+    return Records.joined([_of_block(block) for block in _blocks(path)])
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -129,27 +142,39 @@ def _of_block(block: bytes) -> Records:
     if block[:1] in b"#;" or b"\n#" in block or b"\n;" in block:
         block = _COMMENT.sub(b"", block)
     codes = np.frombuffer(block, np.uint8)
-    lines = np.concatenate([[-1], np.flatnonzero(codes == _LINE_END), [len(codes)]])
-    starts = lines[:-1] + 1
-    is_header = np.append(codes, 0)[starts] == _HEADER
-    headers, ends = starts[is_header], lines[1:][is_header]
+    lines = np.concatenate([[-1], np.flatnonzero(codes == _LINE_END)])
+    starts = lines[lines < len(codes) - 1] + 1
+    headers = starts[codes[starts] == _HEADER]
     kept = _IS_PRINTED[codes]
+    blanks = np.flatnonzero(~kept)
+    names = _names(codes, headers, blanks)
+    line_ends = np.append(lines[1:], len(codes))
+    ends = line_ends[np.searchsorted(line_ends, headers)]
     step = np.zeros(len(codes) + 1, np.int8)
     step[headers] += 1
     step[ends] -= 1
     kept &= step[:-1].cumsum(dtype=np.int8) == 0
     if not len(headers):
-        return Records([], codes[kept], np.zeros(0, np.int64))
-    names = [
-        _first_word(block[start:end])
-        for start, end in zip(headers.tolist(), ends.tolist(), strict=True)
-    ]
-    return Records(names, codes[kept], np.add.reduceat(kept, headers, dtype=np.int64))
+        return Records(names, codes[kept], np.zeros(0, np.int64))
+    nexts = np.append(headers[1:], len(codes))
+    n_blank = np.searchsorted(blanks, nexts) - np.searchsorted(blanks, ends)
+    return Records(names, codes[kept], nexts - ends - n_blank)
 
 
-def _first_word(header: bytes) -> str:
-    words = header.lstrip(b"> \t").split(None, 1)
-    return words[0].decode("utf-8", "replace") if words else ""
+def _names(
+    codes: NDArray[np.uint8], headers: NDArray[np.int64], blanks: NDArray[np.int64]
+) -> RowNames:
+    """The first word of each header, from where the headers and where white space is."""
+    begins, ended = headers + 1, np.append(blanks, len(codes))
+    while (skipped := _IS_BEFORE_NAME[codes[np.minimum(begins, len(codes) - 1)]]).any():
+        begins = np.minimum(begins + skipped, len(codes))
+        if (begins == len(codes)).any():
+            break
+    sizes = ended[np.searchsorted(ended, begins)] - begins
+    ends = np.append(0, sizes.cumsum())
+    places = np.arange(ends[-1]) + np.repeat(begins - ends[:-1], sizes)
+    text, order = torch.from_numpy(codes[places]), torch.arange(len(headers))
+    return RowNames(text, torch.from_numpy(ends), order, _NAMED)
 
 
 def _read_stockholm(path: Path) -> Records:

@@ -82,6 +82,11 @@ class RowNames(Sequence[str]):
         chosen = self.order[rows if isinstance(rows, slice) else rows.cpu()]
         return RowNames(self.text, self.ends, chosen, self.header)
 
+    def packed(self) -> RowNames:
+        """The same names, in a text that holds no others, in their order."""
+        as_stored = torch.arange(len(self.ends) - 1)
+        return self if torch.equal(self.order, as_stored) else RowNames.of(iter(self), self.header)
+
     def __len__(self) -> int:
         return len(self.order)
 

@@ -98,6 +98,46 @@ def read_labels(path: Path, read: Callable[[Path], NDArray[Any]] | None) -> NDAr
     return np.asarray(cells)
 
 
+def with_weights(arrays: Arrays, path: Path | None, name: str) -> Arrays:
+    """The arrays with the weights of a file of one number a row; white space and commas part them.
+
+    Raises
+    ------
+    ValueError
+        For anything but numbers, another number of them, and weights that are negative, not finite
+        or all 0.
+    """
+    if path is None:
+        return arrays
+    if not path.is_file():
+        raise FileNotFoundError(f"`weights` is {path}, and there is no such file")
+    cells = [cell for _, line in lines_of(path) for cell in line.replace(",", " ").split()]
+    if cells and cells[0].strip('"').lower() in ("weight", "weights"):
+        cells = cells[1:]
+    try:
+        weights = np.array(cells, np.float64)
+    except ValueError as error:
+        raise ValueError(
+            f"`weights` is {path}, which holds other text than numbers ({error}); pass one number "
+            "a row"
+        ) from None
+    kept, n_rows = arrays.kept, len(arrays.values)
+    if kept is not None and len(weights) == len(kept):
+        weights = weights[kept]
+    if len(weights) != n_rows:
+        read = "" if kept is None else f" (and {len(kept):,} before some were left out)"
+        raise ValueError(
+            f"{path.name} has {len(weights):,} weights, but {name} has {n_rows:,} rows{read}; pass "
+            "one weight a row"
+        )
+    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+        bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+        what = f"weight {bad[0]} is {weights[bad[0]]:g}" if len(bad) else "all weights are 0"
+        raise ValueError(f"{path.name}: {what}; pass numbers of 0 or more, not all 0")
+    notes = (*arrays.notes, f"weights: {path.name}, as asked")
+    return dataclasses.replace(arrays, weights=weights, notes=notes)
+
+
 def with_labels(arrays: Arrays, labels: NDArray[Any], path: Path, name: str, why: str) -> Arrays:
     """The arrays, with the labels of another file added.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import described
+from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import listed
@@ -42,6 +43,7 @@ class Stored:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: Tensor | None = None
     row_names: Sequence[str] | None = None
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import check_type
+from harmonium.datasets import WeightedRows
 from harmonium.deep.coordinates import near_zero
 from harmonium.deep.dbn import DBN
 from harmonium.likelihood import LogZ
@@ -32,21 +33,27 @@ class VariationalBound:
         Z, which all rows share.
     log_z
         Estimate of log Z of the top RBM, with its error and the side to which it errs.
+    weights
+        Weights of the rows, shape (rows,); None for rows that count alike.
     """
 
     values: Tensor
     std_errors: Tensor
     log_z: LogZ
+    weights: Tensor | None = None
 
     @property
     def mean(self) -> float:
         """Bound of the mean log-likelihood of these rows, nats per row."""
-        return self.values.mean().item()
+        return WeightedRows(self.values, self.weights).mean(self.values)[0]
 
     @property
     def std_error(self) -> float:
         """Standard error of the mean for these rows: from the draws and from log Z."""
-        from_draws = self.std_errors.square().sum().sqrt().item() / len(self.values)
+        errors, n = self.std_errors, float(len(self.values))
+        if self.weights is not None:
+            errors, n = self.weights.to(errors) * errors, self.weights.sum().item()
+        from_draws = errors.square().sum().sqrt().item() / n
         return math.hypot(from_draws, self.log_z.std_error)
 
     @property
@@ -54,7 +61,7 @@ class VariationalBound:
         """Standard error of the mean for the distribution of the rows; includes the draws."""
         if len(self.values) < 2:
             return math.inf
-        return self.values.std().item() / math.sqrt(len(self.values))
+        return WeightedRows(self.values, self.weights).mean(self.values)[1]
 
     @property
     def is_below(self) -> bool:
@@ -72,7 +79,7 @@ class VariationalBound:
 
 @torch.no_grad()
 def variational_bound(
-    dbn: DBN, v: Tensor, log_z: LogZ, stream: Stream, n_draws: int = 100
+    dbn: DBN, v: Tensor | WeightedRows, log_z: LogZ, stream: Stream, n_draws: int = 100
 ) -> VariationalBound:
     """The variational lower bound of each row's log-likelihood.
 
@@ -87,7 +94,7 @@ def variational_bound(
     dbn
         The network, tied or not.
     v
-        States of the visible units, shape (rows, visible.n_columns).
+        States of the visible units, shape (rows, visible.n_columns), which count by their weights.
     log_z
         Log Z of the top RBM: `likelihood.exact_log_z`, or annealed from either side
         (`likelihood.annealed_importance_sampling` errs below,
@@ -106,6 +113,7 @@ def variational_bound(
     check_type("stream", stream, Stream, "Stream(seed, Purpose.LIKELIHOOD)")
     if n_draws < 2:
         raise ValueError(f"n_draws is {n_draws}; pass 2 or more: a standard error needs them")
+    weights, v = (v.weights, v.states) if isinstance(v, WeightedRows) else (None, v)
     check_states(dbn.stack[0], v)
     dbn, gauge = near_zero(dbn)
     v = gauge.enter(v).to(dbn.top.weights.dtype)
@@ -114,7 +122,7 @@ def variational_bound(
         draws = _draws(dbn, rows.repeat_interleave(n_draws, 0), stream).view(len(rows), n_draws)
         values.append(draws.mean(1) - log_z.value)
         std_errors.append(draws.std(1) / math.sqrt(n_draws))
-    return VariationalBound(torch.cat(values), torch.cat(std_errors), log_z)
+    return VariationalBound(torch.cat(values), torch.cat(std_errors), log_z, weights)
 
 
 def _draws(dbn: DBN, v: Tensor, stream: Stream) -> Tensor:

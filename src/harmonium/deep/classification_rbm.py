@@ -6,7 +6,6 @@ The model is an RBM over rows and their classes (`harmonium.classification`). Th
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import torch
 
-from harmonium import checkpoint, defaults, kernels, training
+from harmonium import checkpoint, defaults, training
 from harmonium.classification import class_columns, class_log_probabilities
 from harmonium.datasets import Data, Labelled, Minibatches
+from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.sampling import ChainState
@@ -40,16 +40,21 @@ class Judgement:
         Mean of minus log p(class | x), nats per row.
     n_rows
         Number of rows evaluated.
+    effective_rows
+        Their effective number, if they have weights: ``error`` and ``log_loss`` are then weighted
+        means. None for rows that count alike.
     """
 
     error: float
     log_loss: float
     n_rows: int
+    effective_rows: float | None = None
 
     @property
     def std_error(self) -> float:
-        """Standard error of ``error``, from the number of rows."""
-        return math.sqrt(self.error * (1 - self.error) / self.n_rows)
+        """Standard error of ``error``, from the (effective) number of rows."""
+        n = self.n_rows if self.effective_rows is None else self.effective_rows
+        return math.sqrt(self.error * (1 - self.error) / n)
 
 
 @torch.no_grad()
@@ -73,14 +78,24 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     columns = class_columns(rbm)
     _check_labelled(data, rbm)
     stream = Lane.WATCHED.stream(seed)
-    wrong, loss = 0, 0.0
+    wrong, loss, start = 0.0, 0.0, 0
+    weights = weights_of(data)
     for rows in data.blocks(_BLOCK, stream):
         v = rows.to(rbm.weights)
         label = v[:, columns].argmax(1, keepdim=True)
         log_p = class_log_probabilities(rbm, v[:, : columns.start])
-        wrong += int((log_p.argmax(1, keepdim=True) != label).sum())
-        loss -= float(log_p.gather(1, label).sum(dtype=torch.float64))
-    return Judgement(wrong / len(data), loss / len(data), len(data))
+        missed, of_label = log_p.argmax(1, keepdim=True) != label, log_p.gather(1, label)
+        if weights is not None:
+            own = weights[start : start + len(v), None].to(v.device)
+            missed, of_label = own * missed, own * of_label
+        wrong += float(missed.sum())
+        loss -= float(of_label.sum(dtype=torch.float64))
+        start += len(v)
+    if weights is None:
+        return Judgement(wrong / len(data), loss / len(data), len(data))
+    total = weights.sum().item()
+    n_rows = int((weights > 0).sum())
+    return Judgement(wrong / total, loss / total, n_rows, data.effective_rows)
 
 
 class ErrorMonitor:
@@ -109,9 +124,7 @@ class ErrorMonitor:
                 "and classes"
             )
         self._held_out, self._seed = held_out, seed
-        order = kernels.permutation(len(train), Lane.WATCHED_ROWS.stream(seed))
-        chosen = order[: len(held_out)].to(train.values.device)
-        self._train = dataclasses.replace(train, values=train.values[chosen], labels=None, parts={})
+        self._train = train.take(some_rows(train, len(held_out), Lane.WATCHED_ROWS.stream(seed)))
 
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
         """``error`` and ``log_loss`` (nats per row), each also as ``held_out_...``."""

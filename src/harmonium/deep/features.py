@@ -20,8 +20,8 @@ def mean_features(rbm: RBM, data: Data) -> Data:
     """The mean hidden units of each row, computed once, in blocks of rows.
 
     Apart from the features themselves, float32 of shape (rows, hidden.n_columns), memory is
-    bounded. Labels and device are those of the data. If the encoding of the data draws states,
-    their means are passed up instead, so nothing here is random.
+    bounded. Labels, weights, names of rows and device are those of the data. If the encoding of the
+    data draws states, their means are passed up instead, so nothing here is random.
 
     Parameters
     ----------
@@ -43,7 +43,13 @@ def mean_features(rbm: RBM, data: Data) -> Data:
     for rows, features in zip(data.values.split(_BLOCK), values.split(_BLOCK), strict=True):
         v = _mean_states(data, rows).to(rbm.weights.dtype)
         features.copy_(rbm.mean_h_from_v(v))
-    return Data(f"{rbm.hidden.n} features of {data.name}", values, labels=data.labels)
+    return Data(
+        f"{rbm.hidden.n} features of {data.name}",
+        values,
+        labels=data.labels,
+        weights=data.weights,
+        row_names=data.row_names,
+    )
 
 
 def drawn_features(rbm: RBM, data: Data) -> Data:

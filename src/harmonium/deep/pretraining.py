@@ -273,7 +273,7 @@ def updates(
     held_out
         Held-out rows, whose features are also computed (`PretrainingState.data`).
     weights
-        Weight of each row, shape (n_rows,), as for `Minibatches`.
+        Weight of each row, shape (n_rows,), as for `Minibatches`: None for those of the data.
 
     Raises
     ------
@@ -305,7 +305,8 @@ def run(
     held_out
         Held-out rows to evaluate along with the training rows, in every layer.
     weights
-        Weight of each training row, shape (n_rows,), as for `Minibatches`.
+        Weight of each training row, shape (n_rows,), as for `Minibatches`: None for those of the
+        data.
 
     Yields
     ------

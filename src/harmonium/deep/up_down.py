@@ -30,7 +30,7 @@ from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler
 from harmonium.training import Contrastive
 from harmonium.training.learner import check_hidden_differ, finish_, not_finite
-from harmonium.training.updating import write_gradient
+from harmonium.training.updating import total_weight, write_gradient
 from harmonium.units import Units
 
 
@@ -128,7 +128,7 @@ class UpDownState(Contrastive):
     def learn_(  # noqa: D102
         self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
     ) -> None:
-        update(self, batch, batch_size)
+        update(self, batch, batch_size, weights)
 
 
 def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
@@ -141,7 +141,12 @@ def trained_parameters(dbn: DBN) -> list[nn.Parameter]:
 
 
 @without_autograd
-def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> None:
+def update(
+    state: UpDownState,
+    batch: Tensor,
+    batch_size: int | None = None,
+    weights: Tensor | None = None,
+) -> None:
     """Make one update from a mini-batch.
 
     Wake: hidden states are drawn upwards from the rows, and each generative layer learns to predict
@@ -158,13 +163,16 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
         the one-hot label (`Data.join_labels`).
     batch_size
         Rows of a full batch; a shorter batch then counts for less. None treats this batch as full.
+    weights
+        As for `training.update`. A chain that started at a row has the weight of the row.
 
     Raises
     ------
     TypeError
-        If the batch is not a tensor.
+        If the batch, or the weights, are not a tensor.
     ValueError
-        If the rows have the wrong width; or, before the first update, if all hidden units of the
+        If the rows have the wrong width; if weights are not one a row, or are negative, not finite
+        or all 0; or, before the first update, if all hidden units of the
         top RBM are identical because their weights were neither drawn nor learned.
     FloatingPointError
         If a gradient is not finite; names the update. The parameters are then as before it.
@@ -175,18 +183,28 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
     v, labels = _split(dbn, batch.to(dbn.top.weights.dtype))
     if state.update == 0:  # the layers below learn from random draws, which break the symmetry
         check_hidden_differ(dbn.top.weights, dbn.top.hidden, "pretrain the network first")
-    scale = batch.shape[0] / batch_size if batch_size else 1.0
+    n_rows = float(batch.shape[0])
+    share = None
+    if weights is not None:
+        if not isinstance(weights, Tensor):
+            raise no_tensor("weights", weights)
+        weights = weights.to(v)
+        n_rows = total_weight(weights, batch)
+        share = (weights * (len(weights) / weights.sum())).unsqueeze(1)
+    scale = n_rows / batch_size if batch_size else 1.0
     awake = _draw_up(dbn, v, stream)
     for rbm, below, above in zip(dbn.stack[:-1], awake, awake[1:], strict=False):
         inputs = rbm.inputs_v_from_h(above)
-        errors = _teach(rbm.visible, below, inputs, scale)
+        errors = _teach(rbm.visible, below, inputs, scale, share)
         _set_grad(rbm.weights, errors.T @ above, -scale / len(above))
     top = torch.cat((awake[-1], labels), 1)
-    chains = write_gradient(state, dbn.top, scale, None, top, stream, dreams=True)
+    chains = write_gradient(state, dbn.top, scale, weights, top, stream, dreams=True)
+    if state.chains is not None:
+        share = None
     asleep = _draw_down(dbn, chains.visible[:, : dbn.n_features], stream)
     for rbm, below, above in zip(dbn.recognition[:-1], asleep, asleep[1:], strict=False):
         inputs = rbm.inputs_h_from_v(below)
-        errors = _teach(rbm.hidden, above, inputs, scale)
+        errors = _teach(rbm.hidden, above, inputs, scale, share)
         _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
     _refuse_non_finite(state)
     state.optimizer.step()
@@ -242,14 +260,21 @@ def _draw_down(dbn: DBN, h: Tensor, stream: Stream) -> list[Tensor]:
     return states[::-1]
 
 
-def _teach(units: Units, states: Tensor, inputs: Tensor, scale: float) -> Tensor:
-    """Set the gradient that makes states more probable given inputs; returns their errors."""
+def _teach(
+    units: Units, states: Tensor, inputs: Tensor, scale: float, share: Tensor | None
+) -> Tensor:
+    """Set the gradient that makes states more probable given inputs; returns their errors.
+
+    Rows count by ``share``, shape (rows, 1), of mean 1, and so do their errors.
+    """
     expected = units.mean_statistics(inputs)
     seen = units.statistics(states)
-    for name, statistic in seen.items():
-        difference = (statistic - expected[name]).mean(0)
-        _set_grad(units.get_parameter(name), difference, -scale)
-    return seen["bias"] - expected["bias"]
+    differences = {name: statistic - expected[name] for name, statistic in seen.items()}
+    if share is not None:
+        differences = {name: share * difference for name, difference in differences.items()}
+    for name, difference in differences.items():
+        _set_grad(units.get_parameter(name), difference.mean(0), -scale)
+    return differences["bias"]
 
 
 def _set_grad(parameter: nn.Parameter, value: Tensor, factor: float) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import no_tensor
+from harmonium.datasets import WeightedRows
 from harmonium.diagnostics.advice import Advice, Findings, advise
 from harmonium.diagnostics.chains import (
     Mixing,
@@ -60,8 +61,8 @@ class Diagnosis:
 @torch.no_grad()
 def diagnose(
     rbm: RBM,
-    train: Tensor,
-    held_out: Tensor | None = None,
+    train: Tensor | WeightedRows,
+    held_out: Tensor | WeightedRows | None = None,
     *,
     n_sweeps: int = defaults.DIAGNOSE_SWEEPS,
     n_chains: int = defaults.DIAGNOSE_CHAINS,
@@ -80,7 +81,8 @@ def diagnose(
         The model.
     train, held_out
         Rows of states, shape (rows, visible.n_columns): the training rows, or some of them, and
-        held-out rows. Without held-out rows, overfitting is not measured.
+        held-out rows. Without held-out rows, overfitting is not measured. Rows count by their
+        weights, if they have some; chains start at any of them alike.
     n_sweeps, n_chains
         Length and number of the chains. Half of them start from data and half from random states
         (`start_apart`); the first half of the sweeps is warm-up.
@@ -106,20 +108,21 @@ def diagnose(
                 "no model to diagnose; take an older checkpoint, or train again with a smaller "
                 "learning rate"
             )
-    for name, rows in (("train", train), ("held_out", held_out)):
-        if rows is not None or name == "train":
+    for name, given in (("train", train), ("held_out", held_out)):
+        if given is not None or name == "train":
+            rows = given.states if isinstance(given, WeightedRows) else given
             if not isinstance(rows, Tensor):
                 raise no_tensor(name, rows)
             rbm.visible.check_width(rows, "visible")
             if rows.dim() != 2 or len(rows) == 0:
                 raise ValueError(f"{name} has shape {tuple(rows.shape)}; pass 1 or more rows")
     schedule = schedule_of(n_sweeps, _MOST_RECORDS)
-    train = train.to(rbm.weights)
+    train = WeightedRows.of(train).to(rbm.weights)
     why: dict[str, str] = {}
 
     stream = Lane.DIAGNOSIS.stream(seed)
     recording: Recording | None = record(
-        rbm, start_apart(rbm, train, n_chains, stream), schedule, stream
+        rbm, start_apart(rbm, train.states, n_chains, stream), schedule, stream
     )
     assert recording is not None
     mixes: Mixing | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium.datasets import WeightedRows
 from harmonium.rbm import RBM
 
 _DEAD, _SATURATED = 0.01, 0.99
@@ -18,12 +19,13 @@ _BLOCK = 1000
 
 
 @torch.no_grad()
-def hidden_activity(rbm: RBM, v: Tensor) -> Tensor | None:
+def hidden_activity(rbm: RBM, v: Tensor | WeightedRows) -> Tensor | None:
     """Mean activity of each hidden column over the rows, from 0 to 1; None if unbounded.
 
     Activity is scaled so that 0 is the column's lowest state and 1 its highest, for any unit type.
     """
-    mean = rbm.mean_h_from_v(v).mean(0)
+    rows = WeightedRows.of(v)
+    mean = rows.average(rbm.mean_h_from_v(rows.states))
     for columns, units in rbm.hidden.groups:
         if units.states is None:
             return None
@@ -57,7 +59,7 @@ class HiddenUnits:
         return (self.n_dead + self.n_saturated) / self.n
 
 
-def hidden_units(rbm: RBM, v: Tensor) -> HiddenUnits | None:
+def hidden_units(rbm: RBM, v: Tensor | WeightedRows) -> HiddenUnits | None:
     """Count wasted hidden columns on rows of visible states; None if activity is unbounded.
 
     Raises
@@ -88,7 +90,7 @@ def saturated_share(activity: Tensor) -> float:
 
 
 @torch.no_grad()
-def duplicates(rbm: RBM, v: Tensor) -> Tensor:
+def duplicates(rbm: RBM, v: Tensor | WeightedRows) -> Tensor:
     """Pairs of hidden columns with nearly the same weights and activity.
 
     A pair counts if its weights correlate over the visible columns, and its mean activities over
@@ -116,7 +118,8 @@ def duplicates(rbm: RBM, v: Tensor) -> Tensor:
     if len(v) < 2:
         raise ValueError(f"v has {len(v)} rows, over which no activity varies; pass 2 or more")
     weights = _standardised(rbm.weights.detach())
-    activity = _standardised(rbm.mean_h_from_v(v))
+    rows = WeightedRows.of(v)
+    activity = _standardised(rbm.mean_h_from_v(rows.states), rows.weights)
     pairs = []
     for start in range(0, weights.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -128,14 +131,19 @@ def duplicates(rbm: RBM, v: Tensor) -> Tensor:
     return torch.cat(pairs).cpu()
 
 
-def _standardised(columns: Tensor) -> Tensor:
+def _standardised(columns: Tensor, weights: Tensor | None = None) -> Tensor:
     """Centre columns and scale them to length 1, so that dot products are correlations; float64.
+
+    Rows count by weight.
 
     A column that is constant up to rounding becomes zero.
     """
     x = columns.double()
+    mean = WeightedRows(x, weights).average(x)
+    if weights is not None:
+        x, mean = (weights.sqrt()[:, None] * part for part in (x, mean))
     size = x.norm(dim=0)
-    x = x - x.mean(0)
+    x = x - mean
     length = x.norm(dim=0)
     length = torch.where(length > 1e-6 * size, length, torch.inf)
     return x / length

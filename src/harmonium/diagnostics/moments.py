@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium.datasets import WeightedRows
+from harmonium.datasets.weighing import bessel
+
 # With more columns than this, covariances use a subset of this many, evenly spaced: memory and time
 # grow with the square.
 _MOST_COLUMNS = 1000
+
+_ROWS = 1000  # at a time
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class MomentDistance:
 
 
 @torch.no_grad()
-def moments(rows: Tensor) -> Moments:
+def moments(rows: Tensor | WeightedRows) -> Moments:
     """Means and covariances of states of any unit type, with their errors.
 
     Groups of rows are assumed to be independent; rows within a group are not, because a group is
@@ -89,29 +94,33 @@ def moments(rows: Tensor) -> Moments:
     Parameters
     ----------
     rows
-        Shape (n_rows, n_columns) if rows are independent, else (n_groups, n_rows, n_columns).
+        Shape (n_rows, n_columns) if rows are independent, which may have weights, else (n_groups,
+        n_rows, n_columns).
 
     Raises
     ------
     ValueError
         If there are no rows, or ``rows`` has another number of dimensions.
     """
+    if isinstance(rows, WeightedRows):
+        if rows.weights is not None:
+            return _weighted(rows, rows.weights)
+        rows = rows.states
     if rows.dim() not in (2, 3) or rows.numel() == 0:
         raise ValueError(
             f"rows have shape {tuple(rows.shape)}; pass (n_rows, n_columns) or "
             "(n_groups, n_rows, n_columns), with one or more of each"
         )
     groups = rows if rows.dim() == 3 else rows[:, None]
-    n_groups, n, n_columns = groups.shape
+    n_groups, n = groups.shape[:2]
     of_groups = torch.stack([group.double().mean(0) for group in groups])
     mean = of_groups.mean(0)
     mean_error = (of_groups - mean).square().sum(0).div(n_groups * (n_groups - 1)).sqrt()
-    step = max(1, -(-n_columns // _MOST_COLUMNS))
-    columns = torch.arange(0, n_columns, step, device=rows.device)
+    columns = _chosen(rows)
     total = rows.new_zeros(len(columns), len(columns), dtype=torch.float64)
     squares = torch.zeros_like(total)
     if n == 1:
-        for block in groups[:, 0].split(1000):
+        for block in groups[:, 0].split(_ROWS):
             x = block[:, columns].double() - mean[columns]
             total += x.T @ x
             x.square_()
@@ -126,6 +135,32 @@ def moments(rows: Tensor) -> Moments:
     spread = (squares / n_groups - covariance.square()).clamp_min(0)
     covariance_error = spread.div(n_groups - 1).sqrt() if n_groups > 1 else spread * math.nan
     return Moments(mean, mean_error, covariance, covariance_error, columns)
+
+
+def _weighted(rows: WeightedRows, weights: Tensor) -> Moments:
+    """Moments of independent rows with weights."""
+    share, columns = weights / weights.sum(), _chosen(rows.states)
+    blocks = list(zip(share[:, None].split(_ROWS), rows.states.split(_ROWS), strict=True))
+    mean = torch.stack([part[:, 0] @ block.double() for part, block in blocks]).sum(0)
+    error, total = torch.zeros_like(mean), mean.new_zeros(len(columns), len(columns))
+    squares, cross = torch.zeros_like(total), torch.zeros_like(total)
+    for part, block in blocks:
+        difference = block.double() - mean
+        error += (part * difference).square().sum(0)
+        x = difference[:, columns]
+        total += x.T @ (part * x)
+        cross += x.T @ (part.square() * x)
+        squares += x.square().T @ (part * x).square()
+    # sum of w^2 (x x - covariance)^2
+    spread = squares - 2 * total * cross + share.square().sum() * total.square()
+    rest = bessel(share)
+    return Moments(mean, (error / rest).sqrt(), total, (spread.clamp_min(0) / rest).sqrt(), columns)
+
+
+def _chosen(rows: Tensor) -> Tensor:
+    """The columns whose covariances are taken."""
+    step = max(1, -(-rows.shape[-1] // _MOST_COLUMNS))
+    return torch.arange(0, rows.shape[-1], step, device=rows.device)
 
 
 def moment_distance(data: Moments, chains: Moments) -> MomentDistance:

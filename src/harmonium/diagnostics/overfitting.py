@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium.datasets import WeightedRows
 from harmonium.rbm import RBM
 
 
@@ -28,7 +29,8 @@ class FreeEnergyGap:
         (ties count half): 0.5 for a model that treats them alike, 1 for one that has learned the
         training rows by heart.
     told_apart_std_error
-        Standard error of ``told_apart`` if the model treats them alike (Mann and Whitney, 1947).
+        Standard error of ``told_apart`` if the model treats them alike (Mann and Whitney, 1947;
+        for rows with weights, with their effective numbers).
     """
 
     gap: float
@@ -38,7 +40,9 @@ class FreeEnergyGap:
 
 
 @torch.no_grad()
-def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
+def free_energy_gap(
+    rbm: RBM, train: Tensor | WeightedRows, held_out: Tensor | WeightedRows
+) -> FreeEnergyGap:
     """Compare the free energies of training and of held-out rows.
 
     Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 6,
@@ -50,7 +54,7 @@ def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
     rbm
         The model.
     train, held_out
-        Rows of states, shape (rows, visible.n_columns).
+        Rows of states, shape (rows, visible.n_columns), which count by their weights.
 
     Raises
     ------
@@ -58,10 +62,11 @@ def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
         If one of them has no rows, or a free energy is not finite.
     """
     values = []
-    for name, rows in (("train", train), ("held_out", held_out)):
+    both = WeightedRows.of(train), WeightedRows.of(held_out)
+    for name, rows in zip(("train", "held_out"), both, strict=True):
         if len(rows) == 0:
             raise ValueError(f"{name} has no rows; pass 1 or more")
-        energies = rbm.free_energy(rows.to(rbm.weights.dtype)).double().cpu()
+        energies = rbm.free_energy(rows.states.to(rbm.weights.dtype)).double().cpu()
         if not energies.isfinite().all():
             raise ValueError(
                 f"{int((~energies.isfinite()).sum())} free energies of {name} are not finite, so "
@@ -69,15 +74,18 @@ def free_energy_gap(rbm: RBM, train: Tensor, held_out: Tensor) -> FreeEnergyGap:
             )
         values.append(energies)
     a, b = values
-    n, m = len(a), len(b)
+    n, m = (rows.effective for rows in both)
     # a single row has no spread, so its error is unknown
-    variance = sum(x.var().item() / len(x) if len(x) > 1 else math.nan for x in values)
-    ordered = b.sort().values
-    below = torch.searchsorted(ordered, a, right=False)
-    not_above = torch.searchsorted(ordered, a, right=True)
-    lower = (m - (below + not_above).double() / 2).mean().item() / m
+    variance = sum(of.variance_of_mean(x) for of, x in zip(both, values, strict=True))
+    ordered, order = b.sort()
+    weights = torch.ones_like(b) if both[1].weights is None else both[1].weights.cpu()[order]
+    up_to = torch.cat([weights.new_zeros(1), weights.cumsum(0)])
+    below = up_to[torch.searchsorted(ordered, a, right=False)]
+    not_above = up_to[torch.searchsorted(ordered, a, right=True)]
+    total = up_to[-1].item()
+    lower = both[0].average(total - (below + not_above) / 2).item() / total
     return FreeEnergyGap(
-        gap=(a.mean() - b.mean()).item(),
+        gap=(both[0].average(a) - both[1].average(b)).item(),
         std_error=math.sqrt(variance),
         told_apart=lower,
         told_apart_std_error=math.sqrt((n + m + 1) / (12 * n * m)),

@@ -19,10 +19,12 @@ from harmonium.kernels.draws import (
     uniform,
 )
 from harmonium.kernels.half_lines import drelu_, drelu_moments, relu_, relu_moments
+from harmonium.kernels.neighbours import MOST_CATEGORIES, neighbours
 from harmonium.kernels.products import binary_layer, centred_gradient_, moments_, product
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
 
 __all__ = [
+    "MOST_CATEGORIES",
     "binary_",
     "binary_layer",
     "categorical_",
@@ -33,6 +35,7 @@ __all__ = [
     "gaussian_",
     "log_sums_of_products",
     "moments_",
+    "neighbours",
     "normal",
     "permutation",
     "product",

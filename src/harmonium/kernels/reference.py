@@ -269,3 +269,18 @@ def centred_gradient_(
     out.addmm_(torch.stack((mu, a), 1), torch.stack((b, lam)), alpha=-1)
     a.addmv_(out, lam, alpha=-1)
     b.addmv_(out.T, mu, alpha=-1)
+
+
+def neighbours(values: Tensor, needs: Tensor, ignored: int | None) -> Tensor:
+    """For each row, the number of other rows that equal it in at least ``needs`` columns."""
+    counts = torch.zeros_like(needs)
+    step = max(1, _NUMBERS_AT_ONCE // max(1, values.numel()))
+    for start in range(0, len(values), step):
+        block = values[start : start + step, None]
+        equal = block == values
+        if ignored is not None:
+            equal &= block != ignored
+        near = equal.sum(2) >= needs[start : start + step, None]
+        near[torch.arange(len(near)), torch.arange(start, start + len(near))] = False
+        counts[start : start + step] = near.sum(1)
+    return counts

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harmonium import defaults
+from harmonium.datasets import WeightedRows
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.evaluation import Evaluation, evaluate
 from harmonium.likelihood.log_z import LogLikelihood, LogZ, log_likelihood
@@ -52,7 +53,13 @@ class Difference:
     b: LogLikelihood
 
     @classmethod
-    def of(cls, a: LogLikelihood, b: LogLikelihood, differences: Tensor) -> Difference:
+    def of(
+        cls,
+        a: LogLikelihood,
+        b: LogLikelihood,
+        differences: Tensor,
+        rows: WeightedRows | None = None,
+    ) -> Difference:
         """Compute the difference of two log-likelihoods of the same rows.
 
         Parameters
@@ -61,6 +68,8 @@ class Difference:
             Results of `evaluate` for both models.
         differences
             ``F_b - F_a`` of each row, shape (n_rows,).
+        rows
+            The rows, if they have weights.
 
         Raises
         ------
@@ -78,7 +87,7 @@ class Difference:
             upper=a.upper - b.lower,
             lower_std_error=math.hypot(a.lower_std_error, b.upper_std_error),
             upper_std_error=math.hypot(a.upper_std_error, b.lower_std_error),
-            rows_std_error=differences.std().item() / math.sqrt(n) if n > 1 else math.nan,
+            rows_std_error=(rows or WeightedRows(differences)).mean(differences)[1],
             n_rows=n,
             a=a,
             b=b,
@@ -139,7 +148,7 @@ class Difference:
 def compare(
     a: RBM,
     b: RBM,
-    v: Tensor,
+    v: Tensor | WeightedRows,
     data: Tensor | HasMoments,
     *,
     n_chains: int = defaults.LIKELIHOOD_CHAINS,
@@ -192,12 +201,13 @@ def compare(
 
 
 def _compared(
-    a: RBM, b: RBM, v: Tensor, both: list[Evaluation]
+    a: RBM, b: RBM, v: Tensor | WeightedRows, both: list[Evaluation]
 ) -> Generator[int, None, Difference]:
     before = 0
     for one in both:
         for done in one:
             yield before + done
         before += one.n_steps
-    of_a, of_b = (log_likelihood(rbm, v, LogZ.exact(0.0)).cpu() for rbm in (a, b))
-    return Difference.of(both[0].result(), both[1].result(), of_a - of_b)
+    rows = WeightedRows.of(v)
+    of_a, of_b = (log_likelihood(rbm, rows.states, LogZ.exact(0.0)).cpu() for rbm in (a, b))
+    return Difference.of(both[0].result(), both[1].result(), of_a - of_b, rows)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number
+from harmonium.datasets import WeightedRows
 from harmonium.gauge import Gauge
 from harmonium.likelihood.agreement import LEAST_RENEWED, Estimates
 from harmonium.likelihood.checks import check_finite, check_n_chains, check_states
@@ -61,23 +64,23 @@ class Evaluation(Computation[LogLikelihood]):
         self,
         n_steps: int,
         steps: Generator[int, None, LogLikelihood],
-        values: Tensor,
+        of_rows: _OfRows,
         work: Work | None = None,
     ) -> None:
         super().__init__(n_steps, steps)
-        self._values, self.work = values, work
+        self._of_rows, self.work = of_rows, work
 
     @property
     def so_far(self) -> LogLikelihood | None:
         """The current interval; None before there is one."""
         if self.work is None or self.work.estimates is None:
             return None
-        return _interval(self.work.estimates, self._values)
+        return _interval(self.work.estimates, self._of_rows)
 
 
 def evaluate(
     rbm: RBM,
-    v: Tensor,
+    v: Tensor | WeightedRows,
     data: Tensor | HasMoments,
     *,
     n_chains: int = defaults.LIKELIHOOD_CHAINS,
@@ -96,7 +99,9 @@ def evaluate(
     _check_options(n_chains, n_temperatures, budget)
     in_time = budget is None or seconds_to_enumerate(rbm) <= budget
     if work is None and in_time and can_be_enumerated(rbm):
-        return Evaluation(1, _exact(rbm, v), _minus_free_energies(rbm, v))
+        rows = WeightedRows.of(v)
+        of_rows = _OfRows(rows, _minus_free_energies(rbm, rows.states))
+        return Evaluation(1, _exact(rbm, rows), of_rows)
     return estimate(
         rbm,
         v,
@@ -111,7 +116,7 @@ def evaluate(
 
 def estimate(
     rbm: RBM,
-    v: Tensor,
+    v: Tensor | WeightedRows,
     data: Tensor | HasMoments,
     *,
     n_chains: int = defaults.LIKELIHOOD_CHAINS,
@@ -135,7 +140,8 @@ def estimate(
     rbm
         The model.
     v
-        Test rows, shape (rows, visible.n_columns), states of the visible units.
+        Test rows, shape (rows, visible.n_columns), states of the visible units; with weights, the
+        mean is the weighted one. Chains start at any of them alike.
     data
         Training rows or their moments, for the base of the annealing. Rows are also used as starts
         of chains.
@@ -165,12 +171,13 @@ def estimate(
         the data or the model cannot be used; raised before anything is annealed. Also if the budget
         is too small or energies overflow, as soon as that is detected.
     """
-    values = _minus_free_energies(rbm, v)
+    rows = WeightedRows.of(v)
+    of_rows = _OfRows(rows, _minus_free_energies(rbm, rows.states))
     _check_options(n_chains, n_temperatures, budget)
     if work is None:
-        work = Work(rbm, v, data, n_chains, n_temperatures, seed)
+        work = Work(rbm, rows.states, data, n_chains, n_temperatures, seed)
     limit = _Limit(n_temperatures, budget)
-    return Evaluation(_STEPS, _estimates(work, values, limit), values, work)
+    return Evaluation(_STEPS, _estimates(work, of_rows, limit), of_rows, work)
 
 
 def _check_options(n_chains: int, n_temperatures: int, budget: float | None) -> None:
@@ -182,19 +189,38 @@ def _check_options(n_chains: int, n_temperatures: int, budget: float | None) -> 
             raise ValueError(f"the budget is {budget:g} seconds; pass a positive number")
 
 
-def _exact(rbm: RBM, v: Tensor) -> Generator[int, None, LogLikelihood]:
+@dataclass(frozen=True)
+class _OfRows:
+    """Rows, and their log-likelihoods but for log Z, nats, float64."""
+
+    rows: WeightedRows
+    values: Tensor
+
+    @property
+    def mean(self) -> float:
+        return self.rows.mean(self.values)[0]
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What a `LogLikelihood` says of its rows."""
+        return {
+            "rows_std_error": self.rows.mean(self.values)[1],
+            "n_rows": len(self.rows),
+            "effective_rows": None if self.rows.weights is None else self.rows.effective,
+        }
+
+
+def _exact(rbm: RBM, rows: WeightedRows) -> Generator[int, None, LogLikelihood]:
     gauge = Gauge.of(rbm, torch.float64)  # removes the constant shared by free energies and log Z
     log_z = exact_log_z(gauge.rbm)
     yield 1
-    values = log_likelihood(gauge.rbm, gauge.enter(v), log_z)
-    mean = values.mean().item()
+    of_rows = _OfRows(rows, log_likelihood(gauge.rbm, gauge.enter(rows.states), log_z))
     return LogLikelihood(
-        lower=mean,
-        upper=mean,
+        lower=of_rows.mean,
+        upper=of_rows.mean,
         lower_std_error=0.0,
         upper_std_error=0.0,
-        rows_std_error=_std_error(values),
-        n_rows=len(values),
+        **of_rows.numbers,
         log_z=log_z.less(gauge.energy),
         rests_on="all states of the smaller layer were summed over",
     )
@@ -264,7 +290,7 @@ class _Limit:
         return work.steps / (work.cost_of_tempering(sweeps) + anneal)
 
 
-def _estimates(work: Work, values: Tensor, limit: _Limit) -> Generator[int, None, LogLikelihood]:
+def _estimates(work: Work, of_rows: _OfRows, limit: _Limit) -> Generator[int, None, LogLikelihood]:
     limit.begin()
     done = 0
     for _ in _rounds(work, limit):
@@ -274,7 +300,7 @@ def _estimates(work: Work, values: Tensor, limit: _Limit) -> Generator[int, None
             yield done
     yield _STEPS
     assert work.estimates is not None
-    return _interval(work.estimates, values)
+    return _interval(work.estimates, of_rows)
 
 
 def _rounds(work: Work, limit: _Limit) -> Iterator[int]:
@@ -324,17 +350,16 @@ def _needed(found: Estimates, good_error: float, can_anneal: bool) -> tuple[bool
     return temper, not temper
 
 
-def _interval(found: Estimates, values: Tensor) -> LogLikelihood:
+def _interval(found: Estimates, of_rows: _OfRows) -> LogLikelihood:
     reasons = found.reasons()
     low, high = (found.annealed, None) if reasons else found.ends()
-    mean = values.mean().item()
+    mean = of_rows.mean
     return LogLikelihood(
         lower=-math.inf if high is None else mean - high.value,
         upper=mean - low.value,
         lower_std_error=math.nan if high is None else high.std_error,
         upper_std_error=low.std_error,
-        rows_std_error=_std_error(values),
-        n_rows=len(values),
+        **of_rows.numbers,
         log_z=low,
         reasons=reasons,
         rests_on=found.words(),
@@ -364,8 +389,3 @@ def _minus_free_energies(rbm: RBM, v: Tensor) -> Tensor:
             "have grown too large, take an earlier checkpoint"
         )
     return values
-
-
-def _std_error(values: Tensor) -> float:
-    """Standard error of the mean; NaN for a single value."""
-    return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan

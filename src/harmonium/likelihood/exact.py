@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from harmonium.datasets import WeightedRows
 from harmonium.gauge import Gauge
 from harmonium.gradient import grad_buffer
 from harmonium.likelihood.checks import check_finite, check_states
@@ -112,7 +113,7 @@ def exact_moments(rbm: RBM) -> Moments:
 
 
 @torch.no_grad()
-def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
+def exact_gradient_(rbm: RBM, v: Tensor | WeightedRows, scale: float = 1.0) -> float:
     """Write ``scale`` times the exact gradient of the negative mean log-likelihood to ``.grad``.
 
     Replaces the estimated gradient before an optimiser's step, for training without noise.
@@ -122,7 +123,8 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
     rbm
         A model as for `exact_log_z`, whose errors are raised.
     v
-        Rows of visible states to learn, shape (rows, visible.n_columns). Grey values between states
+        Rows of visible states to learn, shape (rows, visible.n_columns), which count by their
+        weights. Grey values between states
         give the gradient that training on them follows.
     scale
         Factor of the gradient.
@@ -133,6 +135,8 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
         The exact mean log-likelihood of the rows, nats, if they are states; a by-product.
     """
     check_rbm("rbm", rbm)
+    rows = v if isinstance(v, WeightedRows) else None
+    v = v.states if isinstance(v, WeightedRows) else v
     rbm.visible.check_width(v, "visible")
     if v.dim() != 2 or len(v) == 0:
         raise ValueError(
@@ -140,6 +144,7 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
             "or more"
         )
     rbm.visible.check(v, "visible")
+    rows = rows or WeightedRows(v)
     moments = exact_moments(rbm)
     model = _in_float64(rbm)
     v = v.to(model.weights)
@@ -151,10 +156,14 @@ def exact_gradient_(rbm: RBM, v: Tensor, scale: float = 1.0) -> float:
     for layer, (of_rows, of_model) in data.items():
         for name, statistic in of_rows.items():
             grad = grad_buffer(layer.get_parameter(name))
-            grad.copy_(scale * (of_model[name] - statistic.mean(0)))
-    products = v.T @ data[rbm.hidden][0]["bias"] / len(v)
+            grad.copy_(scale * (of_model[name] - rows.average(statistic)))
+    hidden = data[rbm.hidden][0]["bias"]
+    if rows.weights is None:
+        products = v.T @ hidden / len(v)
+    else:
+        products = v.T @ ((rows.weights / rows.weights.sum())[:, None] * hidden)
     grad_buffer(rbm.weights).copy_(scale * (moments.products - products))
-    return log_likelihood(model, v, moments.log_z).mean().item()
+    return rows.mean(log_likelihood(model, v, moments.log_z))[0]
 
 
 def can_be_enumerated(rbm: RBM, most: int = MAX_STATES) -> bool:

@@ -166,6 +166,9 @@ class LogLikelihood:
         The estimates of log Z behind it, their agreement and their length, in words.
     n_temperatures
         Inverse temperatures of the final annealing; 0 if the value is exact.
+    effective_rows
+        Effective number of rows, if they have weights: the mean is then the weighted one. None for
+        rows that count alike.
     """
 
     lower: float
@@ -178,6 +181,7 @@ class LogLikelihood:
     reasons: tuple[str, ...] = ()
     rests_on: str = ""
     n_temperatures: int = 0
+    effective_rows: float | None = None
 
     @property
     def is_exact(self) -> bool:

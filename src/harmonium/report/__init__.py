@@ -19,7 +19,7 @@ from harmonium.report import comparison, diagnosis
 from harmonium.report.comparison import check, comparison_of
 from harmonium.report.differences import RunDifference
 from harmonium.report.facts import Facts, Stage, data_name
-from harmonium.report.likelihood import row_values
+from harmonium.report.likelihood import row_values, weights_name
 from harmonium.report.overfitting import HeldOut
 from harmonium.report.pages import page_of
 from harmonium.report.pieces import Page, Table
@@ -36,6 +36,7 @@ __all__ = [
     "differences_of",
     "row_values",
     "verdict_of",
+    "weights_name",
     "write",
     "write_comparison",
 ]

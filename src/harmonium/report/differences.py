@@ -64,9 +64,17 @@ def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
 def rows_std_error(a: Facts, b: Facts, data: str) -> float | None:
     """Standard error of the mean difference of two runs due to the choice of rows."""
     by_row = likelihood.row_differences(a, b, data)
-    if by_row is None or len(by_row) < 2:
+    if by_row is None or len(by_row[0]) < 2:
         return None
-    return float(by_row.std(ddof=1) / math.sqrt(len(by_row)))
+    differences, weights = by_row
+    if weights is None:
+        return float(differences.std(ddof=1) / math.sqrt(len(differences)))
+    import torch
+
+    from harmonium.datasets import WeightedRows
+
+    rows = WeightedRows(torch.from_numpy(differences), torch.from_numpy(weights))
+    return rows.mean(rows.states)[1]
 
 
 def _difference(

@@ -37,18 +37,24 @@ def row_values(path: Path) -> dict[str, FloatArray]:
         return {}
 
 
-def row_differences(a: Facts, b: Facts, data: str) -> FloatArray | None:
+def weights_name(digest: str) -> str:
+    """Under which name the weights of rows are stored, if they have some."""
+    return f"{digest}.weights"
+
+
+def row_differences(a: Facts, b: Facts, data: str) -> tuple[FloatArray, FloatArray | None] | None:
     """For each row, its log-likelihood under a minus that under b, without both log Z.
 
-    None if the two were not evaluated on the same rows.
+    With it come the weights of the rows, or None for rows that count alike; None alone if the two
+    were not evaluated on the same rows.
     """
     digests = {str(_all(facts).get(data, {}).get("rows_digest")) for facts in (a, b)}
     digest = digests.pop()
-    values = [row_values(facts.run.row_values_path).get(digest) for facts in (a, b)]
-    of_a, of_b = values
+    both = [row_values(facts.run.row_values_path) for facts in (a, b)]
+    of_a, of_b = (values.get(digest) for values in both)
     if digests or of_a is None or of_b is None:
         return None
-    return of_a - of_b if of_a.shape == of_b.shape else None
+    return (of_a - of_b, both[0].get(weights_name(digest))) if of_a.shape == of_b.shape else None
 
 
 def _all(facts: Facts) -> dict[str, Mapping[str, Any]]:

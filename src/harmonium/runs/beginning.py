@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 import torch
 
+from harmonium.arguments import described
 from harmonium.runs import kept, network_task, rbm_task, said, stack_task
 from harmonium.runs.following import Place
 from harmonium.runs.run import Following, Run, going_on
@@ -75,6 +76,8 @@ def train(
     options
         The options of ``harmonium train``, with underscores: ``hidden``, ``epochs``,
         ``learning_rate``, ... (`runs.options.TrainingOptions`, `runs.options.WatchingOptions`).
+        With rows in memory, ``weights`` may be an array: how much each row counts, shape (n_rows,),
+        0 or more.
 
     Returns
     -------
@@ -188,6 +191,13 @@ def _told(
         name: options[name] for name in _OF_COLUMNS if in_memory and options.get(name) is not None
     }
     others = {name: value for name, value in options.items() if name not in columns}
+    if "weights" in others and not isinstance(others["weights"], str | Path | None):
+        if not in_memory:
+            raise TypeError(
+                f"`weights` is {described(others['weights'])}, and the data are {data!r}; pass "
+                "rows in memory with an array of weights, such as harmonium.datasets.load(...)"
+            )
+        columns["weights"] = others.pop("weights")
     out = None if where.out is None else Path(where.out)
     with kept.named(data, **columns) as name:
         if where.threads is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import defaults
-from harmonium.datasets import Data
+from harmonium.datasets import Data, WeightedRows
 from harmonium.deep import DBN
 from harmonium.rng import Lane
 from harmonium.runs import build
@@ -70,23 +70,31 @@ class Predicted:
     wanted
         The index of each row's true class, int64, shape (n_rows,); -1 for a row without a label, or
         of another class. None if no row has a label.
+    weights
+        How much each row counts in scores, shape (n_rows,); None if they count alike.
     """
 
     classes: Tensor
     names: Sequence[str] | None
     outputs: Tensor
     wanted: Tensor | None
+    weights: Tensor | None = None
 
     @classmethod
     def of(
-        cls, classes: Tensor, names: Sequence[str] | None, outputs: Tensor, labels: Tensor | None
+        cls,
+        classes: Tensor,
+        names: Sequence[str] | None,
+        outputs: Tensor,
+        labels: Tensor | None,
+        weights: Tensor | None = None,
     ) -> Predicted:
         """The predictions of a classifier for rows that may have labels."""
         wanted = None
         if labels is not None:
             place = torch.searchsorted(classes, labels).clamp_(max=len(classes) - 1)
             wanted = torch.where(classes[place] == labels, place, -1)
-        return cls(classes, names, outputs, wanted)
+        return cls(classes, names, outputs, wanted, weights)
 
     @property
     def p(self) -> Tensor:
@@ -111,15 +119,21 @@ class Predicted:
     def scores(self) -> dict[str, float]:
         """``loss`` (nats) and ``error`` (a fraction), means over rows with known classes, if any.
 
-        The loss is minus the log-probability of the true class.
+        Rows count by weight. The loss is minus the log-probability of the true class.
         """
         if self.wanted is None or not self.n_judged:
             return {}
         judged = self.wanted >= 0
+        if self.weights is not None:
+            judged &= self.weights.to(judged.device) > 0
+            if not judged.any():
+                return {}
         wanted, log_p = self.wanted[judged], self.outputs[judged].double().log_softmax(-1)
+        own = None if self.weights is None else self.weights.to(judged.device)[judged]
+        rows = WeightedRows(log_p, own)
         return {
-            "loss": -log_p.gather(1, wanted.unsqueeze(1)).mean().item(),
-            "error": (self.taken[judged] != wanted).double().mean().item(),
+            "loss": -rows.average(log_p.gather(1, wanted.unsqueeze(1)).squeeze(1)).item(),
+            "error": rows.average((self.taken[judged] != wanted).double()).item(),
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -30,6 +31,11 @@ def encode(data: Data, options: TrainingOptions) -> Data:
     ValueError
         If the values cannot be encoded in this way.
     """
+    if data.alphabet is not None and options.visible not in ("categorical", "auto"):
+        raise ValueError(
+            f"`visible` is {options.visible}, and {data.name} is an alignment, whose sites are "
+            "categories; leave it out, or take `visible='categorical'`"
+        )
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
         note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"
@@ -42,7 +48,7 @@ def encode(data: Data, options: TrainingOptions) -> Data:
         data = data.binarize() if isinstance(data.encoding, Scaled) else data
     if options.visible == "spin":
         return data.to_spins()
-    if options.visible == "categorical":
+    if options.visible == "categorical" and data.alphabet is None:
         return _as_categories(data, options)
     return data
 
@@ -64,7 +70,16 @@ def described(data: Data) -> dict[str, Any]:
         "encoding": data.encoding.to_config(),
         "range": list(data.value_range),
         "two_valued": data.is_two_valued,
+        **_weights_described(data),
     }
+
+
+def _weights_described(data: Data) -> dict[str, Any]:
+    """The sum of the weights and the effective number of rows, if rows have weights."""
+    if data.weights is None:
+        return {}
+    total = float(data.weights.sum())
+    return {"weights": {"sum": total, "effective_rows": data.effective_rows}}
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,8 @@ class Known:
         Names of the columns of values, if the run stored them.
     value_range
         Smallest and largest value of the training rows; None if the run did not store them.
+    weights_path
+        Where weights of its rows by similarity may be kept.
     """
 
     run: str
@@ -93,9 +110,10 @@ class Known:
     image_shape: tuple[int, int] | None
     columns: tuple[str, ...] | None
     value_range: tuple[float, float] | None
+    weights_path: Path | None = None
 
     @classmethod
-    def of(cls, run: str, data: Mapping[str, Any]) -> Self:
+    def of(cls, run: str, data: Mapping[str, Any], weights_path: Path | None = None) -> Self:
         """Read it from ``data`` of ``config.json``."""
         shape, columns, bounds = data["image_shape"], data.get("columns"), data.get("range")
         return cls(
@@ -105,6 +123,7 @@ class Known:
             image_shape=None if shape is None else (shape[0], shape[1]),
             columns=None if columns is None else tuple(columns),
             value_range=None if bounds is None else (bounds[0], bounds[1]),
+            weights_path=weights_path,
         )
 
     def own(self, data: Data) -> Data:
@@ -133,6 +152,8 @@ class Known:
             If columns are missing or superfluous, or if the values have another scale or cannot be
             encoded.
         """
+        if data.alphabet is not None:
+            data = self._of_these_letters(data)
         data = self._of_this_width(match_columns(data, self.columns))
         encoding = self.encoding.to(data.device)
         data = dataclasses.replace(data, image_shape=self.image_shape)
@@ -142,6 +163,17 @@ class Known:
         if bounds is not None:
             refuse_other_scale(dataclasses.replace(data, encoding=encoding), *bounds)
         return data.with_encoding(encoding)
+
+    def _of_these_letters(self, data: Data) -> Data:
+        """An alignment whose letters have the numbers of the run's letters."""
+        encoding = self.encoding
+        letters = encoding.letters if isinstance(encoding, OneHot) else None
+        if letters is None or data.alphabet is None or letters == data.alphabet:
+            return data
+        raise ValueError(
+            f"{data.name} is an alignment of the letters {data.alphabet}, but {self.run} was "
+            f"trained on {letters}; pass sequences with `alphabet={letters!r}`"
+        )
 
     def _of_this_width(self, data: Data) -> Data:
         encoding, n = self.encoding, data.values.shape[1]

@@ -5,6 +5,7 @@ To resume and evaluate a run, its rows must be available even after the director
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
 from harmonium import datasets
 from harmonium.datasets import Data, Encoding
+from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
 from harmonium.runs.rows import refuse_columns
 from harmonium.serialization import read, serialize
@@ -25,11 +29,16 @@ HERE = f"./{NAME}"
 """Its name in the configuration of a run."""
 
 _KIND = "data"
+_TEXT, _ENDS = "row_names.text", "row_names.ends"  # names of rows, as `RowNames` hold them
 
 
 def save(data: Data, path: Path) -> None:
     """Write rows with everything that is known about them."""
     tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
+    tensors["weights"] = data.weights
+    names = None if data.row_names is None else RowNames.of(data.row_names).packed()
+    if names is not None:
+        tensors |= {_TEXT: names.text, _ENDS: names.ends}
     config = {
         "name": data.name,
         "encoding": data.encoding.to_config(),
@@ -39,6 +48,7 @@ def save(data: Data, path: Path) -> None:
         "classes": data.classes,
         "notes": data.notes,
         "named": dict(data.named),
+        "row_names": None if names is None else names.header,
     }
     content = serialize(_KIND, {k: x for k, x in tensors.items() if x is not None}, config)
     write_whole(path, content)
@@ -53,7 +63,10 @@ def load(path: Path) -> Data:
         If there is no such file, or it is damaged.
     """
     tensors, config = read(path, _KIND)
-    shape = config["image_shape"]
+    shape, header, names = config["image_shape"], config.get("row_names"), None
+    if header is not None:
+        ends = tensors[_ENDS]
+        names = RowNames(tensors[_TEXT], ends, torch.arange(len(ends) - 1), header)
     return Data(
         config["name"],
         tensors["values"],
@@ -65,7 +78,9 @@ def load(path: Path) -> Data:
         columns=None if config["columns"] is None else tuple(config["columns"]),
         classes=None if config["classes"] is None else tuple(config["classes"]),
         notes=tuple(config["notes"]),
-        named={role: tuple(names) for role, names in config["named"].items()},
+        named={role: tuple(columns) for role, columns in config["named"].items()},
+        weights=tensors.get("weights"),
+        row_names=names,
     )
 
 
@@ -79,13 +94,16 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
         takes, or a sparse matrix of SciPy.
     columns
-        ``label``, ``target`` and ``drop`` for rows in memory.
+        ``label``, ``target``, ``drop`` and ``weights`` for rows in memory.
     """
     if isinstance(data, str | Path):
         yield str(data)
         return
     if isinstance(data, Data):
+        weights = columns.pop("weights", None)
         refuse_columns(columns)
+        if weights is not None:
+            data = dataclasses.replace(data, weights=datasets.as_weights(weights))
     else:
         if hasattr(data, "tocsr") and hasattr(data, "toarray"):
             data = data.toarray()

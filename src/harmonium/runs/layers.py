@@ -14,7 +14,7 @@ from harmonium.rng import seed_of_layer
 from harmonium.run_directory import LAYER_BELOW
 from harmonium.runs.choices import CONTINUOUS
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rows import OF_ROWS
+from harmonium.runs.rows import OF_ROWS, OF_WEIGHTS
 
 LAYERS = "200,200,200"
 """Default hidden units of each layer."""
@@ -24,6 +24,7 @@ _OF_ALL = (
     *("data", "visible", "image_shape", "binarize", "standardize", "held_out", "validation"),
     *("rows", "learn_precision", "seed", "white", "categories"),
     *OF_ROWS,
+    *OF_WEIGHTS,
 )
 _NOT_OFFERED = ("hidden", "n_classes", "stratified")
 

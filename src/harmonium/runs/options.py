@@ -22,26 +22,26 @@ from harmonium.runs.choices import (
     option,
     refuse_temperatures,
 )
-from harmonium.runs.rows import copied
+from harmonium.runs.rows import RowsOptions, WeightingOptions
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """All options that determine what is learned and how; they fix every bit of a run."""
+class _ModelOptions:
+    """What is learned from, and by what; dataclasses put the fields of the last base first."""
 
     data: str = field(
         default="digits",
         metadata={
             "metavar": "DATA",
             "help": "A named data set (harmonium data list); a file: .csv or other text, .npy, "
-            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; or a run, whose hidden units are "
-            "then the data.",
+            ".npz, .parquet, .mat, IDX, mnist.pkl.gz; an alignment: FASTA, A2M, A3M, "
+            "Stockholm; or a run, whose hidden units are then the data.",
         },
     )
     visible: VisibleName = option(  # noqa: RUF009
         "auto",
         "Type of the visible units; `auto` chooses binary units for pictures, zeros and ones, "
-        "and probabilities, and Gaussian units for other tables.",
+        "and probabilities, categorical units for alignments, and Gaussian units for other tables.",
         panel="Model",
     )
     hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
@@ -115,14 +115,12 @@ class TrainingOptions:
         panel="Data",
         shown="all",
     )
-    label: str | None = copied("label")
-    target: str | None = copied("target")
-    drop: str | None = copied("drop")
-    header: bool | None = copied("header")
-    array: str | None = copied("array")
-    labels_file: str | None = copied("labels_file")
-    validation_data: str | None = copied("validation_data")
-    test_data: str | None = copied("test_data")
+
+
+@dataclass(frozen=True)
+class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
+    """All options that determine what is learned and how; they fix every bit of a run."""
+
     method: Literal["pcd", "cd"] = option(
         "pcd",
         "Persistent contrastive divergence (pcd), or contrastive divergence (cd), whose "
@@ -220,6 +218,7 @@ class TrainingOptions:
             self._refuse_below(1, name)
         self._refuse_below(2, "hidden_categories")
         refuse_temperatures(self.temperatures, self.sampler)
+        self.refuse_identity()
         for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
             self._refuse_below(0, name)
         if not 0 <= self.seed < 2**64:

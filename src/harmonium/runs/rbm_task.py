@@ -16,10 +16,12 @@ import torch
 
 from harmonium import __version__, checkpoint, datasets, training
 from harmonium.datasets import Data, Minibatches
+from harmonium.datasets.dropped import as_table
+from harmonium.files import write_whole
 from harmonium.metrics import is_trusted, name_of
 from harmonium.report import HeldOut
 from harmonium.run_directory import RunDirectory
-from harmonium.runs import build, kept, run_data, verdicts
+from harmonium.runs import build, kept, run_data, verdicts, weighting
 from harmonium.runs.encoding import Known, described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, Whole, follow, write_page
@@ -51,6 +53,7 @@ def begin(
         if place.keeps_data:
             config["options"]["data"] = kept.moved(options.data, partial.path)
         partial.begin(config, checkpoint.dumps(begun.state))
+        keep_beside(partial, options, train_data, held_out)
     return Going(run, follow(RBMTask(run, begun, watching), reporter))
 
 
@@ -200,9 +203,20 @@ class RBMTask(Task):
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
     """The options with an absolute path, so that resuming works from any folder."""
     files: dict[str, Any] = {name: from_anywhere(getattr(options, name)) for name in FILES}
+    if options.weights_file is not None:
+        files["weights"] = from_anywhere(options.weights_file)
     if options.data not in datasets.names():
         files["data"] = from_anywhere(options.data)
     return dataclasses.replace(options, **files)
+
+
+def keep_beside(
+    run: RunDirectory, options: TrainingOptions, train_data: Data, held_out: Data | None
+) -> None:
+    """Keep what was found out about the rows: weights by similarity, and what was left out."""
+    weighting.keep(options, run.weights_path, train_data, held_out)
+    if train_data.dropped:
+        write_whole(run.dropped_path, as_table(train_data.dropped).encode())
 
 
 def run_name(data: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from harmonium import defaults
 
 if TYPE_CHECKING:
     from harmonium.datasets import Data, Progress, Reading
@@ -49,6 +51,28 @@ class ReadingOptions:
         "File with the labels, such as train-labels-idx1-ubyte.",
         "a file with a matching name in the same folder",
     )
+    sequences: str | None = _option(
+        "Column of a table that holds aligned sequences, by name or by number from 0.", "none"
+    )
+    alphabet: str | None = _option(
+        "Letters of an alignment: protein, rna, dna, or the letters themselves, such as ACGU-.",
+        "guessed from the letters",
+    )
+    insertions: Literal["drop", "refuse"] | None = _option(  # noqa: RUF009
+        "Drop insertions of an alignment (lower case and dots), or refuse them.", "drop"
+    )
+    unknown: Literal["gap", "drop", "refuse"] | None = _option(  # noqa: RUF009
+        "Read unknown letters of an alignment (X, B, N, ...) as gaps, drop their sequences, or "
+        "refuse them.",
+        "gap",
+    )
+    max_gaps_row: float | None = _option(
+        "Leave out sequences of an alignment with a larger share of gaps.", "none is left out"
+    )
+    max_gaps_column: float | None = _option(
+        "Leave out sites of an alignment with a larger share of gaps, after `max_gaps_row`.",
+        "none is left out",
+    )
 
 
 @dataclass(frozen=True)
@@ -64,6 +88,43 @@ class RowsOptions(ReadingOptions):
     )
 
 
+@dataclass(frozen=True)
+class WeightingOptions:
+    """How much each row counts."""
+
+    weights: str | None = _option(
+        "How much rows count: `similarity`, each by 1 / (the number of sequences that are alike, "
+        "itself included); a file of one number a row; or `none`.",
+        "similarity for alignments, none for other data",
+    )
+    identity: float | None = _option(
+        "Least share of equal letters of sequences that are alike.", f"{defaults.IDENTITY}"
+    )
+
+    def refuse_identity(self) -> None:
+        """Reject a share out of range, and one for weights that do not depend on it."""
+        if self.identity is None:
+            return
+        if not 0 < self.identity <= 1:
+            raise ValueError(f"`identity` is {self.identity}; pass a share above 0, up to 1")
+        if self.weights not in (None, SIMILARITY):
+            raise ValueError(
+                f"`identity` is for `weights='similarity'`, and `weights` is {self.weights}; leave "
+                "one of them out"
+            )
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file in ``weights``, if it names one."""
+        return None if self.weights in (SIMILARITY, NO_WEIGHTS) else self.weights
+
+
+SIMILARITY, NO_WEIGHTS = "similarity", "none"
+"""What ``weights`` can be beside a file."""
+
+OF_WEIGHTS = tuple(option.name for option in fields(WeightingOptions))
+"""The options of weights."""
+
 OF_READING = tuple(option.name for option in fields(ReadingOptions))
 """The options of one file."""
 
@@ -75,30 +136,21 @@ KEPT_SUFFIX = ".safetensors"
 """File suffix of rows that were passed in memory and that the run stores itself."""
 
 FILES = ("labels_file", "validation_data", "test_data")
-"""The options that are paths."""
-
-
-def copied(name: str) -> Any:
-    """The same option for another table."""
-    option = next(option for option in fields(RowsOptions) if option.name == name)
-    return field(default=None, metadata=option.metadata)
+"""The options that are paths. So is ``weights``, unless it is a word."""
 
 
 def reading_of(options: Any) -> Reading:
     """How to read a file, according to a table that has these options."""
     from harmonium.datasets.reading import Reading, columns_of
 
-    labels = columns_of(options.label)
-    if len(labels) > 1:
-        raise ValueError(f"`label` is {options.label!r}; pass one column")
-    return Reading.of(
-        label=labels[0] if labels else None,
-        target=columns_of(options.target),
-        drop=columns_of(options.drop),
-        header=options.header,
-        array=options.array,
-        labels_file=options.labels_file,
-    )
+    one = {name: columns_of(getattr(options, name)) for name in ("label", "sequences")}
+    for name, columns in one.items():
+        if len(columns) > 1:
+            raise ValueError(f"`{name}` is {getattr(options, name)!r}; pass one column")
+    lists = {name: columns_of(getattr(options, name)) for name in ("target", "drop")}
+    given = {name: getattr(options, name) for name in OF_READING}
+    given |= {name: columns[0] if columns else None for name, columns in one.items()}
+    return Reading.of(**{**given, **lists}, weights=getattr(options, "weights_file", None))
 
 
 def refuse_columns(columns: Mapping[str, Any]) -> None:
@@ -150,12 +202,18 @@ def read_new(
         label=named.get("label", (reading.label,))[0],
         target=named.get("target", reading.target),
         drop=named.get("drop", reading.drop),
-        labels_file=None,  # which holds the labels of other rows
+        # which are about other rows
+        labels_file=None,
+        weights=None,
+        max_gaps_row=None,
+        max_gaps_column=None,
+        alphabet=data_config["encoding"].get("letters", reading.alphabet),
     )
     if said is not None:
         own = reading_of(said)
         given = {name: getattr(own, name) for name in OF_READING if getattr(said, name) is not None}
-        reading = dataclasses.replace(reading, **given)
+        weights = own.weights or reading.weights
+        reading = dataclasses.replace(reading, **given, weights=weights)
     names, classes = data_config.get("columns"), data_config.get("classes")
     reading = dataclasses.replace(
         reading,
@@ -195,8 +253,7 @@ def read_parts(options: Any, progress: Progress) -> Data:
             raise ValueError(
                 f"`{part}_data` is {path}, but {data.name} has {part} rows of its own; leave it out"
             )
-        like_it = dataclasses.replace(reading, labels_file=None, classes=data.classes)
-        parts[part] = datasets.read(path, like_it, progress=progress)
+        parts[part] = datasets.read(path, reading.of_another_part(data), progress=progress)
     joined = datasets.join_parts(parts)
     notes = [f"{part} rows: {path}" for part, path in named.items()]
     return dataclasses.replace(joined, name=data.name, notes=(*data.notes, *notes))

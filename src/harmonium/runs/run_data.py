@@ -18,8 +18,9 @@ from harmonium.runs import kept
 from harmonium.runs.choices import REAL, VisibleName
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rows import OF_ROWS, read_parts
+from harmonium.runs.rows import OF_ROWS, OF_WEIGHTS, read_parts
 from harmonium.runs.visible import decide
+from harmonium.runs.weighting import weigh
 from harmonium.units import name_of
 
 FEATURES = {"none": mean_features, "stochastic": drawn_features, None: features}
@@ -93,6 +94,10 @@ def load_new(
 def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
     """All rows, pictures included, before their values are encoded."""
     data = read_parts(options, progress)
+    if data.alphabet is not None and options.height_and_width is not None:
+        raise ValueError(
+            f"`image_shape` is for pictures, and {data.name} is an alignment; leave it out"
+        )
     if options.height_and_width is not None:
         data = data.as_pictures(*options.height_and_width, white=options.white)
     elif options.white is not None:
@@ -121,7 +126,8 @@ def split_data(
 ) -> tuple[Data, Data | None]:
     """Training rows and held-out rows from the result of `read_data`, in the same memory.
 
-    Rows without predefined parts are reordered; a subset by ``rows`` is a copy.
+    Rows without predefined parts are reordered; a subset by ``rows`` is a copy. Training rows of
+    weight 0 are left out.
 
     Raises
     ------
@@ -141,16 +147,21 @@ def split_data(
             "`held_out` takes a share of the rows"
         )
     elif options.held_out:
-        train, held_out = data.split_randomly_(options.held_out, options.seed, options.stratified)
+        counted = data.counted()
+        train, held_out = counted.split_randomly_(
+            options.held_out, options.seed, options.stratified
+        )
     else:
         train, held_out = data, None
+    train = train.counted()
     if options.rows is not None:
         train = train.draw_rows(options.rows, options.seed)
     if known is None and options.visible in REAL and options.standardize is not False:
         train = train.standardize()
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
-    return train, held_out
+    kept = None if known is None else known.weights_path
+    return weigh(options, train, kept), None if held_out is None else weigh(options, held_out, kept)
 
 
 def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
@@ -194,13 +205,13 @@ def found_from(folder: Path, options: TrainingOptions) -> TrainingOptions:
 
 def known_of(run: RunDirectory) -> Known:
     """What a run has stored about its data."""
-    return Known.of(str(run.path), run.config()["data"])
+    return Known.of(str(run.path), run.config()["data"], run.weights_path)
 
 
 def _load_features(
     options: TrainingOptions, progress: datasets.Progress
 ) -> tuple[Data, Data | None]:
-    for name in OF_ROWS:
+    for name in (*OF_ROWS, *OF_WEIGHTS):
         if getattr(options, name) is not None:
             raise ValueError(
                 f"`{name}` is for files, and {options.data} is a run, whose rows are known; "

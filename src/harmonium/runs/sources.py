@@ -199,6 +199,7 @@ class Source:
                 data = run_data.read_data(bottom, progress, known)
         test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
+        train = train.counted()
         if options.rows is not None:
             train = train.draw_rows(options.rows, options.seed)
         if known is None and bottom.visible in REAL and bottom.standardize is not False:

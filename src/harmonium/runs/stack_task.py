@@ -31,6 +31,7 @@ from harmonium.runs.rbm_task import (
     Begun,
     RBMTask,
     found_from_anywhere,
+    keep_beside,
     load,
     load_new,
     run_name,
@@ -81,6 +82,7 @@ def begin(
         bottom = Network(partial).layer(1)
         bottom.path.mkdir(parents=True)
         bottom.begin(own | {"layer": 1}, checkpoint.dumps(begun.state))
+        keep_beside(bottom, layers[0], train_data, held_out)
     stack = _Stack(Network(run), layers, state, (train_data, held_out), watching)
     return Going(run, stack.follow(reporter))
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from harmonium import defaults
 from harmonium.runs.choices import NetworkKind, option
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rows import OF_ROWS, copied
+from harmonium.runs.rows import OF_ROWS, RowsOptions
 
 
 def _as_in_training(name: str) -> Any:
@@ -21,8 +21,8 @@ def _as_in_training(name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class FinetuningOptions:
-    """All options of fine-tuning; they fix every bit of the network."""
+class _NetworkOptions:
+    """What is tuned, and on what; dataclasses put the fields of the last base first."""
 
     kind: NetworkKind = option(  # noqa: RUF009
         "classifier",
@@ -77,14 +77,12 @@ class FinetuningOptions:
         "choose the best network and for early stopping.",
         panel="Data",
     )
-    label: str | None = copied("label")
-    target: str | None = copied("target")
-    drop: str | None = copied("drop")
-    header: bool | None = copied("header")
-    array: str | None = copied("array")
-    labels_file: str | None = copied("labels_file")
-    validation_data: str | None = copied("validation_data")
-    test_data: str | None = copied("test_data")
+
+
+@dataclass(frozen=True)
+class FinetuningOptions(RowsOptions, _NetworkOptions):
+    """All options of fine-tuning; they fix every bit of the network."""
+
     epochs: int | None = option(
         None,
         "Maximum number of epochs.",

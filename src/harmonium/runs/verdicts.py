@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium.datasets import Data, Stochastic
+from harmonium.datasets import Data, Stochastic, WeightedRows
+from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units
 from harmonium.deep import (
     Autoencoder,
@@ -278,12 +279,16 @@ def _size(codes: Tensor) -> float:
 def _off_by_constant(network: Network, train: Data, judged: Data) -> float:
     """The error on the test rows of the constant that is best on the training rows."""
     if isinstance(network, Classifier):
-        most = network.targets(train).bincount().argmax()
-        return (network.targets(judged) != most).double().mean().item()
+        most = network.targets(train).bincount(train.unequal_weights).argmax()
+        wrong = (network.targets(judged) != most).double()
+        rows = WeightedRows(wrong, judged.unequal_weights)
+        return rows.mean(rows.states)[0]
     if isinstance(network, Regressor):
         assert train.targets is not None and judged.targets is not None
-        errors = judged.targets.double() - train.targets.double().mean(0)
-        return errors.square().sum(1).mean().item()
+        constant, _ = moments([train.targets], train.unequal_weights)
+        errors = (judged.targets.double() - constant.to(judged.targets.device)).square().sum(1)
+        rows = WeightedRows(errors, judged.unequal_weights)
+        return rows.mean(rows.states)[0]
     mean, _ = train.moments()
     own_mean, own_var = judged.moments()
     return (own_var + (own_mean - mean).square()).sum().item()

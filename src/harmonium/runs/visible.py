@@ -24,7 +24,7 @@ _BLOCK = 1000  # rows
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
     """The options with the visible units chosen, and the data with a note that says why.
 
-    Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
+    Alignments get categorical units. Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
     binary units; other tables get Gaussian units. Ambiguous values, such as grey values with an
     unknown white, get binary units, which reject them with advice.
 
@@ -35,7 +35,9 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     data
         Values as read, before they are encoded.
     """
-    if options.visible not in ("auto", "binary"):
+    if options.visible == "auto" and data.alphabet is not None:
+        return dataclasses.replace(options, visible="categorical"), data
+    if options.visible not in ("auto", "binary") or data.alphabet is not None:
         return options, data
     if options.visible == "binary":
         is_in_range = data.value_range[0] >= 0 and data.value_range[1] <= 1
@@ -57,7 +59,7 @@ def _are_real_numbers(data: Data) -> bool:
     if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
         return False
     # of values, not of states: as states, values beyond float32 are rejected
-    mean, var = moments(data.values.split(_BLOCK))
+    mean, var = moments(data.values.split(_BLOCK), data.unequal_weights)
     ends = tuple(end.double() for end in data.values.aminmax(dim=0))
     return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None
 

@@ -96,7 +96,7 @@ def update(
         if not isinstance(weights, Tensor):
             raise no_tensor("weights", weights)
         weights = weights.to(batch)
-        n_rows = _total_weight(weights, batch)
+        n_rows = total_weight(weights, batch)
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
@@ -135,7 +135,8 @@ def check_start(state: TrainingState) -> None:
     check_hidden_differ(rbm.weights, rbm.hidden, "rbm.init_from_data_(data, seed=0)")
 
 
-def _total_weight(weights: Tensor, batch: Tensor) -> float:
+def total_weight(weights: Tensor, batch: Tensor) -> float:
+    """Sum of the weights of a batch; refuses weights that are none."""
     total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
     if weights.shape != batch.shape[:1] or not (math.isfinite(total) and total > 0 and least >= 0):
         raise ValueError(

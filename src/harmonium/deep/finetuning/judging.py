@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harmonium.datasets import Data, Minibatches
+from harmonium.datasets.weighing import weights_of
 from harmonium.deep.network import Network
 from harmonium.training import Best, Progress, Row, settle
 from harmonium.training.learner import diverged
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def evaluate(network: Network, data: Data) -> dict[str, float]:
-    """Evaluate a network on rows of data: the means of its `Network.scores`.
+    """Evaluate a network on rows of data: the weighted means of its `Network.scores`.
 
     Raises
     ------
@@ -35,14 +36,17 @@ def evaluate(network: Network, data: Data) -> dict[str, float]:
 @torch.no_grad()
 def _mean_scores(network: Network, data: Data, targets: Tensor | None) -> dict[str, float]:
     sums: dict[str, Tensor] = {}
-    start = 0
+    start, weights = 0, weights_of(data)
     for v in network.blocks(data):
         wanted = v if targets is None else targets[start : start + len(v)].to(v.device)
         for name, scores in network.scores(network.inputs(v), wanted).items():
+            if weights is not None:
+                scores = weights[start : start + len(v)].to(v.device) * scores
             total = scores.sum(dtype=torch.float64)
             sums[name] = sums[name] + total if name in sums else total
         start += len(v)
-    return {name: total.item() / len(data) for name, total in sums.items()}
+    n = len(data) if weights is None else weights.sum().item()
+    return {name: total.item() / n for name, total in sums.items()}
 
 
 def judge(state: FinetuningState, held_out: Data) -> Row:

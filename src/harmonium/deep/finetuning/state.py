@@ -48,7 +48,7 @@ class FinetuningState(Learner):
         As in `training.Learner`.
     loss_sum, loss_rows
         Losses since the last row of numbers: their sum, float64 of shape (), and the number of
-        rows.
+        rows, or the sum of their weights.
     check
         On CUDA, the deferred check for finite values, which avoids synchronisation; not part of a
         checkpoint.
@@ -68,7 +68,7 @@ class FinetuningState(Learner):
     best: Best[Network] | None = None
     head_updates: int = 0
     update: int = 0
-    loss_rows: int = 0
+    loss_rows: float = 0
     check: GradientCheck | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -204,7 +204,7 @@ class FinetuningState(Learner):
 
     def take_mean_loss(self) -> float:
         """Mean loss of the training rows since the last call."""
-        loss = self.loss_sum.item() / max(1, self.loss_rows)
+        loss = self.loss_sum.item() / (self.loss_rows or 1)
         self.loss_sum.zero_()
         self.loss_rows = 0
         return loss
@@ -317,7 +317,7 @@ def update(
     if state.max_norm is not None:
         _shorten_(network.all_layers[first_to_learn:], state.max_norm)
     state.loss_sum += loss.detach()
-    state.loss_rows += len(v)
+    state.loss_rows += len(v) if weights is None else weights.sum().item()
     finish_(state)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from harmonium.arguments import check_type, no_tensor
 from harmonium.datasets import Data
+from harmonium.datasets.moments import moments
 from harmonium.deep.layers import to_modules, with_outputs
 from harmonium.deep.network.base import Network, any_numbers
 from harmonium.rbm import RBM
@@ -85,9 +86,13 @@ class Regressor(Network):
             If rows have no targets; or as for the class.
         """
         check_type("data", data, Data, "Data with targets, as datasets.from_array makes")
-        targets = _targets(data).double()
+        targets, weights = _targets(data).double(), data.unequal_weights
         visible = None if rbms else any_numbers(data)
-        return cls(rbms, targets.mean(0), targets.std(0, correction=0), visible)
+        mean, std = targets.mean(0), targets.std(0, correction=0)
+        if weights is not None:
+            mean, var = moments([targets], weights)
+            std = var.sqrt()
+        return cls(rbms, mean, std, visible)
 
     def forward(self, v: Tensor) -> Tensor:
         """Predictions in the targets' own units, shape (rows, n_targets)."""

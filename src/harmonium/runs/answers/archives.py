@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.datasets.row_names import HEADER
 from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
@@ -52,21 +54,31 @@ def write_archive(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
+def names_of_rows(names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    """The array of names of rows for an archive, if rows have names."""
+    return {} if names is None else {"rows": np.array(list(names), dtype=np.str_)}
+
+
 def write_table(
     path: Path,
     header: Iterable[str],
     columns: Iterable[NDArray[Any]],
     arrays: Mapping[str, NDArray[Any]],
+    names: Sequence[str] | None = None,
 ) -> None:
-    """Write a table of columns, or an archive of arrays, by the suffix."""
+    """Write a table of columns, or an archive of arrays, by the suffix.
+
+    The first column names the rows, or numbers them from 0 if they have no names; an archive has
+    their names as ``rows``.
+    """
     if path.suffix == ".npz":
-        write_archive(path, arrays)
+        write_archive(path, {**arrays, **names_of_rows(names)})
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", *header])
+    writer.writerow([getattr(names, "header", HEADER), *header])
     # the shortest digits that restore the float32
     cells = [[str(cell) for cell in np.asarray(column)] for column in columns]
-    for number, row in enumerate(zip(*cells, strict=True)):
-        writer.writerow([number, *row])
+    for first, row in zip(names or count(), zip(*cells, strict=True), strict=False):
+        writer.writerow([first, *row])
     write_whole(path, text.getvalue().encode())

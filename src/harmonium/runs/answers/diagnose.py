@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from harmonium import __version__, checkpoint, diagnostics, kernels, plots, report
-from harmonium.datasets import Data
+from harmonium import __version__, checkpoint, diagnostics, plots, report
+from harmonium.datasets import Data, WeightedRows
+from harmonium.datasets.weighing import some_rows
 from harmonium.diagnostics import Advice, Diagnosis, Spectrum, spectrum
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Lane
@@ -115,11 +115,11 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
     return Diagnosed(diagnosis, advice, content, run.diagnosis_path, page)
 
 
-def _some_rows(trained: Trained, data: Data, seed: int) -> Tensor:
-    """States of at most this many rows of the data, chosen at random."""
-    chosen = kernels.permutation(len(data), Lane.DIAGNOSED_ROWS.stream(seed))[:_MOST_ROWS]
+def _some_rows(trained: Trained, data: Data, seed: int) -> WeightedRows:
+    """At most this many rows of the data, chosen at random."""
+    chosen = some_rows(data, _MOST_ROWS, Lane.DIAGNOSED_ROWS.stream(seed))
     encoding = Lane.DIAGNOSED.stream(trained.options.seed)
-    return data.rows(chosen, encoding).to(trained.device)
+    return WeightedRows.from_data(data, chosen, encoding).to(trained.rbm.weights)
 
 
 def _spectra(trained: Trained) -> Iterator[Spectrum]:

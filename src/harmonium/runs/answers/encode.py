@@ -37,7 +37,8 @@ class Codes(Answer):
     labels
         The labels of the rows; None if they have none.
     scores
-        ``loss`` and ``squared_error`` of the rows that come back from the codes, means.
+        ``loss`` and ``squared_error`` of the rows that come back from the codes, means; rows count
+        by their weights.
     data
         The name of the rows.
     path, picture
@@ -99,7 +100,7 @@ def encode(asked: Asked, source: Any, options: EncodingOptions, reading: Reading
     if data.labels is not None:
         arrays["labels"] = data.labels.cpu().numpy()
     header = [f"code_{number}" for number in range(codes.shape[1])]
-    write_table(target, header, [*arrays["codes"].T], arrays)
+    write_table(target, header, [*arrays["codes"].T], arrays, data.row_names)
     picture = tuned_figures.draw_codes(target.with_suffix(".png"), codes, data.labels)
     return Codes(arrays["codes"], arrays.get("labels"), scores, data.name, target, picture)
 

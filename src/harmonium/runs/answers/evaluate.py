@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from harmonium import defaults, kernels, likelihood
-from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold
+from harmonium import defaults, likelihood
+from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold, WeightedRows
+from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.files import write_json
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
@@ -75,11 +75,11 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
-    v = _states(data, options.rows, options.seed)
+    rows = _rows(data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
         rbm,
-        v,
+        rows,
         train,
         n_chains=options.chains,
         n_temperatures=options.temperatures,
@@ -88,7 +88,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     )
     kept = None
     if evaluation.work is not None:
-        kept = KeptWork(run.evaluation_path, rbm, v, options.chains, options.seed)
+        kept = KeptWork(run.evaluation_path, rbm, rows.states, options.chains, options.seed)
         if seconds is not None:
             kept.take_up_(evaluation.work)
     found = _watch(evaluation, kept, asked.reporter)
@@ -96,7 +96,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
         **described(found),
         "warnings": [asked.reporter.words(reason).replace("`", "") for reason in found.reasons],
         "data": data.name,
-        "rows_digest": keep_row_values(run.row_values_path, rbm, v),
+        "rows_digest": keep_row_values(run.row_values_path, rbm, rows),
         "binarized": how_binarized(data),
         "seed": options.seed,
         "update": trained.update,
@@ -142,8 +142,8 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
     return train, data
 
 
-def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
-    """The states of all rows, or of a random subset."""
+def _rows(data: Data, n_rows: int | None, seed: int) -> WeightedRows:
+    """All rows, or a random subset."""
     device = data.values.device
     if n_rows is None:
         index = torch.arange(len(data), device=device)
@@ -152,11 +152,12 @@ def _states(data: Data, n_rows: int | None, seed: int) -> Tensor:
             f"`rows` is {n_rows}, but {data.name} has {len(data)}; pass {len(data)} or fewer"
         )
     else:
-        order = kernels.permutation(len(data), Lane.EVALUATED_ROWS.stream(seed))
-        index = order[:n_rows].sort().values.to(device)
+        order = some_rows(data, n_rows, Lane.EVALUATED_ROWS.stream(seed))
+        index = order.sort().values.to(device)
     # drawn with this command's seed: the same test rows for models trained with any seed
     stream = Lane.USED.stream(seed)
-    return torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
+    states = torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
+    return WeightedRows(states, weights_of(data, index))
 
 
 def _watch(evaluation: Evaluation, kept: KeptWork | None, reporter: Reporter) -> LogLikelihood:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium.datasets import WeightedRows
 from harmonium.files import write_whole
 from harmonium.likelihood import LogLikelihood, LogZ, Work, log_likelihood
 from harmonium.rbm import RBM
-from harmonium.report import row_values
+from harmonium.report import row_values, weights_name
 from harmonium.serialization import digest, read, serialize
 
 FORMAT = 1
@@ -56,6 +57,7 @@ def described(found: LogLikelihood) -> dict[str, Any]:
     """A result as JSON; null stands for a missing lower bound and its error."""
     log_z = found.log_z
     chains = {} if found.is_exact else {"effective_chains": log_z.effective_chains}
+    effective = {} if found.effective_rows is None else {"effective_rows": found.effective_rows}
     return {
         "lower": _finite(found.lower),
         "lower_std_error": _finite(found.lower_std_error),
@@ -65,6 +67,7 @@ def described(found: LogLikelihood) -> dict[str, Any]:
         "exact": found.is_exact,
         "trusted": found.trusted,
         "rows": found.n_rows,
+        **effective,
         "rows_std_error": _finite(found.rows_std_error),
         "log_z": log_z.value,
         "log_z_std_error": log_z.std_error,
@@ -79,19 +82,27 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def keep_row_values(path: Path, rbm: RBM, v: Tensor) -> str:
+def keep_row_values(path: Path, rbm: RBM, of_rows: WeightedRows) -> str:
     """Store minus the free energy of each row, so that runs can be compared row by row.
+
+    The weights of the rows, if they have some, are stored beside them.
 
     Returns
     -------
     str
-        The name under which they are stored: a digest of the rows, equal for equal states.
+        The name under which they are stored: a digest of the rows, equal for equal states and
+        weights.
     """
-    states = v.cpu().contiguous()
+    states = of_rows.states.cpu().contiguous()
     name = hashlib.sha256(f"{states.dtype} {tuple(states.shape)}".encode())
     name.update(states.numpy().tobytes())
+    weights = None if of_rows.weights is None else of_rows.weights.cpu().numpy()
+    if weights is not None:
+        name.update(b"weights" + weights.tobytes())
     rows = name.hexdigest()[:16]
-    values = {rows: log_likelihood(rbm, v, LogZ.exact(0.0)).cpu().numpy()}
+    values = {rows: log_likelihood(rbm, of_rows.states, LogZ.exact(0.0)).cpu().numpy()}
+    if weights is not None:
+        values[weights_name(rows)] = weights
     content = io.BytesIO()
     np.savez(content, **(row_values(path) | values))
     write_whole(path, content.getvalue())

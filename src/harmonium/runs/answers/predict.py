@@ -36,7 +36,7 @@ class Predictions(Answer):
         without a label that the network knows has -1, or the empty name.
     scores
         Means over the rows with known truth: ``loss`` and ``error``, or ``squared_error``; empty
-        without such rows.
+        without such rows. Rows count by their weights.
     n_judged
         The number of these rows.
     data
@@ -107,14 +107,16 @@ def predict(
             arrays["targets"] = data.targets.cpu().numpy()
     else:
         names = tuned.run.config()["data"].get("classes")
-        found = Predicted.of(network.classes, names, network.outputs(data), data.labels)
+        outputs = network.outputs(data)
+        weights = data.unequal_weights
+        found = Predicted.of(network.classes, names, outputs, data.labels, weights)
         scores, n_judged, arrays = found.scores(), found.n_judged, found.arrays()
         header = ["class", *(f"p_{name}" for name in found.class_names)]
         table = [arrays["classes"], *arrays["probabilities"].T]
         if scores:
             place = target.with_name(f"{target.stem}-confusion.png")
             pictures = list(tuned_figures.draw_predictions(place, found, data))
-    write_table(target, header, table, arrays)
+    write_table(target, header, table, arrays, data.row_names)
     return Predictions(
         predictions=arrays["predictions" if isinstance(network, Regressor) else "classes"],
         probabilities=arrays.get("probabilities"),

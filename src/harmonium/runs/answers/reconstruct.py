@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from harmonium.datasets import Data, WeightedRows
 from harmonium.diagnostics import reconstruction_error
-from harmonium.runs.answers.archives import column_names, target_of, write_archive
+from harmonium.runs.answers.archives import (
+    column_names,
+    names_of_rows,
+    target_of,
+    write_archive,
+)
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ReconstructionOptions
 from harmonium.runs.answers.trained import open_trained
@@ -62,6 +69,12 @@ class Reconstructions(Answer):
         }
 
 
+def _mean(errors: Tensor, data: Data) -> float:
+    """Mean over the rows, which count by weight."""
+    rows = WeightedRows(errors.double(), data.unequal_weights)
+    return rows.mean(rows.states)[0]
+
+
 def reconstruct(
     asked: Asked, options: ReconstructionOptions, reading: ReadingOptions
 ) -> Reconstructions:
@@ -87,14 +100,15 @@ def reconstruct(
     means, error = torch.cat(reconstructed), torch.cat(errors)
     values = view.values(means)
     arrays = {"reconstructions": values, "errors": error.numpy(), **column_names(view)}
+    arrays |= names_of_rows(data.row_names)
     write_archive(archive, arrays)
     shown = options.shown
     states = trained.states(data, 0, shown).cpu()
     return Reconstructions(
         reconstructions=values,
         errors=error.numpy(),
-        mean_error=error.double().mean().item(),
-        mean_error_of_mean_row=torch.cat(errors_of_mean).double().mean().item(),
+        mean_error=_mean(error, data),
+        mean_error_of_mean_row=_mean(torch.cat(errors_of_mean), data),
         unit="cross-entropy, nats" if rbm.visible.is_discrete else "squared error",
         data=data.name,
         path=archive,

@@ -20,7 +20,7 @@ from harmonium.deep import (
     complete,
 )
 from harmonium.rng import Lane, Stream
-from harmonium.runs.answers.archives import column_names, target_of, write_archive
+from harmonium.runs.answers.archives import column_names, names_of_rows, target_of, write_archive
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
@@ -60,6 +60,8 @@ class Samples(Answer):
         for each held column, shape (n_columns,).
     columns
         Names of the columns, if they have names.
+    rows
+        The names of the rows that chains start at, if there are such rows and they have names.
     ladder
         ``temperatures`` and statistics of their swaps; empty without tempering.
     acceptance
@@ -74,6 +76,7 @@ class Samples(Answer):
     truth: NDArray[Any] | None = None
     held: NDArray[Any] | None = None
     columns: tuple[str, ...] | None = None
+    rows: Sequence[str] | None = None
     ladder: Mapping[str, float] = field(default_factory=dict)
     acceptance: Mapping[str, float] = field(default_factory=dict)
 
@@ -95,13 +98,14 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     trained = open_trained(asked)
     archive = target_of(said.out, trained.run, "samples.npz")
     rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
-    rows, saved = None, None
+    rows, saved, names = None, None, None
     if options.start == "chains":
         saved = trained.saved_chains(options)
         options = options.with_starts(len(saved))
     given = trained.held_columns(said.clamp)
     if options.start == "data":
-        rows = trained.first_rows(trained.data(said.data, reading), options)
+        data = trained.data(said.data, reading)
+        rows, names = trained.first_rows(data, options), data.row_names
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
@@ -115,7 +119,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
     tempered = None if sampler is None else chains
-    return _kept(archive, states, means, trained.view, schedule, tempered, completed)
+    return _kept(archive, states, means, trained.view, schedule, tempered, completed, names=names)
 
 
 def sample_network(
@@ -137,9 +141,10 @@ def sample_network(
     given = bottom.held_columns(clamp)
     archive = target_of(said.out, trained.network.run, "samples.npz")
     stream = Lane.DREAM.stream(said.seed)
-    rows, saved = None, None
+    rows, saved, row_names = None, None, None
     if options.start == "data":
-        rows = bottom.first_rows(bottom.data(said.data, reading), options)
+        data = bottom.data(said.data, reading)
+        rows, row_names = bottom.first_rows(data, options), data.row_names
         options = options.with_starts(len(rows))
     elif options.start == "chains":
         saved = trained.open_top().saved_chains(options)
@@ -175,6 +180,7 @@ def sample_network(
         completed,
         classes=torch.stack(classes, 1) if classes else None,
         chain_names=None if chosen is None else [names[k] for k in chosen.tolist()],
+        names=row_names,
         acceptance=_accepted(torch.stack(acceptances).mean(0)) if acceptances else {},
     )
 
@@ -243,6 +249,7 @@ def _kept(
     classes: Tensor | None = None,
     chain_names: Sequence[str] | None = None,
     acceptance: Mapping[str, float] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Samples:
     """Write samples, and draw them.
 
@@ -259,6 +266,8 @@ def _kept(
         The rows that were completed, and the user's columns that were held.
     classes, chain_names
         The class of each sample; the class that is held fixed in each chain, by name.
+    names
+        Names of the rows, of which the first are those that chains start at.
     """
     arrays: dict[str, NDArray[Any]] = {
         "samples": view.values(torch.stack(states, 1)),
@@ -269,12 +278,14 @@ def _kept(
     if completed is not None:
         truth, held = completed
         arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
-    write_archive(archive, {**arrays, **column_names(view)})
+    names = None if names is None else names[: len(states[0])]
+    write_archive(archive, {**arrays, **column_names(view), **names_of_rows(names)})
     replicas = None if tempered is None else tempered.replicas
     return Samples(
         path=archive,
         picture=_draw(archive.with_suffix(".png"), means, view, schedule, completed, chain_names),
         columns=view.columns,
+        rows=names,
         ladder={} if replicas is None else replicas.row(),
         acceptance=acceptance or {},
         **arrays,

@@ -40,7 +40,9 @@ def draw(run: RunDirectory, network: Network, data: Data) -> Iterator[Path]:
         yield plots.save(plots.learning_curves(run.rows()), run.figures / "learning-curves.png")
     if isinstance(network, Classifier):
         outputs = network.outputs(data)
-        found = Predicted.of(network.classes, data.classes, outputs, data.labels)
+        found = Predicted.of(
+            network.classes, data.classes, outputs, data.labels, data.unequal_weights
+        )
         yield from draw_predictions(run.figures / "confusion.png", found, data)
     if isinstance(network, Autoencoder):
         yield draw_codes(run.figures / "codes.png", network.codes(data), data.labels)
