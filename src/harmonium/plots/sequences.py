@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
@@ -25,6 +26,9 @@ _KINDS = {
 }
 _BASES = {"A": "#3d9a83", "C": "#2f6fa7", "G": "#e07b39", "U": "#c8453c", "T": "#c8453c"}
 _GAP_COLOUR = "#9aa1ab"
+
+# Its I has serifs: a plain bar would be stretched into a block.
+_FONT = FontProperties(family="monospace", weight="bold")
 
 # A logo shows at most so many sites, and letters that are higher than this part of the highest.
 _MOST_SITES, _SMALLEST_LETTER = 40, 0.02
@@ -83,6 +87,8 @@ def contact_map(
                 )  # fmt: skip
         ax.legend(fontsize=style.TICK_SIZE, frameon=False, loc="lower center", ncols=2,
                   bbox_to_anchor=(0.5, -0.32))  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     ax.set_xlim(0, n_sites + 1)
     ax.set_ylim(n_sites + 1, 0)
     ax.set_aspect("equal")
@@ -190,7 +196,8 @@ def mutation_map(
         sites, [letters.index(wild_type[site]) for site in sites], 3, style.INK, linewidths=0
     )
     ax.set_yticks(range(len(letters)), list(letters), fontsize=6)
-    known = [(site, place) for site, place in enumerate(positions) if place and place % 10 == 0]
+    step = 10 if len(wild_type) > 50 else 5
+    known = [(site, place) for site, place in enumerate(positions) if place and place % step == 0]
     ax.set_xticks([site for site, _ in known], [str(place) for _, place in known])
     style.colour_key(ax, image, "nats")
     style.name(ax, "Effects of single mutations", subtitle, "position", "letter")
@@ -325,7 +332,7 @@ def _logo(
 
 def _draw_letter(ax: Axes, letter: str, place: int, low: float, height: float, colour: str) -> None:
     # a gap is a thin line as a character, and would be stretched into a block
-    path = TextPath((0, 0), "–" if letter == "-" else letter, size=1)
+    path = TextPath((0, 0), "–" if letter == "-" else letter, size=1, prop=_FONT)
     box = path.get_extents()
     scale = Affine2D().translate(-box.x0, -box.y0).scale(0.86 / box.width, height / box.height)
     ax.add_patch(

@@ -240,7 +240,7 @@ def _series(hidden: Units, centre: Tensor, reach: Tensor) -> Tensor:
         var = hidden.var(centre + x)
         edge, fall = reach + _FALL * _SOFTNESS * reach, _SOFTNESS * reach
         window = 0.5 * (torch.erf((x + edge) / fall) - torch.erf((x - edge) / fall))
-        series = torch.fft.rfft(var * window, dim=0).T / n_points
+        series: Tensor = torch.fft.rfft(var * window, dim=0).T / n_points
         sizes = series.abs()
         ends = sizes[:, -n_points // 16 :].amax(1)
         if n_points >= _MOST_POINTS or bool((ends <= _TOLERANCE * sizes.amax(1)).all()):

@@ -76,7 +76,7 @@ def _logos(asked: Asked, n: int) -> Iterator[Path]:
     trained.run.figures.mkdir(exist_ok=True)
     caption = (
         "A letter is as high as its weight in the zero-sum gauge. The hidden units with the "
-        "largest weights come first; beside each is the distribution of its input over training rows."
+        "largest weights come first; beside each is how its input is distributed over rows."
     )
     path = trained.run.figures / "logos.png"
     yield plots.save(figure, path, title="Logos of hidden units", caption=caption)
