@@ -11,26 +11,23 @@ from harmonium.likelihood import LogLikelihood
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import said
 from harmonium.runs.answers import compare, diagnose, encode, evaluate, plot, predict, reconstruct
-from harmonium.runs.answers import contacts as predicting
 from harmonium.runs.answers import options as tables
 from harmonium.runs.answers import sample as sampling
-from harmonium.runs.answers import score as scoring
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.compare import Comparison
-from harmonium.runs.answers.contacts import FoundContacts
 from harmonium.runs.answers.diagnose import Diagnosed
 from harmonium.runs.answers.encode import Codes, Decoded
 from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
-from harmonium.runs.answers.score import Scores
+from harmonium.runs.asking_of_sequences import AskingOfSequences
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
 
 
-class Asking:
+class Asking(AskingOfSequences):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -275,75 +272,6 @@ class Asking:
         chosen = said.of_answer("plot", (tables.PlottingOptions,), options)
         drawn = plot.plot(self._asked(device, threads), *chosen)
         return {path.stem: path for path in drawn}
-
-    def contacts(
-        self,
-        distances: str | Path | None = None,
-        *,
-        device: str = "cpu",
-        threads: int | None = None,
-        **options: Any,
-    ) -> FoundContacts:
-        """Predict contacts of sites of aligned sequences; same as ``harmonium contacts``.
-
-        Parameters
-        ----------
-        distances
-            A file of distances in a structure, which the prediction is compared with.
-        device, threads
-            As for every question (`Asking`).
-        options
-            ``cut_off``, ``separation``, ``method``, ``background``, ``gaps`` and ``out``
-            (`runs.answers.options.ContactOptions`).
-
-        Returns
-        -------
-        FoundContacts
-            Ranked pairs, their precision, and the paths of a ``.csv`` and a picture.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
-        """
-        said_of_it = {"distances": distances, **options}
-        chosen = said.of_answer("contacts", (tables.ContactOptions,), said_of_it)
-        return predicting.predict(self._asked(device, threads), *chosen)
-
-    def score(
-        self,
-        mutants: str | Path | None = None,
-        *,
-        device: str = "cpu",
-        threads: int | None = None,
-        **options: Any,
-    ) -> Scores:
-        """Score mutants of a sequence of the family; same as ``harmonium score``.
-
-        Parameters
-        ----------
-        mutants
-            A ``.csv`` file of mutants such as ``A24C``; by default all single mutants.
-        device, threads
-            As for every question (`Asking`).
-        options
-            ``wild_type``, which must be given, ``column``, ``measured``, ``first`` and ``out``
-            (`runs.answers.options.ScoringOptions`).
-
-        Returns
-        -------
-        Scores
-            A score for each mutant, all single mutants, the rank correlation with measurements, and
-            the paths of a ``.csv`` and a picture.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
-        """
-        said_of_it = {"mutants": mutants, **options}
-        chosen = said.of_answer("score", (tables.ScoringOptions,), said_of_it)
-        return scoring.score(self._asked(device, threads), *chosen)
 
     def compare(self, *others: Asking | str | Path, out: str | Path = "compare.html") -> Comparison:
         """Compare runs side by side on one page; same as ``harmonium compare``.
