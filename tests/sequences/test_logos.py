@@ -77,7 +77,7 @@ def test_entropies_and_frequencies_follow_weights() -> None:
         (lambda: frequencies(np.full((2, 3), 3), 3), "holds? the letter 3"),
         (lambda: frequencies(np.zeros((2, 3), int), 3, [1]), "a weight for each"),
         (lambda: logos(RBM(Categorical(3, 3), 2), 0), "pass 1 or more"),
-        (lambda: logos(RBM(Categorical(3, 3), 2), 1, torch.zeros(2, 4)), "has 3 sites"),
+        (lambda: logos(RBM(Categorical(3, 3), 2), 1, torch.zeros(2, 4).long()), "has 3 sites"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message: str) -> None:

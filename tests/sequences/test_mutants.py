@@ -108,6 +108,17 @@ def test_mutants_that_the_model_lacks_are_refused(wild_type, changes, message: s
         mutants(rbm, torch.tensor(wild_type), changes)
 
 
+def test_numbers_may_be_an_array_but_have_to_be_whole() -> None:
+    rbm = random_model(Categorical(5, 3), Binary(2), 0)
+    numbers = np.array([0, 1, 2, 0, 1], np.uint8)
+    np.testing.assert_array_equal(
+        single_mutants(rbm, numbers), single_mutants(rbm, torch.from_numpy(numbers))
+    )
+    for wrong in (torch.zeros(5), [0] * 5):
+        with pytest.raises(TypeError, match="whole numbers"):
+            single_mutants(rbm, wrong)
+
+
 # Files of mutants
 
 LETTERS = "ACDE-"

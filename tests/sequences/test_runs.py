@@ -243,6 +243,15 @@ def test_logos_are_drawn_and_nothing_else(run: Run) -> None:
     assert told["pictures"] == [str(run.path / "figures" / "logos.png")]
 
 
+def test_the_page_shows_what_was_made(run: Run) -> None:
+    run.contacts(written("struct.dat", "".join(f"1 {i} {i}\n" for i in range(2, 13))))
+    run.score(wild_type="S1")
+    run.plot(logos=2)
+    page = run.report().read_text(encoding="utf-8")
+    for said in ("Contacts, made since", "Effects of mutations, made since", "Logos of hidden"):
+        assert said in page, said
+
+
 # Other runs
 
 

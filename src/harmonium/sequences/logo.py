@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,9 @@ class Logo:
 
 
 @torch.no_grad()
-def logos(rbm: RBM, n: int | None = None, states: Tensor | None = None) -> tuple[Logo, ...]:
+def logos(
+    rbm: RBM, n: int | None = None, states: Tensor | NDArray[Any] | None = None
+) -> tuple[Logo, ...]:
     """Hidden units by the size of their weights, the largest first.
 
     Parameters

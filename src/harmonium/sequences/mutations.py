@@ -8,6 +8,7 @@ two rows of the weights, so that a mutant costs no pass through the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ _BLOCK = 1 << 22
 
 
 @torch.no_grad()
-def single_mutants(rbm: RBM, wild_type: Tensor) -> NDArray[np.float64]:
+def single_mutants(rbm: RBM, wild_type: Tensor | NDArray[Any]) -> NDArray[np.float64]:
     """Log-probability of every single mutant minus that of the wild type, nats.
 
     Parameters
@@ -51,7 +52,7 @@ def single_mutants(rbm: RBM, wild_type: Tensor) -> NDArray[np.float64]:
     start = sites.check_numbers(wild_type, "wild_type")
     every = torch.arange(sites.n, device=start.device)
     found = sites.energies[every, start][:, None] - sites.energies
-    at_start = _Start(rbm, sites, start)
+    at_start = _Start(sites, start)
     per_site = max(1, _BLOCK // (sites.n_states * sites.inputs.shape[2]))
     for some in every.split(per_site):
         moved = sites.inputs[some] - sites.inputs[some, start[some]][:, None]
@@ -62,7 +63,7 @@ def single_mutants(rbm: RBM, wild_type: Tensor) -> NDArray[np.float64]:
 
 @torch.no_grad()
 def mutants(
-    rbm: RBM, wild_type: Tensor, changes: Sequence[Sequence[Change]]
+    rbm: RBM, wild_type: Tensor | NDArray[Any], changes: Sequence[Sequence[Change]]
 ) -> NDArray[np.float64]:
     """Log-probability of mutants minus that of the wild type, nats.
 
@@ -98,7 +99,7 @@ def mutants(
     ).reshape(-1, 3).T.to(start.device)  # fmt: skip
     found = sites.energies.new_zeros(len(changes))
     found.index_add_(0, mutant, sites.energies[site, start[site]] - sites.energies[site, state])
-    at_start = _Start(rbm, sites, start)
+    at_start = _Start(sites, start)
     for first in range(0, len(changes), max(1, _BLOCK // sites.inputs.shape[2])):
         n = min(max(1, _BLOCK // sites.inputs.shape[2]), len(changes) - first)
         own = (mutant >= first) & (mutant < first + n)
@@ -171,7 +172,7 @@ def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
 class _Start:
     """Hidden units at the wild type, and what they gain when their inputs move."""
 
-    def __init__(self, rbm: RBM, sites: Sites, wild_type: Tensor) -> None:
+    def __init__(self, sites: Sites, wild_type: Tensor) -> None:
         every = torch.arange(sites.n, device=wild_type.device)
         self.hidden = sites.hidden
         self.inputs = sites.inputs[every, wild_type].sum(0)

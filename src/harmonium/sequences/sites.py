@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.arguments import check_type, described
 from harmonium.rbm import RBM, check_rbm
 from harmonium.units import Units
 
@@ -80,14 +84,20 @@ class Sites:
         by_site = v.reshape(len(v), self.n, 1, -1).to(self.rows)
         return (by_site - self.rows).abs().sum(-1).argmin(-1)
 
-    def check_numbers(self, states: Tensor, name: str) -> Tensor:
+    def check_numbers(self, states: Tensor | NDArray[Any], name: str) -> Tensor:
         """Numbers of states as int64 on the model's device; refuses others.
 
         Raises
         ------
+        TypeError
+            If they are no whole numbers.
         ValueError
             If there is not one for each site, or one is no state's number.
         """
+        check_type(name, states, (Tensor, np.ndarray), "a tensor or an array of whole numbers")
+        states = torch.as_tensor(states)
+        if states.is_floating_point() or states.dtype == torch.bool:
+            raise TypeError(f"{name} is {described(states)}; pass whole numbers")
         if states.shape[-1:] != (self.n,):
             raise ValueError(
                 f"{name} has shape {tuple(states.shape)}, but the model has {self.n} sites; pass "

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -135,8 +134,3 @@ def _as_written(trained: Trained, name: str) -> str | None:
             letters = records.letters[end - int(records.lengths[row]) : end]
             return letters.tobytes().decode("ascii", "replace").rstrip("*")
     return None
-
-
-def as_tensor(numbers: NDArray[Any]) -> Tensor:
-    """Numbers as a tensor of whole numbers."""
-    return torch.from_numpy(numbers.astype(np.int64))

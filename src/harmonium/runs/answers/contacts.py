@@ -156,4 +156,8 @@ def _draw(
     subtitle = f"the {len(shown):,} best pairs more than {options.separation} sites apart"
     curve = None if judged is None else judged.curve
     figure = plots.contacts(shown, n, distances, curve, cut_off=options.cut_off, subtitle=subtitle)
-    return plots.save(figure, path, title="Contacts", caption=f"Predicted contacts: {subtitle}.")
+    caption = f"Predicted contacts: {subtitle}."
+    if judged is not None and n <= len(judged.pairs):
+        near = f"nearer than {judged.cut_off:g} Å"
+        caption += f" Of the best {n:,}, {judged.at(n):.1%} are {near}."
+    return plots.save(figure, path, title="Contacts", caption=caption)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from harmonium import plots, sequences
 from harmonium.datasets.alphabets import GAP
 from harmonium.runs.answers.aligned import (
-    as_tensor,
     frequencies_in,
     need_letters,
     wild_type_of,
@@ -116,11 +115,10 @@ def score(asked: Asked, options: ScoringOptions) -> Scores:
     table = _all_single(wild_type, letters) if given is None else given
     placed = sequences.place_mutants(table.names, wild_type, letters)
     numbers = wild_type.numbers(letters)
-    start = as_tensor(numbers)
-    effects = sequences.single_mutants(trained.rbm, start)
+    effects = sequences.single_mutants(trained.rbm, numbers)
     shares = frequencies_in(train, len(letters))
     both = np.full((2, len(table.names)), np.nan)
-    both[0, placed.covered] = sequences.mutants(trained.rbm, start, placed.changes)
+    both[0, placed.covered] = sequences.mutants(trained.rbm, numbers, placed.changes)
     both[1, placed.covered] = sequences.independent_mutants(shares, numbers, placed.changes)
     correlations: list[float | None] = [None, None]
     if table.measured is not None:
@@ -183,4 +181,7 @@ def _draw(
         subtitle=said,
         measured_subtitle="" if correlation is None else f"Spearman {correlation:.3f}",
     )
-    return plots.save(figure, path, title="Effects of mutations", caption=f"The {said}, nats.")
+    caption = f"The {said}, nats."
+    if correlation is not None:
+        caption += f" Spearman's correlation with the measurements is {correlation:.3f}."
+    return plots.save(figure, path, title="Effects of mutations", caption=caption)
