@@ -28,6 +28,9 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
 
     found = evaluate.evaluate(asked, options, reading)
     yield f"log-likelihood  {found.found} a row"
+    sites = found.result["sites"]
+    if sites is not None:
+        yield f"a site          {found.found.per(sites)} (of {sites})"
     yield f"rests on        {found.found.rests_on}"
     for number, reason in enumerate(found.result["warnings"]):
         yield f"{'and' if number else 'no lower bound,'} because {reason}"
@@ -40,6 +43,8 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
 def _rows(result: Mapping[str, Any], std_error: float) -> str:
     how = result["binarized"]
     text = f"{result['rows']:,} of {result['data']}" + (f", {how}" if how else "")
+    if result["weights"] is not None:
+        text += f", weighted mean (weights: {result['weights']})"
     if not math.isnan(std_error):
         text += f" (with other rows of their kind: ± {std_error:.2f} nats)"
     return text

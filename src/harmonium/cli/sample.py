@@ -24,7 +24,8 @@ def sample(asked: Asked, options: SamplingOptions, reading: ReadingOptions) -> L
     from harmonium.runs.answers import sample
 
     found = sample.sample(asked, options, reading)
-    yield from _told(found, f"arrays `samples` and `means`, shape {found.samples.shape}")
+    described = f"arrays `samples` and `means`, shape {found.samples.shape}"
+    yield from _told(found, described)
     return found.as_dict()
 
 
@@ -50,12 +51,22 @@ def of_network(
 
 
 def _told(found: Samples, described: str) -> Iterator[str]:
+    if found.path.suffix != ".npz":
+        n_chains, n_samples = found.samples.shape[:2]
+        yield f"samples   {found.path} ({n_samples:,} of each of {n_chains:,} chains)"
+        yield f"picture   {found.picture} (mean activations)"
+        yield from _statistics(found)
+        return
     yield f"samples   {found.path} ({described}: chains, samples, columns)"
     if found.truth is not None:
         yield "          `truth` holds the rows that were completed, `held` what was given"
     if found.columns is not None:
         yield "          `columns` holds the names of the columns"
     yield f"picture   {found.picture} (mean activations)"
+    yield from _statistics(found)
+
+
+def _statistics(found: Samples) -> Iterator[str]:
     if found.ladder:
         yield _ladder(found.ladder)
     if found.acceptance:

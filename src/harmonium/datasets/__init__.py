@@ -29,7 +29,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
-from harmonium.datasets.memory import as_weights, from_array
+from harmonium.datasets.memory import as_weights, from_array, from_sequences
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
 from harmonium.datasets.similarity import sequence_weights
@@ -57,6 +57,7 @@ __all__ = [
     "check_rows",
     "fetch",
     "from_array",
+    "from_sequences",
     "join_parts",
     "load",
     "match_columns",

@@ -5,6 +5,7 @@ This module decides what the letters of `Records` mean, and says so in notes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
@@ -23,6 +24,7 @@ _ROWS = 1 << 16  # at a time, where memory has to be bounded
 _OUTSIDE, _UNKNOWN = 255, 254
 _SHOWN = 5
 _STAR = b"*"[0]
+_HAS_INSERTIONS = re.compile(r"\.a[23]m(\.gz)?$", re.IGNORECASE)  # formats that are made for them
 _IS_LOWER = np.array([chr(code).islower() and code < 128 for code in range(256)])
 _IS_INSERTION = _IS_LOWER | (np.arange(256) == b"."[0])
 
@@ -142,7 +144,8 @@ def _match_columns(
         return _equal(records, name)
     without = records.only(~is_insertion)
     lengths = without.lengths
-    if (lengths != lengths[0]).any() and (records.lengths == records.lengths[0]).all():
+    as_wide = (records.lengths == records.lengths[0]).all() and not _HAS_INSERTIONS.search(name)
+    if (lengths != lengths[0]).any() and as_wide:
         # lower case and dots are but another way to write letters and gaps
         notes.append("lower case is read as upper case, and dots as gaps")
         upper = _upper(records.letters).reshape(len(records), -1)

@@ -143,6 +143,11 @@ def choose(
     )
 
 
+def place_of(column: Column, looks: Sequence[Look], reading: Reading, name: str, what: str) -> int:
+    """The number of a column that the option ``what`` names; ValueError if there is none."""
+    return _Said(looks, reading, name).columns((column,), what)[0]
+
+
 @dataclass(frozen=True)
 class _Said:
     """Finds the columns that the user names in a table."""

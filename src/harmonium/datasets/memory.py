@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.arguments import described
+from harmonium.datasets.alignments import from_words
 from harmonium.datasets.arrays import WANTED, Arrays, check_type, stored_weights, to_data
 from harmonium.datasets.classes import answers, numbered
 from harmonium.datasets.data import Data
-from harmonium.datasets.reading import Column, Reading
+from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
 from harmonium.datasets.sides import take_columns
 from harmonium.datasets.tables import is_frame, read_frame
 
@@ -92,6 +94,56 @@ def as_weights(weights: Any) -> Tensor:
         For anything but real numbers.
     """
     return stored_weights(_array(weights, "weights"))
+
+
+def from_sequences(
+    sequences: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    name: str = "sequences",
+    alphabet: str | None = None,
+    insertions: Insertions | None = None,
+    unknown: UnknownLetters | None = None,
+    max_gaps_row: float | None = None,
+    max_gaps_column: float | None = None,
+) -> Data:
+    """Create `Data` from aligned sequences in memory.
+
+    Parameters
+    ----------
+    sequences
+        One text for each sequence.
+    names
+        Names of the sequences.
+    name
+        The name of the data for messages.
+    alphabet, insertions, unknown, max_gaps_row, max_gaps_column
+        As for `load`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For sequences that are not texts, none at all, different lengths, another number of names,
+        letters outside the alphabet, and whatever the options refuse.
+    """
+    words = list(sequences)
+    if isinstance(sequences, str) or not all(isinstance(word, str) for word in words):
+        raise TypeError(f"sequences are {described(sequences)}; pass a list of texts")
+    if names is not None and len(names) != len(words):
+        raise ValueError(
+            f"there are {len(words)} sequences, but {len(names)} names; pass one name a sequence"
+        )
+    reading = Reading.of(
+        alphabet=alphabet,
+        insertions=insertions,
+        unknown=unknown,
+        max_gaps_row=max_gaps_row,
+        max_gaps_column=max_gaps_column,
+    )
+    arrays = from_words(names, words, reading, name)
+    if names is None:
+        arrays = dataclasses.replace(arrays, row_names=None)
+    return to_data(arrays, name)
 
 
 def read(values: Any, reading: Reading) -> Data:

@@ -99,16 +99,34 @@ def read_labels(path: Path, read: Callable[[Path], NDArray[Any]] | None) -> NDAr
 
 
 def with_weights(arrays: Arrays, path: Path | None, name: str) -> Arrays:
-    """The arrays with the weights of a file of one number a row; white space and commas part them.
+    """The arrays with the weights of a file, as `read_weights` reads it."""
+    if path is None:
+        return arrays
+    weights = read_weights(path, len(arrays.values), name, arrays.kept)
+    notes = (*arrays.notes, f"weights: {path.name}, as asked")
+    return dataclasses.replace(arrays, weights=weights, notes=notes)
+
+
+def read_weights(
+    path: Path, n_rows: int, name: str, kept: NDArray[np.bool] | None = None
+) -> NDArray[np.float64]:
+    """One number a row, from a text in which white space and commas part them.
+
+    Parameters
+    ----------
+    path
+        Of the file; its first word may be "weight" or "weights".
+    n_rows, name
+        Number of rows, and their name for messages.
+    kept
+        True for each row of the file of rows that was kept; weights may be those of all of them.
 
     Raises
     ------
-    ValueError
-        For anything but numbers, another number of them, and weights that are negative, not finite
-        or all 0.
+    FileNotFoundError, ValueError
+        If there is no such file; for anything but numbers, another number of them, and weights that
+        are negative, not finite or all 0.
     """
-    if path is None:
-        return arrays
     if not path.is_file():
         raise FileNotFoundError(f"`weights` is {path}, and there is no such file")
     cells = [cell for _, line in lines_of(path) for cell in line.replace(",", " ").split()]
@@ -121,7 +139,6 @@ def with_weights(arrays: Arrays, path: Path | None, name: str) -> Arrays:
             f"`weights` is {path}, which holds other text than numbers ({error}); pass one number "
             "a row"
         ) from None
-    kept, n_rows = arrays.kept, len(arrays.values)
     if kept is not None and len(weights) == len(kept):
         weights = weights[kept]
     if len(weights) != n_rows:
@@ -134,8 +151,7 @@ def with_weights(arrays: Arrays, path: Path | None, name: str) -> Arrays:
         bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
         what = f"weight {bad[0]} is {weights[bad[0]]:g}" if len(bad) else "all weights are 0"
         raise ValueError(f"{path.name}: {what}; pass numbers of 0 or more, not all 0")
-    notes = (*arrays.notes, f"weights: {path.name}, as asked")
-    return dataclasses.replace(arrays, weights=weights, notes=notes)
+    return weights
 
 
 def with_labels(arrays: Arrays, labels: NDArray[Any], path: Path, name: str, why: str) -> Arrays:

@@ -220,6 +220,13 @@ class LogLikelihood:
         ends = self.lower, self.lower_std_error, self.upper, self.upper_std_error
         return f"{interval(*ends)} nats"
 
+    def per(self, n: int) -> str:
+        """The same for each of ``n`` parts of a row, such as the sites of a sequence."""
+        if self.is_exact:
+            return f"{self.lower / n:.4f} nats (exact)"
+        ends = self.lower, self.lower_std_error, self.upper, self.upper_std_error
+        return f"{interval(*(end / n for end in ends))} nats"
+
 
 @torch.no_grad()
 def log_likelihood(rbm: RBM, v: Tensor, log_z: LogZ) -> Tensor:

@@ -58,10 +58,10 @@ class ReadingOptions:
         "Letters of an alignment: protein, rna, dna, or the letters themselves, such as ACGU-.",
         "guessed from the letters",
     )
-    insertions: Literal["drop", "refuse"] | None = _option(  # noqa: RUF009
+    insertions: Literal["drop", "refuse"] | None = _option(
         "Drop insertions of an alignment (lower case and dots), or refuse them.", "drop"
     )
-    unknown: Literal["gap", "drop", "refuse"] | None = _option(  # noqa: RUF009
+    unknown: Literal["gap", "drop", "refuse"] | None = _option(
         "Read unknown letters of an alignment (X, B, N, ...) as gaps, drop their sequences, or "
         "refuse them.",
         "gap",
@@ -169,6 +169,7 @@ def read_new(
     n_columns: int,
     said: ReadingOptions | None,
     progress: Progress,
+    weights: str | None = None,
 ) -> Data:
     """Read new rows for a run: as its own rows were read, unless the user says otherwise.
 
@@ -186,6 +187,8 @@ def read_new(
         What the user says about this file.
     progress
         As for `datasets.load`.
+    weights
+        A file of the weights of these rows.
     """
     import dataclasses
 
@@ -204,7 +207,7 @@ def read_new(
         drop=named.get("drop", reading.drop),
         # which are about other rows
         labels_file=None,
-        weights=None,
+        weights=None if weights is None else Path(weights).expanduser(),
         max_gaps_row=None,
         max_gaps_column=None,
         alphabet=data_config["encoding"].get("letters", reading.alphabet),
@@ -212,8 +215,7 @@ def read_new(
     if said is not None:
         own = reading_of(said)
         given = {name: getattr(own, name) for name in OF_READING if getattr(said, name) is not None}
-        weights = own.weights or reading.weights
-        reading = dataclasses.replace(reading, **given, weights=weights)
+        reading = dataclasses.replace(reading, **given)
     names, classes = data_config.get("columns"), data_config.get("classes")
     reading = dataclasses.replace(
         reading,

@@ -24,9 +24,10 @@ _BLOCK = 1000  # rows
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
     """The options with the visible units chosen, and the data with a note that says why.
 
-    Alignments get categorical units. Pictures, zeros and ones, and values from 0 to 1 that vary like probabilities of states get
-    binary units; other tables get Gaussian units. Ambiguous values, such as grey values with an
-    unknown white, get binary units, which reject them with advice.
+    Alignments get categorical units. Pictures, zeros and ones, and values from 0 to 1 that vary
+    like probabilities of states get binary units; other tables get Gaussian units. Ambiguous
+    values, such as grey values with an unknown white, get binary units, which reject them with
+    advice.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from harmonium.kernels.cpu.common import parallel, run, serial
 _ROWS = 512  # compared at once: they and their counts stay in the fastest cache
 _SITES = 32  # between two looks at who is still alike; fewer than 256, as counts are bytes
 
-# Categories that equal none, for the rows that are compared and for those they are compared with.
+# What takes the place of an ignored category in one of two rows, so that these do not equal.
 _NEVER = np.uint8(255)
 
 
@@ -50,7 +50,7 @@ def _differences(columns, letters, first, last, start, stop, found):
 
 @serial
 def _all_differ(columns, letters, most, start, stop, found, total):
-    """Whether all of these rows differ in more than ``most`` sites; else ``total`` says in how many."""
+    """Whether all of these rows differ in more than ``most`` sites; else ``total`` counts them."""
     n_sites = letters.size
     for first in range(0, n_sites, _SITES):
         _differences(columns, letters, first, min(first + _SITES, n_sites), start, stop, found)
@@ -95,7 +95,7 @@ def neighbours(values: Tensor, needs: Tensor, ignored: int | None) -> Tensor:
     seen = np.stack([np.bincount(held[:, site], minlength=256) for site in range(n_sites)])
     order = np.argsort((seen.astype(np.float64) ** 2).sum(1), kind="stable")
     rows = np.ascontiguousarray(held[:, order])
-    columns = np.ascontiguousarray(rows.T)
+    columns = rows.T.copy("C")
     if ignored is not None:
         rows[rows == ignored] = _NEVER
     n_threads = max(1, min(torch.get_num_threads(), -(-n_rows // _ROWS)))

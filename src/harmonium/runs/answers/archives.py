@@ -18,12 +18,20 @@ from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 
 ARCHIVE, TABLE, TABLE_OR_ARCHIVE = (".npz",), (".csv",), (".csv", ".npz")
+FASTA = (".fasta", ".fa", ".fas", ".faa", ".fna", ".afa")
 
 
 def target_of(
-    out: Path | None, run: RunDirectory, name: str, suffixes: tuple[str, ...] = ARCHIVE
+    out: Path | None,
+    run: RunDirectory,
+    name: str,
+    suffixes: tuple[str, ...] = ARCHIVE,
+    *,
+    pictured: bool = False,
 ) -> Path:
     """Where to write: the place that a user chose, or an unused name in the run.
+
+    An archive has a picture beside it, and so has whatever is ``pictured``.
 
     Raises
     ------
@@ -34,8 +42,13 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
+        if out.suffix in FASTA and suffixes == ARCHIVE:
+            raise ValueError(
+                f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
+                f"ends in {' or '.join(suffixes)}"
+            )
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
-    for there in (out, out.with_suffix(".png")) if len(suffixes) == 1 else (out,):
+    for there in (out, out.with_suffix(".png")) if pictured or suffixes == ARCHIVE else (out,):
         if there.exists():
             raise FileExistsError(f"{there} exists; choose another `out`")
     if not out.parent.is_dir():

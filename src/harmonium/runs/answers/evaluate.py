@@ -13,12 +13,13 @@ import torch
 
 from harmonium import defaults, likelihood
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold, WeightedRows
+from harmonium.datasets.sides import read_weights
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.files import write_json
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, refuse_foreign
-from harmonium.runs import run_data
+from harmonium.runs import run_data, weighting
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.evaluations import (
     FORMAT,
@@ -31,8 +32,15 @@ from harmonium.runs.answers.options import EvaluationOptions
 from harmonium.runs.answers.trained import Trained, open_trained
 from harmonium.runs.encoding import Known
 from harmonium.runs.following import write_page
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
-from harmonium.runs.rows import ReadingOptions
+from harmonium.runs.rows import (
+    KEPT_SUFFIX,
+    NO_WEIGHTS,
+    SIMILARITY,
+    ReadingOptions,
+    WeightingOptions,
+)
 
 _BLOCK = 1000  # rows encoded at a time
 
@@ -75,6 +83,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
+    weighting.keep(_weighting(options, trained.options), run.weights_path, data)
     rows = _rows(data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
@@ -98,6 +107,8 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
         "data": data.name,
         "rows_digest": keep_row_values(run.row_values_path, rbm, rows),
         "binarized": how_binarized(data),
+        "sites": None if data.alphabet is None else data.values.shape[1],
+        "weights": None if data.weights is None else _how_weighted(options, trained.options),
         "seed": options.seed,
         "update": trained.update,
         "seconds": round(time.monotonic() - began, 1),
@@ -122,7 +133,7 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
     there = {"test": whole.part("test") if "test" in whole.parts else None}
     there |= {"held-out": held_out, "train": train}
     if said.data is not None:
-        data = trained.data(said.data, reading)
+        data = trained.data(said.data, reading, said.weights_file)
     else:
         names = [name for name, rows in there.items() if rows is not None]
         rows = there[split or names[0]]
@@ -131,6 +142,11 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
                 f"`split` is {split}, but {whole.name} has no such rows; it has {', '.join(names)}"
             )
         data = trained.checked(rows)
+        if said.weights_file is not None:
+            file = Path(said.weights_file).expanduser()
+            weights = torch.from_numpy(read_weights(file, len(data), data.name))
+            data = dataclasses.replace(data, weights=weights.to(data.device))
+    data = weighting.weigh(_weighting(said, trained.options), data, trained.run.weights_path)
     encoding = train.encoding
     states = all(d.is_two_valued for d in (train, data))
     if trained.rbm.visible.low_state == 0 and (
@@ -140,6 +156,28 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
         encoding = train.binarize(defaults.THRESHOLD).encoding
     train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
     return train, data
+
+
+def _weighting(said: EvaluationOptions, of_run: WeightingOptions) -> WeightingOptions:
+    """How rows are weighed: as those of training, unless the user says otherwise.
+
+    A file of weights is about the rows that it was given with.
+    """
+    if said.weights is not None or said.identity is not None:
+        of_run = WeightingOptions(of_run.weights, said.identity or of_run.identity)
+        weights = said.weights or (None if of_run.weights_file else of_run.weights)
+        identity = of_run.identity if weights in (None, SIMILARITY) else None
+        return WeightingOptions(weights, identity)
+    if said.data is not None and of_run.weights_file is not None:
+        return WeightingOptions(NO_WEIGHTS)
+    return WeightingOptions(of_run.weights, of_run.identity)
+
+
+def _how_weighted(said: EvaluationOptions, of_run: TrainingOptions) -> str:
+    how = _weighting(said, of_run)
+    if how.weights is None and said.data is None and of_run.data.endswith(KEPT_SUFFIX):
+        return "those of the data"
+    return SIMILARITY if how.weights_file is None else how.weights_file
 
 
 def _rows(data: Data, n_rows: int | None, seed: int) -> WeightedRows:

@@ -13,6 +13,7 @@ from harmonium.arguments import meant
 
 _HALVES = ("top", "bottom", "left", "right")
 _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
+_SITES = re.compile(r"(\d+)(?:-(\d+))?(?:=(.+))?")
 _MOST_NAMED = 12
 
 
@@ -60,6 +61,67 @@ def held_columns(
             "leave one or more free"
         )
     return held
+
+
+def held_sites(clamp: str, sites: Sequence[str], alphabet: str) -> tuple[Tensor, dict[int, int]]:
+    """Sites of an alignment that are held, and the letters that some of them are given.
+
+    Parameters
+    ----------
+    clamp
+        Numbers of sites, and ranges of them, with letters or without, such as ``3-9,20=W``.
+    sites
+        The numbers of the sites; those that were left out are not among them.
+    alphabet
+        The letters.
+
+    Returns
+    -------
+    held : Tensor
+        True where sites are held, shape (n_sites,).
+    letters : dict
+        Numbers of letters, by the place of the site.
+
+    Raises
+    ------
+    ValueError
+        For another text, a site that there is not, letters that are not in the alphabet or not one
+        for each site, and if no site is left to complete.
+    """
+    held = torch.zeros(len(sites), dtype=torch.bool)
+    letters: dict[int, int] = {}
+    places = {site: place for place, site in enumerate(sites)}
+    for part in clamp.split(","):
+        found = _SITES.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(
+                f"`clamp` is {clamp!r}; pass sites by number, with letters or without, such as "
+                "3-9,20=W"
+            )
+        first, last = int(found[1]), int(found[2] or found[1])
+        named = [str(site) for site in range(first, last + 1)]
+        missing = [site for site in named if site not in places]
+        if missing or not named:
+            raise ValueError(
+                f"`clamp` names site {missing[0] if missing else part}, which is none of the "
+                f"{len(sites)} sites of the model, from {sites[0]} to {sites[-1]}"
+            )
+        said = found[3]
+        if said is not None and (len(said) != len(named) or not {*said} <= {*alphabet}):
+            raise ValueError(
+                f"`clamp` says {part.strip()!r}; pass one letter of {alphabet} for each of "
+                f"{len(named)} sites"
+            )
+        for place, site in enumerate(named):
+            held[places[site]] = True
+            if said is not None:
+                letters[places[site]] = alphabet.index(said[place])
+    if held.all():
+        raise ValueError(
+            f"`clamp={clamp!r}` holds all {len(sites)} sites, and nothing is left to complete; "
+            "leave one or more free"
+        )
+    return held, letters
 
 
 def _half(clamp: str, n_columns: int, shape: tuple[int, int] | None, run: str) -> Tensor:

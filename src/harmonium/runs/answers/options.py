@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import CompletionName, SamplerName, Start, refuse_temperatures
+from harmonium.runs.rows import WeightingOptions
 
 Split = Literal["test", "held-out", "train"]
 CouplingMethod = Literal["exact", "gaussian"]
@@ -68,14 +69,17 @@ class SamplingOptions(_Limited):
     clamp: str | None = _option(
         None,
         "Hold these columns of data rows fixed and complete the rest: top, bottom, left, right "
-        "(of pictures), or columns by name or by number from 0, such as alcohol,ash or 0-9,20.",
+        "(of pictures), or columns by name or by number from 0, such as alcohol,ash or 0-9,20. Of "
+        "alignments, sites by number from 1, also with their letters, such as 3-9,20=W.",
     )
     data: str | None = _option(
         None, "Data rows to start at.", show_default="the run's held-out rows"
     )
     seed: int = _option(defaults.SEED, "Random seed.", min=0)
     out: Path | None = _option(  # noqa: RUF009
-        None, "The .npz file to write.", show_default="RUN/samples.npz, or -2, ..."
+        None,
+        "The file to write: .npz, .csv, or .fasta for sequences.",
+        show_default="RUN/samples.npz, or -2, ...",
     )
 
     def __post_init__(self) -> None:
@@ -128,7 +132,7 @@ class ReconstructionOptions(_Limited):
 
 
 @dataclass(frozen=True)
-class EvaluationOptions(_Limited):
+class EvaluationOptions(WeightingOptions, _Limited):
     """How long a log-likelihood is estimated, and of which rows."""
 
     chains: int = _option(defaults.LIKELIHOOD_CHAINS, "Annealing chains in each direction.", min=2)
@@ -159,6 +163,7 @@ class EvaluationOptions(_Limited):
     def __post_init__(self) -> None:
         """Reject what contradicts itself, before anything is read."""
         super().__post_init__()
+        self.refuse_identity()
         if self.data is not None and self.split is not None:
             raise ValueError(f"`data` names other rows, and `split` is {self.split}; leave one out")
         self.seconds  # noqa: B018

@@ -20,10 +20,11 @@ from harmonium.deep import (
     complete,
 )
 from harmonium.rng import Lane, Stream
-from harmonium.runs.answers.archives import column_names, names_of_rows, target_of, write_archive
+from harmonium.runs.answers.archives import column_names, names_of_rows
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
+from harmonium.runs.answers.sequences import place_of_samples, write_samples
 from harmonium.runs.answers.trained import TrainedNetwork, open_network, open_trained
 from harmonium.runs.choices import CompletionName
 from harmonium.runs.pictures import figures
@@ -52,7 +53,8 @@ class Samples(Answer):
         Visible states, and their means given the hidden units, shape (n_chains, n_samples,
         n_columns).
     path, picture
-        The ``.npz`` with all arrays, and the picture of the means.
+        The ``.npz`` with all arrays, the ``.csv`` of samples, or the FASTA file of sampled
+        sequences; and the picture of the means.
     classes
         The number of each sample's class, shape (n_chains, n_samples); None without label units.
     truth, held
@@ -96,7 +98,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     """
     options, schedule = ChainOptions.of(said), schedule_of(said)
     trained = open_trained(asked)
-    archive = target_of(said.out, trained.run, "samples.npz")
+    archive = place_of_samples(said.out, trained)
     rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
     rows, saved, names = None, None, None
     if options.start == "chains":
@@ -106,6 +108,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     if options.start == "data":
         data = trained.data(said.data, reading)
         rows, names = trained.first_rows(data, options), data.row_names
+        rows = trained.with_letters(rows, said.clamp)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
@@ -139,12 +142,13 @@ def sample_network(
     dbn, bottom = trained.dbn, trained.bottom
     names = trained.class_names
     given = bottom.held_columns(clamp)
-    archive = target_of(said.out, trained.network.run, "samples.npz")
+    archive = place_of_samples(said.out, bottom, trained.network.run)
     stream = Lane.DREAM.stream(said.seed)
     rows, saved, row_names = None, None, None
     if options.start == "data":
         data = bottom.data(said.data, reading)
         rows, row_names = bottom.first_rows(data, options), data.row_names
+        rows = bottom.with_letters(rows, clamp)
         options = options.with_starts(len(rows))
     elif options.start == "chains":
         saved = trained.open_top().saved_chains(options)
@@ -279,7 +283,7 @@ def _kept(
         truth, held = completed
         arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
     names = None if names is None else names[: len(states[0])]
-    write_archive(archive, {**arrays, **column_names(view), **names_of_rows(names)})
+    write_samples(archive, {**arrays, **column_names(view), **names_of_rows(names)}, view)
     replicas = None if tempered is None else tempered.replicas
     return Samples(
         path=archive,

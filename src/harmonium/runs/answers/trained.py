@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
-from harmonium.datasets import Data, Encoding
+from harmonium.datasets import Data, Encoding, OneHot
 from harmonium.deep import DBN, load_dbn
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
@@ -53,16 +53,35 @@ class Trained:
             self.columns,
             figures.learns_from_a_layer(self.run),
             two_states(self.rbm),
+            self.left_out,
         )
 
-    def data(self, source: Any, said: ReadingOptions | None = None) -> Data:
-        """Rows of a file, read and encoded as in training; by default the run's held-out rows."""
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The sites of an alignment that were left out, by number."""
+        data = self.run.config()["data"]
+        is_alignment = "letters" in data["encoding"]
+        return tuple(data["named"].get("drop", ())) if is_alignment else ()
+
+    @property
+    def alphabet(self) -> str | None:
+        """The letters of an alignment; None for other rows."""
+        return self.encoding.letters if isinstance(self.encoding, OneHot) else None
+
+    def data(
+        self, source: Any, said: ReadingOptions | None = None, weights: str | None = None
+    ) -> Data:
+        """Rows of a file, read and encoded as in training; by default the run's held-out rows.
+
+        ``weights`` is a file of the weights of these rows.
+        """
         if source is None:
             train, held_out = self._own()
             return self.checked(train if held_out is None else held_out)
         config = self.run.config()["data"]
         with self.reporter.downloads() as progress:
-            data = read_new(source, self.options, config, self.rbm.visible.n, said, progress)
+            n = self.rbm.visible.n
+            data = read_new(source, self.options, config, n, said, progress, weights)
         return self.checked(self.known.other(data))
 
     def train_and_held_out(self) -> tuple[Data, Data | None]:
@@ -128,6 +147,8 @@ class Trained:
         """True where columns of the user's values are held; see `holding.held_columns`."""
         if not clamp:
             return None
+        if self.alphabet is not None and self.columns is not None:
+            return holding.held_sites(clamp, self.columns, self.alphabet)[0]
         return holding.held_columns(
             clamp,
             self.rbm.visible.n,
@@ -135,6 +156,16 @@ class Trained:
             image_shape=self.image_shape,
             run=str(self.run.path),
         )
+
+    def with_letters(self, rows: Tensor, clamp: str | None) -> Tensor:
+        """States of an alignment with the letters that ``clamp`` says."""
+        if clamp and self.alphabet is not None and self.columns is not None:
+            _, letters = holding.held_sites(clamp, self.columns, self.alphabet)
+            sites = rows.view(len(rows), len(self.columns), -1)
+            for place, number in letters.items():
+                sites[:, place] = 0
+                sites[:, place, number] = 1
+        return rows
 
     def held_states(self, held: Tensor) -> Tensor:
         """The same for columns of the states, several of which may encode one of the user's."""

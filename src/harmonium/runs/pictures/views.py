@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.datasets import Data, Encoding, Labelled
+from harmonium.datasets import Data, Encoding, Labelled, OneHot
 from harmonium.rbm import RBM
 
 ImageShape: TypeAlias = tuple[int, int] | None
@@ -37,6 +37,8 @@ class View:
         Whether the columns are hidden units of a layer below.
     two_states
         The two states of the units, if all units have two.
+    left_out
+        Numbers of the sites of an alignment that were left out.
     """
 
     encoding: Encoding
@@ -44,6 +46,12 @@ class View:
     columns: tuple[str, ...] | None = None
     of_hidden_units: bool = False
     two_states: tuple[float, float] | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def alphabet(self) -> str | None:
+        """The letters of an alignment; None for other rows."""
+        return self.encoding.letters if isinstance(self.encoding, OneHot) else None
 
     @classmethod
     def of(cls, rbm: RBM, data: Data, *, of_hidden_units: bool = False) -> View:
@@ -95,6 +103,8 @@ class View:
         q, rest = divmod(n_units, n_values)
         if rest or q == 1:
             return names if q == 1 and not rest else [f"unit {i}" for i in range(n_units)]
+        if self.alphabet is not None:
+            return [f"{name} = {letter}" for name in names for letter in self.alphabet]
         # in row k of these states, every value has category k
         categories = self.values(torch.eye(q).repeat(1, n_values))
         return [f"{name} = {categories[k, i]:g}" for i, name in enumerate(names) for k in range(q)]
