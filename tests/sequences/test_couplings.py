@@ -23,6 +23,8 @@ HIDDEN = {
     "mixed": Mixed(Binary(2), DReLU(2)),
 }
 
+ROWS = torch.zeros(2, 4, dtype=torch.int64)
+
 
 @pytest.mark.parametrize("scale", [0.3, 1.5])
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -133,6 +135,31 @@ def test_states_that_are_left_out_do_not_count_in_norms_but_in_the_gauge() -> No
     np.testing.assert_allclose(found.norms, expected, atol=1e-12)
 
 
+def test_the_second_order_is_exact_for_gaussian_hidden_units() -> None:
+    rbm = random_model(Categorical(4, 3), Gaussian(3), 5)
+    rows = torch.tensor([[0, 1, 2, 0], [2, 2, 1, 0]])
+    found = couplings(rbm, method="second-order", rows=rows)
+    np.testing.assert_allclose(found.norms, couplings(rbm).norms, atol=1e-10)
+
+
+def test_the_second_order_takes_the_mean_variance_over_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm = random_model(Categorical(4, 3), Binary(3), 5)
+    rows = torch.tensor([[0, 1, 2, 0], [2, 2, 1, 0], [1, 1, 1, 1]])
+    weights = torch.tensor([1.0, 2.0, 0.0]).double()
+    monkeypatch.setattr("harmonium.sequences.effective._ROWS", 2)
+    found = couplings(rbm, method="second-order", rows=rows, weights=weights, values=True).values
+    assert found is not None
+    states = torch.eye(3)[rows].flatten(1).double()
+    with torch.no_grad():
+        variance = (weights / 3) @ rbm.var_h_from_v(states)
+    centred = rbm.weights.detach().reshape(4, 3, 3)
+    centred = centred - centred.mean(1, keepdim=True)
+    expected = torch.einsum("am,m,bm->ab", centred[1], variance, centred[3])
+    np.testing.assert_allclose(found[1, :, 3], expected, atol=1e-12)
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_model(Categorical(7, 3), DReLU(4), 2)
     whole = couplings(rbm, values=True, triples=[(0, 1, 2)])
@@ -160,7 +187,20 @@ def test_a_model_without_weights_has_no_couplings() -> None:
         (RBM(Gaussian(4), 2), {}, "no finite number of states"),
         (RBM(Mixed(Binary(2), Categorical(2, 3)), 2), {}, "of several kinds"),
         (RBM(Categorical(4, 3), Categorical(2, 3)), {}, "several columns"),
-        (RBM(Categorical(4, 3), 2), {"method": "clt"}, "pass 'exact' or 'gaussian'"),
+        (RBM(Categorical(4, 3), 2), {"method": "clt"}, "pass 'exact', 'gaussian'"),
+        (RBM(Categorical(4, 3), 2), {"method": "second-order"}, "both or none"),
+        (RBM(Categorical(4, 3), 2), {"rows": ROWS}, "pass both or none"),
+        (
+            RBM(Categorical(4, 3), 2),
+            {"method": "second-order", "rows": ROWS, "triples": [(0, 1, 2)]},
+            "neither a background nor triples",
+        ),
+        (
+            RBM(Categorical(4, 3), 2),
+            {"method": "second-order", "rows": ROWS, "weights": torch.ones(3)},
+            "a weight for each",
+        ),
+        (RBM(Categorical(4, 3), 2), {"method": "second-order", "rows": ROWS[:0]}, "one row"),
         (RBM(Categorical(4, 3), 2), {"triples": [(0, 1, 1)]}, "three different ones"),
         (RBM(Categorical(4, 3), 2), {"triples": [(0, 1, 4)]}, "three different ones"),
         (RBM(Categorical(4, 3), 2), {"leave_out": [3]}, "names state 3"),

@@ -120,6 +120,7 @@ def test_options_of_contacts_change_them(run: Run) -> None:
     plain = run.contacts(out="a.csv").norms
     assert np.abs(run.contacts(gaps=True, out="b.csv").norms - plain).max() > 0
     assert np.abs(run.contacts(background="data", out="c.csv").norms - plain).max() > 0
+    assert np.abs(run.contacts(method="second-order", out="e.csv").norms - plain).max() > 0
     gaussian = couplings(run.rbm, method="gaussian", leave_out=[20]).norms
     np.testing.assert_allclose(run.contacts(method="gaussian", out="d.csv").norms, gaussian)
 
@@ -135,6 +136,7 @@ def test_a_person_reads_the_precision(run: Run) -> None:
     ("options", "message"),
     [
         (("--cut-off", "0"), "--cut-off is 0"),
+        (("--method", "second-order", "--background", "data"), "leave out --background data"),
         (("--separation", "11"), "--separation is 11"),
         (("--distances", "far.dat"), "line 1 of far.dat names site 13"),
         (("--distances", "none.dat"), "none.dat"),

@@ -9,7 +9,7 @@ where the other sites are independent, each of their states as probable as any o
 ``background`` says). This is inclusion and exclusion over the subsets of {i, j}; for triples the
 alternating sum has eight terms. Given a and b, a hidden unit's input is a sum of independent
 numbers, so that the mean over q^(n - 2) sequences is one integral for each unit. `Couplings`
-come from two ways to do it:
+come from two ways to do it, and from an expansion:
 
 ``exact``
     The sum as it is. Its distribution is a convolution, and therefore a product of characteristic
@@ -19,15 +19,21 @@ come from two ways to do it:
     (Decelle, Furtlehner, Navas Gómez and Seoane, 2024, SciPost Phys. 16, 095, for binary units;
     Decelle, Navas Gómez and Seoane, 2025, Phys. Rev. Lett. 135, 207301, for categorical ones).
 
-Both are computed from Fourier series of the log-normalisers (`harmonium.sequences.fourier`), in
-which means over all pairs are one matrix product.
+``second-order``
+    Around sequences of data, in place of the mean over independent sites: half of the second
+    derivative of the log-normalisers, averaged over the data, is the variance of hidden units,
+    ``J = W Var(h | v) W^T`` (Tubiana, Cocco and Monasson, 2019, eLife 8, e39397). Exact for
+    Gaussian hidden units; for others it leaves out differences of higher order.
+
+The first two are computed from Fourier series of the log-normalisers, in which means over all pairs
+are one matrix product (`harmonium.sequences.fourier`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -37,9 +43,9 @@ from torch import Tensor
 from harmonium.arguments import described
 from harmonium.rbm import RBM
 from harmonium.sequences.fourier import Expansion, Factors
-from harmonium.sequences.sites import Sites
+from harmonium.sequences.sites import Sites, received
 
-Method = Literal["exact", "gaussian"]
+Method = Literal["exact", "gaussian", "second-order"]
 
 Triple = tuple[int, int, int]
 
@@ -48,6 +54,9 @@ _BLOCK = 1 << 23
 
 # Numbers of the functions that are computed at a time: 32 MiB.
 _FUNCTIONS = 1 << 22
+
+# Rows whose hidden units are computed at a time.
+_ROWS = 4096
 
 # Sites whose couplings are one product; what lies below the diagonal in it is computed in vain.
 _FEW_SITES = 16
@@ -86,6 +95,8 @@ def couplings(
     *,
     method: Method = "exact",
     background: Tensor | None = None,
+    rows: Tensor | NDArray[Any] | None = None,
+    weights: Tensor | None = None,
     leave_out: Sequence[int] = (),
     values: bool = False,
     triples: Sequence[Triple] = (),
@@ -101,10 +112,13 @@ def couplings(
         A model with discrete visible units of one kind (categorical, binary, spin, ...) and any
         hidden units whose states are numbers.
     method
-        ``exact`` or ``gaussian``; see the module.
+        ``exact``, ``gaussian`` or ``second-order``; see the module.
     background
         Probabilities of the states of the other sites, shape (n_sites, n_states), such as
         frequencies in data; None means that all are alike, as in the definition.
+    rows, weights
+        For ``second-order``: numbers of the states of sequences, shape (n_rows, n_sites), and how
+        much each counts, shape (n_rows,); None counts all alike.
     leave_out
         Numbers of states that the norms leave out, such as that of the gap. They count in the
         gauge.
@@ -122,7 +136,16 @@ def couplings(
         an argument does not fit the model.
     """
     if method not in get_args(Method):
-        raise ValueError(f"`method` is {method!r}; pass 'exact' or 'gaussian'")
+        raise ValueError(f"`method` is {method!r}; pass {', '.join(map(repr, get_args(Method)))}")
+    if (method == "second-order") != (rows is not None) or (rows is None and weights is not None):
+        raise ValueError(
+            "rows of data, and their weights, belong to `method='second-order'`; pass both or none"
+        )
+    if method == "second-order" and (background is not None or triples):
+        raise ValueError(
+            "`method='second-order'` has neither a background nor triples; take 'exact', or leave "
+            "them out"
+        )
     sites = Sites.of(rbm)
     for _, group in rbm.hidden.groups:
         if group.n_columns != group.n:
@@ -139,9 +162,11 @@ def couplings(
                 f"`triples` names the sites {tuple(triple)}; pass three different ones from 0 to "
                 f"{n - 1}"
             )
-    expansion = Expansion.of(
-        sites.hidden, sites.inputs, probabilities, gaussian=method == "gaussian"
-    )
+    if rows is None:
+        gaussian = method == "gaussian"
+        expansion = Expansion.of(sites.hidden, sites.inputs, probabilities, gaussian=gaussian)
+    else:
+        expansion = Expansion.quadratic(sites.inputs, _variances(sites, rows, weights))
     norms = torch.zeros(n, n, dtype=torch.float64, device=probabilities.device)
     kept = norms.new_zeros(n, q, n, q) if values else None
     n_rows, n_functions = max(1, _BLOCK // (n * q * q)), max(1, _FUNCTIONS // (n * q))
@@ -169,6 +194,25 @@ def couplings(
             (i, j, k): expansion.triple(i, j, k).cpu().numpy() for i, j, k in map(tuple, triples)
         },
     )
+
+
+def _variances(sites: Sites, rows: Tensor | NDArray[Any], weights: Tensor | None) -> Tensor:
+    """Mean variance of each hidden unit given rows, shape (n_hidden,)."""
+    numbers = sites.check_numbers(rows, "rows")
+    if numbers.dim() != 2 or not len(numbers):
+        raise ValueError(f"rows have shape {tuple(numbers.shape)}; pass one row or more")
+    shares = sites.energies.new_ones(len(numbers))
+    if weights is not None:
+        if weights.shape != shares.shape or not weights.sum() > 0:
+            raise ValueError(
+                f"there are {len(numbers)} rows and weights of shape {tuple(weights.shape)}; pass "
+                "a weight for each"
+            )
+        shares = weights.to(shares)
+    found = torch.zeros_like(sites.inputs[0, 0])
+    for some, own in zip(numbers.split(_ROWS), shares.split(_ROWS), strict=True):
+        found += own @ sites.hidden.var(received(sites.inputs, some))
+    return found / shares.sum()
 
 
 def _add_pairs_(block: Tensor, factors: Factors, start: int, stop: int, step: int) -> None:

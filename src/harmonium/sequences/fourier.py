@@ -128,6 +128,16 @@ class Expansion:
         )  # fmt: skip
         return whole._averaged(sizes[unit, harmonic], least)
 
+    @classmethod
+    def quadratic(cls, inputs: Tensor, curvatures: Tensor) -> Expansion:
+        """Log-normalisers ``c x^2 / 2`` with given coefficients c, shape (n_hidden,)."""
+        none = torch.zeros(0, dtype=torch.int64, device=inputs.device)
+        alike = torch.full_like(inputs[..., 0], 1 / inputs.shape[1])
+        empty = none.to(inputs.dtype)
+        return cls(
+            inputs, alike, curvatures, none, empty, empty.to(torch.complex128), gaussian=True
+        )
+
     def blocks(self, n_functions: int) -> Iterator[Factors]:
         """Factors of all pairs' couplings, about so many functions at a time."""
         n_sites, n_states, _ = self.inputs.shape

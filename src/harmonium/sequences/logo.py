@@ -12,10 +12,7 @@ from torch import Tensor
 
 from harmonium.arguments import check_count
 from harmonium.rbm import RBM
-from harmonium.sequences.sites import Sites
-
-# Rows of data whose inputs are computed at a time.
-_ROWS = 4096
+from harmonium.sequences.sites import Sites, received
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,24 +72,14 @@ def logos(
     order = norms.argsort(descending=True, stable=True)[:n]
     squares = of_site.square().sum(0)
     n_read = torch.where(squares > 0, norms.square() / squares.clamp(min=1e-300), 0)
-    received = None if rows is None else _inputs(centred[:, :, order], rows).cpu().numpy()
+    inputs = None if rows is None else received(centred[:, :, order], rows).cpu().numpy()
     return tuple(
         Logo(
             unit,
             centred[:, :, unit].cpu().numpy(),
             float(norms[unit].sqrt()),
             float(n_read[unit]),
-            None if received is None else received[:, place],
+            None if inputs is None else inputs[:, place],
         )
         for place, unit in enumerate(order.tolist())
     )
-
-
-def _inputs(weights: Tensor, rows: Tensor) -> Tensor:
-    """Inputs of the units of (n_sites, n_states, n_units) for rows of numbers."""
-    every = torch.arange(len(weights), device=rows.device)
-    found = weights.new_zeros(len(rows), weights.shape[2])
-    for start in range(0, len(rows), _ROWS):
-        for site in every.tolist():
-            found[start : start + _ROWS] += weights[site, rows[start : start + _ROWS, site]]
-    return found

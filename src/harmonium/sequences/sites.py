@@ -126,3 +126,24 @@ def _energies(rbm: RBM, rows: Tensor) -> Tensor:
         energies = visible.energy(v).double()
         found.append(energies - energies[0])
     return torch.stack(found)
+
+
+def received(inputs: Tensor, numbers: Tensor) -> Tensor:
+    """What hidden units receive of sequences: sums over sites.
+
+    Parameters
+    ----------
+    inputs
+        Of states, such as `Sites.inputs`, shape (n_sites, n_states, n_units).
+    numbers
+        Numbers of states, int64, shape (n_rows, n_sites).
+
+    Returns
+    -------
+    Tensor
+        Shape (n_rows, n_units).
+    """
+    found = inputs.new_zeros(len(numbers), inputs.shape[2])
+    for own, states in zip(inputs, numbers.T, strict=True):
+        found += own[states]
+    return found

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
-from harmonium.runs.answers.aligned import frequencies_in, letters_of, positions_of
+from harmonium.runs.answers.aligned import frequencies_in, letters_of, numbers_of, positions_of
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ContactOptions
@@ -89,9 +90,8 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         distances = read_distances(options.distances, positions)
     letters = letters_of(trained)
     gap = [] if letters is None or options.gaps or GAP not in letters else [letters.index(GAP)]
-    found = couplings(
-        trained.rbm, method=options.method, background=_background(trained, options), leave_out=gap
-    )
+    data = _averaged_over(trained, options)
+    found = couplings(trained.rbm, method=options.method, leave_out=gap, **data)
     ranked = contacts(found.norms, separation=options.separation, positions=positions)
     judged = None
     if distances is not None:
@@ -112,12 +112,15 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     )
 
 
-def _background(trained: Trained, options: ContactOptions) -> torch.Tensor | None:
-    if options.background == "uniform":
-        return None
+def _averaged_over(trained: Trained, options: ContactOptions) -> dict[str, Tensor | None]:
+    """What couplings are averaged over, of the run's training rows, as `couplings` takes it."""
+    if options.method != "second-order" and options.background == "uniform":
+        return {}
     train, _ = trained.train_and_held_out()
+    if options.method == "second-order":
+        return {"rows": numbers_of(train), "weights": train.weights}
     n_states = trained.rbm.visible.n_columns // trained.rbm.visible.n
-    return torch.from_numpy(frequencies_in(train, n_states))
+    return {"background": torch.from_numpy(frequencies_in(train, n_states))}
 
 
 def _write(

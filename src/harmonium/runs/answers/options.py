@@ -17,7 +17,7 @@ from harmonium.runs.choices import CompletionName, SamplerName, Start, refuse_te
 from harmonium.runs.rows import WeightingOptions
 
 Split = Literal["test", "held-out", "train"]
-CouplingMethod = Literal["exact", "gaussian"]
+CouplingMethod = Literal["exact", "gaussian", "second-order"]
 Background = Literal["uniform", "data"]
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -227,8 +227,8 @@ class ContactOptions(_Limited):
     )
     method: CouplingMethod = _option(  # noqa: RUF009
         "exact",
-        "How couplings are averaged over the other sites: as they are (exact), or by the central "
-        "limit theorem (gaussian).",
+        "How couplings are averaged over other sites: as they are (exact), by the central limit "
+        "theorem (gaussian), or to second order around the run's sequences (second-order).",
     )
     background: Background = _option(  # noqa: RUF009
         "uniform",
@@ -246,6 +246,11 @@ class ContactOptions(_Limited):
         if not 0 < self.cut_off < math.inf:
             raise ValueError(
                 f"`cut_off` is {self.cut_off:g}; pass a positive distance in Å, such as 8"
+            )
+        if self.method == "second-order" and self.background == "data":
+            raise ValueError(
+                "`method='second-order'` is about sequences of the data already; leave out "
+                "`background='data'`"
             )
 
 
