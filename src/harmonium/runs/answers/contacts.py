@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
@@ -112,7 +111,7 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     )
 
 
-def _averaged_over(trained: Trained, options: ContactOptions) -> dict[str, Tensor | None]:
+def _averaged_over(trained: Trained, options: ContactOptions) -> dict[str, Any]:
     """What couplings are averaged over, of the run's training rows, as `couplings` takes it."""
     if options.method != "second-order" and options.background == "uniform":
         return {}
