@@ -104,7 +104,7 @@ def couplings(
     """Compute the effective couplings of an RBM.
 
     Time and memory grow with the square of sites times states. Only norms are kept unless
-    ``values`` are asked for, so that 500 sites of 21 states need about 350 MiB.
+    ``values`` are asked for, so that 500 sites of 21 states need about 600 MiB.
 
     Parameters
     ----------
