@@ -113,6 +113,8 @@ def test_a_training_counts_rows_by_their_weights() -> None:
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
     assert unweighted.config["data"].get("weights") is None
+    in_memory = harmonium.train(datasets.load(name), weights="w.txt", out="six", **options)
+    assert torch.equal(in_memory.model.weights, first)
     in_memory = harmonium.train(datasets.load(name), out="four", **options)
     assert torch.equal(in_memory.model.weights, first)
     harmonium.train(name, out="five", identity=0.5, **options)
@@ -230,6 +232,10 @@ def test_options_that_alignments_cannot_have() -> None:
         harmonium.train(np.random.default_rng(0).random((9, 3)), weights="similarity", **SMALL)
     with pytest.raises(FileNotFoundError, match=r"`weights` is .*none.txt, and there is no such"):
         harmonium.train(name, weights="none.txt", out="no", **SMALL)
+    with pytest.raises(ValueError, match="`categories` are numbers, and rna"):
+        harmonium.train(name, visible="categorical", categories="1,2", out="no", **SMALL)
+    with pytest.raises(ValueError, match="`alphabet` is for files, and the rows are in memory"):
+        harmonium.train(datasets.load(name), alphabet="rna", out="no", **SMALL)
     assert not Path("no").exists()
 
 
@@ -240,6 +246,6 @@ def test_layers_learn_from_an_alignment() -> None:
     run = harmonium.train_dbn(name, layers=[5, 4], out="stack", **options)
     bottom = RunDirectory("stack/layers/1")
     assert bottom.config()["data"]["encoding"]["letters"] == "ACGU-"
-    assert bottom.weights_path.is_file()
+    assert (bottom.path / weighting.NAME).is_file()
     run.sample(chains=2, samples=1, out=Path("deep.fasta"))
     assert len(datasets.load("deep.fasta", alphabet="rna")) == 2

@@ -29,7 +29,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.matching import match_columns, refuse_other_scale
-from harmonium.datasets.memory import as_weights, from_array, from_sequences
+from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
 from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
 from harmonium.datasets.similarity import sequence_weights
@@ -66,6 +66,7 @@ __all__ = [
     "read",
     "refuse_other_scale",
     "sequence_weights",
+    "weighed_by_file",
 ]
 
 FORMATS = readers.FORMATS

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.alphabets import ALPHABETS, GAP, alphabet_of, guessed, known_letters
 from harmonium.datasets.arrays import Arrays
-from harmonium.datasets.dropped import Dropped, summed_up
+from harmonium.datasets.dropped import Dropped, counted, summed_up
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import Records, read_records
 
@@ -58,7 +58,8 @@ def aligned(records: Records, reading: Reading, name: str) -> Arrays:
     letters = _match_columns(records, reading, name, notes)
     n_rows, n_sites = letters.shape
     alphabet, said = _alphabet(letters, reading)
-    head = f"an alignment of {n_rows:,} sequences × {n_sites:,} sites; alphabet {said}"
+    shape = f"{counted(n_rows, 'sequence')} × {counted(n_sites, 'site')}"
+    head = f"an alignment of {shape}; alphabet {said}"
     _number_(letters, alphabet, records, name, notes)
     rows = np.ones(n_rows, bool)
     dropped = _take_unknown_(letters, rows, alphabet, reading, records, name, notes)
@@ -165,8 +166,8 @@ def _match_columns(
         )
     n_rows = int(np.logical_or.reduceat(_IS_LOWER[records.letters], records.starts).sum())
     notes.append(
-        f"insertions were dropped: {n_inserted:,} letters in lower case, of {n_rows:,} sequences, "
-        "and dots"
+        f"insertions were dropped: {counted(n_inserted, 'letter')} in lower case, of "
+        f"{counted(n_rows, 'sequence')}, and dots"
     )
     return letters
 
@@ -253,8 +254,8 @@ def _take_unknown_(
     first = int(np.flatnonzero(of_rows)[0])
     site = int(np.flatnonzero(letters[first] == _UNKNOWN)[0]) + 1
     some = (
-        f"{n:,} unknown letters (such as X, B or N), the first in {records.called(first)} at "
-        f"site {site}"
+        f"{counted(n, 'unknown letter')} (such as X, B or N), the first in "
+        f"{records.called(first)} at site {site}"
     )
     if reading.unknown == "refuse":
         raise ValueError(f"{name} has {some}; take `unknown='gap'` or `unknown='drop'`")
@@ -274,7 +275,7 @@ def _take_unknown_(
     for start in range(0, len(letters), _ROWS):
         block = letters[start : start + _ROWS]
         block[block == _UNKNOWN] = alphabet.index(GAP)
-    notes.append(f"{some}, are read as gaps")
+    notes.append(f"{some}, read as {'gaps' if n > 1 else 'a gap'}")
     return []
 
 

@@ -42,12 +42,15 @@ def as_table(dropped: Iterable[Dropped]) -> str:
     return text.getvalue()
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things in words: 1 site, 2 sites."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def summed_up(dropped: Iterable[Dropped]) -> list[str]:
     """What was left out, in one line; empty for nothing."""
     counts: dict[tuple[str, str], int] = {}
     for each in dropped:
         counts[each.what, each.reason] = counts.get((each.what, each.reason), 0) + 1
-    said = [
-        f"{n:,} {what}{'s' if n > 1 else ''} ({reason})" for (what, reason), n in counts.items()
-    ]
+    said = [f"{counted(n, what)} ({reason})" for (what, reason), n in counts.items()]
     return [f"left out: {', '.join(said)}"] if said else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from harmonium.datasets.arrays import WANTED, Arrays, check_type, stored_weights
 from harmonium.datasets.classes import answers, numbered
 from harmonium.datasets.data import Data
 from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
-from harmonium.datasets.sides import take_columns
+from harmonium.datasets.sides import read_weights, take_columns
 from harmonium.datasets.tables import is_frame, read_frame
 
 
@@ -144,6 +145,12 @@ def from_sequences(
     if names is None:
         arrays = dataclasses.replace(arrays, row_names=None)
     return to_data(arrays, name)
+
+
+def weighed_by_file(data: Data, path: Path) -> Data:
+    """Rows with the weights of a file of one number a row; raises what `read_weights` raises."""
+    weights = torch.from_numpy(read_weights(path, len(data), data.name))
+    return dataclasses.replace(data, weights=weights.to(data.device))
 
 
 def read(values: Any, reading: Reading) -> Data:

@@ -51,9 +51,9 @@ from harmonium.datasets.text import read_text
 
 FORMATS = (
     ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, IDX (text "
-    "and IDX also as .gz), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments (FASTA, A2M, A3M: "
-    ".fasta, .fa, .fas, .faa, .fna, .afa, .aln, .a2m, .a3m; Stockholm: .sto, .stk, .stockholm; all "
-    "also as .gz)"
+    "and IDX also as .gz), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments, also as .gz: FASTA "
+    "(.fasta, .fa, .fas, .faa, .fna, .afa, .aln), .a2m, .a3m, and Stockholm (.sto, .stk, "
+    ".stockholm)"
 )
 
 _MOST_WORDS = 1 << 30

@@ -109,7 +109,7 @@ def sequence_weights(
                 f"gaps=False is another definition than {definition!r}; leave one of them out"
             )
         rule = _Rule(gaps=False)
-    values = data.values
+    values = data.values.cpu()  # where this is fast
     if values.dtype != torch.uint8 or int(values.max()) >= kernels.MOST_CATEGORIES:
         raise ValueError(
             f"{data.name} holds no categories of one byte, up to {kernels.MOST_CATEGORIES}; "
@@ -121,13 +121,13 @@ def sequence_weights(
             raise ValueError(f"{data.name} has no gaps to leave out of the comparison")
         ignored = data.alphabet.index(GAP)
     if duplicates and rule.duplicates:
-        return _weights(values, identity, rule, ignored)
+        return _weights(values, identity, rule, ignored).to(data.device)
     distinct, place = values.unique(dim=0, return_inverse=True)
-    first = torch.full((len(distinct),), len(values), device=values.device)
-    first.scatter_reduce_(0, place, torch.arange(len(values), device=values.device), "amin")
-    weights = torch.zeros(len(values), dtype=torch.float64, device=values.device)
+    first = torch.full((len(distinct),), len(values))
+    first.scatter_reduce_(0, place, torch.arange(len(values)), "amin")
+    weights = torch.zeros(len(values), dtype=torch.float64)
     weights[first] = _weights(distinct, identity, rule, ignored)
-    return weights
+    return weights.to(data.device)
 
 
 def _weights(values: Tensor, identity: float, rule: _Rule, ignored: int | None) -> Tensor:
@@ -146,7 +146,7 @@ def _needs(values: Tensor, identity: Fraction, rule: _Rule, ignored: int | None)
             return n - math.floor((1 - identity) * n) + 1
         return math.ceil(identity * n) if rule.at_threshold else math.floor(identity * n) + 1
 
-    table = torch.tensor([needed(n) for n in range(n_sites + 1)], device=values.device)
+    table = torch.tensor([needed(n) for n in range(n_sites + 1)])
     if ignored is None:
         return table[n_sites].expand(len(values)).contiguous()
     return table[(values != ignored).sum(1)]

@@ -119,16 +119,6 @@ class RunDirectory:
         return self.path / "likelihood.json"
 
     @property
-    def weights_path(self) -> Path:
-        """Weights of rows by similarity."""
-        return self.path / "weights.npz"
-
-    @property
-    def dropped_path(self) -> Path:
-        """What a reader has left out of the data."""
-        return self.path / "dropped.csv"
-
-    @property
     def row_values_path(self) -> Path:
         """Minus the free energies of evaluated rows, which `harmonium compare` pairs."""
         return self.path / "likelihood-rows.npz"

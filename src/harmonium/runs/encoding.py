@@ -36,6 +36,11 @@ def encode(data: Data, options: TrainingOptions) -> Data:
             f"`visible` is {options.visible}, and {data.name} is an alignment, whose sites are "
             "categories; leave it out, or take `visible='categorical'`"
         )
+    if data.alphabet is not None and options.categories is not None:
+        raise ValueError(
+            f"`categories` are numbers, and {data.name} is an alignment, whose categories are the "
+            "letters of its `alphabet`; leave it out"
+        )
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
         note = f"all values of {data.name} are {least:g}, from which there is nothing to learn"

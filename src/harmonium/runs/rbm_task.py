@@ -33,6 +33,9 @@ from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
 from harmonium.training import TrainingState
 
+DROPPED = "dropped.csv"
+"""The file in the directory of a run that lists what the reader of its rows has left out."""
+
 LABELS = {
     key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
 }
@@ -214,9 +217,9 @@ def keep_beside(
     run: RunDirectory, options: TrainingOptions, train_data: Data, held_out: Data | None
 ) -> None:
     """Keep what was found out about the rows: weights by similarity, and what was left out."""
-    weighting.keep(options, run.weights_path, train_data, held_out)
+    weighting.keep(options, run.path / weighting.NAME, train_data, held_out)
     if train_data.dropped:
-        write_whole(run.dropped_path, as_table(train_data.dropped).encode())
+        write_whole(run.path / DROPPED, as_table(train_data.dropped).encode())
 
 
 def run_name(data: str) -> str:

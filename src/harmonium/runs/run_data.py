@@ -14,13 +14,12 @@ from harmonium.datasets import Data
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
-from harmonium.runs import kept
+from harmonium.runs import kept, weighting
 from harmonium.runs.choices import REAL, VisibleName
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import OF_ROWS, OF_WEIGHTS, read_parts
 from harmonium.runs.visible import decide
-from harmonium.runs.weighting import weigh
 from harmonium.units import name_of
 
 FEATURES = {"none": mean_features, "stochastic": drawn_features, None: features}
@@ -161,7 +160,9 @@ def split_data(
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
     kept = None if known is None else known.weights_path
-    return weigh(options, train, kept), None if held_out is None else weigh(options, held_out, kept)
+    if held_out is not None:
+        held_out = weighting.weigh(options, held_out, kept)
+    return weighting.weigh(options, train, kept), held_out
 
 
 def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:
@@ -205,7 +206,7 @@ def found_from(folder: Path, options: TrainingOptions) -> TrainingOptions:
 
 def known_of(run: RunDirectory) -> Known:
     """What a run has stored about its data."""
-    return Known.of(str(run.path), run.config()["data"], run.weights_path)
+    return Known.of(str(run.path), run.config()["data"], run.path / weighting.NAME)
 
 
 def _load_features(

@@ -15,6 +15,9 @@ from harmonium.datasets import Data
 from harmonium.files import write_whole
 from harmonium.runs.rows import NO_WEIGHTS, SIMILARITY, WeightingOptions
 
+NAME = "weights.npz"
+"""The file of weights by similarity in the directory of a run."""
+
 _DEFINITION = "harmonium"
 
 
@@ -61,6 +64,9 @@ def keep(options: WeightingOptions, path: Path, *parts: Data | None) -> None:
         if data is not None and data.weights is not None and _by_similarity(options, data)
     }
     if arrays:
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as before:
+                arrays = {**before, **arrays}
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         write_whole(path, content.getvalue())

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from harmonium import defaults, likelihood
+from harmonium import datasets, defaults, likelihood
 from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold, WeightedRows
-from harmonium.datasets.sides import read_weights
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.files import write_json
 from harmonium.likelihood import Evaluation, LogLikelihood
@@ -83,7 +82,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
-    weighting.keep(_weighting(options, trained.options), run.weights_path, data)
+    weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
     rows = _rows(data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
@@ -143,10 +142,9 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
             )
         data = trained.checked(rows)
         if said.weights_file is not None:
-            file = Path(said.weights_file).expanduser()
-            weights = torch.from_numpy(read_weights(file, len(data), data.name))
-            data = dataclasses.replace(data, weights=weights.to(data.device))
-    data = weighting.weigh(_weighting(said, trained.options), data, trained.run.weights_path)
+            data = datasets.weighed_by_file(data, Path(said.weights_file).expanduser())
+    kept = trained.run.path / weighting.NAME
+    data = weighting.weigh(_weighting(said, trained.options), data, kept)
     encoding = train.encoding
     states = all(d.is_two_valued for d in (train, data))
     if trained.rbm.visible.low_state == 0 and (
