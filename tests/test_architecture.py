@@ -45,6 +45,7 @@ ORDER = (
     "plots",
     "run_directory",
     "deep",
+    "sequences",
     "report",
     "runs",
     "recipes",

@@ -20,6 +20,7 @@ from . import rng as rng
 from . import run_directory as run_directory
 from . import runs as runs
 from . import sampling as sampling
+from . import sequences as sequences
 from . import training as training
 from . import units as units
 from .checkpoint import load_model as load_model

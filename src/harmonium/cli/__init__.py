@@ -17,6 +17,7 @@ import typer
 from harmonium.cli import (
     benchmark,
     compare,
+    contacts,
     data,
     dbn,
     diagnose,
@@ -28,6 +29,7 @@ from harmonium.cli import (
     reconstruct,
     report,
     sample,
+    score,
     train,
 )
 from harmonium.cli.helping import ShortHelp
@@ -75,7 +77,8 @@ app.command(rich_help_panel=_TRAIN)(train.resume)
 for _command in (sample.sample, reconstruct.reconstruct):
     app.command(rich_help_panel=_USE)(_command)
 _SEEING = (evaluate.evaluate, diagnose.diagnose, plot.plot, report.report)
-for _command in (*_SEEING, compare.compare, info.info):
+_OF_SEQUENCES = (contacts.contacts, score.score)
+for _command in (*_SEEING, *_OF_SEQUENCES, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)
 app.command(rich_help_panel=_KNOW)(benchmark.benchmark)
 app.command(rich_help_panel=_TRAIN)(recipe.recipe)

@@ -17,6 +17,15 @@ from harmonium.plots.frames import save_frame
 from harmonium.plots.likelihoods import likelihoods_over_time
 from harmonium.plots.pictures import completions, filters, reconstructions, samples
 from harmonium.plots.predictions import codes, confusion_matrix, mistakes
+from harmonium.plots.sequences import (
+    contact_map,
+    contacts,
+    mutants,
+    mutation_map,
+    precision_curve,
+    scores_beside_measurements,
+    sequence_logos,
+)
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
 from harmonium.plots.speeds import speeds
 from harmonium.plots.strips import completion_strips, reconstruction_strips, sample_strips
@@ -37,6 +46,8 @@ __all__ = [
     "completion_strips",
     "completions",
     "confusion_matrix",
+    "contact_map",
+    "contacts",
     "correlations",
     "distances",
     "distributions",
@@ -48,8 +59,11 @@ __all__ = [
     "likelihoods_over_time",
     "mistakes",
     "moments",
+    "mutants",
+    "mutation_map",
     "nominal_associations",
     "png",
+    "precision_curve",
     "reconstruction_strips",
     "reconstructions",
     "sample_strips",
@@ -58,6 +72,8 @@ __all__ = [
     "save_frame",
     "save_sheet",
     "scale_each",
+    "scores_beside_measurements",
+    "sequence_logos",
     "shares",
     "singular_values",
     "speeds",

@@ -26,7 +26,15 @@ _KNOWN = {
     "learning-curves": ("Learning curves", "Training and held-out rows."),
 }
 _ORDER = ("distributions", "correlations", "samples", "filters", *_KNOWN)
-_MADE_SINCE = ("samples", "reconstructions", "codes", "decoded", "predictions")
+_MADE_SINCE = (
+    "samples",
+    "reconstructions",
+    "codes",
+    "decoded",
+    "predictions",
+    "contacts",
+    "mutants",
+)
 
 # The most informative pictures for each kind of run, best first.
 _FIRST = {

@@ -20,13 +20,14 @@ from harmonium.runs.answers.encode import Codes, Decoded
 from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
+from harmonium.runs.asking_of_sequences import AskingOfSequences
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
 
 
-class Asking:
+class Asking(AskingOfSequences):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -255,7 +256,8 @@ class Asking:
         device, threads
             As for every question (`Asking`).
         options
-            ``filters`` (`runs.answers.options.PlottingOptions`).
+            ``filters``, or ``logos`` of hidden units of a model of sequences
+            (`runs.answers.options.PlottingOptions`).
 
         Returns
         -------

@@ -17,7 +17,7 @@ from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures.views import View
 
-ARCHIVE, TABLE_OR_ARCHIVE = (".npz",), (".csv", ".npz")
+ARCHIVE, TABLE, TABLE_OR_ARCHIVE = (".npz",), (".csv",), (".csv", ".npz")
 FASTA = (".fasta", ".fa", ".fas", ".faa", ".fna", ".afa")
 
 
@@ -48,7 +48,7 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
-        if out.suffix in FASTA:
+        if out.suffix in FASTA and suffixes == ARCHIVE:
             raise ValueError(
                 f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
                 f"ends in {' or '.join(suffixes)}"

@@ -17,6 +17,8 @@ from harmonium.runs.choices import CompletionName, SamplerName, Start, refuse_te
 from harmonium.runs.rows import WeightingOptions
 
 Split = Literal["test", "held-out", "train"]
+CouplingMethod = Literal["exact", "gaussian", "second-order"]
+Background = Literal["uniform", "data"]
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -200,6 +202,102 @@ class PlottingOptions(_Limited):
     """How much is drawn."""
 
     filters: int = _option(100, "Filters to show per layer.", min=1)
+    logos: int | None = _option(
+        None,
+        "Draw sequence logos of this many hidden units, those of the largest weights, and nothing "
+        "else.",
+        min=1,
+        show_default="none",
+    )
+
+
+@dataclass(frozen=True)
+class ContactOptions(_Limited):
+    """How couplings become contacts, and what these are compared with."""
+
+    distances: Path | None = _option(  # noqa: RUF009
+        None,
+        "A file of distances in a structure: lines of two sites, from 1, and last the distance in "
+        "Å; gives the precision of the prediction.",
+        show_default="none",
+    )
+    cut_off: float = _option(8.0, "Sites nearer than this are in contact, Å.")
+    separation: int = _option(
+        5, "Only pairs that are more than so many sites apart are predicted.", min=0
+    )
+    method: CouplingMethod = _option(  # noqa: RUF009
+        "exact",
+        "How couplings are averaged over other sites: as they are (exact), by the central limit "
+        "theorem (gaussian), or to second order around the run's sequences (second-order).",
+    )
+    background: Background = _option(  # noqa: RUF009
+        "uniform",
+        "The letters of the other sites: all alike (uniform), or as frequent as in the run's data "
+        "(data).",
+    )
+    gaps: bool = _option(False, "Whether couplings of gaps count.")
+    out: Path | None = _option(  # noqa: RUF009
+        None, "The .csv file to write.", show_default="RUN/contacts.csv, or -2, ..."
+    )
+
+    def __post_init__(self) -> None:
+        """Reject a distance that is none, before anything is read."""
+        super().__post_init__()
+        if not 0 < self.cut_off < math.inf:
+            raise ValueError(
+                f"`cut_off` is {self.cut_off:g}; pass a positive distance in Å, such as 8"
+            )
+        if self.method == "second-order" and self.background == "data":
+            raise ValueError(
+                "`method='second-order'` is about sequences of the data already; leave out "
+                "`background='data'`"
+            )
+
+
+@dataclass(frozen=True)
+class ScoringOptions(_Limited):
+    """A wild type, and which of its mutants are scored."""
+
+    wild_type: str | None = _option(
+        None,
+        "The wild type: the name of a sequence of the run's alignment, or a FASTA file of one "
+        "sequence, which is aligned to the family if it is not.",
+        show_default="must be given",
+    )
+    mutants: Path | None = _option(  # noqa: RUF009
+        None,
+        "A .csv file with a column of mutants such as A24C, or A24C:L30F.",
+        show_default="all single mutants",
+    )
+    column: str | None = _option(
+        None, "The column of the mutants.", show_default="mutant, or the first that holds mutants"
+    )
+    measured: str | None = _option(
+        None,
+        "A column of measurements, whose rank correlation with the scores is computed.",
+        show_default="none",
+    )
+    first: int | None = _option(
+        None,
+        "Position of the wild type's first letter.",
+        min=1,
+        show_default="as a name such as NAME/74-273 says, or 1",
+    )
+    out: Path | None = _option(  # noqa: RUF009
+        None, "The .csv file to write.", show_default="RUN/mutants.csv, or -2, ..."
+    )
+
+    def __post_init__(self) -> None:
+        """Reject options that lack another one, before anything is read."""
+        super().__post_init__()
+        if self.wild_type is None:
+            raise ValueError(
+                "`wild_type` is missing; pass the name of a sequence of the run's alignment, or a "
+                "FASTA file of one sequence"
+            )
+        for name in ("column", "measured"):
+            if getattr(self, name) is not None and self.mutants is None:
+                raise ValueError(f"`{name}` is a column of `mutants`, which are missing; pass both")
 
 
 def _split() -> Any:
