@@ -82,7 +82,7 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         is written.
     """
     trained = open_trained(asked)
-    table = target_of(options.out, trained.run, "contacts.csv", TABLE, pictured=True)
+    table = target_of(options.out, trained.run, "contacts.csv", TABLE)
     positions = positions_of(trained)
     distances = None
     if options.distances is not None:

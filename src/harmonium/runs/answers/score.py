@@ -103,7 +103,7 @@ def score(asked: Asked, options: ScoringOptions) -> Scores:
         wild type; before anything is written.
     """
     trained = open_trained(asked)
-    path = target_of(options.out, trained.run, "mutants.csv", TABLE, pictured=True)
+    path = target_of(options.out, trained.run, "mutants.csv", TABLE)
     letters = need_letters(trained)
     given = None
     if options.mutants is not None:
