@@ -12,6 +12,13 @@ from harmonium.plots.correlations import associations, correlations, nominal_ass
 from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
+from harmonium.plots.fidelity import (
+    agreement,
+    components,
+    linkage_decay,
+    nearest_distances,
+    population_counts,
+)
 from harmonium.plots.files import png, save, save_sheet
 from harmonium.plots.frames import save_frame
 from harmonium.plots.likelihoods import likelihoods_over_time
@@ -31,11 +38,13 @@ from harmonium.plots.tables import (
 
 __all__ = [
     "activity_histogram",
+    "agreement",
     "associations",
     "autocorrelation",
     "codes",
     "completion_strips",
     "completions",
+    "components",
     "confusion_matrix",
     "correlations",
     "distances",
@@ -46,10 +55,13 @@ __all__ = [
     "learning_curves",
     "legible",
     "likelihoods_over_time",
+    "linkage_decay",
     "mistakes",
     "moments",
+    "nearest_distances",
     "nominal_associations",
     "png",
+    "population_counts",
     "reconstruction_strips",
     "reconstructions",
     "sample_strips",
