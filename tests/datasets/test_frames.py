@@ -41,10 +41,12 @@ def test_missing_values_are_found_by_name() -> None:
             from_array(frame)
 
 
-def test_numbers_as_names_and_an_index_that_is_left_out() -> None:
+def test_numbers_as_names_and_an_index_that_is_no_column() -> None:
     frame = pd.DataFrame(np.eye(2, dtype=np.uint8), index=["p", "q"])
     data = from_array(frame)
     assert (data.columns, data.values.dtype) == (("0", "1"), torch.uint8)
+    assert list(data.row_names) == ["p", "q"]
+    assert list(from_array(frame, row_names=["r", "s"]).row_names) == ["r", "s"]
     assert from_array(frame, columns=["u", "v"]).columns == ("u", "v")
 
 
@@ -61,3 +63,27 @@ def test_whole_numbers_that_float32_does_not_hold() -> None:
 def test_an_empty_frame_is_refused() -> None:
     with pytest.raises(ValueError, match=r"array is empty: 0 rows and 1 columns"):
         from_array(pd.DataFrame({"a": []}))
+
+
+@pytest.mark.parametrize(
+    ("index", "kept"),
+    [
+        (["p", "q"], "row"),
+        (pd.Index(["p", "q"], name="id"), "id"),
+        (pd.CategoricalIndex(["p", "q"], name="id"), "id"),
+        (pd.Index(["p", "q"], dtype="string"), "row"),
+        ([1, 0], None),
+        (["p", 1], None),
+        (["p", None], None),
+        (pd.to_datetime(["2026-01-01", "2026-01-02"]), None),
+        (pd.MultiIndex.from_tuples([("p", "q"), ("p", "r")]), None),
+    ],
+    ids=str,
+)
+def test_an_index_of_strings_names_the_rows(index, kept: str | None) -> None:
+    names = from_array(pd.DataFrame(np.eye(2), index=index)).row_names
+    if kept is None:
+        assert names is None
+    else:
+        assert (list(names), names.header) == (["p", "q"], kept)
+    assert from_array(pl.DataFrame(COLUMNS), drop="kind").row_names is None

@@ -66,8 +66,10 @@ class Arrays:
         As in `Data`.
     targets
         Shape (n_rows,) or (n_rows, n_targets), any type of number.
-    classes, notes, named
+    classes, notes, named, row_names
         As in `Data`.
+    weights
+        Shape (n_rows,), any type of number.
     """
 
     values: NDArray[Any]
@@ -78,6 +80,8 @@ class Arrays:
     classes: Sequence[str] | None = None
     notes: Sequence[str] = ()
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    weights: NDArray[Any] | None = None
+    row_names: Sequence[str] | None = None
 
 
 def to_data(arrays: Arrays, name: str) -> Data:
@@ -105,6 +109,8 @@ def to_data(arrays: Arrays, name: str) -> Data:
         classes=None if arrays.classes is None else tuple(arrays.classes),
         notes=(*arrays.notes, *([note] if note else [])),
         named=arrays.named,
+        weights=None if arrays.weights is None else _weights(arrays.weights, name),
+        row_names=arrays.row_names,
     )
 
 
@@ -225,6 +231,11 @@ def _labels(labels: NDArray[Any], n_rows: int, name: str) -> Tensor:
     if labels.dtype.kind not in "biuf" or not (np.isfinite(labels) & (labels % 1 == 0)).all():
         raise ValueError(f"the labels of {name} are not all whole numbers; number the classes")
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _weights(weights: NDArray[Any], name: str) -> Tensor:
+    check_type(weights.dtype, f"the weights of {name}")
+    return torch.from_numpy(weights.astype(np.float64))
 
 
 def _targets(targets: NDArray[Any], n_rows: int, name: str) -> Tensor:

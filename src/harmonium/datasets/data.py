@@ -16,6 +16,7 @@ from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole, meant
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
+from harmonium.datasets.row_names import RowNames
 from harmonium.datasets.splits import drawn_rows, held_out_rows
 
 
@@ -52,12 +53,21 @@ class Data(Recodable):
     named
         Names of the columns that are not values, under ``label``, ``target`` and ``drop``; a run
         needs them to read other files.
+    weights
+        How much each row counts, float64, shape (n_rows,), 0 or more, not all 0: a row of weight 2
+        counts as two rows of weight 1 in gradients, moments, likelihoods and everything else that
+        is a mean over rows. Only ratios matter. None for equal weights.
+    row_names
+        Names of the rows, if the source names them. They go where the rows go, and into files of
+        what a model makes of the rows. Kept as a sequence that shares memory (`RowNames`).
 
     Raises
     ------
     TypeError, ValueError
-        For values of a wrong type or shape, labels or targets of a wrong length, parts outside the
-        rows, or values that cannot be encoded. Loading checks for NaN; this class does not.
+        For values of a wrong type or shape; for labels, targets, weights or names of rows of a
+        wrong length; for weights that are negative or not finite, or none above 0; for parts
+        outside the rows, or values that cannot be encoded. Loading checks for NaN; this class does
+        not.
     """
 
     # Parts
@@ -140,11 +150,12 @@ class Data(Recodable):
         last = torch.arange(n_train, len(self), device=held.device)
         into_last = held[held < n_train]
         out_of_last = last[~torch.isin(last, held)]
-        for tensor in (self.values, self.labels, self.targets):
-            if tensor is not None:
-                moved = tensor[into_last]
-                tensor[into_last] = tensor[out_of_last]
-                tensor[out_of_last] = moved
+        names = [] if self.row_names is None else [RowNames.of(self.row_names).order]
+        for tensor in (*self._of_rows.values(), *names):
+            one, other = into_last.to(tensor.device), out_of_last.to(tensor.device)
+            moved = tensor[one]
+            tensor[one] = tensor[other]
+            tensor[other] = moved
         return (
             self._rows_only(f"{self.name}:train", slice(n_train)),
             self._rows_only(f"{self.name}:held-out", slice(n_train, None)),
@@ -188,9 +199,6 @@ class Data(Recodable):
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
-        labels, targets = (
-            None if tensor is None else tensor[rows] for tensor in (self.labels, self.targets)
-        )
-        return dataclasses.replace(
-            self, name=name, values=self.values[rows], labels=labels, targets=targets, parts={}
-        )
+        taken = {field: tensor[rows] for field, tensor in self._of_rows.items()}
+        names = None if self.row_names is None else RowNames.of(self.row_names).take(rows)
+        return dataclasses.replace(self, name=name, **taken, row_names=names, parts={})

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
+from harmonium.datasets.row_names import RowNames
 
 ORDER = ("train", "validation", "test")
 """Parts in their storage order, so that the first two can be used as one."""
@@ -42,6 +43,8 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
         values=_joined([data.values for data in fitting]),
         labels=None if train.labels is None else _joined([data.labels for data in fitting]),
         targets=None if train.targets is None else _joined([data.targets for data in fitting]),
+        weights=_joined_weights(fitting),
+        row_names=_joined_names(fitting),
         parts=dict(zip(names, map(range, ends, ends[1:]), strict=False)),
     )
 
@@ -86,6 +89,27 @@ def _fitting(data: Data, train: Data) -> Data:
         )
     order = torch.tensor([place[name] for name in train.columns])
     return dataclasses.replace(data, values=data.values[:, order], columns=train.columns)
+
+
+def _joined_weights(parts: list[Data]) -> Tensor | None:
+    """Weights of all rows, if any part has some; rows of the others count once each."""
+    if all(data.weights is None for data in parts):
+        return None
+    return torch.cat(
+        [
+            torch.ones(len(data), dtype=torch.float64) if data.weights is None else data.weights
+            for data in parts
+        ]
+    )
+
+
+def _joined_names(parts: list[Data]) -> RowNames | None:
+    """Names of all rows, if any part has some; rows of the others are numbered from 0."""
+    if all(data.row_names is None for data in parts):
+        return None
+    return RowNames.joined(
+        [RowNames.of(data.row_names or map(str, range(len(data)))) for data in parts]
+    )
 
 
 def _joined(tensors: list[Tensor | None]) -> Tensor:

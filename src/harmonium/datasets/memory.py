@@ -32,6 +32,8 @@ def from_array(
     label: Column | None = None,
     target: Column | Sequence[Column] | None = None,
     drop: Column | Sequence[Column] | None = None,
+    weights: Any = None,
+    row_names: Sequence[str] | None = None,
 ) -> Data:
     """Create `Data` from numbers in memory.
 
@@ -53,6 +55,10 @@ def from_array(
         Names of the columns, one for each; for a data frame, they replace its names.
     label, target, drop
         Columns of ``values`` that hold labels or targets, or are left out: as for `load`.
+    weights
+        How much each row counts, shape (n_rows,), 0 or more: a row of weight 2 counts as two rows.
+    row_names
+        Names of the rows, one for each; for a data frame, they replace an index of strings.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def from_array(
         For anything but real numbers; for a data frame, the message names the columns.
     ValueError
         For wrong shapes, no rows or columns, NaN, infinity, text in columns without a role, or
-        labels or targets that do not fit.
+        labels, targets, weights or names of rows that do not fit.
     """
     if is_frame(values) and columns is not None:
         values = _renamed(values, list(columns), name)
@@ -70,6 +76,10 @@ def from_array(
         arrays = _with_labels(arrays, labels)
     if targets is not None:
         arrays = dataclasses.replace(arrays, targets=_array(targets, "targets"))
+    if weights is not None:
+        arrays = dataclasses.replace(arrays, weights=_array(weights, "weights"))
+    if row_names is not None:
+        arrays = dataclasses.replace(arrays, row_names=row_names)
     return to_data(arrays, name)
 
 

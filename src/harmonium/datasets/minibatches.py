@@ -14,7 +14,10 @@ from harmonium.rng import Lane, Stream
 
 
 class Rows(Protocol):
-    """Rows that are converted to states on request, such as `Data`."""
+    """Rows that are converted to states on request, such as `Data`.
+
+    They may have ``unequal_weights``, as `Data` do, and then count by them.
+    """
 
     @property
     def name(self) -> str:
@@ -55,6 +58,8 @@ def check_rows(name: str, data: Rows) -> None:
 class Minibatches:
     """Mini-batches that contain every row once per epoch, in a new random order each epoch.
 
+    Rows of weight 0 are in none of them.
+
     There is no internal position: any batch can be requested directly, so a resumed run sees the
     same rows as an uninterrupted one. The rows stay in their stored form on their device; only the
     current batch is converted to floating-point states.
@@ -67,17 +72,17 @@ class Minibatches:
         Rows per batch; the last of an epoch may be shorter. None for 100, or all rows if there are
         fewer.
     weights
-        Weight of each row, shape (n_rows,), all positive: a row of weight 2 counts as two rows of
+        Weight of each row, shape (n_rows,), 0 or more: a row of weight 2 counts as two rows of
         weight 1. Every row still occurs once per epoch. Weights are normalised to mean 1, so only
-        ratios matter. None weights all rows equally.
+        ratios matter. None for the weights of the data, if they have any.
 
     Raises
     ------
     TypeError
         If the data are not `Data`, or a number has the wrong type.
     ValueError
-        If a batch would be empty or larger than the data, if weights are not one per row, or if
-        they are not all positive and finite.
+        If a batch would be empty or larger than the data; if weights are not one per row, or are
+        negative, not finite or all 0.
     """
 
     def __init__(
@@ -87,33 +92,41 @@ class Minibatches:
         weights: Tensor | None = None,
     ) -> None:
         check_rows("data", data)
-        if batch_size is None:
-            batch_size = min(defaults.BATCH_SIZE, len(data))
-        if not is_whole(batch_size):
-            raise TypeError(f"batch_size is {described(batch_size)}; pass a whole number")
-        if not 1 <= batch_size <= len(data):
-            raise ValueError(
-                f"batch_size is {batch_size}, but {data.name} has {len(data)} training rows; "
-                f"pass 1 to {len(data)}"
-            )
+        counted = None  # the numbers of rows above weight 0, where there are others
+        weights = getattr(data, "unequal_weights", None) if weights is None else weights
         if weights is not None:
             if not isinstance(weights, Tensor):
                 raise no_tensor("weights", weights)
             weights = weights.detach().to(data.device, torch.float64)
-            if weights.shape != (len(data),) or not ((weights > 0) & weights.isfinite()).all():
+            good = (weights >= 0) & weights.isfinite()
+            if weights.shape != (len(data),) or not good.all() or not weights.any():
                 raise ValueError(
-                    f"weights have shape {tuple(weights.shape)}, or are not all above 0 and "
-                    f"finite; pass shape ({len(data)},), and leave rows without weight out"
+                    f"weights have shape {tuple(weights.shape)}, or are negative, not finite or "
+                    f"all 0; pass shape ({len(data)},), 0 or more"
                 )
-            weights = weights / weights.mean()
+            if not weights.all():
+                counted = weights.nonzero()[:, 0]
+            weights = weights / weights[weights > 0].mean()
+        n_rows = len(data) if counted is None else len(counted)
+        if batch_size is None:
+            batch_size = min(defaults.BATCH_SIZE, n_rows)
+        if not is_whole(batch_size):
+            raise TypeError(f"batch_size is {described(batch_size)}; pass a whole number")
+        if not 1 <= batch_size <= n_rows:
+            raise ValueError(
+                f"batch_size is {batch_size}, but {data.name} has {n_rows} training rows"
+                f"{'' if counted is None else ' of a weight above 0'}; pass 1 to {n_rows}"
+            )
         self.data = data
+        self._counted = counted
+        self._n_rows = n_rows
         self.batch_size = batch_size
         self._weights = weights
         self._order: tuple[int, int, Tensor] | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        return -(-len(self.data) // self.batch_size)
+        return -(-self._n_rows // self.batch_size)
 
     def batch(self, update: int, seed: int) -> Tensor:
         """The states that update number ``update`` learns from, shape (rows, n_columns)."""
@@ -152,6 +165,8 @@ class Minibatches:
     def _epoch_order(self, epoch: int, seed: int) -> Tensor:
         """The order of an epoch's rows; the last result is cached."""
         if self._order is None or self._order[:2] != (epoch, seed):
-            order = kernels.permutation(len(self.data), Lane.EPOCH.stream(seed, epoch))
-            self._order = (epoch, seed, order.to(self.data.device))
+            order = kernels.permutation(self._n_rows, Lane.EPOCH.stream(seed, epoch))
+            order = order.to(self.data.device)
+            order = order if self._counted is None else self._counted[order]
+            self._order = (epoch, seed, order)
         return self._order[2]

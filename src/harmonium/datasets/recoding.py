@@ -107,12 +107,12 @@ class Recodable(Stored):
         )
 
     def standardize(self) -> Self:
-        """Standardise every column with its mean and standard deviation over these rows.
+        """Standardise every column with its weighted mean and standard deviation over these rows.
 
         Use the encoding of the training rows for held-out rows:
         ``test.with_encoding(train.encoding)``.
         """
-        mean, variance = moments(self.values.split(_BLOCK))
+        mean, variance = moments(self.values.split(_BLOCK), self.unequal_weights)
         std = variance.sqrt()
         std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # columns that vary only by rounding
         # float32 is faster, and sufficient unless columns are far from 0

@@ -47,7 +47,6 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
         )
     names: Sequence[str | None] = arrays.columns or [None] * values.shape[1]
     roles = choose([Look(column) for column in names], reading, name)
-    found = Arrays(values[:, list(roles.values)], arrays.labels, parts=arrays.parts)
     targets = values[:, list(roles.targets)] if roles.targets else arrays.targets
     labels, classes = arrays.labels, arrays.classes
     if roles.label is not None:
@@ -59,7 +58,8 @@ def take_columns(arrays: Arrays, reading: Reading, name: str) -> Arrays:
             )
         labels, classes = one.labels, None
     return dataclasses.replace(
-        found,
+        arrays,
+        values=values[:, list(roles.values)],
         labels=labels,
         classes=classes,
         targets=targets,

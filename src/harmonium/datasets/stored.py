@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from harmonium.datasets.encodings import AsIs, Encoding, Labelled, Scaled, Stoch
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
+from harmonium.datasets.row_names import RowNames
 from harmonium.rng import Stream
 
 _BLOCK = 1000  # rows processed at a time: 3 MB of states for 784 columns
@@ -39,12 +40,19 @@ class Stored:
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    weights: Tensor | None = None
+    row_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
         if not isinstance(self.name, str):
             raise TypeError(f"name is {described(self.name)}; pass Data('mine', values)")
-        given = {"values": values, "labels": labels, "targets": self.targets}
+        given = {
+            "values": values,
+            "labels": labels,
+            "targets": self.targets,
+            "weights": self.weights,
+        }
         for what, tensor in given.items():
             if not isinstance(tensor, Tensor) and (tensor is not None or what == "values"):
                 raise TypeError(
@@ -74,6 +82,7 @@ class Stored:
         if labels is not None and labels.dtype != torch.int64:
             raise TypeError(f"labels of {self.name} are {labels.dtype}; pass torch.int64")
         self._check_targets()
+        self._check_weights()
         self._check_names()
         if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
             height, width = self.image_shape
@@ -103,7 +112,38 @@ class Stored:
                 f"targets of {self.name} are {targets.dtype}; pass torch.float32 or torch.float64"
             )
 
+    def _check_weights(self) -> None:
+        weights = self.weights
+        if weights is None:
+            return
+        if weights.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"{self.name} has {len(self)} rows, but weights of shape {tuple(weights.shape)}; "
+                f"pass one weight a row, shape ({len(self)},)"
+            )
+        if weights.dtype != torch.float64:
+            raise TypeError(f"weights of {self.name} are {weights.dtype}; pass torch.float64")
+        wrong = (~((weights >= 0) & weights.isfinite())).nonzero()[:, 0]
+        if len(wrong):
+            raise ValueError(
+                f"{len(wrong)} weights of {self.name} are negative or not finite, the first that "
+                f"of row {int(wrong[0])} (counted from 0): {float(weights[wrong[0]]):g}; pass "
+                "numbers of 0 or more"
+            )
+        if not weights.any():
+            raise ValueError(
+                f"all {len(self)} weights of {self.name} are 0; give rows that count a weight "
+                "above 0"
+            )
+
     def _check_names(self) -> None:
+        if self.row_names is not None:
+            object.__setattr__(self, "row_names", RowNames.of(self.row_names))
+            if len(self.row_names) != len(self):
+                raise ValueError(
+                    f"{self.name} has {len(self)} rows, but {len(self.row_names)} names of rows; "
+                    "pass one name a row"
+                )
         for what, names in (("columns", self.columns), ("classes", self.classes)):
             if names is not None:
                 object.__setattr__(self, what, tuple(map(str, names)))
@@ -140,14 +180,28 @@ class Stored:
         return self.values.device
 
     def to(self, device: torch.device | str) -> Self:
-        """Move values, labels, targets and encoding to a device."""
-        return dataclasses.replace(
-            self,
-            values=self.values.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
-            targets=None if self.targets is None else self.targets.to(device),
-            encoding=self.encoding.to(device),
-        )
+        """Move values, labels, targets, weights and encoding to a device."""
+        moved = {name: tensor.to(device) for name, tensor in self._of_rows.items()}
+        return dataclasses.replace(self, **moved, encoding=self.encoding.to(device))
+
+    @property
+    def _of_rows(self) -> dict[str, Any]:
+        """The tensors with one entry a row that are there, by name of their field."""
+        fields = ("values", "labels", "targets", "weights")
+        there = {name: getattr(self, name) for name in fields}
+        return {name: tensor for name, tensor in there.items() if tensor is not None}
+
+    @property
+    def unequal_weights(self) -> Tensor | None:
+        """The weights; None if all rows count alike, so that equal weights change no bit."""
+        weights = self.weights
+        return None if weights is None or bool((weights == weights[0]).all()) else weights
+
+    @property
+    def effective_rows(self) -> float:
+        """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
+        weights = self.weights
+        return len(self) if weights is None else float(weights.sum() ** 2 / weights.square().sum())
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -203,8 +257,9 @@ class Stored:
         Parameters
         ----------
         weights
-            Weight of each row, shape (n_rows,); None weights all rows equally.
+            Weight of each row, shape (n_rows,); None for the weights of the data, if they have any.
         """
+        weights = self.unequal_weights if weights is None else weights
         encoding = self.encoding
         if isinstance(encoding, Stochastic):
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
@@ -221,11 +276,13 @@ class Stored:
         return moments(self.blocks(), weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 over type, shape, values and encoding, hexadecimal: a data fingerprint."""
+        """SHA-256 over type, shape, values, encoding and weights, hexadecimal."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for block in self.values.split(_BLOCK):
             digest.update(block.cpu().contiguous().numpy())
+        if self.weights is not None:
+            digest.update(b"weights" + self.weights.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def _replace(self, encoding: Encoding) -> Self:

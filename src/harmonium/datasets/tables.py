@@ -5,6 +5,7 @@ This module converts Arrow columns to arrays. The roles of columns are chosen as
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from harmonium.datasets.columns import Look, Roles, choose
 from harmonium.datasets.naming import keyword
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
+from harmonium.datasets.row_names import HEADER, RowNames
 from harmonium.datasets.suspicions import remarks
 
 _SHOWN_VALUES = 3
@@ -53,7 +55,7 @@ def is_frame(values: Any) -> bool:
 
 
 def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
-    """Read a table in memory; a pandas index is left out.
+    """Read a table in memory; the strings of a pandas index name the rows.
 
     Raises
     ------
@@ -76,7 +78,18 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
         raise TypeError(
             f"{name} holds a column that is neither numbers nor text: {error}"
         ) from None
-    return _read(_Memory(table), name, reading)
+    arrays = _read(_Memory(table), name, reading)
+    return dataclasses.replace(arrays, row_names=_index_of(frame))
+
+
+def _index_of(frame: Any) -> RowNames | None:
+    """The index of a pandas frame, if it holds strings and nothing else."""
+    index: Any = getattr(frame, "index", None)
+    if not hasattr(index, "dtype") or index.dtype.kind in "biufcmM":
+        return None
+    if not all(isinstance(name, str) for name in index):
+        return None
+    return RowNames.of(index, HEADER if index.name is None else str(index.name))
 
 
 class _Groups:
