@@ -22,6 +22,7 @@ from harmonium.cli import (
     diagnose,
     errors,
     evaluate,
+    fidelity,
     info,
     plot,
     recipe,
@@ -74,7 +75,7 @@ app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
 app.command(rich_help_panel=_TRAIN)(train.resume)
 for _command in (sample.sample, reconstruct.reconstruct):
     app.command(rich_help_panel=_USE)(_command)
-_SEEING = (evaluate.evaluate, diagnose.diagnose, plot.plot, report.report)
+_SEEING = (evaluate.evaluate, diagnose.diagnose, fidelity.fidelity, plot.plot, report.report)
 for _command in (*_SEEING, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)
 app.command(rich_help_panel=_KNOW)(benchmark.benchmark)

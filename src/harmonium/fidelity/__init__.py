@@ -7,6 +7,7 @@ measured alike. What noise alone does is seen by measuring held-out rows in the 
 from harmonium.fidelity.activity import Activity, activity
 from harmonium.fidelity.components import Components, principal_components
 from harmonium.fidelity.linkage import Linkage, linkage, positions_in
+from harmonium.fidelity.measures import MEASURES, Measured, Reference
 from harmonium.fidelity.moments import (
     Agreement,
     frequencies,
@@ -26,6 +27,7 @@ from harmonium.fidelity.pairwise import MOST_UNITS, Pairwise, fit_pairwise
 from harmonium.fidelity.rows import gap_of, sites_of
 
 __all__ = [
+    "MEASURES",
     "MOST_UNITS",
     "Activity",
     "AdversarialAccuracy",
@@ -33,7 +35,9 @@ __all__ = [
     "ClosestRecords",
     "Components",
     "Linkage",
+    "Measured",
     "Pairwise",
+    "Reference",
     "activity",
     "adversarial_accuracy",
     "closest_records",

@@ -1,4 +1,4 @@
-"""Nearest neighbours: are samples told apart from data, and do they copy them?"""
+"""Nearest neighbours: whether samples are told apart from data, and whether they copy them."""
 
 from __future__ import annotations
 

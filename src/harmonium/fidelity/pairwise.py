@@ -8,7 +8,7 @@ Boltzmann machine, p(v) ∝ exp(b·v + ½ v·J·v).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +33,12 @@ _CHAINS_A_PARAMETER, _LEAST_CHAINS = 10, 2000
 _FIRST_SWEEPS, _MOST_SWEEPS = 10, 1280
 _STEPS = 100
 
+# The share of its variance by which each pair is taken to vary alone: pairs that are active in few
+# rows seem to vary together, and along what seems not to vary steps would have no end.
+_ALONE = 0.1
+
 # Most that a step changes a parameter: where a pair is rare, the curvature says little beyond that.
-_FURTHEST = 0.5
+_FURTHEST = 1.0
 
 # Nats a row to be gained below which the curvature changes too little to be measured again.
 _NEAR = 0.03
@@ -119,7 +123,7 @@ def fit_pairwise(
     wanted = _pairs_of(target, upper)
     of_data = _covariance(rows.split(4000), upper)
     # the variances with the coins, so that no pair is without
-    of_data.diagonal().copy_(torch.maximum(of_data.diagonal(), wanted * (1 - wanted)) * (1 + 1e-6))
+    of_data.diagonal().copy_(torch.maximum(of_data.diagonal(), wanted * (1 - wanted)))
     parameters = torch.cat([target.diagonal().logit(), wanted.new_zeros(upper.shape[1])])
     model: _Enumerated | _Sampled
     model = _Enumerated(n, upper) if n <= _ENUMERATED else _Sampled(target.diagonal(), upper, seed)
@@ -128,16 +132,18 @@ def fit_pairwise(
         bias, couplings = _unpacked(parameters, upper)
         moments = model.moments(bias, couplings)
         if gain > _NEAR:
-            factor = torch.linalg.cholesky((of_data + model.covariance()) / 2)
+            curvature = (1 - _ALONE) / 2 * (of_data + model.covariance())
+            curvature.diagonal().div_(1 - _ALONE)
+            factor = torch.linalg.cholesky(curvature)
         gap = wanted - moments
         step = torch.cholesky_solve(gap[:, None], factor)[:, 0]
         gain = 0.5 * (gap @ step).item()
         if gain < tolerance:
             return Pairwise(bias, couplings, gain)
         # damped as for self-concordant functions (Nesterov 1994), and never far
-        damped = min(1 / (1 + math.sqrt(2 * gain)), _FURTHEST / step.abs().max().item())
-        parameters = parameters + damped * step
-        if gain < 4 * model.noise:
+        damped = step / (1 + math.sqrt(2 * gain))
+        parameters = parameters + damped.clamp_(-_FURTHEST, _FURTHEST)
+        if gain < 10 * model.noise:
             model.lengthen()
     raise ValueError(
         f"the pairwise model of {n} units has not settled after {_STEPS} steps: {gain:.2g} nats a "
@@ -217,10 +223,13 @@ def _smoothed(rows: Tensor, weights: Tensor | None) -> Tensor:
     """Shares of rows in which units, and pairs of them, are active, with a row of fair coins."""
     n_rows, n = rows.shape
     share = shares(rows, weights)
-    both = sum((w[:, None] * x).T @ x for x, w in zip(_blocks(rows), share.split(1000), strict=True))
+    both = torch.zeros(n, n, dtype=torch.float64)
+    for block, w in zip(rows.split(1000), share.split(1000), strict=True):
+        x = block.double()
+        both += (w[:, None] * x).T @ x
     coins = torch.full((n, n), 0.25, dtype=torch.float64)
     coins.fill_diagonal_(0.5)
-    return (n_rows * both.cpu() + coins) / (n_rows + 1)
+    return (n_rows * both + coins) / (n_rows + 1)
 
 
 def _covariance(blocks: Iterable[Tensor], upper: Tensor) -> Tensor:
@@ -233,10 +242,6 @@ def _covariance(blocks: Iterable[Tensor], upper: Tensor) -> Tensor:
         products = products + x.T @ x  # whole numbers: exact
     mean = total.double() / n_rows
     return products / n_rows - torch.outer(mean, mean)
-
-
-def _blocks(rows: Tensor) -> Iterator[Tensor]:
-    return (block.double() for block in rows.split(1000))
 
 
 def _statistics(v: Tensor, upper: Tensor) -> Tensor:

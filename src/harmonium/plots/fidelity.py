@@ -195,7 +195,9 @@ def components(
     for i, (name, colour, x) in enumerate(others):
         ax = style.dress(figure.add_subplot(1, len(others), i + 1))
         for label, c, points in ((data[0], style.FAINT, data[2]), (name, colour, x)):
-            ax.scatter(points[:, 0], points[:, 1], s=4, color=c, alpha=0.6, linewidths=0, label=label)
+            ax.scatter(
+                points[:, 0], points[:, 1], s=4, color=c, alpha=0.6, linewidths=0, label=label
+            )
         _legend(ax)
         head = ("Principal components", "of the data, with rows on them") if i == 0 else ("", "")
         style.name(ax, *head, f"1st ({shares[0]:.1%})", f"2nd ({shares[1]:.1%})" if i == 0 else "")

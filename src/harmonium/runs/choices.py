@@ -16,6 +16,7 @@ CONTINUOUS, REAL = {"gaussian", "relu", "drelu"}, {"gaussian", "drelu"}
 
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
+FreshStart = Literal["random", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
 CompletionName = Literal["pseudo-gibbs", "metropolis"]
 
