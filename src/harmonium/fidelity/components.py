@@ -77,7 +77,7 @@ def principal_components(rows: Tensor, n_components: int = 2) -> Components:
             f"{min(n, n_rows - 1)}"
         )
     mean = frequencies(rows)
-    total = sum(x.double().sub_(mean).square_().sum().item() for x in rows.split(1000)) / n_rows
+    total = sum((x.double() - mean).square_().sum().item() for x in rows.split(1000)) / n_rows
     if not total:
         raise ValueError("all rows are equal, so that there is no direction in which they vary")
     width = min(n, n_rows, n_components + _FURTHER)

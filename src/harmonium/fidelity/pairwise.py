@@ -38,10 +38,12 @@ _STEPS = 100
 _ALONE = 0.1
 
 # Most that a step changes a parameter: where a pair is rare, the curvature says little beyond that.
-_FURTHEST = 1.0
+_FURTHEST = 0.3
 
-# Nats a row to be gained below which the curvature changes too little to be measured again.
-_NEAR = 0.03
+# Most that a step changes the energy of the state in which all units are active, and how much less
+# near the end, times the root of the nats still to be gained. Couplings of many neurons make a second
+# mode of high activity, which no chain has shown yet when a larger step makes it the only one.
+_MOST_ENERGY, _ENERGY_A_NAT = 5.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,16 @@ def fit_pairwise(
     weights: Tensor | None = None,
     *,
     seed: int = defaults.SEED,
-    tolerance: float = 1e-3,
+    tolerance: float = 2e-3,
 ) -> Pairwise:
     """Fit the pairwise maximum-entropy model to binary rows, by damped Newton steps.
 
     The log-likelihood is concave, its gradient is the difference of the moments of data and model,
     and its curvature the covariance of the pairs in the model. Of up to 14 units these are exact;
-    of more, they are means over persistent chains that a Gibbs sampler moves unit by unit. One
-    row of fair coins is added to the data, so that pairs that are never active together have a
-    finite coupling.
+    of more, they are means over persistent chains that a Gibbs sampler moves unit by unit.
+    Couplings have a standard normal prior, which decides only where a pair is active together in a
+    few rows: without it, these make up states of high activity that no data have shown. And one row
+    of fair coins is added to the data, so that silent units have a finite bias.
 
     Parameters
     ----------
@@ -127,22 +130,23 @@ def fit_pairwise(
     parameters = torch.cat([target.diagonal().logit(), wanted.new_zeros(upper.shape[1])])
     model: _Enumerated | _Sampled
     model = _Enumerated(n, upper) if n <= _ENUMERATED else _Sampled(target.diagonal(), upper, seed)
-    gain, factor = math.inf, torch.empty(0)
+    # standard normal, of all rows: 0 for the biases
+    prior = (torch.arange(len(parameters)) >= n).double() / len(rows)
+    gain = math.inf
     for _ in range(_STEPS):
         bias, couplings = _unpacked(parameters, upper)
         moments = model.moments(bias, couplings)
-        if gain > _NEAR:
-            curvature = (1 - _ALONE) / 2 * (of_data + model.covariance())
-            curvature.diagonal().div_(1 - _ALONE)
-            factor = torch.linalg.cholesky(curvature)
-        gap = wanted - moments
-        step = torch.cholesky_solve(gap[:, None], factor)[:, 0]
+        curvature = (1 - _ALONE) / 2 * (of_data + model.covariance())
+        curvature.diagonal().div_(1 - _ALONE).add_(prior)
+        gap = wanted - moments - prior * parameters
+        step = torch.cholesky_solve(gap[:, None], torch.linalg.cholesky(curvature))[:, 0]
         gain = 0.5 * (gap @ step).item()
         if gain < tolerance:
             return Pairwise(bias, couplings, gain)
         # damped as for self-concordant functions (Nesterov 1994), and never far
-        damped = step / (1 + math.sqrt(2 * gain))
-        parameters = parameters + damped.clamp_(-_FURTHEST, _FURTHEST)
+        damped = (step / (1 + math.sqrt(2 * gain))).clamp_(-_FURTHEST, _FURTHEST)
+        most = min(_MOST_ENERGY, _ENERGY_A_NAT * math.sqrt(gain))
+        parameters = parameters + damped * (most / damped.sum().abs()).clamp_max(1.0)
         if gain < 10 * model.noise:
             model.lengthen()
     raise ValueError(

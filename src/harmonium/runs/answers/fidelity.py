@@ -151,7 +151,7 @@ def _reference(
     # pixels that are neighbours in a row of values need not be any in the picture
     return Reference.of(
         train,
-        trained.rbm.visible.cpu(),
+        trained.rbm.visible,
         held,
         weights=weights,
         n_rows=said.rows,
@@ -230,7 +230,8 @@ def _check_pairwise(trained: Trained) -> None:
 @torch.no_grad()
 def _likelihoods(trained: Trained, reference: Reference, seed: int) -> dict[str, dict[str, Any]]:
     """Mean log-likelihood of held-out rows by three models, nats a row."""
-    high = reference.high
+    assert trained.view.two_states is not None
+    high = trained.view.two_states[1]
     train, held_out = reference.train, reference.held_out
     rows = train if held_out is None else held_out
     rbm = trained.rbm.cpu()
@@ -243,7 +244,7 @@ def _likelihoods(trained: Trained, reference: Reference, seed: int) -> dict[str,
     mean = values.mean().item()
     found: dict[str, dict[str, Any]] = {"independent": {"lower": mean, "upper": mean}}
     trained.reporter.say(f"fitting a pairwise model of {rbm.visible.n} units")
-    bits, other = ((x == high).float() for x in (train, rows))
+    bits, other = (x.eq(high).float() for x in (train, rows))
     pairwise = fidelity.fit_pairwise(bits, reference.weights, seed=seed).as_rbm().float()
     for name, model, v, data in (("pairwise", pairwise, other, bits), ("model", rbm, rows, train)):
         trained.reporter.say(
