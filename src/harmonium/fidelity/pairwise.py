@@ -40,9 +40,10 @@ _ALONE = 0.1
 # Most that a step changes a parameter: where a pair is rare, the curvature says little beyond that.
 _FURTHEST = 0.3
 
-# Most that a step changes the energy of the state in which all units are active, and how much less
-# near the end, times the root of the nats still to be gained. Couplings of many neurons make a second
-# mode of high activity, which no chain has shown yet when a larger step makes it the only one.
+# Most that a step changes the energy of the state in which all units are active: near the end, as
+# many times the root of the nats still to be gained. Couplings of neurons make a second mode of
+# high activity, which no chain has shown yet when a larger step makes it the only one (Rostami et
+# al. 2017).
 _MOST_ENERGY, _ENERGY_A_NAT = 5.0, 10.0
 
 
