@@ -21,7 +21,7 @@ def strictly(samples: Tensor, data: Tensor) -> float:
     near = fidelity.nearest
     truth = near(data, samples) > near(data, data, same=True)
     synthetic = near(samples, data) > near(samples, samples, same=True)
-    return (truth.double().mean() + synthetic.double().mean()).item() / 2
+    return float(truth.double().mean() + synthetic.double().mean()) / 2
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.37])

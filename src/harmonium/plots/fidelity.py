@@ -18,6 +18,7 @@ from harmonium.plots.diagnosis import against
 _COLOURS = (style.INK, style.BLUE, style.ORANGE, style.GREEN, style.MUTED)
 
 _BINS = 40
+_MOST_MARKED = 60
 
 
 def agreement(
@@ -124,7 +125,8 @@ def population_counts(shares: Mapping[str, npt.ArrayLike], ax: Axes | None = Non
     for name, colour, values in _coloured(shares):
         y = finite(values, name, ("n_units + 1",))
         there = np.flatnonzero(y)
-        ax.plot(there, y[there], color=colour, label=name, linewidth=1.5, marker="o", ms=3)
+        marker = "o" if len(there) <= _MOST_MARKED else ""
+        ax.plot(there, y[there], color=colour, label=name, linewidth=1.5, marker=marker, ms=3)
     ax.set_yscale("log")
     _legend(ax)
     style.name(ax, "Active units", "share of the rows in which as many are", "number", "share")
@@ -139,8 +141,7 @@ def nearest_distances(
     Parameters
     ----------
     distances
-        Shape ``(n_rows,)``, by the name of the rows; where held-out rows come first, they are
-        drawn as data are elsewhere.
+        Shape ``(n_rows,)``, by the name of the rows, in the colours that they have beside the data.
     ax
         The Axes to draw on; new by default.
     unit
@@ -152,7 +153,7 @@ def nearest_distances(
         If there are no rows, or a distance is not finite.
     """
     ax = style.plot_axes(ax)
-    sets = [(name, c, finite(x, name, ("n_rows",))) for name, c, x in _coloured(distances)]
+    sets = [(name, c, finite(x, name, ("n_rows",))) for name, c, x in _coloured(distances, 1)]
     low, high = (float(end) for end in _ends(np.concatenate([x for _, _, x in sets])))
     edges = np.linspace(low, high, _BINS + 1)
     for name, colour, x in sets:
@@ -204,11 +205,13 @@ def components(
     return figure
 
 
-def _coloured(sets: Mapping[str, npt.ArrayLike]) -> list[tuple[str, str, npt.ArrayLike]]:
+def _coloured(
+    sets: Mapping[str, npt.ArrayLike], first: int = 0
+) -> list[tuple[str, str, npt.ArrayLike]]:
     if not sets:
         raise ValueError("there is no set of rows to draw")
     last = len(_COLOURS) - 1
-    return [(name, _COLOURS[min(i, last)], x) for i, (name, x) in enumerate(sets.items())]
+    return [(name, _COLOURS[min(i, last)], x) for i, (name, x) in enumerate(sets.items(), first)]
 
 
 def _ends(values: FloatArray) -> tuple[float, float]:
@@ -217,4 +220,4 @@ def _ends(values: FloatArray) -> tuple[float, float]:
 
 
 def _legend(ax: Axes) -> None:
-    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK, markerscale=2)
