@@ -34,8 +34,8 @@ def test_linkage_leaves_empty_bins_out() -> None:
     ax = plots.linkage_decay([1, 2, 4], {"training": [0.5, np.nan, 0.1], "model": [0.4, 0.2, 0]})
     drawn(ax)
     training, model = ax.get_lines()
-    assert training.get_xydata().tolist() == [[1, 0.5], [4, 0.1]]  # type: ignore[union-attr]
-    assert model.get_xydata().tolist() == [[1, 0.4], [2, 0.2]]  # type: ignore[union-attr]
+    assert training.get_xydata().tolist() == [[1, 0.5], [4, 0.1]]
+    assert model.get_xydata().tolist() == [[1, 0.4], [2, 0.2]]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
@@ -43,14 +43,14 @@ def test_counts_that_never_occur_are_left_out() -> None:
     ax = plots.population_counts({"training": [0.5, 0, 0.5], "model": [0.9, 0.1, 0]})
     drawn(ax)
     training, model = ax.get_lines()
-    assert training.get_xydata().tolist() == [[0, 0.5], [2, 0.5]]  # type: ignore[union-attr]
+    assert training.get_xydata().tolist() == [[0, 0.5], [2, 0.5]]
     assert model.get_label() == "model"
 
 
 def test_distances_are_shares_on_the_same_bins() -> None:
     ax = plots.nearest_distances({"held-out": [1, 2, 2, 3], "model": [1.0, 5.0]}, unit="units")
     drawn(ax)
-    held_out, model = (patch.get_data() for patch in ax.patches)  # type: ignore[attr-defined]
+    held_out, model = (patch.get_data() for patch in ax.patches)
     assert np.array_equal(held_out.edges, model.edges) and held_out.edges[[0, -1]].tolist() == [
         1,
         5,
@@ -80,6 +80,6 @@ def test_components_have_the_data_behind_each_set() -> None:
         (lambda: plots.components({"a": [[1, 2]]}, [1, 0]), "two sets of rows or more"),
     ],
 )
-def test_what_cannot_be_drawn(call, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_drawn(call, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call()

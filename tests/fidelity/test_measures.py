@@ -196,7 +196,7 @@ def test_pixels_are_no_line_and_without_held_out_rows_there_is_no_yardstick() ->
         (Mixed(Binary(5), Categorical(1, 3)), 0, False),
     ],
 )
-def test_other_units(units, gap: float, is_two_valued: bool) -> None:  # type: ignore[no-untyped-def]
+def test_other_units(units, gap: float, is_two_valued: bool) -> None:
     from harmonium.rng import Lane
 
     assert fidelity.gap_of(units) == gap
@@ -223,6 +223,6 @@ def test_other_units(units, gap: float, is_two_valued: bool) -> None:  # type: i
         (lambda x: fidelity.Reference.of(x, Binary(3)).measure(x[:1]), "rows have 1 rows; pass 2"),
     ],
 )
-def test_bad_input(call, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input(call, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(torch.ones(5, 3))

@@ -114,8 +114,8 @@ def test_closest_records_count_units_and_copies() -> None:
         (lambda x: fidelity.nearest(x / 0, x), "rows hold NaN or infinity"),
     ],
 )
-def test_bad_rows(call, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_rows(call, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(torch.ones(5, 2))
     with pytest.raises(TypeError, match=r"rows are \[\[1.0\]\]; pass a torch tensor"):
-        fidelity.nearest([[1.0]], torch.ones(1, 1))  # type: ignore[arg-type]
+        fidelity.nearest([[1.0]], torch.ones(1, 1))
