@@ -36,6 +36,7 @@ ORDER = (
     "datasets",
     "likelihood",
     "diagnostics",
+    "fidelity",
     "monitor",
     "graphs",
     "serialization",

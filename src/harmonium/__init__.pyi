@@ -7,6 +7,7 @@ from . import datasets as datasets
 from . import deep as deep
 from . import diagnostics as diagnostics
 from . import estimators as estimators
+from . import fidelity as fidelity
 from . import gradient as gradient
 from . import likelihood as likelihood
 from . import metrics as metrics

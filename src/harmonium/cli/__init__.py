@@ -23,6 +23,7 @@ from harmonium.cli import (
     diagnose,
     errors,
     evaluate,
+    fidelity,
     info,
     plot,
     recipe,
@@ -76,7 +77,7 @@ app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
 app.command(rich_help_panel=_TRAIN)(train.resume)
 for _command in (sample.sample, reconstruct.reconstruct):
     app.command(rich_help_panel=_USE)(_command)
-_SEEING = (evaluate.evaluate, diagnose.diagnose, plot.plot, report.report)
+_SEEING = (evaluate.evaluate, diagnose.diagnose, fidelity.fidelity, plot.plot, report.report)
 _OF_SEQUENCES = (contacts.contacts, score.score)
 for _command in (*_SEEING, *_OF_SEQUENCES, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)

@@ -7,8 +7,8 @@ Such a command is a function that asks and yields the lines for a person, and re
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from harmonium.cli.parameters import (
     RunArgument,
@@ -20,6 +20,9 @@ from harmonium.cli.parameters import (
 )
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.answers.asked import Asked
+
+if TYPE_CHECKING:
+    from harmonium.report import Table
 
 Lines = Generator[str, None, Mapping[str, Any]]
 """Lines for a person; the generator returns the result."""
@@ -59,3 +62,12 @@ def asking(*shown: Any, run: Any = RunArgument) -> Callable[[Callable[..., Lines
         return with_parameters(offered)(command)
 
     return make
+
+
+def lines_of(table: Table) -> Iterator[str]:
+    """A table for a terminal."""
+    cells = [row for row in (table.header, *table.rows) if any(row)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    yield f"\n{table.title}"
+    for row in cells:
+        yield "  " + "  ".join(f"{cell:{n}}" for cell, n in zip(row, widths, strict=True)).rstrip()

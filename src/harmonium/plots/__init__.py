@@ -12,6 +12,13 @@ from harmonium.plots.correlations import associations, correlations, nominal_ass
 from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
 from harmonium.plots.distributions import activity_histogram, hidden_activity, weight_histogram
+from harmonium.plots.fidelity import (
+    agreement,
+    components,
+    linkage_decay,
+    nearest_distances,
+    population_counts,
+)
 from harmonium.plots.files import png, save, save_sheet
 from harmonium.plots.frames import save_frame
 from harmonium.plots.likelihoods import likelihoods_over_time
@@ -40,11 +47,13 @@ from harmonium.plots.tables import (
 
 __all__ = [
     "activity_histogram",
+    "agreement",
     "associations",
     "autocorrelation",
     "codes",
     "completion_strips",
     "completions",
+    "components",
     "confusion_matrix",
     "contact_map",
     "contacts",
@@ -57,12 +66,15 @@ __all__ = [
     "learning_curves",
     "legible",
     "likelihoods_over_time",
+    "linkage_decay",
     "mistakes",
     "moments",
     "mutants",
     "mutation_map",
+    "nearest_distances",
     "nominal_associations",
     "png",
+    "population_counts",
     "precision_curve",
     "reconstruction_strips",
     "reconstructions",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from harmonium.plots import style
-from harmonium.plots.arrays import finite
+from harmonium.plots.arrays import FloatArray, finite
 
 _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.INK)
 
@@ -151,13 +151,18 @@ def moments(
     figure = figure or style.new_figure((3.6 * len(panels), 3.7))
     for i, (title, what, x, y) in enumerate(panels):
         ax = style.dress(figure.add_subplot(1, len(panels), i + 1))
-        low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-        room = 0.05 * (high - low) or 0.05
-        ends = (low - room, high + room)
-        ax.plot(ends, ends, color=style.MUTED, linewidth=0.8, zorder=0)
-        ax.scatter(x, y, s=6, color=style.BLUE, alpha=0.5, linewidths=0)
-        ax.set_xlim(ends)
-        ax.set_ylim(ends)
-        ax.set_box_aspect(1)
+        against(ax, x, y)
         style.name(ax, title, what, "data", "chains" if i == 0 else "")
     return figure
+
+
+def against(ax: Axes, x: FloatArray, y: FloatArray) -> None:
+    """Draw points on a square with the diagonal, where both are equal."""
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    room = 0.05 * (high - low) or 0.05
+    ends = (low - room, high + room)
+    ax.plot(ends, ends, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.scatter(x, y, s=6, color=style.BLUE, alpha=0.5, linewidths=0)
+    ax.set_xlim(ends)
+    ax.set_ylim(ends)
+    ax.set_box_aspect(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,23 @@ import torch
 from harmonium.likelihood import LogLikelihood
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import said
-from harmonium.runs.answers import compare, diagnose, encode, evaluate, plot, predict, reconstruct
+from harmonium.runs.answers import (
+    compare,
+    diagnose,
+    encode,
+    evaluate,
+    fidelity,
+    plot,
+    predict,
+    reconstruct,
+)
 from harmonium.runs.answers import options as tables
 from harmonium.runs.answers import sample as sampling
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.compare import Comparison
 from harmonium.runs.answers.diagnose import Diagnosed
 from harmonium.runs.answers.encode import Codes, Decoded
+from harmonium.runs.answers.fidelity import Fidelity
 from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
@@ -170,6 +181,47 @@ class Asking(AskingOfSequences):
         """
         chosen = said.of_answer("diagnose", (tables.DiagnosisOptions,), options)
         return diagnose.diagnose(self._asked(device, threads), *chosen)
+
+    def fidelity(
+        self,
+        samples: Any = None,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        **options: Any,
+    ) -> Fidelity:
+        """Measure samples of an RBM beside its data; same as ``harmonium fidelity``.
+
+        Parameters
+        ----------
+        samples
+            Samples of other models to measure beside those of this one: rows, a file, or several
+            by name, ``{"GAN": rows, "VAE": "vae.csv"}``.
+        device, threads
+            As for every question (`Asking`).
+        options
+            ``rows``, ``warmup``, ``start``, ``sampler``, ``pairwise``, ``seed`` and ``out``
+            (`runs.answers.options.FidelityOptions`), and how to read files.
+
+        Returns
+        -------
+        Fidelity
+            Numbers for each set of rows, held-out rows first, and the folder of tables and
+            pictures.
+
+        Raises
+        ------
+        FileExistsError, FileNotFoundError, TypeError, ValueError
+            As for every question.
+        """
+        of_it = (tables.FidelityOptions, ReadingOptions)
+        drawing, reading = said.of_answer("fidelity", of_it, options)
+        sets = samples
+        if isinstance(samples, str | Path):
+            sets = fidelity.named_sets(str(samples))
+        elif samples is not None and not isinstance(samples, Mapping):
+            sets = {"samples": samples}
+        return fidelity.measure(self._asked(device, threads), drawing, reading, sets)
 
     def predict(
         self, data: Any, *, device: str = "cpu", threads: int | None = None, **options: Any

@@ -21,6 +21,7 @@ COUNTS = {"binomial", "poisson"}
 
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
+FreshStart = Literal["random", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
 CompletionName = Literal["pseudo-gibbs", "metropolis"]
 

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harmonium import defaults
-from harmonium.runs.choices import CompletionName, SamplerName, Start, refuse_temperatures
+from harmonium.runs.choices import (
+    CompletionName,
+    FreshStart,
+    SamplerName,
+    Start,
+    refuse_temperatures,
+)
 from harmonium.runs.rows import WeightingOptions
 
 Split = Literal["test", "held-out", "train"]
@@ -195,6 +201,52 @@ class DiagnosisOptions(_Limited):
         min=1,
     )
     seed: int = _option(defaults.SEED, "Seed.", min=0)
+
+
+@dataclass(frozen=True)
+class FidelityOptions(_Limited):
+    """How samples are drawn, and which others are measured beside them."""
+
+    samples: str | None = _option(
+        None,
+        "A file with samples of another model to measure beside the run's own; as NAME=FILE it is "
+        "called NAME.",
+        show_default="none",
+        lists_columns=True,
+    )
+    rows: int = _option(
+        defaults.FIDELITY_ROWS, "Samples to draw, and most rows of each set to compare.", min=2
+    )
+    warmup: int = _option(defaults.SAMPLE_WARMUP, "Sweeps before a sample is taken.", min=0)
+    start: FreshStart = _option(  # noqa: RUF009
+        "random",
+        "Start at random states, or near equilibrium: after annealing from independent units to "
+        "the model (annealed), or after a tempered burn-in (tempered).",
+    )
+    sampler: SamplerName = _option(  # noqa: RUF009
+        "gibbs", "How chains move, as for `harmonium sample`."
+    )
+    pairwise: bool = _option(
+        False,
+        "Also fit a pairwise maximum-entropy model, and evaluate held-out rows by it, by "
+        "independent units and by the model (two-valued units, up to 100; takes minutes).",
+    )
+    seed: int = _option(defaults.SEED, "Random seed.", min=0)
+    out: Path | None = _option(  # noqa: RUF009
+        None, "The folder to write.", show_default="RUN/fidelity, or -2, ..."
+    )
+
+    @property
+    def sampling(self) -> SamplingOptions:
+        """The same, as options of a sample of each chain."""
+        return SamplingOptions(
+            chains=self.rows,
+            samples=1,
+            warmup=self.warmup,
+            start=self.start,
+            sampler=self.sampler,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,320 @@
+"""How faithful samples are: those of a run, and those of files, beside the run's own rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonium import fidelity, kernels, likelihood, plots
+from harmonium.datasets import Data
+from harmonium.fidelity import MEASURES, Agreement, Measured, Reference
+from harmonium.files import write_json, write_whole
+from harmonium.likelihood import LogZ
+from harmonium.rng import Lane
+from harmonium.runs.answers.asked import Answer, Asked
+from harmonium.runs.answers.chains import ChainOptions, schedule_of
+from harmonium.runs.answers.evaluations import described
+from harmonium.runs.answers.options import FidelityOptions
+from harmonium.runs.answers.trained import Trained, open_trained
+from harmonium.runs.rows import ReadingOptions
+from harmonium.sampling import sample as sampled
+
+# Training rows that frequencies and distances refer to: those of 2,000 sites are 400 MB of states.
+_MOST_ROWS = 50_000
+
+_OWN, _HELD_OUT, _TRAIN = "model", "held-out", "training"
+
+
+@dataclass(frozen=True, repr=False)
+class Fidelity(Answer):
+    """Samples beside the rows of a run.
+
+    Attributes
+    ----------
+    measures
+        By the name of the rows (``held-out``, ``model``, and the user's files): numbers by the
+        names in `MEASURES`; what was not measured is missing.
+    log_likelihood
+        With ``pairwise``: mean log-likelihood of held-out rows by ``independent``, ``pairwise`` and
+        ``model``, as `Run.evaluate` stores it (``lower``, ``upper``, ...).
+    content
+        The content of ``fidelity.json``.
+    folder
+        Where that file, the tables and the pictures are.
+    pictures
+        Their paths.
+    """
+
+    measures: Mapping[str, Mapping[str, float]]
+    log_likelihood: Mapping[str, Mapping[str, Any]]
+    content: Mapping[str, Any]
+    folder: Path
+    pictures: Sequence[Path]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of the file, and where everything is."""
+        pictures = [str(picture) for picture in self.pictures]
+        return {**self.content, "folder": str(self.folder), "pictures": pictures}
+
+
+def measure(
+    asked: Asked,
+    said: FidelityOptions,
+    reading: ReadingOptions,
+    sets: Mapping[str, Any] | None = None,
+) -> Fidelity:
+    """Measure samples of a run, and of files, beside the run's rows; writes a folder.
+
+    Parameters
+    ----------
+    asked, said, reading
+        The run, how samples are drawn, and how files with samples are read.
+    sets
+        Rows in memory or paths by name, in place of the files that ``said`` names.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, TypeError, ValueError
+        If there is no such run, model, file or place, or rows do not fit the model; before anything
+        is written.
+    """
+    trained = open_trained(asked)
+    folder = _folder(said.out, trained)
+    files = named_sets(said.samples) if sets is None else sets
+    for name in files:
+        if name in (_OWN, _HELD_OUT, _TRAIN):
+            raise ValueError(f"`samples` are called {name!r}, which the run's own are; rename them")
+    others = {name: _read(trained, source, reading) for name, source in files.items()}
+    data, held_out = trained.train_and_held_out()
+    if said.pairwise:
+        _check_pairwise(trained)
+    if len(data) < 2:
+        raise ValueError(f"{data.name} has one row, with which nothing can be compared")
+    reference = _reference(trained, data, held_out, said)
+    asked.reporter.say(
+        f"{trained.run.path}: {said.rows:,} samples of {trained.rbm!r} after {said.warmup:,} "
+        f"sweeps, beside {len(data):,} training rows"
+    )
+    rows = {_OWN: _drawn(trained, said)}
+    rows |= {name: _states(of, said.rows, said.seed)[0] for name, of in others.items()}
+    if reference.held_out is not None:
+        rows = {_HELD_OUT: reference.held_out, **rows}
+    found = {name: reference.measure(x, said.seed) for name, x in rows.items()}
+    likelihoods = _likelihoods(trained, reference, said.seed) if said.pairwise else {}
+    content = {
+        "kind": "harmonium fidelity",
+        "training_rows": len(reference.train),
+        "measures": {name: _known(of.numbers) for name, of in found.items()},
+        **({"log_likelihood": likelihoods} if likelihoods else {}),
+        "update": trained.update,
+        "seed": said.seed,
+    }
+    folder.mkdir()
+    write_json(folder / "fidelity.json", content)
+    for name, table in _tables(found, reference):
+        write_whole(folder / f"{name}.csv", table)
+    pictures = []
+    for name, picture in _pictures(found, reference):
+        pictures.append(folder / f"{name}.png")
+        write_whole(pictures[-1], picture)
+    measures = {name: of.numbers for name, of in found.items()}
+    return Fidelity(measures, likelihoods, content, folder, tuple(pictures))
+
+
+def _folder(out: Path | None, trained: Trained) -> Path:
+    if out is None:
+        return trained.run.free_path("fidelity")
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another `out`")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"`out` is {out}, and there is no folder {out.parent}")
+    return out
+
+
+def _reference(
+    trained: Trained, data: Data, held_out: Data | None, said: FidelityOptions
+) -> Reference:
+    """The run's rows; what is measured beside them follows from units, and what columns are."""
+    train, weights = _states(data, _MOST_ROWS, said.seed)
+    held = None
+    if held_out is not None and len(held_out) > 1:
+        held = _states(held_out, said.rows, said.seed)[0]
+    # pixels that are neighbours in a row of values need not be any in the picture
+    return Reference.of(
+        train,
+        trained.rbm.visible,
+        held,
+        weights=weights,
+        n_rows=said.rows,
+        is_line=trained.view.is_table,
+        positions=fidelity.positions_in(trained.columns),
+    )
+
+
+# Rows
+
+
+def named_sets(text: str | None) -> dict[str, str]:
+    """Files of samples by name: ``gan.csv,RBM=other.csv``; without a name, that of the file.
+
+    Raises
+    ------
+    ValueError
+        If two have the same name.
+    """
+    found: dict[str, str] = {}
+    for one in next(csv.reader([text])) if text else ():
+        name, is_named, path = one.partition("=")
+        if not is_named or Path(one).exists():
+            name, path = Path(one).name.split(".")[0], one
+        if name in found:
+            raise ValueError(
+                f"`samples` has two files called {name!r}; name them, such as first={path}"
+            )
+        found[name] = path
+    return found
+
+
+def _read(trained: Trained, source: Any, reading: ReadingOptions) -> Data:
+    """Rows of a file or in memory; of an archive of `harmonium sample`, its samples."""
+    if isinstance(source, str | Path) and Path(source).suffix == ".npz" and Path(source).is_file():
+        with np.load(source) as arrays:
+            if {"samples", "means"} <= {*arrays} and arrays["samples"].ndim == 3:
+                samples = arrays["samples"]
+                return trained.data(samples.reshape(-1, samples.shape[-1]), reading)
+    return trained.data(str(source) if isinstance(source, Path) else source, reading)
+
+
+def _states(data: Data, most: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """States of at most this many rows, chosen at random and in a random order; their weights."""
+    chosen = kernels.permutation(len(data), Lane.COMPARED_SAMPLE_ROWS.stream(seed))[:most]
+    states = data.rows(chosen.to(data.device), Lane.COMPARED.stream(seed)).cpu()
+    return states, None if data.weights is None else data.weights.cpu()[chosen]
+
+
+def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
+    """Samples of the model: one of each chain."""
+    options, stream = ChainOptions.of(said.sampling), Lane.SAMPLES.stream(said.seed)
+    base = trained.base() if options.need_base(None) else None
+    chains = options.begin(trained.rbm, stream, rows=None, saved=None, base=base)
+    sampler = options.sampler_of(trained.rbm, chains, stream, clamp=None, base=base)
+    schedule = schedule_of(said.sampling)
+    with torch.no_grad():
+        (now,) = sampled(trained.rbm, chains, schedule, stream, None, sampler)
+    return now.visible.cpu()
+
+
+def _known(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: x if math.isfinite(x) else None for key, x in numbers.items()}
+
+
+def _check_pairwise(trained: Trained) -> None:
+    """Reject rows that no pairwise model is fitted to."""
+    n = trained.rbm.visible.n_columns
+    if trained.view.two_states is None or not 2 <= n <= fidelity.MOST_UNITS:
+        raise ValueError(
+            f"`pairwise` is for 2 to {fidelity.MOST_UNITS} two-valued units, and the visible units "
+            f"of {trained.run.path} are {trained.rbm.visible!r}; leave it out"
+        )
+
+
+@torch.no_grad()
+def _likelihoods(trained: Trained, reference: Reference, seed: int) -> dict[str, dict[str, Any]]:
+    """Mean log-likelihood of held-out rows by three models, nats a row."""
+    assert trained.view.two_states is not None
+    high = trained.view.two_states[1]
+    train, held_out = reference.train, reference.held_out
+    rows = train if held_out is None else held_out
+    rbm = trained.rbm.cpu()
+    base = likelihood.base_rates(rbm, train)
+    log_z = sum(
+        units.cgf(torch.zeros(1, units.n_columns).to(base.weights)).sum().double().item()
+        for units in (base.visible, base.hidden)
+    )
+    values = likelihood.log_likelihood(base, rows, LogZ.exact(log_z))
+    mean = values.mean().item()
+    found: dict[str, dict[str, Any]] = {"independent": {"lower": mean, "upper": mean}}
+    trained.reporter.say(f"fitting a pairwise model of {rbm.visible.n} units")
+    bits, other = (x.eq(high).float() for x in (train, rows))
+    pairwise = fidelity.fit_pairwise(bits, reference.weights, seed=seed).as_rbm().float()
+    for name, model, v, data in (("pairwise", pairwise, other, bits), ("model", rbm, rows, train)):
+        trained.reporter.say(
+            f"evaluating the {name} model" if name != _OWN else "evaluating the run"
+        )
+        found[name] = described(likelihood.evaluate(model, v, data, seed=seed).result())
+    return found
+
+
+# Files
+
+
+def _tables(found: Mapping[str, Measured], reference: Reference) -> Iterator[tuple[str, bytes]]:
+    """Tables of numbers as CSV, by name."""
+    names = list(found)
+    rows = [[key, *(of.numbers.get(key, "") for of in found.values())] for key in MEASURES]
+    yield (
+        "measures",
+        _csv(["measure", *names], [row for row in rows if any(x != "" for x in row[1:])]),
+    )
+    linked, active = reference.linked, reference.active
+    if linked is not None:
+        of_all = [linked, *(of.linked for of in found.values() if of.linked)]
+        bins = zip(linked.edges[:-1].tolist(), (linked.edges[1:] - 1).tolist(), strict=True)
+        r2 = zip(*(one.r2.tolist() for one in of_all), strict=True)
+        table = [[*ends, *values] for ends, values in zip(bins, r2, strict=True)]
+        yield "linkage", _csv(["from", "to", _TRAIN, *names], table)
+    if active is not None:
+        of_each = [active, *(of.active for of in found.values() if of.active)]
+        shares = zip(*(one.shares.tolist() for one in of_each), strict=True)
+        table = [[i, *values] for i, values in enumerate(shares)]
+        yield "active-units", _csv(["active", _TRAIN, *names], table)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def _pictures(found: Mapping[str, Measured], reference: Reference) -> Iterator[tuple[str, bytes]]:
+    """Figures, by name."""
+    frequencies = {name: _points(of.frequencies) for name, of in found.items()}
+    figure = plots.agreement(frequencies, title="Means", what="a point a column")
+    yield "frequencies", plots.png(figure)
+    pairs = {name: _points(of.pairs) for name, of in found.items() if of.pairs}
+    if pairs:
+        n = next(of.pairs.n for of in found.values() if of.pairs)
+        figure = plots.agreement(pairs, title="Covariances", what=f"of {n:,} pairs")
+        yield "covariances", plots.png(figure)
+    unit = "units that differ" if reference.gap else "Euclidean"
+    distances = {name: of.nearest.distances for name, of in found.items()}
+    yield "nearest", plots.png(plots.nearest_distances(distances, unit=unit))
+    linked, active, components = reference.linked, reference.active, reference.components
+    if linked is not None and linked.n_pairs.any():
+        r2 = {_TRAIN: linked.r2}
+        r2 |= {name: of.linked.r2 for name, of in found.items() if of.linked}
+        unit = "columns" if reference.positions is None else "positions"
+        yield "linkage", plots.png(plots.linkage_decay(linked.distances, r2, unit=unit))
+    if active is not None:
+        shares = {_TRAIN: active.shares}
+        shares |= {name: of.active.shares for name, of in found.items() if of.active}
+        yield "active-units", plots.png(plots.population_counts(shares))
+    if components is not None:
+        some = components.project(reference.train[: reference.n_rows])
+        shown = {_TRAIN: some}
+        shown |= {n: of.coordinates for n, of in found.items() if of.coordinates is not None}
+        yield "components", plots.png(plots.components(shown, components.explained))
+
+
+def _points(of: Agreement) -> tuple[Tensor, Tensor]:
+    return of.data, of.samples
