@@ -8,7 +8,7 @@ differ only if a uniform number lies within rounding of the probability. The fun
 from __future__ import annotations
 
 from harmonium.kernels.backends import when_compiling
-from harmonium.kernels.chains import followed, reweigh_binary_, sweeps_
+from harmonium.kernels.chains import followed, one_hot_sweeps_, reweigh_binary_, sweeps_
 from harmonium.kernels.draws import (
     binary_,
     categorical_,
@@ -34,6 +34,7 @@ __all__ = [
     "log_sums_of_products",
     "moments_",
     "normal",
+    "one_hot_sweeps_",
     "permutation",
     "product",
     "relu_",

@@ -12,6 +12,7 @@ from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_,
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.half_normal import drelu_, drelu_moments, relu_, relu_moments
+from harmonium.kernels.cpu.one_hot import one_hot_sweeps_
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -33,6 +34,7 @@ __all__ = [
     "gaussian_",
     "log_sums_of_products",
     "moments_",
+    "one_hot_sweeps_",
     "product",
     "relu_",
     "relu_moments",

@@ -27,6 +27,10 @@ from harmonium.rng import Stream
 
 _inlined = njit(inline="always")
 
+# Rows whose categories are drawn side by side, and from how many on that is faster than one by one.
+TILE = 64
+_LEAST_TILE = 24
+
 
 _MULTIPLIER_0, _MULTIPLIER_1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = uint32(0x9E3779B9), uint32(0xBB67AE85)
@@ -271,12 +275,93 @@ def _categorical_row(x, bias, n_categories, words):
 
 
 @serial
+def draw_categories(x, bias, n_categories, turned, highest, words, categories):
+    """Draw the categories of some units in at most `TILE` rows, side by side.
+
+    The numbers are those of `_categorical_row`, bit for bit: only the order of the work differs,
+    so that it vectorises.
+
+    Parameters
+    ----------
+    x, bias
+        Inputs of these units, shape (rows, columns), and their biases.
+    turned, highest
+        Memory of shape (columns or more, TILE) and (TILE,), filled with any finite numbers.
+    words, categories
+        Random words of these units, and where their categories go, shape (rows, units).
+    """
+    rows, columns = x.shape
+    for row in range(rows):
+        inputs = x[row]
+        for j in range(columns):
+            turned[j, row] = inputs[j] + bias[j]
+    for unit in range(categories.shape[1]):
+        logits = turned[unit * n_categories : (unit + 1) * n_categories]
+        highest[:] = logits[0]
+        for k in range(1, n_categories):
+            of_k = logits[k]
+            for row in range(TILE):
+                highest[row] = max(highest[row], of_k[row])
+        for k in range(n_categories):
+            of_k = logits[k]
+            for row in range(TILE):
+                of_k[row] = exp(of_k[row] - highest[row])
+        for k in range(1, n_categories):  # cumulative weights
+            before, of_k = logits[k - 1], logits[k]
+            for row in range(TILE):
+                of_k[row] = before[row] + of_k[row]
+        threshold, total = highest, logits[n_categories - 1]
+        for row in range(rows):
+            threshold[row] = x.dtype.type(uniform(words[row, unit])) * total[row]
+        drawn = np.zeros(TILE, categories.dtype)
+        for k in range(n_categories - 1):
+            of_k = logits[k]
+            for row in range(TILE):
+                drawn[row] += categories.dtype.type(threshold[row] >= of_k[row])
+        for row in range(rows):
+            categories[row, unit] = drawn[row]
+
+
+@serial
+def _categorical_tile(x, bias, n_categories, turned, highest, words, categories):
+    """Overwrite at most `TILE` rows, some units at a time."""
+    n_units = x.shape[1] // n_categories
+    units = categories.shape[1]
+    for first in range(0, n_units, units):
+        last = min(first + units, n_units)
+        columns = slice(first * n_categories, last * n_categories)
+        inputs, own = x[:, columns], categories[: x.shape[0], : last - first]
+        draw_categories(
+            inputs, bias[columns], n_categories, turned, highest, words[:, first:last], own
+        )
+        for row in range(x.shape[0]):
+            states = inputs[row]
+            states[:] = 0
+            for unit in range(last - first):
+                states[unit * n_categories + own[row, unit]] = 1
+
+
+@serial
 def _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3):
     q = (x.shape[1] // n_categories + 3) // 4
-    words = np.empty(4 * q, np.uint32)
-    for row in range(start, stop):
-        fill_words(words, q, row, k0, k1, c2, c3)
-        _categorical_row(x[row], bias, n_categories, words)
+    tile = TILE if stop - start >= _LEAST_TILE else 1
+    units = min(max(1, TILE // n_categories), x.shape[1] // n_categories)
+    words = np.empty((tile, 4 * q), np.uint32)
+    categories = np.empty((tile, units), np.int32)
+    turned, highest = np.zeros((units * n_categories, TILE), x.dtype), np.zeros(TILE, x.dtype)
+    at = start
+    while at < stop:
+        rows = min(tile, stop - at)
+        if rows < _LEAST_TILE:
+            rows = 1
+        for row in range(rows):
+            fill_words(words[row], q, at + row, k0, k1, c2, c3)
+        if rows > 1:
+            some = x[at : at + rows]
+            _categorical_tile(some, bias, n_categories, turned, highest, words, categories)
+        else:
+            _categorical_row(x[at], bias, n_categories, words[0])
+        at += rows
 
 
 @parallel

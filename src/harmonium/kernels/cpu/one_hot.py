@@ -1,0 +1,269 @@
+"""Sweeps between a one-hot layer and any other, in which a unit's state is one byte: its category.
+
+On the way up, inputs are sums of the rows of weights that the categories name. On the way down, a
+block of columns at a time, inputs are drawn from before they leave the cache.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numba import prange
+from torch import Tensor
+
+from harmonium.kernels.cpu.common import (
+    array,
+    parallel,
+    row_major,
+    run,
+    serial,
+    worthwhile_threads,
+)
+from harmonium.kernels.cpu.draws import TILE, draw_categories, fill_words
+from harmonium.kernels.cpu.flips import FEW_ROWS, MULTIPLICATION
+from harmonium.kernels.cpu.lines import (
+    ADDED_LINE,
+    LINE,
+    MADE_LINE,
+    add_lines,
+    fill_table,
+    groups,
+    name_states,
+)
+from harmonium.rng import Stream
+
+# Below this many multiplications, calls cost more than they save.
+_WORTHWHILE_FROM = 4_000_000
+
+# Rows times sweeps that are worth packing the weights.
+_LEAST_SWEEPS = 300
+
+_ROWS_AT_ONCE = 1024  # whose inputs of a block of columns stay in the cache
+
+_scratch = threading.local()
+
+
+@parallel
+def _fill_all_words(words, k0, k1, c2, c3, n_blocks):
+    rows, q = words.shape[0], words.shape[1] // 4
+    for b in prange(n_blocks):
+        for row in range(rows * b // n_blocks, rows * (b + 1) // n_blocks):
+            fill_words(words[row], q, row, k0, k1, c2, c3)
+
+
+@serial
+def _aligned(n):
+    """Memory for ``n`` numbers that begins at a cache line, as every line in it then does."""
+    memory = np.empty(n + 15, np.float32)
+    start = (-(memory.ctypes.data >> 2)) & 15
+    return memory[start : start + n]
+
+
+@serial
+def _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, start, stop):
+    """Draw the units of some blocks of columns, for all rows."""
+    rows, n_groups = index.shape
+    units = LINE // q
+    table = _aligned((per_table << k) * LINE).reshape(per_table, 1 << k, LINE)
+    lines = table.reshape(per_table << k, LINE)
+    inputs = _aligned(_ROWS_AT_ONCE * LINE).reshape(_ROWS_AT_ONCE, LINE)
+    turned, highest = np.zeros((LINE, TILE), np.float32), np.zeros(TILE, np.float32)
+    for b in range(start, stop):
+        first, last = b * units, min((b + 1) * units, letters.shape[1])
+        columns = (last - first) * q
+        for at in range(0, rows, _ROWS_AT_ONCE):
+            some = inputs[: min(_ROWS_AT_ONCE, rows - at)]
+            some[:] = 0
+            for g in range(0, n_groups, per_table):
+                if at == 0 or per_table < n_groups:
+                    own = table[: min(per_table, n_groups - g)]
+                    fill_table(own, rows_of[b, k * g : k * (g + per_table)], k, low)
+                for row in range(some.shape[0]):
+                    add_lines(some[row], lines, index[at + row, g : g + per_table])
+            for r in range(0, some.shape[0], TILE):
+                tile = some[r : r + TILE, :columns]
+                named = slice(at + r, at + r + tile.shape[0])
+                draw_categories(
+                    tile, bias[first * q : last * q], q, turned, highest,
+                    words[named, first:last], letters[named, first:last],
+                )  # fmt: skip
+
+
+@parallel
+def _draw_blocks(index, rows_of, bias, low, k, per_table, q, words, letters, n_blocks):
+    n = rows_of.shape[0]
+    for b in prange(n_blocks):
+        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, start, stop)
+
+
+@serial
+def _draw_rows(x, bias, q, words, letters, start, stop):
+    """Draw from inputs that are there, some units of some rows at a time."""
+    units = LINE // q
+    turned, highest = np.zeros((LINE, TILE), np.float32), np.zeros(TILE, np.float32)
+    for r in range(start, stop, TILE):
+        rows = slice(r, min(r + TILE, stop))
+        for first in range(0, letters.shape[1], units):
+            last = min(first + units, letters.shape[1])
+            columns = slice(first * q, last * q)
+            draw_categories(
+                x[rows, columns], bias[columns], q, turned, highest,
+                words[rows, first:last], letters[rows, first:last],
+            )  # fmt: skip
+
+
+@parallel
+def _draw_all_rows(x, bias, q, words, letters, n_blocks):
+    n = x.shape[0]
+    for b in prange(n_blocks):
+        _draw_rows(x, bias, q, words, letters, n * b // n_blocks, n * (b + 1) // n_blocks)
+
+
+@parallel
+def _add_all_lines(letters, q, panels, out, n_blocks):
+    """Overwrite ``out`` with the sums of the rows that the letters name, a panel at a time."""
+    rows, n_units = letters.shape
+    width = out.shape[1]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        index, total = np.empty((stop - start, n_units), np.uint32), np.empty(LINE, np.float32)
+        for row in range(start, stop):
+            for unit in range(n_units):
+                index[row - start, unit] = unit * q + letters[row, unit]
+        for p in range(panels.shape[0]):
+            lines = panels[p]
+            for row in range(start, stop):
+                total[:] = 0
+                add_lines(total, lines, index[row - start])
+                part = out[row, LINE * p : min(LINE * (p + 1), width)]
+                for j in range(part.size):
+                    part[j] = total[j]
+
+
+@parallel
+def _pack(weights, q, panels, rows_of, n_blocks):
+    """Copy the weights into lines: a panel for 64 hidden columns, and one for each block."""
+    n, m = weights.shape
+    units = LINE // q
+    for b in prange(n_blocks):
+        for p in range(panels.shape[0]):
+            width = min(LINE, m - LINE * p)
+            for i in range(n * b // n_blocks, n * (b + 1) // n_blocks):
+                panels[p, i, :width] = weights[i, LINE * p : LINE * p + width]
+        for k in range(rows_of.shape[0] * b // n_blocks, rows_of.shape[0] * (b + 1) // n_blocks):
+            first, last = k * units * q, min((k + 1) * units * q, n)
+            for j in range(first, last):
+                for i in range(m):
+                    rows_of[k, i, j - first] = weights[j, i]
+
+
+@parallel
+def _write_one_hot(letters, q, out, n_blocks):
+    rows = out.shape[0]
+    for b in prange(n_blocks):
+        for row in range(rows * b // n_blocks, rows * (b + 1) // n_blocks):
+            states = out[row]
+            states[:] = 0
+            for unit in range(letters.shape[1]):
+                states[unit * q + letters[row, unit]] = 1
+
+
+class _Sweeps:
+    """Sweeps of a call: packed weights, and the categories of all rows."""
+
+    def __init__(self, rows: int, weights: Any, bias: Any, q: int) -> None:
+        n, m = weights.shape
+        self._q, self._bias, self._n_threads = q, bias, worthwhile_threads(rows * n)
+        self.letters = np.empty((rows, n // q), np.uint8)
+        self._words = np.empty((rows, -(-(n // q) // 4) * 4), np.uint32)
+        n_blocks = -(-(n // q) // (LINE // q))
+        self._panels, self._rows_of = _packed((-(-m // LINE), n, LINE), (n_blocks, m, LINE))
+        run(self._n_threads, _pack, weights, q, self._panels, self._rows_of, self._n_threads)
+
+    def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
+        """Draw given two-valued states; false, and nothing is done, if there are others."""
+        k, per_table = groups(*h.shape)
+        index = np.empty((len(h), -(-h.shape[1] // k)), np.uint32)
+        if not name_states(h, np.float32(low), k, per_table, index, 0, len(h)):
+            return False
+        self._take_words(stream)
+        layer = index, self._rows_of, self._bias, np.float32(low), k, per_table
+        drawn = self._q, self._words, self.letters, self._n_threads
+        run(self._n_threads, _draw_blocks, *layer, *drawn)
+        return True
+
+    def draw(self, inputs: Any, stream: Stream) -> None:
+        """Draw given inputs without the bias."""
+        self._take_words(stream)
+        drawn = self._q, self._words, self.letters, self._n_threads
+        run(self._n_threads, _draw_all_rows, inputs, self._bias, *drawn)
+
+    def add_weights(self, out: Any) -> None:
+        """Overwrite ``out`` with the other layer's inputs."""
+        run(
+            self._n_threads, _add_all_lines, self.letters, self._q, self._panels, out,
+            self._n_threads,
+        )  # fmt: skip
+
+    def write(self, out: Any) -> None:
+        """Overwrite ``out`` with the states as one-hot rows."""
+        run(self._n_threads, _write_one_hot, self.letters, self._q, out, self._n_threads)
+
+    def _take_words(self, stream: Stream) -> None:
+        run(self._n_threads, _fill_all_words, self._words, *stream.take(), self._n_threads)
+
+
+def one_hot_sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Callable[[Tensor, Stream], Tensor], int | None],
+    n: int,
+    stream: Stream,
+) -> bool:
+    """Make the sweeps by categories, if that is worthwhile; else do nothing."""
+    v, h = chains
+    (bias, q), (draw_hidden, low) = visible, hidden
+    tensors = (v, h, weights, bias)
+    if (
+        any(x.dtype != torch.float32 or not x.is_cpu or not x.is_contiguous() for x in tensors)
+        or q > LINE
+        or v.numel() * h.shape[1] < _WORTHWHILE_FROM
+        or len(v) * n < _LEAST_SWEEPS
+        or not math.isfinite(weights.sum().item())
+    ):
+        return False
+    by_tables = low is not None and _tables_pay(*h.shape, weights.shape[0], q)
+    sweeps = _Sweeps(len(v), array(weights), row_major(bias), q)
+    for sweep in range(n):
+        if sweep:
+            sweeps.add_weights(array(h))
+            draw_hidden(h, stream)
+        by_tables = by_tables and sweeps.draw_from_states(array(h), low, stream)
+        if not by_tables:
+            sweeps.draw(array(torch.mm(h, weights.T, out=v)), stream)
+    sweeps.write(array(v))
+    return True
+
+
+def _tables_pay(rows: int, n_hidden: int, n_visible: int, q: int) -> bool:
+    """Whether sums over tables cost less than a product."""
+    k, _ = groups(rows, n_hidden)
+    n_blocks = -(-n_visible // q // (LINE // q))
+    lines = n_blocks * -(-n_hidden // k) * (ADDED_LINE * rows + MADE_LINE * 2**k)
+    return lines < n_visible * n_hidden * MULTIPLICATION * (rows + FEW_ROWS)
+
+
+def _packed(*shapes: tuple[int, int, int]) -> list[Any]:
+    """Memory for packed weights, per thread, kept for reuse; zeros beyond the last column."""
+    kept = getattr(_scratch, "packed", None)
+    if kept is None or [x.shape for x in kept] != list(shapes):
+        # torch's memory begins at a cache line, and so does each line in it
+        kept = _scratch.packed = [torch.zeros(shape).numpy() for shape in shapes]
+    return kept
