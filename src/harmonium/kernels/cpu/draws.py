@@ -291,6 +291,7 @@ def draw_categories(x, bias, n_categories, turned, highest, words, categories):
         Random words of these units, and where their categories go, shape (rows, units).
     """
     rows, columns = x.shape
+    drawn = np.empty(TILE, categories.dtype)
     for row in range(rows):
         inputs = x[row]
         for j in range(columns):
@@ -313,7 +314,7 @@ def draw_categories(x, bias, n_categories, turned, highest, words, categories):
         threshold, total = highest, logits[n_categories - 1]
         for row in range(rows):
             threshold[row] = x.dtype.type(uniform(words[row, unit])) * total[row]
-        drawn = np.zeros(TILE, categories.dtype)
+        drawn[:] = 0
         for k in range(n_categories - 1):
             of_k = logits[k]
             for row in range(TILE):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -29,12 +30,13 @@ _TABLE = 1_400_000  # bytes of a table, about as much as a core's own cache hold
 
 def _generate(context, builder, signature, arguments):
     integer, line = ir.IntType(64), ir.VectorType(ir.FloatType(), LINE)
-    total, lines, index = (
+    total, lines, names = (
         context.make_array(kind)(context, builder, argument)
-        for kind, argument in zip(signature.args, arguments, strict=True)
+        for kind, argument in zip(signature.args[:3], arguments[:3], strict=True)
     )
-    n = builder.extract_value(index.shape, 0)
+    n = builder.extract_value(names.shape, 0)
     stride = builder.extract_value(lines.strides, 0)
+    step = builder.mul(arguments[3], stride)
     base = builder.ptrtoint(lines.data, integer)
     place = builder.bitcast(total.data, line.as_pointer())
     before = builder.block
@@ -42,15 +44,16 @@ def _generate(context, builder, signature, arguments):
     loop, done = builder.append_basic_block(), builder.append_basic_block()
     builder.cbranch(builder.icmp_signed(">", n, integer(0)), loop, done)
     builder.position_at_end(loop)
-    k, partial = builder.phi(integer), builder.phi(line)
-    row = builder.zext(builder.load(builder.gep(index.data, [k])), integer)
-    address = builder.inttoptr(builder.add(base, builder.mul(row, stride)), line.as_pointer())
+    k, partial, group = builder.phi(integer), builder.phi(line), builder.phi(integer)
+    row = builder.zext(builder.load(builder.gep(names.data, [k])), integer)
+    address = builder.inttoptr(builder.add(group, builder.mul(row, stride)), line.as_pointer())
     added = builder.fadd(partial, builder.load(address, align=4))
-    following = builder.add(k, integer(1))
-    k.add_incoming(integer(0), before)
-    k.add_incoming(following, loop)
-    partial.add_incoming(start, before)
-    partial.add_incoming(added, loop)
+    following, next_group = builder.add(k, integer(1)), builder.add(group, step)
+    for phi, first, later in (
+        (k, integer(0), following), (partial, start, added), (group, base, next_group)
+    ):  # fmt: skip
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, loop)
     builder.cbranch(builder.icmp_signed("<", following, n), loop, done)
     builder.position_at_end(done)
     result = builder.phi(line)
@@ -60,12 +63,13 @@ def _generate(context, builder, signature, arguments):
     return context.get_dummy_value()
 
 
-def _add_lines(context, total, lines, index):
-    return types.void(total, lines, index), _generate
+def _add_lines(context, total, lines, names, size):
+    return types.void(total, lines, names, types.int64), _generate
 
 
-# Add lines[index[0]], then lines[index[1]], ... to ``total``: float32 of shape (LINE,), (n, LINE);
-# uint32. Numba's own loop loads and stores the total for every line, which takes twice as long.
+# Add lines[names[0]], lines[size + names[1]], lines[2 * size + names[2]], ... to ``total``, where
+# ``size`` is that of a group of lines: float32 of shape (LINE,) and (lines, LINE), uint8. Numba's
+# own loop loads and stores the total for every line, which takes twice as long.
 add_lines: Any = intrinsic(_add_lines)
 
 
@@ -106,21 +110,23 @@ def fill_table(table, rows, k, low):
 
 
 @serial
-def name_states(states, low, k, per_table, index, start, stop):
-    """Write which lines of the tables each row needs; returns whether all states are low or 1.
+def name_states(states, low, k, names, start, stop):
+    """Write each group's state, bit i of which is unit i's; returns whether all are low or 1.
 
-    ``index`` has shape (rows, groups); numbers begin again with each table of ``per_table`` groups.
+    ``states`` has shape (rows, units), ``names`` (rows, groups).
     """
-    others = 0
     n = states.shape[1]
     one = states.dtype.type(1)
+    is_on = np.zeros(k * names.shape[1], np.uint8)
+    others = 0
     for row in range(start, stop):
-        x, names = states[row], index[row]
-        for group in range(names.size):
-            own = x[k * group : min(k * group + k, n)]
-            state = 0
-            for i in range(own.size):
-                state |= int(own[i] == one) << i
-                others += own[i] != one and own[i] != low
-            names[group] = ((group % per_table) << k) + state
+        x, named = states[row], names[row]
+        for j in range(n):
+            is_on[j] = x[j] == one
+            others += x[j] != one and x[j] != low
+        for group in range(named.size):
+            own, state = is_on[k * group : k * (group + 1)], 0
+            for i in range(k):
+                state |= own[i] << i
+            named[group] = state
     return others == 0

@@ -65,9 +65,9 @@ def _aligned(n):
 
 
 @serial
-def _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, start, stop):
+def _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, start, stop):
     """Draw the units of some blocks of columns, for all rows."""
-    rows, n_groups = index.shape
+    rows, n_groups = names.shape
     units = LINE // q
     table = _aligned((per_table << k) * LINE).reshape(per_table, 1 << k, LINE)
     lines = table.reshape(per_table << k, LINE)
@@ -84,7 +84,7 @@ def _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, star
                     own = table[: min(per_table, n_groups - g)]
                     fill_table(own, rows_of[b, k * g : k * (g + per_table)], k, low)
                 for row in range(some.shape[0]):
-                    add_lines(some[row], lines, index[at + row, g : g + per_table])
+                    add_lines(some[row], lines, names[at + row, g : g + per_table], 1 << k)
             for r in range(0, some.shape[0], TILE):
                 tile = some[r : r + TILE, :columns]
                 named = slice(at + r, at + r + tile.shape[0])
@@ -95,11 +95,11 @@ def _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, star
 
 
 @parallel
-def _draw_blocks(index, rows_of, bias, low, k, per_table, q, words, letters, n_blocks):
+def _draw_blocks(names, rows_of, bias, low, k, per_table, q, words, letters, n_blocks):
     n = rows_of.shape[0]
     for b in prange(n_blocks):
         start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
-        _draw_block(index, rows_of, bias, low, k, per_table, q, words, letters, start, stop)
+        _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, start, stop)
 
 
 @serial
@@ -128,19 +128,15 @@ def _draw_all_rows(x, bias, q, words, letters, n_blocks):
 @parallel
 def _add_all_lines(letters, q, panels, out, n_blocks):
     """Overwrite ``out`` with the sums of the rows that the letters name, a panel at a time."""
-    rows, n_units = letters.shape
-    width = out.shape[1]
+    rows, width = out.shape
     for b in prange(n_blocks):
         start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        index, total = np.empty((stop - start, n_units), np.uint32), np.empty(LINE, np.float32)
-        for row in range(start, stop):
-            for unit in range(n_units):
-                index[row - start, unit] = unit * q + letters[row, unit]
+        total = np.empty(LINE, np.float32)
         for p in range(panels.shape[0]):
             lines = panels[p]
             for row in range(start, stop):
                 total[:] = 0
-                add_lines(total, lines, index[row - start])
+                add_lines(total, lines, letters[row], q)
                 part = out[row, LINE * p : min(LINE * (p + 1), width)]
                 for j in range(part.size):
                     part[j] = total[j]
@@ -189,11 +185,11 @@ class _Sweeps:
     def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
         """Draw given two-valued states; false, and nothing is done, if there are others."""
         k, per_table = groups(*h.shape)
-        index = np.empty((len(h), -(-h.shape[1] // k)), np.uint32)
-        if not name_states(h, np.float32(low), k, per_table, index, 0, len(h)):
+        names = np.empty((len(h), -(-h.shape[1] // k)), np.uint8)
+        if not name_states(h, np.float32(low), k, names, 0, len(h)):
             return False
         self._take_words(stream)
-        layer = index, self._rows_of, self._bias, np.float32(low), k, per_table
+        layer = names, self._rows_of, self._bias, np.float32(low), k, per_table
         drawn = self._q, self._words, self.letters, self._n_threads
         run(self._n_threads, _draw_blocks, *layer, *drawn)
         return True
