@@ -19,8 +19,18 @@ from statistics import median
 
 import torch
 
-from harmonium import RBM, Binary, Categorical, Data, DReLU, Gibbs, Minibatches, TrainingState
-from harmonium import datasets, training
+from harmonium import (
+    RBM,
+    Binary,
+    Categorical,
+    Data,
+    DReLU,
+    Gibbs,
+    Minibatches,
+    TrainingState,
+    datasets,
+    training,
+)
 from harmonium.benchmark.peers import Turn
 from harmonium.sampling import start_at
 from harmonium.units import Units

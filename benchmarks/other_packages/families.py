@@ -158,7 +158,10 @@ def annadca(family: Family) -> Turn:
     n, shape = family.batch_size, (family.letters.shape[1], family.q)
     model = annaRBMcat()
     model.init_parameters(
-        num_visibles=shape[0], num_hiddens=len(family.hidden_bias), num_labels=1, num_states=shape[1]
+        num_visibles=shape[0],
+        num_hiddens=len(family.hidden_bias),
+        num_labels=1,
+        num_states=shape[1],
     )
     given = family.weights.view(*shape, -1), family.visible_bias.view(shape), family.hidden_bias
     for name, value in zip(("weight_matrix", "vbias", "hbias"), given, strict=True):

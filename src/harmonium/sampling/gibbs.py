@@ -96,12 +96,13 @@ class Gibbs(Sampler):
     def _follow_categories(self, rbm: RBM, chains: ChainState, stream: Stream) -> bool:
         """Sweep with `kernels.one_hot_sweeps_` if visible units are one-hot and that is faster."""
         visible, hidden = rbm.visible, rbm.hidden
-        if not (visible.is_one_hot and visible.is_linear):
+        n_categories = visible.n_one_hot
+        if n_categories is None or not visible.is_linear:
             return False
         return kernels.one_hot_sweeps_(
             (chains.visible, chains.hidden),
             rbm.weights,
-            (visible.bias, visible.width),
+            (visible.bias, n_categories),
             (hidden.sample_, hidden.low_state),
             self.sweeps,
             stream,

@@ -115,6 +115,11 @@ class Units(nn.Module, ABC):
         return self.n_columns // self.n
 
     @property
+    def n_one_hot(self) -> int | None:
+        """Columns of each unit if all units of the layer are one-hot; None for others."""
+        return self.width if self.is_one_hot else None
+
+    @property
     def is_far(self) -> bool:
         """Whether a unit without inputs is so far from zero that float32 is too imprecise."""
         return any(units.is_far_with(self.bias[columns]) for columns, units in self.groups)

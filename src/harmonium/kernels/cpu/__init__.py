@@ -7,8 +7,9 @@ that Python calls. After a change here, delete ``__pycache__``; the tests do so 
 from __future__ import annotations
 
 from harmonium.kernels.cpu.annealing import reweigh_binary_
+from harmonium.kernels.cpu.categories import categorical_
 from harmonium.kernels.cpu.common import when_compiling
-from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
+from harmonium.kernels.cpu.draws import binary_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.half_normal import drelu_, drelu_moments, relu_, relu_moments

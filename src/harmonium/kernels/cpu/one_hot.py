@@ -16,6 +16,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from harmonium.kernels.cpu.categories import TILE, draw_categories
 from harmonium.kernels.cpu.common import (
     array,
     parallel,
@@ -24,7 +25,7 @@ from harmonium.kernels.cpu.common import (
     serial,
     worthwhile_threads,
 )
-from harmonium.kernels.cpu.draws import TILE, draw_categories, fill_words
+from harmonium.kernels.cpu.draws import fill_words
 from harmonium.kernels.cpu.flips import FEW_ROWS, MULTIPLICATION
 from harmonium.kernels.cpu.lines import (
     ADDED_LINE,
@@ -35,6 +36,7 @@ from harmonium.kernels.cpu.lines import (
     groups,
     name_states,
 )
+from harmonium.kernels.cpu.one_hot_products import sum_rows
 from harmonium.rng import Stream
 
 # Below this many multiplications, calls cost more than they save.
@@ -57,21 +59,12 @@ def _fill_all_words(words, k0, k1, c2, c3, n_blocks):
 
 
 @serial
-def _aligned(n):
-    """Memory for ``n`` numbers that begins at a cache line, as every line in it then does."""
-    memory = np.empty(n + 15, np.float32)
-    start = (-(memory.ctypes.data >> 2)) & 15
-    return memory[start : start + n]
-
-
-@serial
-def _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, start, stop):
+def _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, memory, start, stop):
     """Draw the units of some blocks of columns, for all rows."""
     rows, n_groups = names.shape
     units = LINE // q
-    table = _aligned((per_table << k) * LINE).reshape(per_table, 1 << k, LINE)
-    lines = table.reshape(per_table << k, LINE)
-    inputs = _aligned(_ROWS_AT_ONCE * LINE).reshape(_ROWS_AT_ONCE, LINE)
+    inputs, lines = memory[:_ROWS_AT_ONCE], memory[_ROWS_AT_ONCE:]
+    table = lines[: per_table << k].reshape(per_table, 1 << k, LINE)
     turned, highest = np.zeros((LINE, TILE), np.float32), np.zeros(TILE, np.float32)
     for b in range(start, stop):
         first, last = b * units, min((b + 1) * units, letters.shape[1])
@@ -95,11 +88,13 @@ def _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, star
 
 
 @parallel
-def _draw_blocks(names, rows_of, bias, low, k, per_table, q, words, letters, n_blocks):
+def _draw_blocks(names, rows_of, bias, low, k, per_table, q, words, letters, memory, n_blocks):
     n = rows_of.shape[0]
     for b in prange(n_blocks):
         start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
-        _draw_block(names, rows_of, bias, low, k, per_table, q, words, letters, start, stop)
+        _draw_block(
+            names, rows_of, bias, low, k, per_table, q, words, letters, memory[b], start, stop
+        )
 
 
 @serial
@@ -123,23 +118,6 @@ def _draw_all_rows(x, bias, q, words, letters, n_blocks):
     n = x.shape[0]
     for b in prange(n_blocks):
         _draw_rows(x, bias, q, words, letters, n * b // n_blocks, n * (b + 1) // n_blocks)
-
-
-@parallel
-def _add_all_lines(letters, q, panels, out, n_blocks):
-    """Overwrite ``out`` with the sums of the rows that the letters name, a panel at a time."""
-    rows, width = out.shape
-    for b in prange(n_blocks):
-        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        total = np.empty(LINE, np.float32)
-        for p in range(panels.shape[0]):
-            lines = panels[p]
-            for row in range(start, stop):
-                total[:] = 0
-                add_lines(total, lines, letters[row], q)
-                part = out[row, LINE * p : min(LINE * (p + 1), width)]
-                for j in range(part.size):
-                    part[j] = total[j]
 
 
 @parallel
@@ -179,7 +157,8 @@ class _Sweeps:
         self.letters = np.empty((rows, n // q), np.uint8)
         self._words = np.empty((rows, -(-(n // q) // 4) * 4), np.uint32)
         n_blocks = -(-(n // q) // (LINE // q))
-        self._panels, self._rows_of = _packed((-(-m // LINE), n, LINE), (n_blocks, m, LINE))
+        self._panels = _kept("panels", (-(-m // LINE), n, LINE))
+        self._rows_of = _kept("rows_of", (n_blocks, m, LINE))
         run(self._n_threads, _pack, weights, q, self._panels, self._rows_of, self._n_threads)
 
     def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
@@ -190,7 +169,9 @@ class _Sweeps:
             return False
         self._take_words(stream)
         layer = names, self._rows_of, self._bias, np.float32(low), k, per_table
-        drawn = self._q, self._words, self.letters, self._n_threads
+        lines = _ROWS_AT_ONCE + (per_table << k)
+        memory = _kept("tables", (self._n_threads, lines, LINE))
+        drawn = self._q, self._words, self.letters, memory, self._n_threads
         run(self._n_threads, _draw_blocks, *layer, *drawn)
         return True
 
@@ -202,10 +183,7 @@ class _Sweeps:
 
     def add_weights(self, out: Any) -> None:
         """Overwrite ``out`` with the other layer's inputs."""
-        run(
-            self._n_threads, _add_all_lines, self.letters, self._q, self._panels, out,
-            self._n_threads,
-        )  # fmt: skip
+        run(self._n_threads, sum_rows, self.letters, self._q, self._panels, out, self._n_threads)
 
     def write(self, out: Any) -> None:
         """Overwrite ``out`` with the states as one-hot rows."""
@@ -256,10 +234,11 @@ def _tables_pay(rows: int, n_hidden: int, n_visible: int, q: int) -> bool:
     return lines < n_visible * n_hidden * MULTIPLICATION * (rows + FEW_ROWS)
 
 
-def _packed(*shapes: tuple[int, int, int]) -> list[Any]:
-    """Memory for packed weights, per thread, kept for reuse; zeros beyond the last column."""
-    kept = getattr(_scratch, "packed", None)
-    if kept is None or [x.shape for x in kept] != list(shapes):
+def _kept(name: str, shape: tuple[int, int, int]) -> Any:
+    """Memory of this thread for this purpose, reused; zeros at first."""
+    kept = getattr(_scratch, name, None)
+    if kept is None or kept.shape != shape:
         # torch's memory begins at a cache line, and so does each line in it
-        kept = _scratch.packed = [torch.zeros(shape).numpy() for shape in shapes]
+        kept = torch.zeros(shape).numpy()
+        setattr(_scratch, name, kept)
     return kept
