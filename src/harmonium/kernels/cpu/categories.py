@@ -5,17 +5,81 @@ They give the same bits as `reference` and, for any number of rows, as rows draw
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import prange
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
 from torch import Tensor
 
 from harmonium.kernels.cpu.common import array, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import draw_with, exp, fill_words, uniform
+from harmonium.kernels.cpu.lines import LINE, Rows, fold
 from harmonium.rng import Stream
 
 # Rows that are drawn side by side, and from how many on that is faster than one by one.
-TILE = 64
+TILE = LINE
 _LEAST_TILE = 24
+
+_BYTE_ZERO = ir.IntType(64)(0)
+
+
+def _find_highest(context, logits, highest):
+    def generate(context, builder, signature, arguments):
+        x, out = (
+            Rows(context, builder, *pair) for pair in zip(signature.args, arguments, strict=True)
+        )
+
+        def step(k, most):
+            of_k = x.load(builder.mul(k, x.stride))
+            return [builder.select(builder.fcmp_ordered(">", of_k, most), of_k, most)]
+
+        out.store(fold(builder, x.n, [x.load(_BYTE_ZERO)], step)[0], _BYTE_ZERO)
+        return context.get_dummy_value()
+
+    return types.void(logits, highest), generate
+
+
+def _accumulate(context, weights):
+    def generate(context, builder, signature, arguments):
+        x = Rows(context, builder, signature.args[0], arguments[0])
+
+        def step(k, total):
+            offset = builder.mul(k, x.stride)
+            total = builder.fadd(total, x.load(offset))
+            x.store(total, offset)
+            return [total]
+
+        fold(builder, x.n, [x.type([0.0] * LINE)], step)
+        return context.get_dummy_value()
+
+    return types.void(weights), generate
+
+
+def _count_up_to(context, cumulative, threshold, counts):
+    def generate(context, builder, signature, arguments):
+        x, limit, out = (
+            Rows(context, builder, *pair) for pair in zip(signature.args, arguments, strict=True)
+        )
+        most = limit.load(_BYTE_ZERO)
+
+        def step(k, count):
+            is_below = builder.fcmp_ordered("<=", x.load(builder.mul(k, x.stride)), most)
+            return [builder.add(count, builder.zext(is_below, out.type))]
+
+        found = fold(builder, x.n, [out.type([0] * LINE)], step)[0]
+        out.store(found, _BYTE_ZERO)
+        return context.get_dummy_value()
+
+    return types.void(cumulative, threshold, counts), generate
+
+
+# Over the categories, for `TILE` rows side by side: the highest logit; cumulative weights, in
+# place; and how many of these do not exceed the threshold.
+_highest: Any = intrinsic(_find_highest)
+_cumulate: Any = intrinsic(_accumulate)
+_count: Any = intrinsic(_count_up_to)
 
 
 @serial
@@ -70,27 +134,16 @@ def draw_categories(x, bias, n_categories, turned, highest, words, categories):
             turned[j, row] = inputs[j] + bias[j]
     for unit in range(categories.shape[1]):
         logits = turned[unit * n_categories : (unit + 1) * n_categories]
-        highest[:] = logits[0]
-        for k in range(1, n_categories):
-            of_k = logits[k]
-            for row in range(TILE):
-                highest[row] = max(highest[row], of_k[row])
+        _highest(logits, highest)
         for k in range(n_categories):
             of_k = logits[k]
             for row in range(TILE):
                 of_k[row] = exp(of_k[row] - highest[row])
-        for k in range(1, n_categories):  # cumulative weights
-            before, of_k = logits[k - 1], logits[k]
-            for row in range(TILE):
-                of_k[row] = before[row] + of_k[row]
+        _cumulate(logits)
         threshold, total = highest, logits[n_categories - 1]
         for row in range(rows):
             threshold[row] = x.dtype.type(uniform(words[row, unit])) * total[row]
-        drawn[:] = 0
-        for k in range(n_categories - 1):
-            of_k = logits[k]
-            for row in range(TILE):
-                drawn[row] += categories.dtype.type(threshold[row] >= of_k[row])
+        _count(logits[: n_categories - 1], threshold, drawn)
         for row in range(rows):
             categories[row, unit] = drawn[row]
 

@@ -8,6 +8,7 @@ Math. Dokl. 11, 1209). A line stays in registers while others are added to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,38 +29,70 @@ _MOST_IN_A_GROUP = 8
 _TABLE = 1_400_000  # bytes of a table, about as much as a core's own cache holds
 
 
-def _generate(context, builder, signature, arguments):
-    integer, line = ir.IntType(64), ir.VectorType(ir.FloatType(), LINE)
-    total, lines, names = (
-        context.make_array(kind)(context, builder, argument)
-        for kind, argument in zip(signature.args[:3], arguments[:3], strict=True)
-    )
-    n = builder.extract_value(names.shape, 0)
-    stride = builder.extract_value(lines.strides, 0)
-    step = builder.mul(arguments[3], stride)
-    base = builder.ptrtoint(lines.data, integer)
-    place = builder.bitcast(total.data, line.as_pointer())
-    before = builder.block
-    start = builder.load(place, align=4)
+def fold(builder: Any, n: Any, start: list[Any], step: Callable[..., list[Any]]) -> list[Any]:
+    """Generate a loop: the values after ``values = step(i, *values)`` for i = 0 ... n - 1.
+
+    They stay in registers, which those of Numba's own loops over arrays do not.
+    """
+    integer, before = ir.IntType(64), builder.block
     loop, done = builder.append_basic_block(), builder.append_basic_block()
     builder.cbranch(builder.icmp_signed(">", n, integer(0)), loop, done)
     builder.position_at_end(loop)
-    k, partial, group = builder.phi(integer), builder.phi(line), builder.phi(integer)
-    row = builder.zext(builder.load(builder.gep(names.data, [k])), integer)
-    address = builder.inttoptr(builder.add(group, builder.mul(row, stride)), line.as_pointer())
-    added = builder.fadd(partial, builder.load(address, align=4))
-    following, next_group = builder.add(k, integer(1)), builder.add(group, step)
-    for phi, first, later in (
-        (k, integer(0), following), (partial, start, added), (group, base, next_group)
-    ):  # fmt: skip
+    i, values = builder.phi(integer), [builder.phi(value.type) for value in start]
+    later = [builder.add(i, integer(1)), *step(i, *values)]
+    for phi, first, then in zip((i, *values), (integer(0), *start), later, strict=True):
         phi.add_incoming(first, before)
-        phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_signed("<", following, n), loop, done)
+        phi.add_incoming(then, loop)
+    builder.cbranch(builder.icmp_signed("<", later[0], n), loop, done)
     builder.position_at_end(done)
-    result = builder.phi(line)
-    result.add_incoming(start, before)
-    result.add_incoming(added, loop)
-    builder.store(result, place, align=4)
+    results = [builder.phi(value.type) for value in start]
+    for phi, first, then in zip(results, start, later[1:], strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(then, loop)
+    return results
+
+
+class Rows:
+    """In generated code, an array whose rows of 64 numbers are loaded and stored whole."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, argument: Any) -> None:
+        self._builder = builder
+        array = context.make_array(kind)(context, builder, argument)
+        number = context.get_data_type(kind.dtype)
+        self.type, self._align = ir.VectorType(number, LINE), kind.dtype.bitwidth // 8
+        self.n = builder.extract_value(array.shape, 0)
+        self.stride = builder.extract_value(array.strides, 0)
+        self.start = builder.ptrtoint(array.data, ir.IntType(64))
+        self.numbers = array.data
+
+    def _place(self, offset: Any) -> Any:
+        address = self._builder.add(self.start, offset)
+        return self._builder.inttoptr(address, self.type.as_pointer())
+
+    def load(self, offset: Any) -> Any:
+        """The row so many bytes from the start."""
+        return self._builder.load(self._place(offset), align=self._align)
+
+    def store(self, row: Any, offset: Any) -> None:
+        """Write a row so many bytes from the start."""
+        self._builder.store(row, self._place(offset), align=self._align)
+
+
+def _generate(context, builder, signature, arguments):
+    integer = ir.IntType(64)
+    total, lines, names = (
+        Rows(context, builder, kind, argument)
+        for kind, argument in zip(signature.args[:3], arguments[:3], strict=True)
+    )
+    step = builder.mul(arguments[3], lines.stride)
+
+    def add(i, partial, group):
+        name = builder.zext(builder.load(builder.gep(names.numbers, [i])), integer)
+        line = lines.load(builder.add(group, builder.mul(name, lines.stride)))
+        return [builder.fadd(partial, line), builder.add(group, step)]
+
+    start = [total.load(integer(0)), integer(0)]
+    total.store(fold(builder, names.n, start, add)[0], integer(0))
     return context.get_dummy_value()
 
 

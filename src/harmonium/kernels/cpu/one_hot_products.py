@@ -178,6 +178,7 @@ def _can_be_named(states: Tensor, others: tuple[Tensor, ...], q: int) -> bool:
     tensors = (states, *others)
     return (
         q <= _MOST_CATEGORIES
+        and states.shape[1] % q == 0
         and states.numel() * others[0].shape[1] >= _WORTHWHILE_FROM
         and all(x.dtype == torch.float32 and x.is_cpu and x.is_contiguous() for x in tensors)
     )
