@@ -144,7 +144,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(hidden: Units) -> None:
     try:
         for n_threads in (1, 2, 3):
             torch.set_num_threads(n_threads)
-            sweeps = one_hot._Sweeps(150, rbm.weights.detach().numpy(), np.zeros(630, "f4"), 21)
+            sweeps = one_hot._Sweeps(150, rbm.weights.detach(), np.zeros(630, "f4"), 21)
             h = chains.hidden.clone()
             if hidden.low_state == 0:
                 assert sweeps.draw_from_states(h.numpy(), 0, stream())

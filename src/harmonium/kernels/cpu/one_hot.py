@@ -7,7 +7,6 @@ block of columns at a time, inputs are drawn from before they leave the cache.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +35,7 @@ from harmonium.kernels.cpu.lines import (
     groups,
     name_states,
 )
-from harmonium.kernels.cpu.one_hot_products import sum_rows
+from harmonium.kernels.cpu.one_hot_products import in_panels, kept, sum_rows
 from harmonium.rng import Stream
 
 # Below this many multiplications, calls cost more than they save.
@@ -46,8 +45,6 @@ _WORTHWHILE_FROM = 4_000_000
 _LEAST_SWEEPS = 300
 
 _ROWS_AT_ONCE = 1024  # whose inputs of a block of columns stay in the cache
-
-_scratch = threading.local()
 
 
 @parallel
@@ -120,46 +117,20 @@ def _draw_all_rows(x, bias, q, words, letters, n_blocks):
         _draw_rows(x, bias, q, words, letters, n * b // n_blocks, n * (b + 1) // n_blocks)
 
 
-@parallel
-def _pack(weights, q, panels, rows_of, n_blocks):
-    """Copy the weights into lines: a panel for 64 hidden columns, and one for each block."""
-    n, m = weights.shape
-    units = LINE // q
-    for b in prange(n_blocks):
-        for p in range(panels.shape[0]):
-            width = min(LINE, m - LINE * p)
-            for i in range(n * b // n_blocks, n * (b + 1) // n_blocks):
-                panels[p, i, :width] = weights[i, LINE * p : LINE * p + width]
-        for k in range(rows_of.shape[0] * b // n_blocks, rows_of.shape[0] * (b + 1) // n_blocks):
-            first, last = k * units * q, min((k + 1) * units * q, n)
-            for j in range(first, last):
-                for i in range(m):
-                    rows_of[k, i, j - first] = weights[j, i]
-
-
-@parallel
-def _write_one_hot(letters, q, out, n_blocks):
-    rows = out.shape[0]
-    for b in prange(n_blocks):
-        for row in range(rows * b // n_blocks, rows * (b + 1) // n_blocks):
-            states = out[row]
-            states[:] = 0
-            for unit in range(letters.shape[1]):
-                states[unit * q + letters[row, unit]] = 1
-
-
 class _Sweeps:
     """Sweeps of a call: packed weights, and the categories of all rows."""
 
-    def __init__(self, rows: int, weights: Any, bias: Any, q: int) -> None:
+    def __init__(self, rows: int, weights: Tensor, bias: Any, q: int) -> None:
         n, m = weights.shape
         self._q, self._bias, self._n_threads = q, bias, worthwhile_threads(rows * n)
         self.letters = np.empty((rows, n // q), np.uint8)
         self._words = np.empty((rows, -(-(n // q) // 4) * 4), np.uint32)
-        n_blocks = -(-(n // q) // (LINE // q))
-        self._panels = _kept("panels", (-(-m // LINE), n, LINE))
-        self._rows_of = _kept("rows_of", (n_blocks, m, LINE))
-        run(self._n_threads, _pack, weights, q, self._panels, self._rows_of, self._n_threads)
+        self._panels = in_panels(weights, kept("panels", (-(-m // LINE), n, LINE)))
+        width = LINE // q * q
+        self._rows_of = kept("rows_of", (-(-n // width), m, LINE))
+        for first, block in zip(range(0, n, width), self._rows_of, strict=True):
+            own = weights[first : first + width].T
+            block[:, : own.shape[1]] = own
 
     def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
         """Draw given two-valued states; false, and nothing is done, if there are others."""
@@ -168,9 +139,9 @@ class _Sweeps:
         if not name_states(h, np.float32(low), k, names, 0, len(h)):
             return False
         self._take_words(stream)
-        layer = names, self._rows_of, self._bias, np.float32(low), k, per_table
+        layer = names, self._rows_of.numpy(), self._bias, np.float32(low), k, per_table
         lines = _ROWS_AT_ONCE + (per_table << k)
-        memory = _kept("tables", (self._n_threads, lines, LINE))
+        memory = kept("tables", (self._n_threads, lines, LINE)).numpy()
         drawn = self._q, self._words, self.letters, memory, self._n_threads
         run(self._n_threads, _draw_blocks, *layer, *drawn)
         return True
@@ -183,11 +154,13 @@ class _Sweeps:
 
     def add_weights(self, out: Any) -> None:
         """Overwrite ``out`` with the other layer's inputs."""
-        run(self._n_threads, sum_rows, self.letters, self._q, self._panels, out, self._n_threads)
+        panels = self._panels.numpy()
+        run(self._n_threads, sum_rows, self.letters, self._q, panels, out, self._n_threads)
 
-    def write(self, out: Any) -> None:
+    def write(self, out: Tensor) -> None:
         """Overwrite ``out`` with the states as one-hot rows."""
-        run(self._n_threads, _write_one_hot, self.letters, self._q, out, self._n_threads)
+        by_unit = out.zero_().view(*self.letters.shape, self._q)
+        by_unit.scatter_(-1, torch.from_numpy(self.letters).long().unsqueeze(-1), 1)
 
     def _take_words(self, stream: Stream) -> None:
         run(self._n_threads, _fill_all_words, self._words, *stream.take(), self._n_threads)
@@ -214,7 +187,7 @@ def one_hot_sweeps_(
     ):
         return False
     by_tables = low is not None and _tables_pay(*h.shape, weights.shape[0], q)
-    sweeps = _Sweeps(len(v), array(weights), row_major(bias), q)
+    sweeps = _Sweeps(len(v), weights.detach(), row_major(bias), q)
     for sweep in range(n):
         if sweep:
             sweeps.add_weights(array(h))
@@ -222,7 +195,7 @@ def one_hot_sweeps_(
         by_tables = by_tables and sweeps.draw_from_states(array(h), low, stream)
         if not by_tables:
             sweeps.draw(array(torch.mm(h, weights.T, out=v)), stream)
-    sweeps.write(array(v))
+    sweeps.write(v)
     return True
 
 
@@ -232,13 +205,3 @@ def _tables_pay(rows: int, n_hidden: int, n_visible: int, q: int) -> bool:
     n_blocks = -(-n_visible // q // (LINE // q))
     lines = n_blocks * -(-n_hidden // k) * (ADDED_LINE * rows + MADE_LINE * 2**k)
     return lines < n_visible * n_hidden * MULTIPLICATION * (rows + FEW_ROWS)
-
-
-def _kept(name: str, shape: tuple[int, int, int]) -> Any:
-    """Memory of this thread for this purpose, reused; zeros at first."""
-    kept = getattr(_scratch, name, None)
-    if kept is None or kept.shape != shape:
-        # torch's memory begins at a cache line, and so does each line in it
-        kept = torch.zeros(shape).numpy()
-        setattr(_scratch, name, kept)
-    return kept

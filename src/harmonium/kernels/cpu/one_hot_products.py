@@ -5,6 +5,7 @@ A row may be one-hot times a factor, which is its weight; a row of zeros has the
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from harmonium.kernels.cpu.common import array, find, parallel, run, serial
 from harmonium.kernels.cpu.lines import LINE, add_lines
+
+_scratch = threading.local()
 
 _MOST_CATEGORIES = 256  # are named by a byte
 _MOST_ROWS = 2**16  # are numbered by two
@@ -51,25 +54,6 @@ def _name_blocks(x, q, names, factors, n_blocks):
         start, stop = len(x) * b // n_blocks, len(x) * (b + 1) // n_blocks
         are_one_hot[b] = _name_rows(x, q, names, factors, start, stop)
     return are_one_hot.all()
-
-
-@parallel
-def _pack_rows(x, factors, panels, n_blocks):
-    """Copy the rows, times their factors, into panels of 64 columns."""
-    n, columns = x.shape
-    for b in prange(n_blocks):
-        for p in range(panels.shape[0]):
-            width = min(LINE, columns - LINE * p)
-            for row in range(n * b // n_blocks, n * (b + 1) // n_blocks):
-                values, line, factor = (
-                    x[row, LINE * p : LINE * p + width],
-                    panels[p, row],
-                    factors[row],
-                )
-                for j in range(width):
-                    line[j] = factor * values[j]
-                for j in range(width, LINE):
-                    line[j] = 0
 
 
 @parallel
@@ -165,12 +149,24 @@ def _named(x: Any, q: int) -> tuple[Any, Any] | None:
     )
 
 
-def _panels(x: Any, factors: Any) -> Any:
-    # torch's memory begins at a cache line, and so does each line in it
-    panels = torch.empty((-(-x.shape[1] // LINE), len(x), LINE)).numpy()
-    n_threads = torch.get_num_threads()
-    run(n_threads, _pack_rows, x, factors, panels, n_threads)
-    return panels
+def kept(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Memory of this thread for this purpose, reused; its lines begin at cache lines."""
+    found: Tensor | None = getattr(_scratch, name, None)
+    if found is None or found.shape != shape:
+        found = torch.zeros(shape)
+        setattr(_scratch, name, found)
+    return found
+
+
+def _shape(x: Tensor) -> tuple[int, ...]:
+    return -(-x.shape[1] // LINE), len(x), LINE
+
+
+def in_panels(x: Tensor, out: Tensor) -> Tensor:
+    """Copy rows into panels of 64 columns, each with lines of its own."""
+    for panel, columns in zip(out, x.detach().split(LINE, 1), strict=True):
+        panel[:, : columns.shape[1]] = columns
+    return out
 
 
 def _can_be_named(states: Tensor, others: tuple[Tensor, ...], q: int) -> bool:
@@ -191,8 +187,7 @@ def one_hot_product(states: Tensor, weights: Tensor, q: int, out: Tensor) -> boo
     named = _named(array(states), q)
     if named is None or (named[1] != 1).any():
         return False
-    w = array(weights)
-    panels = _panels(w, np.ones(len(w), np.float32))
+    panels = in_panels(weights, kept("panels", _shape(weights))).numpy()
     n_threads = torch.get_num_threads()
     run(n_threads, sum_rows, named[0], q, panels, array(out), n_threads)
     return True
@@ -213,7 +208,9 @@ def one_hot_moments_(
         if named is None:
             return None
         mean = np.empty(v.shape[1], np.float32)
-        phases += [*named, _panels(array(h), named[1]), mean, np.float32(sign * scale / len(v))]
+        weighted = h * torch.from_numpy(named[1]).unsqueeze(1)
+        panels = in_panels(weighted, kept(f"phase {sign}", _shape(h))).numpy()
+        phases += [*named, panels, mean, np.float32(sign * scale / len(v))]
     n_threads = torch.get_num_threads()
     run(n_threads, _moments, array(out), q, *phases, n_threads)
     return phases[3], phases[8]
