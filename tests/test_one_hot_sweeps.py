@@ -252,7 +252,7 @@ def test_tables_hold_the_sums_over_all_states_of_a_group(n: int, k: int, low: in
 
 def test_groups_grow_with_the_rows_that_share_a_table() -> None:
     sizes = [lines.groups(rows, 300)[0] for rows in (1, 30, 1000, 100_000)]
-    assert sizes == sorted(sizes) and sizes[0] == 1 and sizes[-1] == 8
+    assert sizes == sorted(sizes) and sizes[0] <= 2 and sizes[-1] == 8
     for rows in (1, 1000):
         for n in (1, 63, 300, 4000):
             k, per_table = lines.groups(rows, n)
