@@ -3,7 +3,9 @@
 The default is the size of the family PF00072: 29,716 sequences of 112 sites and 21 letters, 300
 binary hidden units, PCD-10 with 1,000 chains and batches of 1,000. Sequences are drawn site by site
 unless a file is given. Contestants take turns in one process; figures are processor seconds an
-update, of all threads, as medians over the rounds, and what is not installed is left out ::
+update, of all threads, as medians over the rounds, and what is not installed is left out. With
+``--memory NAME`` one contestant alone makes three updates, and its peak of memory is printed, above
+what importing and reading take ::
 
     pip install rbms annadca jax
     python benchmarks/proteins.py --rounds 9 --threads 1 --updates 100
@@ -14,6 +16,8 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -86,6 +90,12 @@ def measure(contestants: dict[str, Turn], rounds: int) -> dict[str, list[float]]
     return seconds
 
 
+def peak_memory() -> int:
+    """Bytes that this process has held at most, since it began."""
+    status = Path("/proc/self/status").read_text().split()
+    return 1024 * int(status[status.index("VmHWM:") + 1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, help="an alignment; synthetic sequences without it")
@@ -96,6 +106,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", help="others to measure, such as rbms,jax")
+    parser.add_argument("--memory", metavar="NAME", help="peak memory of this one, and no speeds")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.data is None:
@@ -112,15 +123,26 @@ def main() -> None:
     family = Family(
         letters, q, *(p.detach().clone() for p in parameters), arguments.batch, arguments.sweeps
     )
-    contestants = {
-        "harmonium": ours(family, data, rbm, hidden),
-        "harmonium, dReLU": ours(family, data, rbm, DReLU(arguments.hidden)),
+    making: dict[str, Callable[[], Turn]] = {
+        "harmonium": lambda: ours(family, data, rbm, hidden),
+        "harmonium, dReLU": lambda: ours(family, data, rbm, DReLU(arguments.hidden)),
+        **{name: partial(make, family) for name, make in PEERS.items()},
     }
-    for name, make in PEERS.items():
-        if arguments.only is not None and name not in ("products", *arguments.only.split(",")):
+    if arguments.memory is not None:
+        before, turn = peak_memory(), making[arguments.memory]()
+        for _ in range(3):
+            turn()
+        print(
+            f"{arguments.memory}: {(peak_memory() - before) / 1e6:.0f} MB above {before / 1e6:.0f}"
+        )
+        return
+    contestants = {}
+    for name, make in making.items():
+        others = arguments.only is not None and name not in arguments.only.split(",")
+        if others and name in PEERS and name != "products":
             continue
         try:
-            contestants[name] = make(family)
+            contestants[name] = make()
         except ImportError as error:
             print(f"{name} is left out: {error}")
     seconds = measure(contestants, arguments.rounds)
