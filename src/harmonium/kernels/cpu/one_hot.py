@@ -175,7 +175,7 @@ def one_hot_sweeps_(
     stream: Stream,
 ) -> bool:
     """Make the sweeps by categories, if that is worthwhile; else do nothing."""
-    v, h = chains
+    (v, h), weights = chains, weights.detach()
     (bias, q), (draw_hidden, low) = visible, hidden
     tensors = (v, h, weights, bias)
     if (
@@ -186,14 +186,14 @@ def one_hot_sweeps_(
         or not math.isfinite(weights.sum().item())
     ):
         return False
-    by_tables = low is not None and _tables_pay(*h.shape, weights.shape[0], q)
-    sweeps = _Sweeps(len(v), weights.detach(), row_major(bias), q)
+    sweeps = _Sweeps(len(v), weights, row_major(bias), q)
+    two_valued = low if _tables_pay(len(h), h.shape[1], len(weights), q) else None
     for sweep in range(n):
         if sweep:
             sweeps.add_weights(array(h))
             draw_hidden(h, stream)
-        by_tables = by_tables and sweeps.draw_from_states(array(h), low, stream)
-        if not by_tables:
+        if two_valued is None or not sweeps.draw_from_states(array(h), two_valued, stream):
+            two_valued = None
             sweeps.draw(array(torch.mm(h, weights.T, out=v)), stream)
     sweeps.write(v)
     return True
@@ -204,4 +204,4 @@ def _tables_pay(rows: int, n_hidden: int, n_visible: int, q: int) -> bool:
     k, _ = groups(rows, n_hidden)
     n_blocks = -(-n_visible // q // (LINE // q))
     lines = n_blocks * -(-n_hidden // k) * (ADDED_LINE * rows + MADE_LINE * 2**k)
-    return lines < n_visible * n_hidden * MULTIPLICATION * (rows + FEW_ROWS)
+    return bool(lines < n_visible * n_hidden * MULTIPLICATION * (rows + FEW_ROWS))

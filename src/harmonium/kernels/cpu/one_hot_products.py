@@ -99,10 +99,10 @@ def _add_moments(out, mean, names, factors, panels, q, scale, start, stop):
         own, until = order[unit - start], ends[unit - start]
         _order_by_category(names[:, unit], own, until)
         for k in range(q):
-            total = 0.0
+            weight = 0.0
             for row in own[until[k] : until[k + 1]]:
-                total += factors[row]
-            mean[unit * q + k] = total / rows
+                weight += factors[row]
+            mean[unit * q + k] = weight / rows
     total = np.empty(LINE, np.float32)
     for p in range(panels.shape[0]):
         lines, columns = panels[p], slice(LINE * p, min(LINE * (p + 1), out.shape[1]))
