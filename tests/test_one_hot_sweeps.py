@@ -57,6 +57,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     sweeps = kernels.one_hot_sweeps_
     monkeypatch.setattr(one_hot, "_WORTHWHILE_FROM", 0)
     monkeypatch.setattr(one_hot, "_LEAST_SWEEPS", 0)
+    monkeypatch.setattr(one_hot, "_LEAST_WAYS_UP", 0)
     monkeypatch.setattr(one_hot, "_tables_pay", lambda *sizes: True)
     monkeypatch.setattr(
         kernels, "one_hot_sweeps_", lambda *a: (calls.append(sweeps(*a)), calls[-1])[1]

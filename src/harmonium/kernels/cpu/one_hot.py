@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,12 @@ from harmonium.kernels.cpu.one_hot_products import in_panels, kept, sum_rows
 from harmonium.rng import Stream
 
 # Below this many multiplications, calls cost more than they save.
-_WORTHWHILE_FROM = 4_000_000
+_WORTHWHILE_FROM = 8_000_000
 
-# Rows times sweeps that are worth packing the weights.
-_LEAST_SWEEPS = 300
+# Rows times sweeps that are worth packing the weights: those that go down by tables, and those
+# that go up where the way down is a product.
+_LEAST_SWEEPS = 400
+_LEAST_WAYS_UP = 600
 
 _ROWS_AT_ONCE = 1024  # whose inputs of a block of columns stay in the cache
 
@@ -121,16 +124,32 @@ class _Sweeps:
     """Sweeps of a call: packed weights, and the categories of all rows."""
 
     def __init__(self, rows: int, weights: Tensor, bias: Any, q: int) -> None:
-        n, m = weights.shape
-        self._q, self._bias, self._n_threads = q, bias, worthwhile_threads(rows * n)
+        n = len(weights)
+        self._weights, self._q, self._bias, self._n_threads = (
+            weights,
+            q,
+            bias,
+            worthwhile_threads(rows * n),
+        )
         self.letters = np.empty((rows, n // q), np.uint8)
         self._words = np.empty((rows, -(-(n // q) // 4) * 4), np.uint32)
-        self._panels = in_panels(weights, kept("panels", (-(-m // LINE), n, LINE)))
-        width = LINE // q * q
-        self._rows_of = kept("rows_of", (-(-n // width), m, LINE))
-        for first, block in zip(range(0, n, width), self._rows_of, strict=True):
-            own = weights[first : first + width].T
+
+    @cached_property
+    def _panels(self) -> Any:
+        """The rows that categories name, 64 columns at a time."""
+        n, m = self._weights.shape
+        return in_panels(self._weights, kept("panels", (-(-m // LINE), n, LINE))).numpy()
+
+    @cached_property
+    def _rows_of(self) -> Any:
+        """The weights of each block of columns, a row for each unit of the other layer."""
+        n, m = self._weights.shape
+        width = LINE // self._q * self._q
+        packed = kept("rows_of", (-(-n // width), m, LINE))
+        for first, block in zip(range(0, n, width), packed, strict=True):
+            own = self._weights[first : first + width].T
             block[:, : own.shape[1]] = own
+        return packed.numpy()
 
     def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
         """Draw given two-valued states; false, and nothing is done, if there are others."""
@@ -139,7 +158,7 @@ class _Sweeps:
         if not name_states(h, np.float32(low), k, names, 0, len(h)):
             return False
         self._take_words(stream)
-        layer = names, self._rows_of.numpy(), self._bias, np.float32(low), k, per_table
+        layer = names, self._rows_of, self._bias, np.float32(low), k, per_table
         lines = _ROWS_AT_ONCE + (per_table << k)
         memory = kept("tables", (self._n_threads, lines, LINE)).numpy()
         drawn = self._q, self._words, self.letters, memory, self._n_threads
@@ -154,8 +173,7 @@ class _Sweeps:
 
     def add_weights(self, out: Any) -> None:
         """Overwrite ``out`` with the other layer's inputs."""
-        panels = self._panels.numpy()
-        run(self._n_threads, sum_rows, self.letters, self._q, panels, out, self._n_threads)
+        run(self._n_threads, sum_rows, self.letters, self._q, self._panels, out, self._n_threads)
 
     def write(self, out: Tensor) -> None:
         """Overwrite ``out`` with the states as one-hot rows."""
@@ -182,12 +200,14 @@ def one_hot_sweeps_(
         any(x.dtype != torch.float32 or not x.is_cpu or not x.is_contiguous() for x in tensors)
         or q > LINE
         or v.numel() * h.shape[1] < _WORTHWHILE_FROM
-        or len(v) * n < _LEAST_SWEEPS
-        or not math.isfinite(weights.sum().item())
     ):
         return False
-    sweeps = _Sweeps(len(v), weights, row_major(bias), q)
     two_valued = low if _tables_pay(len(h), h.shape[1], len(weights), q) else None
+    if len(v) * (n - 1) < _LEAST_WAYS_UP and (two_valued is None or len(v) * n < _LEAST_SWEEPS):
+        return False
+    if not math.isfinite(weights.sum().item()):
+        return False
+    sweeps = _Sweeps(len(v), weights, row_major(bias), q)
     for sweep in range(n):
         if sweep:
             sweeps.add_weights(array(h))
