@@ -138,7 +138,13 @@ class PlainGradient(Gradient):
         stream: Stream | None = None,
     ) -> None:
         _write_means(rbm, data, chains, scale, biases=True)
-        kernels.moments_(grad_buffer(rbm.weights), data.pair, chains.pair, scale)
+        kernels.moments_(
+            grad_buffer(rbm.weights),
+            data.pair,
+            chains.pair,
+            scale,
+            n_categories=rbm.visible.n_one_hot,
+        )
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         return [p.grad for p in rbm.parameters() if p.grad is not None]
@@ -206,6 +212,7 @@ class CenteredGradient(Gradient):
             (self.visible_offset, self.hidden_offset),
             self.rate,
             scale,
+            n_categories=rbm.visible.n_one_hot,
         )
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102

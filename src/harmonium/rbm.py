@@ -237,7 +237,7 @@ class RBM(nn.Module):
         self.visible.check_width(v, "visible")
         try:
             if v.dim() == 2 and not torch.is_grad_enabled():
-                return kernels.product(v, self.weights)
+                return kernels.product(v, self.weights, n_categories=self.visible.n_one_hot)
             return v @ self.weights
         except RuntimeError:  # checked only on failure, so that valid input costs nothing
             self.visible.check_states(v, "visible")
@@ -311,8 +311,11 @@ class RBM(nn.Module):
         hidden = self.hidden
         try:
             if hidden.low_state == 0:
-                return {"bias": kernels.binary_layer(v, self.weights, hidden.bias, out, stream)}
-            inputs = kernels.product(v, self.weights)
+                mean = kernels.binary_layer(
+                    v, self.weights, hidden.bias, out, stream, n_categories=self.visible.n_one_hot
+                )
+                return {"bias": mean}
+            inputs = kernels.product(v, self.weights, n_categories=self.visible.n_one_hot)
         except RuntimeError:
             self.visible.check_states(v, "visible")
             raise

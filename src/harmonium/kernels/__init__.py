@@ -8,7 +8,7 @@ differ only if a uniform number lies within rounding of the probability. The fun
 from __future__ import annotations
 
 from harmonium.kernels.backends import when_compiling
-from harmonium.kernels.chains import followed, reweigh_binary_, sweeps_
+from harmonium.kernels.chains import followed, one_hot_sweeps_, reweigh_binary_, sweeps_
 from harmonium.kernels.draws import (
     binary_,
     binomial_,
@@ -40,6 +40,7 @@ __all__ = [
     "moments_",
     "neighbours",
     "normal",
+    "one_hot_sweeps_",
     "permutation",
     "poisson_",
     "product",

@@ -1,7 +1,8 @@
-"""Chains of two-valued units: sweeps that follow flips, and annealing steps."""
+"""Chains: sweeps that follow flips, or categories, and annealing steps of two-valued units."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,15 +55,66 @@ def sweeps_(
         nothing was changed and no draw was taken.
     """
     v, h = chains
+    _check_chains(v, h, weights)
+    backend = backends.of(v, visible[0])
+    if backend is reference or backends.of(h, hidden[0]) is reference:
+        return False
+    return bool(backend.sweeps_(chains, weights, visible, hidden, n, stream, ends))
+
+
+def one_hot_sweeps_(
+    chains: tuple[Tensor, Tensor],
+    weights: Tensor,
+    visible: tuple[Tensor, int],
+    hidden: tuple[Callable[[Tensor, Stream], Tensor], int | None],
+    n: int,
+    stream: Stream,
+) -> bool:
+    """Make Gibbs sweeps of categorical visible units by their categories, if that is faster.
+
+    A row of states is as many bytes as units while it moves. The inputs of hidden units add up the
+    weights of its categories; those of visible units, where the hidden ones have two states, add
+    up sums that a table holds. Draws use the same random bits as sweeps by products, and differ
+    only if a uniform number lies within rounding of the probability.
+
+    Parameters
+    ----------
+    chains
+        Visible and hidden states, shapes (rows, n_visible) and (rows, n_hidden), overwritten. The
+        first sweep starts from the hidden states, and the last one draws visible states alone.
+    weights
+        Shape (n_visible, n_hidden).
+    visible
+        Biases, and the number of categories of each unit.
+    hidden
+        A function that overwrites inputs with a draw, and the lower state, 0 or -1, of units whose
+        upper one is 1; None for all others.
+    n
+        Number of draws of the visible units.
+    stream
+        Random numbers.
+
+    Returns
+    -------
+    bool
+        Whether the sweeps were made. False if products are faster, or if categories are not
+        supported (another dtype or device, non-finite weights, more than 64 categories); then
+        nothing was changed and no draw was taken.
+    """
+    v, h = chains
+    _check_chains(v, h, weights)
+    backend = backends.of(v, visible[0])
+    if backend is reference or backends.of(h) is reference or not weights.is_cpu:
+        return False
+    return bool(backend.one_hot_sweeps_(chains, weights, visible, hidden, n, stream))
+
+
+def _check_chains(v: Tensor, h: Tensor, weights: Tensor) -> None:
     if weights.shape != (v.shape[1], h.shape[1]) or v.shape[0] != h.shape[0]:
         raise ValueError(
             f"visible states of shape {tuple(v.shape)} and hidden states of shape "
             f"{tuple(h.shape)} do not fit weights of shape {tuple(weights.shape)}"
         )
-    backend = backends.of(v, visible[0])
-    if backend is reference or backends.of(h, hidden[0]) is reference:
-        return False
-    return bool(backend.sweeps_(chains, weights, visible, hidden, n, stream, ends))
 
 
 def followed(v: Tensor, weights: Tensor, lows: tuple[int, int]) -> Followed | None:

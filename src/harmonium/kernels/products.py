@@ -9,11 +9,18 @@ from harmonium.kernels import backends, draws, reference
 from harmonium.rng import Stream
 
 
-def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+def product(
+    states: Tensor,
+    weights: Tensor,
+    out: Tensor | None = None,
+    *,
+    n_categories: int | None = None,
+) -> Tensor:
     """``states @ weights``, skipping zeros if most states are zero; into ``out``, if given.
 
     The sum is the same up to rounding. If zeros are skipped, the order of its terms is the same on
-    any number of threads.
+    any number of threads. ``n_categories`` says that the states are those of categorical units with
+    so many columns each; if they are one-hot, the rows of weights that they name are added up.
     """
     if states.dim() != 2:
         raise ValueError(f"states have shape {tuple(states.shape)}; pass a table of rows")
@@ -25,7 +32,7 @@ def product(states: Tensor, weights: Tensor, out: Tensor | None = None) -> Tenso
             f"do not fit into shape {tuple(out.shape)}"
         )
     backend = backends.of(states) if states.dtype == weights.dtype == out.dtype else reference
-    backend.product(states, weights, out)
+    backend.product(states, weights, out, n_categories)
     return out
 
 
@@ -35,6 +42,8 @@ def binary_layer(
     bias: Tensor,
     out: Tensor | None = None,
     stream: Stream | None = None,
+    *,
+    n_categories: int | None = None,
 ) -> Tensor:
     """Means of a layer of binary units given the other layer; with a stream, also a draw.
 
@@ -50,6 +59,8 @@ def binary_layer(
         Overwritten with the draw, shape (rows, columns).
     stream
         Random numbers; None draws nothing. Pass ``out`` and ``stream`` together.
+    n_categories
+        As for `product`.
 
     Returns
     -------
@@ -74,9 +85,9 @@ def binary_layer(
         and bias.is_cpu
         and (out is None or (out.dtype == states.dtype and out.is_contiguous()))
     ):
-        means: Tensor = backend.binary_layer(states, weights, bias, out, stream)
+        means: Tensor = backend.binary_layer(states, weights, bias, out, stream, n_categories)
         return means
-    inputs = product(states, weights)
+    inputs = product(states, weights, n_categories=n_categories)
     mean = torch.sigmoid(inputs + bias)
     if out is not None and stream is not None:
         draws.binary_(out.copy_(inputs), bias, stream)
@@ -84,7 +95,12 @@ def binary_layer(
 
 
 def moments_(
-    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float = 1.0
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    scale: float = 1.0,
+    *,
+    n_categories: int | None = None,
 ) -> Tensor:
     """Overwrite ``out`` with ``scale`` times (mean v h of the chains - mean v h of the data).
 
@@ -96,9 +112,11 @@ def moments_(
         Visible and hidden rows, shapes (rows, n_visible) and (rows, n_hidden).
     scale
         Factor of the result.
+    n_categories
+        As for `product`; a row may also be one-hot times a factor.
     """
     _check_moments(out, data, chains)
-    backends.of(out).moments_(out, data, chains, scale)
+    backends.of(out).moments_(out, data, chains, scale, n_categories)
     return out
 
 
@@ -110,12 +128,14 @@ def centred_gradient_(
     offsets: tuple[Tensor, Tensor],
     rate: float,
     scale: float = 1.0,
+    *,
+    n_categories: int | None = None,
 ) -> None:
     """Overwrite ``out`` and ``biases`` with the centred gradient by weights and biases.
 
     Parameters
     ----------
-    out, data, chains, scale
+    out, data, chains, scale, n_categories
         As for `moments_`.
     biases
         Gradient by the visible and by the hidden biases, overwritten.
@@ -137,7 +157,7 @@ def centred_gradient_(
         x.is_contiguous() for x in (*biases, *offsets)
     ):
         backend = reference
-    backend.centred_gradient_(out, data, chains, biases, offsets, rate, scale)
+    backend.centred_gradient_(out, data, chains, biases, offsets, rate, scale, n_categories)
 
 
 def _check_moments(out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor]) -> None:

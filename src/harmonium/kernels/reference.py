@@ -264,14 +264,18 @@ def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple
 
 
 @torch.no_grad()
-def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
-    """``states @ weights``."""
+def product(states: Tensor, weights: Tensor, out: Tensor, n_categories: int | None = None) -> None:
+    """``states @ weights``, whatever the states are."""
     torch.mm(states, weights, out=out)
 
 
 @torch.no_grad()
 def moments_(
-    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    scale: float,
+    n_categories: int | None = None,
 ) -> None:
     """Two products; a single one would need both phases side by side in memory."""
     (v, h), (v_other, h_other) = data, chains
@@ -288,6 +292,7 @@ def centred_gradient_(
     offsets: tuple[Tensor, Tensor],
     rate: float,
     scale: float,
+    n_categories: int | None = None,
 ) -> None:
     """The plain gradient, two outer products as one product of rank 2, then both biases."""
     for of_data, of_chains, bias, offset in zip(data, chains, biases, offsets, strict=True):

@@ -62,13 +62,14 @@ class Gibbs(Sampler):
         # a single sweep needs the full products anyway; clamped units do not flip as they are drawn
         if self.sweeps > 1 and clamp is None and self._follow_flips(rbm, chains, stream, ends):
             return chains, SweepInfo(rbm.observe_h_from_v(v))
-        for remaining in reversed(range(self.sweeps)):
-            # inputs are written into the state buffers, and the draw overwrites them
-            rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
-            if clamp is not None:
-                clamp.apply_(v)
-            if remaining:
-                rbm.hidden.sample_(kernels.product(v, weights, out=h), stream)
+        if clamp is not None or not self._follow_categories(rbm, chains, stream):
+            for remaining in reversed(range(self.sweeps)):
+                # inputs are written into the state buffers, and the draw overwrites them
+                rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
+                if clamp is not None:
+                    clamp.apply_(v)
+                if remaining:
+                    rbm.hidden.sample_(kernels.product(v, weights, out=h), stream)
         if ends:
             info = SweepInfo(rbm.observe_h_from_v(v))
             for _ in rbm.hidden.groups:
@@ -90,6 +91,21 @@ class Gibbs(Sampler):
             self.sweeps,
             stream,
             ends=ends,
+        )
+
+    def _follow_categories(self, rbm: RBM, chains: ChainState, stream: Stream) -> bool:
+        """Sweep with `kernels.one_hot_sweeps_` if visible units are one-hot and that is faster."""
+        visible, hidden = rbm.visible, rbm.hidden
+        n_categories = visible.n_one_hot
+        if n_categories is None or not visible.is_linear:
+            return False
+        return kernels.one_hot_sweeps_(
+            (chains.visible, chains.hidden),
+            rbm.weights,
+            (visible.bias, n_categories),
+            (hidden.sample_, hidden.low_state),
+            self.sweeps,
+            stream,
         )
 
     def config(self) -> dict[str, int | float | bool]:  # noqa: D102

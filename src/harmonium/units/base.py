@@ -77,6 +77,9 @@ class Units(nn.Module, ABC):
     is_one_hot: bool = False
     """Whether a unit's states are names without an order, each a column of its own."""
 
+    n_one_hot: int | None = None
+    """Columns of each unit if all units of the layer are one-hot, else None."""
+
     input_scale: float = 1.0
     """How large inputs move the mean as far as those of 1 move that of spins.
 
@@ -291,8 +294,7 @@ class Units(nn.Module, ABC):
     def init_from_moments_(self, mean: Tensor, var: Tensor) -> None:
         """Set the parameters so that units without inputs have these moments, as far as possible.
 
-        Moments at the limit of what is possible (a constant column) are moved inwards, so that
-        every parameter stays finite.
+        Moments at the limit, of a constant column, are moved inwards: parameters stay finite.
         """
 
     @abstractmethod

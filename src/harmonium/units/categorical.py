@@ -40,7 +40,7 @@ class Categorical(LinearUnits):
         if n_categories < 2:
             raise ValueError(f"n_categories is {n_categories}; a unit needs 2 or more")
         super().__init__(n, n * n_categories if is_whole(n) else None)
-        self.n_categories = int(n_categories)
+        self.n_categories = self.n_one_hot = int(n_categories)
 
     @property
     def states(self) -> Tensor:  # noqa: D102

@@ -7,13 +7,15 @@ that Python calls. After a change here, delete ``__pycache__``; the tests do so 
 from __future__ import annotations
 
 from harmonium.kernels.cpu.annealing import reweigh_binary_
+from harmonium.kernels.cpu.categories import categorical_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.counts import binomial_, poisson_
-from harmonium.kernels.cpu.draws import binary_, categorical_, gaussian_, spin_, uniform_, words
+from harmonium.kernels.cpu.draws import binary_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.half_normal import drelu_, drelu_moments, relu_, relu_moments
 from harmonium.kernels.cpu.neighbours import neighbours
+from harmonium.kernels.cpu.one_hot import one_hot_sweeps_
 from harmonium.kernels.cpu.products import (
     binary_layer,
     centred_gradient_,
@@ -37,6 +39,7 @@ __all__ = [
     "log_sums_of_products",
     "moments_",
     "neighbours",
+    "one_hot_sweeps_",
     "poisson_",
     "product",
     "relu_",

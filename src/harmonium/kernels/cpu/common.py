@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from numba import njit, types
+from numba import int32, njit, types, uint64
 from numba.core import event
 from numba.extending import intrinsic
 from torch import Tensor
@@ -38,6 +38,26 @@ def _count_trailing_zeros(context, x):
 
 # Index of the lowest set bit of a non-zero 64-bit word.
 trailing_zeros: Any = intrinsic(_count_trailing_zeros)
+
+
+@serial
+def find(row, is_on, index, factors):
+    """List the indices and values of a row's non-zero entries; returns their number.
+
+    ``is_on`` has a byte for each entry, padded with zeros to a whole word.
+    """
+    for j in range(row.size):
+        is_on[j] = row[j] != 0
+    words = is_on.view(np.uint64)
+    n = 0
+    for k in range(words.size):
+        word = words[k]
+        while word != 0:
+            j = 8 * k + int32(trailing_zeros(word) >> uint64(3))
+            index[n], factors[n] = j, row[j]
+            n += 1
+            word &= word - uint64(1)
+    return n
 
 
 class _Listener(event.Listener):

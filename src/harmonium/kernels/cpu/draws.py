@@ -243,51 +243,6 @@ def _gaussian_blocks(x, bias, precision, k0, k1, c2, c3, n_blocks):
         _gaussian_rows(x, bias, precision, start, stop, k0, k1, c2, c3)
 
 
-@serial
-def _categorical_row(x, bias, n_categories, words):
-    for j in range(x.size):
-        x[j] += bias[j]
-    n_units = x.size // n_categories
-    for unit in range(n_units):
-        logits = x[unit * n_categories : (unit + 1) * n_categories]
-        highest = logits[0]
-        for k in range(1, n_categories):
-            highest = max(highest, logits[k])
-        for k in range(n_categories):
-            logits[k] -= highest
-    for j in range(x.size):  # a separate loop, which LLVM vectorises
-        x[j] = exp(x[j])
-    for unit in range(n_units):
-        weights = x[unit * n_categories : (unit + 1) * n_categories]
-        total = x.dtype.type(0)
-        for k in range(n_categories):
-            total += weights[k]
-            weights[k] = total  # cumulative weights, until the category is known
-        threshold = x.dtype.type(uniform(words[unit])) * total
-        category = 0
-        while category < n_categories - 1 and threshold >= weights[category]:
-            category += 1
-        weights[:] = 0
-        weights[category] = 1
-
-
-@serial
-def _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3):
-    q = (x.shape[1] // n_categories + 3) // 4
-    words = np.empty(4 * q, np.uint32)
-    for row in range(start, stop):
-        fill_words(words, q, row, k0, k1, c2, c3)
-        _categorical_row(x[row], bias, n_categories, words)
-
-
-@parallel
-def _categorical_blocks(x, bias, n_categories, k0, k1, c2, c3, n_blocks):
-    rows = x.shape[0]
-    for b in prange(n_blocks):
-        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        _categorical_rows(x, bias, n_categories, start, stop, k0, k1, c2, c3)
-
-
 def draw_with(
     serial: Any,
     parallel: Any,
@@ -335,9 +290,3 @@ def gaussian_(inputs: Tensor, bias: Tensor, precision: Tensor, stream: Stream) -
     """Normal states of mean (inputs + bias) / precision and variance 1 / precision."""
     by_column = row_major(bias), row_major(precision)
     draw_with(_gaussian_rows, _gaussian_blocks, array(inputs), by_column, stream)
-
-
-def categorical_(inputs: Tensor, bias: Tensor, n_categories: int, stream: Stream) -> None:
-    """One-hot groups of ``n_categories`` columns."""
-    arguments = row_major(bias), n_categories
-    draw_with(_categorical_rows, _categorical_blocks, array(inputs), arguments, stream)

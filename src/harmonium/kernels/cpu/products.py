@@ -12,6 +12,7 @@ from torch import Tensor
 from harmonium.kernels import reference
 from harmonium.kernels.cpu.common import (
     array,
+    find,
     parallel,
     row_major,
     run,
@@ -20,6 +21,7 @@ from harmonium.kernels.cpu.common import (
     worthwhile_threads,
 )
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
+from harmonium.kernels.cpu.one_hot_products import one_hot_moments_, one_hot_product
 from harmonium.rng import Stream
 
 # Skipping zeros is worthwhile if at most this share of the states is non-zero, and if there is
@@ -30,26 +32,6 @@ _LOOK_AT_ROWS = 8
 
 # Number of partial sums, the same for any number of threads, so that totals are the same.
 _BLOCKS = 16
-
-
-@serial
-def _find(row, is_on, index, factors):
-    """List the indices and values of a row's non-zero entries; returns their number.
-
-    ``is_on`` has a byte for each entry, padded with zeros to a whole word.
-    """
-    for j in range(row.size):
-        is_on[j] = row[j] != 0
-    words = is_on.view(np.uint64)
-    n = 0
-    for k in range(words.size):
-        word = words[k]
-        while word != 0:
-            j = 8 * k + int32(trailing_zeros(word) >> uint64(3))
-            index[n], factors[n] = j, row[j]
-            n += 1
-            word &= word - uint64(1)
-    return n
 
 
 @serial
@@ -106,7 +88,7 @@ def _sparse_product_rows(x, weights, out, start, stop):
     index, factors = np.empty(columns, np.int32), np.empty(columns, x.dtype)
     for row in range(start, stop):
         out[row] = 0
-        _add_rows(out[row], index, factors, _find(x[row], is_on, index, factors), weights)
+        _add_rows(out[row], index, factors, find(x[row], is_on, index, factors), weights)
 
 
 @parallel
@@ -293,8 +275,10 @@ def _is_sparse(states: np.ndarray[Any, Any], n_columns: int) -> bool:
     return bool(_are_few_on(states[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
 
 
-def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
+def product(states: Tensor, weights: Tensor, out: Tensor, n_categories: int | None) -> None:
     """``states @ weights``; if most states are zero, adds the weights of the non-zero ones."""
+    if n_categories is not None and one_hot_product(states, weights, n_categories, out):
+        return
     x = array(states)
     if _is_sparse(x, weights.shape[1]) and weights.is_contiguous() and out.is_contiguous():
         n_threads = torch.get_num_threads()
@@ -305,7 +289,12 @@ def product(states: Tensor, weights: Tensor, out: Tensor) -> None:
 
 
 def binary_layer(
-    states: Tensor, weights: Tensor, bias: Tensor, out: Tensor | None, stream: Stream | None
+    states: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    out: Tensor | None,
+    stream: Stream | None,
+    n_categories: int | None,
 ) -> Tensor:
     """Means and, with a stream, a draw, in the pass that makes the inputs or in a second one."""
     mean = states.new_empty(states.shape[0], weights.shape[1])
@@ -314,11 +303,12 @@ def binary_layer(
     layer = (m, row_major(bias), m if out is None else out.numpy(), stream is not None)
     draw = (0, 0, 0, 0) if stream is None else stream.take()
     n_blocks = min(worthwhile_threads(m.size), len(m))
-    if _is_sparse(v, m.shape[1]) and weights.is_contiguous():
-        w = array(weights)
-        run(n_blocks, _sparse_binary_layer, v, w, *layer, *draw, n_blocks)
-        return mean
-    torch.mm(states, weights, out=mean)
+    if n_categories is None or not one_hot_product(states, weights, n_categories, mean):
+        if _is_sparse(v, m.shape[1]) and weights.is_contiguous():
+            w = array(weights)
+            run(n_blocks, _sparse_binary_layer, v, w, *layer, *draw, n_blocks)
+            return mean
+        torch.mm(states, weights, out=mean)
     if n_blocks <= 1:
         _binary_layer_rows(*layer, 0, len(m), *draw)
     else:
@@ -344,9 +334,15 @@ def _phases(
 
 
 def moments_(
-    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], scale: float
+    out: Tensor,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    scale: float,
+    n_categories: int | None,
 ) -> None:
     """Mean outer products of both phases; one pass over ``out`` if both are sparse."""
+    if n_categories is not None and one_hot_moments_(out, data, chains, scale, n_categories):
+        return
     phases = _phases(out, data, chains, scale)
     if phases is None:
         reference.moments_(out, data, chains, scale)
@@ -362,11 +358,22 @@ def centred_gradient_(
     offsets: tuple[Tensor, Tensor],
     rate: float,
     scale: float,
+    n_categories: int | None,
 ) -> None:
     """Everything in one loop if both phases are sparse, else around the two products."""
     by_bias = [array(tensor) for tensor in (*biases, *offsets)]
     kind = by_bias[0].dtype.type
     rates = kind(rate), kind(scale)
+    if n_categories is not None:
+        means = one_hot_moments_(out, data, chains, scale, n_categories)
+        if means is not None:
+            (of_data, of_chains), (a, b, mu, lam) = means, by_bias
+            a[:] = rates[1] * (of_chains - of_data)
+            mu += rates[0] * (of_data - mu)
+            h, h_other = row_major(data[1]), row_major(chains[1])
+            _bias_columns(h, h_other, b, lam, *rates, 0, b.size)
+            run(worthwhile_threads(out.numel()), _centre_blocks, array(out), *by_bias, _BLOCKS)
+            return
     phases = _phases(out, data, chains, scale)
     if phases is not None:
         loop = _sparse_centred_gradient
