@@ -303,9 +303,10 @@ def test_weight_penalties_are_autograd_of_their_formula(
     data, chains = phase(rbm, rows(7, rbm, 30)), phase(rbm, rows(4, rbm, 31))
     PlainGradient().write_(rbm, data, chains)
     without = gradients(rbm)
-    Penalties(l1=0.3, l2=0.2).add_(rbm, data)
+    Penalties(l1=0.3, l2=0.2, l1b=0.7, precision_limit=1e9).add_(rbm, data)
     w = rbm.weights
     loss = 0.3 * w.abs().sum() + 0.1 * w.square().sum()
+    loss = loss + 0.7 / (2 * rbm.visible.n_columns) * w.abs().sum(0).square().sum()
     if isinstance(rbm.visible, Gaussian | ReLU):
         loss = loss + 0.5 * 1e-4 * rbm.visible.precision.sum()
     added = autograd(rbm, loss)
@@ -359,6 +360,8 @@ def test_offsets_refuse_a_rate_that_is_none(rate: float) -> None:
     [
         ({"l1": -1.0}, r"l1 is -1\.0; pass 0 or a positive number"),
         ({"l2": float("nan")}, "l2 is nan"),
+        ({"l1b": -0.1}, r"l1b is -0\.1; pass 0 or a positive number"),
+        ({"group_lasso": float("nan")}, "group_lasso is nan"),
         ({"l2": float("inf")}, "l2 is inf"),
         ({"sparsity_cost": -1.0, "sparsity_target": 0.1}, r"sparsity_cost is -1\.0"),
         ({"variance_floor": -1.0}, r"variance_floor is -1\.0"),

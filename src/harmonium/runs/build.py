@@ -168,6 +168,8 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
         penalties=Penalties(
             l1=options.l1,
             l2=options.l2,
+            l1b=options.l1b,
+            group_lasso=options.group_lasso,
             sparsity_target=options.sparsity_target,
             sparsity_cost=options.sparsity_cost,
         ),

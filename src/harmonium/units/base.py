@@ -72,6 +72,8 @@ class Units(nn.Module, ABC):
     Weights that are drawn at random grow in proportion.
     """
 
+    logarithms: tuple[str, ...] = ()  # names of such parameters; see `Penalties.precision_limit`
+
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         for name in ("low_state", "has_origin"):
