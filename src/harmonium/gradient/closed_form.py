@@ -233,13 +233,6 @@ def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: 
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
-def log_precisions(layer: Units) -> Iterator[tuple[nn.Parameter, Tensor]]:
-    """The parameters that hold logarithms of precisions, and the precisions."""
-    for _, units in layer.groups:
-        if units.stored_log_precision is not None and units.precision is not None:
-            yield units.stored_log_precision, units.precision
-
-
 def logarithms(layer: Units) -> Iterator[nn.Parameter]:
     """The parameters of a layer that are logarithms."""
     for _, units in layer.groups:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from harmonium import defaults
 from harmonium.arguments import check_number
 from harmonium.autograd import without_autograd
-from harmonium.gradient.closed_form import Phase, grad_buffer, log_precisions, logarithms
+from harmonium.gradient.closed_form import Phase, grad_buffer, logarithms
 from harmonium.rbm import RBM
 from harmonium.units import Units
 
@@ -44,9 +44,10 @@ class Penalties:
     sparsity_rate
         Weight of the newest mini-batch in the moving average of the activity.
     variance_floor
-        If visible units learn their precision, ``variance_floor / 2 * precision`` is added to the
-        loss for each, as if every value carried noise of that variance. Without it the precision of
-        a constant column grows until it overflows.
+        If visible units learn their precision, ``variance_floor / 2`` times the precision (of
+        `DReLU`, the inverse of its mean variance) is added to the loss for each, as if every value
+        carried noise of that variance. Without it the precision of a constant column grows until it
+        overflows.
     precision_limit
         The gradient by a parameter that is a logarithm (`Units.logarithms`: of a precision, or of
         the ratio of two) is clipped to plus or minus this. Without it a single outlier, common in
@@ -111,9 +112,11 @@ class Penalties:
             pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
             grad_buffer(rbm.hidden.bias).add_(pull)
             grad_buffer(rbm.weights).addr_(visible["bias"], pull)
-        for log, precision in log_precisions(rbm.visible):
-            if log.requires_grad:
-                grad_buffer(log).add_(precision, alpha=0.5 * scale * self.variance_floor)
+        for _, units in rbm.visible.groups:
+            if "log_precision" in units.logarithms:
+                log = units.get_parameter("log_precision")
+                if log.requires_grad:
+                    grad_buffer(log).add_(log.exp(), alpha=0.5 * scale * self.variance_floor)
         limit = scale * self.precision_limit
         for log in (*logarithms(rbm.visible), *logarithms(rbm.hidden)):
             if log.requires_grad:
