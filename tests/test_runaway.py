@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from harmonium import (
     datasets,
     training,
 )
+from harmonium.datasets import Data
 from harmonium.gradient import Phase
 from harmonium.training import TrainingState
 from harmonium.training.runaway import ran_away
@@ -28,7 +30,7 @@ from harmonium.units import Categorical, DReLU, Gaussian, Mixed, ReLU, Units
 DIGITS = datasets.load("digits").binarize().join("train", "validation")
 
 
-def trained(visible: Units, hidden: Units, rate: float, epochs: int, rows: object = DIGITS) -> RBM:
+def trained(visible: Units, hidden: Units, rate: float, epochs: int, rows: Data = DIGITS) -> RBM:
     rbm = RBM(visible, hidden).init_from_data_(rows, 0)
     state = TrainingState.create(rbm, n_chains=100, learning_rate=rate)
     for _ in training.updates(state, Minibatches(rows, 100), epochs):
@@ -56,10 +58,11 @@ def test_ordinary_rates_run_to_the_end(rate: float) -> None:
 
 
 def test_a_run_keeps_the_last_checkpoint_from_before(tmp_path: Path) -> None:
-    short = {"out": tmp_path / "run", "epochs": 40, "figures": False, "tensorboard": False}
-    model = {"hidden": 20, "hidden_units": "drelu", "rows": 1000, "checkpoint_every": 0.0}
+    short: dict[str, Any] = {"out": tmp_path / "run", "epochs": 40, "figures": False}
+    short |= {"tensorboard": False, "log_likelihood": False, "checkpoint_every": 0.0}
+    model: dict[str, Any] = {"hidden": 20, "hidden_units": "drelu", "rows": 1000}
     with pytest.raises(FloatingPointError, match=r"hidden unit \d+ .*last good checkpoint is") as e:
-        harmonium.train(**short, **model, learning_rate=2.0, log_likelihood=False)
+        harmonium.train(**short, **model, learning_rate=2.0)
     found = re.search(r"checkpoint is (\S+?);", str(e.value))
     assert found is not None
     state = checkpoint.load(found[1])
@@ -67,10 +70,11 @@ def test_a_run_keeps_the_last_checkpoint_from_before(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_is_made_of_what_ran_away() -> None:
-    rbm = RBM(Binary(64), DReLU(3)).init_from_data_(DIGITS, 0)
+    hidden = DReLU(3)
+    rbm = RBM(Binary(64), hidden).init_from_data_(DIGITS, 0)
     state = TrainingState.create(rbm, n_chains=5)
     with torch.no_grad():
-        rbm.hidden.gap[1] = 2e6
+        hidden.gap[1] = 2e6
     with pytest.raises(FloatingPointError, match=r"gap of hidden unit 1 .*, to 2e\+06 by update 0"):
         checkpoint.dumps(state)
 
@@ -116,6 +120,7 @@ def test_gradients_by_logarithms_are_bounded_in_both_layers(layer: str) -> None:
     PlainGradient().write_(rbm, outlier, none)
     logs = units.log_precision, units.asymmetry
     assert all(log.grad is not None and log.grad.abs().max() > 10 for log in logs)
+    assert units.gap.grad is not None
     before = units.gap.grad.clone()
     Penalties(precision_limit=0.5).add_(rbm, outlier, scale=0.5)
     assert all(log.grad is not None and log.grad.abs().max() == 0.25 for log in logs)
@@ -124,7 +129,7 @@ def test_gradients_by_logarithms_are_bounded_in_both_layers(layer: str) -> None:
 
 def test_constant_columns_do_not_drive_a_precision_away() -> None:
     grey = datasets.load("digits").join("train", "validation").standardize()
-    rbm = trained(DReLU(64, learn_precision=True), Binary(20), 1.0, 30, grey)
-    assert (
-        float(rbm.visible.log_precision.detach().max()) < math.log(1e4) + 0.1
-    )  # of the variance floor
+    visible = DReLU(64, learn_precision=True)
+    trained(visible, Binary(20), 1.0, 30, grey)
+    most = math.log(1e4) + 0.1  # the inverse of the floor under the variance
+    assert float(visible.log_precision.detach().max()) < most

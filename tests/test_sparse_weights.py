@@ -119,7 +119,7 @@ def test_other_optimisers_shrink_by_their_rate_and_held_weights_stay() -> None:
     assert torch.equal(rbm.weights, held)
 
 
-def trained(rows: Tensor, seed: int, **penalties: float) -> RBM:
+def trained(rows: Tensor, seed: int, **penalties: Any) -> RBM:
     """A model of 3 sites with 3 categories and 4 double units, after 300 updates."""
     data = Data("sites", rows, OneHot(3))
     batches = Minibatches(data, 100)
@@ -156,8 +156,8 @@ def test_squared_sums_leave_fewer_large_weights() -> None:
 
 
 def test_both_penalties_go_from_the_options_to_each_layer() -> None:
-    rates = {"learning_rate": 0.1, "epochs": 1}
-    penalties = layer_options(TrainingOptions(l1b=0.25, group_lasso=0.5, **rates)).penalties
+    options = TrainingOptions(l1b=0.25, group_lasso=0.5, learning_rate=0.1, epochs=1)
+    penalties = layer_options(options).penalties
     assert penalties is not None and (penalties.l1b, penalties.group_lasso) == (0.25, 0.5)
     of_each = {"l1b": "0.1,0.2", "group_lasso": "0.3"}
     first, second = NetworkOptions(layers="5,4", of_each=of_each).by_layer()
@@ -167,5 +167,6 @@ def test_both_penalties_go_from_the_options_to_each_layer() -> None:
 @pytest.mark.parametrize("name", ["l1b", "group_lasso"])
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
 def test_options_refuse_what_is_no_strength(name: str, value: float) -> None:
+    options: dict[str, Any] = {name: value}
     with pytest.raises(ValueError, match=f"`{name}` is {value}; pass 0 or a positive number"):
-        TrainingOptions(**{name: value})
+        TrainingOptions(**options)
