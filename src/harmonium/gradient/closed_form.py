@@ -157,6 +157,11 @@ class CenteredGradient(Gradient):
     ----------
     rate
         Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
+    by_variance
+        Divide what moves a hidden unit whose states are half-lines, `ReLU` or `DReLU`, by 1 plus
+        the variance of its mean among the rows. The states of such units, and with them the
+        curvature of the loss, grow with the weights, until a learning rate that was good is too
+        large and parameters run away. The gradient is still zero exactly where the plain one is.
 
     References
     ----------
@@ -165,6 +170,7 @@ class CenteredGradient(Gradient):
     """
 
     rate: float = defaults.OFFSET_RATE
+    by_variance: bool = False
     visible_offset: Tensor | None = field(default=None, repr=False)
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
@@ -203,6 +209,23 @@ class CenteredGradient(Gradient):
             self.rate,
             scale,
         )
+        if self.by_variance and any(units.has_half_lines for _, units in rbm.hidden.groups):
+            self._divide_(rbm, data, self.hidden_offset)
+
+    def _divide_(self, rbm: RBM, data: Phase, hidden_offset: Tensor) -> None:
+        share = 1 / (1 + _variance(data))
+        for columns, units in rbm.hidden.groups:
+            if not units.has_half_lines:
+                share[columns] = 1
+                continue
+            for name, parameter in units.named_parameters():
+                if name != "bias" and parameter.requires_grad:
+                    grad_buffer(parameter).mul_(share[columns])
+        weights = grad_buffer(rbm.weights)
+        # the visible biases are centred by the steps of the weights, which become shorter
+        grad_buffer(rbm.visible.bias).addmv_(weights * (1 - share), hidden_offset)
+        weights.mul_(share)
+        grad_buffer(rbm.hidden.bias).mul_(share)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         # centring spreads non-finite values from visible biases to weights to hidden biases
@@ -231,6 +254,16 @@ def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: 
             if name != "bias" or biases:
                 grad = grad_buffer(layer.get_parameter(name))
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
+
+
+def _variance(phase: Phase) -> Tensor:
+    """Variance of the mean of each hidden column among the rows, which may count by weight."""
+    rows, weights = phase.unweighed or (phase, None)
+    mean = rows.hidden["bias"]
+    if weights is None:
+        return mean.var(0, correction=0)
+    share = weights / weights.sum()
+    return share @ (mean - share @ mean).square()
 
 
 def logarithms(layer: Units) -> Iterator[nn.Parameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -37,7 +38,10 @@ _OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
 }
-_GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
+_GRADIENTS: dict[str, Callable[[], Gradient]] = {
+    "centered": partial(CenteredGradient, by_variance=True),
+    "plain": PlainGradient,
+}
 
 
 def choose_device(name: str) -> torch.device:

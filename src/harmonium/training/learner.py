@@ -126,7 +126,8 @@ class Contrastive(Learner):
         seed: int,
     ) -> dict[str, Any]:
         """What a new state is made of, with defaults in place of None; chains start at random."""
-        gradient, penalties = gradient or CenteredGradient(), penalties or Penalties()
+        gradient = gradient or CenteredGradient(by_variance=True)
+        penalties = penalties or Penalties()
         for name, given, kind, remedy in (
             ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
             ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),

@@ -67,10 +67,10 @@ class Units(nn.Module, ABC):
     """Whether a unit's states are names without an order, each a column of its own."""
 
     input_scale: float = 1.0
-    """How large inputs move the mean as far as those of 1 move that of spins.
+    """How large inputs move the mean as far as those of 1 do of spins; random weights grow too."""
 
-    Weights that are drawn at random grow in proportion.
-    """
+    has_half_lines: bool = False
+    """Whether states are half-lines, so that their spread grows with the inputs without end."""
 
     logarithms: tuple[str, ...] = ()  # names of such parameters; see `Penalties.precision_limit`
 
