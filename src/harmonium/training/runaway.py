@@ -20,7 +20,8 @@ _LARGEST, _LARGEST_LOG = 1e6, 60.0
 def ran_away(rbm: RBM) -> str | None:
     """Name the unit and the parameter that is furthest beyond what training can lead to.
 
-    Only parameters that are learned count. Visible biases may have any size, as data may.
+    Only parameters that are learned and finite count (no update makes others). Visible biases may
+    have any size, as data may.
 
     Returns
     -------
@@ -29,7 +30,7 @@ def ran_away(rbm: RBM) -> str | None:
     """
     worst, text = 1.0, None
     for layer, name, values, first, width, limit in _learned(rbm):
-        sizes = values.abs().nan_to_num(nan=float("inf")).reshape(-1, values.shape[-1])
+        sizes = values.abs().nan_to_num(0.0, 0.0)
         excess = float(sizes.max()) / limit
         if excess > worst:
             at = int(sizes.argmax())
