@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -221,6 +222,51 @@ def test_centred_training_does_not_change_when_states_are_inverted(
     assert difference < 1e-11 if is_invariant else difference > 1e-2
 
 
+HALF_LINES = [("binary", "drelu-fixed"), ("categorical", "relu"), ("gaussian", "drelu")]
+
+
+def with_offsets(rbm: RBM) -> CenteredGradient:
+    """A gradient whose offsets stay as they are here."""
+    mu = torch.linspace(-0.2, 0.4, rbm.visible.n_columns, dtype=torch.float64)
+    lam = torch.linspace(0.5, -0.3, rbm.hidden.n_columns, dtype=torch.float64)
+    return CenteredGradient(0.0, True, mu, lam)
+
+
+@pytest.mark.parametrize(("visible", "hidden"), HALF_LINES)
+def test_steps_of_half_lines_are_divided_by_their_variance(visible: str, hidden: str) -> None:
+    rbm, _ = random_rbm(BY_NAME[visible], BY_NAME[hidden], seed=41)
+    v = rows(7, rbm, 42)
+    data, chains = phase(rbm, v), phase(rbm, rows(4, rbm, 43))
+    PlainGradient().write_(rbm, data, chains)
+    plain = gradients(rbm)
+    gradient = with_offsets(rbm)
+    gradient.write_(rbm, data, chains)
+    came = gradients(rbm)
+    mean = array(rbm.mean_h_from_v(v))
+    share = torch.from_numpy(1 / (1 + mean.var(0)))
+    assert share.max() < 0.99
+    mu, lam = gradient.visible_offset, gradient.hidden_offset
+    assert mu is not None and lam is not None
+    w, a, b = (plain[name] for name in ("weights", "visible.bias", "hidden.bias"))
+    step = share * (w - torch.outer(mu, b) - torch.outer(a, lam))
+    expected = plain | {"weights": step, "visible.bias": a - step @ lam}
+    for name in plain:
+        if name.startswith("hidden."):
+            expected[name] = share * plain[name]
+    expected["hidden.bias"] = expected["hidden.bias"] - step.T @ mu
+    assert_same(came, expected)
+
+
+@pytest.mark.parametrize("hidden", ["binary", "gaussian", "categorical"])
+def test_steps_of_other_units_are_not_divided(hidden: str) -> None:
+    rbm, _ = random_rbm(BY_NAME["spin"], BY_NAME[hidden], seed=44)
+    data, chains = phase(rbm, rows(7, rbm, 45)), phase(rbm, rows(4, rbm, 46))
+    CenteredGradient().write_(rbm, data, chains)
+    expected = gradients(rbm)
+    CenteredGradient(by_variance=True).write_(rbm, data, chains)
+    assert all(torch.equal(g, expected[name]) for name, g in gradients(rbm).items())
+
+
 def test_offsets_start_at_the_first_batch_and_follow_the_data() -> None:
     rbm, _ = random_rbm(BY_NAME["binary"], BY_NAME["spin"], seed=15)
     gradient = CenteredGradient(rate=0.25)
@@ -292,9 +338,10 @@ def test_weight_penalties_are_autograd_of_their_formula(
     data, chains = phase(rbm, rows(7, rbm, 30)), phase(rbm, rows(4, rbm, 31))
     PlainGradient().write_(rbm, data, chains)
     without = gradients(rbm)
-    Penalties(l1=0.3, l2=0.2).add_(rbm, data)
+    Penalties(l1=0.3, l2=0.2, l1b=0.7, precision_limit=1e9).add_(rbm, data)
     w = rbm.weights
     loss = 0.3 * w.abs().sum() + 0.1 * w.square().sum()
+    loss = loss + 0.7 / (2 * rbm.visible.n_columns) * w.abs().sum(0).square().sum()
     if isinstance(rbm.visible, Gaussian | ReLU):
         loss = loss + 0.5 * 1e-4 * rbm.visible.precision.sum()
     added = autograd(rbm, loss)
@@ -348,6 +395,8 @@ def test_offsets_refuse_a_rate_that_is_none(rate: float) -> None:
     [
         ({"l1": -1.0}, r"l1 is -1\.0; pass 0 or a positive number"),
         ({"l2": float("nan")}, "l2 is nan"),
+        ({"l1b": -0.1}, r"l1b is -0\.1; pass 0 or a positive number"),
+        ({"group_lasso": float("nan")}, "group_lasso is nan"),
         ({"l2": float("inf")}, "l2 is inf"),
         ({"sparsity_cost": -1.0, "sparsity_target": 0.1}, r"sparsity_cost is -1\.0"),
         ({"variance_floor": -1.0}, r"variance_floor is -1\.0"),
@@ -377,7 +426,9 @@ def test_a_sparsity_target_needs_binary_hidden_units(hidden: Spin | Gaussian) ->
 
 
 @every_pair
-@pytest.mark.parametrize("make", [PlainGradient, CenteredGradient])
+@pytest.mark.parametrize(
+    "make", [PlainGradient, CenteredGradient, partial(CenteredGradient, by_variance=True)]
+)
 def test_a_row_of_weight_two_counts_like_two_rows(
     visible: UnitType, hidden: UnitType, make: Callable[[], Gradient]
 ) -> None:

@@ -132,7 +132,7 @@ def agree(draw_: Draw, a: Tensor, b: Tensor) -> bool:
     """Same states; continuous ones to rounding of mean and noise, which are at most 40 here."""
     if draw_ in CONTINUOUS:
         # a chance near 1 is rounded, and far below zero the density is a hundredth
-        of_inverse = 0 if draw_ is gaussian_ else 1e-12
+        of_inverse = 0 if draw_ is gaussian_ else 4e-12
         return torch.allclose(a, b, rtol=0, atol=8 * 40 * torch.finfo(a.dtype).eps + of_inverse)
     return torch.equal(a, b)
 

@@ -19,7 +19,8 @@ from PIL import Image
 from cli.commands import QUICK, Done, harmonium, start
 from harmonium import Purpose, Stream, checkpoint, datasets
 from harmonium.cli.spelling import flag
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 Train = Callable[..., Done]
 

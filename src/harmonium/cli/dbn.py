@@ -29,8 +29,9 @@ from harmonium.runs.layers import (
     NetworkOptions,
     offered_once,
 )
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 app = typer.Typer(help="Deep belief networks: stacks of RBMs.")
 

@@ -22,8 +22,9 @@ from harmonium.cli.spelling import flag
 from harmonium.files import write_json, write_whole
 from harmonium.recipes import Compared, Recipe, Step
 from harmonium.run_directory import RunDirectory, free_path
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 if TYPE_CHECKING:
     from harmonium.cli.progress import Reporter

@@ -18,8 +18,9 @@ from typing import Any
 
 from harmonium.runs.answers import options as answers
 from harmonium.runs.layers import OWN, NetworkOptions
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 _TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions)
 _OPTIONS = {

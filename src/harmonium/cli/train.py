@@ -25,7 +25,8 @@ from harmonium.cli.parameters import (
 )
 from harmonium.cli.recipe import run_file
 from harmonium.run_directory import Network
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 if TYPE_CHECKING:
     from harmonium.cli.console import Console

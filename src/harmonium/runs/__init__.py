@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from harmonium.run_directory import Network, RunDirectory, Warned
     from harmonium.runs.beginning import finetune, open, train, train_dbn
     from harmonium.runs.following import Stopped
-    from harmonium.runs.options import TrainingOptions, WatchingOptions
+    from harmonium.runs.options import TrainingOptions
     from harmonium.runs.run import Following, Run
     from harmonium.runs.tuning_options import FinetuningOptions
+    from harmonium.runs.watching_options import WatchingOptions
 
 __all__ = [
     "FinetuningOptions",
@@ -43,7 +44,7 @@ _HOME = {
     "Stopped": "runs.following",
     "TrainingOptions": "runs.options",
     "Warned": "run_directory",
-    "WatchingOptions": "runs.options",
+    "WatchingOptions": "runs.watching_options",
     "finetune": "runs.beginning",
     "open": "runs.beginning",
     "train": "runs.beginning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -39,7 +40,10 @@ _OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
 }
-_GRADIENTS: dict[str, type[Gradient]] = {"centered": CenteredGradient, "plain": PlainGradient}
+_GRADIENTS: dict[str, Callable[[], Gradient]] = {
+    "centered": partial(CenteredGradient, by_variance=True),
+    "plain": PlainGradient,
+}
 
 
 def choose_device(name: str) -> torch.device:
@@ -175,6 +179,8 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
         penalties=Penalties(
             l1=options.l1,
             l2=options.l2,
+            l1b=options.l1b,
+            group_lasso=options.group_lasso,
             sparsity_target=options.sparsity_target,
             sparsity_cost=options.sparsity_cost,
         ),

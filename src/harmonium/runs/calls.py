@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RunDirectory
 from harmonium.runs.layers import LAYERS
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 Name = Literal["train", "train_dbn", "finetune"]
 

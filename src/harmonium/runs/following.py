@@ -23,9 +23,10 @@ from harmonium.files import write_whole
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs.events import EventFiles
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 from harmonium.training import Learner, Progress, Row
 
 

@@ -33,13 +33,13 @@ from harmonium.runs import build, kept, verdicts
 from harmonium.runs.encoding import described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
-from harmonium.runs.options import WatchingOptions
 from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rbm_task import noted, run_name, surroundings
 from harmonium.runs.reporting import Reporter, describe_scores
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.sources import Rows, Source
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 # For short runs: the number of rows of numbers, how many held-out rows may be evaluated for each at
 # any cost, and the fraction of the time allowed beyond them.

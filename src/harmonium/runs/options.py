@@ -195,6 +195,18 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     )
     l1: float = option(defaults.RUN_L1, "L1 penalty on the weights.", panel="Training")
     l2: float = option(defaults.RUN_L2, "L2 penalty on the weights.", panel="Training")
+    l1b: float = option(
+        defaults.L1B,
+        "Penalty on the square of each hidden unit's sum of |weights|: few weights, and none to "
+        "spare for a unit that has many (0.25 in the literature on proteins).",
+        panel="Training",
+    )
+    group_lasso: float = option(
+        defaults.GROUP_LASSO,
+        "Penalty on the norm of the weights between each visible and each hidden unit, which makes "
+        "many of them exactly 0.",
+        panel="Training",
+    )
     sparsity_target: float | None = option(
         defaults.SPARSITY_TARGET, "Target mean activation of binary hidden units.", panel="Training"
     )
@@ -226,7 +238,8 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
         self._refuse_below(2, "hidden_categories")
         refuse_temperatures(self.temperatures, self.sampler)
         self.refuse_identity()
-        for name in ("learning_rate", "weight_std", "l1", "l2", "sparsity_cost"):
+        decay = ("l1", "l2", "l1b", "group_lasso")
+        for name in ("learning_rate", "weight_std", *decay, "sparsity_cost"):
             self._refuse_below(0, name)
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"`seed` is {self.seed}; pass a whole number from 0 to 2**64 - 1")
@@ -343,35 +356,3 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
                 f"`image_shape` is {self.image_shape!r}; pass HEIGHTxWIDTH, such as 28x28"
             )
         return int(height), int(width)
-
-
-@dataclass(frozen=True)
-class WatchingOptions:
-    """How a run is monitored and stored; these options do not change a bit of what is learned."""
-
-    every: int | None = option(
-        None,
-        "Updates between two rows of numbers.",
-        panel="Watching",
-        shown=f"whole epochs, at least {defaults.MIN_UPDATES_PER_ROW} updates; 30 rows in short "
-        "runs",
-    )
-    checkpoint_every: float = option(
-        defaults.CHECKPOINT_SECONDS, "Seconds between two checkpoints.", panel="Watching"
-    )
-    log_likelihood: bool = option(
-        True, "Track log Z during training, for log-likelihoods in nats.", panel="Watching"
-    )
-    figures: bool = option(True, "Draw pictures.", panel="Watching")
-    tensorboard: bool | None = option(
-        None, "Write TensorBoard event files.", panel="Watching", shown="if it is installed"
-    )
-
-    def __post_init__(self) -> None:
-        """Reject values out of range."""
-        if self.every is not None and self.every < 1:
-            raise ValueError(f"`every` is {self.every}; pass 1 or more updates")
-        if not self.checkpoint_every >= 0:
-            raise ValueError(
-                f"`checkpoint_every` is {self.checkpoint_every:g}; pass 0 or more seconds"
-            )

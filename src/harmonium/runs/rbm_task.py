@@ -25,12 +25,13 @@ from harmonium.runs import build, kept, run_data, verdicts, weighting
 from harmonium.runs.encoding import Known, described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, Whole, follow, write_page
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.history import History
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
+from harmonium.runs.watching_options import WatchingOptions
 from harmonium.training import TrainingState
 
 DROPPED = "dropped.csv"

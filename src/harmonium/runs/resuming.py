@@ -17,9 +17,10 @@ from harmonium.datasets import Minibatches
 from harmonium.deep import FinetuningState
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, events
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 from harmonium.training import TrainingState
 
 

@@ -18,8 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from harmonium.arguments import described, meant
 from harmonium.runs.layers import OF_EACH, OWN, NetworkOptions, offered_once
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
+from harmonium.runs.watching_options import WatchingOptions
 
 
 def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, WatchingOptions]:

@@ -25,7 +25,7 @@ from harmonium.runs.following import (
     write_page,
 )
 from harmonium.runs.layers import NetworkOptions
-from harmonium.runs.options import TrainingOptions, WatchingOptions
+from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import network_figures
 from harmonium.runs.rbm_task import (
     Begun,
@@ -39,6 +39,7 @@ from harmonium.runs.rbm_task import (
 )
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.resuming import Said, slower, take_rate_, tell_rate
+from harmonium.runs.watching_options import WatchingOptions
 from harmonium.units import Units
 
 _INTERRUPT = 2  # the signal of Ctrl-C

@@ -66,6 +66,10 @@ class Learner(ABC):
         """On CUDA, what the device knows of the gradients, and the host has not asked for yet."""
         return None
 
+    def ran_away(self) -> str | None:
+        """Which parameter has run away, in words; None if none has, or none can."""
+        return None
+
     @abstractmethod
     def targets(self, batches: Minibatches) -> Tensor | None:
         """Check that it can learn from these rows; returns their targets, if it needs any."""
@@ -122,7 +126,8 @@ class Contrastive(Learner):
         seed: int,
     ) -> dict[str, Any]:
         """What a new state is made of, with defaults in place of None; chains start at random."""
-        gradient, penalties = gradient or CenteredGradient(), penalties or Penalties()
+        gradient = gradient or CenteredGradient(by_variance=True)
+        penalties = penalties or Penalties()
         for name, given, kind, remedy in (
             ("sampler", sampler, Sampler, "a sampler such as Gibbs() or Tempering()"),
             ("gradient", gradient, Gradient, "CenteredGradient() or PlainGradient()"),
@@ -151,7 +156,7 @@ def finish_(state: Learner) -> None:
 
 
 def settle(state: Learner) -> None:
-    """Wait for the device and check the updates so far; does nothing on CPU.
+    """Wait for the device and check the updates so far, and that no parameter has run away.
 
     It is called at each row of numbers, at the end of each epoch, before a checkpoint is written,
     and after every thousand updates.
@@ -159,19 +164,25 @@ def settle(state: Learner) -> None:
     Raises
     ------
     FloatingPointError
-        If the gradient of an update was not finite; the message names the first one. The parameters
-        are as they were before it, but ``state`` has counted the updates since, and everything else
-        (chains, optimiser, schedule) has made them.
+        If, on CUDA, the gradient of an update was not finite; the message names the first one. The
+        parameters are as they were before it, but ``state`` has counted the updates since, and
+        everything else (chains, optimiser, schedule) has made them. Or if a parameter has run away;
+        the message names its unit.
     """
     n_bad = 0 if state.device_check is None else state.device_check.undo()
     if n_bad:
         raise not_finite(state, state.update - n_bad + 1)
+    away = state.ran_away()
+    if away is not None:
+        raise diverged(state, f"{away} by update {state.update}")
 
 
 def not_finite(state: Learner, update: int) -> FloatingPointError:
     """The error to raise where the gradient of this update is not finite."""
-    what = f"the gradient of update {update}"
-    return diverged(state, f"{what} is not finite; the {state.called} is as it was before it")
+    what = f"the gradient of update {update} is not finite"
+    away = state.ran_away()
+    what += "" if away is None else f": {away}"
+    return diverged(state, f"{what}; the {state.called} is as it was before it")
 
 
 def diverged(state: Learner, what: str) -> FloatingPointError:

@@ -21,6 +21,7 @@ from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler
 from harmonium.training.learner import Contrastive, check_every
+from harmonium.training.runaway import ran_away
 from harmonium.training.updating import Ahead, check_start, update
 from harmonium.training.watching import Look, Watch, default_every, default_monitor
 
@@ -181,6 +182,9 @@ class TrainingState(Contrastive):
         """An RBM learns from rows alone; refuses a model that cannot be trained."""
         if self.update == 0:
             check_start(self)
+
+    def ran_away(self) -> str | None:  # noqa: D102
+        return ran_away(self.rbm)
 
     def learn_(  # noqa: D102
         self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None

@@ -109,6 +109,7 @@ def update(
         else:
             compute(batch, state.stream)
     state.optimizer.step()
+    state.penalties.shrink_(state.rbm, state.optimizer, scale)
     done = state.update + 1
     if state.average is not None and state.average_decay is not None:
         # a short memory at first, so that the initial parameters are soon forgotten

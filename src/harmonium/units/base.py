@@ -81,10 +81,12 @@ class Units(nn.Module, ABC):
     """Columns of each unit if all units of the layer are one-hot, else None."""
 
     input_scale: float = 1.0
-    """How large inputs move the mean as far as those of 1 move that of spins.
+    """How large inputs move the mean as far as those of 1 do of spins; random weights grow too."""
 
-    Weights that are drawn at random grow in proportion.
-    """
+    has_half_lines: bool = False
+    """Whether states are half-lines, so that their spread grows with the inputs without end."""
+
+    logarithms: tuple[str, ...] = ()  # names of such parameters; see `Penalties.precision_limit`
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

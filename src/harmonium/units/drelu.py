@@ -50,6 +50,9 @@ class DReLU(QuadraticUnits):
         Slope away from zero: positive values make two modes, negative ones a sharp peak at zero.
     """
 
+    has_half_lines = True
+    logarithms = ("log_precision", "asymmetry")
+
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n, precision, learn_precision)
         self.asymmetry = nn.Parameter(torch.zeros(n))

@@ -27,6 +27,8 @@ class QuadraticUnits(Units):
     Parameters and attributes are those of `Gaussian`.
     """
 
+    logarithms: tuple[str, ...] = ("log_precision",)
+
     def __init__(self, n: int, precision: float = 1.0, learn_precision: bool = False) -> None:
         super().__init__(n)
         check_number("precision", precision, "a positive number")

@@ -49,6 +49,7 @@ class ReLU(QuadraticUnits):
     """
 
     is_positive = True
+    has_half_lines = True
 
     def is_far_with(self, bias: Tensor) -> bool:  # noqa: D102
         return super().is_far_with(bias.clamp(min=0))  # below, states are near zero

@@ -167,7 +167,7 @@ def unit(word):
 
 
 @_inlined
-def _log(x):
+def log(x):
     """Logarithm of a normal float64 in (0, 1) by Cephes, error about 1e-16; avoids calling libm."""
     bits = np.float64(x).view(np.int64)
     e = float64(int32(bits >> 52) - int32(1022))
@@ -210,7 +210,7 @@ def _turn(t):
 def _normal_pairs(for_radius, for_angle, first, second):
     """Box-Muller."""
     for i in range(first.size):
-        radius = math.sqrt(-2.0 * _log(unit(for_radius[i])))
+        radius = math.sqrt(-2.0 * log(unit(for_radius[i])))
         cosine, sine = _turn(unit(for_angle[i]))
         first[i] = radius * cosine
         second[i] = radius * sine

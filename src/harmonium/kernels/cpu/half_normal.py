@@ -1,4 +1,8 @@
-"""Compiled draws and moments of units with half-lines of states, as `kernels.half_normal` has."""
+"""Compiled draws and moments of units with half-lines of states, as `kernels.half_normal` has.
+
+All loops over the units of a row are free of branches and calls, so that LLVM vectorises them. What
+is far in a tail needs other formulas, and is gathered first.
+"""
 
 from __future__ import annotations
 
@@ -7,77 +11,108 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import prange
+from numba import float64, int32, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, serial
-from harmonium.kernels.cpu.draws import draw_with, fill_words, unit
-from harmonium.kernels.half_normal import NEWTON_STEPS, TAIL_BELOW
+from harmonium.kernels.cpu.common import (
+    array,
+    parallel,
+    row_major,
+    run,
+    serial,
+    worthwhile_threads,
+)
+from harmonium.kernels.cpu.draws import draw_with, fill_words, log, unit
+from harmonium.kernels.half_normal import TAIL_BELOW
 from harmonium.rng import Stream
 
+_inlined = njit(inline="always", error_model="numpy")
+
 # Polynomial in (a - 4) / (a + 4) that gives (a + 4) times Mills' ratio for a >= 0: interpolation at
-# Chebyshev points, relative error 5e-16 (the substitution of Shepherd and Laframboise, 1981).
+# Chebyshev points, relative error 5e-15 (the substitution of Shepherd and Laframboise, 1981).
 _RATIO = np.array([
-    1.8932190633084853, -1.5237709108199835, 0.9704095548675874, -0.46754096299832926,
-    0.1513917623124891, -0.01890045086179461, -0.008722295275113486, 0.00408785568219404,
-    0.00033424462447582926, -0.0005792693112383798, -4.7833112184110975e-06,
-    8.809575792458322e-05, 1.7965666540766273e-06, -1.4843347253192145e-05,
-    -1.5791693622508298e-06, 2.5688741365377523e-06, 6.836016680202922e-07,
-    -4.006262909600915e-07, -2.1840990663360633e-07, 4.482320698500524e-08,
-    5.4154267181159925e-08, -1.509241818614183e-09, -9.520279114401458e-09,
-    -2.9433098761634534e-10, 8.812534041624495e-10,
+    1.8932190633084833, -1.5237709108199209, 0.9704095548681061, -0.46754096300288933,
+    0.15139176229150952, -0.01890045076392154, -0.008722294943409412, 0.004087854720522052,
+    0.0003342419266141353, -0.0005792641296306719, -4.770455827430527e-06,
+    8.807903627839139e-05, 1.758139853031907e-06, -1.480972516687886e-05,
+    -1.5046910385509169e-06, 2.526644196178933e-06, 5.893821224375905e-07,
+    -3.688360426654015e-07, -1.4218977293404845e-07, 3.224557804383836e-08,
+    1.6994362239005116e-08,
 ])  # fmt: skip
+
+# Taylor's coefficients of the exponential: half a factor of two away, the rest is below 1e-17.
+_FACTORIALS = np.array([1.0 / math.factorial(k) for k in range(14)])
 
 # Below this, moments are a series in 1 / t^2: the plain formulas would lose digits.
 _SERIES_BELOW = -40.0
 
-# Mills' ratio of minus this is still far from float64's largest number.
-_LARGEST = 36.0
+# Below this chance, the inverse would need a third approximation.
+_LEAST_CHANCE = math.exp(-25.0)
+
+# Halley's steps converge cubically.
+_STEPS = 2
 
 _ROOT_OF_TWO_PI = math.sqrt(2.0 * math.pi)
 
 
-@serial
+@_inlined
+def _exp(x):
+    """Exponential of x between -708 and 600, and at these where x is beyond; error 1e-15."""
+    x = min(max(x, -708.0), 600.0)
+    n = np.floor(x * 1.4426950408889634 + 0.5)
+    r = (x - n * 0.693145751953125) - n * 1.42860682030941723212e-6
+    value = _FACTORIALS[13]
+    for k in range(12, -1, -1):
+        value = value * r + _FACTORIALS[k]
+    return value * np.int64((np.int64(int32(n)) + 1023) << 52).view(np.float64)
+
+
+@_inlined
 def _mills(a):
-    size = abs(a)
-    s = (size - 4.0) / (size + 4.0)
-    value = _RATIO[24]
-    for k in range(23, -1, -1):
+    """Mills' ratio, for a >= 0."""
+    s = (a - 4.0) / (a + 4.0)
+    value = _RATIO[20]
+    for k in range(19, -1, -1):
         value = value * s + _RATIO[k]
-    value /= size + 4.0
-    return value if a >= 0.0 else _ROOT_OF_TWO_PI * math.exp(0.5 * a * a) - value
+    return value / (a + 4.0)
 
 
-@serial
-def _moments(t):
+@_inlined
+def _side(t):
+    """Mills' ratio of |t|, the density exp(-t^2 / 2), and the mass of the half-line.
+
+    The mass is the normaliser, over exp(t^2 / 2) where t > 0, so that it cannot overflow.
+    """
+    ratio = _mills(abs(t))
+    density = _exp(-0.5 * t * t)
+    mass = _ROOT_OF_TWO_PI - density * ratio if t > 0.0 else ratio
+    return ratio, density, mass
+
+
+@_inlined
+def _moments(t, density, mass):
     """Mean, and mean of the square."""
-    if t < _SERIES_BELOW:
-        s = 1.0 / (t * t)
-        mean = -(1.0 + s * (-2.0 + s * (10.0 + s * (-74.0 + s * 706.0)))) / t
-        var = s * (1.0 + s * (-6.0 + s * (50.0 + s * (-518.0 + s * 6354.0))))
-        return mean, mean * mean + var
-    hazard = 0.0 if t > _LARGEST else 1.0 / _mills(-t)
-    return t + hazard, 1.0 + t * (t + hazard)
+    hazard = (density if t > 0.0 else 1.0) / mass
+    s = 1.0 / max(t * t, 1.0)
+    mean = t + hazard
+    square = 1.0 + t * mean
+    far_mean = -(1.0 + s * (-2.0 + s * (10.0 + s * (-74.0 + s * 706.0)))) / min(t, -1.0)
+    var = s * (1.0 + s * (-6.0 + s * (50.0 + s * (-518.0 + s * 6354.0))))
+    is_far = t < _SERIES_BELOW
+    return (
+        far_mean if is_far else mean,
+        far_mean * far_mean + var if is_far else square,
+    )
 
 
-@serial
-def _share_above(up, down, ratio):
-    """Probability of the positive half-line; ``ratio`` is of both standard deviations."""
-    if max(up, down) < _LARGEST:
-        above, below = ratio * _mills(-up), _mills(-down)
-        return above / (above + below)
-    log_odds = _log_normaliser(up) - _log_normaliser(down) + math.log(ratio)
-    return 1.0 / (1.0 + math.exp(-max(min(log_odds, 700.0), -700.0)))
+@_inlined
+def _odds_below(up, down, mass, mass_below, ratio):
+    """Odds of the negative half-line; ``ratio`` is of both standard deviations."""
+    rise, fall = max(up, 0.0), max(down, 0.0)
+    return mass_below / (ratio * mass) * _exp(0.5 * (fall - rise) * (fall + rise))
 
 
-@serial
-def _log_normaliser(t):
-    if t < _LARGEST:
-        return math.log(_mills(-t))
-    return 0.5 * t * t + math.log(_ROOT_OF_TWO_PI)
-
-
-@serial
+@_inlined
 def _of_polynomials(x, upper, lower):
     above, below = upper[0], lower[0]
     for k in range(1, 8):
@@ -87,7 +122,7 @@ def _of_polynomials(x, upper, lower):
 
 
 # Coefficients of the inverse of the normal distribution function (Wichura, 1988, AS 241, PPND16):
-# for the middle, and for the square root of minus the log of the tail, near and far.
+# for the middle, and for the square root of minus the log of the tail.
 _MIDDLE = (
     np.array([2509.0809287301226727, 33430.575583588128105, 67265.770927008700853,
               45921.953931549871457, 13731.693765509461125, 1971.5909503065514427,
@@ -96,7 +131,7 @@ _MIDDLE = (
               21213.794301586595867, 5394.1960214247511077, 687.1870074920579083,
               42.313330701600911252, 1.0]),
 )  # fmt: skip
-_NEAR = (
+_OUTER = (
     np.array([7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177,
               1.27045825245236838258, 3.64784832476320460504, 5.7694972214606914055,
               4.6303378461565452959, 1.42343711074968357734]),
@@ -104,79 +139,82 @@ _NEAR = (
               0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494,
               2.05319162663775882187, 1.0]),
 )  # fmt: skip
-_FAR = (
-    np.array([2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386,
-              0.026532189526576123093, 0.29656057182850489123, 1.7848265399172913358,
-              5.4637849111641143699, 6.6579046435011037772]),
-    np.array([2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5,
-              7.868691311456132591e-4, 0.0148753612908506148525, 0.13692988092273580531,
-              0.59983220655588793769, 1.0]),
-)  # fmt: skip
 
 
 @serial
-def _normal_quantile(p):
-    q = p - 0.5
-    if abs(q) <= 0.425:
-        return q * _of_polynomials(0.180625 - q * q, _MIDDLE[0], _MIDDLE[1])
-    r = math.sqrt(-math.log(p if q < 0.0 else 1.0 - p))
-    if r <= 5.0:
-        size = _of_polynomials(r - 1.6, _NEAR[0], _NEAR[1])
-    else:
-        size = _of_polynomials(r - 5.0, _FAR[0], _FAR[1])
-    return -size if q < 0.0 else size
+def _near(centre, chance, y):
+    """Draws by the inverse of the normal distribution function; ``chance`` is of more than each."""
+    for j in range(centre.size):
+        p = chance[j]
+        q = p - 0.5
+        middle = q * _of_polynomials(0.180625 - q * q, _MIDDLE[0], _MIDDLE[1])
+        root = math.sqrt(-log(min(p, 1.0 - p)))
+        outer = _of_polynomials(root - 1.6, _OUTER[0], _OUTER[1])
+        outer = -outer if q < 0.0 else outer
+        y[j] = max(centre[j] - (middle if abs(q) <= 0.425 else outer), 0.0)
 
 
 @serial
-def _half_normal(t, u):
-    if t >= TAIL_BELOW:
-        share = 0.5 * math.erfc(-t * math.sqrt(0.5))
-        return max(t - _normal_quantile(u * share), 0.0)
-    a, wanted = -t, -math.log(u)
-    start = _mills(a)
-    y = 2.0 * wanted / (a + math.sqrt(a * a + 2.0 * wanted))
-    for _ in range(NEWTON_STEPS):
-        ratio = _mills(a + y)
-        y -= ratio * (y * (a + 0.5 * y) + math.log(start / ratio) - wanted)
-    return max(y, 0.0)
+def _tail(a, ratio, u, y):
+    """Draws far below zero, by Halley's steps on the log of the chance; ``ratio`` is Mills'."""
+    for j in range(a.size):
+        u[j] = -log(u[j])
+        y[j] = 2.0 * u[j] / (a[j] + math.sqrt(a[j] * a[j] + 2.0 * u[j]))
+    for _ in range(_STEPS):
+        for j in range(a.size):
+            there = _mills(a[j] + y[j])
+            error = there * (y[j] * (a[j] + 0.5 * y[j]) + log(ratio[j] / there) - u[j])
+            y[j] -= error / (1.0 - 0.5 * error * (1.0 / there - (a[j] + y[j])))
+    for j in range(a.size):
+        y[j] = max(y[j], 0.0)
 
 
 @serial
-def _relu_moments(x, bias, spread, mean, square):
-    for row in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            first, second = _moments((float(x[row, j]) + bias[j]) * spread[j])
-            mean[row, j] = first * spread[j]
-            square[row, j] = second
+def _half_normal(centre, ratio, chance, u, y, rest):
+    """Draw a row; ``rest`` has room for four rows."""
+    _near(centre, chance, y)
+    n = 0
+    for j in range(centre.size):
+        # below that chance, the approximation of the inverse ends
+        if centre[j] < TAIL_BELOW or chance[j] < _LEAST_CHANCE:
+            rest[0, n], rest[1, n], rest[2, n] = -centre[j], ratio[j], u[j]
+            n += 1
+    if n:
+        _tail(rest[0, :n], rest[1, :n], rest[2, :n], rest[3, :n])
+        n = 0
+        for j in range(centre.size):
+            if centre[j] < TAIL_BELOW or chance[j] < _LEAST_CHANCE:
+                y[j] = rest[3, n]
+                n += 1
 
 
 @serial
-def _drelu_moments(x, bias, spread, bias_below, spread_below, mean, above, below, size):
-    ratio = spread / spread_below
-    for row in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            up = (float(x[row, j]) + bias[j]) * spread[j]
-            down = -(float(x[row, j]) + bias_below[j]) * spread_below[j]
-            share = _share_above(up, down, ratio[j])
-            first, second = _moments(up)
-            first_below, second_below = _moments(down)
-            first *= share * spread[j]
-            first_below *= (1.0 - share) * spread_below[j]
-            mean[row, j] = first - first_below
-            size[row, j] = first + first_below
-            above[row, j] = share * second
-            below[row, j] = (1.0 - share) * second_below
+def _relu_row(x, bias, spread, words, centre, ratio, chance, u):
+    """What draws of a row need: centres, Mills' ratios of their size, chances, uniform numbers."""
+    for j in range(x.size):
+        t = (float64(x[j]) + bias[j]) * spread[j]
+        of_size, density, mass = _side(t)
+        number = unit(words[j])
+        centre[j], ratio[j], u[j] = t, of_size, number
+        chance[j] = number * (mass if t > 0.0 else density * mass) / _ROOT_OF_TWO_PI
+
+
+@serial
+def _scale(y, spread, x):
+    for j in range(x.size):
+        x[j] = y[j] * spread[j]
 
 
 @serial
 def _relu_rows(x, bias, spread, start, stop, k0, k1, c2, c3):
     columns = x.shape[1]
     words = np.empty(4 * ((columns + 3) // 4), np.uint32)
+    room, rest = np.empty((5, columns)), np.empty((4, columns))
     for row in range(start, stop):
         fill_words(words, len(words) // 4, row, k0, k1, c2, c3)
-        for j in range(columns):
-            t = (float(x[row, j]) + bias[j]) * spread[j]
-            x[row, j] = _half_normal(t, unit(words[j])) * spread[j]
+        _relu_row(x[row], bias, spread, words, room[0], room[1], room[2], room[3])
+        _half_normal(room[0], room[1], room[2], room[3], room[4], rest)
+        _scale(room[4], spread, x[row])
 
 
 @parallel
@@ -188,20 +226,35 @@ def _relu_blocks(x, bias, spread, k0, k1, c2, c3, n_blocks):
 
 
 @serial
+def _drelu_row(x, bias, spread, bias_below, spread_below, words, centre, ratio, chance, u, signed):
+    """As `_relu_row`, of the half-line that is drawn; and its standard deviation with its sign."""
+    for j in range(x.size):
+        up = (float64(x[j]) + bias[j]) * spread[j]
+        down = -(float64(x[j]) + bias_below[j]) * spread_below[j]
+        of_size, density, mass = _side(up)
+        of_size_below, density_below, mass_below = _side(down)
+        odds = _odds_below(up, down, mass, mass_below, spread[j] / spread_below[j])
+        is_above = unit(words[j]) * (1.0 + odds) < 1.0
+        number = unit(words[x.size + j])
+        centre[j], u[j] = up if is_above else down, number
+        ratio[j] = of_size if is_above else of_size_below
+        signed[j] = spread[j] if is_above else -spread_below[j]
+        of_above = mass if up > 0.0 else density * mass
+        of_below = mass_below if down > 0.0 else density_below * mass_below
+        chance[j] = number * (of_above if is_above else of_below) / _ROOT_OF_TWO_PI
+
+
+@serial
 def _drelu_rows(x, bias, spread, bias_below, spread_below, start, stop, k0, k1, c2, c3):
     columns = x.shape[1]
     words = np.empty(4 * ((2 * columns + 3) // 4), np.uint32)
-    ratio = spread / spread_below
+    halves = bias, spread, bias_below, spread_below
+    room, rest = np.empty((6, columns)), np.empty((4, columns))
     for row in range(start, stop):
         fill_words(words, len(words) // 4, row, k0, k1, c2, c3)
-        for j in range(columns):
-            above = (float(x[row, j]) + bias[j]) * spread[j]
-            below = -(float(x[row, j]) + bias_below[j]) * spread_below[j]
-            u = unit(words[columns + j])
-            if unit(words[j]) < _share_above(above, below, ratio[j]):
-                x[row, j] = _half_normal(above, u) * spread[j]
-            else:
-                x[row, j] = -_half_normal(below, u) * spread_below[j]
+        _drelu_row(x[row], *halves, words, room[0], room[1], room[2], room[3], room[4])
+        _half_normal(room[0], room[1], room[2], room[3], room[5], rest)
+        _scale(room[5], room[4], x[row])
 
 
 @parallel
@@ -210,6 +263,60 @@ def _drelu_blocks(x, bias, spread, bias_below, spread_below, k0, k1, c2, c3, n_b
     for b in prange(n_blocks):
         start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
         _drelu_rows(x, bias, spread, bias_below, spread_below, start, stop, k0, k1, c2, c3)
+
+
+@serial
+def _relu_moment_rows(x, bias, spread, mean, square, start, stop):
+    for row in range(start, stop):
+        for j in range(x.shape[1]):
+            t = (float64(x[row, j]) + bias[j]) * spread[j]
+            _, density, mass = _side(t)
+            first, second = _moments(t, density, mass)
+            mean[row, j] = first * spread[j]
+            square[row, j] = second
+
+
+@serial
+def _drelu_moment_rows(
+    x, bias, spread, bias_below, spread_below, mean, above, below, size, start, stop
+):
+    ratios = spread / spread_below
+    for row in range(start, stop):
+        for j in range(x.shape[1]):
+            up = (float64(x[row, j]) + bias[j]) * spread[j]
+            down = -(float64(x[row, j]) + bias_below[j]) * spread_below[j]
+            _, density, mass = _side(up)
+            _, density_below, mass_below = _side(down)
+            odds = _odds_below(up, down, mass, mass_below, ratios[j])
+            share = 1.0 / (1.0 + odds)
+            first, second = _moments(up, density, mass)
+            first_below, second_below = _moments(down, density_below, mass_below)
+            first *= share * spread[j]
+            first_below *= odds * share * spread_below[j]
+            mean[row, j] = first - first_below
+            size[row, j] = first + first_below
+            above[row, j] = share * second
+            below[row, j] = odds * share * second_below
+
+
+@parallel
+def _relu_moment_blocks(x, bias, spread, mean, square, n_blocks):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _relu_moment_rows(x, bias, spread, mean, square, start, stop)
+
+
+@parallel
+def _drelu_moment_blocks(
+    x, bias, spread, bias_below, spread_below, mean, above, below, size, n_blocks
+):
+    rows = x.shape[0]
+    for b in prange(n_blocks):
+        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
+        _drelu_moment_rows(
+            x, bias, spread, bias_below, spread_below, mean, above, below, size, start, stop
+        )
 
 
 def _half_line(bias: Tensor, precision: Tensor) -> tuple[Any, Any]:
@@ -239,7 +346,7 @@ def drelu_(
 def relu_moments(inputs: Tensor, bias: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
     """Mean, and mean of precision times the squared state, of each unit."""
     found = torch.empty_like(inputs), torch.empty_like(inputs)
-    _relu_moments(array(inputs), *_half_line(bias, precision), *map(array, found))
+    _fill(_relu_moment_rows, _relu_moment_blocks, inputs, _half_line(bias, precision), found)
     return found
 
 
@@ -253,5 +360,22 @@ def drelu_moments(
     """Mean; means of precision times the squared state, above and below zero; mean size."""
     by_column = *_half_line(bias, precision), *_half_line(bias_below, precision_below)
     mean, above, below, size = (torch.empty_like(inputs) for _ in range(4))
-    _drelu_moments(array(inputs), *by_column, *map(array, (mean, above, below, size)))
-    return mean, above, below, size
+    found = mean, above, below, size
+    _fill(_drelu_moment_rows, _drelu_moment_blocks, inputs, by_column, found)
+    return found
+
+
+def _fill(
+    serial: Any,
+    parallel: Any,
+    inputs: Tensor,
+    by_column: tuple[Any, ...],
+    found: tuple[Tensor, ...],
+) -> None:
+    """Compute moments on this thread, or on as many as torch uses for its products."""
+    n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
+    arguments = array(inputs), *by_column, *map(array, found)
+    if n_blocks <= 1:
+        serial(*arguments, 0, len(inputs))
+    else:
+        run(n_blocks, parallel, *arguments, n_blocks)

@@ -1,13 +1,9 @@
-"""The closed-form gradient of the log-likelihood, written into ``.grad``, and its penalties.
-
-Everything here is the gradient of a *loss*, minus the log-likelihood in nats per row, so that any
-`torch.optim` optimiser can descend it.
-"""
+"""The closed-form gradient of the log-likelihood, written into ``.grad``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -167,6 +163,11 @@ class CenteredGradient(Gradient):
     ----------
     rate
         Weight of the newest mini-batch in the moving averages of the offsets, 0 to 1.
+    by_variance
+        Divide what moves a hidden unit whose states are half-lines, `ReLU` or `DReLU`, by 1 plus
+        the variance of its mean among the rows. The states of such units, and with them the
+        curvature of the loss, grow with the weights, until a learning rate that was good is too
+        large and parameters run away. The gradient is still zero exactly where the plain one is.
 
     References
     ----------
@@ -175,6 +176,7 @@ class CenteredGradient(Gradient):
     """
 
     rate: float = defaults.OFFSET_RATE
+    by_variance: bool = False
     visible_offset: Tensor | None = field(default=None, repr=False)
     hidden_offset: Tensor | None = field(default=None, repr=False)
 
@@ -214,160 +216,34 @@ class CenteredGradient(Gradient):
             scale,
             n_categories=rbm.visible.n_one_hot,
         )
+        if self.by_variance and any(units.has_half_lines for _, units in rbm.hidden.groups):
+            self._divide_(rbm, data, self.hidden_offset)
+
+    def _divide_(self, rbm: RBM, data: Phase, hidden_offset: Tensor) -> None:
+        share = 1 / (1 + _variance(data))
+        for columns, units in rbm.hidden.groups:
+            if not units.has_half_lines:
+                share[columns] = 1
+                continue
+            for name, parameter in units.named_parameters():
+                if name != "bias" and parameter.requires_grad:
+                    grad_buffer(parameter).mul_(share[columns])
+        weights = grad_buffer(rbm.weights)
+        # the visible biases are centred by the steps of the weights, which become shorter
+        grad_buffer(rbm.visible.bias).addmv_(weights * (1 - share), hidden_offset)
+        weights.mul_(share)
+        grad_buffer(rbm.hidden.bias).mul_(share)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         # centring spreads non-finite values from visible biases to weights to hidden biases
         own = [rbm.hidden.bias]
         for layer in (rbm.visible, rbm.hidden):
-            own += [log for log, _ in _log_precisions(layer)]
+            own += logarithms(layer)
         return [p.grad for p in own if p.grad is not None]
 
     def state(self) -> dict[str, Tensor]:  # noqa: D102
         offsets = {"visible_offset": self.visible_offset, "hidden_offset": self.hidden_offset}
         return {name: offset for name, offset in offsets.items() if offset is not None}
-
-
-@dataclass
-class Penalties:
-    """Terms added to the likelihood gradient: weight decay, sparsity, limits on precisions.
-
-    Parameters
-    ----------
-    l1, l2
-        Weight decay: ``l1 * |w|`` and ``l2 / 2 * w^2`` are added to the loss for each weight w,
-        none for biases.
-    sparsity_target
-        Target for the mean activity of binary hidden units, between 0 and 1; None for no target.
-    sparsity_cost
-        Strength of the pull to the target: ``cost * (activity - target)`` is added to the gradient
-        by each hidden unit's input (Hinton, 2010, section 11).
-    sparsity_rate
-        Weight of the newest mini-batch in the moving average of the activity.
-    variance_floor
-        If visible units learn their precision, ``variance_floor / 2 * precision`` is added to the
-        loss for each, as if every value carried noise of that variance. Without it the precision of
-        a constant column grows until it overflows.
-    precision_limit
-        If visible units learn their precision, the gradient by its logarithm is clipped to plus or
-        minus this. Without it a single outlier, common in rarely used pixels, makes a precision
-        fall by orders of magnitude in one update. Mini-batches of Gaussian columns come nowhere
-        near 1.
-    """
-
-    l1: float = defaults.L1
-    l2: float = defaults.L2
-    sparsity_target: float | None = defaults.SPARSITY_TARGET
-    sparsity_cost: float = defaults.SPARSITY_COST
-    sparsity_rate: float = defaults.SPARSITY_RATE
-    variance_floor: float = defaults.VARIANCE_FLOOR
-    precision_limit: float = defaults.PRECISION_LIMIT
-    activity: Tensor | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse arguments that are out of range."""
-        for name in ("l1", "l2", "sparsity_cost", "variance_floor", "precision_limit"):
-            check_number(name, getattr(self, name), "0 or a positive number")
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; pass 0 or a positive number")
-        if self.sparsity_target is not None:
-            check_number("sparsity_target", self.sparsity_target, "a mean activity, or None")
-        check_number("sparsity_rate", self.sparsity_rate, "a number in (0, 1]")
-        if self.sparsity_target is not None and not 0 < self.sparsity_target < 1:
-            raise ValueError(
-                f"sparsity_target is {self.sparsity_target}; pass a mean activity between 0 and 1"
-            )
-        if (self.sparsity_target is None) != (self.sparsity_cost == 0):
-            raise ValueError(
-                f"sparsity_target is {self.sparsity_target} and sparsity_cost "
-                f"{self.sparsity_cost}; pass both, or neither"
-            )
-        if not 0 < self.sparsity_rate <= 1:
-            raise ValueError(f"sparsity_rate is {self.sparsity_rate}; pass a number in (0, 1]")
-
-    def check(self, rbm: RBM) -> None:
-        """Refuse a sparsity target if hidden units are not binary."""
-        if self.sparsity_target is not None and rbm.hidden.low_state != 0:
-            raise ValueError(
-                f"a sparsity target needs binary hidden units, but these are "
-                f"{type(rbm.hidden).__name__}; leave sparsity_target out"
-            )
-
-    @without_autograd
-    def add_(self, rbm: RBM, data: Phase, scale: float = 1.0) -> None:
-        """Add ``scale`` times the penalties' gradient to the parameters' ``.grad``."""
-        if self.l2:
-            grad_buffer(rbm.weights).add_(rbm.weights, alpha=scale * self.l2)
-        if self.l1:
-            grad_buffer(rbm.weights).add_(rbm.weights.sign(), alpha=scale * self.l1)
-        if self.sparsity_target is not None:
-            visible, hidden = data.means
-            self.activity = _follow(self.activity, hidden["bias"], self.sparsity_rate)
-            pull = (scale * self.sparsity_cost) * (self.activity - self.sparsity_target)
-            grad_buffer(rbm.hidden.bias).add_(pull)
-            grad_buffer(rbm.weights).addr_(visible["bias"], pull)
-        for log, precision in _log_precisions(rbm.visible):
-            if log.requires_grad:
-                half, limit = 0.5 * scale * self.variance_floor, scale * self.precision_limit
-                grad_buffer(log).add_(precision, alpha=half).clamp_(-limit, limit)
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors that a checkpoint has to keep, live, by attribute name."""
-        return {} if self.activity is None else {"activity": self.activity}
-
-
-class GradientCheck:
-    """Tracks on the device whether all gradients were finite so far, without synchronising.
-
-    After the first non-finite gradient, all gradients are set to zero.
-
-    Parameters
-    ----------
-    parameters
-        The parameters whose gradients are checked.
-    """
-
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self._parameters = list(parameters)
-        self._before = [parameter.detach().clone() for parameter in self._parameters]
-        device = self._before[0].device
-        self._is_bad = torch.zeros((), dtype=torch.bool, device=device)
-        self._n_bad = torch.zeros((), dtype=torch.int64, device=device)
-
-    def is_of(self, parameters: Iterable[nn.Parameter]) -> bool:
-        """Whether these are the same parameters, with unchanged shape, dtype and device."""
-        now = list(parameters)
-        return len(now) == len(self._parameters) and all(
-            a is b and (a.device, a.dtype, a.shape) == (c.device, c.dtype, c.shape)
-            for a, b, c in zip(now, self._parameters, self._before, strict=True)
-        )
-
-    @torch.no_grad()
-    def __call__(self) -> None:
-        """Check the gradients of an update, before the optimiser's step."""
-        for parameter, before in zip(self._parameters, self._before, strict=True):
-            torch.where(self._is_bad, before, parameter, out=before)
-        grads = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        # one non-finite number makes the sum non-finite
-        total = torch.stack([grad.sum() for grad in grads]).sum()
-        self._is_bad.logical_or_(total.isfinite().logical_not())
-        self._n_bad.add_(self._is_bad)
-        for grad in grads:
-            grad.masked_fill_(self._is_bad, 0)
-
-    @torch.no_grad()
-    def undo(self) -> int:
-        """Ask the device how many updates ago the first bad one was: 1 for the last, 0 for none.
-
-        This restores the parameters from before that update (an optimiser with momentum would have
-        moved them on) and resets the check.
-        """
-        n_bad = int(self._n_bad)
-        if n_bad:
-            for parameter, before in zip(self._parameters, self._before, strict=True):
-                parameter.copy_(before)
-            self._is_bad.zero_()
-            self._n_bad.zero_()
-        return n_bad
 
 
 def grad_buffer(parameter: nn.Parameter) -> Tensor:
@@ -387,13 +263,17 @@ def _write_means(rbm: RBM, data: Phase, chains: Phase, scale: float, *, biases: 
                 torch.sub(of_chains[name].mean(0), statistic.mean(0), out=grad).mul_(scale)
 
 
-def _log_precisions(layer: Units) -> Iterator[tuple[nn.Parameter, Tensor]]:
-    """The parameters that hold logarithms of precisions, and the precisions."""
+def _variance(phase: Phase) -> Tensor:
+    """Variance of the mean of each hidden column among the rows, which may count by weight."""
+    rows, weights = phase.unweighed or (phase, None)
+    mean = rows.hidden["bias"]
+    if weights is None:
+        return mean.var(0, correction=0)
+    share = weights / weights.sum()
+    return share @ (mean - share @ mean).square()
+
+
+def logarithms(layer: Units) -> Iterator[nn.Parameter]:
+    """The parameters of a layer that are logarithms."""
     for _, units in layer.groups:
-        if units.stored_log_precision is not None and units.precision is not None:
-            yield units.stored_log_precision, units.precision
-
-
-def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:
-    """Update a moving average in place; the first value starts it."""
-    return newest.clone() if average is None else average.lerp_(newest, rate)
+        yield from map(units.get_parameter, units.logarithms)
