@@ -85,8 +85,10 @@ def contact_map(
                     high[chosen] + 1, low[chosen] + 1, size, colour, marker="s", linewidths=0,
                     label=label,
                 )  # fmt: skip
-        ax.legend(fontsize=style.TICK_SIZE, frameon=False, loc="lower center", ncols=2,
-                  bbox_to_anchor=(0.5, -0.32), markerscale=max(1.0, (20 / size) ** 0.5))  # fmt: skip
+        ax.legend(
+            fontsize=style.TICK_SIZE, frameon=False, ncols=2, loc="lower center",
+            bbox_to_anchor=(0.5, -0.32), markerscale=max(1.0, (20 / size) ** 0.5),
+        )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     ax.set_xlim(0, n_sites + 1)
