@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -18,6 +19,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from harmonium.datasets import Data, load
 from harmonium.datasets import text as text_module
+from harmonium.datasets.row_names import RowNames
 
 FLOATS = arrays(
     np.float32,
@@ -180,7 +182,26 @@ def test_parquet_of_several_types_and_row_groups() -> None:
 
 
 def test_the_index_of_pandas_is_left_out() -> None:
-    assert read_parquet({"a": [0.5], "__index_level_0__": [7]}).values.tolist() == [[0.5]]
+    data = read_parquet({"a": [0.5], "__index_level_0__": [7]})
+    assert data.values.tolist() == [[0.5]] and data.row_names is None
+
+
+@pytest.mark.parametrize("name", [None, "id"])
+def test_an_index_of_text_names_the_rows(name: str | None, tmp_path: Path) -> None:
+    index = pandas.Index(["p", "q", "r"], name=name)
+    frame = pandas.DataFrame({"a": [0.5, 1.5, 2.5]}, index=index)
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=2)
+    data = load(tmp_path / "a.parquet")
+    assert data.values.tolist() == [[0.5], [1.5], [2.5]]
+    assert isinstance(data.row_names, RowNames) and list(data.row_names) == ["p", "q", "r"]
+    assert data.row_names.header == (name or "row")
+    if name is not None:
+        labelled = load(tmp_path / "a.parquet", label=name)
+        assert labelled.classes == ("p", "q", "r") and labelled.row_names is None
+        assert load(tmp_path / "a.parquet", drop=-1).row_names is None
+    gaps = frame.set_axis(pandas.Index(["p", None, "r"]))
+    gaps.to_parquet(tmp_path / "gaps.parquet")
+    assert load(tmp_path / "gaps.parquet").row_names is None
 
 
 def test_nulls_are_nan() -> None:

@@ -45,6 +45,8 @@ def _rows(result: Mapping[str, Any], std_error: float) -> str:
     text = f"{result['rows']:,} of {result['data']}" + (f", {how}" if how else "")
     if result["weights"] is not None:
         text += f", weighted mean (weights: {result['weights']})"
+    if "effective_rows" in result:
+        text += f", which count as {result['effective_rows']:,.1f} of equal weight"
     if not math.isnan(std_error):
         text += f" (with other rows of their kind: ± {std_error:.2f} nats)"
     return text

@@ -16,7 +16,7 @@ from harmonium.datasets.reading import Column, Reading
 
 Kind = Literal["number", "truth", "text", "empty"]
 
-_LABELS = ("label", "labels")
+LABELS = ("label", "labels")
 _LABELS_OF_TEXT = ("class", "classes", "y", "target")  # labels, if they hold text
 _WHOLE_LABELS = ("class", "classes")  # labels, also if they hold whole numbers
 _TARGET = "target"
@@ -229,7 +229,7 @@ def _label_by_name(looks: Sequence[Look], free: Sequence[int]) -> list[int]:
     """The first column whose name marks it as labels, if any."""
     lower = {number: (looks[number].name or "").lower() for number in free}
     for names, fits in (
-        (_LABELS, lambda look: True),
+        (LABELS, lambda look: True),
         (_LABELS_OF_TEXT, lambda look: look.kind == "text"),
         (_WHOLE_LABELS, lambda look: look.kind == "truth" or look.whole),
     ):

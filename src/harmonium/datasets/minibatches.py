@@ -76,6 +76,12 @@ class Minibatches:
         weight 1. Every row still occurs once per epoch. Weights are normalised to mean 1, so only
         ratios matter. None for the weights of the data, if they have any.
 
+    Attributes
+    ----------
+    row_weights
+        Weight of each row of the data, float64, of mean 1 over the rows above 0; None for equal
+        weights.
+
     Raises
     ------
     TypeError
@@ -121,7 +127,7 @@ class Minibatches:
         self._counted = counted
         self._n_rows = n_rows
         self.batch_size = batch_size
-        self._weights = weights
+        self.row_weights = weights
         self._order: tuple[int, int, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -147,11 +153,11 @@ class Minibatches:
 
     def weights(self, update: int, seed: int) -> Tensor | None:
         """Weight of each row of that batch, float64, shape (rows,); None for equal weights."""
-        return None if self._weights is None else self._weights[self.rows(update, seed)]
+        return None if self.row_weights is None else self.row_weights[self.rows(update, seed)]
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Weighted mean and variance of every column, float64."""
-        return self.data.moments(self._weights)
+        return self.data.moments(self.row_weights)
 
     def rows(self, update: int, seed: int) -> Tensor:
         """The numbers of the rows that update number ``update`` learns from, int64."""

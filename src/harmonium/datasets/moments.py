@@ -1,4 +1,4 @@
-"""Mean and variance of columns, computed in blocks of rows."""
+"""Mean and variance of columns, computed in blocks of rows; the effective number of rows."""
 
 from __future__ import annotations
 
@@ -37,3 +37,8 @@ def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Te
     mean_difference = sums / total
     variance = squares / total - mean_difference.square()
     return first + mean_difference, variance.clamp_min_(0.0)
+
+
+def effective_number(weights: Tensor) -> float:
+    """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
+    return float(weights.sum() ** 2 / weights.square().sum())

@@ -17,7 +17,7 @@ from torch import Tensor
 from harmonium.arguments import described
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
-from harmonium.datasets.moments import moments
+from harmonium.datasets.moments import effective_number, moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.row_names import RowNames
@@ -209,9 +209,8 @@ class Stored:
 
     @property
     def effective_rows(self) -> float:
-        """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
-        weights = self.weights
-        return len(self) if weights is None else float(weights.sum() ** 2 / weights.square().sum())
+        """How many rows of equal weight tell as much (`moments.effective_number`)."""
+        return len(self) if self.weights is None else effective_number(self.weights)
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -240,11 +239,6 @@ class Stored:
             If the values are the states, and float32 cannot distinguish them.
         """
         self._refuse_rounding  # noqa: B018
-        if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
-            raise TypeError(
-                f"index is {described(index)}; pass a tensor of row numbers, such as "
-                "torch.arange(10)"
-            )
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
             raise TypeError(
                 f"index is {described(index)}; pass a tensor of row numbers, such as "

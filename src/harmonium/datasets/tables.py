@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.arrays import Arrays, as_bytes
 from harmonium.datasets.classes import Classes
-from harmonium.datasets.columns import Look, Roles, choose
+from harmonium.datasets.columns import LABELS, Look, Roles, choose
 from harmonium.datasets.naming import keyword
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
@@ -26,11 +26,13 @@ from harmonium.datasets.suspicions import remarks
 _SHOWN_VALUES = 3
 _EXAMPLE_ROWS = 1000
 
+_UNNAMED = "__index_level_"  # how pandas names the columns of an index without a name
+
 
 def read_parquet(path: Path, reading: Reading) -> Arrays:
     """Read the columns of a Parquet file: numbers, True and False, text; null counts as NaN.
 
-    The index columns that pandas adds are left out.
+    The index columns that pandas adds are left out; one of text names the rows.
 
     Raises
     ------
@@ -78,8 +80,9 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
         raise TypeError(
             f"{name} holds a column that is neither numbers nor text: {error}"
         ) from None
+    names = _index_of(frame)
     arrays = _read(_Memory(table), name, reading)
-    return dataclasses.replace(arrays, row_names=_index_of(frame))
+    return arrays if names is None else dataclasses.replace(arrays, row_names=names)
 
 
 def _index_of(frame: Any) -> RowNames | None:
@@ -123,7 +126,7 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
     indices = [
         number
         for number, field in enumerate(source.schema)
-        if field.name.startswith("__index_level_")
+        if field.name.startswith(_UNNAMED) or _is_index(source.schema, number, reading)
     ]
     looks = [
         Look(field.name) if number in indices else _look(field, source, number)
@@ -157,7 +160,29 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
         if classes is not None and roles.label is not None:
             _add(classes, source.column(group, roles.label))
         start += size
-    return _arrays(values, targets, classes, roles, looks, whole, reading, name)
+    arrays = _arrays(values, targets, classes, roles, looks, whole, reading, name)
+    return dataclasses.replace(arrays, row_names=_names(source, indices))
+
+
+def _is_index(schema: Any, number: int, reading: Reading) -> bool:
+    """Whether a column of text was the index of a frame, and the user says nothing else of it."""
+    field = schema.field(number)
+    if field.name not in (schema.pandas_metadata or {}).get("index_columns", []):
+        return False
+    said = {reading.label, *reading.target, *reading.drop, *LABELS}
+    return _is_text(field.type) and not said & {field.name, number, number - len(schema)}
+
+
+def _names(source: _Groups | _Memory, indices: Sequence[int]) -> RowNames | None:
+    """Names of the rows, if there is one index column, of text without gaps."""
+    if len(indices) != 1 or not _is_text(source.schema.field(indices[0]).type):
+        return None
+    header = source.schema.field(indices[0]).name
+    columns = [source.column(group, indices[0]) for group in range(len(source.sizes))]
+    if any(column.null_count for column in columns):
+        return None
+    names = (name for column in columns for name in column.to_pylist())
+    return RowNames.of(names, HEADER if header.startswith(_UNNAMED) else header)
 
 
 def _fill(

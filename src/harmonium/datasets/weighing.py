@@ -10,8 +10,11 @@ from torch import Tensor
 
 from harmonium.arguments import no_tensor
 from harmonium.datasets.minibatches import Rows
+from harmonium.datasets.moments import effective_number, moments
 from harmonium.kernels import permutation
 from harmonium.rng import Stream
+
+_BLOCK = 1000  # rows processed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,13 @@ class WeightedRows:
         object.__setattr__(self, "weights", None if weights.eq(weights[0]).all() else weights)
 
     @classmethod
-    def of(cls, rows: Tensor | WeightedRows) -> WeightedRows:
-        """Rows as they are; those of a tensor count alike."""
-        return rows if isinstance(rows, WeightedRows) else cls(rows)
+    def of(cls, rows: Tensor | WeightedRows, name: str = "visible") -> WeightedRows:
+        """Rows as they are; those of a tensor count alike. TypeError for others, by their name."""
+        if isinstance(rows, WeightedRows):
+            return rows
+        if not isinstance(rows, Tensor):
+            raise no_tensor(name, rows)
+        return cls(rows)
 
     @classmethod
     def from_data(
@@ -87,13 +94,16 @@ class WeightedRows:
 
     @property
     def effective(self) -> float:
-        """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
-        weights = self.weights
-        return len(self) if weights is None else float(weights.sum() ** 2 / weights.square().sum())
+        """How many rows of equal weight tell as much (`moments.effective_number`)."""
+        return len(self) if self.weights is None else effective_number(self.weights)
 
     def to(self, like: Tensor) -> WeightedRows:
         """The same rows on the device and in the type of another tensor."""
         return WeightedRows(self.states.to(like), self.weights)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Weighted mean and variance of every column, float64, as `Data.moments`."""
+        return moments(self.states.split(_BLOCK), self.weights)
 
     def average(self, x: Tensor) -> Tensor:
         """Weighted mean over the first axis of numbers about these rows, shape (n_rows, ...)."""
@@ -107,7 +117,7 @@ class WeightedRows:
         """Weighted mean of one number a row, shape (n_rows,), and its standard error."""
         if self.weights is not None:
             return self.average(values).item(), math.sqrt(self.variance_of_mean(values))
-        n = len(values)
+        n = len(values)  # a single value has no spread
         return values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else math.nan
 
     def variance_of_mean(self, values: Tensor) -> float:
@@ -141,6 +151,21 @@ def weights_of(data: Rows, index: Tensor | None = None) -> Tensor | None:
     """Weights of all rows, or of some; None if rows of the data count alike."""
     weights: Tensor | None = getattr(data, "unequal_weights", None)
     return weights if weights is None or index is None else weights.index_select(0, index)
+
+
+def rows_by_weight(data: Rows, n: int, stream: Stream) -> Tensor:
+    """Numbers of ``n`` rows drawn in proportion to their weights, which then count alike.
+
+    For pictures of rows as a sample of their distribution. With weights, heavy rows come several
+    times, as often as their weight says up to less than once (systematic sampling).
+    """
+    order, weights = some_rows(data, None, stream), weights_of(data)
+    n = min(n, len(order))
+    if weights is None:
+        return order[:n]
+    share = weights[order].cumsum(0)
+    places = (torch.arange(n, device=share.device) + 0.5) * (share[-1] / n)
+    return order[torch.searchsorted(share, places).clamp_max(len(order) - 1)]
 
 
 def some_rows(data: Rows, n: int | None, stream: Stream) -> Tensor:

@@ -172,8 +172,8 @@ def update(
         If the batch, or the weights, are not a tensor.
     ValueError
         If the rows have the wrong width; if weights are not one a row, or are negative, not finite
-        or all 0; or, before the first update, if all hidden units of the
-        top RBM are identical because their weights were neither drawn nor learned.
+        or all 0; or, before the first update, if all hidden units of the top RBM are identical
+        because their weights were neither drawn nor learned.
     FloatingPointError
         If a gradient is not finite; names the update. The parameters are then as before it.
     """

@@ -62,7 +62,7 @@ def free_energy_gap(
         If one of them has no rows, or a free energy is not finite.
     """
     values = []
-    both = WeightedRows.of(train), WeightedRows.of(held_out)
+    both = WeightedRows.of(train, "train"), WeightedRows.of(held_out, "held_out")
     for name, rows in zip(("train", "held_out"), both, strict=True):
         if len(rows) == 0:
             raise ValueError(f"{name} has no rows; pass 1 or more")

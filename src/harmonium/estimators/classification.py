@@ -188,19 +188,25 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
 
 
 class HeldOut:
-    """Evaluates a model on held-out rows."""
+    """Evaluates a model on held-out rows, which count by weight."""
 
-    def __init__(self, rows: ArrayRows) -> None:
-        self._blocks = list(rows.blocks())
+    def __init__(self, rows: ArrayRows, weights: Tensor | None = None) -> None:
+        self._blocks, self._weights = list(rows.blocks()), weights
 
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
         """Fraction of wrong classes, and the mean of minus log p(class), nats."""
-        wrong, loss, n_rows = 0, 0.0, 0
+        wrong, loss, total, start = 0.0, 0.0, 0.0, 0
         for v in self._blocks:
             n_classes = rbm.visible.groups[-1][1].n_columns
             target = v[:, -n_classes:].argmax(1, keepdim=True)
             log_p = class_log_probabilities(rbm, v[:, :-n_classes])
-            wrong += int((log_p.argmax(1, keepdim=True) != target).sum())
-            loss -= log_p.gather(1, target).sum().item()
-            n_rows += len(v)
-        return {"held_out_error": wrong / n_rows, "held_out_log_loss": loss / n_rows}
+            missed, of_target = log_p.argmax(1, keepdim=True) != target, log_p.gather(1, target)
+            n = float(len(v))
+            if self._weights is not None:
+                own = self._weights[start : start + len(v), None].to(v)
+                missed, of_target, n = own * missed, own * of_target, own.sum().item()
+            wrong += missed.sum().item()
+            loss -= of_target.sum().item()
+            total += n
+            start += len(v)
+        return {"held_out_error": wrong / total, "held_out_log_loss": loss / total}

@@ -218,7 +218,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
             self._scaling = self._scaling_after(X)
         rows = self._rows(X, self._scaling)
         v = torch.cat(list(rows.blocks()))
-        curve = LossCurve(rows, lambda _, states: -self._score_rows(states))
+        curve = LossCurve(rows, lambda _, states: -self._score_rows(states), weights)
         for rbm, state in zip(self.model_.stack, self._training, strict=True):
             training.update(state, v, weights=weights)
             training.settle(state)

@@ -174,7 +174,7 @@ class DeepEstimator(VisibleEstimator):
                 continue
             layer = state.layer
             if layer not in curves:
-                curves[layer] = LossCurve(state.data(data)[0], reconstruction_error)
+                curves[layer] = LossCurve(state.data(data)[0], reconstruction_error, weights)
             curves[layer].look(training.model)
             if self.verbose:
                 self._say(

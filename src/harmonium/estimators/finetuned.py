@@ -319,10 +319,7 @@ def _split(
     data: Data, held_out: float, weights: Tensor | None, seed: int
 ) -> tuple[Data, Data, Tensor | None]:
     """Training rows, rows for early stopping, and the weights of the training rows."""
-    if weights is None:
-        return (*data.split_randomly(held_out, seed), None)
-    # weights are selected like the rows themselves
-    weighted = dataclasses.replace(data, targets=weights.double().unsqueeze(1))
-    kept = weighted.split_randomly(held_out, seed)[0].targets
-    assert kept is not None
-    return (*data.split_randomly(held_out, seed), kept[:, 0].to(weights))
+    if weights is not None:
+        data = dataclasses.replace(data, weights=weights.double().to(data.device))
+    train, held = data.split_randomly(held_out, seed)
+    return train, held, train.weights

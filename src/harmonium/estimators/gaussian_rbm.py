@@ -175,13 +175,20 @@ class GaussianRBM(RBMEstimator):
         return self._scaling
 
     def evaluate_log_likelihood(
-        self, X: Any, *, budget: float | None = None, random_state: Any = 0
+        self,
+        X: Any,
+        *,
+        budget: float | None = None,
+        random_state: Any = 0,
+        sample_weight: Any = None,
     ) -> LogLikelihood:
         """Mean log-density of rows in the units of X, nats, as for `RBMEstimator`.
 
         The density of standardised values is corrected for the scale of each feature.
         """
-        found = super().evaluate_log_likelihood(X, budget=budget, random_state=random_state)
+        found = super().evaluate_log_likelihood(
+            X, budget=budget, random_state=random_state, sample_weight=sample_weight
+        )
         if self._scaling is None:
             return found
         scales = float(np.log(self._scaling.divisor).sum())

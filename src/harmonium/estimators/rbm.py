@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from harmonium import defaults, likelihood, sampling, training
-from harmonium.datasets import Minibatches
+from harmonium.datasets import Minibatches, WeightedRows
 from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.base import (
     Estimator,
@@ -141,7 +141,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
         if begins:
             self._remember(state, rows.scaling)
             self.n_iter_, self.loss_curve_ = 0, []
-        curve = LossCurve(rows, self._losses)
+        curve = LossCurve(rows, self._losses, weights)
         curve.look(state.model)
         self.n_iter_ += 1
         self.loss_curve_ += curve.values
@@ -354,7 +354,12 @@ class RBMEstimator(ScoringTransformer, Estimator):
         return self._by_block(rows, self._scorer(), None, X)
 
     def evaluate_log_likelihood(
-        self, X: Any, *, budget: float | None = None, random_state: Any = 0
+        self,
+        X: Any,
+        *,
+        budget: float | None = None,
+        random_state: Any = 0,
+        sample_weight: Any = None,
     ) -> LogLikelihood:
         """Mean log-likelihood of rows, nats: exact, or an interval with its conditions.
 
@@ -368,6 +373,8 @@ class RBMEstimator(ScoringTransformer, Estimator):
             Seconds to spend; None takes as long as needed for a tenth of a nat.
         random_state : int or RandomState instance, default=0
             Seed of the sampling, if exact summation over the model is intractable.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows in the mean.
 
         Returns
         -------
@@ -376,8 +383,9 @@ class RBMEstimator(ScoringTransformer, Estimator):
         """
         _, rows = self._fitted_rows(X)
         v = torch.cat(list(rows.blocks()))
-        seed = seed_of(random_state)
-        return likelihood.evaluate(self.model_, v, v, seed=seed, budget=budget).result()
+        seed, weights = seed_of(random_state), weights_of(sample_weight, len(v))
+        of_rows = WeightedRows(v, None if weights is None else torch.tensor(weights))
+        return likelihood.evaluate(self.model_, of_rows, v, seed=seed, budget=budget).result()
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,), under scikit-learn's name."""

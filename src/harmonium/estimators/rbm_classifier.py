@@ -212,6 +212,7 @@ class RBMClassifier(ClassificationEstimator):
         if self.patience is not None:
             kept, held = self._split(len(numbers), seed)
             held_out = (X[held], numbers[held])
+            of_held_out = None if weights is None else weights[held]
             X, numbers = X[kept], numbers[kept]
             weights = None if weights is None else weights[kept]
         scaling = self._make_scaling(X, weights)
@@ -224,7 +225,9 @@ class RBMClassifier(ClassificationEstimator):
         look = None
         if held_out is not None:
             self._check_features(held_out[0], scaling)
-            look = HeldOut(self._labelled(held_out[0], held_out[1], len(classes), scaling))
+            look = HeldOut(
+                self._labelled(held_out[0], held_out[1], len(classes), scaling), of_held_out
+            )
         best = train(self, state, batches, n_iter, look)
         self._remember(state, scaling, classes)
         if best is not None:
@@ -296,7 +299,7 @@ class RBMClassifier(ClassificationEstimator):
             self.n_iter_, self.loss_curve_ = 0, []
         else:
             self._scaling = self._scaling_after(X)
-        curve = LossCurve(rows, self._losses)
+        curve = LossCurve(rows, self._losses, weights)
         curve.look(state.model)
         self.n_iter_ += 1
         self.loss_curve_ += curve.values

@@ -134,7 +134,7 @@ def train(
     With ``held_out``, which judges a model, training stops early and the best model is returned.
     """
     n_iter = int(estimator.n_iter if n_iter is None else n_iter)
-    curve = LossCurve(batches.data, estimator._losses)
+    curve = LossCurve(batches.data, estimator._losses, batches.row_weights)
     every, last = len(batches), n_iter * len(batches)
     if estimator.schedule == "linear" and last:
         state.schedule = training.linear_to_zero(state.optimizer, last)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harmonium import kernels
-from harmonium.datasets import Data
+from harmonium.datasets import Data, WeightedRows
 from harmonium.gauge import Gauge
 from harmonium.likelihood.agreement import Estimates
 from harmonium.likelihood.annealing import (
@@ -194,6 +194,7 @@ def _rows_to_start_at(v: Tensor, data: Tensor | HasMoments, seed: int) -> Tensor
         return kernels.permutation(n, stream)[:_MOST_STARTS]
 
     parts = [v[some(len(v)).to(v.device)]]
+    data = data.states if isinstance(data, WeightedRows) else data
     if isinstance(data, Tensor):
         parts.append(data[some(len(data)).to(data.device)].to(v))
     elif isinstance(data, Data):

@@ -57,7 +57,7 @@ def differences(named: Mapping[str, Facts]) -> Iterator[RunDifference]:
         unknown = [likelihood.without_lower_bound(named[name]) for name in (a, b)]
         of_a, of_b = (known | others for known, others in zip(found, unknown, strict=True))
         for data in of_a:
-            if data in of_b and of_a[data].get("rows") == of_b[data].get("rows"):
+            if data in of_b and likelihood.same_rows(of_a[data], of_b[data]):
                 yield _difference(data, (a, of_a[data]), (b, of_b[data]), named)
 
 

@@ -99,7 +99,7 @@ def section(facts: Facts) -> Section:
     rows = [
         (
             name,
-            _count(of.get("rows")),
+            _rows(of),
             interval(of),
             _error(of.get("lower_std_error")),
             _error(of.get("upper_std_error")),
@@ -121,6 +121,17 @@ def scale(intervals: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
 
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "–"
+
+
+def _rows(of: Mapping[str, Any]) -> str:
+    """How many rows, and how many of equal weight they count as."""
+    n, effective = _count(of.get("rows")), of.get("effective_rows")
+    return f"{n} (effectively {effective:,.1f})" if _is_number(effective) else n
+
+
+def same_rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two results are of as many rows, with the same effective number."""
+    return all(a.get(key) == b.get(key) for key in ("rows", "effective_rows"))
 
 
 def _error(value: Any) -> str:

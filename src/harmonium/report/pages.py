@@ -216,6 +216,8 @@ def _again(facts: Facts) -> Section:
         ("device", f"{config['device']}, {threads_of(config)}"),
         ("data", f"{data_name(config)}, SHA-256 {str(config['data']['fingerprint'])[:16]}…"),
     ]
+    if weights := config["data"].get("weights"):
+        rows.append(("weights", f"rows count as {weights['effective_rows']:,.1f} of equal weight"))
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
         rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
     all_options = (

@@ -125,7 +125,8 @@ def _by_likelihood(named: Mapping[str, Facts]) -> _Measure | None:
     found = {name: likelihood.results(facts) for name, facts in named.items()}
     for data in next(iter(found.values())):
         of = {name: results.get(data) for name, results in found.items()}
-        if None in of.values() or len({one.get("rows") for one in of.values() if one}) > 1:
+        first, *others = (one or {} for one in of.values())
+        if None in of.values() or not all(likelihood.same_rows(first, one) for one in others):
             continue
         if any(one and one.get("update") not in (None, named[n].done) for n, one in of.items()):
             continue

@@ -263,7 +263,9 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 
 def noted(data: Data) -> Iterator[str]:
-    """One line about how a file was interpreted."""
+    """One line about how a file was interpreted, and one about weights of rows."""
+    if data.weights is not None:
+        yield f"weights   {len(data):,} rows count as {data.effective_rows:,.1f} of equal weight"
     if data.notes:
         yield f"data      {'; '.join(data.notes)}"
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium import kernels, plots
+from harmonium import plots
 from harmonium.datasets import Data
+from harmonium.datasets.weighing import rows_by_weight
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.run_directory import RunDirectory
@@ -64,9 +65,8 @@ def draw(
 
 
 def some_rows(data: Data, stream: Stream) -> Tensor:
-    """States of at most this many rows, drawn at random."""
-    order = kernels.permutation(len(data), stream)[:_MOST_ROWS].to(data.values.device)
-    return data.rows(order, stream)
+    """States of at most this many rows, drawn at random in proportion to their weights."""
+    return data.rows(rows_by_weight(data, _MOST_ROWS, stream), stream)
 
 
 def takes_shares(rbm: RBM, rows: Tensor) -> bool:
