@@ -245,6 +245,30 @@ def test_logos_are_drawn_and_nothing_else(run: Run) -> None:
     assert told["pictures"] == [str(run.path / "figures" / "logos.png")]
 
 
+# Samples
+
+
+def test_samples_name_their_nearest_training_sequence(run: Run) -> None:
+    found = run.sample(chains=3, samples=2, warmup=1, sweeps_per_sample=1, nearest=True)
+    by_name = {
+        name: [PROTEIN.index(c) for c in row if not c.islower() and c != "."]
+        for name, row in alignment().items()
+    }
+    assert found.nearest is not None and found.differences is not None
+    for sample, name, apart in zip(
+        found.samples.reshape(6, 12), found.nearest.ravel(), found.differences.ravel(), strict=True
+    ):
+        assert (sample != by_name[name]).sum() == apart
+    few = ("--chains", "3", "--samples", "2", "--warmup", "1", "--sweeps-per-sample", "1")
+    told = result_of("sample", run.path, *few, "--nearest", "--out", "new.fasta")
+    assert told["median_differences"] == np.median(found.differences)
+    header = Path("new.fasta").read_text().split("\n")[0]
+    first = found.nearest[0, 0], found.differences[0, 0]
+    assert header == f">chain0_sample0 nearest={first[0]} differences={first[1]}"
+    result_of("sample", run.path, *few, "--nearest", "--out", "other.csv")
+    assert int(table(Path("other.csv"))[0]["differences"]) == first[1]
+
+
 def test_the_page_shows_what_was_made(run: Run) -> None:
     run.contacts(written("struct.dat", "".join(f"1 {i} {i}\n" for i in range(2, 13))))
     run.score(wild_type="S1")
@@ -271,6 +295,7 @@ def of_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ASK: dict[str, Callable[[Run], Any]] = {
     "score": lambda run: run.score(wild_type="S1"),
     "plot": lambda run: run.plot(logos=2),
+    "sample": lambda run: run.sample(nearest=True),
 }
 
 

@@ -67,6 +67,12 @@ def _told(found: Samples, described: str) -> Iterator[str]:
 
 
 def _statistics(found: Samples) -> Iterator[str]:
+    if found.differences is not None:
+        least, median = found.differences.min(), found.as_dict()["median_differences"]
+        yield (
+            f"nearest   training sequences differ at {median:g} sites (median of samples), at "
+            f"{least:,} or more"
+        )
     if found.ladder:
         yield _ladder(found.ladder)
     if found.acceptance:

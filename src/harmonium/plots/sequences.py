@@ -85,8 +85,10 @@ def contact_map(
                     high[chosen] + 1, low[chosen] + 1, size, colour, marker="s", linewidths=0,
                     label=label,
                 )  # fmt: skip
-        ax.legend(fontsize=style.TICK_SIZE, frameon=False, loc="lower center", ncols=2,
-                  bbox_to_anchor=(0.5, -0.32))  # fmt: skip
+        ax.legend(
+            fontsize=style.TICK_SIZE, frameon=False, ncols=2, loc="lower center",
+            bbox_to_anchor=(0.5, -0.32), markerscale=max(1.0, (20 / size) ** 0.5),
+        )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     ax.set_xlim(0, n_sites + 1)
@@ -243,7 +245,6 @@ def sequence_logos(
     positions: Sequence[int] | None = None,
     figure: Figure | SubFigure | None = None,
     *,
-    biases: Sequence[float] | None = None,
     n_sites: int = _MOST_SITES,
 ) -> Figure | SubFigure:
     """Draw what hidden units read: a logo each, and beside it the distribution of its input.
@@ -265,8 +266,6 @@ def sequence_logos(
         The number of each site; by default 1, 2, ....
     figure
         Where to draw; a new figure by default.
-    biases
-        Of each unit; a line marks where the input makes up for it.
     n_sites
         Most sites of a logo.
 
@@ -294,8 +293,6 @@ def sequence_logos(
             ax = style.dress(axes[place, 1])
             ax.hist(np.asarray(inputs[place], np.float64), 40, color=style.BLUE)
             ax.set_yticks([])
-            if biases is not None:
-                ax.axvline(-biases[place], color=style.ORANGE, linewidth=0.8)
     if inputs is not None:
         axes[-1, 1].set_xlabel("input", fontsize=style.LABEL_SIZE, color=style.INK)
     axes[-1, 0].set_xlabel("site", fontsize=style.LABEL_SIZE, color=style.INK)

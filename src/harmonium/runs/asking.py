@@ -64,7 +64,7 @@ class Asking(AskingOfSequences):
             As for every question (`Asking`).
         options
             ``chains``, ``samples``, ``warmup``, ``sweeps_per_sample``, ``start``, ``sampler``,
-            ``temperatures``, ``clamp``, ``data``, ``seed``, ``out``
+            ``temperatures``, ``clamp``, ``data``, ``nearest``, ``seed``, ``out``
             (`runs.answers.options.SamplingOptions`); for a stack also ``classes`` and
             ``completion`` (`runs.answers.options.NetworkSamplingOptions`).
 

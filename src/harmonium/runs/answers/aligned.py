@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +28,9 @@ def positions_of(trained: Trained) -> list[int]:
     return [int(name) for name in names]
 
 
-def letters_of(trained: Trained) -> str | None:
-    """The letters of the model's states; None if its rows were no alignment."""
-    return cast("str | None", getattr(trained.encoding, "letters", None))
-
-
 def need_letters(trained: Trained) -> str:
-    """The same; an error if there are none."""
-    letters = letters_of(trained)
+    """The letters of the model's states; an error if its rows were no alignment."""
+    letters = trained.alphabet
     if letters is None:
         raise ValueError(
             f"{trained.run.path} learned from rows without letters; train on an alignment "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
-from harmonium.runs.answers.aligned import frequencies_in, letters_of, numbers_of, positions_of
+from harmonium.runs.answers.aligned import frequencies_in, numbers_of, positions_of
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ContactOptions
@@ -87,7 +87,7 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     distances = None
     if options.distances is not None:
         distances = read_distances(options.distances, positions)
-    letters = letters_of(trained)
+    letters = trained.alphabet
     gap = [] if letters is None or options.gaps or GAP not in letters else [letters.index(GAP)]
     data = _averaged_over(trained, options)
     found = couplings(trained.rbm, method=options.method, leave_out=gap, **data)

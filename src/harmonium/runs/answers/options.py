@@ -81,6 +81,11 @@ class SamplingOptions(_Limited):
     data: str | None = _option(
         None, "Data rows to start at.", show_default="the run's held-out rows"
     )
+    nearest: bool = _option(
+        False,
+        "Of a model of aligned sequences: name the nearest training sequence of each sample, and "
+        "at how many sites they differ.",
+    )
     seed: int = _option(defaults.SEED, "Random seed.", min=0)
     out: Path | None = _option(  # noqa: RUF009
         None,

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.datasets import Data
 from harmonium.deep import (
     Completion,
     Dream,
@@ -20,18 +22,20 @@ from harmonium.deep import (
     complete,
 )
 from harmonium.rng import Lane, Stream
+from harmonium.runs.answers.aligned import need_letters
 from harmonium.runs.answers.archives import column_names, names_of_rows
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
 from harmonium.runs.answers.sequences import place_of_samples, write_samples
-from harmonium.runs.answers.trained import TrainedNetwork, open_network, open_trained
+from harmonium.runs.answers.trained import Trained, TrainedNetwork, open_network, open_trained
 from harmonium.runs.choices import CompletionName
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.views import View
 from harmonium.runs.rows import ReadingOptions
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule
 from harmonium.sampling import sample as sampled
+from harmonium.sequences import nearest
 
 _SHOWN_CHAINS, _SHOWN_SAMPLES = 20, 20
 _SHOWN_OF_ONE = 400  # chains with one sample each are arranged in a square
@@ -64,6 +68,10 @@ class Samples(Answer):
         Names of the columns, if they have names.
     rows
         The names of the rows that chains start at, if there are such rows and they have names.
+    nearest, differences
+        Of aligned sequences, if asked for: the name of the nearest training sequence of each
+        sample, or its number from 0, and at how many sites they differ, shape (n_chains,
+        n_samples).
     ladder
         ``temperatures`` and statistics of their swaps; empty without tempering.
     acceptance
@@ -79,12 +87,16 @@ class Samples(Answer):
     held: NDArray[Any] | None = None
     columns: tuple[str, ...] | None = None
     rows: Sequence[str] | None = None
+    nearest: NDArray[Any] | None = None
+    differences: NDArray[Any] | None = None
     ladder: Mapping[str, float] = field(default_factory=dict)
     acceptance: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Where the files are, and the statistics."""
-        files = {"samples": str(self.path), "picture": str(self.picture)}
+        files: dict[str, Any] = {"samples": str(self.path), "picture": str(self.picture)}
+        if self.differences is not None:
+            files["median_differences"] = float(np.median(self.differences))
         return {**files, **self.ladder, **self.acceptance}
 
 
@@ -99,6 +111,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     options, schedule = ChainOptions.of(said), schedule_of(said)
     trained = open_trained(asked)
     archive = place_of_samples(said.out, trained)
+    natural = _natural(trained) if said.nearest else None
     rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
     rows, saved, names = None, None, None
     if options.start == "chains":
@@ -122,7 +135,16 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
             mean = rbm.mean_v_from_h(now.hidden)
             means.append((held.apply_(mean) if held else mean).cpu())
     tempered = None if sampler is None else chains
-    return _kept(archive, states, means, trained.view, schedule, tempered, completed, names=names)
+    return _kept(
+        archive, states, means, trained.view, schedule, tempered, completed, names=names,
+        natural=natural,
+    )  # fmt: skip
+
+
+def _natural(trained: Trained) -> Data:
+    """The sequences that samples are compared with."""
+    need_letters(trained)
+    return trained.train_and_held_out()[0]
 
 
 def sample_network(
@@ -131,6 +153,8 @@ def sample_network(
     """Sample a stack, or complete rows; writes and raises what `sample` does."""
     options, schedule, clamp = ChainOptions.of(said), schedule_of(said), said.clamp
     completion = of_network.completion
+    if said.nearest:
+        raise ValueError("`nearest` is for a model of one RBM, and this is a stack; leave it out")
     if completion and not clamp:
         raise ValueError("`completion` is for `clamp`, and there is none; leave it out")
     if clamp and options.sampler != "gibbs":
@@ -254,6 +278,7 @@ def _kept(
     chain_names: Sequence[str] | None = None,
     acceptance: Mapping[str, float] | None = None,
     names: Sequence[str] | None = None,
+    natural: Data | None = None,
 ) -> Samples:
     """Write samples, and draw them.
 
@@ -272,6 +297,8 @@ def _kept(
         The class of each sample; the class that is held fixed in each chain, by name.
     names
         Names of the rows, of which the first are those that chains start at.
+    natural
+        Sequences whose nearest to each sample is named.
     """
     arrays: dict[str, NDArray[Any]] = {
         "samples": view.values(torch.stack(states, 1)),
@@ -282,6 +309,13 @@ def _kept(
     if completed is not None:
         truth, held = completed
         arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
+    if natural is not None:
+        shape = arrays["samples"].shape[:2]
+        flat = arrays["samples"].reshape(-1, arrays["samples"].shape[-1])
+        found = nearest(flat, natural.values.cpu().numpy())
+        called = natural.row_names or [str(row) for row in range(len(natural))]
+        arrays["nearest"] = np.array([called[row] for row in found.rows.tolist()]).reshape(shape)
+        arrays["differences"] = found.distances.reshape(shape)
     names = None if names is None else names[: len(states[0])]
     write_samples(archive, {**arrays, **column_names(view), **names_of_rows(names)}, view)
     replicas = None if tempered is None else tempered.replicas

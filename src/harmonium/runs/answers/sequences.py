@@ -64,12 +64,19 @@ def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) ->
         writer.writerow(["", *columns])  # readers leave names of rows out
         writer.writerows([name, *row] for name, row in zip(names, values.tolist(), strict=True))
     else:
-        lines = zip(names, sequences_of(values, view), strict=True)
+        words = sequences_of(values, view)
+        further = {
+            name: arrays[name].ravel().tolist()
+            for name in ("nearest", "differences")
+            if name in arrays
+        }
         if path.suffix == ".csv":
-            writer.writerow(["name", "sequence"])
-            writer.writerows(lines)
+            writer.writerow(["name", "sequence", *further])
+            writer.writerows(zip(names, words, *further.values(), strict=True))
         else:
-            text.writelines(f">{name}\n{sequence}\n" for name, sequence in lines)
+            for row, (name, word) in enumerate(zip(names, words, strict=True)):
+                said = "".join(f" {key}={values[row]}" for key, values in further.items())
+                text.write(f">{name}{said}\n{word}\n")
     write_whole(path, text.getvalue().encode())
 
 
