@@ -272,8 +272,8 @@ def test_other_parts_have_the_letters_and_sites_of_the_first(tmp_path: Path) -> 
 def test_copies_are_counted() -> None:
     data = from_sequences(["ACDE", "ACDF", "ACDE", "ACDE"])
     assert len(data) == 4
-    assert said(data, "2 of 4 sequences repeat another one")
-    assert not any("repeat" in note for note in from_sequences(["ACDE", "ACDF"]).notes)
+    assert said(data, "copies of other sequences: 2 of 4")
+    assert not any("copies" in note for note in from_sequences(["ACDE", "ACDF"]).notes)
     rng = np.random.default_rng(0)
     for n_sites in (1, 7, 8, 33):
         values = rng.integers(0, 3, (2000, n_sites)).astype(np.uint8)

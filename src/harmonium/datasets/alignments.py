@@ -77,7 +77,7 @@ def aligned(records: Records, reading: Reading, name: str) -> Arrays:
     notes += summed_up(dropped)
     n_twice = len(values) - n_distinct(values)
     if n_twice:
-        notes.append(f"{n_twice:,} of {len(values):,} sequences repeat another one")
+        notes.append(f"copies of other sequences: {n_twice:,} of {len(values):,}")
     gone = [str(each.number) for each in of_sites]
     return Arrays(
         values,
