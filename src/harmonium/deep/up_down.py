@@ -190,7 +190,7 @@ def update(state: UpDownState, batch: Tensor, batch_size: int | None = None) -> 
         _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
     _refuse_non_finite(state)
     state.optimizer.step()
-    state.penalties.shrink_(dbn.top, state.optimizer, scale)
+    state.penalties.shrink_(dbn.top, state.optimizer, scale, state.gradient.shares)
     finish_(state)
 
 

@@ -200,7 +200,7 @@ class TrainingOptions:
     group_lasso: float = option(
         defaults.GROUP_LASSO,
         "Penalty on the norm of the weights between each visible and each hidden unit, which makes "
-        "many of them exactly 0.",
+        "many exactly 0; start with a larger `weight_std`, or it holds all of them there.",
         panel="Training",
     )
     sparsity_target: float | None = option(
