@@ -14,6 +14,9 @@ VisibleName = Literal["auto", "binary", "spin", "gaussian", "relu", "drelu", "ca
 # Of these, types with a continuum of states and a precision, and those with all real numbers.
 CONTINUOUS, REAL = {"gaussian", "relu", "drelu"}, {"gaussian", "drelu"}
 
+# Those whose steps the centred gradient divides by their variance, as hidden units.
+HALF_LINES = {"relu", "drelu"}
+
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]

@@ -165,8 +165,9 @@ class TrainingOptions:
         None,
         "Initial learning rate.",
         panel="Training",
-        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} with a constant rate, "
-        "Gaussian units, or an optimiser other than sgd",
+        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.HALF_LINES_LEARNING_RATE} with ReLU or "
+        f"dReLU hidden units; {defaults.LEARNING_RATE} with a constant rate, Gaussian units, or an "
+        "optimiser other than sgd",
     )
     schedule: Literal["constant", "linear"] = option(
         defaults.SCHEDULE,
