@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from harmonium import RBM, Binary, CenteredGradient, Gaussian, Penalties, PlainGradient, ReLU, Spin
 from harmonium.gradient import Gradient, weigh
+from harmonium.units import DReLU
 from phases import (
     log_likelihood,
     one_thread,  # noqa: F401
@@ -241,6 +242,7 @@ def test_steps_of_half_lines_are_divided_by_their_variance(visible: str, hidden:
     plain = gradients(rbm)
     gradient = with_offsets(rbm)
     gradient.write_(rbm, data, chains)
+    gradient.divide_(rbm, data)
     came = gradients(rbm)
     mean = array(rbm.mean_h_from_v(v))
     share = torch.from_numpy(1 / (1 + mean.var(0)))
@@ -263,7 +265,10 @@ def test_steps_of_other_units_are_not_divided(hidden: str) -> None:
     data, chains = phase(rbm, rows(7, rbm, 45)), phase(rbm, rows(4, rbm, 46))
     CenteredGradient().write_(rbm, data, chains)
     expected = gradients(rbm)
-    CenteredGradient(by_variance=True).write_(rbm, data, chains)
+    divided = CenteredGradient(by_variance=True)
+    divided.write_(rbm, data, chains)
+    divided.divide_(rbm, data)
+    assert divided.shares is None
     assert all(torch.equal(g, expected[name]) for name, g in gradients(rbm).items())
 
 
@@ -342,8 +347,8 @@ def test_weight_penalties_are_autograd_of_their_formula(
     w = rbm.weights
     loss = 0.3 * w.abs().sum() + 0.1 * w.square().sum()
     loss = loss + 0.7 / (2 * rbm.visible.n_columns) * w.abs().sum(0).square().sum()
-    if isinstance(rbm.visible, Gaussian | ReLU):
-        loss = loss + 0.5 * 1e-4 * rbm.visible.precision.sum()
+    if isinstance(rbm.visible, Gaussian | ReLU | DReLU):
+        loss = loss + 0.5 * 1e-4 * rbm.visible.log_precision.exp().sum()
     added = autograd(rbm, loss)
     assert_same(gradients(rbm), {name: without[name] + added[name] for name in without})
 
@@ -439,8 +444,11 @@ def test_a_row_of_weight_two_counts_like_two_rows(
     came, expected = make(), make()
     for _ in range(2):  # offsets begin at the first and follow at the second
         expected.write_(rbm, phase(rbm, repeated), phase(rbm, chains), 0.7)
+        expected.divide_(rbm, phase(rbm, repeated))
         of_repeated = gradients(rbm)
-        came.write_(rbm, weigh(phase(rbm, data), weights), phase(rbm, chains), 0.7)
+        weighed = weigh(phase(rbm, data), weights)
+        came.write_(rbm, weighed, phase(rbm, chains), 0.7)
+        came.divide_(rbm, weighed)
         assert_same(gradients(rbm), of_repeated)
         data, repeated = data + 0.1, repeated + 0.1
     assert_same(came.state(), expected.state())

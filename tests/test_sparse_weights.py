@@ -119,6 +119,16 @@ def test_other_optimisers_shrink_by_their_rate_and_held_weights_stay() -> None:
     assert torch.equal(rbm.weights, held)
 
 
+def test_steps_that_are_shortened_shrink_less() -> None:
+    rbm, _ = some_model("categorical", "mixed")
+    before, shares = weight_norms(rbm), torch.ones(rbm.hidden.n_columns, dtype=torch.float64)
+    shares[8] = 0.25  # of the last unit, the fifth
+    optimizer = torch.optim.SGD(rbm.parameters(), lr=0.5)
+    Penalties(group_lasso=1.0).shrink_(rbm, optimizer, shares=shares)
+    by_unit = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.125], dtype=torch.float64)
+    torch.testing.assert_close(weight_norms(rbm), (before - by_unit).clamp(min=0))
+
+
 def trained(rows: Tensor, seed: int, **penalties: Any) -> RBM:
     """A model of 3 sites with 3 categories and 4 double units, after 300 updates."""
     data = Data("sites", rows, OneHot(3))

@@ -301,7 +301,7 @@ def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:
         name: value
         for name, value in vars(record).items()
         if value is None or isinstance(value, int | float)
-        if name not in ("visible_offset", "hidden_offset", "activity")
+        if name not in ("visible_offset", "hidden_offset", "activity", "shares")
     }
 
 

@@ -208,7 +208,7 @@ def update(
         _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
     _refuse_non_finite(state)
     state.optimizer.step()
-    state.penalties.shrink_(dbn.top, state.optimizer, scale)
+    state.penalties.shrink_(dbn.top, state.optimizer, scale, state.gradient.shares)
     finish_(state)
 
 

@@ -107,6 +107,13 @@ class Gradient(ABC):
         draw random numbers.
         """
 
+    shares: Tensor | None = None
+    """What `divide_` multiplied the steps of each hidden column by; None if it left them alone."""
+
+    def divide_(self, rbm: RBM, data: Phase) -> None:
+        """Shorten steps, after penalties have been added to ``.grad``; by default none."""
+        return
+
     @abstractmethod
     def telling(self, rbm: RBM) -> list[Tensor]:
         """Gradients to check: if any gradient is not finite, one of these is not."""
@@ -167,7 +174,8 @@ class CenteredGradient(Gradient):
         Divide what moves a hidden unit whose states are half-lines, `ReLU` or `DReLU`, by 1 plus
         the variance of its mean among the rows. The states of such units, and with them the
         curvature of the loss, grow with the weights, until a learning rate that was good is too
-        large and parameters run away. The gradient is still zero exactly where the plain one is.
+        large and parameters run away. Penalties are divided alike, so that trainings end where they
+        would end without it.
 
     References
     ----------
@@ -216,11 +224,13 @@ class CenteredGradient(Gradient):
             scale,
             n_categories=rbm.visible.n_one_hot,
         )
-        if self.by_variance and any(units.has_half_lines for _, units in rbm.hidden.groups):
-            self._divide_(rbm, data, self.hidden_offset)
 
-    def _divide_(self, rbm: RBM, data: Phase, hidden_offset: Tensor) -> None:
-        share = 1 / (1 + _variance(data))
+    @without_autograd
+    def divide_(self, rbm: RBM, data: Phase) -> None:  # noqa: D102
+        of_half_lines = any(units.has_half_lines for _, units in rbm.hidden.groups)
+        if not self.by_variance or not of_half_lines or self.hidden_offset is None:
+            return
+        self.shares = share = 1 / (1 + _variance(data))
         for columns, units in rbm.hidden.groups:
             if not units.has_half_lines:
                 share[columns] = 1
@@ -230,7 +240,7 @@ class CenteredGradient(Gradient):
                     grad_buffer(parameter).mul_(share[columns])
         weights = grad_buffer(rbm.weights)
         # the visible biases are centred by the steps of the weights, which become shorter
-        grad_buffer(rbm.visible.bias).addmv_(weights * (1 - share), hidden_offset)
+        grad_buffer(rbm.visible.bias).addmv_(weights * (1 - share), self.hidden_offset)
         weights.mul_(share)
         grad_buffer(rbm.hidden.bias).mul_(share)
 

@@ -123,7 +123,13 @@ class Penalties:
                 grad_buffer(log).clamp_(-limit, limit)
 
     @without_autograd
-    def shrink_(self, rbm: RBM, optimizer: Optimizer, scale: float = 1.0) -> None:
+    def shrink_(
+        self,
+        rbm: RBM,
+        optimizer: Optimizer,
+        scale: float = 1.0,
+        shares: Tensor | None = None,
+    ) -> None:
         """Make the group lasso's step, after the optimiser's; does nothing without the penalty.
 
         This is the proximal map of the penalty times the learning rate: the norm of each group
@@ -132,7 +138,8 @@ class Penalties:
         points are the minima of loss and penalty. Momentum makes steps ``1 / (1 - momentum)`` times
         as long, and this one with them, so that the fixed points stay. Optimisers that scale each
         gradient, such as Adam, do not scale this step: then it is a decay beside the loss, as AdamW
-        has one, stronger than the same number means with SGD.
+        has one, stronger than the same number means with SGD. Where the steps of hidden columns
+        have been shortened, ``shares`` says to which share (`Gradient.shares`).
         """
         if not self.group_lasso:
             return
@@ -140,9 +147,13 @@ class Penalties:
             gain = (1 - group.get("dampening", 0)) / (1 - group.get("momentum", 0))
             step = float(group["lr"]) * gain * scale * self.group_lasso
             if step and any(parameter is rbm.weights for parameter in group["params"]):
-                for _, _, block in _blocks(rbm):
+                steps = rbm.weights.new_full((rbm.hidden.n,), step)
+                if shares is not None:
+                    steps.mul_(_of_units(rbm.hidden, shares))
+                for _, units, block in _blocks(rbm):
                     norms = torch.linalg.vector_norm(block, dim=(1, 3), keepdim=True)
-                    block.mul_(1 - step / norms.clamp(min=step))
+                    own = steps[units, None]
+                    block.mul_(1 - own / norms.maximum(own))
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint has to keep, live, by attribute name."""
@@ -182,6 +193,11 @@ def _units_of(layer: Units) -> Iterator[tuple[slice, tuple[slice, int]]]:
     for columns, units in layer.groups:
         yield slice(first, first + units.n), (columns, units.width)
         first += units.n
+
+
+def _of_units(layer: Units, by_column: Tensor) -> Tensor:
+    """The number of each unit, where it has one for all its columns."""
+    return torch.cat([by_column[columns][:: units.width] for columns, units in layer.groups])
 
 
 def _follow(average: Tensor | None, newest: Tensor, rate: float) -> Tensor:

@@ -15,7 +15,7 @@ from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradi
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
-from harmonium.runs.choices import CONTINUOUS, COUNTS
+from harmonium.runs.choices import CONTINUOUS, COUNTS, HALF_LINES
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.run_data import FEATURES, is_run, model_below
 from harmonium.sampling import Gibbs, Sampler, Tempering
@@ -225,8 +225,12 @@ def load_checkpoint(run: RunDirectory, device: torch.device) -> TrainingState:
 def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     """The options, with defaults filled in that depend on other options or on the data."""
     falls = options.schedule == "linear" and options.optimizer == "sgd"
-    high = falls and not (CONTINUOUS | COUNTS) & {options.visible, options.hidden_units}
-    rate = defaults.FALLING_LEARNING_RATE if high else defaults.LEARNING_RATE
+    rate = defaults.LEARNING_RATE
+    if falls and options.visible not in CONTINUOUS | COUNTS:
+        if options.hidden_units not in CONTINUOUS | COUNTS:
+            rate = defaults.FALLING_LEARNING_RATE
+        elif options.hidden_units in HALF_LINES and options.gradient == "centered":
+            rate = defaults.HALF_LINES_LEARNING_RATE
     final_sweeps = options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":
         least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1

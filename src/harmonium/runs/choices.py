@@ -18,6 +18,8 @@ CONTINUOUS, REAL = {"gaussian", "relu", "drelu"}, {"gaussian", "drelu"}
 
 # Types whose states are counts.
 COUNTS = {"binomial", "poisson"}
+# Those whose steps the centred gradient divides by their variance, as hidden units.
+HALF_LINES = {"relu", "drelu"}
 
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]

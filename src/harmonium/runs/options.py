@@ -169,8 +169,9 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
         None,
         "Initial learning rate.",
         panel="Training",
-        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.LEARNING_RATE} with a constant rate, "
-        "Gaussian units, or an optimiser other than sgd",
+        shown=f"{defaults.FALLING_LEARNING_RATE}; {defaults.HALF_LINES_LEARNING_RATE} with ReLU or "
+        f"dReLU hidden units; {defaults.LEARNING_RATE} with a constant rate, Gaussian units, or an "
+        "optimiser other than sgd",
     )
     schedule: Literal["constant", "linear"] = option(
         defaults.SCHEDULE,
@@ -204,7 +205,7 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     group_lasso: float = option(
         defaults.GROUP_LASSO,
         "Penalty on the norm of the weights between each visible and each hidden unit, which makes "
-        "many of them exactly 0.",
+        "many exactly 0; start with a larger `weight_std`, or it holds all of them there.",
         panel="Training",
     )
     sparsity_target: float | None = option(

@@ -109,7 +109,7 @@ def update(
         else:
             compute(batch, state.stream)
     state.optimizer.step()
-    state.penalties.shrink_(state.rbm, state.optimizer, scale)
+    state.penalties.shrink_(state.rbm, state.optimizer, scale, state.gradient.shares)
     done = state.update + 1
     if state.average is not None and state.average_decay is not None:
         # a short memory at first, so that the initial parameters are soon forgotten
@@ -179,6 +179,7 @@ def write_gradient(
         data = weigh(data, weights)
     state.gradient.write_(rbm, data, fantasies, scale, stream)
     state.penalties.add_(rbm, data, scale)
+    state.gradient.divide_(rbm, data)
     return chains
 
 
