@@ -144,7 +144,7 @@ def test_the_command_line_and_the_page_say_what_rows_count_as() -> None:
     assert f"{n} of array:train" in done.out
     assert f"which count as {effective:,.1f} of equal weight" in done.out
     page = Path("run/report.html").read_text(encoding="utf-8")
-    assert f"{n} (effectively {effective:,.1f})" in page
+    assert f"{n} (as {effective:,.1f} of equal weight)" in page
     resumed = command("resume", "run", "--more-epochs", "1", "--threads", "1")
     assert f"weights   {n} rows count as {effective:,.1f} of equal weight" in resumed.out
 
