@@ -255,8 +255,8 @@ def test_layers_learn_from_an_alignment() -> None:
 def test_an_alignment_of_fewer_sites_than_the_runs_is_named() -> None:
     """The site that the run left out is the last one, which a shorter alignment cannot have."""
     run = harmonium.train(fasta("rna.fasta", alignment()), drop="3,8", out="run", **SMALL)
-    short = fasta("short.fasta", [(name, word[:6]) for name, word in alignment()])
-    with pytest.raises(ValueError, match="has 6 sites, but the model was trained on 8"):
+    short = fasta("short.fasta", [(name, word[:5]) for name, word in alignment()])
+    with pytest.raises(ValueError, match="has 5 sites, but the model was trained on 8"):
         run.evaluate(short)
 
 
