@@ -48,7 +48,7 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
-        if out.suffix in FASTA and suffixes == ARCHIVE:
+        if out.suffix in FASTA and set(ARCHIVE) <= set(suffixes):
             raise ValueError(
                 f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
                 f"ends in {' or '.join(suffixes)}"
