@@ -99,6 +99,8 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("train", "valid", "test"):
         states = rng.integers(0, 2, (120, 5))
         np.savetxt(f"nltcs.{part}.data", states, "%d", ",")
+    rows = (f"Real HG{row} {' '.join(map(str, rng.integers(0, 2, 6)))}\n" for row in range(60))
+    Path("haplotypes.hapt").write_text("".join(rows), encoding="utf-8")
     units = blocks(ROOT / "docs/extending.md", "python")[0].replace("n, highest)", "n, highest=3)")
     Path("graded.py").write_text(units, encoding="utf-8")
 

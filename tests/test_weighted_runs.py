@@ -195,8 +195,8 @@ def test_a_network_learns_and_is_judged_by_weight_and_tells_names(kind: str) -> 
         assert found.scores["error"] == pytest.approx(np.average(wrong, weights=WEIGHTS[::-1]))
     else:
         tuned.encode(new, out="p.csv")
-        tuned.encode(new, out="p.npz")
-        with np.load("p.npz") as arrays:
+        tuned.encode(new, out="q.npz")
+        with np.load("q.npz") as arrays:
             assert arrays["rows"].tolist() == NAMES[::-1]
     header, rows = table("p.csv")
     assert header[0] == "id" and [row[0] for row in rows] == NAMES[::-1]
