@@ -12,8 +12,8 @@ import torch
 
 from harmonium import datasets
 from harmonium.datasets import Data, OneHot, from_sequences, load
-from harmonium.datasets.alignments import n_distinct
 from harmonium.datasets.alphabets import DNA, PROTEIN, RNA, words_of
+from harmonium.datasets.copies import n_distinct
 
 FASTA = ">one first words\nACDE-\n>two\nACDEF\n"
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmonium.datasets import Data
+from harmonium.datasets.encodings import OneHot
 from harmonium.kernels import permutation
 from harmonium.rng import Purpose, Stream
 
@@ -79,3 +80,41 @@ def test_a_split_in_place_is_the_same_split(labels: list[int], seed: int) -> Non
         assert set(part.values.flatten().tolist()) == set(of_copies.values.flatten().tolist())
         assert part.labels is not None
         assert part.labels.equal(torch.tensor(labels)[part.values.flatten().long()])
+
+
+def alignment(letters: list[int]) -> Data:
+    values = torch.tensor([[letter, letter % 3] for letter in letters], dtype=torch.uint8)
+    return Data("mine", values, OneHot(21, letters="ACDEFGHIKLMNPQRSTVWY-"))
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=2, max_size=60),
+    st.floats(0.01, 0.99),
+    st.integers(0, 2**64 - 1),
+)
+def test_copies_of_a_sequence_stay_together(letters: list[int], share: float, seed: int) -> None:
+    train, held_out = alignment(letters).split_randomly(share, seed)
+    assert sorted(letters) == sorted(
+        (*train.values[:, 0].tolist(), *held_out.values[:, 0].tolist())
+    )
+    different = len(set(letters))
+    if different > 1:
+        apart = set(held_out.values[:, 0].tolist())
+        assert not apart & set(train.values[:, 0].tolist())
+        assert len(apart) == min(max(1, round(share * different)), different - 1)
+    else:
+        assert len(held_out) and len(train)
+
+
+def test_sequences_without_copies_are_split_as_other_rows_are() -> None:
+    held_out = alignment(list(range(20))).split_randomly(0.25, 3)[1].values[:, 0]
+    assert held_out.long().equal(held_out_of(labelled(list(range(20))), 0.25, 3))
+
+
+def test_distinct_sequences_are_held_out_at_random() -> None:
+    counts = torch.zeros(20)
+    data = alignment([letter for letter in range(20) for _ in range(1 + letter % 4)])
+    for seed in range(400):
+        counts[data.split_randomly(0.25, seed)[1].values[:, 0].unique().long()] += 1
+    # each is among 5 of 20 in 400 splits: 100 ± 8.7 (binomial)
+    assert (counts - 100).abs().max() < 5 * 8.7

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.alphabets import ALPHABETS, GAP, alphabet_of, guessed, known_letters
 from harmonium.datasets.arrays import Arrays
+from harmonium.datasets.copies import n_distinct
 from harmonium.datasets.dropped import Dropped, counted, summed_up
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import Records, read_records
@@ -89,23 +90,6 @@ def aligned(records: Records, reading: Reading, name: str) -> Arrays:
         kept=None if rows.all() else rows,
         dropped=tuple(dropped),
     )
-
-
-def n_distinct(values: NDArray[np.uint8]) -> int:
-    """The number of different rows, by a hash of 64 bits."""
-    n_rows, n = values.shape
-    n_words = -(-n // 8)
-    factors = np.random.default_rng(0).integers(1, 2**63, n_words, np.uint64) * 2 + 1
-    hashes = np.empty(n_rows, np.uint64)
-    for start in range(0, n_rows, _ROWS):
-        block = values[start : start + _ROWS]
-        padded = np.zeros((len(block), 8 * n_words), np.uint8)
-        padded[:, :n] = block
-        words = padded.view(np.uint64)
-        words ^= words >> np.uint64(29)
-        hashes[start : start + _ROWS] = (words * factors).sum(1, dtype=np.uint64)
-    hashes.sort()
-    return 1 + int((hashes[1:] != hashes[:-1]).sum())
 
 
 def _refuse_empty(records: Records, name: str) -> None:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole, meant
+from harmonium.datasets.copies import groups_of_copies
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.row_names import RowNames
-from harmonium.datasets.splits import drawn_rows, held_out_rows
+from harmonium.datasets.splits import drawn_rows, held_out_groups, held_out_rows
 
 
 @final
@@ -115,10 +116,12 @@ class Data(Recodable):
         Parameters
         ----------
         held_out
-            Fraction of the rows to hold out, between 0 and 1; rounded, but at least one row.
+            Fraction of the rows to hold out, between 0 and 1; rounded, but at least one row. Of an
+            alignment without labels, it is this fraction of the different sequences, each with all
+            of its copies: a copy of a training row would tell nothing about new sequences.
         seed
             Random seed; the same seed gives the same split for the same number of rows and the same
-            labels.
+            labels, or the same copies.
         stratified
             If there are labels, hold out this fraction of each class, and keep at least one row of
             each class for training. Labels that are all different do not count as classes.
@@ -208,6 +211,10 @@ class Data(Recodable):
             raise ValueError(f"{self.name} has one row, which cannot be split; pass more rows")
         n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
         labels = self.labels if stratified else None
+        if labels is None and self.alphabet is not None:
+            group = torch.from_numpy(groups_of_copies(self.values.cpu().numpy())).to(self.device)
+            if 1 < int(group.max()) + 1 < len(group):
+                return held_out_groups(group, held_out, seed)
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:

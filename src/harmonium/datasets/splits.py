@@ -9,6 +9,30 @@ from harmonium.kernels import permutation
 from harmonium.rng import Lane
 
 
+def held_out_groups(group: Tensor, share: float, seed: int) -> Tensor:
+    """Draw the rows to hold out where rows of a group must stay together.
+
+    Parameters
+    ----------
+    group
+        Number of each row's group, int64, shape (n,), from 0, at least two different ones.
+    share
+        The fraction of the groups to hold out, between 0 and 1; rounded, but at least one.
+    seed
+        Random seed of the order of groups.
+
+    Returns
+    -------
+    Tensor
+        int64, ascending.
+    """
+    n = int(group.max()) + 1
+    order = permutation(n, Lane.HELD_OUT.stream(seed)).to(group.device)
+    held = torch.zeros(n, dtype=torch.bool, device=group.device)
+    held[order[: min(max(1, round(share * n)), n - 1)]] = True
+    return held[group].nonzero()[:, 0]
+
+
 def held_out_rows(n: int, n_held_out: int, seed: int, labels: Tensor | None = None) -> Tensor:
     """Draw the rows to hold out.
 
