@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,15 +202,19 @@ def _states(data: Data, most: int, seed: int) -> tuple[Tensor, Tensor | None]:
 
 
 def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
-    """Samples of the model: one of each chain."""
+    """Samples of the model: one of each chain, or as many as it takes of the saved chains."""
     options, stream = ChainOptions.of(said.sampling), Lane.SAMPLES.stream(said.seed)
-    base = trained.base() if options.need_base(None) else None
-    chains = options.begin(trained.rbm, stream, rows=None, saved=None, base=base)
+    schedule, saved = schedule_of(said.sampling), None
+    if options.start == "chains":
+        saved = trained.saved_chains(replace(options, fewer_will_do=True))
+        n_samples = math.ceil(said.rows / len(saved))
+        schedule = replace(schedule, n_samples=n_samples, sweeps_per_sample=max(said.warmup, 1))
+    base = trained.base() if options.need_base(saved) else None
+    chains = options.begin(trained.rbm, stream, rows=None, saved=saved, base=base)
     sampler = options.sampler_of(trained.rbm, chains, stream, clamp=None, base=base)
-    schedule = schedule_of(said.sampling)
     with torch.no_grad():
-        (now,) = sampled(trained.rbm, chains, schedule, stream, None, sampler)
-    return now.visible.cpu()
+        drawn = sampled(trained.rbm, chains, schedule, stream, None, sampler)
+        return torch.cat([now.visible.cpu() for now in drawn])[: said.rows]
 
 
 def _known(numbers: Mapping[str, float]) -> dict[str, float | None]:
