@@ -148,6 +148,16 @@ def test_the_pairwise_model_lies_between(sites: Path) -> None:
     assert f"pairwise     {found['pairwise']['upper']:.3f}" in done.out
 
 
+def test_all_held_out_rows_are_evaluated_however_few_are_compared(sites: Path) -> None:
+    done = measured(sites, "--pairwise", "--rows", "10")
+    found = numbers(sites / "fidelity")
+    assert found["measures"]["held-out"]["rows"] == 10
+    assert {of["rows"] for of in found["log_likelihood"].values()} == {20}
+    assert "20 held-out rows" in done.out
+    alone = harmonium.open(sites).evaluate(split="held-out", threads=1)
+    assert found["log_likelihood"]["model"]["upper"] == pytest.approx(alone.upper, abs=1e-6)
+
+
 def test_independent_units_have_the_rates_of_the_rows(train: Train) -> None:
     np.save("mine.npy", rows_of(200, 0))
     train("mine.npy", "--visible", "binary", "--held-out", "0", "--epochs", "1")
