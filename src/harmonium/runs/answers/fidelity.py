@@ -109,7 +109,7 @@ def measure(
     if reference.held_out is not None:
         rows = {_HELD_OUT: reference.held_out, **rows}
     found = {name: reference.measure(x, said.seed) for name, x in rows.items()}
-    likelihoods = {}
+    likelihoods: dict[str, dict[str, Any]] = {}
     if said.pairwise:
         # all of them: the mean of a few rows is known to within a tenth of a nat or so
         of = reference.train
