@@ -105,7 +105,7 @@ class Layer:
             1 if isinstance(table, tuple) else states_of(table).shape[1] for table in self.tables
         ]
         ends = np.cumsum(widths)
-        return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
 
     def unit(self, i: int) -> Layer:
         """Unit i as a layer of its own."""

@@ -333,7 +333,7 @@ def test_a_frame_is_predicted_with_the_classes_of_the_run() -> None:
             "`clamp` holds columns of data rows, and `start` is random; take `start='data'`",
         ),
         ("sample", {"temperatures": 3}, ValueError, "`temperatures` is for `sampler='tempering'`"),
-        ("sample", {"out": "a.csv"}, ValueError, "`out` is a.csv; pass a name that ends in .npz"),
+        ("sample", {"out": "a.txt"}, ValueError, "`out` is a.txt; pass a name that ends in .hapt"),
         ("sample", {"out": 3}, TypeError, "`out` is 3; pass a path"),
         ("sample", {"start": "chains", "chains": 999}, ValueError, "`chains` is 999, but"),
         ("reconstruct", {"shown": 0}, ValueError, "`shown` is 0; pass 1 or more"),

@@ -71,7 +71,7 @@ def test_columns_and_parameters_are_those_of_the_units_in_order() -> None:
     assert (units.n, units.n_columns) == (4, 6)
     assert torch.equal(units.bias, torch.cat([part.bias for part in parts]))
     assert [columns for columns, _ in units.groups] == [slice(0, 2), slice(2, 3), slice(3, 6)]
-    assert units.kinds == ((Binary, 2, 2), (Gaussian, 1, 1), (Categorical, 1, 3))
+    assert units.kinds == ((Binary, 2, 2, ()), (Gaussian, 1, 1, ()), (Categorical, 1, 3, ()))
     assert dict(units.named_parameters()).keys() == {"bias", "1.log_precision"}
     assert not units.is_discrete and Mixed(Binary(2), Spin(1)).is_discrete
     assert repr(units) == (

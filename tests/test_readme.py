@@ -9,6 +9,7 @@ parts. What `LEFT_OUT` names is not run; tests/test_docs.py sees that it is unde
 from __future__ import annotations
 
 import shlex
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ SHORT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("diagnose",): ("--sweeps", "40", "--chains", "5"),
     ("sample",): CHAINS,
     ("dbn", "sample"): CHAINS,
+    ("fidelity",): ("--rows", "100", "--warmup", "2"),
     ("recipe",): ("--epochs", "1"),
 }
 """By the beginning of a command; what is said twice counts as it is said last."""
@@ -43,6 +45,9 @@ LEFT_OUT = (
 
 BEFORE = {"choosing-a-sampler.md": ["harmonium train"]}
 """What a page expects to be there, from the page before it."""
+
+WITH_DATA = ("proteins.md", "genomes.md", "neurons.md")
+"""Pages whose first block of Python makes the files that their commands read."""
 
 TYPED_PAGES = [page for page in PAGES if "harmonium " in "".join(blocks(page, ""))]
 
@@ -99,6 +104,9 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("train", "valid", "test"):
         states = rng.integers(0, 2, (120, 5))
         np.savetxt(f"nltcs.{part}.data", states, "%d", ",")
+    haplotypes = (f"Real HG{i} {' '.join(map(str, row))}\n" for i, row in enumerate(states))
+    with zipfile.ZipFile("805_SNP_1000G_real.hapt.zip", "w") as archive:
+        archive.writestr("805_SNP_1000G_real.hapt", "".join(haplotypes))
     units = blocks(ROOT / "docs/extending.md", "python")[0].replace("n, highest)", "n, highest=3)")
     Path("graded.py").write_text(units, encoding="utf-8")
 
@@ -107,6 +115,8 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("page", TYPED_PAGES, ids=name_of)
 def test_the_commands_of_a_page_work_in_their_order(page: Path) -> None:
     threads = torch.get_num_threads()
+    if name_of(page) in WITH_DATA:
+        exec(compile(blocks(page, "python")[0], str(page), "exec"), {})
     try:
         for command in commands_of(page):
             if command.startswith(LEFT_OUT):

@@ -15,6 +15,7 @@ import harmonium
 from cli.commands import harmonium as typed
 from harmonium import datasets
 from harmonium.datasets.alphabets import words_of
+from harmonium.likelihood import exact_log_likelihood
 from harmonium.runs import RunDirectory, weighting
 
 SMALL: dict[str, Any] = {
@@ -249,3 +250,23 @@ def test_layers_learn_from_an_alignment() -> None:
     assert (bottom.path / weighting.NAME).is_file()
     run.sample(chains=2, samples=1, out=Path("deep.fasta"))
     assert len(datasets.load("deep.fasta", alphabet="rna")) == 2
+
+
+def test_an_alignment_of_fewer_sites_than_the_runs_is_named() -> None:
+    """The site that the run left out is the last one, which a shorter alignment cannot have."""
+    run = harmonium.train(fasta("rna.fasta", alignment()), drop="3,8", out="run", **SMALL)
+    short = fasta("short.fasta", [(name, word[:5]) for name, word in alignment()])
+    with pytest.raises(ValueError, match="has 5 sites, but the model was trained on 8"):
+        run.evaluate(short)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "fasta"])
+def test_samples_are_rows_for_the_run_that_made_them(run: harmonium.Run, suffix: str) -> None:
+    made = run.sample(chains=3, samples=4, warmup=2, out=f"new.{suffix}")
+    run.evaluate(f"new.{suffix}", weights="none")
+    found = result(run, f"new.{suffix}")
+    assert found["rows"] == 12
+    v = torch.nn.functional.one_hot(torch.from_numpy(made.samples).long().reshape(12, -1), 5)
+    with torch.no_grad():
+        log_p = exact_log_likelihood(run.rbm, v.flatten(1).float())
+    assert found["lower"] == pytest.approx(log_p.mean().item(), abs=1e-4)

@@ -144,7 +144,7 @@ def test_the_command_line_and_the_page_say_what_rows_count_as() -> None:
     assert f"{n} of array:train" in done.out
     assert f"which count as {effective:,.1f} of equal weight" in done.out
     page = Path("run/report.html").read_text(encoding="utf-8")
-    assert f"{n} (effectively {effective:,.1f})" in page
+    assert f"{n} (as {effective:,.1f} of equal weight)" in page
     resumed = command("resume", "run", "--more-epochs", "1", "--threads", "1")
     assert f"weights   {n} rows count as {effective:,.1f} of equal weight" in resumed.out
 
@@ -195,8 +195,8 @@ def test_a_network_learns_and_is_judged_by_weight_and_tells_names(kind: str) -> 
         assert found.scores["error"] == pytest.approx(np.average(wrong, weights=WEIGHTS[::-1]))
     else:
         tuned.encode(new, out="p.csv")
-        tuned.encode(new, out="p.npz")
-        with np.load("p.npz") as arrays:
+        tuned.encode(new, out="q.npz")
+        with np.load("q.npz") as arrays:
             assert arrays["rows"].tolist() == NAMES[::-1]
     header, rows = table("p.csv")
     assert header[0] == "id" and [row[0] for row in rows] == NAMES[::-1]

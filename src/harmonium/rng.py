@@ -130,6 +130,7 @@ class Lane(Enum):
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"
     TRIPLES = Purpose.DIAGNOSE, 3, "the triples of columns whose moments are compared"
+    THINNED = Purpose.DIAGNOSE, 5, "the rows that are kept, of some with weights"
     PAIRWISE = Purpose.DIAGNOSE, 4, "chains of a pairwise model that is being fitted"
     DREAM = Purpose.DREAM, 0, "samples of a deep belief network"
     DREAM_FILM = Purpose.DREAM, 1, "the film of a network"

@@ -136,6 +136,10 @@ def test_values_that_are_no_states_of_the_visible_units(refused: Refused) -> Non
     message = refused("train", "grey.npy", "--visible", "binary", *TINY)
     assert "are not between 0 and 1, as binary units need (the first is" in message
     assert "--binarize" in message and "--visible gaussian" in message and "scale it" in message
+    assert "counts" not in message
+    np.save("counts.npy", values % 5)
+    message = refused("train", "counts.npy", "--visible", "binary", *TINY)
+    assert "units of counts (--visible binomial or --visible poisson) or Gaussian" in message
     message = refused("train", "grey.npy", "--visible", "spin", *TINY)
     assert "but spins have two states" in message
     np.save("halves.npy", values / 2 + 0.25)

@@ -462,7 +462,7 @@ def test_networks_and_runs_are_told_apart(
         ("--class all --chains 9", "--chains is 9, and --class names 10 classes; pass 10 chains"),
         ("--data x.npy --start random", "--data is for --start data, and --start is random"),
         ("--chains 501 --start chains", "has kept 500 chains"),
-        ("--out x.png", "pass a name that ends in .npz"),
+        ("--out x.png", "pass a name that ends in .hapt or .csv or .npz"),
     ],
 )
 def test_dreams_that_cannot_be_are_refused(

@@ -169,6 +169,21 @@ def test_independent_units_have_the_rates_of_the_rows(train: Train) -> None:
     assert [*found["measures"]] == ["model"]
 
 
+def test_rows_count_by_their_weights(train: Train) -> None:
+    rows, weights = rows_of(200, 0), np.random.default_rng(3).random(200) ** 3
+    weights[:20] = 0
+    np.save("mine.npy", rows)
+    np.savetxt("w.txt", weights)
+    options = ("--visible", "binary", "--held-out", "0", "--epochs", "1", "--weights", "w.txt")
+    train("mine.npy", *options)
+    measured("runs/mine", "--pairwise")
+    found = numbers(Path("runs/mine/fidelity"))
+    p = np.average(rows, 0, weights)
+    expected = (p * np.log(p) + (1 - p) * np.log(1 - p)).sum()
+    assert found["log_likelihood"]["independent"]["upper"] == pytest.approx(expected, rel=1e-3)
+    assert found["training_rows"] == 180  # those of weight 0 are left out
+
+
 @pytest.mark.parametrize(
     ("options", "pictures"),
     [

@@ -114,10 +114,10 @@ def test_classes_come_back_by_their_names(command: str) -> None:
     names = ("setosa", "virginica", "versicolor")
     name_classes("run", *names)
     ran("dbn", "predict", "run", "mine.npz", "--out", "p.csv")
-    ran("dbn", "predict", "run", "mine.npz", "--out", "p.npz")
+    ran("dbn", "predict", "run", "mine.npz", "--out", "q.npz")
     header, rows = table("p.csv")
     assert header == ["row", "class", *(f"p_{name}" for name in names)]
-    arrays = np.load("p.npz")
+    arrays = np.load("q.npz")
     assert arrays["probabilities_of"].tolist() == list(names)
     most_probable = arrays["probabilities"].argmax(1)
     expected = [names[place] for place in most_probable]

@@ -67,6 +67,14 @@ def test_a_run_that_made_too_few_updates_says_so() -> None:
     assert "It has made 2 updates" in done.out and "more --epochs" in done.out
 
 
+def test_weights_that_the_group_lasso_holds_at_zero_are_told() -> None:
+    options = ("--hidden", "3", "--epochs", "3", "--group-lasso", "5")
+    done = ran("train", "states.npz", *options, *QUICK, "--out", "run")
+    assert titles("run") == ["The hidden units are the same for every row"]
+    assert "All weights are exactly 0, where --group-lasso holds them" in done.out
+    assert "a larger --weight-std" in done.out and "--epochs" not in done.out
+
+
 def test_columns_that_know_nothing_of_each_other_are_no_overfitting() -> None:
     ran("train", "noise.npz", "--hidden", "3", "--l2", "0.01", *QUICK, "--out", "run")
     assert titles("run") in ([], ["The model describes rows no better than independent columns"])

@@ -65,6 +65,7 @@ def test_the_columns_decide(name: str, command: str) -> None:
     assert options["visible"] == visible
     said = "the columns are real numbers: Gaussian visible units, standardised"
     assert (said in done.out) == (visible == "gaussian")
+    assert ("--visible poisson takes them for counts" in done.out) == (name == "counts")
     kind = config["data"]["encoding"]["kind"]
     assert ("tandard" in kind) == (visible == "gaussian")
     ran("resume", "run", *(() if "train" in command and "dbn" in command else ("--epochs", "2")))

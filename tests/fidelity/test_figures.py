@@ -45,6 +45,7 @@ def test_counts_that_never_occur_are_left_out() -> None:
     training, model = ax.get_lines()
     assert training.get_xydata().tolist() == [[0, 0.5], [2, 0.5]]
     assert model.get_label() == "model"
+    assert all(tick == round(tick) for tick in ax.get_xticks())
 
 
 def test_distances_are_shares_on_the_same_bins() -> None:

@@ -226,3 +226,41 @@ def test_other_units(units, gap: float, is_two_valued: bool) -> None:
 def test_bad_input(call, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(torch.ones(5, 3))
+
+
+# Rows with weights
+
+
+def weighted_rows(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of two kinds in equal numbers, of which the sparse one counts a tenth."""
+    rng = np.random.default_rng(seed)
+    sparse = torch.from_numpy(rng.random(n) < 0.5)
+    rate = torch.where(sparse, 0.2, 0.7)[:, None]
+    rows = (torch.from_numpy(rng.random((n, 20))) < rate).float()
+    return rows, torch.where(sparse, 0.1, 1.0)
+
+
+def test_rows_are_kept_in_proportion_to_their_weights() -> None:
+    rows = torch.arange(20_000.0)[:, None]
+    weights = torch.tensor([0.5, 0.1, 0.0, 1.0]).repeat(5000)
+    kept = fidelity.thinned(rows, weights * 7, seed=1)[:, 0].long()
+    assert len(kept.unique()) == len(kept)
+    for place, share in enumerate((0.5, 0.1, 0.0, 1.0)):
+        n = int((kept % 4 == place).sum())
+        assert abs(n - 5000 * share) <= 4 * math.sqrt(5000 * share * (1 - share))
+    assert torch.equal(kept, fidelity.thinned(rows, weights, seed=1)[:, 0].long())
+    assert fidelity.thinned(rows, None) is rows
+    few = fidelity.thinned(rows[:4], torch.tensor([1.0, 1e-9, 0.0, 0.0]))
+    assert few[:, 0].tolist() == [0, 1]
+
+
+def test_samples_of_the_weighted_distribution_are_not_told_apart() -> None:
+    train, weights = weighted_rows(1500, 0)
+    samples = fidelity.thinned(*weighted_rows(1500, 1), seed=5)
+    reference = fidelity.Reference.of(train, Binary(20), weights=weights)
+    found = reference.measure(samples).numbers
+    error = found["adversarial_accuracy_std_error"]
+    assert abs(found["adversarial_accuracy"] - 0.5) < 4 * error
+    assert found["active_distance"] < 0.1 and found["variance_1"] == pytest.approx(1, abs=0.15)
+    plain = fidelity.Reference.of(train, Binary(20)).measure(samples).numbers
+    assert abs(plain["adversarial_accuracy"] - 0.5) > 4 * error or plain["active_distance"] > 0.2

@@ -95,6 +95,15 @@ def test_distances_are_read_by_the_columns_of_the_alignment(tmp_path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_distances_of_columns_after_the_last_site_are_left_out(tmp_path) -> None:
+    path = tmp_path / "struct.dat"
+    path.write_text("1 3 4.25\n1 5 6.0\n")
+    found = read_distances(path, [1, 3, 4], n_columns=5)
+    assert found[0, 1] == 4.25 and np.isfinite(found).sum() == 2
+    with pytest.raises(ValueError, match="names site 5, but the alignment has sites up to 4"):
+        read_distances(path, [1, 3, 4], n_columns=4)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

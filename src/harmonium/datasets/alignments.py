@@ -339,7 +339,7 @@ def _sites(
 
 
 def _site(column: str | int, n_sites: int, reading: Reading, name: str) -> int:
-    most = n_sites if reading.n_columns is None else n_sites + len(reading.drop)
+    most = max(n_sites, 0 if reading.n_columns is None else reading.n_columns + len(reading.drop))
     if not str(column).isdecimal() or not 1 <= int(column) <= most:
         raise ValueError(
             f"`drop` names {column!r}, and the sites of {name} are numbered from 1 to {n_sites}"

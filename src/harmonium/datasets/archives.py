@@ -107,8 +107,9 @@ class Archive:
                 f"array {key!r} of {self.name} holds the rows; it cannot be their labels or "
                 f"targets as well; the file holds {self._listed()}"
             )
-        values = self.read(key)
-        used = {key}
+        values, used = self.read(key), {key}
+        if key == "samples" and self._is_of_chains():
+            values = values.reshape(-1, values.shape[-1])
         found = self._answers(len(values) if values.ndim else 0, Named.of(key).part, used)
         notes = [f"rows: array {key}"] if len(self.shapes) > 1 else []
         return Arrays(
@@ -157,6 +158,11 @@ class Archive:
             f"{', '.join(_VALUES)}, that of labels labels or y, and that of targets targets; or "
             "say which are the rows by `array`"
         )
+
+    def _is_of_chains(self) -> bool:
+        """Whether these are the samples of a model, shape (n_chains, n_samples, n_columns)."""
+        shape = self.shapes["samples"]
+        return len(shape) == 3 and self.shapes.get("means") == shape
 
     def _fits(self, key: str, rows: str) -> bool:
         return self.shapes[key][:1] == self.shapes[rows][:1]

@@ -1,4 +1,4 @@
-"""Mean and variance of columns, computed in blocks of rows; the effective number of rows."""
+"""Mean and variance of columns, computed in blocks of rows; how many rows they count as."""
 
 from __future__ import annotations
 
@@ -40,5 +40,9 @@ def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Te
 
 
 def effective_number(weights: Tensor) -> float:
-    """How many rows of equal weight tell as much: (Σw)² / Σw²; Kish (1965), section 11.7."""
+    """How many rows of equal weight give means as precise: (Σw)² / Σw²; Kish (1965), section 11.7.
+
+    It is for standard errors. The effective number of *sequences* of an alignment is another one:
+    the sum of their weights by similarity (`sequence_weights`).
+    """
     return float(weights.sum() ** 2 / weights.square().sum())

@@ -41,7 +41,7 @@ from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import sniffed
-from harmonium.datasets.sequence_tables import read_sequences
+from harmonium.datasets.sequence_tables import read_sequences, with_sequences
 from harmonium.datasets.sides import (
     labels_beside,
     read_labels,
@@ -86,6 +86,7 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
         raise ValueError(f"{path} is empty: 0 bytes; pass a file with at least one row")
     reader = _reader(path)
     try:
+        reading = with_sequences(path, reading) if reader in _OF_TABLES else reading
         reads_sequences = reading.sequences is not None and reader in _OF_TABLES
         arrays = (read_sequences if reads_sequences else reader)(path, reading)
         if reader not in (*_OF_TABLES, read_alignment):

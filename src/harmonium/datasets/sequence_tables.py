@@ -1,6 +1,8 @@
 """Aligned sequences in a column of a table, with labels and targets in others.
 
-The column of sequences is named by the user. A column called name, names, id or ids names the rows.
+The column of sequences is named by the user; a run that has learned from an alignment takes one
+that is called sequence, as in the tables of its samples. A column called name, names, id or ids
+names the rows.
 """
 
 from __future__ import annotations
@@ -20,9 +22,24 @@ from harmonium.datasets.columns import Look, called, choose, place_of
 from harmonium.datasets.layouts import find_layout
 from harmonium.datasets.reading import Reading
 
+_SEQUENCES = ("sequence", "sequences")
 _NAMES = ("name", "names", "id", "ids")
 
 _Cells = Callable[[int], list[str]]
+
+
+def with_sequences(path: Path, reading: Reading) -> Reading:
+    """The reading of a table for a run of sequences: with the column that is called so, if any."""
+    if reading.sequences is not None or not reading.of_use or reading.alphabet is None:
+        return reading
+    if path.name.lower().endswith(".parquet"):
+        import pyarrow.parquet
+
+        names = pyarrow.parquet.read_schema(path).names
+    else:
+        names = find_layout(path, reading).names or ()
+    found = next((name for name in names if str(name).lower() in _SEQUENCES), None)
+    return dataclasses.replace(reading, sequences=found)
 
 
 def read_sequences(path: Path, reading: Reading) -> Arrays:

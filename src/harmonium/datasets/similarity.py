@@ -87,7 +87,9 @@ def sequence_weights(
     Returns
     -------
     Tensor
-        float64, shape (n_rows,). Their sum is the effective number of sequences.
+        float64, shape (n_rows,). Their sum is the effective number of sequences: how many
+        groups of like ones there are. Means over them are as precise as those of (Σw)² / Σw² rows
+        of equal weight, which is another number.
 
     Raises
     ------

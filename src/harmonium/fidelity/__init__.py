@@ -24,7 +24,7 @@ from harmonium.fidelity.neighbours import (
     privacy_loss,
 )
 from harmonium.fidelity.pairwise import MOST_UNITS, Pairwise, fit_pairwise
-from harmonium.fidelity.rows import gap_of, sites_of
+from harmonium.fidelity.rows import gap_of, sites_of, thinned
 
 __all__ = [
     "MEASURES",
@@ -52,5 +52,6 @@ __all__ = [
     "principal_components",
     "privacy_loss",
     "sites_of",
+    "thinned",
     "triple_agreement",
 ]

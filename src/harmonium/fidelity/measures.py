@@ -24,7 +24,7 @@ from harmonium.fidelity.neighbours import (
     closest_records,
     privacy_loss,
 )
-from harmonium.fidelity.rows import checked, gap_of, sites_of
+from harmonium.fidelity.rows import checked, gap_of, sites_of, thinned
 from harmonium.units import Units
 
 _NEAR = 0.05  # the share of held-out rows that counts as near
@@ -92,6 +92,10 @@ class Reference:
         Training rows, in a random order.
     weights : Tensor, shape (n_rows,)
         Their weights in frequencies and covariances; None weights all equally.
+    alike : Tensor, shape (n_alike, n_columns)
+        Training rows that count alike (`thinned`): what neighbours, linkage, active units and
+        components are compared with. Without weights, all of them.
+
     held_out : Tensor, shape (n_held_out, n_columns)
         The yardstick: rows of the same source; None if there are none.
     n_rows
@@ -111,6 +115,7 @@ class Reference:
 
     train: Tensor
     weights: Tensor | None
+    alike: Tensor
     held_out: Tensor | None
     n_rows: int
     sites: Tensor
@@ -133,6 +138,7 @@ class Reference:
         n_rows: int = defaults.FIDELITY_ROWS,
         is_line: bool = True,
         positions: Tensor | None = None,
+        seed: int = defaults.SEED,
     ) -> Self:
         """The reference of states of these units.
 
@@ -140,7 +146,7 @@ class Reference:
         ----------
         train, held_out
             States, shape (n_rows, visible.n_columns). Where only the first ``n_rows`` are taken,
-            they should be in a random order.
+            they should be in a random order. Held-out rows count alike (`thinned`).
         visible
             The units: their states decide what is measured.
         weights
@@ -152,6 +158,8 @@ class Reference:
             picture do not: then two-valued ones have linkage, and a number of active units.
         positions
             Where columns stand in the line.
+        seed
+            Of the training rows that are kept as ``alike``.
 
         Raises
         ------
@@ -166,11 +174,12 @@ class Reference:
         if held_out is not None:
             checked(held_out, "the held-out rows", visible.n_columns)
             near = closest_records(held_out, train, gap=gap).quantile(_NEAR)
-        n = train.shape[1]
-        varies = n > 1 and len(train) > 2 and bool((train != train[0]).any())
+        n, alike = train.shape[1], thinned(train, weights, seed)
+        varies = n > 1 and len(alike) > 2 and bool((alike != alike[0]).any())
         return cls(
             train=train,
             weights=weights,
+            alike=alike,
             held_out=held_out,
             n_rows=n_rows,
             sites=sites_of(visible),
@@ -178,9 +187,9 @@ class Reference:
             high=high,
             positions=positions,
             near=near,
-            linked=linkage(train, positions) if high is not None and n > 1 else None,
-            active=None if high is None else activity(train, high),
-            components=principal_components(train) if varies else None,
+            linked=linkage(alike, positions) if high is not None and n > 1 else None,
+            active=None if high is None else activity(alike, high),
+            components=principal_components(alike) if varies else None,
         )
 
     def measure(self, rows: Tensor, seed: int = defaults.SEED) -> Measured:
@@ -195,8 +204,8 @@ class Reference:
         """
         train, weights = self.train, self.weights
         checked(rows, "rows", train.shape[1], 2)
-        n = min(len(rows), len(train), self.n_rows)
-        told = adversarial_accuracy(rows[:n], train[:n])
+        n = min(len(rows), len(self.alike), self.n_rows)
+        told = adversarial_accuracy(rows[:n], self.alike[:n])
         nearest = closest_records(rows, train, gap=self.gap)
         frequencies = frequency_agreement(rows, train, weights)
         numbers = {
@@ -213,7 +222,7 @@ class Reference:
         held_out = self.held_out
         if held_out is not None and held_out is not rows and len(held_out) > 1:
             n = min(n, len(held_out))
-            numbers["privacy_loss"] = privacy_loss(rows[:n], train[:n], held_out[:n])
+            numbers["privacy_loss"] = privacy_loss(rows[:n], self.alike[:n], held_out[:n])
         if self.near is not None:
             numbers["nearest_share_below"] = nearest.share_below(self.near)
         n_units = int(self.sites[-1]) + 1

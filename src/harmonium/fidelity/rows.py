@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harmonium import defaults, kernels
 from harmonium.arguments import described
+from harmonium.rng import Lane
 from harmonium.units import Units
 
 
@@ -34,6 +36,30 @@ def checked(rows: Tensor, name: str, n_columns: int | None = None, least: int = 
     if rows.is_floating_point() and not bool(rows.isfinite().all()):
         raise ValueError(f"{name} hold NaN or infinity; pass finite numbers")
     return rows
+
+
+def thinned(rows: Tensor, weights: Tensor | None, seed: int = defaults.SEED) -> Tensor:
+    """Some of the rows, which count alike: each is kept with a probability in proportion to weight.
+
+    The heaviest rows are kept surely, and two rows in any case. No row comes twice, as it would if
+    rows were drawn: copies have neighbours at distance 0. Without weights all rows are kept.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, n_columns).
+    weights
+        Shape (n_rows,), 0 or more, not all 0; only ratios matter.
+    seed
+        Of the choice.
+    """
+    if weights is None:
+        return rows
+    share = (weights / weights.max()).double().cpu()
+    drawn = kernels.uniform((len(rows), 1), Lane.THINNED.stream(seed))[:, 0].double()
+    order = share / drawn.clamp_min_(1e-12)
+    least = min(1.0, order.topk(min(2, len(rows))).values[-1].item())
+    return rows[((order >= least) & (share > 0)).to(rows.device)]
 
 
 def sites_of(units: Units) -> Tensor:

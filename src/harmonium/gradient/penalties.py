@@ -167,8 +167,8 @@ def weight_norms(rbm: RBM) -> Tensor:
     Returns
     -------
     Tensor, shape (visible.n, hidden.n)
-        For categorical units, over all their categories. It depends on the gauge: the zero-sum one
-        makes these norms smallest.
+        For categorical units, over all their categories. It depends on the gauge: that of
+        `sequences.zero_sum` makes these norms smallest.
     """
     norms = rbm.weights.new_empty(rbm.visible.n, rbm.hidden.n)
     for rows, columns, block in _blocks(rbm):

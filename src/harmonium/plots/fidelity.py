@@ -128,6 +128,7 @@ def population_counts(shares: Mapping[str, npt.ArrayLike], ax: Axes | None = Non
         marker = "o" if len(there) <= _MOST_MARKED else ""
         ax.plot(there, y[there], color=colour, label=name, linewidth=1.5, marker=marker, ms=3)
     ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)  # numbers of units, not halves of them
     _legend(ax)
     style.name(ax, "Active units", "share of the rows in which as many are", "number", "share")
     return ax

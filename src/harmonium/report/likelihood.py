@@ -126,11 +126,11 @@ def _count(value: Any) -> str:
 def _rows(of: Mapping[str, Any]) -> str:
     """How many rows, and how many of equal weight they count as."""
     n, effective = _count(of.get("rows")), of.get("effective_rows")
-    return f"{n} (effectively {effective:,.1f})" if _is_number(effective) else n
+    return f"{n} (as {effective:,.1f} of equal weight)" if _is_number(effective) else n
 
 
 def same_rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two results are of as many rows, with the same effective number."""
+    """Whether two results are of as many rows, which count as many of equal weight."""
     return all(a.get(key) == b.get(key) for key in ("rows", "effective_rows"))
 
 

@@ -156,6 +156,12 @@ def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned
     title = _SAME_HIDDEN if constant else _NO_BETTER_THAN_COLUMNS
     if _begins_at_zero(state):
         return Warned(title, "The learning rate is 0: take a larger `learning_rate`.")
+    if state.penalties.group_lasso and not state.rbm.weights.any():
+        return Warned(
+            title,
+            "All weights are exactly 0, where `group_lasso` holds them: take a smaller "
+            "`group_lasso`, or begin with a larger `weight_std`.",
+        )
     if state.update < _FEW_UPDATES:
         return Warned(
             title,

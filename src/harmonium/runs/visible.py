@@ -14,6 +14,7 @@ _AS_STATES = (
     "the columns are real numbers: Gaussian visible units, {how} (`visible='binary'` would take "
     "them for probabilities of states)"
 )
+_COUNTS = "; they are whole numbers: `visible='poisson'` takes them for counts"
 _NO_STATES = (
     "the columns vary much less than the states that `visible='binary'` takes them for, so that "
     "little can be learned from them; `visible='gaussian'` suits them"
@@ -58,8 +59,14 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     if options.standardize or (options.binarize is None and _are_real_numbers(data)):
         how = "not standardised" if options.standardize is False else "standardised"
         gaussian = dataclasses.replace(options, visible="gaussian")
-        return gaussian, _noted(data, _AS_STATES.format(how=how))
+        counts = _COUNTS if _are_counts(data) else ""
+        return gaussian, _noted(data, _AS_STATES.format(how=how) + counts)
     return dataclasses.replace(options, visible="binary"), data
+
+
+def _are_counts(data: Data) -> bool:
+    values = data.values
+    return data.value_range[0] >= 0 and bool((values == values.round()).all())
 
 
 def _are_real_numbers(data: Data) -> bool:

@@ -49,8 +49,9 @@ def weigh(options: WeightingOptions, data: Data, kept: Path | None = None) -> Da
     if weights is None:
         weights = datasets.sequence_weights(data, identity)
     note = (
-        f"rows count by 1 / (sequences that are at least {identity:.0%} alike), which is "
-        f"{float(weights.sum()):,.0f} sequences in all (`weights='none'` counts each once)"
+        f"rows count by 1 / (sequences that are at least {identity:.0%} alike); the effective "
+        f"number of sequences, their sum, is {float(weights.sum()):,.0f} (`weights='none'` counts "
+        "each once)"
     )
     return dataclasses.replace(data, weights=weights, notes=(*data.notes, note))
 

@@ -15,7 +15,7 @@ from harmonium.sequences.files import (
     read_mutants,
     read_wild_type,
 )
-from harmonium.sequences.gauge import weight_norms, zero_sum
+from harmonium.sequences.gauge import zero_sum
 from harmonium.sequences.logo import Logo, logos
 from harmonium.sequences.mutations import (
     independent_mutants,
@@ -60,6 +60,5 @@ __all__ = [
     "read_wild_type",
     "single_mutants",
     "site_entropies",
-    "weight_norms",
     "zero_sum",
 ]

@@ -164,7 +164,9 @@ def place_mutants(names: Sequence[str], wild_type: WildType, alphabet: str) -> P
     return PlacedMutants(covered, tuple(changes), outside)
 
 
-def read_distances(path: Path, positions: Sequence[int]) -> NDArray[np.float64]:
+def read_distances(
+    path: Path, positions: Sequence[int], n_columns: int | None = None
+) -> NDArray[np.float64]:
     """Read distances of sites in a structure, Å.
 
     Parameters
@@ -174,6 +176,8 @@ def read_distances(path: Path, positions: Sequence[int]) -> NDArray[np.float64]:
         1, and whose last is the distance.
     positions
         The number of each site of the model in the alignment, counted from 1, ascending.
+    n_columns
+        Columns of the alignment, with those that the model lacks; None for up to its last site.
 
     Returns
     -------
@@ -188,6 +192,7 @@ def read_distances(path: Path, positions: Sequence[int]) -> NDArray[np.float64]:
     with open_unpacked(path) as stream:
         lines = stream.read().decode("utf-8-sig", "replace").splitlines()
     place = {position: site for site, position in enumerate(positions)}
+    most = max(positions) if n_columns is None else n_columns
     found = np.full((len(place), len(place)), np.nan)
     is_first = True
     for number, line in enumerate(lines, 1):
@@ -204,10 +209,10 @@ def read_distances(path: Path, positions: Sequence[int]) -> NDArray[np.float64]:
                 "from 1, and their distance in Å as the last number"
             )
         i, j, apart = int(values[0]), int(values[1]), values[-1]
-        if max(i, j) > max(positions):
+        if max(i, j) > most:
             raise ValueError(
                 f"line {number} of {path.name} names site {max(i, j)}, but the alignment has sites "
-                f"up to {max(positions)}; pass distances of the same columns"
+                f"up to {most}; pass distances of the same columns"
             )
         if apart < 0:
             raise ValueError(f"line {number} of {path.name} has the distance {apart:g} Å, below 0")

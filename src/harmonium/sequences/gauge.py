@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from harmonium.rbm import RBM, check_rbm
-from harmonium.sequences.sites import Sites
 from harmonium.units import Units
 
 
@@ -55,29 +54,6 @@ def zero_sum(rbm: RBM) -> RBM:
     for units in (wide.visible, wide.hidden):
         units.bias.sub_(_means(units, units.bias[:, None])[0][:, 0])
     return wide.to(rbm.weights.dtype)
-
-
-@torch.no_grad()
-def weight_norms(rbm: RBM) -> Tensor:
-    """Size of the weights between each site and each hidden column, in the zero-sum gauge.
-
-    Parameters
-    ----------
-    rbm
-        A model with discrete visible units of one kind.
-
-    Returns
-    -------
-    Tensor, float64, shape (n_sites, n_hidden)
-        Root of the sum of squares over the states of the site.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `Sites.of`.
-    """
-    inputs = Sites.of(rbm).inputs
-    return (inputs - inputs.mean(1, keepdim=True)).square().sum(1).sqrt()
 
 
 def _means(units: Units, columns: Tensor) -> tuple[Tensor, Tensor]:

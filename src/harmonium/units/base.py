@@ -22,9 +22,8 @@ class Units(nn.Module, ABC):
     A unit type describes only itself. Given ``inputs``, which are added to its bias, it has a
     log-normaliser, a mean, a variance, a mode and a draw. It knows nothing of the RBM around it.
 
-    States are rows of ``n_columns`` numbers. Data, mini-batches and chains therefore have the same
-    form, and inputs are one matrix product. Most unit types have one column per unit. All methods
-    take any batch shape: ``(..., n_columns)``.
+    States are rows of ``n_columns`` numbers, mostly one per unit, in data, mini-batches and chains
+    alike. Batches may have any shape, ``(..., n_columns)``.
 
     Parameters
     ----------
@@ -392,10 +391,9 @@ class Units(nn.Module, ABC):
         if x.dtype != bias.dtype and not torch.is_autocast_enabled(bias.device.type):
             raise TypeError(of_other_dtype(f"{layer} states", x, bias, "RBM"))
         if x.device != bias.device:
-            raise ValueError(
-                f"{layer} states are on {x.device}, but this RBM is on {bias.device}; move one of "
-                f"them: x.to({str(bias.device)!r}), or rbm.to({str(x.device)!r})"
-            )
+            there = f"{layer} states are on {x.device}, but this RBM is on {bias.device}"
+            to = f"x.to({str(bias.device)!r}), or rbm.to({str(x.device)!r})"
+            raise ValueError(f"{there}; move one of them: {to}")
 
     def extra_repr(self) -> str:
         """Constructor arguments, for `repr`."""

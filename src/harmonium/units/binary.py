@@ -81,7 +81,8 @@ def _remedy(x: Tensor) -> str:
         # for other values the white level cannot be guessed
         white = "" if 127 < most <= 255 else f" with `white={most:g}` if that is white"
         scaling += f" (for grey pictures `image_shape='28x28'`{white}, or `Data.as_pictures()`)"
-    return (
-        f"binarise the data (`binarize=THRESHOLD`, or `Data.binarize()`), {scaling}, or take "
-        "Gaussian visible units (`visible='gaussian'`, or `Gaussian`)"
-    )
+    units = "Gaussian visible units (`visible='gaussian'`, or `Gaussian`)"
+    if least >= 0 and most <= 127 and bool((x == x.round()).all()):
+        units = f"units of counts (`visible='binomial'` or `visible='poisson'`) or {units}"
+    binarise = "binarise the data (`binarize=THRESHOLD`, or `Data.binarize()`)"
+    return f"{binarise}, {scaling}, or take {units}"

@@ -73,10 +73,9 @@ def wild_type_of(trained: Trained, parts: Sequence[Data], said: str, first: int 
     """
     letters, sites = need_letters(trained), positions_of(trained)
     if Path(said).is_file():
-        dropped = trained.run.config()["data"].get("named", {}).get("drop", ())
         found = read_wild_type(
             Path(said), letters, frequencies_in(parts[0], len(letters)),
-            sites=sites, n_columns=len(sites) + len(dropped), first=first,
+            sites=sites, n_columns=len(sites) + len(trained.left_out), first=first,
         )  # fmt: skip
     else:
         name, data, row = _named(said, parts)

@@ -48,11 +48,6 @@ def target_of(
     if out is None:
         return run.free_path(name)
     if out.suffix not in suffixes:
-        if out.suffix in FASTA and suffixes == ARCHIVE:
-            raise ValueError(
-                f"`out` is {out}, and {run.path} was not trained on an alignment; pass a name that "
-                f"ends in {' or '.join(suffixes)}"
-            )
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
     for there in (out, *(out.with_name(out.stem + ending) for ending in pictures)):
         if there.exists():

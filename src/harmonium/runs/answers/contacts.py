@@ -86,7 +86,8 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     positions = positions_of(trained)
     distances = None
     if options.distances is not None:
-        distances = read_distances(options.distances, positions)
+        n_columns = len(positions) + len(trained.left_out)
+        distances = read_distances(options.distances, positions, n_columns)
     letters = trained.alphabet
     gap = [] if letters is None or options.gaps or GAP not in letters else [letters.index(GAP)]
     data = _averaged_over(trained, options)

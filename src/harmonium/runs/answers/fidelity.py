@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from harmonium import fidelity, kernels, likelihood, plots
-from harmonium.datasets import Data
+from harmonium import fidelity, likelihood, plots
+from harmonium.datasets import Data, WeightedRows
+from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.fidelity import MEASURES, Agreement, Measured, Reference
 from harmonium.files import write_json, write_whole
 from harmonium.likelihood import LogZ
@@ -105,17 +105,11 @@ def measure(
         f"sweeps, beside {len(data):,} training rows"
     )
     rows = {_OWN: _drawn(trained, said)}
-    rows |= {name: _states(of, said.rows, said.seed)[0] for name, of in others.items()}
+    rows |= {name: _states(of, said.rows, said.seed).states for name, of in others.items()}
     if reference.held_out is not None:
         rows = {_HELD_OUT: reference.held_out, **rows}
     found = {name: reference.measure(x, said.seed) for name, x in rows.items()}
-    likelihoods: dict[str, dict[str, Any]] = {}
-    if said.pairwise:
-        # all of them: the mean of a few rows is known to within a tenth of a nat or so
-        of = reference.train
-        if reference.held_out is not None and held_out is not None:
-            of = _states(held_out, _MOST_ROWS, said.seed)[0]
-        likelihoods = _likelihoods(trained, reference, of, said.seed)
+    likelihoods = _likelihoods(trained, data, held_out, said.seed) if said.pairwise else {}
     content = {
         "kind": "harmonium fidelity",
         "training_rows": len(reference.train),
@@ -150,19 +144,21 @@ def _reference(
     trained: Trained, data: Data, held_out: Data | None, said: FidelityOptions
 ) -> Reference:
     """The run's rows; what is measured beside them follows from units, and what columns are."""
-    train, weights = _states(data, _MOST_ROWS, said.seed)
-    held = None
-    if held_out is not None and len(held_out) > 1:
-        held = _states(held_out, said.rows, said.seed)[0]
+    train, held = _states(data, _MOST_ROWS, said.seed), None
+    if held_out is not None:
+        rows = _states(held_out, _MOST_ROWS, said.seed)
+        held = fidelity.thinned(rows.states, rows.weights, said.seed)[: said.rows]
+        held = held if len(held) > 1 else None
     # pixels that are neighbours in a row of values need not be any in the picture
     return Reference.of(
-        train,
+        train.states,
         trained.rbm.visible,
         held,
-        weights=weights,
+        weights=train.weights,
         n_rows=said.rows,
         is_line=trained.view.is_table,
         positions=fidelity.positions_in(trained.columns),
+        seed=said.seed,
     )
 
 
@@ -191,20 +187,16 @@ def named_sets(text: str | None) -> dict[str, str]:
 
 
 def _read(trained: Trained, source: Any, reading: ReadingOptions) -> Data:
-    """Rows of a file or in memory; of an archive of `harmonium sample`, its samples."""
-    if isinstance(source, str | Path) and Path(source).suffix == ".npz" and Path(source).is_file():
-        with np.load(source) as arrays:
-            if {"samples", "means"} <= {*arrays} and arrays["samples"].ndim == 3:
-                samples = arrays["samples"]
-                return trained.data(samples.reshape(-1, samples.shape[-1]), reading)
+    """Rows of a file or in memory."""
     return trained.data(str(source) if isinstance(source, Path) else source, reading)
 
 
-def _states(data: Data, most: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """States of at most this many rows, chosen at random and in a random order; their weights."""
-    chosen = kernels.permutation(len(data), Lane.COMPARED_SAMPLE_ROWS.stream(seed))[:most]
-    states = data.rows(chosen.to(data.device), Lane.COMPARED.stream(seed)).cpu()
-    return states, None if data.weights is None else data.weights.cpu()[chosen]
+def _states(data: Data, most: int, seed: int) -> WeightedRows:
+    """States of at most this many rows, chosen at random and in a random order, with weights."""
+    chosen = some_rows(data, most, Lane.COMPARED_SAMPLE_ROWS.stream(seed))
+    states = data.rows(chosen, Lane.COMPARED.stream(seed)).cpu()
+    weights = weights_of(data, chosen)
+    return WeightedRows(states, None if weights is None else weights.cpu())
 
 
 def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
@@ -239,30 +231,37 @@ def _check_pairwise(trained: Trained) -> None:
 
 @torch.no_grad()
 def _likelihoods(
-    trained: Trained, reference: Reference, rows: Tensor, seed: int
+    trained: Trained, data: Data, held_out: Data | None, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Mean log-likelihood of rows by three models, nats a row."""
+    """Mean log-likelihood of held-out rows by three models, nats a row; rows count by weight."""
     assert trained.view.two_states is not None
     high = trained.view.two_states[1]
-    train, rbm = reference.train, trained.rbm.cpu()
+    train = rows = _states(data, _MOST_ROWS, seed)
+    if held_out is not None and len(held_out) > 1:
+        # all of them: the mean of a few is known to within a tenth of a nat or so
+        rows = _states(held_out, _MOST_ROWS, seed)
+    rbm = trained.rbm.cpu()
     base = likelihood.base_rates(rbm, train)
     log_z = sum(
         units.cgf(torch.zeros(1, units.n_columns).to(base.weights)).sum().double().item()
         for units in (base.visible, base.hidden)
     )
-    values = likelihood.log_likelihood(base, rows, LogZ.exact(log_z))
-    mean = values.mean().item()
+    values = likelihood.log_likelihood(base, rows.states, LogZ.exact(log_z))
+    mean, _ = rows.mean(values)
     found: dict[str, dict[str, Any]] = {
-        "independent": {"lower": mean, "upper": mean, "rows": len(rows)}
+        "independent": {"lower": mean, "upper": mean, "rows": len(rows.states)}
     }
     trained.reporter.say(f"fitting a pairwise model of {rbm.visible.n} units")
-    bits, other = (x.eq(high).float() for x in (train, rows))
-    pairwise = fidelity.fit_pairwise(bits, reference.weights, seed=seed).as_rbm().float()
-    for name, model, v, data in (("pairwise", pairwise, other, bits), ("model", rbm, rows, train)):
+    bits, other = (WeightedRows(of.states.eq(high).float(), of.weights) for of in (train, rows))
+    pairwise = fidelity.fit_pairwise(bits.states, bits.weights, seed=seed).as_rbm().float()
+    for name, model, v, base_rows in (
+        ("pairwise", pairwise, other, bits),
+        ("model", rbm, rows, train),
+    ):
         trained.reporter.say(
             f"evaluating the {name} model" if name != _OWN else "evaluating the run"
         )
-        found[name] = described(likelihood.evaluate(model, v, data, seed=seed).result())
+        found[name] = described(likelihood.evaluate(model, v, base_rows, seed=seed).result())
     return found
 
 
@@ -322,7 +321,7 @@ def _pictures(found: Mapping[str, Measured], reference: Reference) -> Iterator[t
         shares |= {name: of.active.shares for name, of in found.items() if of.active}
         yield "active-units", plots.png(plots.population_counts(shares))
     if components is not None:
-        some = components.project(reference.train[: reference.n_rows])
+        some = components.project(reference.alike[: reference.n_rows])
         shown = {_TRAIN: some}
         shown |= {n: of.coordinates for n, of in found.items() if of.coordinates is not None}
         yield "components", plots.png(plots.components(shown, components.explained))

@@ -37,6 +37,11 @@ def place_of_samples(out: Path | None, trained: Trained, run: RunDirectory | Non
             f"`out` is {out}, which holds zeros and ones, and these units are drawn as other "
             "values; pass a name that ends in .csv or .npz"
         )
+    if out is not None and out.suffix in FASTA and trained.alphabet is None:
+        raise ValueError(
+            f"`out` is {out}, and {trained.run.path} was not trained on an alignment; pass a name "
+            f"that ends in {' or '.join(suffixes)}"
+        )
     return target_of(out, run or trained.run, "samples.npz", suffixes)
 
 

@@ -199,7 +199,7 @@ def _correlations(
     what = "Cramér's V, from 0 to 1" if nominal else "from −1 to 1"
     caption = f"How strongly columns are associated ({what}): left in the data, right in samples."
     if len(shown) < len(names):
-        among = "" if len(some) == len(names) else f", among {len(some):,},"
+        among = "" if len(some) == len(names) else f", among {len(some):,}"
         caption += (
             f" Shown are the {len(shown)} columns with the strongest {measure}s in the "
             f"data{among}; {len(names) - len(shown):,} are left out."
