@@ -111,6 +111,19 @@ def test_the_models_samples_are_those_of_sample(sites: Path) -> None:
         assert again.measures["samples"][key] == pytest.approx(again.measures["model"][key])
 
 
+def test_the_chains_of_training_are_sampled_as_often_as_it_takes(sites: Path) -> None:
+    run = harmonium.open(sites)
+    kept = len(run.sample(start="chains", chains=20, samples=1, warmup=0, threads=1).samples)
+    assert kept == 20  # the training's chains, as many as rows in a batch
+    found = run.fidelity(start="chains", rows=50, warmup=5, seed=3, threads=1)
+    drawn = run.sample(
+        start="chains", chains=20, samples=3, warmup=5, sweeps_per_sample=5, seed=3, threads=1
+    )
+    rows = np.concatenate([drawn.samples[:, i] for i in range(3)])[:50]
+    assert found.measures["model"]["active_mean"] == pytest.approx(rows.sum(-1).mean())
+    assert found.measures["model"]["rows"] == 50
+
+
 def test_samples_of_others_stand_beside(sites: Path) -> None:
     np.save("twin.npy", rows_of(300, 1))
     np.save("coins.npy", np.random.default_rng(2).integers(0, 2, (100, 6)))
@@ -133,6 +146,16 @@ def test_the_pairwise_model_lies_between(sites: Path) -> None:
     assert all(of["lower"] == of["upper"] for of in found.values())  # all states were summed over
     assert found["independent"]["upper"] < found["pairwise"]["upper"]
     assert f"pairwise     {found['pairwise']['upper']:.3f}" in done.out
+
+
+def test_all_held_out_rows_are_evaluated_however_few_are_compared(sites: Path) -> None:
+    done = measured(sites, "--pairwise", "--rows", "10")
+    found = numbers(sites / "fidelity")
+    assert found["measures"]["held-out"]["rows"] == 10
+    assert {of["rows"] for of in found["log_likelihood"].values()} == {20}
+    assert "20 held-out rows" in done.out
+    alone = harmonium.open(sites).evaluate(split="held-out", threads=1)
+    assert found["log_likelihood"]["model"]["upper"] == pytest.approx(alone.upper, abs=1e-6)
 
 
 def test_independent_units_have_the_rates_of_the_rows(train: Train) -> None:
@@ -188,7 +211,7 @@ def test_what_is_drawn_follows_from_the_units(
         ("--samples narrow.npy", "has 2 columns"),
         ("--out there", "there exists; choose another --out"),
         ("--out no/where", "there is no folder no"),
-        ("--start chains", "--start"),
+        ("--start data", "--start"),
         ("--rows 1", "--rows"),
     ],
 )

@@ -51,11 +51,10 @@ def _tables(found: Fidelity) -> list[Table]:
     ]
     tables = [Table("Beside the training rows", ["", *names], rows)]
     if found.log_likelihood:
-        bounds = [
-            [name, f"{of['upper']:.3f}" if of["lower"] == of["upper"] else _interval(of)]
-            for name, of in found.log_likelihood.items()
-        ]
-        tables.append(Table("Mean log-likelihood, nats a row", ["", "held out"], bounds))
+        whose = "held-out" if "held-out" in names else "training"
+        of_rows = f"{found.log_likelihood['independent']['rows']:,} {whose} rows"
+        bounds = [[name, _interval(of)] for name, of in found.log_likelihood.items()]
+        tables.append(Table("Mean log-likelihood, nats a row", ["", of_rows], bounds))
     return tables
 
 
@@ -66,5 +65,10 @@ def _cell(key: str, of: Mapping[str, float]) -> str:
 
 
 def _interval(of: Mapping[str, float | None]) -> str:
-    lower, upper = of["lower"], of["upper"]
-    return f"at most {upper:.3f}" if lower is None else f"{lower:.3f} … {upper:.3f}"
+    """From the lower bound to the upper one; where they agree, with the error of log Z."""
+    lower, upper, error = of["lower"], of["upper"], of.get("upper_std_error")
+    if lower is None:
+        return f"at most {upper:.3f}"
+    if lower != upper:
+        return f"{lower:.3f} … {upper:.3f}"
+    return f"{upper:.3f} ± {error:.3f}" if error else f"{upper:.3f}"

@@ -23,7 +23,7 @@ HALF_LINES = {"relu", "drelu"}
 
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
-FreshStart = Literal["random", "annealed", "tempered"]
+RowlessStart = Literal["random", "chains", "annealed", "tempered"]
 SamplerName = Literal["gibbs", "tempering"]
 CompletionName = Literal["pseudo-gibbs", "metropolis"]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from harmonium import defaults
 from harmonium.runs.choices import (
     CompletionName,
-    FreshStart,
+    RowlessStart,
     SamplerName,
     Start,
     refuse_temperatures,
@@ -223,10 +223,11 @@ class FidelityOptions(_Limited):
         defaults.FIDELITY_ROWS, "Samples to draw, and most rows of each set to compare.", min=2
     )
     warmup: int = _option(defaults.SAMPLE_WARMUP, "Sweeps before a sample is taken.", min=0)
-    start: FreshStart = _option(  # noqa: RUF009
+    start: RowlessStart = _option(  # noqa: RUF009
         "random",
-        "Start at random states, or near equilibrium: after annealing from independent units to "
-        "the model (annealed), or after a tempered burn-in (tempered).",
+        "Start at random states, at the chains saved by training (if these are fewer than `rows`, "
+        "each is sampled repeatedly, `warmup` sweeps apart), or near equilibrium: after annealing "
+        "from independent units to the model (annealed), or after a tempered burn-in (tempered).",
     )
     sampler: SamplerName = _option(  # noqa: RUF009
         "gibbs", "How chains move, as for `harmonium sample`."
