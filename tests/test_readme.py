@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 
 from cli.commands import harmonium
@@ -104,9 +105,12 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("train", "valid", "test"):
         states = rng.integers(0, 2, (120, 5))
         np.savetxt(f"nltcs.{part}.data", states, "%d", ",")
-    haplotypes = (f"Real HG{i} {' '.join(map(str, row))}\n" for i, row in enumerate(states))
-    with zipfile.ZipFile("805_SNP_1000G_real.hapt.zip", "w") as archive:
-        archive.writestr("805_SNP_1000G_real.hapt", "".join(haplotypes))
+    states = rng.integers(0, 2, (700, 5))
+    haplotypes = "".join(f"Real HG{i} {' '.join(map(str, row))}\n" for i, row in enumerate(states))
+    for name in ("1000G_real", "RBM_AG_800Epochs", "GAN_AG_20000epochs"):
+        with zipfile.ZipFile(f"805_SNP_{name}.hapt.zip", "w") as archive:
+            archive.writestr(f"805_SNP_{name}.hapt", haplotypes)
+    scipy.io.savemat("example50.mat", {"spikes": states.T.astype(np.uint8)})
     units = blocks(ROOT / "docs/extending.md", "python")[0].replace("n, highest)", "n, highest=3)")
     Path("graded.py").write_text(units, encoding="utf-8")
 
