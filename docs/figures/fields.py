@@ -3,18 +3,22 @@
     python docs/figures/fields.py FOLDER
 
 FOLDER gets a folder for each page, with its data and runs, and `output.txt`, what the commands
-print: some two minutes on two cores.
+print: some two minutes on two cores. The page of the family needs what `screenshots.py` needs.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import sync_playwright
+from screenshots import BROWSERS, QUIET, shot
+from screenshots import save as save_shots
 
 DOCS = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,6 +55,18 @@ def main() -> None:
                 subprocess.run(arguments, check=True, stdout=output, stderr=subprocess.STDOUT)
         for name, path in pictures.items():
             save(Path(path), DOCS / "images" / f"{name}.png")
+    os.chdir(top / "proteins")
+    save_page(Path("runs/family"))
+
+
+def save_page(run: Path) -> None:
+    """A screenshot of the page of a run."""
+    subprocess.run([sys.executable, "-m", "harmonium", "report", str(run)], check=True)
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)))
+        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        save_shots("family-page", [shot(browser, run / "report.html", "", 1440, 2450)])
+        browser.close()
 
 
 def save(source: Path, path: Path) -> None:
