@@ -28,6 +28,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
+from harmonium.datasets.masks import Mask, MaskedRows
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
@@ -42,6 +43,8 @@ __all__ = [
     "Data",
     "Encoding",
     "Labelled",
+    "Mask",
+    "MaskedRows",
     "Minibatches",
     "OneHot",
     "Progress",

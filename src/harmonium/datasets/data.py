@@ -63,6 +63,9 @@ class Data(Recodable):
         what a model makes of the rows. Kept as a sequence that shares memory (`RowNames`).
     dropped
         The sequences and sites of an alignment that its reader left out.
+    mask
+        Which values are observed (`Mask.of`); None if all are. Values that are missing have no
+        meaning, whatever ``values`` hold there, but have to be such that they can be encoded.
 
     Raises
     ------
@@ -156,7 +159,8 @@ class Data(Recodable):
         into_last = held[held < n_train]
         out_of_last = last[~torch.isin(last, held)]
         names = [] if self.row_names is None else [RowNames.of(self.row_names).order]
-        for tensor in (*self._of_rows.values(), *names):
+        bits = [] if self.mask is None else [self.mask.bits]
+        for tensor in (*self._of_rows.values(), *names, *bits):
             one, other = into_last.to(tensor.device), out_of_last.to(tensor.device)
             moved = tensor[one]
             tensor[one] = tensor[other]
@@ -220,4 +224,5 @@ class Data(Recodable):
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
         taken = {field: tensor[rows] for field, tensor in self._of_rows.items()}
         names = None if self.row_names is None else RowNames.of(self.row_names).take(rows)
-        return dataclasses.replace(self, name=name, **taken, row_names=names, parts={})
+        mask = None if self.mask is None else self.mask.take(rows)
+        return dataclasses.replace(self, name=name, **taken, row_names=names, mask=mask, parts={})

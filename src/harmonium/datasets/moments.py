@@ -8,6 +8,40 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from harmonium.datasets.masks import MaskedRows
+
+
+def observed_moments(
+    blocks: Iterable[MaskedRows], weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each column over the rows in which it is observed, float64.
+
+    Arguments and result are those of `moments`. A column that is observed nowhere has mean 0 and
+    variance 0.
+    """
+    sums: Tensor | float = 0.0
+    squares: Tensor | float = 0.0
+    totals: Tensor | float = 0.0
+    first: Tensor | None = None
+    n_rows = 0
+    for block in blocks:
+        states, seen = block.states.double(), block.observed
+        if first is None:  # a value of each column, so that nothing cancels
+            first = states[seen.to(torch.uint8).argmax(0), torch.arange(states.shape[1])]
+        counted = seen.double()
+        if weights is not None:
+            counted *= weights[n_rows : n_rows + len(block)].to(counted).unsqueeze(1)
+        n_rows += len(block)
+        difference = torch.where(seen, states - first, 0.0)
+        totals = totals + counted.sum(0)
+        sums = sums + (counted * difference).sum(0)
+        squares = squares + (counted * difference.square()).sum(0)
+    assert first is not None and isinstance(totals, Tensor)
+    nowhere = totals == 0
+    mean_difference = torch.where(nowhere, -first, sums / totals)
+    variance = torch.where(nowhere, 0.0, squares / totals - mean_difference.square())
+    return first + mean_difference, variance.clamp_min(0.0)
+
 
 def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean and variance of columns of rows that arrive in blocks, float64.

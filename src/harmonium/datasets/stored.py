@@ -17,7 +17,8 @@ from torch import Tensor
 from harmonium.arguments import described
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
-from harmonium.datasets.moments import effective_number, moments
+from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.moments import effective_number, moments, observed_moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.row_names import RowNames
@@ -44,6 +45,7 @@ class Stored:
     weights: Tensor | None = None
     row_names: Sequence[str] | None = None
     dropped: tuple[Dropped, ...] = ()
+    mask: Mask | None = None
 
     def __post_init__(self) -> None:
         values, labels = self.values, self.labels
@@ -81,6 +83,7 @@ class Stored:
         self._check_targets()
         self._check_weights()
         self._check_names()
+        self._take_mask()
         if self.image_shape is not None and math.prod(self.image_shape) != values.shape[1]:
             height, width = self.image_shape
             raise ValueError(
@@ -132,6 +135,21 @@ class Stored:
                 f"all {len(self)} weights of {self.name} are 0; give rows that count a weight "
                 "above 0"
             )
+
+    def _take_mask(self) -> None:
+        mask = self.mask
+        if mask is None:
+            return
+        if not isinstance(mask, Mask):
+            raise TypeError(f"mask of {self.name} is {described(mask)}; pass Mask.of(observed)")
+        shape = (len(mask), mask.n_columns)
+        if shape != tuple(self.values.shape):
+            raise ValueError(
+                f"{self.name} has {len(self)} rows of {self.values.shape[1]} values, but a mask of "
+                f"shape {shape}; pass one truth a value"
+            )
+        if not mask.n_missing:
+            object.__setattr__(self, "mask", None)
 
     def _check_names(self) -> None:
         if self.row_names is not None:
@@ -187,7 +205,8 @@ class Stored:
     def to(self, device: torch.device | str) -> Self:
         """Move values, labels, targets, weights and encoding to a device."""
         moved = {name: tensor.to(device) for name, tensor in self._of_rows.items()}
-        return dataclasses.replace(self, **moved, encoding=self.encoding.to(device))
+        mask = None if self.mask is None else self.mask.to(device)
+        return dataclasses.replace(self, **moved, mask=mask, encoding=self.encoding.to(device))
 
     @property
     def _of_rows(self) -> dict[str, Any]:
@@ -231,8 +250,27 @@ class Stored:
         Raises
         ------
         ValueError
-            If the values are the states, and float32 cannot distinguish them.
+            If values are missing (then take `masked_rows`); if the values are the states, and
+            float32 cannot distinguish them.
         """
+        self._refuse_missing()
+        return self._encoded(index, stream)
+
+    def masked_rows(self, index: Tensor, stream: Stream | None = None) -> MaskedRows:
+        """The states of some rows, and which are observed; arguments as of `rows`."""
+        states = self._encoded(index, stream)
+        if self.mask is None:
+            return MaskedRows(states, torch.ones_like(states, dtype=torch.bool))
+        return MaskedRows(states, self.encoding.spread(self.mask.observed(index)))
+
+    def _refuse_missing(self) -> None:
+        if self.mask is not None:
+            raise ValueError(
+                f"{self.mask.n_missing:,} values of {self.name} are missing, so that its rows have "
+                "no states; take `Data.masked_rows`, or rows without missing values"
+            )
+
+    def _encoded(self, index: Tensor, stream: Stream | None) -> Tensor:
         self._refuse_rounding  # noqa: B018
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
             raise TypeError(
@@ -243,6 +281,7 @@ class Stored:
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
+        self._refuse_missing()
         self._refuse_rounding  # noqa: B018
         for block in self.values.split(size):
             yield self.encoding.encode(block, stream)
@@ -251,7 +290,8 @@ class Stored:
         """Mean and variance of every column of the states, float64, shape (n_columns,) each.
 
         The variance is that of these rows (divided by their number). For stochastic binarisation,
-        the moments are expectations over all draws, so no stream is needed.
+        the moments are expectations over all draws, so no stream is needed. Where values are
+        missing, each column's moments are those of the rows in which it is observed.
 
         Parameters
         ----------
@@ -260,6 +300,8 @@ class Stored:
         """
         weights = self.unequal_weights if weights is None else weights
         encoding = self.encoding
+        if self.mask is not None:
+            return self._observed_moments(weights)
         if isinstance(encoding, Stochastic):
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
@@ -274,12 +316,25 @@ class Stored:
             return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
         return moments(self.blocks(), weights)
 
+    def _observed_moments(self, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        encoding, data = self.encoding, self
+        if isinstance(encoding, Stochastic):
+            data = self._replace(Scaled(encoding.low, encoding.high))
+        numbers = torch.arange(len(self), device=self.device)
+        mean, var = observed_moments(map(data.masked_rows, numbers.split(_BLOCK)), weights)
+        if not isinstance(encoding, Stochastic):
+            return mean, var
+        step = 1 - encoding.low_state
+        return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
+
     def fingerprint(self) -> str:
-        """SHA-256 over type, shape, values, encoding and weights, hexadecimal."""
+        """SHA-256 over type, shape, values, encoding, mask and weights, hexadecimal."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for block in self.values.split(_BLOCK):
             digest.update(block.cpu().contiguous().numpy())
+        if self.mask is not None:
+            digest.update(b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes())
         if self.weights is not None:
             digest.update(b"weights" + self.weights.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -37,6 +37,10 @@ class Encoding(ABC):
         """Number of state columns for ``n`` columns of values; usually one unit per value."""
         return n
 
+    def spread(self, of_values: Tensor) -> Tensor:
+        """What is said of each value, shape (rows, n), said of each state column of that value."""
+        return of_values
+
     @abstractmethod
     def check(self, values: Tensor) -> None:
         """Raise ValueError unless these stored values can be encoded."""

@@ -105,6 +105,10 @@ class OneHot(Encoding):
         """One group of units per value."""
         return n * self.n_categories
 
+    def spread(self, of_values: Tensor) -> Tensor:
+        """The same for all columns of a group."""
+        return of_values.repeat_interleave(self.n_categories, 1)
+
     def check(self, values: Tensor) -> None:
         """Reject values outside the categories; names the first."""
         if self.categories is None:
@@ -178,6 +182,11 @@ class Labelled(Encoding):
     def n_columns(self, n: int) -> int:
         """The groups of the other encoding, and one for the class."""
         return self.columns.n_columns(n - 1) + self.n_classes
+
+    def spread(self, of_values: Tensor) -> Tensor:
+        """As the other encoding says, and the same for all columns of the class."""
+        of_class = of_values[:, -1:].expand(-1, self.n_classes)
+        return torch.cat([self.columns.spread(of_values[:, :-1]), of_class], 1)
 
     def check(self, values: Tensor) -> None:
         """Reject a last value that is not a class, and what the other encoding rejects."""

@@ -1,0 +1,105 @@
+"""`Mask`: which values of rows are observed; and states of rows beside what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_BLOCK = 1000  # rows processed at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which values of rows are observed, one bit a value; the others are missing.
+
+    Parameters
+    ----------
+    bits
+        uint8, shape (n_rows, ⌈n_columns / 8⌉), the first column in the highest bit. `of` makes it.
+    n_columns
+        Values of a row.
+    """
+
+    bits: Tensor
+    n_columns: int
+
+    def __post_init__(self) -> None:
+        expected = -(-self.n_columns // 8)
+        if self.bits.dtype != torch.uint8 or self.bits.shape[1:] != (expected,):
+            raise ValueError(
+                f"the bits of a mask of {self.n_columns} columns are {self.bits.dtype} of shape "
+                f"{tuple(self.bits.shape)}; pass uint8 of shape (n_rows, {expected}), or make it "
+                "with Mask.of(observed)"
+            )
+
+    @classmethod
+    def of(cls, observed: Tensor) -> Mask:
+        """The mask of a table of truths, bool, shape (n_rows, n_columns): True is observed."""
+        if observed.dtype != torch.bool or observed.dim() != 2:
+            raise TypeError(
+                f"observed is {observed.dtype} of shape {tuple(observed.shape)}; pass bool of "
+                "shape (n_rows, n_columns)"
+            )
+        bits = np.packbits(observed.cpu().numpy(), axis=1)
+        return cls(torch.from_numpy(bits).to(observed.device), observed.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self)} rows × {self.n_columns} columns, {self.n_missing} missing)"
+
+    def observed(self, index: Tensor | slice | None = None) -> Tensor:
+        """Whether each value is observed, of some rows or all: bool, shape (rows, n_columns)."""
+        bits = self.bits if index is None else self.bits[index]
+        places = torch.arange(7, -1, -1, dtype=torch.uint8, device=bits.device)
+        return (bits.unsqueeze(2) >> places & 1).flatten(1)[:, : self.n_columns].bool()
+
+    def take(self, rows: Tensor | slice) -> Mask:
+        """The mask of some rows."""
+        return Mask(self.bits[rows], self.n_columns)
+
+    def columns(self, numbers: Tensor) -> Mask:
+        """The mask of some columns, by number."""
+        return Mask.of(self.observed()[:, numbers])
+
+    def to(self, device: torch.device | str) -> Mask:
+        """The same mask on a device."""
+        return Mask(self.bits.to(device), self.n_columns)
+
+    @cached_property
+    def missing_by_column(self) -> Tensor:
+        """How many values of each column are missing, int64, shape (n_columns,)."""
+        missing = torch.zeros(self.n_columns, dtype=torch.int64, device=self.bits.device)
+        for first in range(0, len(self), _BLOCK):
+            missing += (~self.observed(slice(first, first + _BLOCK))).sum(0)
+        return missing
+
+    @property
+    def n_missing(self) -> int:
+        """How many values are missing."""
+        return int(self.missing_by_column.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedRows:
+    """States of rows, and which of their columns are observed.
+
+    Attributes
+    ----------
+    states
+        float32, shape (rows, n_columns). Where nothing is observed it holds some state of the
+        column, which means nothing.
+    observed
+        bool, shape (rows, n_columns). The columns of a one-hot unit are observed together.
+    """
+
+    states: Tensor
+    observed: Tensor
+
+    def __len__(self) -> int:
+        return len(self.states)
