@@ -13,6 +13,31 @@ WARNING = "log_likelihood_warning"
 FOLLOWED = ("log_likelihood", "held_out_log_likelihood")
 """The numbers that such a warning is about."""
 
+MEASURES: Mapping[str, str] = {
+    "rows": "rows",
+    "adversarial_accuracy": "adversarial accuracy (0.5 is best)",
+    "adversarial_accuracy_std_error": "  its standard error",
+    "adversarial_accuracy_truth": "  of training rows",
+    "adversarial_accuracy_synthetic": "  of these rows",
+    "privacy_loss": "privacy loss",
+    "nearest_median": "distance to the nearest training row, median",
+    "nearest_share_below": "  nearer than the nearest 5 % of held-out rows",
+    "copies": "  copies of training rows",
+    "frequencies_correlation": "frequencies, correlation",
+    "frequencies_rmse": "  root mean square difference",
+    "pairs_correlation": "pair covariances, correlation",
+    "pairs_slope": "  slope",
+    "pairs_rmse": "  root mean square difference",
+    "triples_correlation": "third moments of random triples, correlation",
+    "linkage_rmse": "linkage r² by distance, root mean square difference",
+    "active_mean": "active units a row, mean",
+    "active_distance": "  distance from the training rows' distribution",
+    "silent": "rows without an active unit, share",
+    "variance_1": "variance along the 1st component, of the data's",
+    "variance_2": "variance along the 2nd component, of the data's",
+}
+"""What `harmonium.fidelity` measures of every set of rows, in the order in which it is shown."""
+
 Role = Literal["training", "held-out", "first", "second"]
 """What a curve shows, which sets its colour; ``first`` and ``second`` are two of a kind."""
 

@@ -18,6 +18,7 @@ from cli.commands import harmonium as typed
 from cli.conftest import contents
 from harmonium import fidelity
 from harmonium.runs.answers.fidelity import named_sets
+from html_pages import Page
 
 Train = Callable[..., Done]
 Refused = Callable[..., str]
@@ -63,6 +64,7 @@ def test_samples_beside_rows_are_a_table_files_and_pictures(sites: Path) -> None
         "pair covariances, correlation",
         "rows without an active unit, share",
         f"folder    {sites / 'fidelity'} (tables and 6 pictures)",
+        f"page      {sites / 'report.html'}",
     ):
         assert said in done.out, said
     folder = sites / "fidelity"
@@ -86,8 +88,37 @@ def test_samples_beside_rows_are_a_table_files_and_pictures(sites: Path) -> None
         header, *bins = csv.reader(file)
     assert header == ["from", "to", "training", "held-out", "model"]
     assert int(bins[-1][1]) == 3500  # from position 100 to 3,600
+    # the page shows all of it
+    page = Page((sites / "report.html").read_text(encoding="utf-8"))
+    for said in (
+        "beside 180 training rows; fidelity holds the tables and pictures.",
+        "adversarial accuracy (0.5 is best)",
+        f"{found['measures']['model']['pairs_rmse']:.4g}",
+        "Linkage disequilibrium",
+        "Rows on the first two principal components of the training rows.",
+    ):
+        assert said in page.text, said
+    drawn = {path.read_bytes() for path in folder.glob("*.png")}
+    assert drawn <= set(page.pictures.values())
     # and nothing else is touched
-    assert {name: after for name, after in contents(sites).items() if name in before} == before
+    after = contents(sites)
+    assert {name for name in before if after[name] != before[name]} == {"report.html"}
+
+
+def test_the_page_shows_the_newest_measures_and_says_after_which_update(sites: Path) -> None:
+    measured(sites)
+    np.save("twin.npy", rows_of(60, 1))
+    measured(sites, "--samples", "twin.npy")
+    harmonium.open(sites).resume(more_epochs=1)
+    text = Page((sites / "report.html").read_text(encoding="utf-8")).text
+    assert "beside 180 training rows, after update 18: the run has since continued to" in text
+    assert "fidelity-2 holds the tables and pictures." in text and "twin" in text
+
+
+def test_a_page_of_others_is_left_alone(sites: Path, refused: Refused) -> None:
+    (sites / "report.html").write_text("mine")
+    assert "was not written by harmonium" in refused("fidelity", sites)
+    assert not (sites / "fidelity").exists()
 
 
 def test_the_same_numbers_from_python_and_again(sites: Path) -> None:
@@ -97,6 +128,7 @@ def test_the_same_numbers_from_python_and_again(sites: Path) -> None:
     assert numbers(found.folder) == numbers(sites / "fidelity") == found.content
     (told,) = measured(sites, "--json", "--out", "there").objects
     assert told.pop("event") == "finished" and told.pop("folder") == "there"
+    assert told.pop("report") == str(sites / "report.html")
     assert len(told.pop("pictures")) == 6 and told == found.content
 
 

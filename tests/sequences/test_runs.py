@@ -270,12 +270,26 @@ def test_samples_name_their_nearest_training_sequence(run: Run) -> None:
 
 
 def test_the_page_shows_what_was_made(run: Run) -> None:
-    run.contacts(written("struct.dat", "".join(f"1 {i} {i}\n" for i in range(2, 13))))
-    run.score(wild_type="S1")
+    found = run.contacts(written("struct.dat", "".join(f"1 {i} {i}\n" for i in range(2, 13))))
+    assert found.page == run.path / "report.html"
+    assert "Contacts, made since" in found.page.read_text(encoding="utf-8")
+    page = run.score(wild_type="S1").page.read_text(encoding="utf-8")
+    assert "Contacts, made since" in page and "Effects of mutations, made since" in page
     run.plot(logos=2)
     page = run.report().read_text(encoding="utf-8")
     for said in ("Contacts, made since", "Effects of mutations, made since", "Logos of hidden"):
         assert said in page, said
+
+
+@pytest.mark.parametrize("command", [("contacts",), ("score", "--wild-type", "S1")])
+def test_a_page_of_others_is_left_alone(run: Run, command: tuple[str, ...]) -> None:
+    page = run.path / "report.html"
+    page.write_text("mine")
+    assert "was not written by harmonium" in refused(command[0], run.path, *command[1:])
+    assert page.read_text() == "mine" and not [*run.path.glob("*.csv"), *run.path.glob("*.png")]
+    page.unlink()
+    told = typed(command[0], run.path, *command[1:])
+    assert f"page      {page}" in told.out and page.is_file()
 
 
 # Other runs

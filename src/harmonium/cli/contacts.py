@@ -33,4 +33,5 @@ def contacts(asked: Asked, options: ContactOptions) -> Lines:
             yield f"  {share:.3f} of the best {n:,}"
     yield f"pairs     {found.path}"
     yield f"picture   {found.picture}"
+    yield f"page      {found.page}"
     return found.as_dict()

@@ -38,4 +38,5 @@ def score(asked: Asked, options: ScoringOptions) -> Lines:
             yield f"{name}  " + ("unknown" if correlation is None else f"{correlation:.3f}")
     yield f"scores    {found.path}"
     yield f"picture   {found.picture}"
+    yield f"page      {found.page}"
     return told

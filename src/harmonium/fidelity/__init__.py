@@ -7,7 +7,7 @@ measured alike. What noise alone does is seen by measuring held-out rows in the 
 from harmonium.fidelity.activity import Activity, activity
 from harmonium.fidelity.components import Components, principal_components
 from harmonium.fidelity.linkage import Linkage, linkage, positions_in
-from harmonium.fidelity.measures import MEASURES, Measured, Reference
+from harmonium.fidelity.measures import Measured, Reference
 from harmonium.fidelity.moments import (
     Agreement,
     frequencies,
@@ -25,6 +25,7 @@ from harmonium.fidelity.neighbours import (
 )
 from harmonium.fidelity.pairwise import MOST_UNITS, Pairwise, fit_pairwise
 from harmonium.fidelity.rows import gap_of, sites_of, thinned
+from harmonium.metrics import MEASURES
 
 __all__ = [
     "MEASURES",

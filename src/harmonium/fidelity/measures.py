@@ -25,34 +25,10 @@ from harmonium.fidelity.neighbours import (
     privacy_loss,
 )
 from harmonium.fidelity.rows import checked, gap_of, sites_of, thinned
+from harmonium.metrics import MEASURES
 from harmonium.units import Units
 
 _NEAR = 0.05  # the share of held-out rows that counts as near
-
-MEASURES: Mapping[str, str] = {
-    "rows": "rows",
-    "adversarial_accuracy": "adversarial accuracy (0.5 is best)",
-    "adversarial_accuracy_std_error": "  its standard error",
-    "adversarial_accuracy_truth": "  of training rows",
-    "adversarial_accuracy_synthetic": "  of these rows",
-    "privacy_loss": "privacy loss",
-    "nearest_median": "distance to the nearest training row, median",
-    "nearest_share_below": "  nearer than the nearest 5 % of held-out rows",
-    "copies": "  copies of training rows",
-    "frequencies_correlation": "frequencies, correlation",
-    "frequencies_rmse": "  root mean square difference",
-    "pairs_correlation": "pair covariances, correlation",
-    "pairs_slope": "  slope",
-    "pairs_rmse": "  root mean square difference",
-    "triples_correlation": "third moments of random triples, correlation",
-    "linkage_rmse": "linkage r² by distance, root mean square difference",
-    "active_mean": "active units a row, mean",
-    "active_distance": "  distance from the training rows' distribution",
-    "silent": "rows without an active unit, share",
-    "variance_1": "variance along the 1st component, of the data's",
-    "variance_2": "variance along the 2nd component, of the data's",
-}
-"""What is measured of every set of rows, in the order in which it is shown."""
 
 
 @dataclass(frozen=True)

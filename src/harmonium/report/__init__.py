@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harmonium.files import write_whole
-from harmonium.report import comparison, diagnosis
+from harmonium.report import comparison, diagnosis, fidelity
 from harmonium.report.comparison import check, comparison_of
 from harmonium.report.differences import RunDifference
 from harmonium.report.facts import Facts, Stage, data_name
@@ -34,6 +34,7 @@ __all__ = [
     "data_name",
     "diagnosis",
     "differences_of",
+    "fidelity",
     "row_values",
     "verdict_of",
     "weights_name",

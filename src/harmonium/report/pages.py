@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium.metrics import is_trusted, name_of, two_decimals
-from harmonium.report import diagnosis, likelihood, loading, pictures, players
+from harmonium.report import diagnosis, fidelity, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
 from harmonium.report.pieces import Page, Section, Table, minus
@@ -43,6 +43,7 @@ def _of_rbm(facts: Facts) -> Iterator[Section | None]:
     if not pictures.is_table(facts):
         yield pictures.section(facts, apart={top} if top else set())
     yield diagnosis.section(facts)
+    yield fidelity.section(facts)
     yield likelihood.section(facts)
     yield loading.section(facts)
     yield _again(facts)

@@ -9,6 +9,7 @@ from harmonium.run_directory.directory import RunDirectory
 from harmonium.run_directory.layout import (
     DBN_KIND,
     DIAGNOSIS_MARK,
+    FIDELITY_MARK,
     FINETUNING_KIND,
     FORMAT,
     LAYER_BELOW,
@@ -23,6 +24,7 @@ from harmonium.run_directory.stack import Network
 __all__ = [
     "DBN_KIND",
     "DIAGNOSIS_MARK",
+    "FIDELITY_MARK",
     "FINETUNING_KIND",
     "FORMAT",
     "LAYER_BELOW",

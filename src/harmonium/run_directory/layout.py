@@ -11,8 +11,9 @@ FORMAT = 1
 """Version of the layout; newer versions are an error."""
 
 DIAGNOSIS_MARK = "harmonium diagnosis"
+FIDELITY_MARK = "harmonium fidelity"
 REPORT_MARK = '<meta name="generator" content="harmonium">'
-"""Marks of a diagnosis and of a report, which newer ones may replace."""
+"""Marks of a diagnosis, of measured samples, and of a page, by which they are known."""
 
 DBN_KIND = "dbn"
 """The ``kind`` in the configuration of a run that contains a run for each layer."""

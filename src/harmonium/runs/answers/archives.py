@@ -33,7 +33,7 @@ def target_of(
     Parameters
     ----------
     out, suffixes
-        The user's choice, and what it may end in.
+        The user's choice, and what it may end in; none for a folder.
     run, name
         Where an unused name is found without one.
     pictures
@@ -47,7 +47,7 @@ def target_of(
     """
     if out is None:
         return run.free_path(name)
-    if out.suffix not in suffixes:
+    if suffixes and out.suffix not in suffixes:
         raise ValueError(f"`out` is {out}; pass a name that ends in {' or '.join(suffixes)}")
     for there in (out, *(out.with_name(out.stem + ending) for ending in pictures)):
         if there.exists():
@@ -83,16 +83,23 @@ def write_table(
     """Write a table of columns, or an archive of arrays, by the suffix.
 
     The first column names the rows, or numbers them from 0 if they have no names; an archive has
-    their names as ``rows``.
+    their names as ``rows``. A cell that is not a number is empty.
     """
     if path.suffix == ".npz":
         write_archive(path, {**arrays, **names_of_rows(names)})
         return
+    # the shortest digits that restore the float32
+    cells = [
+        ["" if cell != cell else str(cell) for cell in np.asarray(column)] for column in columns
+    ]
+    rows = zip(names or count(), zip(*cells, strict=True), strict=False)
+    header = [getattr(names, "header", HEADER), *header]
+    write_csv(path, header, ([first, *row] for first, row in rows))
+
+
+def write_csv(path: Path, header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table of any cells, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([getattr(names, "header", HEADER), *header])
-    # the shortest digits that restore the float32
-    cells = [[str(cell) for cell in np.asarray(column)] for column in columns]
-    for first, row in zip(names or count(), zip(*cells, strict=True), strict=False):
-        writer.writerow([first, *row])
+    writer.writerows([header, *rows])
     write_whole(path, text.getvalue().encode())

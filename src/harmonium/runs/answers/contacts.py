@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
+from harmonium.run_directory import REPORT_MARK, refuse_foreign
 from harmonium.runs.answers.aligned import frequencies_in, numbers_of, positions_of
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ContactOptions
 from harmonium.runs.answers.trained import Trained, open_trained
+from harmonium.runs.following import write_page
 from harmonium.sequences import Contacts, Precision, contacts, couplings, precision, read_distances
 
 _LARGEST_COUNT = 500
@@ -44,6 +46,8 @@ class FoundContacts(Answer):
         times as many, and 500.
     path, picture
         The ``.csv`` of all pairs, and the map with the precision curve.
+    page
+        The page of the run, which shows the picture if it is in the run.
     """
 
     contacts: Contacts
@@ -54,12 +58,14 @@ class FoundContacts(Answer):
     shares: Mapping[int, float]
     path: Path
     picture: Path
+    page: Path
 
     def as_dict(self) -> dict[str, Any]:
         """Where the files are, and the precision."""
         found: dict[str, Any] = {
             "contacts": str(self.path),
             "picture": str(self.picture),
+            "report": str(self.page),
             "pairs": len(self.contacts.pairs),
         }
         if self.precision is None:
@@ -73,7 +79,7 @@ class FoundContacts(Answer):
 
 
 def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
-    """Predict contacts from the couplings of a run's model; writes a ``.csv`` and a picture.
+    """Predict contacts of a run's model; writes a ``.csv`` and a picture, and updates its page.
 
     Raises
     ------
@@ -82,6 +88,7 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         is written.
     """
     trained = open_trained(asked)
+    refuse_foreign(trained.run.report_path, REPORT_MARK)
     table = target_of(options.out, trained.run, "contacts.csv", TABLE)
     positions = positions_of(trained)
     distances = None
@@ -100,6 +107,7 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     counts = sorted({n, 2 * n, 3 * n, _LARGEST_COUNT})
     shares = {} if judged is None else {k: judged.at(k) for k in counts}
     _write(table, ranked, found.norms, positions, distances, options.cut_off)
+    picture = _draw(table.with_suffix(".png"), ranked, distances, judged, options)
     return FoundContacts(
         contacts=ranked,
         norms=found.norms,
@@ -108,7 +116,8 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         precision=judged,
         shares={k: share for k, share in shares.items() if not np.isnan(share)},
         path=table,
-        picture=_draw(table.with_suffix(".png"), ranked, distances, judged, options),
+        picture=picture,
+        page=write_page(trained.run, asked.reporter),
     )
 
 
@@ -133,17 +142,11 @@ def _write(
 ) -> None:
     i, j = ranked.pairs.T
     places = np.array(positions)
-    columns: dict[str, NDArray[Any]] = {
-        "i": places[i],
-        "j": places[j],
-        "score": ranked.ranked,
-        "norm": norms[i, j],
-    }
+    columns = {"i": places[i], "j": places[j], "score": ranked.ranked, "norm": norms[i, j]}
     if distances is not None:
         apart = distances[i, j]
-        known = ~np.isnan(apart)
-        columns["distance"] = np.where(known, apart.astype(str), "")
-        columns["contact"] = np.where(known, (apart < cut_off).astype(int).astype(str), "")
+        near = np.where(apart < cut_off, "1", "0")
+        columns |= {"distance": apart, "contact": np.where(np.isnan(apart), "", near)}
     write_table(path, columns, columns.values(), {})
 
 

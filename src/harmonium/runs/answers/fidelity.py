@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,17 @@ from harmonium import fidelity, likelihood, plots
 from harmonium.datasets import Data, WeightedRows
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.fidelity import MEASURES, Agreement, Measured, Reference
-from harmonium.files import write_json, write_whole
+from harmonium.files import write_json
 from harmonium.likelihood import LogZ
 from harmonium.rng import Lane
+from harmonium.run_directory import FIDELITY_MARK, REPORT_MARK, refuse_foreign
+from harmonium.runs.answers.archives import target_of, write_csv
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.evaluations import described
 from harmonium.runs.answers.options import FidelityOptions
 from harmonium.runs.answers.trained import Trained, open_trained
+from harmonium.runs.following import write_page
 from harmonium.runs.rows import ReadingOptions
 from harmonium.sampling import sample as sampled
 
@@ -52,6 +54,8 @@ class Fidelity(Answer):
         Where that file, the tables and the pictures are.
     pictures
         Their paths.
+    page
+        The page of the run, which shows them if they are in the run.
     """
 
     measures: Mapping[str, Mapping[str, float]]
@@ -59,11 +63,13 @@ class Fidelity(Answer):
     content: Mapping[str, Any]
     folder: Path
     pictures: Sequence[Path]
+    page: Path
 
     def as_dict(self) -> dict[str, Any]:
         """The content of the file, and where everything is."""
         pictures = [str(picture) for picture in self.pictures]
-        return {**self.content, "folder": str(self.folder), "pictures": pictures}
+        files = {"folder": str(self.folder), "pictures": pictures, "report": str(self.page)}
+        return {**self.content, **files}
 
 
 def measure(
@@ -72,7 +78,7 @@ def measure(
     reading: ReadingOptions,
     sets: Mapping[str, Any] | None = None,
 ) -> Fidelity:
-    """Measure samples of a run, and of files, beside the run's rows; writes a folder.
+    """Measure samples of a run, and of files, beside its rows; writes a folder, and its page.
 
     Parameters
     ----------
@@ -88,7 +94,8 @@ def measure(
         is written.
     """
     trained = open_trained(asked)
-    folder = _folder(said.out, trained)
+    refuse_foreign(trained.run.report_path, REPORT_MARK)
+    folder = target_of(said.out, trained.run, "fidelity", (), ())
     files = named_sets(said.samples) if sets is None else sets
     for name in files:
         if name in (_OWN, _HELD_OUT, _TRAIN):
@@ -111,7 +118,7 @@ def measure(
     found = {name: reference.measure(x, said.seed) for name, x in rows.items()}
     likelihoods = _likelihoods(trained, data, held_out, said.seed) if said.pairwise else {}
     content = {
-        "kind": "harmonium fidelity",
+        "kind": FIDELITY_MARK,
         "training_rows": len(reference.train),
         "measures": {name: _known(of.numbers) for name, of in found.items()},
         **({"log_likelihood": likelihoods} if likelihoods else {}),
@@ -120,24 +127,14 @@ def measure(
     }
     folder.mkdir()
     write_json(folder / "fidelity.json", content)
-    for name, table in _tables(found, reference):
-        write_whole(folder / f"{name}.csv", table)
-    pictures = []
-    for name, picture in _pictures(found, reference):
-        pictures.append(folder / f"{name}.png")
-        write_whole(pictures[-1], picture)
+    _write_tables(folder, found, reference)
+    pictures = tuple(
+        plots.save(figure, folder / f"{name}.png", title=title, caption=caption)
+        for name, figure, title, caption in _figures(found, reference)
+    )
     measures = {name: of.numbers for name, of in found.items()}
-    return Fidelity(measures, likelihoods, content, folder, tuple(pictures))
-
-
-def _folder(out: Path | None, trained: Trained) -> Path:
-    if out is None:
-        return trained.run.free_path("fidelity")
-    if out.exists():
-        raise FileExistsError(f"{out} exists; choose another `out`")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"`out` is {out}, and there is no folder {out.parent}")
-    return out
+    page = write_page(trained.run, asked.reporter)
+    return Fidelity(measures, likelihoods, content, folder, pictures, page)
 
 
 def _reference(
@@ -268,63 +265,62 @@ def _likelihoods(
 # Files
 
 
-def _tables(found: Mapping[str, Measured], reference: Reference) -> Iterator[tuple[str, bytes]]:
-    """Tables of numbers as CSV, by name."""
+def _write_tables(folder: Path, found: Mapping[str, Measured], reference: Reference) -> None:
+    """Write tables of numbers as CSV."""
     names = list(found)
     rows = [[key, *(of.numbers.get(key, "") for of in found.values())] for key in MEASURES]
-    yield (
-        "measures",
-        _csv(["measure", *names], [row for row in rows if any(x != "" for x in row[1:])]),
-    )
+    known = [row for row in rows if any(x != "" for x in row[1:])]
+    write_csv(folder / "measures.csv", ["measure", *names], known)
     linked, active = reference.linked, reference.active
     if linked is not None:
         of_all = [linked, *(of.linked for of in found.values() if of.linked)]
-        bins = zip(linked.edges[:-1].tolist(), (linked.edges[1:] - 1).tolist(), strict=True)
-        r2 = zip(*(one.r2.tolist() for one in of_all), strict=True)
-        table = [[*ends, *values] for ends, values in zip(bins, r2, strict=True)]
-        yield "linkage", _csv(["from", "to", _TRAIN, *names], table)
+        ends = linked.edges[:-1].tolist(), (linked.edges[1:] - 1).tolist()
+        bins = zip(*ends, *(one.r2.tolist() for one in of_all), strict=True)
+        write_csv(folder / "linkage.csv", ["from", "to", _TRAIN, *names], bins)
     if active is not None:
         of_each = [active, *(of.active for of in found.values() if of.active)]
-        shares = zip(*(one.shares.tolist() for one in of_each), strict=True)
-        table = [[i, *values] for i, values in enumerate(shares)]
-        yield "active-units", _csv(["active", _TRAIN, *names], table)
+        shares = zip(range(len(active.shares)), *(x.shares.tolist() for x in of_each), strict=True)
+        write_csv(folder / "active-units.csv", ["active", _TRAIN, *names], shares)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    return text.getvalue().encode()
-
-
-def _pictures(found: Mapping[str, Measured], reference: Reference) -> Iterator[tuple[str, bytes]]:
-    """Figures, by name."""
+def _figures(
+    found: Mapping[str, Measured], reference: Reference
+) -> Iterator[tuple[str, Any, str, str]]:
+    """Names, figures, titles and captions."""
+    beside = "of each set of rows against those of the training rows; on the line, both are equal."
     frequencies = {name: _points(of.frequencies) for name, of in found.items()}
-    figure = plots.agreement(frequencies, title="Means", what="a point a column")
-    yield "frequencies", plots.png(figure)
+    figure: Any = plots.agreement(frequencies, title="Means", what="a point a column")
+    yield "frequencies", figure, "Means", f"Means of columns, {beside}"
     pairs = {name: _points(of.pairs) for name, of in found.items() if of.pairs}
     if pairs:
         n = next(of.pairs.n for of in found.values() if of.pairs)
         figure = plots.agreement(pairs, title="Covariances", what=f"of {n:,} pairs")
-        yield "covariances", plots.png(figure)
+        yield "covariances", figure, "Covariances", f"Covariances of pairs of columns, {beside}"
     unit = "units that differ" if reference.gap else "Euclidean"
     distances = {name: of.nearest.distances for name, of in found.items()}
-    yield "nearest", plots.png(plots.nearest_distances(distances, unit=unit))
+    figure = plots.nearest_distances(distances, unit=unit)
+    words = "Samples that are nearer to training rows than held-out rows are may be copies."
+    yield "nearest", figure, "Distance to the nearest training row", words
     linked, active, components = reference.linked, reference.active, reference.components
     if linked is not None and linked.n_pairs.any():
         r2 = {_TRAIN: linked.r2}
         r2 |= {name: of.linked.r2 for name, of in found.items() if of.linked}
         unit = "columns" if reference.positions is None else "positions"
-        yield "linkage", plots.png(plots.linkage_decay(linked.distances, r2, unit=unit))
+        figure = plots.linkage_decay(linked.distances, r2, unit=unit)
+        words = "The mean squared correlation of pairs of columns, by their distance."
+        yield "linkage", figure, "Linkage disequilibrium", words
     if active is not None:
         shares = {_TRAIN: active.shares}
         shares |= {name: of.active.shares for name, of in found.items() if of.active}
-        yield "active-units", plots.png(plots.population_counts(shares))
+        words = "The share of the rows in which 0, 1, 2, ... units are active at a time."
+        yield "active-units", plots.population_counts(shares), "Active units", words
     if components is not None:
         some = components.project(reference.alike[: reference.n_rows])
         shown = {_TRAIN: some}
         shown |= {n: of.coordinates for n, of in found.items() if of.coordinates is not None}
-        yield "components", plots.png(plots.components(shown, components.explained))
+        figure = plots.components(shown, components.explained)
+        words = "Rows on the first two principal components of the training rows."
+        yield "components", figure, "Principal components", words
 
 
 def _points(of: Agreement) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harmonium import plots, sequences
 from harmonium.datasets.alphabets import GAP
+from harmonium.run_directory import REPORT_MARK, refuse_foreign
 from harmonium.runs.answers.aligned import (
     frequencies_in,
     need_letters,
@@ -21,6 +22,7 @@ from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ScoringOptions
 from harmonium.runs.answers.trained import open_trained
+from harmonium.runs.following import write_page
 from harmonium.sequences import MutantTable, WildType
 from harmonium.sequences.files import read_mutants
 
@@ -51,6 +53,8 @@ class Scores(Answer):
         Why mutants are not covered, with how many there are.
     path, picture
         The ``.csv`` of the mutants, and the picture of all single mutants.
+    page
+        The page of the run, which shows the picture if it is in the run.
     """
 
     mutants: tuple[str, ...]
@@ -61,6 +65,7 @@ class Scores(Answer):
     wild_type: WildType
     path: Path
     picture: Path
+    page: Path
     measured: NDArray[np.float64] | None = None
     rank_correlation: float | None = None
     rank_correlation_of_independent: float | None = None
@@ -77,6 +82,7 @@ class Scores(Answer):
         found: dict[str, Any] = {
             "scores": str(self.path),
             "picture": str(self.picture),
+            "report": str(self.page),
             "wild_type": self.wild_type.name,
             "first_position": min(places),
             "last_position": max(places),
@@ -94,7 +100,7 @@ class Scores(Answer):
 
 
 def score(asked: Asked, options: ScoringOptions) -> Scores:
-    """Score mutants by the model of a run; writes a ``.csv`` and a picture of all single mutants.
+    """Score mutants by the model of a run; writes a ``.csv`` and a picture, and updates its page.
 
     Raises
     ------
@@ -103,6 +109,7 @@ def score(asked: Asked, options: ScoringOptions) -> Scores:
         wild type; before anything is written.
     """
     trained = open_trained(asked)
+    refuse_foreign(trained.run.report_path, REPORT_MARK)
     path = target_of(options.out, trained.run, "mutants.csv", TABLE)
     letters = need_letters(trained)
     given = None
@@ -125,6 +132,9 @@ def score(asked: Asked, options: ScoringOptions) -> Scores:
         found = (sequences.rank_correlation(each, table.measured) for each in both)
         correlations = [None if np.isnan(each) else each for each in found]
     _write(path, table, both, options.measured)
+    picture = _draw(
+        path.with_suffix(".png"), effects, letters, wild_type, both[0], table, correlations[0]
+    )
     return Scores(
         mutants=table.names,
         scores=both[0],
@@ -133,13 +143,13 @@ def score(asked: Asked, options: ScoringOptions) -> Scores:
         letters=letters,
         wild_type=wild_type,
         path=path,
-        picture=_draw(path.with_suffix(".png"), effects, letters, wild_type, both[0], table,
-                      correlations[0]),
+        picture=picture,
+        page=write_page(trained.run, asked.reporter),
         measured=table.measured,
         rank_correlation=correlations[0],
         rank_correlation_of_independent=correlations[1],
         outside=placed.outside,
-    )  # fmt: skip
+    )
 
 
 def _all_single(wild_type: WildType, letters: str) -> MutantTable:
@@ -154,11 +164,9 @@ def _all_single(wild_type: WildType, letters: str) -> MutantTable:
 
 
 def _write(path: Path, table: MutantTable, both: NDArray[np.float64], measured: str | None) -> None:
-    columns: dict[str, NDArray[Any]] = {table.column: np.array(table.names)}
-    for name, values in zip(("score", "independent"), both, strict=True):
-        columns[name] = np.where(np.isnan(values), "", values.astype(str))
+    columns = {table.column: np.array(table.names), "score": both[0], "independent": both[1]}
     if table.measured is not None:
-        columns[f"{measured}"] = np.where(np.isnan(table.measured), "", table.measured.astype(str))
+        columns[f"{measured}"] = table.measured
     write_table(path, columns, columns.values(), {})
 
 

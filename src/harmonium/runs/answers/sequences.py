@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -17,7 +15,13 @@ from harmonium.datasets.alphabets import GAP, words_of
 from harmonium.datasets.haplotypes import write_hapt
 from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
-from harmonium.runs.answers.archives import FASTA, TABLE_OR_ARCHIVE, target_of, write_archive
+from harmonium.runs.answers.archives import (
+    FASTA,
+    TABLE_OR_ARCHIVE,
+    target_of,
+    write_archive,
+    write_csv,
+)
 from harmonium.runs.answers.trained import Trained
 from harmonium.runs.pictures.views import View
 
@@ -62,27 +66,24 @@ def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) ->
         with whole_file(path) as file:
             write_hapt(file, values, (f"{_GENOME}{number}" for number in count()), _GENOME)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if view.alphabet is None:
-        columns = view.names(values.shape[1])
-        writer.writerow(["", *columns])  # readers leave names of rows out
-        writer.writerows([name, *row] for name, row in zip(names, values.tolist(), strict=True))
-    else:
-        words = sequences_of(values, view)
-        further = {
-            name: arrays[name].ravel().tolist()
-            for name in ("nearest", "differences")
-            if name in arrays
-        }
-        if path.suffix == ".csv":
-            writer.writerow(["name", "sequence", *further])
-            writer.writerows(zip(names, words, *further.values(), strict=True))
-        else:
-            for row, (name, word) in enumerate(zip(names, words, strict=True)):
-                said = "".join(f" {key}={values[row]}" for key, values in further.items())
-                text.write(f">{name}{said}\n{word}\n")
-    write_whole(path, text.getvalue().encode())
+        header = ["", *view.names(values.shape[1])]  # readers leave names of rows out
+        rows = zip(names, values.tolist(), strict=True)
+        write_csv(path, header, ([name, *row] for name, row in rows))
+        return
+    words = sequences_of(values, view)
+    further = {
+        name: arrays[name].ravel().tolist() for name in ("nearest", "differences") if name in arrays
+    }
+    sequences = zip(names, words, *further.values(), strict=True)
+    if path.suffix == ".csv":
+        write_csv(path, ["name", "sequence", *further], sequences)
+        return
+    lines = []
+    for name, word, *found in sequences:
+        said = "".join(f" {key}={value}" for key, value in zip(further, found, strict=True))
+        lines.append(f">{name}{said}\n{word}\n")
+    write_whole(path, "".join(lines).encode())
 
 
 def _are_zeros_and_ones(trained: Trained) -> bool:
