@@ -93,6 +93,20 @@ def test_columns_without_spread_are_drawn() -> None:
     plots.distributions(np.full((20, 1), 7.3), np.full((5, 1), 7.3), ["x"]).canvas.draw()
 
 
+def test_values_that_stand_for_letters_are_shown_as_letters() -> None:
+    data, samples = np.array([[0.0], [2.0]]), np.array([[1.0], [2.0]])
+    figure = plots.distributions(data, samples, ["site 7"], nominal=True, letters="AC-")
+    assert names_at(figure.axes[0], "x") == ["A", "C", "-"]
+    for strips in (
+        plots.sample_strips([[[2.0, 1.0], [0.0, 1.0]]], ["a", "b"], letters="AC-"),
+        plots.reconstruction_strips([[2.0, 1.0]], [[0.0, 1.0]], ["a", "b"], letters="AC-"),
+        plots.completion_strips([[2.0, 1]], [[[0.0, 1]]], [True, False], ["a", "b"], letters="AC-"),
+    ):
+        strips.figure.canvas.draw()
+        (right,) = strips.child_axes
+        assert names_at(right) == ["A … -", "C"]
+
+
 def test_shares_of_ones_stand_at_their_names() -> None:
     ax = plots.shares([0.25, 0.5], [0.5, 0.75], ["wine", "beer"])
     assert names_at(ax) == ["wine", "beer"]

@@ -45,6 +45,16 @@ def test_predictions_lie_above_the_diagonal_and_contacts_below() -> None:
     assert bottom > top
 
 
+@pytest.mark.parametrize(
+    ("n_sites", "ticks"), [(5, [1, 2, 3, 4, 5]), (112, [1, 20, 40, 60, 80, 100])]
+)
+def test_sites_are_counted_from_1(n_sites: int, ticks: list[int]) -> None:
+    ax = plots.contact_map([[0, 4]], n_sites)
+    drawn(ax)
+    for axis in (ax.xaxis, ax.yaxis):
+        assert [text.get_text() for text in axis.get_ticklabels()] == [str(tick) for tick in ticks]
+
+
 def test_predictions_without_a_structure_are_drawn_alone() -> None:
     ax = plots.contact_map([[0, 3]], 5)
     assert points(ax) == {style.BLUE: {(4, 1)}}
@@ -59,6 +69,10 @@ def test_precision_is_drawn_by_the_number_of_pairs() -> None:
     drawn(ax)
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [1, 2, 3])
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [1, 0.5, 2 / 3])
+    long = plots.precision_curve(np.ones(2000))
+    drawn(long)
+    shown = [text.get_text() for text in long.get_xticklabels()]
+    assert {"1", "10", "100", "1,000"} <= set(shown)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["this model", "another"]
 
 

@@ -16,7 +16,10 @@ import harmonium
 from cli.commands import harmonium as typed
 from harmonium.datasets.alphabets import PROTEIN
 from harmonium.runs import Run
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.trained import open_trained
 from harmonium.sequences import average_product_corrected, couplings, rank_correlation
+from html_pages import Page
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -272,7 +275,9 @@ def test_samples_name_their_nearest_training_sequence(run: Run) -> None:
 def test_the_page_shows_what_was_made(run: Run) -> None:
     found = run.contacts(written("struct.dat", "".join(f"1 {i} {i}\n" for i in range(2, 13))))
     assert found.page == run.path / "report.html"
-    assert "Contacts, made since" in found.page.read_text(encoding="utf-8")
+    shown = Page(found.page.read_text(encoding="utf-8"))
+    assert shown.pictures["Contacts, made since"] == found.picture.read_bytes()
+    assert "contacts.png . Predicted contacts: the" in shown.text
     page = run.score(wild_type="S1").page.read_text(encoding="utf-8")
     assert "Contacts, made since" in page and "Effects of mutations, made since" in page
     run.plot(logos=2)
@@ -290,6 +295,13 @@ def test_a_page_of_others_is_left_alone(run: Run, command: tuple[str, ...]) -> N
     page.unlink()
     told = typed(command[0], run.path, *command[1:])
     assert f"page      {page}" in told.out and page.is_file()
+
+
+def test_columns_are_named_by_site_and_letter(run: Run) -> None:
+    view = open_trained(Asked(run.directory)).view
+    names = view.unit_names(12 * 21)
+    assert names[0] == "site 1 = A" and names[-1] == "site 12 = -"
+    assert view.labels(12)[4] == "site 5" and view.names(12)[4] == "5"
 
 
 # Other runs

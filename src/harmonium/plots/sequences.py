@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Affine2D
 
 from harmonium.plots import style
@@ -89,8 +89,10 @@ def contact_map(
             fontsize=style.TICK_SIZE, frameon=False, ncols=2, loc="lower center",
             bbox_to_anchor=(0.5, -0.32), markerscale=max(1.0, (20 / size) ** 0.5),
         )  # fmt: skip
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    ticks = MaxNLocator(steps=[1, 2, 5, 10], integer=True).tick_values(1, n_sites)
+    ticks = [1, *(tick for tick in ticks if 1 < tick <= n_sites)]  # sites count from 1
+    ax.set_xticks(ticks)
+    ax.set_yticks(ticks)
     ax.set_xlim(0, n_sites + 1)
     ax.set_ylim(n_sites + 1, 0)
     ax.set_aspect("equal")
@@ -129,6 +131,8 @@ def precision_curve(
     if others:
         ax.legend(fontsize=style.TICK_SIZE, frameon=False)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(0, 1.02)
     style.name(ax, "Precision", subtitle, "best pairs", "share in contact")
     return ax

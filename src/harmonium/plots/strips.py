@@ -31,6 +31,7 @@ def sample_strips(
     sweeps_per_sample: int | None = None,
     chain_names: Sequence[str] | None = None,
     limits: Limits = None,
+    letters: str | None = None,
     title: str = "",
 ) -> Axes:
     """Draw samples of a table: one vertical strip per sample, chains side by side.
@@ -50,6 +51,8 @@ def sample_strips(
     limits
         The ends of the colour scale of each column, two arrays of shape ``(n_columns,)``; by
         default the smallest and the largest value shown.
+    letters
+        The letters that the values 0, 1, 2, ... stand for, if they do.
     title
         Title of the figure.
 
@@ -61,7 +64,7 @@ def sample_strips(
     values = finite(chains, "chains", _CHAINS)
     n_chains, n_samples, _ = values.shape
     ax = _axes(ax, values.shape[2])
-    _draw(ax, list(values), columns, _gap(n_samples), limits)
+    _draw(ax, list(values), columns, _gap(n_samples), limits, letters)
     _name_blocks(ax, n_chains, n_samples, _gap(n_samples), chain_names)
     subtitle = "a strip a sample; each column on its own scale, which stands at the right"
     along = "chain"
@@ -82,6 +85,7 @@ def reconstruction_strips(
     ax: Axes | None = None,
     *,
     limits: Limits = None,
+    letters: str | None = None,
 ) -> Axes:
     """Draw rows of a table as vertical strips, each next to its reconstruction.
 
@@ -93,7 +97,7 @@ def reconstruction_strips(
         The name of each column.
     ax
         The Axes to draw on; new by default.
-    limits
+    limits, letters
         As for `sample_strips`.
 
     Raises
@@ -103,7 +107,7 @@ def reconstruction_strips(
     """
     before, after = pairs(originals, reconstructed, ("n_rows", "n_columns"))
     ax = _axes(ax, before.shape[1])
-    _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits)
+    _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits, letters)
     _name_blocks(ax, len(before), 2, 1, None)
     title = f"Reconstructions of {len(before):,} row{'s' * (len(before) != 1)}"
     subtitle = "left each row, right its reconstruction; each column on its own scale"
@@ -119,6 +123,7 @@ def completion_strips(
     ax: Axes | None = None,
     *,
     limits: Limits = None,
+    letters: str | None = None,
 ) -> Axes:
     """Draw completed rows of a table as vertical strips, each next to the true row.
 
@@ -136,7 +141,7 @@ def completion_strips(
         The name of each column.
     ax
         The Axes to draw on; new by default.
-    limits
+    limits, letters
         As for `sample_strips`.
 
     Raises
@@ -167,7 +172,7 @@ def completion_strips(
     if limits is not None:
         limits = (np.asarray(limits[0])[order], np.asarray(limits[1])[order])
     sorted_blocks = [block[:, order] for block in blocks]
-    _draw(ax, sorted_blocks, [names[i] for i in order], gap, limits, n_held)
+    _draw(ax, sorted_blocks, [names[i] for i in order], gap, limits, letters, n_held)
     _name_blocks(ax, n_rows, size, gap, None)
     for label in ax.get_yticklabels()[:n_held]:
         label.set(color=style.BLUE, fontweight="bold")
@@ -190,6 +195,7 @@ def _draw(
     columns: Sequence[str],
     gap: int,
     limits: Limits,
+    letters: str | None,
     n_above: int = 0,
 ) -> None:
     """Blocks of rows side by side; the first ``n_above`` columns are above a gap."""
@@ -215,14 +221,18 @@ def _draw(
     # with many names, only those that have room are written
     step = -(-len(names) // 60)
     ax.set_yticks(places[::step], names[::step])
-    ends = [
-        f"{a:.4g}" if a == b else f"{a:.4g} … {b:.4g}"
-        for a, b in zip(low[::step, 0], high[::step, 0], strict=True)
-    ]
+    both = zip(_written(low[::step, 0], letters), _written(high[::step, 0], letters), strict=True)
+    ends = [a if a == b else f"{a} … {b}" for a, b in both]
     right = ax.secondary_yaxis("right")
-    right.set_yticks(places[::step], [end.replace("-", "−") for end in ends])
+    right.set_yticks(places[::step], ends)
     right.tick_params(length=0, labelsize=style.TICK_SIZE - 1, labelcolor=style.MUTED)
     right.spines[:].set_visible(False)
+
+
+def _written(values: FloatArray, letters: str | None) -> list[str]:
+    if letters is not None:
+        return [letters[int(value)] for value in values]
+    return [f"{value:.4g}".replace("-", "−") for value in values]
 
 
 def _name_blocks(ax: Axes, n: int, size: int, gap: int, names: Sequence[str] | None) -> None:

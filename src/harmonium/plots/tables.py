@@ -123,6 +123,7 @@ def distributions(
     *,
     n_beside: int = 3,
     nominal: bool = False,
+    letters: str | None = None,
     title: str = "Columns of the data and of samples",
 ) -> Figure | SubFigure:
     """Draw the distribution of each column, with data and samples overlaid.
@@ -142,6 +143,8 @@ def distributions(
         Maximum number of columns side by side.
     nominal
         Whether values are names without an order, which are always drawn as bars.
+    letters
+        The letters that the values 0, 1, 2, ... stand for, if they do.
     title
         Title of the figure.
 
@@ -166,7 +169,7 @@ def distributions(
         ax.spines["left"].set_visible(False)
         values = np.unique(np.concatenate([a, b]))
         if nominal or len(values) <= MOST_VALUES:
-            _draw_bars(ax, a, b, values)
+            _draw_bars(ax, a, b, values, letters)
         else:
             _draw_histograms(ax, a, b)
         ax.set_yticks([])
@@ -185,13 +188,18 @@ def distributions(
     return figure
 
 
-def _draw_bars(ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray) -> None:
+def _draw_bars(
+    ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray, letters: str | None
+) -> None:
     places = np.arange(len(values))
     for shift, of, colour, label in (
         (-0.2, a, style.BLUE, "data"),
         (0.2, b, style.ORANGE, "samples"),
     ):
         ax.bar(places + shift, _shares(of, values), 0.4, color=colour, label=label)
+    if letters is not None:
+        ax.set_xticks(places, [letters[int(value)] for value in values], fontsize=6)
+        return
     step = -(-len(values) // 8)
     ax.set_xticks(places[::step], [f"{value:.6g}" for value in values[::step]])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from harmonium.metrics import MEASURES
 from harmonium.report.facts import Facts
 from harmonium.report.pictures import picture
-from harmonium.report.pieces import Section, Table
+from harmonium.report.pieces import Section, Table, minus
 from harmonium.run_directory import FIDELITY_MARK
 
 _WHOLE = ("rows", "copies")
@@ -26,7 +27,7 @@ def section(facts: Facts) -> Section | None:
                 "facts": facts,
                 "folder": path.parent.name,
                 "measured": content,
-                "tables": tables(content),
+                "tables": [_indented(table) for table in tables(content)],
                 "pictures": [picture(each) for each in sorted(path.parent.glob("*.png"))],
             }
             return Section("fidelity", "Samples beside data", "fidelity", shown)
@@ -47,6 +48,12 @@ def tables(content: Content) -> Iterator[Table]:
         of_rows = f"{likelihoods['independent']['rows']:,} {whose} rows"
         bounds = [[name, _interval(of)] for name, of in likelihoods.items()]
         yield Table("Mean log-likelihood, nats a row", ["", of_rows], bounds)
+
+
+def _indented(table: Table) -> Table:
+    """With wide spaces in front of names, which browsers keep, and minus signs."""
+    rows = [[name.replace("  ", "\u2003"), *map(minus, cells)] for name, *cells in table.rows]
+    return replace(table, rows=rows)
 
 
 def _cell(key: str, of: Mapping[str, float | None]) -> str:

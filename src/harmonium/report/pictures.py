@@ -103,9 +103,7 @@ def picture(path: Path, *, since: bool = False) -> Picture:
     if not title:
         title, caption = _KNOWN.get(path.stem, (plain, ""))
     if since:
-        is_known = title != plain and _said_by(png)[0]
-        title = f"{title if is_known else plain}, made since"
-        caption = f"`{path.name}`. {caption}" if is_known else f"`{path.name}`"
+        title, caption = f"{title}, made since", f"`{path.name}`. {caption}".removesuffix(". ")
     return Picture(title, caption, png)
 
 

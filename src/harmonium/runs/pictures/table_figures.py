@@ -106,7 +106,8 @@ def compare(
     if len(names) > FIRST_COLUMNS and bool(((of_data == 0) | (of_data == 1)).all()):
         yield _shares(folder, of_data, of_samples, names, order)
     else:
-        yield from _distributions(folder, of_data, of_samples, names, order, far, nominal)
+        letters = view.alphabet
+        yield from _distributions(folder, of_data, of_samples, names, order, far, nominal, letters)
     if len(names) > 1:
         yield _correlations(folder, of_data, of_samples, names, nominal)
 
@@ -141,6 +142,7 @@ def _distributions(
     order: NDArray[np.intp],
     far: NDArray[np.float64],
     nominal: bool,
+    letters: str | None,
 ) -> Iterator[Path]:
     n_first = len(names) if len(names) <= FIRST_COLUMNS + 3 else FIRST_COLUMNS
     parts = (
@@ -157,6 +159,7 @@ def _distributions(
             names[shown].tolist(),
             n_beside=n_beside,
             nominal=nominal,
+            letters=letters,
             title=f"{_of(len(shown), len(names))}",
         )
         worst = shown[np.argmax(far[shown])]

@@ -79,7 +79,10 @@ class View:
 
     def labels(self, n: int) -> list[str]:
         """Unique names of ``n`` columns for pictures."""
-        return plots.legible(self.names(n))
+        names = self.names(n)
+        if self.alphabet is not None:  # a number alone might be a value
+            names = [f"site {name}" if name.isdecimal() else name for name in names]
+        return plots.legible(names)
 
     def names(self, n: int) -> list[str]:
         """The names of the user's columns, or their numbers."""
