@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -19,9 +20,12 @@ import torch
 
 import bits
 import harmonium
+from cli.commands import forked, wait_for
+from harmonium import likelihood
 from harmonium.deep import DBN, Classifier
 from harmonium.runs import Run, RunDirectory, Stopped
 from harmonium.runs.rbm_task import RBMTask
+from harmonium.runs.reporting import Silent
 
 SMALL: dict[str, Any] = {
     "epochs": 2,
@@ -156,6 +160,56 @@ def test_an_interrupt_keeps_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> Non
     run = harmonium.open("run")
     assert run.update == 3
     assert run.resume().is_finished
+
+
+def _script(folder: str) -> None:
+    """What a user might run, who expects an interrupt and no other signal."""
+    os.chdir(folder)
+    try:
+        for _ in harmonium.train(ROWS, hidden=4, out="other", follow=True, **SMALL):
+            pass
+        harmonium.train(ROWS, hidden=4, out="run", **{**SMALL, "epochs": 10**6})
+    except KeyboardInterrupt:
+        Path("went on").touch()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_script_ends_by_sigterm_and_keeps_a_checkpoint() -> None:
+    process = forked(_script, os.getcwd())
+    wait_for(lambda: Path("run/metrics.jsonl").is_file() and bool(harmonium.open("run").metrics))
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode == -signal.SIGTERM
+    run = harmonium.open("run")
+    assert run.update > 0 and not run.is_finished and not Path("went on").exists()
+    assert "Stopped" in run.page.read_text(encoding="utf-8")
+
+
+def test_a_handler_of_ones_own_hears_of_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    look, heard = RBMTask.look, []
+
+    def terminated(task: RBMTask) -> Any:
+        if task.done == 3:
+            signal.raise_signal(signal.SIGTERM)
+            assert heard == []  # the checkpoint comes first
+        return look(task)
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with monkeypatch.context() as patch, pytest.raises(Stopped, match="after update 3 of 10"):
+            patch.setattr(RBMTask, "look", terminated)
+            harmonium.train(ROWS, hidden=4, out="run", **SMALL)
+        assert heard == [signal.SIGTERM] and harmonium.open("run").update == 3
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_messages_name_the_options_of_runs() -> None:
+    """Arguments of the library's functions have longer names."""
+    said = likelihood.agreement._MORE_TEMPERATURES
+    assert Silent().words(said) == "pass more `temperatures`, or a larger `budget`"
+    assert Silent().words("`n_chains` of `n_hidden`") == "`chains` of `n_hidden`"
 
 
 # the object

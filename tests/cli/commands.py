@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -78,9 +80,22 @@ def start(arguments: list[str], output: Path, crash_at: int | None = None) -> Ba
     crash_at
         Kill it (SIGKILL) right before this call, counted from 0, of those that change the disk.
     """
-    process = _server.Process(target=_command, args=(arguments, os.getcwd(), output, crash_at))
+    return forked(_command, arguments, os.getcwd(), output, crash_at)
+
+
+def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start a function in a process of its own, in which the library is imported already."""
+    process = _server.Process(target=target, args=arguments)
     process.start()
     return process
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a process has come so far, for a minute at most."""
+    give_up = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
 
 
 def _command(arguments: list[str], folder: str, output: Path, crash_at: int | None) -> None:

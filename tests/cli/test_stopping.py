@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import QUICK, Done, harmonium, start
+from cli.commands import QUICK, Done, harmonium, start, wait_for
 from harmonium.run_directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
@@ -52,13 +52,6 @@ def resume(*arguments: str | Path) -> Done:
     done = harmonium("resume", *arguments)
     assert done.code == 0, done.err
     return done
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("kind", KINDS)

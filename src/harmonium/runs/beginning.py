@@ -92,6 +92,7 @@ def train(
         For data that cannot be read, and for options that are unknown or contradict each other.
     KeyboardInterrupt
         `runs.Stopped`, on an interrupt: a checkpoint is saved, and `Run.resume` continues from it.
+        SIGTERM ends the program after such a checkpoint, unless it has a handler of its own.
     """
     where = Where(out, overwrite, device, threads)
     with _told(data, options, where) as (name, others, place):

@@ -248,9 +248,9 @@ def follow(task: Task, reporter: Reporter) -> Rows:
     of_layer: dict[str, float] = {} if task.whole is None else {"layer": task.whole.layer}
     began = time.monotonic()
     with (
+        reporter.stops(task.resumed) as stops,  # the last to be left: a signal may end the program
         reporter.following(total, task.done) as shown,
         EventFiles(run.path / "tensorboard", task.watching.tensorboard, task.done) as events,
-        reporter.stops(task.resumed) as stops,
     ):
         for sentence in task.describe():
             shown.say(reporter.words(sentence).replace("`", ""))

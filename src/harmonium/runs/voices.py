@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -19,13 +20,28 @@ _SECONDS_BETWEEN_REFRESHES = 0.2
 class Waited(Silent):
     """Silent; handles an interrupt between two updates, so that a checkpoint is saved."""
 
-    def stops(self, run: Path) -> AbstractContextManager[list[int]]:
-        """Ctrl-C, or a notebook's stop button."""
+    @contextmanager
+    def stops(self, run: Path) -> Iterator[list[int]]:
+        """Ctrl-C, or a notebook's stop button; SIGTERM goes on to whom it was for.
+
+        A script that knows nothing of SIGTERM is ended by it, as it is anywhere else, with a
+        checkpoint that it would not have had.
+        """
+        before = signal.getsignal(signal.SIGTERM)
 
         def at_once(number: int) -> NoReturn:
+            if number == signal.SIGTERM:
+                signal.signal(signal.SIGTERM, before)
+                signal.raise_signal(signal.SIGTERM)
             raise KeyboardInterrupt
 
-        return stop_requests(at_once)
+        caught: list[int] = []
+        try:
+            with stop_requests(at_once) as caught:
+                yield caught
+        finally:
+            if signal.SIGTERM in caught:
+                signal.raise_signal(signal.SIGTERM)
 
 
 class InNotebook(Waited):
