@@ -197,8 +197,8 @@ def test_sites_are_held_with_their_letters(run: harmonium.Run) -> None:
     for clamp, message in {
         "9": "`clamp` names site 9, which is none of the 7 sites of the model, from 1 to 8",
         "3": "`clamp` names site 3, which is none of the 7 sites",
-        "1-2=G": "pass one letter of ACGU- for each of 2 sites",
-        "1=E": "pass one letter of ACGU- for each of 1 sites",
+        "1-2=G": "pass 2 of the letters ACGU-, one for each site",
+        "1=E": "pass 1 of the letters ACGU-, one for each site",
         "left": "`clamp` is 'left'; pass sites by number",
         "1-2,4-8": "holds all 7 sites, and nothing is left",
     }.items():

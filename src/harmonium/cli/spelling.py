@@ -19,6 +19,7 @@ from typing import Any
 from harmonium.runs.answers import options as answers
 from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.reporting import SHORTER
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
@@ -34,13 +35,7 @@ _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
 _OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class"}
 
 # Options whose names differ between Python and the command line.
-_SHORTER = {
-    "classes": "class",
-    "n_temperatures": "temperatures",
-    "n_chains": "chains",
-    "n_sweeps": "sweeps",
-    "n_warmup": "warmup",
-}
+_SHORTER = {"classes": "class", **SHORTER}
 
 _CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.(\w+)\(([^`)]*)\)`")
 _OF_NETWORKS = ("finetune", "predict", "encode", "decode")

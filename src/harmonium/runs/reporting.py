@@ -5,6 +5,7 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 
 Doing = Literal["training", "evaluating"]
+
+SHORTER = {
+    "n_temperatures": "temperatures",
+    "n_chains": "chains",
+    "n_sweeps": "sweeps",
+    "n_warmup": "warmup",
+}
+"""What a run calls arguments of the library's functions."""
+
+_ARGUMENT = re.compile(rf"`({'|'.join(SHORTER)})`")
 
 
 class Progressing(Protocol):
@@ -90,8 +101,8 @@ class Silent:
         """Nobody watches."""
 
     def words(self, text: str) -> str:
-        """Unchanged: the library's messages use Python's spelling."""
-        return text
+        """In Python's spelling, as the library's messages are, with a run's names of options."""
+        return _ARGUMENT.sub(lambda said: f"`{SHORTER[said[1]]}`", text)
 
     def following(self, total: int, done: int, doing: Doing = "training") -> Progressing:
         """Nothing."""

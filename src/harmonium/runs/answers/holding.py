@@ -109,8 +109,8 @@ def held_sites(clamp: str, sites: Sequence[str], alphabet: str) -> tuple[Tensor,
         said = found[3]
         if said is not None and (len(said) != len(named) or not {*said} <= {*alphabet}):
             raise ValueError(
-                f"`clamp` says {part.strip()!r}; pass one letter of {alphabet} for each of "
-                f"{len(named)} sites"
+                f"`clamp` says {part.strip()!r}; pass {len(named)} of the letters {alphabet}, one "
+                "for each site"
             )
         for place, site in enumerate(named):
             held[places[site]] = True
