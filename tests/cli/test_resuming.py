@@ -45,6 +45,21 @@ def test_more_epochs_come_on_top_of_those_of_the_run(command: str) -> None:
     assert "--more-epochs" in done.err
 
 
+@pytest.mark.parametrize("command", ["train", "dbn finetune"])
+def test_a_falling_rate_goes_on_as_in_a_run_of_so_many_epochs(command: str) -> None:
+    options = ("--schedule", "linear", "--learning-rate", "0.2")
+    ran(*command.split(), "mine.npz", *options, "--epochs", "7", *QUICK, "--out", "run")
+    done = ran("resume", "run", "--more-epochs", "3")
+    assert (
+        "the learning rate goes on at 0.06, as in a run of 10 epochs, and falls to zero" in done.out
+    )
+    rates = [row["learning_rate"] for row in RunDirectory("run").rows()]
+    first, more = [1 - n / 7 for n in range(1, 8)], [1 - n / 10 for n in range(8, 11)]
+    assert rates == pytest.approx([0.2 * share for share in first + more], abs=1e-9)
+    # whoever leaves the end where it is hears of no rate
+    assert "learning rate goes on" not in ran("resume", "run").out
+
+
 def test_two_ends_contradict_each_other() -> None:
     ran("train", "mine.npz", "--epochs", "1", *QUICK, "--out", "run")
     before = contents(Path("run"))

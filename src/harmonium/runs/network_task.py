@@ -36,7 +36,7 @@ from harmonium.runs.following import Finished, Going, Place, Task, follow, write
 from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rbm_task import noted, run_name, surroundings
 from harmonium.runs.reporting import Reporter, describe_scores
-from harmonium.runs.resuming import Said, slower, take_up, tell_rate
+from harmonium.runs.resuming import Said, slower, take_up
 from harmonium.runs.sources import Rows, Source
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
@@ -101,8 +101,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     run.check_replaceable()
     config = run.config()
     options = FinetuningOptions(**config["options"])
-    was = options.rate
-    rate, others = slower(path, was, said.repeated)
+    rate, others = slower(path, options.rate, said.repeated)
     if others:
         raise ValueError(
             f"{path} is a fine-tuning, whose options are others than those of an RBM; leave "
@@ -117,8 +116,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
         )
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
-    options = take_up(run, options, state, batches, said.further, rate)
-    tell_rate(reporter, rate, was, state.update)
+    options = take_up(run, options, state, batches, said.further, rate, reporter)
     return Going(run, follow(NetworkTask(run, options, state, batches, rows, watch), reporter))
 
 

@@ -29,7 +29,7 @@ from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.history import History
 from harmonium.runs.reporting import Reporter, last_row
-from harmonium.runs.resuming import Said, slower, take_up, tell_rate
+from harmonium.runs.resuming import Said, slower, take_up
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
 from harmonium.runs.watching_options import WatchingOptions
 from harmonium.training import TrainingState
@@ -68,16 +68,14 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     config = run.config()
     _refuse_layer(run, config)
     options = run_data.options_of(run)
-    was = options.rate
-    rate, others = slower(path, was, said.repeated)
+    rate, others = slower(path, options.rate, said.repeated)
     _refuse_contradictions(path, options, others)
     watch, where = said.surroundings(config)
     state = build.load_checkpoint(run, where)
     train_data, held_out = load(options, where, reporter, run_data.known_of(run))
     run_data.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
-    options = take_up(run, options, state, batches, said.further, rate)
-    tell_rate(reporter, rate, was, state.update)
+    options = take_up(run, options, state, batches, said.further, rate, reporter)
     begun = Begun(options, batches, train_data, held_out, state)
     return Going(run, follow(RBMTask(run, begun, watch), reporter))
 

@@ -104,7 +104,8 @@ def take_up(
     state: TrainingState | FinetuningState,
     batches: Minibatches,
     further: Further,
-    rate: float | None = None,
+    rate: float | None,
+    reporter: Reporter,
 ) -> Options:
     """Prepare a run to continue from a checkpoint, perhaps to a new end; returns its options.
 
@@ -116,11 +117,13 @@ def take_up(
         The options with which it was started.
     state, batches
         The state from the checkpoint, and the training data. A learning rate that falls to zero
-        reaches it at the new end.
+        goes on where it would be by now in a run that had the new end from the start.
     further
         When it ends.
     rate
         A learning rate that replaces that of the run from here on.
+    reporter
+        Hears of another rate.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def take_up(
             f"`more_epochs`, or leave both out to go to {options.epochs}"
         )
     run.remove_unfinished()
+    tell_rate(reporter, rate, options.rate, state.update)
     if rate is not None:
         options = dataclasses.replace(options, learning_rate=rate)
     if epochs != options.epochs:
@@ -145,8 +149,13 @@ def take_up(
     take_rate_(state, options)
     total = epochs * len(batches)
     if isinstance(state.schedule, LinearLR) and state.schedule.total_iters != total:
-        # the rate falls to zero at the new end, and continues where that schedule would be now
+        # from the rate at hand it would be no training: at the old end that is zero
         state.schedule = training.linear_to_zero(state.optimizer, total, done=state.update)
+        at = state.optimizer.param_groups[0]["lr"]
+        reporter.say(
+            f"the learning rate goes on at {at:.3g}, as in a run of {epochs:,} epochs, and falls "
+            "to zero"
+        )
     run.drop_rows_after(state.update)
     return options
 

@@ -193,7 +193,9 @@ class Run(Asking):
         Parameters
         ----------
         epochs, more_epochs
-            Total number of epochs, or additional epochs; by default, the run keeps its number.
+            Total number of epochs, or additional epochs; by default, the run keeps its number. A
+            learning rate that falls to zero then does so at the new end, and goes on where it would
+            be by now in a run of so many epochs.
         device, threads
             Where to compute; by default as at the start of the run.
         follow
