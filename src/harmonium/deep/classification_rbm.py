@@ -7,11 +7,12 @@ The model is an RBM over rows and their classes (`harmonium.classification`). Th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from harmonium import checkpoint, defaults, training
 from harmonium.classification import class_columns, class_log_probabilities
@@ -75,27 +76,46 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     ValueError
         If the model has no class unit, or the rows have the wrong width.
     """
-    columns = class_columns(rbm)
+    class_columns(rbm)
     _check_labelled(data, rbm)
     stream = Lane.WATCHED.stream(seed)
-    wrong, loss, start = 0.0, 0.0, 0
     weights = weights_of(data)
-    for rows in data.blocks(_BLOCK, stream):
+    error, log_loss = mean_losses(rbm, data.blocks(_BLOCK, stream), weights)
+    if weights is None:
+        return Judgement(error, log_loss, len(data))
+    return Judgement(error, log_loss, int((weights > 0).sum()), data.effective_rows)
+
+
+@torch.no_grad()
+def mean_losses(
+    rbm: RBM, blocks: Iterable[Tensor], weights: Tensor | None = None
+) -> tuple[float, float]:
+    """Fraction of misclassified rows, and the mean of minus log p(class | x), nats.
+
+    Parameters
+    ----------
+    rbm
+        As for `judge`.
+    blocks
+        States of rows that end with their class.
+    weights
+        Of all rows, float64, shape (n_rows,); None for rows that count alike.
+    """
+    columns = class_columns(rbm)
+    wrong, loss, n_rows = 0.0, 0.0, 0
+    for rows in blocks:
         v = rows.to(rbm.weights)
         label = v[:, columns].argmax(1, keepdim=True)
         log_p = class_log_probabilities(rbm, v[:, : columns.start])
         missed, of_label = log_p.argmax(1, keepdim=True) != label, log_p.gather(1, label)
         if weights is not None:
-            own = weights[start : start + len(v), None].to(v.device)
+            own = weights[n_rows : n_rows + len(v), None].to(v.device)
             missed, of_label = own * missed, own * of_label
         wrong += float(missed.sum())
         loss -= float(of_label.sum(dtype=torch.float64))
-        start += len(v)
-    if weights is None:
-        return Judgement(wrong / len(data), loss / len(data), len(data))
-    total = weights.sum().item()
-    n_rows = int((weights > 0).sum())
-    return Judgement(wrong / total, loss / total, n_rows, data.effective_rows)
+        n_rows += len(v)
+    total = n_rows if weights is None else weights.sum().item()
+    return wrong / total, loss / total
 
 
 class ErrorMonitor:

@@ -19,8 +19,6 @@ from harmonium.estimators.base import (
     ScoringTransformer,
     check_choice,
     seed_of,
-    weights_of,
-    with_weight,
 )
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_row
 from harmonium.estimators.finetuned import FinetunedEstimator
@@ -182,11 +180,8 @@ validation_fraction
         self : object
             The fitted estimator.
         """
-        X = self._checked_X(X, reset=True)
-        self._check_codes()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
-        scaling = self._make_scaling(X, weights)
-        self._check_features(X, scaling)
+        X, weights = self._counted(X, sample_weight, reset=True)
+        scaling = self._fitting_scaling(X, weights, reset=True)
         data = self._data(X, scaling, self._checked_device())
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
         self._keep(dbn, network, state, scaling)
@@ -214,11 +209,8 @@ validation_fraction
             The fitted estimator.
         """
         begins = not hasattr(self, "network_")
-        X = self._checked_X(X, reset=begins)
-        self._check_codes()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
-        scaling = self._make_scaling(X, weights) if begins else self._scaling
-        self._check_features(X, scaling)
+        X, weights = self._counted(X, sample_weight, reset=begins)
+        scaling = self._fitting_scaling(X, weights, reset=begins)
         if begins:
             data = self._data(X[:1], scaling, self._checked_device())
             self._begin_untrained(data, scaling, None)
@@ -251,8 +243,8 @@ validation_fraction
             return self.epochs
         return unrolled_epochs_for(len(batches.data), batches.batch_size)
 
-    def _check_codes(self) -> None:
-        self._check_parameters()
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         check_choice(self, "codes", ("linear", "binary"))
         if not self._widths():
             raise ValueError("layers is empty; pass numbers of hidden units, such as (100, 2)")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium import defaults, sampling
 from harmonium.classification import class_columns, class_log_probabilities
+from harmonium.deep.classification_rbm import mean_losses
 from harmonium.estimators.base import (
     check_choice,
     check_integers,
@@ -83,38 +84,8 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         log_p = class_log_probabilities(model, states[:, : columns.start])
         return -(log_p * states[:, columns]).sum(1)
 
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Log-probability of each class, exactly, nats.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(
-            rows, lambda x: class_log_probabilities(self.model_, x), len(self.classes_), X
-        )
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Probability of each class, exactly.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 if X is, else float32.
-        """
-        return np.asarray(np.exp(self.predict_log_proba(X)))
+    def _log_probabilities(self, x: Tensor) -> Tensor:
+        return class_log_probabilities(self.model_, x)
 
     def sample(
         self,
@@ -195,18 +166,5 @@ class HeldOut:
 
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> Row:
         """Fraction of wrong classes, and the mean of minus log p(class), nats."""
-        wrong, loss, total, start = 0.0, 0.0, 0.0, 0
-        for v in self._blocks:
-            n_classes = rbm.visible.groups[-1][1].n_columns
-            target = v[:, -n_classes:].argmax(1, keepdim=True)
-            log_p = class_log_probabilities(rbm, v[:, :-n_classes])
-            missed, of_target = log_p.argmax(1, keepdim=True) != target, log_p.gather(1, target)
-            n = float(len(v))
-            if self._weights is not None:
-                own = self._weights[start : start + len(v), None].to(v)
-                missed, of_target, n = own * missed, own * of_target, own.sum().item()
-            wrong += missed.sum().item()
-            loss -= of_target.sum().item()
-            total += n
-            start += len(v)
-        return {"held_out_error": wrong / total, "held_out_log_loss": loss / total}
+        error, log_loss = mean_losses(rbm, self._blocks, self._weights)
+        return {"held_out_error": error, "held_out_log_loss": log_loss}

@@ -6,12 +6,11 @@ import dataclasses
 from typing import Any, Self
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Classifier, FinetuningState, Network
-from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.base import seed_of
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.estimators.labels import (
@@ -121,12 +120,9 @@ penalties, features, weight_std
         self : object
             The fitted estimator.
         """
-        X, y = self._checked_X_y(X, y, reset=True)
-        self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        X, y, weights = self._counted_with(X, y, sample_weight, reset=True)
         classes, numbers = check_classes(y)
-        scaling = self._make_scaling(X, weights)
-        self._check_features(X, scaling)
+        scaling = self._fitting_scaling(X, weights, reset=True)
         data = self._data(X, scaling, self._checked_device())
         data = dataclasses.replace(data, labels=torch.from_numpy(numbers).to(data.device))
         self._classes = range(len(classes))
@@ -159,13 +155,10 @@ penalties, features, weight_std
             The fitted estimator.
         """
         begins = not hasattr(self, "network_")
-        X, y = self._checked_X_y(X, y, reset=begins)
-        self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        X, y, weights = self._counted_with(X, y, sample_weight, reset=begins)
         known = all_classes(classes, None if begins else self.classes_)
         numbers = numbers_of(y, known)
-        scaling = self._make_scaling(X, weights) if begins else self._scaling
-        self._check_features(X, scaling)
+        scaling = self._fitting_scaling(X, weights, reset=begins)
         if begins:
             self._classes = range(len(known))
             data = self._data(X[:1], scaling, self._checked_device())
@@ -192,34 +185,5 @@ penalties, features, weight_std
         visible = Gaussian(data.n_columns).to(data.device, self._checked_dtype())
         return Classifier((), self._classes, visible)
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self.network_.probabilities, len(self.classes_), X)
-
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Log-probability of each class, nats.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self.network_.log_probabilities, len(self.classes_), X)
+    def _log_probabilities(self, x: Tensor) -> Tensor:
+        return self.network_.log_probabilities(x)

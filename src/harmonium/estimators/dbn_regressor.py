@@ -19,10 +19,12 @@ from harmonium.estimators.amounts import (
     regression_batch_size_for,
     regression_epochs_for,
 )
-from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.base import seed_of
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.units import Gaussian
+
+_TARGETS = {"multi_output": True, "y_numeric": True}  # numbers, several of them if need be
 
 
 class DBNRegressor(RegressorMixin, FinetunedEstimator):  # type: ignore[misc]
@@ -104,11 +106,8 @@ validation_fraction
         self : object
             The fitted estimator.
         """
-        X, y = self._checked_X_y(X, y, reset=True, multi_output=True, y_numeric=True)
-        self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
-        scaling = self._make_scaling(X, weights)
-        self._check_features(X, scaling)
+        X, y, weights = self._counted_with(X, y, sample_weight, reset=True, **_TARGETS)
+        scaling = self._fitting_scaling(X, weights, reset=True)
         data = self._data(X, scaling, self._checked_device())
         data = dataclasses.replace(data, targets=_as_table(y).to(data.device))
         dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
@@ -139,11 +138,8 @@ validation_fraction
             The fitted estimator.
         """
         begins = not hasattr(self, "network_")
-        X, y = self._checked_X_y(X, y, reset=begins, multi_output=True, y_numeric=True)
-        self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
-        scaling = self._make_scaling(X, weights) if begins else self._scaling
-        self._check_features(X, scaling)
+        X, y, weights = self._counted_with(X, y, sample_weight, reset=begins, **_TARGETS)
+        scaling = self._fitting_scaling(X, weights, reset=begins)
         targets = _as_table(y)
         if not begins and targets.shape[1] != len(self.network_.mean):
             raise ValueError(

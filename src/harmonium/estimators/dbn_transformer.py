@@ -16,9 +16,7 @@ from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import (
     ScoringTransformer,
     seed_of,
-    weights_of,
     width_of,
-    with_weight,
 )
 from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
@@ -171,11 +169,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self : object
             The fitted estimator.
         """
-        X = self._checked_X(X, reset=True)
-        self._check_parameters()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
-        scaling = self._make_scaling(X, weights)
-        self._check_features(X, scaling)
+        X, weights = self._counted(X, sample_weight, reset=True)
+        scaling = self._fitting_scaling(X, weights, reset=True)
         seed = seed_of(self.random_state)
         dbn = self._make_dbn(X.shape[1])
         self._pretrain(dbn, self._data(X, scaling, dbn.top.weights.device), weights, seed)
@@ -207,11 +202,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
             The fitted estimator.
         """
         begins = not hasattr(self, "_training")
-        X = self._checked_X(X, reset=begins)
-        self._check_parameters()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
-        scaling = self._make_scaling(X, weights) if begins else self._scaling
-        self._check_features(X, scaling)
+        X, weights = self._counted(X, sample_weight, reset=begins)
+        scaling = self._fitting_scaling(X, weights, reset=begins)
         if begins:
             self._begin_untrained(X, scaling, weights)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets import Data
@@ -20,7 +22,9 @@ from harmonium.estimators.base import (
     check_choice,
     check_integer,
     check_weight_std,
+    weights_of,
     width_of,
+    with_weight,
 )
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows, Scaling
@@ -67,6 +71,10 @@ class DeepEstimator(VisibleEstimator):
     _keeps_curve = False
     """Whether there is only pretraining, so that its losses are the estimator's."""
 
+    @abstractmethod
+    def _check_parameters(self) -> None:
+        """Reject parameters that nothing could be trained with."""
+
     def _check_layers(self) -> None:
         for width in self._widths():
             check_integer("a width in layers", width, 1)
@@ -103,6 +111,28 @@ class DeepEstimator(VisibleEstimator):
         return list(value)
 
     # Features in
+
+    def _counted(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Tensor | None]:
+        """Checked features of the rows that count, and their weights."""
+        X = self._checked_X(X, reset=reset)
+        self._check_parameters()
+        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+        return X, weights
+
+    def _counted_with(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, **options: Any
+    ) -> tuple[Any, NDArray[Any], Tensor | None]:
+        """The same, with what is to be predicted of them."""
+        X, y = self._checked_X_y(X, y, reset=reset, **options)
+        self._check_parameters()
+        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        return X, y, weights
+
+    def _fitting_scaling(self, X: Any, weights: Tensor | None, *, reset: bool) -> Scaling | None:
+        """How features become states: as the first rows decide, for which all have to be fit."""
+        scaling = self._make_scaling(X, weights) if reset else self._scaling
+        self._check_features(X, scaling)
+        return scaling
 
     def _states_dtype(self) -> torch.dtype:
         return torch.float32

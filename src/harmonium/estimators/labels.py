@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from harmonium.estimators.base import Estimator
 
 _SHOWN = 5
 
 
-class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
+class ProbabilisticClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     """A classifier with a probability for each class."""
 
     classes_: NDArray[Any]
 
     @abstractmethod
+    def _log_probabilities(self, x: Tensor) -> Tensor:
+        """Log-probability of each class given states of features, nats, shape (rows, n_classes)."""
+
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Log-probability of each class, nats, shape (n_samples, n_classes)."""
+        """Log-probability of each class, exactly, nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; float64 if X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self._log_probabilities, len(self.classes_), X)
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Probability of each class, exactly: the exponential of `predict_log_proba`."""
+        return np.asarray(np.exp(self.predict_log_proba(X)))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each row.
@@ -36,7 +58,6 @@ class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
         y : ndarray of shape (n_samples,)
             With the type of ``classes_``.
         """
-        check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
