@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from harmonium import datasets
-from harmonium.datasets import Scaled, downloads, mnist
+from harmonium.datasets import Reading, Scaled, downloads, mnist
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 784), np.uint8)
 LABELS = np.arange(70, dtype=np.uint8) % 10
@@ -330,3 +330,10 @@ def test_a_file_with_the_name_of_a_set(tmp_path: Path, monkeypatch: pytest.Monke
     Path("digits").write_bytes(stream.getvalue())
     assert datasets.load("./digits").values.tolist() == [[3, 4]]
     assert len(datasets.load("digits")) == 1797
+
+
+def test_a_named_set_says_which_options_it_does_not_need() -> None:
+    with pytest.raises(ValueError, match=r"is read as it is; leave out `label`, `header`$"):
+        datasets.load("digits", label="digit", header=False)
+    assert Reading().said == [] and Reading(n_columns=3).said == []
+    assert Reading.of(transpose=True, max_gaps_row=0.0).said == ["max_gaps_row", "transpose"]

@@ -207,9 +207,10 @@ def read(source: Any, reading: Reading, *, progress: Progress = quiet) -> Data:
     if not isinstance(source, str | Path):
         return memory.read(source, reading)
     if source in _NAMES:
-        if reading.is_said:
+        if reading.said:
+            unneeded = ", ".join(f"`{option}`" for option in reading.said)
             raise ValueError(
-                f"{source} is a named set, whose columns are known; leave out what is said of them"
+                f"{source} is a named set, which is read as it is; leave out {unneeded}"
             )
         return (
             digits.load() if source == "digits" else mnist.load(cache_folder() / source, progress)

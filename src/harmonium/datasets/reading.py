@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -21,6 +21,9 @@ Column = str | int
 
 Insertions = Literal["drop", "refuse"]
 UnknownLetters = Literal["gap", "drop", "refuse"]
+
+# What a trained model says of rows to be read for it.
+_OF_MODELS = ("classes", "n_columns")
 
 
 @dataclass(frozen=True)
@@ -158,11 +161,10 @@ class Reading:
         return self.n_columns is not None
 
     @property
-    def is_said(self) -> bool:
-        """Whether the user gave any option."""
-        of_files = (self.header, self.array, self.labels_file, self.weights, self.sequences)
-        said = self.names_columns or self.transpose or bool(self.of_alignments)
-        return said or of_files != (None,) * 5
+    def said(self) -> list[str]:
+        """The options that the user gave."""
+        own = (option for option in fields(self) if option.name not in _OF_MODELS)
+        return [option.name for option in own if getattr(self, option.name) != option.default]
 
     @property
     def of_alignments(self) -> list[str]:

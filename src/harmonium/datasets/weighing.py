@@ -49,15 +49,7 @@ class WeightedRows:
             raise no_tensor("states", states)
         if weights is None:
             return
-        if not isinstance(weights, Tensor):
-            raise no_tensor("weights", weights)
-        weights = weights.detach().to(states.device, torch.float64)
-        good = (weights >= 0) & weights.isfinite()
-        if weights.shape != states.shape[:1] or not good.all() or not weights.any():
-            raise ValueError(
-                f"weights have shape {tuple(weights.shape)}, or are negative, not finite or all 0; "
-                f"pass shape ({len(states)},), 0 or more"
-            )
+        weights = checked_weights(weights, len(states), states.device)
         if not weights.all():
             states, weights = states[weights > 0], weights[weights > 0]
         object.__setattr__(self, "states", states)
@@ -136,6 +128,28 @@ class WeightedRows:
         share = (self.weights / self.weights.sum()).to(values)
         squares = (share * (values - self.average(values))).square().sum().item()
         return squares / bessel(share)
+
+
+def checked_weights(weights: object, n_rows: int, device: torch.device) -> Tensor:
+    """Weights of rows in float64, on a device; ratios alone matter.
+
+    Raises
+    ------
+    TypeError
+        If they are not a tensor.
+    ValueError
+        If they are not one a row, or are negative, not finite or all 0.
+    """
+    if not isinstance(weights, Tensor):
+        raise no_tensor("weights", weights)
+    weights = weights.detach().to(device, torch.float64)
+    good = (weights >= 0) & weights.isfinite()
+    if weights.shape != (n_rows,) or not good.all() or not weights.any():
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}, or are negative, not finite or all 0; "
+            f"pass shape ({n_rows},), 0 or more"
+        )
+    return weights
 
 
 def bessel(share: Tensor) -> float:

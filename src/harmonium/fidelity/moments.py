@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
+from harmonium.datasets.weighing import checked_weights
 from harmonium.fidelity.rows import checked
 from harmonium.rng import Lane
 
@@ -229,12 +230,7 @@ def shares(rows: Tensor, weights: Tensor | None) -> Tensor:
     """The share of each row in a mean, float64, shape (n_rows,)."""
     if weights is None:
         return torch.full((len(rows),), 1 / len(rows), dtype=torch.float64, device=rows.device)
-    if weights.shape != (len(rows),) or bool((weights < 0).any()) or not weights.sum() > 0:
-        raise ValueError(
-            f"weights have shape {tuple(weights.shape)}; pass one a row, shape ({len(rows)},), "
-            "none below 0 and not all of them 0"
-        )
-    weights = weights.double().to(rows.device)
+    weights = checked_weights(weights, len(rows), rows.device)
     return weights / weights.sum()
 
 

@@ -97,6 +97,31 @@ def pairs(
     return before, after
 
 
+def with_completions(
+    truth: npt.ArrayLike,
+    completed: npt.ArrayLike,
+    held: npt.ArrayLike,
+    name: str,
+    axes: tuple[str, str],
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Return rows and samples of each, called `name`, as `finite` does, and True for held columns.
+
+    Raises
+    ------
+    ValueError
+        As for `finite`, and if the shapes do not fit.
+    """
+    rows = finite(truth, "truth", axes)
+    samples = finite(completed, name, (axes[0], "n_samples", axes[1]))
+    mask = np.asarray(held, dtype=bool)
+    if samples.shape[::2] != rows.shape or mask.shape != rows.shape[1:]:
+        raise ValueError(
+            f"truth has shape {rows.shape}, {name} {samples.shape} and held {mask.shape}; pass "
+            f"({axes[0]}, {axes[1]}), ({axes[0]}, n_samples, {axes[1]}) and ({axes[1]},)"
+        )
+    return rows, samples, mask
+
+
 def check_names(names: Sequence[str], n: int, name: str, things: str) -> Sequence[str]:
     """Return `names`, called `name`, if there is one for each of `n` things, else ValueError."""
     if len(names) != n:

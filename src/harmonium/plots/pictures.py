@@ -18,6 +18,7 @@ from harmonium.plots.arrays import (
     finite,
     pairs,
     whole_number,
+    with_completions,
 )
 from harmonium.plots.sheets import grey_levels, mosaic, near_square, scale_each, value_limits
 
@@ -312,14 +313,9 @@ def completions(
     ValueError
         If an array is empty or not finite, or shapes do not fit.
     """
-    rows = finite(truth, "truth", ("n_images", "n_visible"))
-    samples = finite(completed, "completed", ("n_images", "n_samples", "n_visible"))
-    mask = np.asarray(held, dtype=bool)
-    if samples.shape[::2] != rows.shape or mask.shape != rows.shape[1:]:
-        raise ValueError(
-            f"truth has shape {rows.shape}, completed {samples.shape} and held {mask.shape}; pass "
-            "(n_images, n_visible), (n_images, n_samples, n_visible) and (n_visible,)"
-        )
+    rows, samples, mask = with_completions(
+        truth, completed, held, "completed", ("n_images", "n_visible")
+    )
     height, width = shape = check_image_shape(image_shape, rows.shape[1], "truth")
     n_images, n_samples, _ = samples.shape
     every = np.concatenate([rows[:, None], rows[:, None], samples], 1)

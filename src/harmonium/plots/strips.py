@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from harmonium.plots import style
-from harmonium.plots.arrays import FloatArray, check_names, finite, pairs
+from harmonium.plots.arrays import FloatArray, check_names, finite, pairs, with_completions
 from harmonium.plots.tables import legible
 
 Limits: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | None
@@ -149,14 +149,9 @@ def completion_strips(
     ValueError
         If an array is empty or not finite, or shapes or names do not fit.
     """
-    rows = finite(truth, "truth", ("n_rows", "n_columns"))
-    values = finite(completions, "completions", ("n_rows", "n_samples", "n_columns"))
-    mask = np.asarray(held, dtype=bool)
-    if values.shape[::2] != rows.shape or mask.shape != rows.shape[1:]:
-        raise ValueError(
-            f"truth has shape {rows.shape}, completions {values.shape} and held {mask.shape}; pass "
-            "(n_rows, n_columns), (n_rows, n_samples, n_columns) and (n_columns,)"
-        )
+    rows, values, mask = with_completions(
+        truth, completions, held, "completions", ("n_rows", "n_columns")
+    )
     n_rows, n_samples, n_columns = values.shape
     wide = max(1, round(n_samples / 4))  # the true row must be visible next to many samples
     seam = np.full((1, n_columns), np.nan)

@@ -81,8 +81,9 @@ class ChainOptions:
         rows: Tensor | None,
         saved: ChainState | None,
         base: RBM | None,
-    ) -> ChainState:
-        """Chains at their starting states.
+        clamp: Clamp | None,
+    ) -> tuple[ChainState, Sampler | None]:
+        """Chains at their starting states, and their sampler, tuned; None for Gibbs sampling.
 
         Parameters
         ----------
@@ -94,7 +95,34 @@ class ChainOptions:
             The chains saved by training, for ``chains``.
         base
             Independent units with the data's base rates, for ``annealed`` and ``tempered``.
+        clamp
+            What is held while temperatures are tuned.
         """
+        chains = self._started(rbm, stream, rows, saved, base)
+        if self.sampler == "gibbs":
+            return chains, None
+        least, most = self.least_temperatures, self.most_temperatures
+        replicas = chains.replicas
+        if replicas is None or not least <= replicas.n_levels <= most:  # else it is tuned already
+            tune_ladder(
+                rbm,
+                chains,
+                stream,
+                least_temperatures=least,
+                most_temperatures=most,
+                clamp=clamp,
+                base=base,
+            )
+        return chains, Tempering()
+
+    def _started(
+        self,
+        rbm: RBM,
+        stream: Stream,
+        rows: Tensor | None,
+        saved: ChainState | None,
+        base: RBM | None,
+    ) -> ChainState:
         n = self.n_chains
         match self.start:
             case "data":
@@ -118,29 +146,3 @@ class ChainOptions:
             least_temperatures=self.least_temperatures,
             most_temperatures=self.most_temperatures,
         )
-
-    def sampler_of(
-        self,
-        rbm: RBM,
-        chains: ChainState,
-        stream: Stream,
-        *,
-        clamp: Clamp | None,
-        base: RBM | None,
-    ) -> Sampler | None:
-        """The sampler of the chains, with tuned temperatures; None for Gibbs sampling."""
-        if self.sampler == "gibbs":
-            return None
-        least, most = self.least_temperatures, self.most_temperatures
-        replicas = chains.replicas
-        if replicas is None or not least <= replicas.n_levels <= most:  # else it is tuned already
-            tune_ladder(
-                rbm,
-                chains,
-                stream,
-                least_temperatures=least,
-                most_temperatures=most,
-                clamp=clamp,
-                base=base,
-            )
-        return Tempering()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harmonium import fidelity, likelihood, plots
 from harmonium.datasets import Data, WeightedRows
-from harmonium.datasets.weighing import some_rows, weights_of
+from harmonium.datasets.weighing import some_rows
 from harmonium.fidelity import MEASURES, Agreement, Measured, Reference
 from harmonium.files import write_json
 from harmonium.likelihood import LogZ
@@ -191,9 +191,8 @@ def _read(trained: Trained, source: Any, reading: ReadingOptions) -> Data:
 def _states(data: Data, most: int, seed: int) -> WeightedRows:
     """States of at most this many rows, chosen at random and in a random order, with weights."""
     chosen = some_rows(data, most, Lane.COMPARED_SAMPLE_ROWS.stream(seed))
-    states = data.rows(chosen, Lane.COMPARED.stream(seed)).cpu()
-    weights = weights_of(data, chosen)
-    return WeightedRows(states, None if weights is None else weights.cpu())
+    rows = WeightedRows.from_data(data, chosen, Lane.COMPARED.stream(seed))
+    return rows.to(torch.empty(0))  # compared on the CPU
 
 
 def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
@@ -205,8 +204,9 @@ def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
         n_samples = math.ceil(said.rows / len(saved))
         schedule = replace(schedule, n_samples=n_samples, sweeps_per_sample=max(said.warmup, 1))
     base = trained.base() if options.need_base(saved) else None
-    chains = options.begin(trained.rbm, stream, rows=None, saved=saved, base=base)
-    sampler = options.sampler_of(trained.rbm, chains, stream, clamp=None, base=base)
+    chains, sampler = options.begin(
+        trained.rbm, stream, rows=None, saved=saved, base=base, clamp=None
+    )
     with torch.no_grad():
         drawn = sampled(trained.rbm, chains, schedule, stream, None, sampler)
         return torch.cat([now.visible.cpu() for now in drawn])[: said.rows]

@@ -123,11 +123,10 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
         rows, names = trained.first_rows(data, options), data.row_names
         rows = trained.with_letters(rows, said.clamp)
     base = trained.base() if options.need_base(saved) else None
-    chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
     held, completed = None, None
     if given is not None and rows is not None:
         held, completed = Clamp(trained.held_states(given), rows), (rows, given)
-    sampler = options.sampler_of(rbm, chains, stream, clamp=held, base=base)
+    chains, sampler = options.begin(rbm, stream, rows=rows, saved=saved, base=base, clamp=held)
     states, means = [], []
     with torch.no_grad():
         for now in sampled(rbm, chains, schedule, stream, held, sampler, copies=False):
@@ -225,9 +224,10 @@ def _dreams(
     """Samples from chains of the top RBM, and the chains if they are tempered."""
     dbn = trained.dbn
     below_top = None if rows is None else dbn.sample_below_top(rows, stream)
-    chains = options.begin(dbn.top, stream, rows=below_top, saved=saved, base=None)
     clamp = None if classes is None else dbn.clamp_classes(classes)
-    sampler = options.sampler_of(dbn.top, chains, stream, clamp=clamp, base=None)
+    chains, sampler = options.begin(
+        dbn.top, stream, rows=below_top, saved=saved, base=None, clamp=clamp
+    )
     dreams = dbn.sample(chains, schedule, stream, clamp, sampler, copies=False)
     return dreams, None if sampler is None else chains
 
