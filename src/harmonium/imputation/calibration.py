@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _BINS = 10
@@ -29,6 +31,10 @@ class Calibration:
     promised: Tensor
     found: Tensor
     counts: Tensor
+
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """The same as arrays, for `plots.calibration`."""
+        return self.promised.cpu().numpy(), self.found.cpu().numpy(), self.counts.cpu().numpy()
 
     @property
     def error(self) -> float:
