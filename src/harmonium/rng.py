@@ -133,6 +133,11 @@ class Lane(Enum):
         "annealing of what is missing of rows; the rank is the round",
         6 << 36,
     )
+    COMPLETIONS = (
+        Purpose.CHAINS,
+        1,
+        "missing values of the rows of a training, where they start and how they move",
+    )
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium.arguments import check_type, described, is_whole
-from harmonium.datasets import Minibatches
+from harmonium.datasets import MaskedRows, Minibatches
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
@@ -74,9 +74,13 @@ class Learner(ABC):
     def targets(self, batches: Minibatches) -> Tensor | None:
         """Check that it can learn from these rows; returns their targets, if it needs any."""
 
+    def states(self, batches: Minibatches) -> Tensor | MaskedRows:
+        """The rows that the next update learns from."""
+        return batches.batch(self.update, self.seed)
+
     @abstractmethod
     def learn_(
-        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+        self, batch: Any, targets: Tensor | None, batch_size: int, weights: Tensor | None
     ) -> None:
         """Make one update from a mini-batch; a full one has ``batch_size`` rows."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium.arguments import described, no_tensor
 from harmonium.autograd import without_autograd
+from harmonium.datasets import MaskedRows
 from harmonium.gradient import (
     CenteredGradient,
     GradientCheck,
@@ -23,7 +24,8 @@ from harmonium.gradient import (
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling import ChainState, Gibbs
+from harmonium.sampling import ChainState, Clamp, Gibbs
+from harmonium.training.completing import check_missing, check_vanishing
 from harmonium.training.learner import (
     Contrastive,
     check_hidden_differ,
@@ -48,7 +50,7 @@ class Ahead:
 @without_autograd
 def update(
     state: TrainingState,
-    batch: Tensor,
+    batch: Tensor | MaskedRows,
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
@@ -59,7 +61,8 @@ def update(
     state
         The run; changed in place.
     batch
-        Visible states, shape (rows, visible.n_columns).
+        Visible states, shape (rows, visible.n_columns). With `MaskedRows`, each row is one of the
+        model of its own observed columns: its chain, which starts at it, has no others.
     batch_size
         Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
         has the same weight. None treats this batch as full.
@@ -71,11 +74,12 @@ def update(
     Raises
     ------
     TypeError
-        If the batch is not a tensor.
+        If the batch is neither a tensor nor `MaskedRows`.
     ValueError
         If the width of the batch is not that of the visible layer; if there is not one weight per
         row, or weights are negative, not finite, or all zero; or, before the first update, if all
-        hidden units are identical because the model's weights were never drawn.
+        hidden units are identical because the model's weights were never drawn. For `MaskedRows`,
+        if chains persist, or units held at zero are not gone.
     FloatingPointError
         If the gradient is not finite. The message names the update (the first is 1, as in the rows
         of `run`), and the parameters are as they were before it. On CUDA, where waiting for the
@@ -83,6 +87,9 @@ def update(
     """
     if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
         raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
+    clamp = None
+    if isinstance(batch, MaskedRows):
+        clamp, batch = without_missing(state, batch)
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
@@ -100,11 +107,11 @@ def update(
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        write_gradient(state, state.rbm, scale, weights, batch, state.stream)
+        write_gradient(state, state.rbm, scale, weights, batch, state.stream, clamp=clamp)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
-        if scale == 1 and weights is None and _can_be_recorded(state):
+        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights, clamp)
+        if scale == 1 and weights is None and clamp is None and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -136,6 +143,18 @@ def check_start(state: TrainingState) -> None:
     check_hidden_differ(rbm.weights, rbm.hidden, "rbm.init_from_data_(data, seed=0)")
 
 
+def without_missing(state: TrainingState, rows: MaskedRows) -> tuple[Clamp, Tensor]:
+    """Rows whose missing units are gone, at zero, and what keeps those of their chains there.
+
+    At zero, a unit adds nothing to the inputs of hidden units, nor to any statistic. The mask of a
+    row is therefore all that tells the model of its observed columns from that of all columns.
+    """
+    check_missing("observed", None if state.chains is None else len(state.chains))
+    check_vanishing(state.rbm.visible)
+    zero = torch.zeros_like(state.rbm.visible.bias)
+    return Clamp(~rows.observed, zero), rows.where_observed()
+
+
 def total_weight(weights: Tensor, batch: Tensor) -> float:
     """Sum of the weights of a batch; refuses weights that are none."""
     total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
@@ -155,11 +174,13 @@ def write_gradient(
     batch: Tensor,
     stream: Stream,
     dreams: bool = False,
+    clamp: Clamp | None = None,
 ) -> ChainState:
     """Do all of an update of an RBM before the optimiser's step; on CUDA this is recorded.
 
     It therefore works in place on the state's tensors and reads none of their values on the host.
-    Returns the chains; with ``dreams`` they move even if the gradient does without them.
+    Returns the chains; with ``dreams`` they move even if the gradient does without them. ``clamp``
+    holds some columns of theirs.
     """
     chains, visible = state.chains, rbm.visible
     if chains is None:
@@ -171,7 +192,7 @@ def write_gradient(
         observed = rbm.observe_h_from_v(batch)
     data = fantasies = Phase(visible.statistics(batch), observed)
     if dreams or state.gradient.uses_chains:
-        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        chains, info = state.sampler(rbm, chains, stream, clamp, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
         if state.chains is None:  # a chain has the weight of the row that it started at
@@ -213,10 +234,11 @@ def _write_checked_gradient(
     check: GradientCheck,
     scale: float,
     weights: Tensor | None,
+    clamp: Clamp | None,
     batch: Tensor,
     stream: Stream,
 ) -> None:
-    write_gradient(state, state.rbm, scale, weights, batch, stream)
+    write_gradient(state, state.rbm, scale, weights, batch, stream, clamp=clamp)
     check()
 
 

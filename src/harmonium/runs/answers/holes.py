@@ -21,6 +21,9 @@ from harmonium.rng import Lane, Stream
 from harmonium.runs.answers.archives import write_archive
 from harmonium.runs.answers.trained import Trained
 
+Columns = Sequence[tuple[str, Sequence[Any]]]
+"""Names and cells of columns."""
+
 
 def masked_states(trained: Trained, data: Data, seed: int) -> MaskedRows:
     """States of all rows in the model's precision, and which are observed."""
@@ -106,11 +109,11 @@ def cells(trained: Trained, data: Data, values: Tensor) -> dict[str, NDArray[Any
 def write_columns(
     path: Path,
     columns: Mapping[str, NDArray[Any]],
-    first: Sequence[tuple[str, Sequence[Any]]] = (),
-    last: Sequence[tuple[str, Sequence[Any]]] = (),
+    first: Columns = (),
+    last: Columns = (),
 ) -> None:
     """Write columns as a .csv, with others before and behind them; or all arrays as an .npz."""
-    every = [*first, *columns.items(), *last]
+    every: list[tuple[str, Any]] = [*first, *columns.items(), *last]
     if path.suffix == ".npz":
         arrays = {name: np.asarray(column) for name, column in every}
         texts = {k: a.astype(np.str_) if a.dtype.kind == "O" else a for k, a in arrays.items()}
@@ -132,13 +135,13 @@ def unused(name: str, taken: Mapping[str, Any]) -> str:
     return name
 
 
-def row_names_of(data: Data) -> list[tuple[str, Sequence[Any]]]:
+def row_names_of(data: Data) -> Columns:
     """The names of the rows under their own heading, as a first column, if rows have names."""
     names = data.row_names
     return [] if names is None else [(getattr(names, "header", HEADER), list(names))]
 
 
-def labels_of(data: Data, trained: Trained) -> list[tuple[str, Sequence[Any]]]:
+def labels_of(data: Data, trained: Trained) -> Columns:
     """The labels that the source holds beside its values, by name, as a last column."""
     if data.labels is None:
         return []

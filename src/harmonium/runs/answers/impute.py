@@ -112,8 +112,9 @@ def impute(asked: Asked, options: ImputationOptions, reading: ReadingOptions) ->
     if draws:
         number = holes.unused("draw", best)
         numbers = np.arange(1, len(draws) + 1).repeat(len(data))
-        first = [(number, numbers), *((name, own * len(draws)) for name, own in named)]
-        behind = [(name, list(own) * len(draws)) for name, own in last]
+        again = [(name, list(own) * len(draws)) for name, own in named]
+        first: holes.Columns = [(number, numbers.tolist()), *again]
+        behind: holes.Columns = [(name, list(own) * len(draws)) for name, own in last]
         columns = {name: own.reshape(-1) for name, own in stacked.items()}
         holes.write_columns(target, columns, first, behind)
     else:
