@@ -57,7 +57,7 @@ def refuse_empty_columns(
     """Reject columns without any value; names them."""
     empty = np.flatnonzero(~observed.any(0))
     if len(empty):
-        options = [columns[n] if columns else int(n) for n in empty]
+        options: list[str | int] = [columns[n] if columns else n for n in empty.tolist()]
         which = f"column {options[0]!r}" if len(empty) == 1 else f"{len(empty)} columns"
         raise ValueError(
             f"{which} of {name} {'has' if len(empty) == 1 else 'have'} no value in any of the "

@@ -39,6 +39,9 @@ MOST_LEVELS, ROWS_A_LEVEL = 20, 5
 # A Gaussian unit suits a column whose distribution function is this near to a normal one: a single
 # value in a fifth of the rows, or a skewness of 1, is about as far as that.
 NORMAL_DISTANCE = 0.1
+# The share of that normal distribution that may lie beyond the values that occur: a model would say
+# that somebody is -3 years old. Bins avoid that, if there are rows enough to fill them.
+MOST_BEYOND = 0.02
 # Bins of equal probability: so many rows at least in each, for a standard error of its share of a
 # tenth, and no more bins than still make small steps.
 ROWS_A_BIN, LEAST_BINS, MOST_BINS = 100, 4, 20
@@ -95,7 +98,7 @@ def judged(column: CellColumn, table: str) -> TableColumn | LeftOut:
         return LeftOut(column.name, "another whole number in each row, as identifiers have")
     if len(found.values) <= MOST_LEVELS and found.n >= ROWS_A_LEVEL * len(found.values):
         return _levels(column, found)
-    if _distance_to_normal(found) <= NORMAL_DISTANCE:
+    if _is_normal(found):
         return _gaussian(column)
     return _binned(column, found)
 
@@ -238,14 +241,17 @@ def _is_identifier(column: CellColumn, found: _Numbers) -> bool:
     return bool(counts) or _IDENTIFIER.fullmatch(column.name) is not None
 
 
-def _distance_to_normal(found: _Numbers) -> float:
-    """The largest distance between the distribution function and that of the fitted normal."""
+def _is_normal(found: _Numbers) -> bool:
+    """Whether a Gaussian unit describes a column: its distribution, and its range."""
     share = found.counts / found.n
     mean = float(share @ found.values)
-    std = math.sqrt(max(float(share @ (found.values - mean) ** 2), 1e-300))
+    std = math.sqrt(float(share @ (found.values - mean) ** 2))
     after = np.cumsum(share)
     expected = torch.special.ndtr(torch.from_numpy((found.values - mean) / std)).numpy()
-    return float(np.maximum(np.abs(after - expected), np.abs(after - share - expected)).max())
+    distance = np.maximum(np.abs(after - expected), np.abs(after - share - expected)).max()
+    beyond = expected[0] + 1 - expected[-1]
+    has_full_bins = found.n >= MOST_BINS * ROWS_A_BIN
+    return bool(distance <= NORMAL_DISTANCE and (beyond <= MOST_BEYOND or not has_full_bins))
 
 
 def _gaussian(column: CellColumn) -> RealNumbers:

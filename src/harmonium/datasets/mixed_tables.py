@@ -154,8 +154,9 @@ def _fitting(one: CellColumn, column: TableColumn, name: str) -> CellColumn:
 
 def holds_words(column: TableColumn) -> bool:
     """Whether the cells of a column are words."""
-    is_named = isinstance(column, Categories)
-    return is_named and any(isinstance(category, str) for category in column.categories)
+    if not isinstance(column, Categories):
+        return False
+    return any(isinstance(category, str) for category in column.categories)
 
 
 def _numbered(

@@ -280,8 +280,9 @@ class Recodable(Stored):
         if isinstance(self.encoding, Standardized | Labelled | TableEncoding):
             self._require_as_loaded("select")
         where = torch.tensor(places(self.columns, columns, self.name), device=self.device)
+        mask = None if self.mask is None else self.mask.columns(where)
         return dataclasses.replace(
-            self, values=self.values[:, where], columns=columns, image_shape=None
+            self, values=self.values[:, where], columns=columns, image_shape=None, mask=mask
         )
 
     def join_labels(self, n_classes: int | None = None) -> Self:

@@ -104,7 +104,17 @@ def described(data: Data) -> dict[str, Any]:
         "range": list(data.value_range),
         "two_valued": data.is_two_valued,
         **_weights_described(data),
+        **_missing_described(data),
     }
+
+
+def _missing_described(data: Data) -> dict[str, Any]:
+    """How many values of each column are missing, by name or number, if any are."""
+    if data.mask is None:
+        return {}
+    counts = data.mask.missing_by_column.tolist()
+    names = data.columns or [str(number) for number in range(len(counts))]
+    return {"missing": {name: n for name, n in zip(names, counts, strict=True) if n}}
 
 
 def _weights_described(data: Data) -> dict[str, Any]:

@@ -78,14 +78,6 @@ class ReadingOptions:
         "Leave out sites of an alignment with a larger share of gaps, after `max_gaps_row`.",
         "none is left out",
     )
-    columns: str | None = _option(
-        "Units of columns of a table, such as age=gaussian: binary, categorical, ordinal (numbers "
-        "of few values), binned (numbers in bins of equal probability), gaussian, binomial or "
-        "poisson. Each column then gets units of its own.",
-        "by what each column of a table of words holds",
-        lists_columns=True,
-        flag="column",
-    )
     missing_values: str | None = _option(
         "Further spellings of missing values, such as -1,999.",
         "empty cells, NaN, None, ? and NA",
@@ -102,6 +94,14 @@ class ReadingOptions:
 class RowsOptions(ReadingOptions):
     """How all files of a training run are read."""
 
+    columns: str | None = _option(
+        "Units of columns of a table, such as age=gaussian: binary, categorical, ordinal (numbers "
+        "of few values), binned (numbers in bins of equal probability), gaussian, binomial or "
+        "poisson. Each column then gets units of its own.",
+        "by what each column of a table of words holds",
+        lists_columns=True,
+        flag="column",
+    )
     validation_data: str | None = _option(
         "File with validation rows, which are monitored and not trained on.",
         "a fraction of DATA, or its validation rows",
@@ -175,20 +175,28 @@ def reading_of(options: Any) -> Reading:
     }
     given = {name: getattr(options, name) for name in OF_READING}
     given |= {name: columns[0] if columns else None for name, columns in one.items()}
-    lists["kinds"] = _kinds(given.pop("columns"))
+    lists["kinds"] = kinds_of(getattr(options, "columns", None))
     return Reading.of(**{**given, **lists}, weights=getattr(options, "weights_file", None))
 
 
-def _kinds(text: str | None) -> dict[str, str]:
-    """The kinds of columns in ``columns``, by name."""
+def kinds_of(said: str | Mapping[Any, str] | None) -> dict[Any, str]:
+    """The kinds of columns in ``columns``, by name.
+
+    Raises
+    ------
+    ValueError
+        For text that is not ``COLUMN=KIND``, or names a column twice.
+    """
     from harmonium.datasets.reading import columns_of
 
-    kinds: dict[str, str] = {}
-    for said in columns_of(text):
-        column, equals, kind = str(said).rpartition("=")
+    if said is not None and not isinstance(said, str):
+        return dict(said)
+    kinds: dict[Any, str] = {}
+    for one in columns_of(said):
+        column, equals, kind = str(one).rpartition("=")
         if not (column and equals):
             raise ValueError(
-                f"`columns` names {said!r}; pass the column and its kind, such as "
+                f"`columns` names {one!r}; pass the column and its kind, such as "
                 "`columns={'age': 'gaussian'}`"
             )
         if kinds.setdefault(column, kind) != kind:
@@ -262,10 +270,6 @@ def read_new(
     )
     if said is not None:
         own = reading_of(said)
-        if own.kinds:
-            raise ValueError(
-                "`columns` is for a new run: this one knows the kinds of its columns; leave it out"
-            )
         given = {name: getattr(own, name) for name in OF_READING if getattr(said, name) is not None}
         reading = dataclasses.replace(reading, **given)
     names, classes = data_config.get("columns"), data_config.get("classes")
