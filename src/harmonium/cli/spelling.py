@@ -38,10 +38,10 @@ _OF_ANSWERS = [
     if is_dataclass(table)
 ]
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
-_OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class"}
+_OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class", "column"}
 
 # Options whose names differ between Python and the command line.
-_SHORTER = {"classes": "class", **SHORTER}
+_SHORTER = {"classes": "class", "columns": "column", **SHORTER}
 
 _CALL = re.compile(r"`harmonium\.open\(('[^'`]*'|\"[^\"`]*\")\)\.(\w+)\(([^`)]*)\)`")
 _OF_NETWORKS = ("finetune", "predict", "encode", "decode")
@@ -106,6 +106,8 @@ def _as_typed(value: str) -> str:
         meant: Any = ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return value
+    if isinstance(meant, dict):
+        meant = [f"{name}={kind}" for name, kind in meant.items()]
     if isinstance(meant, list | tuple):  # names with commas are quoted
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(meant)
