@@ -28,7 +28,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
-from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.masks import Mask, MaskedRows, has_missing, masked_rows
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
@@ -61,8 +61,10 @@ __all__ = [
     "fetch",
     "from_array",
     "from_sequences",
+    "has_missing",
     "join_parts",
     "load",
+    "masked_rows",
     "match_columns",
     "names",
     "quiet",

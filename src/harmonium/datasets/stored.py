@@ -261,7 +261,14 @@ class Stored:
         states = self._encoded(index, stream)
         if self.mask is None:
             return MaskedRows(states, torch.ones_like(states, dtype=torch.bool))
-        return MaskedRows(states, self.encoding.spread(self.mask.observed(index)))
+        return MaskedRows(states, self.observed(index))
+
+    def observed(self, index: Tensor) -> Tensor:
+        """Whether each state column of some rows is observed: bool, shape (rows, n_columns)."""
+        if self.mask is None:
+            shape = (len(index), self.n_columns)
+            return torch.ones(shape, dtype=torch.bool, device=self.device)
+        return self.encoding.spread(self.mask.observed(index))
 
     def _refuse_missing(self) -> None:
         if self.mask is not None:

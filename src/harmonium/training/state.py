@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number, check_type, described
-from harmonium.datasets import Minibatches, Rows, check_rows
-from harmonium.gradient import Gradient, GradientCheck, Penalties
+from harmonium.datasets import Minibatches, Rows, check_rows, has_missing
+from harmonium.gradient import Gradient, GradientCheck, Incomplete, Penalties, lone_units
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
@@ -186,8 +186,26 @@ class TrainingState(Contrastive):
     def ran_away(self) -> str | None:  # noqa: D102
         return ran_away(self.rbm)
 
+    def states(self, batches: Minibatches) -> Tensor | Incomplete:
+        """The rows of the next update; categorical units may be missing, one in a row."""
+        data = batches.data
+        if not has_missing(data):
+            return super().states(batches)  # type: ignore[no-any-return]
+        rows = batches.masked_batch(self.update, self.seed)
+        missing, others = lone_units(self.rbm.visible, rows.observed)
+        if len(others):
+            raise ValueError(
+                f"in some rows of {data.name} more is missing than one categorical unit; complete "
+                "them first, or leave them out"
+            )
+        return Incomplete(rows.states, tuple(missing)) if missing else rows.states
+
     def learn_(  # noqa: D102
-        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+        self,
+        batch: Tensor | Incomplete,
+        targets: Tensor | None,
+        batch_size: int,
+        weights: Tensor | None,
     ) -> None:
         update(self, batch, batch_size, weights)
 

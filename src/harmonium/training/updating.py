@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,9 +16,12 @@ from harmonium.autograd import without_autograd
 from harmonium.gradient import (
     CenteredGradient,
     GradientCheck,
+    Incomplete,
+    MissingUnit,
     Penalties,
     Phase,
     PlainGradient,
+    observe,
     weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
@@ -48,7 +52,7 @@ class Ahead:
 @without_autograd
 def update(
     state: TrainingState,
-    batch: Tensor,
+    batch: Tensor | Incomplete,
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
@@ -59,7 +63,8 @@ def update(
     state
         The run; changed in place.
     batch
-        Visible states, shape (rows, visible.n_columns).
+        Visible states, shape (rows, visible.n_columns). With `Incomplete`, a categorical unit that
+        is missing in a row, such as its class, is summed out exactly.
     batch_size
         Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
         has the same weight. None treats this batch as full.
@@ -83,6 +88,9 @@ def update(
     """
     if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
         raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
+    missing: tuple[MissingUnit, ...] = ()
+    if isinstance(batch, Incomplete):
+        missing, batch = batch.missing, batch.states
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
@@ -100,11 +108,11 @@ def update(
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        write_gradient(state, state.rbm, scale, weights, batch, state.stream)
+        write_gradient(state, state.rbm, scale, weights, batch, state.stream, missing=missing)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
-        if scale == 1 and weights is None and _can_be_recorded(state):
+        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights, missing)
+        if scale == 1 and weights is None and not missing and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -155,21 +163,25 @@ def write_gradient(
     batch: Tensor,
     stream: Stream,
     dreams: bool = False,
+    missing: Sequence[MissingUnit] = (),
 ) -> ChainState:
     """Do all of an update of an RBM before the optimiser's step; on CUDA this is recorded.
 
     It therefore works in place on the state's tensors and reads none of their values on the host.
-    Returns the chains; with ``dreams`` they move even if the gradient does without them.
+    Returns the chains; with ``dreams`` they move even if the gradient does without them. Units that
+    are ``missing`` in rows are summed out.
     """
     chains, visible = state.chains, rbm.visible
+    drawn = None
     if chains is None:
-        chains = ChainState(
-            torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
-        )
-        observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
+        drawn = batch.new_empty(len(batch), rbm.hidden.n_columns)
+        chains = ChainState(torch.empty_like(batch), drawn)
+    draws = None if drawn is None else stream
+    if missing:
+        data = fantasies = observe(rbm, batch, missing, weights, drawn, draws)
     else:
-        observed = rbm.observe_h_from_v(batch)
-    data = fantasies = Phase(visible.statistics(batch), observed)
+        observed = rbm.observe_h_from_v(batch, drawn, draws)
+        data = fantasies = Phase(visible.statistics(batch), observed)
     if dreams or state.gradient.uses_chains:
         chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
@@ -213,10 +225,11 @@ def _write_checked_gradient(
     check: GradientCheck,
     scale: float,
     weights: Tensor | None,
+    missing: Sequence[MissingUnit],
     batch: Tensor,
     stream: Stream,
 ) -> None:
-    write_gradient(state, state.rbm, scale, weights, batch, stream)
+    write_gradient(state, state.rbm, scale, weights, batch, stream, missing=missing)
     check()
 
 
