@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,13 @@ import torch
 from torch import Tensor
 
 import oracle
-from harmonium import RBM, CenteredGradient, PlainGradient
+from harmonium import RBM, CenteredGradient, Data, Minibatches, PlainGradient, checkpoint, training
 from harmonium.classification import HybridGradient, class_columns
+from harmonium.datasets import UNKNOWN_LABEL, Mask
+from harmonium.deep import classification_rbm
 from harmonium.gradient import (
+    Gradient,
+    Incomplete,
     MissingUnit,
     Phase,
     lone_units,
@@ -21,7 +28,8 @@ from harmonium.gradient import (
     weigh,
 )
 from harmonium.rng import Lane
-from harmonium.units import Binary, Categorical, Gaussian, Mixed, Spin, Units
+from harmonium.training import TrainingState
+from harmonium.units import Binary, Categorical, Gaussian, Mixed, ReLU, Spin, Units
 from phases import one_thread, phase, visible_distribution, weighted_phase  # noqa: F401
 from unit_types import BY_NAME, UnitType, array, randomise_
 
@@ -289,3 +297,150 @@ def test_chains_of_cd_start_at_classes_drawn_from_their_probabilities() -> None:
     torch.testing.assert_close(p, rbm.visible.bias.detach()[2:].softmax(0))
     assert torch.equal(h.sum(1), torch.ones(n).double())
     assert oracle.chi_square(h.sum(0).numpy(), p.numpy()) > 1e-3
+
+
+def state_of(hidden: Units, gradient: Gradient, n_chains: int | None) -> TrainingState:
+    rbm = RBM(Mixed(Binary(3), Categorical(1, 3)), hidden)
+    randomise_(rbm, 1)
+    return TrainingState.create(rbm, gradient=gradient, n_chains=n_chains, seed=2)
+
+
+def few_labels(n: int = 40, n_without: int = 25) -> Data:
+    """Rows of three binary values, and which of them come with a class."""
+    x = (torch.rand(n, 3, generator=torch.Generator().manual_seed(1)) < 0.4).float()
+    labels = x.sum(1).long().clamp_max(2)
+    labels[:n_without] = -1
+    return Data("few", x, labels=labels)
+
+
+LEARNERS: list[tuple[Units, Gradient, int | None]] = [
+    (Binary(4), CenteredGradient(), 5),
+    (Binary(4), CenteredGradient(), None),
+    (Binary(4), HybridGradient(0.3, dropout=0.5), 5),
+    (ReLU(3), PlainGradient(), 5),
+]
+every_learner = pytest.mark.parametrize(("hidden", "gradient", "n_chains"), LEARNERS, ids=repr)
+
+
+@every_learner
+def test_rows_that_are_complete_train_to_the_same_bits(
+    hidden: Units, gradient: Gradient, n_chains: int | None
+) -> None:
+    found = []
+    for is_told in (False, True):
+        state = state_of(copy.deepcopy(hidden), copy.deepcopy(gradient), n_chains)
+        batch = few_labels(n_without=0).join_labels().rows(torch.arange(20))
+        for _ in range(3):
+            training.update(state, Incomplete(batch, ()) if is_told else batch)
+        found.append(state.rbm.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+@every_learner
+def test_a_resumed_training_makes_the_same_bits(
+    tmp_path: Path, hidden: Units, gradient: Gradient, n_chains: int | None
+) -> None:
+    batches = Minibatches(few_labels().join_labels(), 10)
+    found = []
+    for is_stopped in (False, True):
+        state = state_of(copy.deepcopy(hidden), copy.deepcopy(gradient), n_chains)
+        for update in training.updates(state, batches, 3):
+            if is_stopped and update == 5:
+                break
+        if is_stopped:
+            checkpoint.save(state, tmp_path / "state.safetensors")
+            state = checkpoint.load(tmp_path / "state.safetensors")
+            for _ in training.updates(state, batches, 3):
+                pass
+        assert state.update == 12
+        assert state.completions is None  # nothing had to be drawn
+        found.append(state.rbm.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_what_stands_for_a_missing_label_is_not_read() -> None:
+    found = []
+    for stands in (0, 2):
+        data = few_labels().join_labels()
+        values = data.values.clone()
+        values[:25, -1] = stands
+        data = dataclasses.replace(data, values=values)
+        state = state_of(Binary(4), HybridGradient(0.3), 5)
+        state.rbm.init_from_data_(data, seed=0)
+        for _ in training.updates(state, Minibatches(data, 10), 2):
+            pass
+        found.append(state.rbm.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_a_class_is_summed_out_whatever_else_is_missing() -> None:
+    visible = Mixed(Binary(2), Categorical(1, 3))
+    observed = torch.ones(4, 5, dtype=torch.bool)
+    observed[1, 2:] = False
+    observed[2, 1:] = False
+    observed[3, 0] = False
+    missing, others = lone_units(visible, observed)
+    assert [(m.rows.tolist(), m.columns) for m in missing] == [([1, 2], slice(2, 5))]
+    assert others.tolist() == [2, 3]
+
+
+def test_values_and_labels_may_be_missing_together() -> None:
+    """Values are drawn, the class is summed out, and the two make one positive phase."""
+    data = few_labels().join_labels()
+    assert data.mask is not None
+    observed = data.mask.observed()
+    observed[5:15, 1] = False
+    observed[30:, 0] = False
+    data = dataclasses.replace(data, mask=Mask.of(observed))
+    state = state_of(Binary(4), HybridGradient(0.3), 5)
+    for _ in training.updates(state, Minibatches(data, 10), 2):
+        pass
+    assert state.completions is not None
+    assert all(p.isfinite().all() for p in state.rbm.parameters())
+
+
+# Data
+
+
+def test_labels_that_are_missing_are_in_the_mask() -> None:
+    x = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+    data = Data("some", x, labels=torch.tensor([1, -1, UNKNOWN_LABEL, 0])).join_labels()
+    rows = data.masked_rows(torch.arange(4))
+    assert rows.observed[:, :2].all()
+    assert rows.observed[:, 2:].tolist() == [
+        [True, True],
+        [False, False],
+        [False, False],
+        [True] * 2,
+    ]
+    assert rows.states[[0, 3], 2:].tolist() == [[0, 1], [1, 0]]
+    mean, _ = data.moments()
+    torch.testing.assert_close(mean, torch.tensor([0.5, 0.5, 0.5, 0.5]).double())
+    assert "2 of 4 rows have no label" in data.notes
+    complete = Data("all", x, labels=torch.tensor([1, 0, 1, 0])).join_labels()
+    assert complete.mask is None and not complete.notes
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([-1, -1, -1], r"^none of the 3 rows of x has a label; give some of them one$"),
+        ([-1, 1, 1], r"^all 2 labels of x are 1 \(1 rows have none\); to tell classes apart"),
+        ([-2, 0, 1], r"^1 labels of x are negative \(the least is -2\); number the classes from 0"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(labels: list[int], message: str) -> None:
+    data = Data("x", torch.zeros(3, 2), labels=torch.tensor(labels))
+    with pytest.raises(ValueError, match=message):
+        data.join_labels()
+
+
+def test_judging_leaves_rows_without_a_label_out() -> None:
+    rbm = state_of(Binary(4), PlainGradient(), None).rbm
+    data = few_labels()
+    assert data.labels is not None
+    known = (data.labels >= 0).nonzero()[:, 0]
+    alone = data.take(known).join_labels(3)
+    assert classification_rbm.judge(rbm, data.join_labels(3)) == classification_rbm.judge(
+        rbm, alone
+    )

@@ -126,6 +126,11 @@ class Lane(Enum):
     TEMPERED_ROWS = Purpose.LIKELIHOOD, 0, "the rows that tempered chains start at", 3 << 36
     PARTICLES = Purpose.LIKELIHOOD, 0, "the particles that follow log Z along a training", 4 << 36
     TEMPERED = Purpose.LIKELIHOOD, 0, "tempered chains", 5 << 36
+    COMPLETIONS = (
+        Purpose.CHAINS,
+        1,
+        "missing values of the rows of a training, where they start and how they move",
+    )
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"

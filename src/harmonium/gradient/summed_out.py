@@ -61,7 +61,10 @@ class Incomplete:
 
 
 def lone_units(visible: Units, observed: Tensor) -> tuple[list[MissingUnit], Tensor]:
-    """Find the rows in which a single categorical unit is missing.
+    """Find the missing categorical units that can be summed out, at most one in each row.
+
+    They are those that alone are missing in their row; and the class, a single categorical unit at
+    the end of the layer, whatever else is missing.
 
     Parameters
     ----------
@@ -73,9 +76,9 @@ def lone_units(visible: Units, observed: Tensor) -> tuple[list[MissingUnit], Ten
     Returns
     -------
     missing
-        Those rows, by unit.
+        Their rows, by unit.
     others
-        Numbers of the rows in which something else is missing, int64.
+        Numbers of the rows in which something else is missing too, int64.
     """
     gaps = ~observed
     rows = gaps.any(1).nonzero()[:, 0]
@@ -84,11 +87,18 @@ def lone_units(visible: Units, observed: Tensor) -> tuple[list[MissingUnit], Ten
         return missing, rows
     first, width = _units_by_column(visible, observed.device)
     gaps = gaps[rows]
+    columns, units = visible.groups[-1]
+    if units.is_one_hot and units.n == 1:
+        has_class = ~gaps[:, columns].all(1)
+        if not has_class.all():
+            missing.append(MissingUnit(rows[~has_class], columns))
+    else:
+        has_class = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     start = gaps.byte().argmax(1)
     start, wide = first[start], width[start]
     alone = (gaps.sum(1) == wide) & (wide > 1)
-    for unit in start[alone].unique().tolist():
-        own = rows[alone & (start == unit)]
+    for unit in start[alone & has_class].unique().tolist():
+        own = rows[alone & has_class & (start == unit)]
         missing.append(MissingUnit(own, slice(unit, unit + int(width[unit]))))
     return missing, rows[~alone]
 
