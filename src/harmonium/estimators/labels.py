@@ -45,12 +45,22 @@ class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
         return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
-def known_labels(y: Any) -> tuple[Any, NDArray[np.bool_] | None]:
+def known_labels(
+    y: Any, classes: NDArray[Any] | None = None
+) -> tuple[Any, NDArray[np.bool_] | None]:
     """Labels, and whether each row has one; what stands for none is replaced by one of the others.
 
     NaN, None and pandas' NA stand for no label. So does -1, as in scikit-learn's semi-supervised
     classes, if the other labels are whole numbers of at least two classes, none below 0; beside a
     single other class, as in -1 and 1, it is a class.
+
+    Parameters
+    ----------
+    y
+        Labels, array-like of shape (n_samples,).
+    classes
+        All classes, where they are known beforehand: -1 then stands for no label unless it is one
+        of them.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def known_labels(y: Any) -> tuple[Any, NDArray[np.bool_] | None]:
         return y, None
     known = ~_is_nothing(labels)
     there = labels[known]
-    if not len(there):
+    if not len(there) and classes is None:
         raise ValueError(
             "y holds no label at all; a classifier needs rows of two or more classes, and only the "
             "others may be without a label (-1, NaN or None)"
@@ -77,12 +87,15 @@ def known_labels(y: Any) -> tuple[Any, NDArray[np.bool_] | None]:
     if known.all() and not _is_minus_one(there).any():
         return y, None
     others = there[~_is_minus_one(there)]
-    if len(others) < len(there) and _are_counted_from_0(others):
+    is_none = _are_counted_from_0(others) if classes is None else -1 not in classes.tolist()
+    if len(others) < len(there) and is_none:
         known[known] = ~_is_minus_one(there)
         there = others
     if known.all():
         return y, None
     there = np.array(there.tolist()) if labels.dtype.kind == "O" else there
+    if not len(there) and classes is not None:
+        return np.full(len(labels), classes[0]), known
     filled = np.full(len(labels), there[0])
     filled[known] = there
     return filled, known

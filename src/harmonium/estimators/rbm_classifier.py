@@ -290,7 +290,8 @@ class RBMClassifier(ClassificationEstimator):
             The fitted estimator.
         """
         begins = not hasattr(self, "_training")
-        X, y, has_label = self._checked_labels(X, y, reset=begins)
+        told = classes if begins else self.classes_
+        X, y, has_label = self._checked_labels(X, y, reset=begins, classes=told)
         self._check_parameters()
         weights, X, y, has_label = with_weight(
             weights_of(sample_weight, X.shape[0]), X, y, has_label
@@ -315,19 +316,22 @@ class RBMClassifier(ClassificationEstimator):
             self.n_iter_, self.loss_curve_ = 0, []
         else:
             self._scaling = self._scaling_after(X)
+        self.n_iter_ += 1
         X, numbers, weights = with_label(X, numbers, weights)
+        if not len(numbers):
+            self.loss_curve_.append(float("nan"))
+            return self
         rows = self._labelled(X, numbers, len(known), scaling)
         curve = LossCurve(rows, self._losses, weights)
         curve.look(state.model)
-        self.n_iter_ += 1
         self.loss_curve_ += curve.values
         return self
 
     def _checked_labels(
-        self, X: Any, y: Any, *, reset: bool
+        self, X: Any, y: Any, *, reset: bool, classes: Any = None
     ) -> tuple[Any, NDArray[Any], NDArray[np.bool_]]:
         """Checked features and labels, and whether each row has a label."""
-        y, known = known_labels(y)
+        y, known = known_labels(y, None if classes is None else np.asarray(classes))
         X, y = self._checked_X_y(X, y, reset=reset)
         return X, y, np.ones(len(y), np.bool_) if known is None else known
 
