@@ -146,7 +146,10 @@ def ours(task: Task, seed: int, alone: bool = False) -> float:
     return float(model.score(task.X_test, task.y_test))
 
 
-OURS: dict[str, Any] = {"n_components": 100, "visible": "binary"}
+OURS: dict[str, Any] = {
+    **{"n_components": 100, "visible": "binary", "n_iter": 30},
+    **{"learning_rate": 10.0, "momentum": 0.5},
+}
 
 ANNADCA = {
     "annaDCA": (),

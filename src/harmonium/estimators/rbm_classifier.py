@@ -56,12 +56,13 @@ class RBMClassifier(ClassificationEstimator):
         Hidden units.
     generative_weight : float or None, default=0.01
         Weight of the generative part. 0 means purely discriminative training, without chains; None
-        means purely generative training. With few labels, 1 and above are better.
+        means purely generative training.
     dropout : float, default=0.0
         Dropout probability of the hidden units in the discriminative part, p(class | X).
     learning_rate : float, default=None
         Learning rate of plain stochastic gradient descent. None uses Adam, which adapts the step
-        size of each weight; with ``momentum``, None means 0.05.
+        size of each weight; with ``momentum``, None means 0.05. With few labels among thousands of
+        binary rows, 10 with ``momentum=0.5`` is better than Adam.
     batch_size : int, default=None
         Rows per mini-batch. None means a quarter of all rows, but from 64 to 128; all rows if there
         are fewer than 64.
