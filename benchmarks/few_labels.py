@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from harmonium import RBM, Binary, Categorical, Mixed
 from harmonium.classification import classify
@@ -131,11 +132,10 @@ def task_of(
 
 def logistic(task: Task, strength: float | None) -> float:
     """Accuracy of logistic regression on the labelled rows."""
-    model: Any = LogisticRegression(C=strength, max_iter=2000) if strength else None
-    if model is None:
-        model = LogisticRegressionCV(
-            Cs=10, cv=min(3, np.bincount(task.labelled[1]).min()), max_iter=2000
-        )
+    model: Any = LogisticRegression(C=strength or 1.0, max_iter=2000)
+    if strength is None:
+        folds = min(3, np.bincount(task.labelled[1]).min())
+        model = GridSearchCV(model, {"C": np.logspace(-3, 2, 6)}, cv=max(2, folds))
     return float(model.fit(*task.labelled).score(task.X_test, task.y_test))
 
 

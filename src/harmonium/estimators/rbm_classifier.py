@@ -61,8 +61,8 @@ class RBMClassifier(ClassificationEstimator):
         Dropout probability of the hidden units in the discriminative part, p(class | X).
     learning_rate : float, default=None
         Learning rate of plain stochastic gradient descent. None uses Adam, which adapts the step
-        size of each weight; with ``momentum``, None means 0.05. With few labels among thousands of
-        binary rows, 10 with ``momentum=0.5`` is better than Adam.
+        size of each weight; with ``momentum``, None means 0.05. With few labels among many binary
+        rows, 10 with ``momentum=0.5`` is better than Adam.
     batch_size : int, default=None
         Rows per mini-batch. None means a quarter of all rows, but from 64 to 128; all rows if there
         are fewer than 64.
@@ -194,9 +194,9 @@ class RBMClassifier(ClassificationEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
         y : array-like of shape (n_samples,)
-            Class of each row, of any type that can be sorted. NaN and None stand for no label, and
-            so does -1 beside two or more other classes. Such rows train the generative part alone,
-            their class summed out exactly; with ``generative_weight=0`` they are left out.
+            Class of each row, of any type that can be sorted. NaN, None and, beside two or more
+            other classes, -1 stand for no label. Such rows train the generative part alone, with
+            their class summed out; with ``generative_weight=0`` they are left out.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of rows: a row of weight 2 counts as two rows of weight 1. Only ratios matter;
             rows of weight 0 are ignored.
@@ -328,9 +328,7 @@ class RBMClassifier(ClassificationEstimator):
         self.loss_curve_ += curve.values
         return self
 
-    def _checked_labels(
-        self, X: Any, y: Any, *, reset: bool, classes: Any = None
-    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_]]:
+    def _checked_labels(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> Any:
         """Checked features and labels, and whether each row has a label."""
         y, known = known_labels(y, None if classes is None else np.asarray(classes))
         X, y = self._checked_X_y(X, y, reset=reset)
