@@ -36,6 +36,7 @@ ORDER = (
     "datasets",
     "likelihood",
     "diagnostics",
+    "imputation",
     "fidelity",
     "monitor",
     "graphs",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harmonium.datasets.data import Data
 from harmonium.datasets.labels import UNKNOWN_LABEL
+from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
 
 ORDER = ("train", "validation", "test")
@@ -44,6 +45,7 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
         labels=None if train.labels is None else _joined([data.labels for data in fitting]),
         targets=None if train.targets is None else _joined([data.targets for data in fitting]),
         weights=_joined_weights(fitting),
+        mask=_joined_mask(fitting),
         row_names=_joined_names(fitting),
         parts=dict(zip(names, map(range, ends, ends[1:]), strict=False)),
     )
@@ -88,7 +90,8 @@ def _fitting(data: Data, train: Data) -> Data:
             f"{', '.join(missing) or 'some name stands twice'} is missing there"
         )
     order = torch.tensor([place[name] for name in train.columns])
-    return dataclasses.replace(data, values=data.values[:, order], columns=train.columns)
+    mask = None if data.mask is None else data.mask.columns(order)
+    return dataclasses.replace(data, values=data.values[:, order], columns=train.columns, mask=mask)
 
 
 def _joined_weights(parts: list[Data]) -> Tensor | None:
@@ -101,6 +104,14 @@ def _joined_weights(parts: list[Data]) -> Tensor | None:
             for data in parts
         ]
     )
+
+
+def _joined_mask(parts: list[Data]) -> Mask | None:
+    """Which values of all rows are observed, if some are missing."""
+    if all(data.mask is None for data in parts):
+        return None
+    masks = [data.mask or Mask.of(torch.ones_like(data.values, dtype=torch.bool)) for data in parts]
+    return Mask(torch.cat([mask.bits for mask in masks]), masks[0].n_columns)
 
 
 def _joined_names(parts: list[Data]) -> RowNames | None:

@@ -166,7 +166,10 @@ class Recodable(Stored):
             For rows that are one-hot along the second of three axes, or in groups of different
             widths.
         """
-        return one_hot.group_width(self.values, self.name, self.image_shape)
+        values = self.values
+        if self.mask is not None:  # by the rows without holes
+            values = values[self.mask.observed().all(1)]
+        return one_hot.group_width(values, self.name, self.image_shape) if len(values) else None
 
     def from_one_hot(self, n_categories: int | None = None) -> Self:
         """Treat rows as one-hot already: in each group of columns, one is 1 and the others are 0.
@@ -174,23 +177,27 @@ class Recodable(Stored):
         Parameters
         ----------
         n_categories
-            Columns per group; detected from the rows by default.
+            Columns per group; detected from the rows by default. Where a 1 is observed, the value
+            is known; where columns of a group are missing and the others hold no 1, it is missing.
 
         Raises
         ------
         ValueError
             If the rows are not one-hot.
         """
-        width = self.one_hot_width
+        width, rows, mask = self.one_hot_width, self.values, self.mask
+        if mask is not None:
+            rows, mask = one_hot.without_holes(rows, mask, n_categories or width or len(rows[0]))
+            width = one_hot.group_width(rows, self.name, self.image_shape)
         if width is None or n_categories not in (None, width):
             groups = "" if n_categories is None else f" of {n_categories} columns"
             raise ValueError(
                 f"{self.name} is not one-hot: not every group{groups} holds one 1 and else 0; pass "
                 "one column of category numbers a variable, and call one_hot"
             )
-        values = one_hot.numbers_of(self.values, width)
+        values = one_hot.numbers_of(rows, width)
         data = dataclasses.replace(
-            self, values=values, encoding=OneHot(width), image_shape=None, columns=None
+            self, values=values, encoding=OneHot(width), image_shape=None, columns=None, mask=mask
         )
         return data._with_note(
             f"the rows are one-hot: {values.shape[1]} values of {width} categories each"
@@ -224,8 +231,9 @@ class Recodable(Stored):
         if isinstance(self.encoding, Standardized | Labelled):
             self._require_as_loaded("select")
         where = torch.tensor(places(self.columns, columns, self.name), device=self.device)
+        mask = None if self.mask is None else self.mask.columns(where)
         return dataclasses.replace(
-            self, values=self.values[:, where], columns=columns, image_shape=None
+            self, values=self.values[:, where], columns=columns, image_shape=None, mask=mask
         )
 
     def join_labels(self, n_classes: int | None = None) -> Self:

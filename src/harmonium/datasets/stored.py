@@ -228,10 +228,12 @@ class Stored:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest value, excluding the class at the end of a row."""
+        """The smallest and the largest value observed, excluding the class at the end of a row."""
         values = self.values
         if isinstance(self.encoding, Labelled):
             values = values[:, :-1]
+        if self.mask is not None:
+            values = values[self.mask.observed()[:, : values.shape[1]]]
         least, most = values.aminmax()
         return float(least), float(most)
 

@@ -150,6 +150,8 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Reject data that are not valid states of these units; the message covers all rows."""
+    if data.mask is not None:  # what stands at missing places can be encoded, too
+        data = dataclasses.replace(data, mask=None)
     stream = Lane.CHECKED.stream(seed)
     try:
         for block in data.blocks(stream=stream):
