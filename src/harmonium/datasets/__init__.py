@@ -14,7 +14,6 @@ import platformdirs
 
 from harmonium.arguments import meant
 from harmonium.datasets import digits, memory, mnist, readers
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -29,6 +28,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
+from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
 from harmonium.datasets.masks import Mask, MaskedRows, has_missing, masked_rows
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
@@ -63,6 +63,7 @@ __all__ = [
     "fetch",
     "from_array",
     "from_sequences",
+    "has_label",
     "has_missing",
     "join_parts",
     "load",
