@@ -22,11 +22,19 @@ from harmonium.kernels.cpu.products import (
     moments_,
     product,
 )
+from harmonium.kernels.cpu.ratings import (
+    add_rating_inputs_,
+    add_rating_moments_,
+    draw_ratings,
+    rating_logits,
+)
 from harmonium.kernels.cpu.softplus import softplus_gradient, softplus_sums
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
     "Followed",
+    "add_rating_inputs_",
+    "add_rating_moments_",
     "binary_",
     "binary_layer",
     "binomial_",
@@ -34,6 +42,7 @@ __all__ = [
     "centred_gradient_",
     "drelu_",
     "drelu_moments",
+    "draw_ratings",
     "followed",
     "gaussian_",
     "log_sums_of_products",
@@ -42,6 +51,7 @@ __all__ = [
     "one_hot_sweeps_",
     "poisson_",
     "product",
+    "rating_logits",
     "relu_",
     "relu_moments",
     "reweigh_binary_",
