@@ -110,10 +110,13 @@ def draw_ratings(
     bias: Tensor,
     factors: Tensor,
     stream: Stream,
+    inputs: Tensor,
 ) -> Rated:
-    """The same rows, columns and all, with levels drawn given hidden states; one draw.
+    """The same rows and columns, with levels drawn given hidden states; one draw.
 
-    The first level whose cumulative weight exceeds a uniform number times the total.
+    The first level whose cumulative weight exceeds a uniform number times the total. What
+    `add_rating_inputs_` would add for the new levels is added to ``inputs`` meanwhile, because
+    their lines are at hand.
 
     Parameters
     ----------
@@ -125,25 +128,48 @@ def draw_ratings(
         Of each level of each column, shape (n_columns, n_levels).
     stream
         One row of as many uniform numbers as there are ratings is drawn from it.
+    inputs
+        Changed in place, shape (n_rows, n_hidden).
     """
     stride = _stride(rated, weights, factors)
+    if inputs.shape != hidden.shape or len(hidden) != rated.n_rows:
+        raise ValueError(
+            f"hidden states have shape {tuple(hidden.shape)}, and inputs {tuple(inputs.shape)}; "
+            f"pass {rated.n_rows} rows of each"
+        )
     shape = (1, len(rated.columns))
     uniform = draws.uniform(shape, stream, device=hidden.device, dtype=hidden.dtype)[0]
-    backend = _backend(hidden, weights)
-    levels = backend.draw_ratings(hidden, rated, weights, bias, factors, stride, uniform)
-    return replace(rated, levels=levels)
+    backend = _backend(hidden, weights, inputs)
+    parts = (weights, bias, factors, stride)
+    return replace(rated, levels=backend.draw_ratings(hidden, rated, *parts, uniform, inputs))
 
 
 def add_rating_moments_(
-    out: Tensor, rated: Rated, hidden: Tensor, factors: Tensor, scale: float
+    out: Tensor,
+    rated: Rated,
+    levels: tuple[Tensor, Tensor],
+    hidden: tuple[Tensor, Tensor],
+    factors: Tensor,
 ) -> Tensor:
-    """Add ``scale`` times the hidden states of each rating's row to the line that it names.
+    """Add the moments of one phase, and take away those of another, at the lines they name.
 
-    ``out`` has the shape of the weights, and is changed in place; the other arguments are as in
-    `draw_ratings`.
+    Parameters
+    ----------
+    out
+        Changed in place; it has the shape of the weights.
+    rated
+        Rows and columns of both phases.
+    levels
+        Levels of the phase that is added and of the one that is taken away, each of shape
+        (n_ratings,).
+    hidden
+        What their ratings add: hidden states of their rows, each of shape (n_rows, n_hidden).
+    factors
+        As in `add_rating_inputs_`.
     """
-    stride = _stride(rated, out, factors)
-    _backend(hidden, out).add_rating_moments_(out, rated, hidden, factors, stride, scale)
+    for phase in levels:
+        stride = _stride(replace(rated, levels=phase), out, factors)
+    _backend(*hidden, out).add_rating_moments_(out, rated, levels, hidden, factors, stride)
     return out
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 _NUMBERS_AT_ONCE = 2**22
 
 
-def _lines(rated: Rated, stride: int) -> Tensor:
+def _lines(rated: Rated, levels: Tensor, stride: int) -> Tensor:
     """The line of the weights that each rating names."""
-    return rated.columns * stride + (rated.levels if stride > 1 else 0)
+    return rated.columns * stride + (levels if stride > 1 else 0)
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def add_rating_inputs_(
     out: Tensor, rated: Rated, weights: Tensor, factors: Tensor, stride: int
 ) -> None:
     """A gather and a scatter."""
-    lines = weights[_lines(rated, stride)] * factors[rated.levels, None]
+    lines = weights[_lines(rated, rated.levels, stride)] * factors[rated.levels, None]
     out.index_add_(0, rated.rows, lines)
 
 
@@ -37,6 +37,7 @@ def draw_ratings(
     factors: Tensor,
     stride: int,
     uniform: Tensor,
+    inputs: Tensor,
 ) -> Tensor:
     """The first level whose cumulative weight exceeds the uniform number times the total."""
     lines = weights.view(rated.n_columns, stride, -1)[rated.columns]
@@ -44,16 +45,26 @@ def draw_ratings(
     logits = bias[rated.columns] + factors * products
     cumulative = (logits - logits.amax(1, keepdim=True)).exp().cumsum(1)
     below = uniform[:, None] * cumulative[:, -1:] >= cumulative
-    return below.sum(1).clamp_max(len(factors) - 1)
+    levels = below.sum(1).clamp_max(len(factors) - 1)
+    own = weights[_lines(rated, levels, stride)] * factors[levels, None]
+    inputs.index_add_(0, rated.rows, own)
+    return levels
 
 
 @torch.no_grad()
 def add_rating_moments_(
-    out: Tensor, rated: Rated, hidden: Tensor, factors: Tensor, stride: int, scale: float
+    out: Tensor,
+    rated: Rated,
+    levels: tuple[Tensor, Tensor],
+    hidden: tuple[Tensor, Tensor],
+    factors: Tensor,
+    stride: int,
 ) -> None:
-    """A gather and a scatter."""
-    moments = hidden[rated.rows] * (scale * factors[rated.levels, None])
-    out.index_add_(0, _lines(rated, stride), moments)
+    """A gather and a scatter for each phase."""
+    rows = rated.rows
+    for sign, phase, states in zip((1, -1), levels, hidden, strict=True):
+        moments = states[rows] * (sign * factors[phase, None])
+        out.index_add_(0, _lines(rated, phase, stride), moments)
 
 
 @torch.no_grad()

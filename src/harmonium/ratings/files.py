@@ -43,7 +43,6 @@ def dumps(state: RatingState) -> bytes:
     tensors, config = describe_learner(state, state.rbm, "rbm.")
     config |= {
         "rbm": state.rbm.config(),
-        "l2": state.l2,
         "sweeps": state.sweeps,
         "phases": [list(phase) for phase in state.phases],
         "patience": None if state.patience is None else dataclasses.asdict(state.patience),
@@ -74,7 +73,6 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> RatingState:
     return RatingState(
         **restore_learner(rbm, tensors, config, None, None),
         rbm=rbm,
-        l2=config["l2"],
         sweeps=config["sweeps"],
         phases=tuple((begins, sweeps) for begins, sweeps in config["phases"]),
         patience=None if config["patience"] is None else Patience(**config["patience"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +14,7 @@ from harmonium.arguments import check_count, check_number
 from harmonium.autograd import without_autograd
 from harmonium.kernels import Rated
 from harmonium.ratings.data import check_scale
-from harmonium.rng import Lane
+from harmonium.rng import Lane, Stream
 
 LevelWeights = Literal["linear", "free"]
 """How the weights of a column depend on the level of its rating."""
@@ -202,7 +201,7 @@ class RatingRBM(nn.Module):
         Parameters
         ----------
         pairs
-            Which columns of each row are known to have been rated; levels are not used.
+            Which columns of each row are known to have been rated; all levels are 0.
 
         Returns
         -------
@@ -221,7 +220,7 @@ class RatingRBM(nn.Module):
         """``Σ_i exposures[i] / √n`` of each row, shape (n_rows, n_hidden) or (n_rows, rank)."""
         assert self.exposures is not None
         sums = self.exposures.new_zeros(pairs.n_rows, self.exposures.shape[1])
-        kernels.add_rating_inputs_(sums, unrated(pairs), self.exposures, self.factors.new_ones(1))
+        kernels.add_rating_inputs_(sums, pairs, self.exposures, self.factors.new_ones(1))
         return sums.mul_(exposure_scale(pairs).to(sums)[:, None])
 
     def inputs_h_from_v(self, rated: Rated, exposure: Tensor) -> Tensor:
@@ -231,10 +230,28 @@ class RatingRBM(nn.Module):
         """
         return kernels.add_rating_inputs_(exposure.clone(), rated, self.weights, self.factors)
 
-    def sample_v_from_h(self, hidden: Tensor, rated: Rated, stream: object) -> Rated:
-        """The same rows, with levels drawn given hidden states, shape (n_rows, n_hidden)."""
+    def sweep(self, hidden: Tensor, rated: Rated, exposure: Tensor, stream: Stream) -> tuple[Rated, Tensor]:
+        """Draw the levels of all ratings given hidden states; with the inputs that they then give.
+
+        Parameters
+        ----------
+        hidden
+            Hidden states, shape (n_rows, n_hidden).
+        rated
+            Rows and columns of the ratings.
+        exposure
+            `exposure` of the same rows.
+        stream
+            Random numbers; one draw.
+
+        Returns
+        -------
+        tuple
+            The same rows and columns with other levels, and `inputs_h_from_v` of them.
+        """
+        inputs = exposure.clone()
         parts = (self.weights, self.bias, self.factors)
-        return kernels.draw_ratings(hidden, rated, *parts, stream)  # type: ignore[arg-type]
+        return kernels.draw_ratings(hidden, rated, *parts, stream, inputs), inputs
 
     def free_energy(self, rated: Rated, exposure: Tensor) -> Tensor:
         """−log Σ_h exp(−E) of each row, nats, float64, shape (n_rows,)."""
@@ -275,18 +292,6 @@ class RatingRBM(nn.Module):
         return f"{self.n_columns} columns of ratings {scale}, {self.n_hidden} hidden units"
 
 
-def unrated(pairs: Rated) -> Rated:
-    """The same pairs, all of level 0."""
-    if not pairs.levels.any():
-        return pairs
-    return Rated(pairs.starts, pairs.columns, torch.zeros_like(pairs.levels), pairs.n_columns)
-
-
 def exposure_scale(pairs: Rated) -> Tensor:
     """1 / √n of each row, float64; rows without pairs have 1."""
     return pairs.lengths.clamp_min(1).double().rsqrt()
-
-
-def ratings_of(levels: Tensor, scale: Sequence[float]) -> Tensor:
-    """The ratings of these levels, float64."""
-    return torch.from_numpy(np.asarray(scale, np.float64))[levels.cpu()]

@@ -17,7 +17,7 @@ from harmonium.kernels import Rated
 from harmonium.ratings import scores
 from harmonium.ratings.data import Orientation, Ratings
 from harmonium.ratings.model import RatingRBM
-from harmonium.ratings.rows import pairs_of
+from harmonium.ratings.rows import pairs_of, unrated
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +108,9 @@ class Recommender:
     @cached_property
     def _inputs(self) -> Tensor:
         """Inputs of the hidden units from every row, shape (n_rows + 1, n_hidden)."""
-        pairs = self._rated
-        if self._pairs is not None:
-            shape = (pairs.n_rows, pairs.n_columns)
-            pairs = pairs_of(self.ratings, self._pairs).rated(self.orientation, shape)
-        return self.rbm.inputs_h_from_v(self._rated, self.rbm.exposure(pairs))
+        shape = (self._rated.n_rows, self._rated.n_columns)
+        pairs = pairs_of(self.ratings, self._pairs).rated(self.orientation, shape)
+        return self.rbm.inputs_h_from_v(self._rated, self.rbm.exposure(unrated(pairs)))
 
     def probabilities(self, users: Tensor, items: Tensor) -> Tensor:
         """p(rating | the known ratings) of each pair, float64, shape (n, n_levels).

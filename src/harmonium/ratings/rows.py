@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,9 +44,9 @@ class RatedRows:
     ) -> None:
         self.ratings, self.orientation = ratings, orientation
         self.rated = ratings.rated(orientation)
-        known = pairs_of(ratings, pairs).rated(orientation) if pairs is not None else self.rated
-        zeros = torch.zeros_like(known.levels)
-        self.pairs = Rated(known.starts, known.columns, zeros, known.n_columns)
+        known = self.rated if pairs is None else pairs_of(ratings, pairs).rated(orientation)
+        self.pairs = unrated(known)
+        self._has_others = pairs is not None
         self._numbers = self.rated.lengths.nonzero()[:, 0]
 
     @property
@@ -73,7 +74,8 @@ class RatedRows:
 
     def of(self, rows: Tensor) -> tuple[Rated, Rated]:
         """The ratings of some rows, and their pairs."""
-        return self.rated.take(rows), self.pairs.take(rows)
+        rated = self.rated.take(rows)
+        return rated, self.pairs.take(rows) if self._has_others else unrated(rated)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of the ratings in every column, float64; 0 in empty ones."""
@@ -98,6 +100,11 @@ class RatedRows:
                 f" have {self.n_columns} of {len(self.ratings.scale)}; make it for them: "
                 "RatingRBM(ratings.scale, rows.n_columns)"
             )
+
+
+def unrated(pairs: Rated) -> Rated:
+    """The same rows and columns, all of level 0."""
+    return replace(pairs, levels=torch.zeros_like(pairs.levels))
 
 
 def pairs_of(ratings: Ratings, others: Ratings | None) -> Ratings:

@@ -19,7 +19,7 @@ from harmonium.datasets import Minibatches
 from harmonium.kernels import Rated
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.ratings.data import Ratings
-from harmonium.ratings.model import RatingRBM, exposure_scale, unrated
+from harmonium.ratings.model import RatingRBM, exposure_scale
 from harmonium.ratings.rows import RatedRows
 from harmonium.ratings.watching import Watch
 from harmonium.rng import Lane, Stream
@@ -38,8 +38,6 @@ class RatingState(Learner):
     ----------
     rbm
         The model that is trained.
-    l2
-        ``l2 / 2 * w^2`` is added to the loss for each of `RatingRBM.weights`.
     sweeps
         Gibbs sweeps of an update: the k of CD-k.
     phases
@@ -58,7 +56,6 @@ class RatingState(Learner):
     optimizer: Optimizer
     stream: Stream
     seed: int
-    l2: float = defaults.RATING_L2
     schedule: LRScheduler | None = None
     sweeps: int = 1
     phases: tuple[tuple[int, int], ...] = ()
@@ -87,11 +84,9 @@ class RatingState(Learner):
         ----------
         rbm
             A model whose weights have been drawn (`RatingRBM.init_from_data_`).
-        learning_rate
-            Of Adam; not used if an optimiser is given.
-        l2
-            Weight decay: ``l2 / 2 * w^2`` is added to the loss for each of `RatingRBM.weights`,
-            none for biases and exposures.
+        learning_rate, l2
+            Of Adam; not used if an optimiser is given. ``l2 / 2 * w^2`` is added to the loss for
+            each of `RatingRBM.weights`; biases and exposures do not decay.
         optimizer
             Any `torch.optim` optimiser over ``rbm.parameters()`` that needs no closure.
         schedule
@@ -120,7 +115,11 @@ class RatingState(Learner):
             check_type("patience", patience, Patience, "Patience(updates), or None")
         if optimizer is None:
             check_learning_rate(learning_rate)
-            optimizer = torch.optim.Adam(rbm.parameters(), lr=learning_rate, fused=True)
+            groups = [
+                {"params": [p for p in rbm.parameters() if p is not rbm.weights]},
+                {"params": [rbm.weights], "weight_decay": l2},
+            ]
+            optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         else:
             check_optimizer(
                 optimizer,
@@ -137,7 +136,6 @@ class RatingState(Learner):
             optimizer=optimizer,
             stream=Lane.CHAINS.stream(seed),
             seed=seed,
-            l2=l2,
             schedule=make_schedule(optimizer, schedule),
             sweeps=held[0],
             phases=tuple(sorted(held.items())) if len(held) > 1 else (),
@@ -216,7 +214,7 @@ def update(
     rated
         Rows of ratings.
     pairs
-        Which columns of these rows are known to have been rated; levels are not used.
+        Which columns of these rows are known to have been rated; all levels are 0.
     batch_size
         Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
         has the same weight. None treats this batch as full.
@@ -237,8 +235,9 @@ def update(
         _check_start(state.rbm)
     write_gradient(state, rated, pairs, 1 / (batch_size or rated.n_rows))
     rbm = state.rbm
-    sums = (p.grad.sum().item() for p in (rbm.weights, rbm.hidden_bias) if p.grad is not None)
-    if not math.isfinite(sum(sums)):
+    # a product with a state that is not finite is not finite either
+    assert rbm.hidden_bias.grad is not None
+    if not math.isfinite(rbm.hidden_bias.grad.sum().item()):
         raise not_finite(state, state.update + 1)
     state.optimizer.step()
     for begins, sweeps in state.phases:
@@ -250,8 +249,8 @@ def update(
 def write_gradient(state: RatingState, rated: Rated, pairs: Rated, scale: float) -> None:
     """Write ``scale`` times the gradient of the rows' loss into the parameters' ``.grad``.
 
-    The loss is minus the log-likelihood of the ratings of each row, given which there are, plus the
-    weight decay. The negative phase are chains that start at the rows.
+    The loss is minus the log-likelihood of the ratings of each row, given which there are. The
+    negative phase are chains that start at the rows.
     """
     rbm, stream = state.rbm, state.stream
     exposure = rbm.exposure(pairs)
@@ -259,12 +258,9 @@ def write_gradient(state: RatingState, rated: Rated, pairs: Rated, scale: float)
     chains, hidden = rated, observed
     for _ in range(state.sweeps):
         u = kernels.uniform((rated.n_rows, rbm.n_hidden), stream, device=rbm.device)
-        chains = rbm.sample_v_from_h((u < hidden).to(hidden.dtype), chains, stream)
-        hidden = torch.sigmoid(rbm.inputs_h_from_v(chains, exposure))
+        chains, inputs = rbm.sweep((u < hidden).to(hidden.dtype), chains, exposure, stream)
+        hidden = torch.sigmoid(inputs)
     contrast_(rbm, (rated, observed), (chains, hidden), pairs, scale)
-    if state.l2:
-        assert rbm.weights.grad is not None
-        rbm.weights.grad.add_(rbm.weights, alpha=state.l2 * scale * rated.n_rows)
 
 
 def contrast_(
@@ -281,11 +277,12 @@ def contrast_(
     for parameter in rbm.parameters():
         parameter.grad = _zeros(parameter)
     (rated, observed), (drawn, hidden) = data, chains
+    levels = (drawn.levels, rated.levels)
+    both = (hidden * scale, observed * scale)
     assert rbm.weights.grad is not None and rbm.bias.grad is not None
-    kernels.add_rating_moments_(rbm.weights.grad, rated, observed, rbm.factors, -scale)
-    kernels.add_rating_moments_(rbm.weights.grad, drawn, hidden, rbm.factors, scale)
+    kernels.add_rating_moments_(rbm.weights.grad, rated, levels, both, rbm.factors)
     rbm.bias.grad.copy_(rbm.counts(drawn) - rbm.counts(rated)).mul_(scale)
-    change = (hidden - observed).mul_(scale)
+    change = both[0] - both[1]
     assert rbm.hidden_bias.grad is not None
     torch.sum(change, 0, out=rbm.hidden_bias.grad)
     if rbm.exposures is None:
@@ -295,9 +292,11 @@ def contrast_(
         assert rbm.exposure_weights.grad is not None
         torch.mm(rbm.exposed(pairs).T, change, out=rbm.exposure_weights.grad)
         change = change @ rbm.exposure_weights.T
-    change = change * exposure_scale(pairs).to(change)[:, None]
-    one = rbm.factors.new_ones(1)
-    kernels.add_rating_moments_(rbm.exposures.grad, unrated(pairs), change, one, 1.0)
+    shared = change * exposure_scale(pairs).to(change)[:, None]
+    one, levels = rbm.factors.new_ones(1), (pairs.levels, pairs.levels)
+    kernels.add_rating_moments_(
+        rbm.exposures.grad, pairs, levels, (shared, torch.zeros_like(shared)), one
+    )
 
 
 def _zeros(parameter: Tensor) -> Tensor:

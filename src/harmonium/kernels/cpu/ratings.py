@@ -55,11 +55,13 @@ def _dot(line, other):
 
 
 @serial
-def _draw_rows(drawn, hidden, starts, columns, weights, bias, factors, stride, u, start, stop):
+def _draw_rows(
+    drawn, hidden, inputs, starts, columns, weights, bias, factors, stride, u, start, stop
+):
     n_levels = factors.size
     logits = np.empty(n_levels, hidden.dtype)
     for row in range(start, stop):
-        states = hidden[row]
+        states, total_inputs = hidden[row], inputs[row]
         for at in range(starts[row], starts[row + 1]):
             column = columns[at]
             product = _dot(weights[column * stride], states)
@@ -78,36 +80,54 @@ def _draw_rows(drawn, hidden, starts, columns, weights, bias, factors, stride, u
             for k in range(n_levels - 1):
                 level += logits[k] <= limit
             drawn[at] = level
+            factor = factors[level]
+            line = weights[column * stride + (level if stride > 1 else 0)]
+            for j in range(line.size):
+                total_inputs[j] += factor * line[j]
 
 
 @parallel
-def _draw_blocks(drawn, hidden, starts, columns, weights, bias, factors, stride, u, n_blocks):
+def _draw_blocks(
+    drawn, hidden, inputs, starts, columns, weights, bias, factors, stride, u, n_blocks
+):
     rows = hidden.shape[0]
     for b in prange(n_blocks):
         _draw_rows(
-            drawn, hidden, starts, columns, weights, bias, factors, stride, u,
+            drawn, hidden, inputs, starts, columns, weights, bias, factors, stride, u,
             rows * b // n_blocks, rows * (b + 1) // n_blocks,
         )  # fmt: skip
 
 
 @serial
-def _moments_columns(out, hidden, starts, columns, levels, factors, stride, scale, start, stop):
+def _moments_columns(
+    out, starts, columns, levels, other_levels, hidden, other_hidden, factors, stride, start, stop
+):
     for row in range(starts.size - 1):
-        states = hidden[row, start:stop]
+        states, others = hidden[row, start:stop], other_hidden[row, start:stop]
         for at in range(starts[row], starts[row + 1]):
-            level = levels[at]
-            factor = scale * factors[level]
-            line = out[columns[at] * stride + (level if stride > 1 else 0), start:stop]
-            for j in range(line.size):
-                line[j] += factor * states[j]
+            first = columns[at] * stride
+            level, other = levels[at], other_levels[at]
+            factor, taken = factors[level], factors[other]
+            if stride == 1 or level == other:
+                line = out[first + (level if stride > 1 else 0), start:stop]
+                for j in range(line.size):
+                    line[j] += factor * states[j] - taken * others[j]
+            else:
+                line, other_line = out[first + level, start:stop], out[first + other, start:stop]
+                for j in range(line.size):
+                    line[j] += factor * states[j]
+                for j in range(line.size):
+                    other_line[j] -= taken * others[j]
 
 
 @parallel
-def _moments_blocks(out, hidden, starts, columns, levels, factors, stride, scale, n_blocks):
+def _moments_blocks(
+    out, starts, columns, levels, other_levels, hidden, other_hidden, factors, stride, n_blocks
+):
     n = out.shape[1]
     for b in prange(n_blocks):  # each thread has hidden columns of its own: no sum has two writers
         _moments_columns(
-            out, hidden, starts, columns, levels, factors, stride, scale,
+            out, starts, columns, levels, other_levels, hidden, other_hidden, factors, stride,
             n * b // n_blocks, n * (b + 1) // n_blocks,
         )  # fmt: skip
 
@@ -167,24 +187,31 @@ def draw_ratings(
     factors: Tensor,
     stride: int,
     uniform: Tensor,
+    inputs: Tensor,
 ) -> Tensor:
     """One product a rating if weights are shared by its levels, else one a level."""
     drawn = torch.empty_like(rated.levels)
     starts, columns, _ = _csr(rated)
     arguments = (
-        array(drawn), array(hidden), starts, columns, array(weights), array(bias), array(factors),
-        stride, array(uniform),
+        array(drawn), array(hidden), array(inputs), starts, columns, array(weights), array(bias),
+        array(factors), stride, array(uniform),
     )  # fmt: skip
     _run(_draw_rows, _draw_blocks, arguments, len(drawn) * hidden.shape[1], len(hidden))
     return drawn
 
 
 def add_rating_moments_(
-    out: Tensor, rated: Rated, hidden: Tensor, factors: Tensor, stride: int, scale: float
+    out: Tensor,
+    rated: Rated,
+    levels: tuple[Tensor, Tensor],
+    hidden: tuple[Tensor, Tensor],
+    factors: Tensor,
+    stride: int,
 ) -> None:
-    """Moments are added in the order of the ratings, on any number of threads."""
-    of_kind = array(out).dtype.type(scale)
-    arguments = (array(out), array(hidden), *_csr(rated), array(factors), stride, of_kind)
+    """Both phases in one pass, in the order of the ratings, on any number of threads."""
+    starts, columns, _ = _csr(rated)
+    phases = (*map(array, levels), *map(array, hidden))
+    arguments = (array(out), starts, columns, *phases, array(factors), stride)
     n = out.shape[1]
     _run(_moments_columns, _moments_blocks, arguments, len(rated.columns) * n, n)
 
