@@ -47,6 +47,7 @@ ORDER = (
     "run_directory",
     "deep",
     "sequences",
+    "ratings",
     "report",
     "runs",
     "recipes",

@@ -186,13 +186,14 @@ def _values(column: Any) -> NDArray[Any]:
         column = column.cast(kind.value_type)
         kind = column.type
     if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and not column.null_count:
-        chunks = [chunk.to_numpy() for chunk in column.chunks]
+        chunks: list[NDArray[Any]] = [chunk.to_numpy() for chunk in column.chunks]
         return np.concatenate(chunks) if chunks else np.empty(0)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         coded = column.combine_chunks().dictionary_encode()
         if isinstance(coded, pa.ChunkedArray):
             coded = coded.combine_chunks()
         codes = np.array(coded.indices.fill_null(-1).to_numpy())
-        cells: NDArray[Any] = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-        return cells[codes]
+        different = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        cells: NDArray[Any] = different[codes]
+        return cells
     return np.array(column.to_pylist(), dtype=object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -132,6 +133,17 @@ class Ratings:
         )
         return found._widened(range(n_users), range(n_items))
 
+    def beside(self, known: Ratings) -> Self:
+        """The same ratings, with the numbers and the scale of known users and items.
+
+        Users and items that are new get the numbers after theirs.
+        """
+        users, items = (
+            [names[number] for number in numbers.tolist()]
+            for names, numbers in ((self.users, self.user), (self.items, self.item))
+        )
+        return self.of(users, items, self.values, known=known, name=self.name)
+
     def __len__(self) -> int:
         return len(self.level)
 
@@ -238,7 +250,7 @@ def check_scale(scale: Sequence[float]) -> tuple[float, ...]:
         If they are fewer than two, more than 100, not ascending or not finite.
     """
     values = tuple(float(value) for value in scale)
-    ascending = all(a < b for a, b in zip(values, values[1:], strict=False))
+    ascending = all(a < b for a, b in itertools.pairwise(values))
     if not (2 <= len(values) <= _MOST_LEVELS and ascending and all(map(math.isfinite, values))):
         raise ValueError(
             f"the scale is {', '.join(f'{v:g}' for v in values[:8])}; pass 2 to {_MOST_LEVELS} "
@@ -278,9 +290,7 @@ def _numbered(
             )
         column = _whole(np.array([str(cell) for cell in column]))
     elif kind not in "iu":
-        raise TypeError(
-            f"the {what}s of {name} are {column.dtype}; pass whole numbers or text"
-        )
+        raise TypeError(f"the {what}s of {name} are {column.dtype}; pass whole numbers or text")
     names, codes = np.unique(column, return_inverse=True)
     listed = names.tolist()
     if not first:

@@ -119,7 +119,7 @@ def load_ratings(path: str | Path) -> dict[str, Ratings]:
     }
 
 
-def _long(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _long(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     return {name: tensor.long() for name, tensor in tensors.items()}
 
 

@@ -97,9 +97,7 @@ class RatingRBM(nn.Module):
         if rank is not None:
             check_count("rank", rank)
             if not conditional:
-                raise ValueError(
-                    f"rank is {rank}, and conditional is False; leave one of them out"
-                )
+                raise ValueError(f"rank is {rank}, and conditional is False; leave one of them out")
         if level_weights not in ("linear", "free"):
             raise ValueError(f"level_weights is {level_weights!r}; pass 'linear' or 'free'")
         self.scale = check_scale(scale)
@@ -230,7 +228,9 @@ class RatingRBM(nn.Module):
         """
         return kernels.add_rating_inputs_(exposure.clone(), rated, self.weights, self.factors)
 
-    def sweep(self, hidden: Tensor, rated: Rated, exposure: Tensor, stream: Stream) -> tuple[Rated, Tensor]:
+    def sweep(
+        self, hidden: Tensor, rated: Rated, exposure: Tensor, stream: Stream
+    ) -> tuple[Rated, Tensor]:
         """Draw the levels of all ratings given hidden states; with the inputs that they then give.
 
         Parameters

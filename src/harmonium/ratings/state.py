@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class RatingState(Learner):
             check_type("patience", patience, Patience, "Patience(updates), or None")
         if optimizer is None:
             check_learning_rate(learning_rate)
-            groups = [
+            groups: list[dict[str, Any]] = [
                 {"params": [p for p in rbm.parameters() if p is not rbm.weights]},
                 {"params": [rbm.weights], "weight_decay": l2},
             ]
@@ -127,20 +128,27 @@ class RatingState(Learner):
                 called="model",
                 why_no_lbfgs="LBFGS compares losses, but log Z of a row is not computed",
             )
-        held = {0: sweeps, **(phases or {})}
-        for begins, k in held.items():
-            check_count("the first update of a phase", begins, 0)
-            check_count("the sweeps of a phase", k)
-        return cls(
+        state = cls(
             rbm=rbm,
             optimizer=optimizer,
             stream=Lane.CHAINS.stream(seed),
             seed=seed,
             schedule=make_schedule(optimizer, schedule),
-            sweeps=held[0],
-            phases=tuple(sorted(held.items())) if len(held) > 1 else (),
+            sweeps=sweeps,
             patience=patience,
         )
+        state.take_phases_({0: sweeps, **(phases or {})})
+        return state
+
+    def take_phases_(self, phases: Mapping[int, int]) -> None:
+        """Let each number of sweeps hold from its number of updates on, of which one is 0."""
+        for begins, sweeps in phases.items():
+            check_count("the first update of a phase", begins, 0)
+            check_count("the sweeps of a phase", sweeps)
+        self.phases = tuple(sorted(phases.items()))
+        for begins, sweeps in self.phases:
+            if begins <= self.update:
+                self.sweeps = sweeps
 
     @property
     def model(self) -> RatingRBM:
@@ -202,9 +210,7 @@ def growing(first: int, last: int, n_updates: int) -> dict[int, int]:
 
 
 @without_autograd
-def update(
-    state: RatingState, rated: Rated, pairs: Rated, batch_size: int | None = None
-) -> None:
+def update(state: RatingState, rated: Rated, pairs: Rated, batch_size: int | None = None) -> None:
     """Learn from some rows of ratings.
 
     Parameters
@@ -310,5 +316,3 @@ def _check_start(rbm: RatingRBM) -> None:
             f"all {rbm.n_hidden} hidden units are alike, so that every update would change them "
             "alike; draw the weights first: rbm.init_from_data_(rated, seed=0)"
         )
-
-

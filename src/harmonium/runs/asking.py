@@ -31,6 +31,7 @@ from harmonium.runs.answers.fidelity import Fidelity
 from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
+from harmonium.runs.asking_of_ratings import AskingOfRatings
 from harmonium.runs.asking_of_sequences import AskingOfSequences
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
@@ -38,7 +39,7 @@ from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
 
 
-class Asking(AskingOfSequences):
+class Asking(AskingOfSequences, AskingOfRatings):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a

@@ -242,9 +242,7 @@ def _csr(rated: Rated) -> tuple[Any, Any, Any]:
     return array(rated.starts), array(rated.columns), array(rated.levels)
 
 
-def _run(
-    loop: Any, blocks: Any, arguments: tuple[Any, ...], n_numbers: int, n_parts: int
-) -> None:
+def _run(loop: Any, blocks: Any, arguments: tuple[Any, ...], n_numbers: int, n_parts: int) -> None:
     """Run a loop on this thread, or its blocks on as many threads as torch uses."""
     n_threads = min(worthwhile_threads(n_numbers), n_parts)
     if n_threads <= 1:
