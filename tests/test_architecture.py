@@ -48,6 +48,7 @@ ORDER = (
     "run_directory",
     "deep",
     "sequences",
+    "ratings",
     "report",
     "runs",
     "recipes",

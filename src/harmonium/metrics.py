@@ -104,6 +104,13 @@ def _both(key: str) -> tuple[Curve, ...]:
 PANELS = (
     Panel("Log-likelihood", "nats per row", _both("log_likelihood"), better="more"),
     Panel("Pseudo-log-likelihood", "nats per row", _both("pseudo_log_likelihood"), better="more"),
+    Panel("Root mean squared error", "of the ratings", _both("rmse"), better="less"),
+    Panel(
+        "Log-probability of ratings",
+        "nats per rating",
+        _both("rating_log_probability"),
+        better="more",
+    ),
     Panel("Reconstruction error", "per row", _both("reconstruction_error"), better="less"),
     Panel(
         "Free energy, training − held-out",

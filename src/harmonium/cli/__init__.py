@@ -28,6 +28,7 @@ from harmonium.cli import (
     info,
     plot,
     recipe,
+    recommend,
     reconstruct,
     report,
     sample,
@@ -76,7 +77,8 @@ def _top(
 
 app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
 app.command(rich_help_panel=_TRAIN)(train.resume)
-for _command in (sample.sample, reconstruct.reconstruct, impute.impute, impute.predict):
+_OTHERS = (impute.impute, impute.predict, recommend.recommend)
+for _command in (sample.sample, reconstruct.reconstruct, *_OTHERS):
     app.command(rich_help_panel=_USE)(_command)
 _SEEING = (evaluate.evaluate, diagnose.diagnose, fidelity.fidelity, plot.plot, report.report)
 _OF_SEQUENCES = (contacts.contacts, score.score)

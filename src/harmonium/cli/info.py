@@ -30,6 +30,8 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
         _tell_of_network(run, facts)
     elif directory.holds_a_network:
         _tell_of_stack(run, facts)
+    elif directory.holds_ratings:
+        _tell_of_ratings(run, facts)
     else:
         _tell_of_rbm(run, facts)
 
@@ -114,6 +116,22 @@ def _tell_of_network(run: Path, facts: Mapping[str, Any]) -> None:
         print(f"finished  {facts['network']}")
     else:
         print(f"progress  {_at(run, facts['update'] or 0, facts['last_update'])}")
+
+
+def _tell_of_ratings(run: Path, facts: Mapping[str, Any]) -> None:
+    config = facts["config"]
+    options, data = config["options"], config["data"]
+    print(f"run       {run}, begun {config['created']}")
+    print(
+        f"data      {options['data']}: {data['n_ratings']:,} training ratings, "
+        f"{data['n_held_out']:,} held out, {data['n_users']:,} users, {data['n_items']:,} items"
+    )
+    said = {name: value for name, value in options.items() if value not in (None, False, "")}
+    print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
+    for name, value in facts["last_row"].items():
+        print(f"{name.replace('_', ' '):32s}{value:,.6g}")
+    print(f"progress  {_progress(run, facts['update'], facts['last_update'])}")
+    print(f"model     {facts['model'] or 'not there yet: it is written at the end'}")
 
 
 def _progress(run: Path, done: int | None, total: int) -> str:

@@ -18,13 +18,15 @@ from typing import Any
 
 from harmonium.runs.answers import imputing_options
 from harmonium.runs.answers import options as answers
+from harmonium.runs.answers.recommending_options import RecommendingOptions
 from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.reporting import SHORTER
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
-_TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions)
+_TABLES = (TrainingOptions, WatchingOptions, FinetuningOptions, NetworkOptions, RatingOptions)
 _OPTIONS = {
     option.name
     for table in _TABLES
@@ -37,6 +39,7 @@ _OF_ANSWERS = [
     for table in vars(module).values()
     if is_dataclass(table)
 ]
+_OF_ANSWERS.append(RecommendingOptions)
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
 _OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class", "column"}
 

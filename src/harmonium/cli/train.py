@@ -26,6 +26,12 @@ from harmonium.cli.parameters import (
 from harmonium.cli.recipe import run_file
 from harmonium.run_directory import Network
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import (
+    SHARED,
+    RatingOptions,
+    refuse_others,
+    refuse_without_ratings,
+)
 from harmonium.runs.watching_options import WatchingOptions
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     [
         *of_new_run("runs/DATA, runs/DATA-2, ..."),
         *parameters_of(TrainingOptions),
+        *parameters_of(RatingOptions, leave_out=SHARED),
         *parameters_of(WatchingOptions),
         help_all(),
     ]
@@ -49,6 +56,18 @@ def train(context: typer.Context, config: ConfigOption = None, **options: Any) -
     """
     if config is not None:
         raise typer.Exit(run_file(context, ("train",), config))
+    typed = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+    }
+    if options["ratings"] is not None:
+        refuse_others(typed)
+        of_ratings = RatingOptions(**given(RatingOptions, {"data": options["data"], **typed}))
+        from harmonium.runs import rating_task
+
+        begin(rating_task.begin, options, of_ratings)
+    refuse_without_ratings(typed)
     chosen = TrainingOptions(**given(TrainingOptions, options))
     from harmonium.runs import rbm_task
 
@@ -162,6 +181,10 @@ def _left(finished: Finished) -> Iterator[str]:
         yield f"next      harmonium dbn sample {path}   ·   harmonium {other}"
         return
     yield f"model     {run.model_path}"
+    if run.holds_ratings:
+        yield f"page      {run.report_path}"
+        yield f"next      harmonium recommend {path} --user USER"
+        return
     if pictures:
         yield (f"pictures  {run.figures} ({len(pictures)}: filters, samples, learning curves, ...)")
     yield f"page      {run.report_path}"

@@ -23,15 +23,26 @@ from harmonium.kernels.draws import (
 from harmonium.kernels.half_lines import drelu_, drelu_moments, relu_, relu_moments
 from harmonium.kernels.neighbours import MOST_CATEGORIES, neighbours
 from harmonium.kernels.products import binary_layer, centred_gradient_, moments_, product
+from harmonium.kernels.ratings import (
+    Rated,
+    add_rating_inputs_,
+    add_rating_moments_,
+    draw_ratings,
+    rating_logits,
+)
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
 
 __all__ = [
     "MOST_CATEGORIES",
+    "Rated",
+    "add_rating_inputs_",
+    "add_rating_moments_",
     "binary_",
     "binary_layer",
     "binomial_",
     "categorical_",
     "centred_gradient_",
+    "draw_ratings",
     "drelu_",
     "drelu_moments",
     "followed",
@@ -44,6 +55,7 @@ __all__ = [
     "permutation",
     "poisson_",
     "product",
+    "rating_logits",
     "relu_",
     "relu_moments",
     "reweigh_binary_",

@@ -21,6 +21,7 @@ def page_of(facts: Facts) -> Page:
         "RBM": _of_rbm,
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
+        "ratings": _of_ratings,
     }
     shown = {
         "facts": facts,
@@ -73,6 +74,12 @@ def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
     yield _again(facts)
 
 
+def _of_ratings(facts: Facts) -> Iterator[Section | None]:
+    yield _glance(facts, None)
+    yield _curves(facts)
+    yield _again(facts)
+
+
 def _glance(facts: Facts, top: Path | None) -> Section:
     """The most important facts: verdict, warnings of the run, a picture and the main numbers."""
     picture = pictures.shown_first(top)
@@ -93,6 +100,12 @@ def describe(facts: Facts) -> str:
         n_columns = len(config["data"].get("columns") or ()) or n_columns
         return (
             f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
+        )
+    if facts.kind == "ratings":
+        of = config["data"]
+        return (
+            f"Restricted Boltzmann machine of {of['n_ratings']:,} ratings, {of['n_items']:,} items "
+            f"by {of['n_users']:,} users, {config['options']['hidden']:,} hidden units, {data}"
         )
     if facts.kind == "deep belief network":
         sizes = "-".join(str(layer["hidden"]) for layer in config["layers"])
@@ -127,6 +140,13 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
             yield from _metric(last, key)
     if facts.kind == "fine-tuning":
         yield from _evaluation(facts, last)
+    if facts.kind == "ratings" and "rmse" in last:
+        own = f"training ratings, each from the others of its row, {last['rmse']:.3f}"
+        held = last.get("held_out_rmse")
+        if held is None:
+            yield "RMSE", f"{last['rmse']:.3f}", "of training ratings, each from the others"
+        else:
+            yield "RMSE", f"{held:.3f}", f"of held-out ratings; {own}"
     if facts.kind == "deep belief network":
         yield "layers", f"{len(facts.layers)}", f"of {len(facts.config['layers'])} begun"
     else:

@@ -21,6 +21,7 @@ def verdict(facts: Facts) -> str:
         "RBM": _of_rbm,
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
+        "ratings": _of_ratings,
     }[facts.kind]
     return f"{how_good(facts)} {facts.words(_next(facts))}".strip()
 
@@ -133,6 +134,15 @@ def _of_finetuning(facts: Facts) -> str:
     return _of_rows(facts)
 
 
+def _of_ratings(facts: Facts) -> str:
+    last = facts.rows[-1] if facts.rows else {}
+    held = last.get("held_out_rmse")
+    if held is None:
+        return "No ratings were held out, so that the error on new ones is unknown."
+    n = facts.config["data"]["n_held_out"]
+    return f"The model predicts {n:,} ratings that it has never seen with an RMSE of {held:.3f}."
+
+
 # What next
 
 
@@ -154,6 +164,8 @@ def _next(facts: Facts) -> str:
             f"Next, `harmonium dbn sample {path}` lets it dream, and `harmonium dbn finetune "
             f"{path}` makes a classifier of it."
         )
+    if facts.kind == "ratings":
+        return f"Next, `harmonium recommend {path}` recommends items to a user."
     best = worse_since(facts)
     if facts.kind == "fine-tuning":
         if is_still_learning(facts) and best is None:

@@ -16,14 +16,15 @@ from harmonium.run_directory.layout import (
     DIAGNOSIS_MARK,
     FINETUNING_KIND,
     FORMAT,
+    RATINGS_KIND,
     REPORT_MARK,
     Warned,
     free_path,
     refuse_foreign,
+    refuse_no_rbm,
 )
 
 _KEPT_CHECKPOINTS = 2
-_LAYERS = "layers/*/config.json"
 
 
 class RunDirectory:
@@ -51,17 +52,7 @@ class RunDirectory:
             deep belief network.
         """
         run = cls.open_any(path)
-        if run.holds_a_network:
-            layers = ", ".join(str(path.parent) for path in sorted(run.path.glob(_LAYERS)))
-            raise ValueError(
-                f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
-                "see which commands of `harmonium dbn` use all of them"
-            )
-        if run.is_finetuning:
-            raise ValueError(
-                f"{run.path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
-                "encode and decode use it, and harmonium resume goes on with it"
-            )
+        refuse_no_rbm(run.path, run.config().get("kind"))
         return run
 
     @classmethod
@@ -92,6 +83,11 @@ class RunDirectory:
     def is_finetuning(self) -> bool:
         """Whether this is a fine-tuning run."""
         return self.config().get("kind") == FINETUNING_KIND
+
+    @property
+    def holds_ratings(self) -> bool:
+        """Whether this run learns from ratings."""
+        return self.config().get("kind") == RATINGS_KIND
 
     @property
     def config_path(self) -> Path:

@@ -21,6 +21,9 @@ DBN_KIND = "dbn"
 FINETUNING_KIND = "fine-tuning"
 """The ``kind`` in the configuration of a run that fine-tunes a network."""
 
+RATINGS_KIND = "ratings"
+"""The ``kind`` in the configuration of a run that learns from ratings."""
+
 LAYER_BELOW = "../"
 """Prefix of data of a layer that are next to its folder."""
 
@@ -57,6 +60,32 @@ def refuse_foreign(path: Path, mark: str) -> None:
         path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
     ):
         raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
+
+
+def refuse_no_rbm(path: Path, kind: str | None) -> None:
+    """Refuse a run of another kind where one of an RBM is needed.
+
+    Raises
+    ------
+    ValueError
+        Says what the run holds, and what uses it.
+    """
+    if kind == DBN_KIND:
+        layers = ", ".join(str(each.parent) for each in sorted(path.glob("layers/*/config.json")))
+        raise ValueError(
+            f"{path} holds a deep belief network; pass one of its layers ({layers}), or see which "
+            "commands of `harmonium dbn` use all of them"
+        )
+    if kind == FINETUNING_KIND:
+        raise ValueError(
+            f"{path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, encode "
+            "and decode use it, and harmonium resume goes on with it"
+        )
+    if kind == RATINGS_KIND:
+        raise ValueError(
+            f"{path} holds a model of ratings, whose rows have units for what was rated alone; "
+            "harmonium recommend uses it, and harmonium resume goes on with it"
+        )
 
 
 def free_path(path: Path) -> Path:

@@ -33,13 +33,14 @@ from harmonium.runs.answers.predict_column import ColumnPredictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
 from harmonium.runs.asking_of_holes import AskingOfHoles
+from harmonium.runs.asking_of_ratings import AskingOfRatings
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
 
 
-class Asking(AskingOfHoles):
+class Asking(AskingOfHoles, AskingOfRatings):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a

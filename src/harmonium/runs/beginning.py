@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple, overload
 import torch
 
 from harmonium.arguments import described
-from harmonium.runs import kept, network_task, rbm_task, said, stack_task
-from harmonium.runs.following import Place
+from harmonium.ratings import Ratings
+from harmonium.runs import kept, network_task, rating_task, rbm_task, said, stack_task
+from harmonium.runs.following import Going, Place
+from harmonium.runs.reporting import Reporter
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
@@ -59,7 +61,8 @@ def train(
         The name of a data set (`datasets.names`); the path of a file; the path of another run,
         whose hidden units are then the data; or rows in memory: an array, a tensor, nested lists, a
         pandas or polars data frame, a sparse matrix, or `Data`. Rows in memory are stored in the
-        run.
+        run. With ``ratings``, a long table with a row for each rating, in a file or a frame; or
+        `ratings.Ratings`, for which ``ratings`` can be left out.
     out
         The directory to create; by default ``runs/DATA``, or the first unused of ``runs/DATA-2``,
         ...
@@ -76,8 +79,9 @@ def train(
     options
         The options of ``harmonium train``, with underscores: ``hidden``, ``epochs``,
         ``learning_rate``, ... (`runs.options.TrainingOptions`, `runs.options.WatchingOptions`).
-        With rows in memory, ``weights`` may be an array: how much each row counts, shape (n_rows,),
-        0 or more.
+        With ``ratings``, the columns of the user, the item and the rating, they are those of
+        `runs.rating_options.RatingOptions`. With rows in memory, ``weights`` may be an array: how
+        much each row counts, shape (n_rows,), 0 or more.
 
     Returns
     -------
@@ -95,6 +99,9 @@ def train(
         SIGTERM ends the program after such a checkpoint, unless it has a handler of its own.
     """
     where = Where(out, overwrite, device, threads)
+    if options.get("ratings") is not None or isinstance(data, Ratings):
+        going = _begin_ratings(data, options, where, voice(follow, progress))
+        return going_on(going, follow)
     with _told(data, options, where) as (name, others, place):
         going = rbm_task.begin(*said.of_rbm(name, others), place, voice(follow, progress))
     return going_on(going, follow)
@@ -167,6 +174,17 @@ def finetune(
         chosen = said.of_finetuning(others)
         going = network_task.begin(name, *chosen, place, voice(follow, progress))
     return going_on(going, follow)
+
+
+def _begin_ratings(data: Any, options: dict[str, Any], where: Where, reporter: Reporter) -> Going:
+    """Begin a run on ratings, in a file or in memory."""
+    if where.threads is not None:
+        torch.set_num_threads(where.threads)
+    in_memory = not isinstance(data, str | Path)
+    learning, watching = said.of_ratings("" if in_memory else str(data), options)
+    out = None if where.out is None else Path(where.out)
+    place = Place(out, where.overwrite, where.device)
+    return rating_task.begin(learning, watching, place, reporter, data if in_memory else None)
 
 
 class Where(NamedTuple):

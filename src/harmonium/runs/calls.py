@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RunDirectory
+from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RATINGS_KIND, RunDirectory
 from harmonium.runs.layers import LAYERS
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
@@ -48,7 +49,8 @@ def call_of(run: RunDirectory) -> Call | None:
     options, name = config["options"], _NAMES[config.get("kind")]
     match name:
         case "train":
-            source, said = options["data"], _changed(TrainingOptions, options)
+            table = RatingOptions if run.holds_ratings else TrainingOptions
+            source, said = options["data"], _changed(table, options)
         case "train_dbn":
             source, said = options["of_all"].get("data"), _of_stack(options)
         case "finetune":
@@ -67,6 +69,7 @@ def call_of(run: RunDirectory) -> Call | None:
 _NAMES: dict[str | None, Name] = {
     None: "train",
     DBN_KIND: "train_dbn",
+    RATINGS_KIND: "train",
     FINETUNING_KIND: "finetune",
 }
 

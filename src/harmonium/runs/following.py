@@ -24,6 +24,7 @@ from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs.events import EventFiles
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
@@ -158,7 +159,7 @@ class Task(ABC):
         self,
         run: RunDirectory,
         watching: WatchingOptions,
-        options: TrainingOptions | FinetuningOptions,
+        options: TrainingOptions | FinetuningOptions | RatingOptions,
         batches: Minibatches,
         whole: Whole | None = None,
     ) -> None:

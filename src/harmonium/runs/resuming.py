@@ -14,14 +14,14 @@ from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import training
 from harmonium.datasets import Minibatches
-from harmonium.deep import FinetuningState
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, events
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
-from harmonium.training import TrainingState
+from harmonium.training import Learner
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Further:
         return (self.epochs or epochs) + (self.more_epochs or 0)
 
 
-Options = TypeVar("Options", TrainingOptions, FinetuningOptions)
+Options = TypeVar("Options", TrainingOptions, FinetuningOptions, RatingOptions)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Said:
 def take_up(
     run: RunDirectory,
     options: Options,
-    state: TrainingState | FinetuningState,
+    state: Learner,
     batches: Minibatches,
     further: Further,
     rate: float | None,
@@ -193,7 +193,7 @@ def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -
 
 
 def take_rate_(
-    state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
+    state: Learner, options: TrainingOptions | FinetuningOptions | RatingOptions
 ) -> None:
     """Set the current learning rate of the run in a state whose checkpoint has an earlier one."""
     rate, first = options.rate, state.optimizer.param_groups[0]

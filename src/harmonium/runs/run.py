@@ -10,11 +10,13 @@ import torch
 
 from harmonium import checkpoint
 from harmonium.deep import DBN, Network, load_dbn, load_finetuning, load_network
+from harmonium.ratings import RatingRBM
 from harmonium.rbm import RBM
 from harmonium.report import Facts
 from harmonium.run_directory import Network as StackDirectory
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs import opening, said
+from harmonium.runs.answers.recommend import recommender_of
 from harmonium.runs.asking import Asking
 from harmonium.runs.build import load_checkpoint
 from harmonium.runs.following import Going
@@ -22,7 +24,7 @@ from harmonium.runs.resuming import Further, Said
 from harmonium.runs.voices import voice
 from harmonium.training import Row
 
-Model = RBM | DBN | Network
+Model = RBM | DBN | Network | RatingRBM
 
 
 class Following(Iterator[Row]):
@@ -85,10 +87,12 @@ class Run(Asking):
 
     @property
     def kind(self) -> str:
-        """``rbm``, ``dbn``, or ``classifier``, ``regressor``, ``autoencoder``."""
+        """``rbm``, ``dbn``, ``ratings``, or ``classifier``, ``regressor``, ``autoencoder``."""
         if self.directory.is_finetuning:
             kind: str = self.config["options"]["kind"]
             return kind
+        if self.directory.holds_ratings:
+            return "ratings"
         return "dbn" if self.directory.holds_a_network else "rbm"
 
     @property
@@ -129,6 +133,8 @@ class Run(Asking):
             If there is none yet, or it is damaged.
         """
         run = self.directory
+        if run.holds_ratings:
+            return recommender_of(run).rbm
         if run.is_finetuning:
             if run.checkpoints():
                 return load_finetuning(run.latest_checkpoint()).model
@@ -148,7 +154,7 @@ class Run(Asking):
             If the run has another kind of model.
         """
         run = self.directory
-        if run.is_finetuning or run.holds_a_network:
+        if run.is_finetuning or run.holds_a_network or run.holds_ratings:
             raise TypeError(f"{self.path} holds a {self.kind}; take its model")
         if run.checkpoints():
             return load_checkpoint(run, torch.device("cpu")).model

@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from harmonium.arguments import described, meant
 from harmonium.runs.layers import OF_EACH, OWN, NetworkOptions, offered_once
 from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions, refuse_others, refuse_without_ratings
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
@@ -31,9 +32,18 @@ def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, Watc
     TypeError, ValueError
         For an option that is unknown, has the wrong type, or is out of range.
     """
+    refuse_without_ratings(options)
     chosen = _checked("train", (TrainingOptions, WatchingOptions), options)
     training = TrainingOptions(data=data, **_of(TrainingOptions, chosen))
     return training, WatchingOptions(**_of(WatchingOptions, chosen))
+
+
+def of_ratings(data: str, options: Mapping[str, Any]) -> tuple[RatingOptions, WatchingOptions]:
+    """The options for a training on ratings; raises what `of_rbm` raises."""
+    refuse_others(options)
+    chosen = _checked("train", (RatingOptions, WatchingOptions), options)
+    learning = RatingOptions(data=data, **_of(RatingOptions, chosen))
+    return learning, WatchingOptions(**_of(WatchingOptions, chosen))
 
 
 def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, WatchingOptions]:

@@ -22,16 +22,25 @@ from harmonium.kernels.cpu.products import (
     moments_,
     product,
 )
+from harmonium.kernels.cpu.ratings import (
+    add_rating_inputs_,
+    add_rating_moments_,
+    draw_ratings,
+    rating_logits,
+)
 from harmonium.kernels.cpu.softplus import softplus_gradient, softplus_sums
 from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
     "Followed",
+    "add_rating_inputs_",
+    "add_rating_moments_",
     "binary_",
     "binary_layer",
     "binomial_",
     "categorical_",
     "centred_gradient_",
+    "draw_ratings",
     "drelu_",
     "drelu_moments",
     "followed",
@@ -42,6 +51,7 @@ __all__ = [
     "one_hot_sweeps_",
     "poisson_",
     "product",
+    "rating_logits",
     "relu_",
     "relu_moments",
     "reweigh_binary_",
