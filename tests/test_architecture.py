@@ -47,6 +47,7 @@ ORDER = (
     "run_directory",
     "deep",
     "sequences",
+    "topics",
     "report",
     "runs",
     "recipes",

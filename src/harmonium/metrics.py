@@ -79,6 +79,7 @@ def _both(key: str) -> tuple[Curve, ...]:
 PANELS = (
     Panel("Log-likelihood", "nats per row", _both("log_likelihood"), better="more"),
     Panel("Pseudo-log-likelihood", "nats per row", _both("pseudo_log_likelihood"), better="more"),
+    Panel("Completion perplexity", "words", _both("completion_perplexity"), better="less"),
     Panel("Reconstruction error", "per row", _both("reconstruction_error"), better="less"),
     Panel(
         "Free energy, training − held-out",

@@ -89,6 +89,7 @@ class Lane(Enum):
         6,
         "states of all rows, to see whether they are states of the visible units",
     )
+    HALVES = Purpose.ENCODE, 16, "which words of documents are known, and which are predicted"
     CHAINS = Purpose.CHAINS, 0, "chains of a training, where they start and how they move"
     WATCHED_ROWS = (
         Purpose.MONITOR,
@@ -126,6 +127,8 @@ class Lane(Enum):
     TEMPERED_ROWS = Purpose.LIKELIHOOD, 0, "the rows that tempered chains start at", 3 << 36
     PARTICLES = Purpose.LIKELIHOOD, 0, "the particles that follow log Z along a training", 4 << 36
     TEMPERED = Purpose.LIKELIHOOD, 0, "tempered chains", 5 << 36
+    LENGTHS = Purpose.LIKELIHOOD, 0, "annealing over the lengths of documents, upwards", 8 << 36
+    LENGTHS_BACK = Purpose.LIKELIHOOD, 0, "and downwards", 9 << 36
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"

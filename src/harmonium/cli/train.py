@@ -50,9 +50,9 @@ def train(context: typer.Context, config: ConfigOption = None, **options: Any) -
     if config is not None:
         raise typer.Exit(run_file(context, ("train",), config))
     chosen = TrainingOptions(**given(TrainingOptions, options))
-    from harmonium.runs import rbm_task
+    from harmonium.runs import opening
 
-    begin(rbm_task.begin, options, chosen)
+    begin(opening.begin, options, chosen)
 
 
 @with_parameters(
@@ -162,6 +162,10 @@ def _left(finished: Finished) -> Iterator[str]:
         yield f"next      harmonium dbn sample {path}   ·   harmonium {other}"
         return
     yield f"model     {run.model_path}"
+    if run.holds_topics:
+        yield f"page      {run.report_path}"
+        yield f"next      harmonium topics {path}   ·   harmonium evaluate {path}"
+        return
     if pictures:
         yield (f"pictures  {run.figures} ({len(pictures)}: filters, samples, learning curves, ...)")
     yield f"page      {run.report_path}"

@@ -17,11 +17,12 @@ from harmonium.run_directory import (
     FINETUNING_KIND,
     LAYER_BELOW,
     LAYER_NUMBER,
+    TOPICS_KIND,
     Network,
     RunDirectory,
 )
 
-Kind = Literal["RBM", "deep belief network", "fine-tuning"]
+Kind = Literal["RBM", "deep belief network", "fine-tuning", "topic model"]
 
 Stage = Literal["running", "stopped", "unknown"]
 """The state of an unfinished run; unknown if the page is not written by its training."""
@@ -65,6 +66,7 @@ class Facts:
             None: "RBM",
             DBN_KIND: "deep belief network",
             FINETUNING_KIND: "fine-tuning",
+            TOPICS_KIND: "topic model",
         }
         return names[self.config.get("kind")]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium.metrics import is_trusted, name_of, two_decimals
-from harmonium.report import diagnosis, likelihood, loading, pictures, players
+from harmonium.report import diagnosis, likelihood, loading, pictures, players, topics
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
 from harmonium.report.pieces import Page, Section, Table, minus
@@ -21,6 +21,7 @@ def page_of(facts: Facts) -> Page:
         "RBM": _of_rbm,
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
+        "topic model": _of_topics,
     }
     shown = {
         "facts": facts,
@@ -71,6 +72,14 @@ def _of_finetuning(facts: Facts) -> Iterator[Section | None]:
     yield _again(facts)
 
 
+def _of_topics(facts: Facts) -> Iterator[Section | None]:
+    yield _glance(facts, None)
+    yield topics.section(facts)
+    yield _curves(facts)
+    yield loading.section(facts)
+    yield _again(facts)
+
+
 def _glance(facts: Facts, top: Path | None) -> Section:
     """The most important facts: verdict, warnings of the run, a picture and the main numbers."""
     picture = pictures.shown_first(top)
@@ -91,6 +100,9 @@ def describe(facts: Facts) -> str:
         return (
             f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
         )
+    if facts.kind == "topic model":
+        topics = f"{config['options']['hidden']:,} topics"
+        return f"Replicated softmax, {n_columns:,} words × {topics}, {data}"
     if facts.kind == "deep belief network":
         sizes = "-".join(str(layer["hidden"]) for layer in config["layers"])
         return f"Deep belief network {n_columns}-{sizes}, {data}"
@@ -122,6 +134,9 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
         best = next((key for key in likelihoods if key in last), None)
         for key in filter(None, (best, "reconstruction_error")):
             yield from _metric(last, key)
+    if facts.kind == "topic model":
+        yield from topics.tiles(facts)
+        yield from _metric(last, "completion_perplexity")
     if facts.kind == "fine-tuning":
         yield from _evaluation(facts, last)
     if facts.kind == "deep belief network":
@@ -145,7 +160,7 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
     name = name_of(key)
-    unit = "nats a row" if "likelihood" in key else "per row"
+    unit = "nats a row" if "likelihood" in key else "words" if "perplexity" in key else "per row"
     held = f"held_out_{key}"
     doubt = "" if is_trusted(last, key) else "; not to be trusted"
     if held in last:

@@ -17,9 +17,11 @@ from harmonium.run_directory.layout import (
     FINETUNING_KIND,
     FORMAT,
     REPORT_MARK,
+    TOPICS_KIND,
     Warned,
     free_path,
     refuse_foreign,
+    refuse_other_kind,
 )
 
 _KEPT_CHECKPOINTS = 2
@@ -51,17 +53,8 @@ class RunDirectory:
             deep belief network.
         """
         run = cls.open_any(path)
-        if run.holds_a_network:
-            layers = ", ".join(str(path.parent) for path in sorted(run.path.glob(_LAYERS)))
-            raise ValueError(
-                f"{run.path} holds a deep belief network; pass one of its layers ({layers}), or "
-                "see which commands of `harmonium dbn` use all of them"
-            )
-        if run.is_finetuning:
-            raise ValueError(
-                f"{run.path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
-                "encode and decode use it, and harmonium resume goes on with it"
-            )
+        layers = sorted(path.parent for path in run.path.glob(_LAYERS))
+        refuse_other_kind(run.path, run.config().get("kind"), layers)
         return run
 
     @classmethod
@@ -92,6 +85,11 @@ class RunDirectory:
     def is_finetuning(self) -> bool:
         """Whether this is a fine-tuning run."""
         return self.config().get("kind") == FINETUNING_KIND
+
+    @property
+    def holds_topics(self) -> bool:
+        """Whether this is the run of a topic model of counts of words."""
+        return self.config().get("kind") == TOPICS_KIND
 
     @property
     def config_path(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ DBN_KIND = "dbn"
 
 FINETUNING_KIND = "fine-tuning"
 """The ``kind`` in the configuration of a run that fine-tunes a network."""
+
+TOPICS_KIND = "topic model"
+"""The ``kind`` in the configuration of a run that learns topics from counts of words."""
 
 LAYER_BELOW = "../"
 """Prefix of data of a layer that are next to its folder."""
@@ -56,6 +60,32 @@ def refuse_foreign(path: Path, mark: str) -> None:
         path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
     ):
         raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
+
+
+def refuse_other_kind(path: Path, kind: str | None, layers: Sequence[Path]) -> None:
+    """Refuse a run whose model is no RBM, by its kind; says what uses it.
+
+    Raises
+    ------
+    ValueError
+        If it has a kind. ``layers`` are the directories of a network's layers.
+    """
+    if kind == DBN_KIND:
+        listed = ", ".join(map(str, layers))
+        raise ValueError(
+            f"{path} holds a deep belief network; pass one of its layers ({listed}), or "
+            "see which commands of `harmonium dbn` use all of them"
+        )
+    if kind == FINETUNING_KIND:
+        raise ValueError(
+            f"{path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
+            "encode and decode use it, and harmonium resume goes on with it"
+        )
+    if kind == TOPICS_KIND:
+        raise ValueError(
+            f"{path} holds a topic model of counts of words, which is no plain RBM; harmonium "
+            "topics, evaluate and info use it, and harmonium resume goes on with it"
+        )
 
 
 def free_path(path: Path) -> Path:

@@ -20,6 +20,7 @@ from harmonium.runs.answers import (
     plot,
     predict,
     reconstruct,
+    topics,
 )
 from harmonium.runs.answers import options as tables
 from harmonium.runs.answers import sample as sampling
@@ -32,13 +33,15 @@ from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
 from harmonium.runs.asking_of_sequences import AskingOfSequences
+from harmonium.runs.asking_of_topics import AskingOfTopics
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
+from harmonium.topics import Perplexity
 
 
-class Asking(AskingOfSequences):
+class Asking(AskingOfSequences, AskingOfTopics):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -123,7 +126,7 @@ class Asking(AskingOfSequences):
         threads: int | None = None,
         progress: bool = True,
         **options: Any,
-    ) -> LogLikelihood:
+    ) -> LogLikelihood | Perplexity:
         """Compute the mean log-likelihood of test rows, nats; same as ``harmonium evaluate``.
 
         It is exact if one layer has at most 2^25 states, else an interval. The result is stored in
@@ -145,8 +148,9 @@ class Asking(AskingOfSequences):
 
         Returns
         -------
-        LogLikelihood
-            The value or the interval, and the reasons if it must not be trusted.
+        LogLikelihood or Perplexity
+            The value or the interval, and the reasons if it must not be trusted; of a topic model,
+            the perplexity.
 
         Raises
         ------
@@ -155,7 +159,10 @@ class Asking(AskingOfSequences):
         """
         of_it = (tables.EvaluationOptions, ReadingOptions)
         chosen = said.of_answer("evaluate", of_it, {"data": data, **options})
-        return evaluate.evaluate(self._asked(device, threads, progress), *chosen).found
+        asked = self._asked(device, threads, progress)
+        if self.directory.holds_topics:
+            return topics.evaluate(asked, *chosen).found
+        return evaluate.evaluate(asked, *chosen).found
 
     def diagnose(
         self, *, device: str = "cpu", threads: int | None = None, **options: Any

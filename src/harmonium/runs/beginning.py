@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, overload
 import torch
 
 from harmonium.arguments import described
-from harmonium.runs import kept, network_task, rbm_task, said, stack_task
+from harmonium.runs import counts, kept, network_task, opening, said, stack_task
 from harmonium.runs.following import Place
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
@@ -95,7 +95,7 @@ def train(
     """
     where = Where(out, overwrite, device, threads)
     with _told(data, options, where) as (name, others, place):
-        going = rbm_task.begin(*said.of_rbm(name, others), place, voice(follow, progress))
+        going = opening.begin(*said.of_rbm(name, others), place, voice(follow, progress))
     return going_on(going, follow)
 
 
@@ -199,6 +199,9 @@ def _told(
             )
         columns["weights"] = others.pop("weights")
     out = None if where.out is None else Path(where.out)
+    if in_memory and others.get("visible") == "counts":
+        data = counts.in_memory(data, columns)
+        columns = {}
     with kept.named(data, **columns) as name:
         if where.threads is not None:
             torch.set_num_threads(where.threads)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RunDirectory
+from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, TOPICS_KIND, RunDirectory
 from harmonium.runs.layers import LAYERS
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.tuning_options import FinetuningOptions
@@ -68,6 +68,7 @@ _NAMES: dict[str | None, Name] = {
     None: "train",
     DBN_KIND: "train_dbn",
     FINETUNING_KIND: "finetune",
+    TOPICS_KIND: "train",
 }
 
 

@@ -21,6 +21,7 @@ from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
 from harmonium.runs.rows import refuse_columns
 from harmonium.serialization import read, serialize
+from harmonium.topics import Documents, save_documents
 
 NAME = "data.safetensors"
 """The file in the directory of the run."""
@@ -92,14 +93,16 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
     ----------
     data
         The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
-        takes, or a sparse matrix of SciPy.
+        takes, a sparse matrix of SciPy, or `Documents` of counts of words.
     columns
         ``label``, ``target``, ``drop`` and ``weights`` for rows in memory.
     """
     if isinstance(data, str | Path):
         yield str(data)
         return
-    if isinstance(data, Data):
+    if isinstance(data, Documents):
+        refuse_columns(columns)
+    elif isinstance(data, Data):
         weights = columns.pop("weights", None)
         refuse_columns(columns)
         if weights is not None:
@@ -110,7 +113,10 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         data = datasets.from_array(data, **columns)
     with TemporaryDirectory(prefix="harmonium-") as folder:
         path = Path(folder) / NAME
-        save(data, path)
+        if isinstance(data, Documents):
+            save_documents(data, path)
+        else:
+            save(data, path)
         yield str(path)
 
 

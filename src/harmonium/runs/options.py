@@ -41,7 +41,8 @@ class _ModelOptions:
     visible: VisibleName = option(  # noqa: RUF009
         "auto",
         "Type of the visible units; `auto` chooses binary units for pictures, zeros and ones, "
-        "and probabilities, categorical units for alignments, and Gaussian units for other tables.",
+        "and probabilities, categorical units for alignments, and Gaussian units for other tables; "
+        "`counts` learns topics from counts of words (replicated softmax).",
         panel="Model",
     )
     hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")

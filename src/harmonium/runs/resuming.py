@@ -21,6 +21,7 @@ from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
+from harmonium.topics import TopicState
 from harmonium.training import TrainingState
 
 
@@ -101,7 +102,7 @@ class Said:
 def take_up(
     run: RunDirectory,
     options: Options,
-    state: TrainingState | FinetuningState,
+    state: TrainingState | FinetuningState | TopicState,
     batches: Minibatches,
     further: Further,
     rate: float | None = None,
@@ -184,7 +185,8 @@ def tell_rate(reporter: Reporter, rate: float | None, was: float, update: int) -
 
 
 def take_rate_(
-    state: TrainingState | FinetuningState, options: TrainingOptions | FinetuningOptions
+    state: TrainingState | FinetuningState | TopicState,
+    options: TrainingOptions | FinetuningOptions,
 ) -> None:
     """Set the current learning rate of the run in a state whose checkpoint has an earlier one."""
     rate, first = options.rate, state.optimizer.param_groups[0]
