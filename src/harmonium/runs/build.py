@@ -238,7 +238,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
             rate = defaults.HALF_LINES_LEARNING_RATE
     final_sweeps = options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":
-        least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
+        least = defaults.FINAL_SWEEPS if options.method != "cd" else 1
         final_sweeps = max(options.sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
     # with few rows, many passes would overfit

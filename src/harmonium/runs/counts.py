@@ -19,7 +19,7 @@ from harmonium.topics import Documents, load_documents
 # What a topic model makes use of.
 _USED = {
     *("data", "visible", "hidden", "weight_std", "held_out", "rows", "method", "sweeps"),
-    *("final_sweeps", "chains", "learning_rate", "schedule", "optimizer", "momentum"),
+    *("final_sweeps", "learning_rate", "schedule", "optimizer", "momentum"),
     *("batch_size", "epochs", "l1", "l2", "average", "seed", "validation_data", "test_data"),
     *("label", "target", "drop", "header", "array", "transpose"),
     *("n_classes", "stratified"),
@@ -34,6 +34,12 @@ def refuse_options(options: TrainingOptions) -> None:
     ValueError
         Names the first, and says what works.
     """
+    if options.method == "pcd":
+        raise ValueError(
+            "`method='pcd'` is not for `visible='counts'`: persistent chains of long documents "
+            "do not mix, and the model would run away from them; leave it out, or take more "
+            "`sweeps`"
+        )
     for option in fields(options):
         value = getattr(options, option.name)
         if option.name not in _USED and value != option.default:

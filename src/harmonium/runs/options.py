@@ -128,11 +128,12 @@ class _ModelOptions:
 class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     """All options that determine what is learned and how; they fix every bit of a run."""
 
-    method: Literal["pcd", "cd"] = option(
-        "pcd",
+    method: Literal["pcd", "cd"] | None = option(
+        None,
         "Persistent contrastive divergence (pcd), or contrastive divergence (cd), whose "
         "chains start at the data in each update.",
         panel="Training",
+        shown="pcd, but cd with `visible='counts'`",
     )
     sweeps: int = option(
         defaults.SWEEPS, "Gibbs sweeps per update: the k of CD-k and PCD-k.", panel="Training"

@@ -117,17 +117,14 @@ class TopicTask(Task):
         self.watch = TopicWatch(every, batches, self.total, held_out, state.seed)
 
     def describe(self) -> Iterator[str]:
-        """The model, its documents and its chains."""
+        """The model and its documents."""
         state, train, held_out = self.state, self.train, self.held_out
         assert isinstance(train, Documents)
-        chains = (
-            "chains start at the data" if state.chains is None else f"{len(state.chains)} chains"
-        )
         began = f", from update {state.update:,}" if state.update else ""
         held = "" if held_out is None else f", {len(held_out):,} held out"
         yield (
             f"{self.run.path}: {state.softmax!r} on {len(train):,} documents of {train.name} with "
-            f"{train.n_words:,} words{held}; {self.options.epochs} epochs, {chains}, "
+            f"{train.n_words:,} words{held}; {self.options.epochs} epochs, "
             f"{train.device}{began}"
         )
         if train.notes:
@@ -186,11 +183,9 @@ def _complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions
     if options.optimizer not in ("sgd", "adagrad"):
         rate = defaults.TOPIC_ADAPTIVE_RATE
     epochs = min(max(1, round(defaults.TOPIC_UPDATES / len(batches))), defaults.MOST_EPOCHS)
-    persistent = None if options.method == "cd" else options.chains or batches.batch_size
     return dataclasses.replace(
         options,
         batch_size=batches.batch_size,
-        chains=persistent,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
         final_sweeps=options.final_sweeps or max(options.sweeps, defaults.FINAL_SWEEPS),
         epochs=options.epochs or epochs,
@@ -208,7 +203,6 @@ def _begin(options: TrainingOptions, train: Documents, batches: Minibatches) -> 
         train,
         sweeps=options.sweeps,
         phases=dict(_phases(options, batches)),
-        n_chains=options.chains,
         learning_rate=options.rate,
         momentum=options.momentum,
         optimizer=optimizer,

@@ -40,8 +40,6 @@ def dumps_topics(state: TopicState) -> bytes:
     """The content of a checkpoint; a training that goes on from it is the same, bit for bit."""
     tensors, config = describe_learner(state, state.softmax, "softmax.")
     tensors |= {"shares": state.shares, "sizes": state.sizes, "offset": state.offset}
-    if state.chains is not None:
-        tensors["chains"] = state.chains
     if state.average is not None:
         tensors |= tensors_of(state.average, "average.")
     config |= {
@@ -76,7 +74,6 @@ def load_topics(path: str | Path, *, device: torch.device | str = "cpu") -> Topi
     return TopicState(
         **learner,
         softmax=model,
-        chains=tensors.get("chains"),
         phases=tuple((begins, sweeps) for begins, sweeps in config["phases"]),
         penalties=Penalties(**config["penalties"]),
         shares=tensors["shares"],

@@ -1,4 +1,4 @@
-"""`TopicState`: learning a replicated softmax by contrastive divergence, persistent or not."""
+"""`TopicState`: learning a replicated softmax by contrastive divergence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OFFSET_RATE = 0.01
 
 
 class _Phase(NamedTuple):
-    """Documents with their mean hidden units."""
+    """Documents with the inputs of their hidden units."""
 
     ends: Tensor
     words: Tensor
@@ -44,9 +44,10 @@ class _Phase(NamedTuple):
 class TopicState(Learner):
     """A training of a replicated softmax between two updates; create one with `TopicState.create`.
 
-    Each update follows the centred gradient of the log-likelihood, per word of the mini-batch's
-    documents. Its offsets are the share of each word in the training documents, times a document's
-    length, and the moving mean of the hidden units.
+    Each update starts chains at the documents of its mini-batch and makes a few Gibbs sweeps at
+    their lengths (CD-k; Hinton, 2002). It follows the centred gradient; offsets are the share of
+    each word in the training documents, times a document's length, and the moving mean of the
+    hidden units. Persistent chains are not offered: those of long documents do not mix.
 
     Attributes
     ----------
@@ -54,8 +55,6 @@ class TopicState(Learner):
         The model that is trained.
     optimizer, schedule, stream, seed, update
         As for every `training.Learner`.
-    chains
-        Persistent chains (PCD). If None, each update starts chains at its documents (CD).
     phases
         Gibbs sweeps per update, by the number of updates after which they begin.
     penalties
@@ -78,7 +77,6 @@ class TopicState(Learner):
     schedule: LRScheduler | None
     stream: Stream
     seed: int
-    chains: Tensor | None
     phases: tuple[tuple[int, int], ...]
     penalties: Penalties
     shares: Tensor
@@ -97,7 +95,6 @@ class TopicState(Learner):
         *,
         sweeps: int = defaults.SWEEPS,
         phases: Mapping[int, int] | None = None,
-        n_chains: int | None = None,
         learning_rate: float = defaults.LEARNING_RATE,
         momentum: float = defaults.MOMENTUM,
         optimizer: Optimizer | None = None,
@@ -115,12 +112,9 @@ class TopicState(Learner):
         documents
             The training documents, whose words and lengths are counted.
         sweeps
-            Gibbs sweeps per update: the k of CD-k and PCD-k.
+            Gibbs sweeps per update: the k of CD-k.
         phases
             Other numbers of sweeps, each by the number of updates after which it takes over.
-        n_chains
-            Number of persistent chains, whose lengths represent those of the documents; None for
-            CD.
         learning_rate, momentum
             For plain stochastic gradient descent; not used if an optimiser is given.
         optimizer
@@ -167,11 +161,6 @@ class TopicState(Learner):
             check_number("average_decay", average_decay, "a number between 0 and 1, or None")
             if not 0 < average_decay < 1:
                 raise ValueError(f"average_decay is {average_decay}; pass a number between 0 and 1")
-        stream, chains = Lane.CHAINS.stream(seed), None
-        if n_chains is not None:
-            check_count("n_chains", n_chains)
-            chains = model.weights.new_zeros(n_chains, model.n_hidden)
-            kernels.binary_(chains, model.hidden_bias.new_zeros(model.n_hidden), stream)
         dtype = model.weights.dtype
         mean, var = documents.moments()
         # a word that never occurs counts as if it stood once in one document
@@ -180,9 +169,8 @@ class TopicState(Learner):
             softmax=model,
             optimizer=optimizer,
             schedule=make_schedule(optimizer, schedule),
-            stream=stream,
+            stream=Lane.CHAINS.stream(seed),
             seed=seed,
-            chains=chains,
             phases=tuple(sorted({0: sweeps, **(phases or {})}.items())),
             penalties=penalties or Penalties(),
             shares=documents.frequencies.to(dtype),
@@ -252,35 +240,23 @@ class TopicState(Learner):
         model, stream = self.softmax, self.stream
         ends, words = batch.crow_indices(), batch.col_indices().int()
         data = self._observed(ends, words, batch.values())
-        hidden, places = data.hidden.clone(), None
-        if self.chains is None:
-            self._draw_hidden_(hidden)
-        else:
-            n = len(self.chains)
-            first = torch.arange(len(batch), device=hidden.device)
-            places = (first + self.update * len(batch)) % n
-            hidden = self.chains[places]
         ends = torch.cat((ends.new_zeros(1), data.lengths.cumsum(0)))
-        for sweep in range(self.sweeps):
+        fantasies = data
+        for _ in range(self.sweeps):
+            hidden = kernels.binary_(
+                fantasies.hidden.clone(), torch.zeros_like(self.offset), stream
+            )
             words, _ = model.sample_words(hidden, ends, stream)
             fantasies = self._observed(ends, words, torch.ones_like(words))
-            if sweep < self.sweeps - 1 or places is not None:
-                hidden = fantasies.hidden.clone()
-                self._draw_hidden_(hidden)
-        if self.chains is not None and places is not None:
-            self.chains[places] = hidden
         self._compare(data, fantasies, scale)
 
     def _observed(self, ends: Tensor, words: Tensor, counts: Tensor) -> _Phase:
-        """Documents with their hidden inputs, until `_draw_hidden_` or `_compare` uses them."""
+        """Documents with their hidden inputs."""
         inputs = kernels.document_inputs(
             ends, words, counts, self.softmax.weights.detach(), self.softmax.hidden_bias.detach()
         )
         before = torch.cat((ends.new_zeros(1), counts.long().cumsum(0)))
         return _Phase(ends, words, counts, before[ends].diff(), inputs)
-
-    def _draw_hidden_(self, inputs: Tensor) -> None:
-        kernels.binary_(inputs, torch.zeros_like(self.offset), self.stream)
 
     def _compare(self, data: _Phase, fantasies: _Phase, scale: float) -> None:
         """Write the difference of two phases, centred, per word of the training documents."""
