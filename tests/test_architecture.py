@@ -49,6 +49,7 @@ ORDER = (
     "deep",
     "sequences",
     "ratings",
+    "topics",
     "report",
     "runs",
     "recipes",

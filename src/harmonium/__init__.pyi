@@ -24,6 +24,7 @@ from . import run_directory as run_directory
 from . import runs as runs
 from . import sampling as sampling
 from . import sequences as sequences
+from . import topics as topics
 from . import training as training
 from . import units as units
 from .checkpoint import load_model as load_model

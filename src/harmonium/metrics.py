@@ -111,6 +111,7 @@ PANELS = (
         _both("rating_log_probability"),
         better="more",
     ),
+    Panel("Completion perplexity", "words", _both("completion_perplexity"), better="less"),
     Panel("Reconstruction error", "per row", _both("reconstruction_error"), better="less"),
     Panel(
         "Free energy, training − held-out",

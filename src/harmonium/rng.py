@@ -89,6 +89,7 @@ class Lane(Enum):
         6,
         "states of all rows, to see whether they are states of the visible units",
     )
+    HALVES = Purpose.ENCODE, 16, "which words of documents are known, and which are predicted"
     CHAINS = Purpose.CHAINS, 0, "chains of a training, where they start and how they move"
     WATCHED_ROWS = (
         Purpose.MONITOR,
@@ -138,6 +139,8 @@ class Lane(Enum):
         1,
         "missing values of the rows of a training, where they start and how they move",
     )
+    LENGTHS = Purpose.LIKELIHOOD, 0, "annealing over the lengths of documents, upwards", 8 << 36
+    LENGTHS_BACK = Purpose.LIKELIHOOD, 0, "and downwards", 9 << 36
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"

@@ -33,6 +33,7 @@ from harmonium.cli import (
     report,
     sample,
     score,
+    topics,
     train,
 )
 from harmonium.cli.helping import ShortHelp
@@ -81,8 +82,8 @@ _OTHERS = (impute.impute, impute.predict, recommend.recommend)
 for _command in (sample.sample, reconstruct.reconstruct, *_OTHERS):
     app.command(rich_help_panel=_USE)(_command)
 _SEEING = (evaluate.evaluate, diagnose.diagnose, fidelity.fidelity, plot.plot, report.report)
-_OF_SEQUENCES = (contacts.contacts, score.score)
-for _command in (*_SEEING, *_OF_SEQUENCES, compare.compare, info.info):
+_OF_DATA = (contacts.contacts, score.score, topics.topics)
+for _command in (*_SEEING, *_OF_DATA, compare.compare, info.info):
     app.command(rich_help_panel=_SEE)(_command)
 app.command(rich_help_panel=_KNOW)(benchmark.benchmark)
 app.command(rich_help_panel=_TRAIN)(recipe.recipe)

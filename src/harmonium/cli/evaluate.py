@@ -22,8 +22,11 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
 
     It is exact if one layer has at most 2^25 states. Otherwise log Z is estimated in three ways,
     which must agree. If they disagree, the command reports the reason instead of a lower bound. The
-    result is stored in RUN/likelihood.json.
+    result is stored in RUN/likelihood.json. For a topic model it is the perplexity of documents,
+    stored in RUN/perplexity.json.
     """
+    if asked.run.holds_topics:
+        return (yield from _of_topics(asked, options, reading))
     from harmonium.runs.answers import evaluate
 
     found = evaluate.evaluate(asked, options, reading)
@@ -35,6 +38,23 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     for number, reason in enumerate(found.result["warnings"]):
         yield f"{'and' if number else 'no lower bound,'} because {reason}"
     yield f"rows            {_rows(found.result, found.found.rows_std_error)}"
+    yield f"kept in         {found.path}"
+    yield f"page            {found.page}"
+    return found.as_dict()
+
+
+def _of_topics(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Lines:
+    """The perplexity of documents, in words."""
+    from harmonium.runs.answers import topics
+
+    found = topics.evaluate(asked, options, reading)
+    result = found.result
+    yield f"perplexity      {found.found}"
+    if result["completion_perplexity"] is not None:
+        yield f"of completion   {result['completion_perplexity']:.1f}, of one half by the other"
+    for reason in result["warnings"]:
+        yield f"not to be trusted, because {reason}"
+    yield f"documents       {result['documents']:,} of {result['data']}, {result['words']:,} words"
     yield f"kept in         {found.path}"
     yield f"page            {found.page}"
     return found.as_dict()

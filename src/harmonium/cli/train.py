@@ -69,9 +69,9 @@ def train(context: typer.Context, config: ConfigOption = None, **options: Any) -
         begin(rating_task.begin, options, of_ratings)
     refuse_without_ratings(typed)
     chosen = TrainingOptions(**given(TrainingOptions, options))
-    from harmonium.runs import rbm_task
+    from harmonium.runs import opening
 
-    begin(rbm_task.begin, options, chosen)
+    begin(opening.begin, options, chosen)
 
 
 @with_parameters(
@@ -181,9 +181,12 @@ def _left(finished: Finished) -> Iterator[str]:
         yield f"next      harmonium dbn sample {path}   ·   harmonium {other}"
         return
     yield f"model     {run.model_path}"
-    if run.holds_ratings:
+    if run.holds_ratings or run.holds_topics:
         yield f"page      {run.report_path}"
-        yield f"next      harmonium recommend {path} --user USER"
+        other = f"harmonium recommend {path} --user USER"
+        if run.holds_topics:
+            other = f"harmonium topics {path}   ·   harmonium evaluate {path}"
+        yield f"next      {other}"
         return
     if pictures:
         yield (f"pictures  {run.figures} ({len(pictures)}: filters, samples, learning curves, ...)")

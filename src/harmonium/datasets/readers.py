@@ -14,7 +14,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from harmonium.datasets.sides import (
     with_labels,
     with_weights,
 )
-from harmonium.datasets.sparse import is_sparse, read_sparse
+from harmonium.datasets.sparse import Entries, is_sparse, read_entries, read_sparse
 from harmonium.datasets.tables import read_parquet
 from harmonium.datasets.text import read_text
 
@@ -198,7 +198,11 @@ def _read_npy(path: Path, reading: Reading) -> Arrays:
         return Arrays(_read_npy_array(stream, path.name))
 
 
-def _read_npz(path: Path, reading: Reading) -> Arrays:
+@contextlib.contextmanager
+def _opened_npz(
+    path: Path,
+) -> Iterator[tuple[dict[str, tuple[int, ...]], Callable[[str], NDArray[Any]]]]:
+    """Shapes of the arrays of an archive by name, and what reads one of them."""
     with open_zip(path) as packed:
         shapes = {}
         for member in packed.namelist():
@@ -211,9 +215,33 @@ def _read_npz(path: Path, reading: Reading) -> Arrays:
             with packed.open(f"{key}.npy") as stream:
                 return _read_npy_array(stream, f"array {key!r} of {path.name}")
 
+        yield shapes, array
+
+
+def _read_npz(path: Path, reading: Reading) -> Arrays:
+    with _opened_npz(path) as (shapes, array):
         if is_sparse(shapes) and reading.array is None:
             return Arrays(read_sparse(array, path.name), notes=["a sparse matrix of SciPy's"])
         return Archive(path.name, shapes, array).arrays(reading)
+
+
+def sparse_entries(path: Path) -> Entries | None:
+    """Rows, columns and values of the entries of a sparse matrix, and its shape.
+
+    None if the file holds none.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be opened, or is damaged.
+    """
+    if not path.is_file() or path.suffix != ".npz":
+        return None
+    try:
+        with _opened_npz(path) as (shapes, array):
+            return read_entries(array, path.name) if is_sparse(shapes) else None
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
 
 
 def _read_npy_array(stream: Readable, name: str) -> NDArray[Any]:

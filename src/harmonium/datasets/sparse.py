@@ -1,6 +1,6 @@
-"""SciPy's sparse matrices, as `scipy.sparse.save_npz` writes them, as dense rows.
+"""SciPy's sparse matrices, as `scipy.sparse.save_npz` writes them: entries, or dense rows.
 
-This module checks every index before it is used, and holds the dense rows once.
+This module checks every index before it is used, and holds dense rows once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ def is_sparse(keys: Mapping[str, Any]) -> bool:
     return {"format", "shape", "data"} <= keys.keys()
 
 
-def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
-    """Create dense rows from the arrays of a sparse matrix.
+Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], tuple[int, int]]
+"""Row, column and value of each entry, and the shape of the matrix."""
+
+
+def read_entries(read: Callable[[str], NDArray[Any]], name: str) -> Entries:
+    """Read the entries of a sparse matrix from its arrays; a place may have several.
 
     Raises
     ------
     ValueError
-        For indices outside the matrix, and if the dense rows take more than 8 GiB.
+        If it is damaged, with indices outside the matrix, or in an unknown format.
     """
     kind = read("format").reshape(-1)[:1].tolist()
     kind = kind[0].decode("latin-1") if kind and isinstance(kind[0], bytes) else str(*kind)
@@ -60,6 +64,18 @@ def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
     for index, size in ((rows, shape[0]), (columns, shape[1])):
         if len(index) and (index.min() < 0 or index.max() >= size):
             raise ValueError(f"{name} is damaged: its sparse matrix has indices beyond {shape}")
+    return rows, columns, data, (shape[0], shape[1])
+
+
+def read_sparse(read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
+    """Create dense rows from the arrays of a sparse matrix.
+
+    Raises
+    ------
+    ValueError
+        For indices outside the matrix, and if the dense rows take more than 8 GiB.
+    """
+    rows, columns, data, shape = read_entries(read, name)
     # counts are added up, and must not overflow
     dtype = np.dtype(np.uint8 if data.dtype in (np.bool, np.uint8) else np.float32)
     if data.dtype.kind in "iuf" and data.dtype.itemsize > 4:

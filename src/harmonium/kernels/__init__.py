@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from harmonium.kernels.backends import when_compiling
 from harmonium.kernels.chains import followed, one_hot_sweeps_, reweigh_binary_, sweeps_
+from harmonium.kernels.documents import add_documents_, document_inputs, draw_words
 from harmonium.kernels.draws import (
     binary_,
     binomial_,
@@ -35,6 +36,7 @@ from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, soft
 __all__ = [
     "MOST_CATEGORIES",
     "Rated",
+    "add_documents_",
     "add_rating_inputs_",
     "add_rating_moments_",
     "binary_",
@@ -42,7 +44,9 @@ __all__ = [
     "binomial_",
     "categorical_",
     "centred_gradient_",
+    "document_inputs",
     "draw_ratings",
+    "draw_words",
     "drelu_",
     "drelu_moments",
     "followed",

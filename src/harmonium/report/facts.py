@@ -18,11 +18,12 @@ from harmonium.run_directory import (
     LAYER_BELOW,
     LAYER_NUMBER,
     RATINGS_KIND,
+    TOPICS_KIND,
     Network,
     RunDirectory,
 )
 
-Kind = Literal["RBM", "deep belief network", "fine-tuning", "ratings"]
+Kind = Literal["RBM", "deep belief network", "fine-tuning", "ratings", "topic model"]
 
 Stage = Literal["running", "stopped", "unknown"]
 """The state of an unfinished run; unknown if the page is not written by its training."""
@@ -67,6 +68,7 @@ class Facts:
             DBN_KIND: "deep belief network",
             FINETUNING_KIND: "fine-tuning",
             RATINGS_KIND: "ratings",
+            TOPICS_KIND: "topic model",
         }
         return names[self.config.get("kind")]
 

@@ -37,6 +37,17 @@ def lines(facts: Facts) -> str | None:
             f"network = deep.load_network({str(run.network_path)!r})\n"
             "module = network.to_sequential()  # plain torch.nn, for rows as in training\n"
         )
+    if facts.kind == "topic model":
+        if facts.is_finished:
+            load = f"topics.load_topic_model({str(run.model_path)!r})"
+        elif run.checkpoints():
+            load = f"topics.load_topics({str(run.latest_checkpoint())!r}).model"
+        else:
+            return None
+        return (
+            f"from harmonium import topics\nmodel = {load}\n"
+            "hidden = model.mean_h(topics.Documents.of(counts))  # shape (n_documents, n_hidden)\n"
+        )
     shape = facts.config["data"]["image_shape"]
     weights = (
         f"filters = rbm.weights.detach().numpy().T.reshape(-1, {shape[0]}, {shape[1]})"

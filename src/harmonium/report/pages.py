@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from harmonium.metrics import is_trusted, name_of, two_decimals
-from harmonium.report import columns, diagnosis, fidelity, likelihood, loading, pictures, players
+from harmonium.report import (
+    columns,
+    diagnosis,
+    fidelity,
+    likelihood,
+    loading,
+    pictures,
+    players,
+    topics,
+)
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
 from harmonium.report.pieces import Page, Section, Table, minus
@@ -22,6 +31,7 @@ def page_of(facts: Facts) -> Page:
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
         "ratings": _of_ratings,
+        "topic model": _of_topics,
     }
     shown = {
         "facts": facts,
@@ -80,6 +90,14 @@ def _of_ratings(facts: Facts) -> Iterator[Section | None]:
     yield _again(facts)
 
 
+def _of_topics(facts: Facts) -> Iterator[Section | None]:
+    yield _glance(facts, None)
+    yield topics.section(facts)
+    yield _curves(facts)
+    yield loading.section(facts)
+    yield _again(facts)
+
+
 def _glance(facts: Facts, top: Path | None) -> Section:
     """The most important facts: verdict, warnings of the run, a picture and the main numbers."""
     picture = pictures.shown_first(top)
@@ -107,6 +125,9 @@ def describe(facts: Facts) -> str:
             f"Restricted Boltzmann machine of {of['n_ratings']:,} ratings, {of['n_items']:,} items "
             f"by {of['n_users']:,} users, {config['options']['hidden']:,} hidden units, {data}"
         )
+    if facts.kind == "topic model":
+        n_topics = f"{config['options']['hidden']:,} topics"
+        return f"Replicated softmax, {n_columns:,} words × {n_topics}, {data}"
     if facts.kind == "deep belief network":
         sizes = "-".join(str(layer["hidden"]) for layer in config["layers"])
         return f"Deep belief network {n_columns}-{sizes}, {data}"
@@ -138,6 +159,9 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
         best = next((key for key in likelihoods if key in last), None)
         for key in filter(None, (best, "reconstruction_error")):
             yield from _metric(last, key)
+    if facts.kind == "topic model":
+        yield from topics.tiles(facts)
+        yield from _metric(last, "completion_perplexity")
     if facts.kind == "fine-tuning":
         yield from _evaluation(facts, last)
     if facts.kind == "ratings" and "rmse" in last:
@@ -168,7 +192,7 @@ def _tiles(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 def _metric(last: Mapping[str, float], key: str) -> Iterator[tuple[str, str, str]]:
     name = name_of(key)
-    unit = "nats a row" if "likelihood" in key else "per row"
+    unit = "nats a row" if "likelihood" in key else "words" if "perplexity" in key else "per row"
     held = f"held_out_{key}"
     doubt = "" if is_trusted(last, key) else "; not to be trusted"
     if held in last:

@@ -22,6 +22,7 @@ def verdict(facts: Facts) -> str:
         "deep belief network": _of_network,
         "fine-tuning": _of_finetuning,
         "ratings": _of_ratings,
+        "topic model": _of_rows,
     }[facts.kind]
     return f"{how_good(facts)} {facts.words(_next(facts))}".strip()
 
@@ -159,6 +160,10 @@ def _next(facts: Facts) -> str:
             else "Read the warnings below first."
         )
     path = facts.typed_path
+    if facts.kind == "topic model":
+        if is_still_learning(facts) and worse_since(facts) is None:
+            return _more_epochs(facts)
+        return f"Next, `harmonium topics {path} --words FILE` names its topics."
     if facts.kind == "deep belief network":
         return (
             f"Next, `harmonium dbn sample {path}` lets it dream, and `harmonium dbn finetune "

@@ -35,7 +35,7 @@ def _advice(facts: Facts) -> Iterator[Note]:
     findings = Findings(
         n_hidden=options["hidden"],
         n_rows=facts.config["data"]["n_train"],
-        n_training_chains=options["chains"] if options["method"] == "pcd" else None,
+        n_training_chains=options["chains"] if options["method"] != "cd" else None,
         batch_size=options["batch_size"],
         # as long as the rate has not fallen, large updates are intended
         update_ratio=ratios[-1] if ratios and facts.is_finished else None,

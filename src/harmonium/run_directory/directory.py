@@ -18,10 +18,11 @@ from harmonium.run_directory.layout import (
     FORMAT,
     RATINGS_KIND,
     REPORT_MARK,
+    TOPICS_KIND,
     Warned,
     free_path,
     refuse_foreign,
-    refuse_no_rbm,
+    refuse_other_kind,
 )
 
 _KEPT_CHECKPOINTS = 2
@@ -52,7 +53,7 @@ class RunDirectory:
             deep belief network.
         """
         run = cls.open_any(path)
-        refuse_no_rbm(run.path, run.config().get("kind"))
+        refuse_other_kind(run.path, run.config().get("kind"))
         return run
 
     @classmethod
@@ -88,6 +89,11 @@ class RunDirectory:
     def holds_ratings(self) -> bool:
         """Whether this run learns from ratings."""
         return self.config().get("kind") == RATINGS_KIND
+
+    @property
+    def holds_topics(self) -> bool:
+        """Whether this is the run of a topic model of counts of words."""
+        return self.config().get("kind") == TOPICS_KIND
 
     @property
     def config_path(self) -> Path:

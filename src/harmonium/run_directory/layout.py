@@ -24,6 +24,9 @@ FINETUNING_KIND = "fine-tuning"
 RATINGS_KIND = "ratings"
 """The ``kind`` in the configuration of a run that learns from ratings."""
 
+TOPICS_KIND = "topic model"
+"""The ``kind`` in the configuration of a run that learns topics from counts of words."""
+
 LAYER_BELOW = "../"
 """Prefix of data of a layer that are next to its folder."""
 
@@ -62,13 +65,13 @@ def refuse_foreign(path: Path, mark: str) -> None:
         raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
 
 
-def refuse_no_rbm(path: Path, kind: str | None) -> None:
-    """Refuse a run of another kind where one of an RBM is needed.
+def refuse_other_kind(path: Path, kind: str | None) -> None:
+    """Refuse a run whose model is no RBM, by its kind; says what uses it.
 
     Raises
     ------
     ValueError
-        Says what the run holds, and what uses it.
+        If it has a kind.
     """
     if kind == DBN_KIND:
         layers = ", ".join(str(each.parent) for each in sorted(path.glob("layers/*/config.json")))
@@ -78,13 +81,18 @@ def refuse_no_rbm(path: Path, kind: str | None) -> None:
         )
     if kind == FINETUNING_KIND:
         raise ValueError(
-            f"{path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, encode "
-            "and decode use it, and harmonium resume goes on with it"
+            f"{path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
+            "encode and decode use it, and harmonium resume goes on with it"
         )
     if kind == RATINGS_KIND:
         raise ValueError(
             f"{path} holds a model of ratings, whose rows have units for what was rated alone; "
             "harmonium recommend uses it, and harmonium resume goes on with it"
+        )
+    if kind == TOPICS_KIND:
+        raise ValueError(
+            f"{path} holds a topic model of counts of words, which is no plain RBM; harmonium "
+            "topics, evaluate and info use it, and harmonium resume goes on with it"
         )
 
 

@@ -20,6 +20,7 @@ from harmonium.runs.answers import (
     plot,
     predict,
     reconstruct,
+    topics,
 )
 from harmonium.runs.answers import options as tables
 from harmonium.runs.answers import sample as sampling
@@ -34,13 +35,15 @@ from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
 from harmonium.runs.asking_of_holes import AskingOfHoles
 from harmonium.runs.asking_of_ratings import AskingOfRatings
+from harmonium.runs.asking_of_topics import AskingOfTopics
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
+from harmonium.topics import Perplexity
 
 
-class Asking(AskingOfHoles, AskingOfRatings):
+class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -125,7 +128,7 @@ class Asking(AskingOfHoles, AskingOfRatings):
         threads: int | None = None,
         progress: bool = True,
         **options: Any,
-    ) -> LogLikelihood:
+    ) -> LogLikelihood | Perplexity:
         """Compute the mean log-likelihood of test rows, nats; same as ``harmonium evaluate``.
 
         It is exact if one layer has at most 2^25 states, else an interval. The result is stored in
@@ -147,8 +150,9 @@ class Asking(AskingOfHoles, AskingOfRatings):
 
         Returns
         -------
-        LogLikelihood
-            The value or the interval, and the reasons if it must not be trusted.
+        LogLikelihood or Perplexity
+            The value or the interval, and the reasons if it must not be trusted; of a topic model,
+            the perplexity.
 
         Raises
         ------
@@ -157,7 +161,10 @@ class Asking(AskingOfHoles, AskingOfRatings):
         """
         of_it = (tables.EvaluationOptions, ReadingOptions)
         chosen = said.of_answer("evaluate", of_it, {"data": data, **options})
-        return evaluate.evaluate(self._asked(device, threads, progress), *chosen).found
+        asked = self._asked(device, threads, progress)
+        if self.directory.holds_topics:
+            return topics.evaluate(asked, *chosen).found
+        return evaluate.evaluate(asked, *chosen).found
 
     def diagnose(
         self, *, device: str = "cpu", threads: int | None = None, **options: Any

@@ -14,7 +14,15 @@ import torch
 
 from harmonium.arguments import described
 from harmonium.ratings import Ratings
-from harmonium.runs import kept, network_task, rating_task, rbm_task, said, stack_task
+from harmonium.runs import (
+    counts,
+    kept,
+    network_task,
+    opening,
+    rating_task,
+    said,
+    stack_task,
+)
 from harmonium.runs.following import Going, Place
 from harmonium.runs.reporting import Reporter
 from harmonium.runs.run import Following, Run, going_on
@@ -103,7 +111,7 @@ def train(
         going = _begin_ratings(data, options, where, voice(follow, progress))
         return going_on(going, follow)
     with _told(data, options, where) as (name, others, place):
-        going = rbm_task.begin(*said.of_rbm(name, others), place, voice(follow, progress))
+        going = opening.begin(*said.of_rbm(name, others), place, voice(follow, progress))
     return going_on(going, follow)
 
 
@@ -218,6 +226,9 @@ def _told(
             )
         columns["weights"] = others.pop("weights")
     out = None if where.out is None else Path(where.out)
+    if in_memory and others.get("visible") == "counts":
+        data = counts.in_memory(data, columns)
+        columns = {}
     with kept.named(data, **columns) as name:
         if where.threads is not None:
             torch.set_num_threads(where.threads)

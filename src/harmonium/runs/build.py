@@ -35,7 +35,7 @@ from harmonium.units import (
     registered,
 )
 
-_OPTIMIZERS = {
+OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
@@ -160,6 +160,11 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
             return Binomial(n, options.trials)
         case "poisson":
             return Poisson(n)
+        case "counts":
+            raise ValueError(
+                "`visible='counts'` makes a topic model, which is trained by `harmonium.train` "
+                "alone; as layers, take Poisson or binomial units"
+            )
         case "categorical":
             assert n_categories is not None
             return Categorical(n, n_categories)
@@ -189,7 +194,7 @@ def check_states(visible: Units, data: Data, seed: int) -> None:
 def layer_options(options: TrainingOptions, above: TrainingOptions | None = None) -> LayerOptions:
     """How an RBM is trained; as a layer, what it hands on is what the one above it asks for."""
     assert options.learning_rate is not None and options.epochs is not None
-    optimizer, final = _OPTIMIZERS.get(options.optimizer), options.final_sweeps
+    optimizer, final = OPTIMIZERS.get(options.optimizer), options.final_sweeps
     return LayerOptions(
         epochs=options.epochs,
         batch_size=options.batch_size,
@@ -259,7 +264,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
             rate = defaults.HALF_LINES_LEARNING_RATE
     final_sweeps = options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":
-        least = defaults.FINAL_SWEEPS if options.method == "pcd" else 1
+        least = defaults.FINAL_SWEEPS if options.method != "cd" else 1
         final_sweeps = max(options.sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
     # with few rows, many passes would overfit

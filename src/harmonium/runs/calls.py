@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from harmonium.run_directory import DBN_KIND, FINETUNING_KIND, RATINGS_KIND, RunDirectory
+from harmonium.run_directory import (
+    DBN_KIND,
+    FINETUNING_KIND,
+    RATINGS_KIND,
+    TOPICS_KIND,
+    RunDirectory,
+)
 from harmonium.runs.layers import LAYERS
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rating_options import RatingOptions
@@ -71,6 +77,7 @@ _NAMES: dict[str | None, Name] = {
     DBN_KIND: "train_dbn",
     RATINGS_KIND: "train",
     FINETUNING_KIND: "finetune",
+    TOPICS_KIND: "train",
 }
 
 

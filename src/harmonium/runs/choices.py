@@ -20,6 +20,7 @@ VisibleName = Literal[
     "binomial",
     "poisson",
     "mixed",
+    "counts",
 ]
 
 # Of these, types with a continuum of states and a precision, and those with all real numbers.

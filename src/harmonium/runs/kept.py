@@ -22,6 +22,7 @@ from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
 from harmonium.runs.rows import kinds_of, refuse_columns
 from harmonium.serialization import read, serialize
+from harmonium.topics import Documents, save_documents
 
 NAME = "data.safetensors"
 """The file in the directory of the run."""
@@ -96,7 +97,7 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
     ----------
     data
         The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
-        takes, or a sparse matrix of SciPy.
+        takes, a sparse matrix of SciPy, or `Documents` of counts of words.
     columns
         ``label``, ``target``, ``drop``, ``columns``, ``missing_values`` and ``weights`` for rows in
         memory.
@@ -104,7 +105,9 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
     if isinstance(data, str | Path):
         yield str(data)
         return
-    if isinstance(data, Data):
+    if isinstance(data, Documents):
+        refuse_columns(columns)
+    elif isinstance(data, Data):
         weights, kinds = columns.pop("weights", None), columns.pop("columns", None)
         refuse_columns(columns)
         if kinds is not None:
@@ -121,7 +124,10 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         data = datasets.from_array(data, kinds=kinds, **columns)
     with TemporaryDirectory(prefix="harmonium-") as folder:
         path = Path(folder) / NAME
-        save(data, path)
+        if isinstance(data, Documents):
+            save_documents(data, path)
+        else:
+            save(data, path)
         yield str(path)
 
 

@@ -41,7 +41,8 @@ class _ModelOptions:
     visible: VisibleName = option(  # noqa: RUF009
         "auto",
         "Type of the visible units; `auto` chooses binary units for pictures, zeros and ones, "
-        "and probabilities, categorical units for alignments, and Gaussian units for other tables.",
+        "and probabilities, categorical units for alignments, and Gaussian units for other tables; "
+        "`counts` learns topics from counts of words (replicated softmax).",
         panel="Model",
     )
     hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
@@ -127,11 +128,12 @@ class _ModelOptions:
 class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     """All options that determine what is learned and how; they fix every bit of a run."""
 
-    method: Literal["pcd", "cd"] = option(
-        "pcd",
+    method: Literal["pcd", "cd"] | None = option(
+        None,
         "Persistent contrastive divergence (pcd), or contrastive divergence (cd), whose "
         "chains start at the data in each update.",
         panel="Training",
+        shown="pcd, but cd with `visible='counts'`",
     )
     sweeps: int = option(
         defaults.SWEEPS, "Gibbs sweeps per update: the k of CD-k and PCD-k.", panel="Training"

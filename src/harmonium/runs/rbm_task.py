@@ -69,7 +69,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     _refuse_layer(run, config)
     options = run_data.options_of(run)
     rate, others = slower(path, options.rate, said.repeated)
-    _refuse_contradictions(path, options, others)
+    refuse_contradictions(path, options, others)
     watch, where = said.surroundings(config)
     state = build.load_checkpoint(run, where)
     train_data, held_out = load(options, where, reporter, run_data.known_of(run))
@@ -280,7 +280,7 @@ def _refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_contradictions(
+def refuse_contradictions(
     path: Path, options: TrainingOptions, repeated: Mapping[str, Any]
 ) -> None:
     """Options that define the run may be repeated, but not changed."""

@@ -16,15 +16,17 @@ from harmonium.report import Facts
 from harmonium.run_directory import Network as StackDirectory
 from harmonium.run_directory import RunDirectory, Warned
 from harmonium.runs import opening, said
+from harmonium.runs.answers import topics
 from harmonium.runs.answers.recommend import recommender_of
 from harmonium.runs.asking import Asking
 from harmonium.runs.build import load_checkpoint
 from harmonium.runs.following import Going
 from harmonium.runs.resuming import Further, Said
 from harmonium.runs.voices import voice
+from harmonium.topics import ReplicatedSoftmax
 from harmonium.training import Row
 
-Model = RBM | DBN | Network | RatingRBM
+Model = RBM | DBN | Network | RatingRBM | ReplicatedSoftmax
 
 
 class Following(Iterator[Row]):
@@ -87,7 +89,9 @@ class Run(Asking):
 
     @property
     def kind(self) -> str:
-        """``rbm``, ``dbn``, ``ratings``, or ``classifier``, ``regressor``, ``autoencoder``."""
+        """``rbm``, ``dbn``, ``ratings``, ``topics``, ``classifier``, ``regressor``, ..."""
+        if self.directory.holds_topics:
+            return "topics"
         if self.directory.is_finetuning:
             kind: str = self.config["options"]["kind"]
             return kind
@@ -135,6 +139,8 @@ class Run(Asking):
         run = self.directory
         if run.holds_ratings:
             return recommender_of(run).rbm
+        if run.holds_topics:
+            return topics.model_of(run)
         if run.is_finetuning:
             if run.checkpoints():
                 return load_finetuning(run.latest_checkpoint()).model
@@ -154,7 +160,7 @@ class Run(Asking):
             If the run has another kind of model.
         """
         run = self.directory
-        if run.is_finetuning or run.holds_a_network or run.holds_ratings:
+        if run.is_finetuning or run.holds_a_network or run.holds_ratings or run.holds_topics:
             raise TypeError(f"{self.path} holds a {self.kind}; take its model")
         if run.checkpoints():
             return load_checkpoint(run, torch.device("cpu")).model

@@ -10,6 +10,7 @@ from harmonium.kernels.cpu.annealing import reweigh_binary_
 from harmonium.kernels.cpu.categories import categorical_
 from harmonium.kernels.cpu.common import when_compiling
 from harmonium.kernels.cpu.counts import binomial_, poisson_
+from harmonium.kernels.cpu.documents import add_documents_, document_inputs, draw_words
 from harmonium.kernels.cpu.draws import binary_, gaussian_, spin_, uniform_, words
 from harmonium.kernels.cpu.enumeration import log_sums_of_products
 from harmonium.kernels.cpu.following import Followed, followed
@@ -33,6 +34,7 @@ from harmonium.kernels.cpu.sweeps import sweeps_
 
 __all__ = [
     "Followed",
+    "add_documents_",
     "add_rating_inputs_",
     "add_rating_moments_",
     "binary_",
@@ -40,7 +42,9 @@ __all__ = [
     "binomial_",
     "categorical_",
     "centred_gradient_",
+    "document_inputs",
     "draw_ratings",
+    "draw_words",
     "drelu_",
     "drelu_moments",
     "followed",

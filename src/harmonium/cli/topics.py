@@ -1,0 +1,32 @@
+"""The command ``harmonium topics``.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from harmonium.cli.asking import Lines, asking
+from harmonium.cli.parameters import WHERE
+from harmonium.runs.answers.asked import Asked
+from harmonium.runs.answers.topic_options import TopicOptions
+
+
+@asking(TopicOptions, WHERE)
+def topics(asked: Asked, options: TopicOptions) -> Lines:
+    """List the topics that a run has learned from counts of words.
+
+    For each hidden unit: the words that it makes more and less probable when it is on, its
+    coherence (normalised pointwise mutual information of its words in the training documents) and
+    the documents nearest to it.
+    """
+    from harmonium.runs.answers import topics
+
+    found = topics.find(asked, options)
+    for topic in found.topics:
+        yield f"topic {topic['topic']:<4d}coherence {topic['coherence']:.3f}"
+        yield f"  more of   {', '.join(topic['words'])}"
+        yield f"  less of   {', '.join(topic['against'])}"
+    yield f"coherence {found.coherence:.3f}, the mean of {len(found.topics):,} topics"
+    yield f"table     {found.path}"
+    yield f"page      {found.page}"
+    return found.as_dict()
