@@ -188,6 +188,15 @@ def test_a_normal_column_is_gaussian_and_others_are_binned() -> None:
     assert column_of(rng.gamma(20, 2, 100)).kind == "gaussian"  # too few rows for fine bins
 
 
+def test_numbers_of_few_values_are_levels_unless_some_are_rare() -> None:
+    rng = np.random.default_rng(4)
+    assert column_of(rng.integers(0, 20, 1000)).kind == "ordinal"
+    assert column_of(rng.integers(0, 21, 1000)).kind != "ordinal"
+    found = column_of(rng.poisson(2, 1000))
+    assert found.kind == "binned"  # whose last bin holds all large counts
+    assert found.samples[0] == (0.0,)
+
+
 def test_bins_are_of_equal_probability_and_atoms_have_their_own() -> None:
     rng = np.random.default_rng(2)
     values = np.where(rng.random(20_000) < 0.9, 0.0, rng.exponential(size=20_000) + 0.01)
@@ -281,7 +290,7 @@ def test_unseen_words_count_as_other_where_there_is_one() -> None:
     new = pd.DataFrame({"x": ["z", "c", "a"], "n": [0, 1, 2]})
     data = read(new, Reading(table=known, n_columns=2))
     assert data.values[:, 0].tolist() == [2, 2, 0]
-    with pytest.raises(ValueError, match="row 0, column 'x' .* `unseen='other'`"):
+    with pytest.raises(ValueError, match=r"row 0, column 'x' .* `unseen='other'`"):
         read(new, Reading(table=known, n_columns=2, unseen="error"))
     missing = read(new, Reading(table=known, n_columns=2, unseen="missing"))
     assert missing.mask is not None
@@ -301,7 +310,7 @@ def test_columns_that_do_not_fit_the_model(known: TableEncoding) -> None:
         read_for(known, {**columns, "more": [1] * 50})
     with pytest.raises(ValueError, match="row 0, column 'height' of array holds 'tall', and the m"):
         read_for(known, {**columns, "height": ["tall"] * 50})
-    with pytest.raises(ValueError, match="row 2, column 'children' of array holds 7.0, which did"):
+    with pytest.raises(ValueError, match=r"row 2, column 'children' of array holds 7.0, which did"):
         read_for(known, {**columns, "children": [0, 1, 7, *[2] * 47]})
 
 
@@ -334,7 +343,9 @@ def test_lists_and_dates_of_polars_and_parquet(tmp_path: Path) -> None:
 def test_dates_that_are_written_as_text(tmp_path: Path) -> None:
     columns = {"born": ["", "1990-01-02", "1991-03-04"] * 10, "x": [1, 2, 3] * 10}
     path = written(tmp_path / "a.csv", columns)
-    with pytest.raises(ValueError, match="row 1, column 'born' of a.csv holds the date '1990-01-0"):
+    with pytest.raises(
+        ValueError, match=r"row 1, column 'born' of a.csv holds the date '1990-01-0"
+    ):
         load(path)
     kinds = {"born": "categorical"}
     assert table_of(load(path, kinds=kinds)).names == ("born", "x")
@@ -372,11 +383,13 @@ def test_rows_and_tables_with_nothing_in_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"1 row has no value in any column of array: 8 \(counted"):
         from_array(pd.DataFrame(columns))
     frame = pd.DataFrame({"a": ["x"] * 30, "b": [None] * 30})
-    with pytest.raises(ValueError, match="no column of array is left: 'a' .*'b' .no value at all"):
+    with pytest.raises(ValueError, match=r"no column of array is left: 'a' .*'b' .no value at all"):
         from_array(frame)
     path = tmp_path / "a.csv"
     path.write_text("a,a\nx,1\ny,2\nx,3\n")
-    with pytest.raises(ValueError, match="a.csv has two columns named 'a'; give each its own name"):
+    with pytest.raises(
+        ValueError, match=r"a.csv has two columns named 'a'; give each its own name"
+    ):
         load(path)
 
 

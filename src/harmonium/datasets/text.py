@@ -288,7 +288,11 @@ class _Table:
                 if layout.number(cell) is not None and layout.is_truth(cell) == is_truth:
                     continue
                 column = layout.looks[number].name or number
-                hint = f"; `columns={{{column!r}: 'categorical'}}` takes all its cells for words"
+                hint = ""
+                if number in self.roles.values and not self.reading.of_use:
+                    hint = (
+                        f"; `columns={{{column!r}: 'categorical'}}` takes all its cells for words"
+                    )
                 if line == layout.first_line and layout.names is None:
                     hint = "; if that line names the columns, pass `header=True`"
                 return ValueError(
