@@ -128,6 +128,17 @@ def numbers_of_words(column: CellColumn) -> CellColumn:
     return CellColumn(column.name, "int64" if whole else "float64", values)
 
 
+def truths_of_words(column: CellColumn) -> CellColumn:
+    """A column whose words are all True and False, as truths; otherwise the same column."""
+    assert column.words is not None
+    spelled = {word: word.lower() == "true" for word in column.words}
+    if not {word.lower() for word in spelled} <= {"true", "false"}:
+        return column
+    table = np.array([*spelled.values(), np.nan], np.float64)
+    values = table[np.where(np.isnan(column.values), len(spelled), column.values).astype(np.intp)]
+    return CellColumn(column.name, "bool", values)
+
+
 def of_arrow(name: str, column: Any, table: str) -> CellColumn:
     """A column of Arrow: numbers, truths, text or categories.
 

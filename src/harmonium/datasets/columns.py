@@ -125,6 +125,8 @@ def choose(
             notes.append(f"targets: {_listed(targets, looks)}, by name")
     values = [number for number in free if number not in targets]
     _refuse_text(looks, targets, name)
+    if reading.of_use and reading.table is None:
+        _refuse_words(looks, values, name)
     if not looks:
         raise ValueError(f"{name} is empty: it has no columns")
     if not values:
@@ -260,6 +262,24 @@ def _refuse_text(looks: Sequence[Look], targets: Sequence[int], name: str) -> No
         f"{name} holds text in the {'targets' if len(text) > 1 else 'target'} {', '.join(shown)}"
         f"{more}, and targets are numbers: {keyword('label', options[-1:])} takes "
         f"{called(text[-1], looks)} for the classes; {keyword('drop', options)} leaves "
+        f"{'them' if len(text) > 1 else 'it'} out"
+    )
+
+
+def _refuse_words(looks: Sequence[Look], values: Sequence[int], name: str) -> None:
+    """Reject words in rows for a model that was trained on numbers."""
+    text = [number for number in values if looks[number].kind == "text"]
+    if not text:
+        return
+    shown = [
+        f"{called(number, looks)} ({', '.join(map(repr, looks[number].examples))}, ...)"
+        for number in text[:_SHOWN_COLUMNS]
+    ]
+    more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
+    options = [looks[number].name or number for number in text]
+    raise ValueError(
+        f"{name} holds text in {'columns' if len(text) > 1 else 'the column'} {', '.join(shown)}"
+        f"{more}, and the model was trained on numbers: {keyword('drop', options)} leaves "
         f"{'them' if len(text) > 1 else 'it'} out"
     )
 

@@ -34,7 +34,8 @@ MOST_CATEGORIES = 50
 MOST_POOLED = 0.5
 # With fewer rows, different words in each of them need not be identifiers.
 LEAST_IDENTIFIED = 20
-# Numbers with so few different values are levels, such as years of school, if each is in some rows.
+# Numbers with so few different values are levels, such as years of school. Each is in some rows: if
+# one is rare, others may be missing here, and would be unknown to the model.
 MOST_LEVELS, ROWS_A_LEVEL = 20, 5
 # A Gaussian unit suits a column whose distribution function is this near to a normal one: a single
 # value in a fifth of the rows, or a skewness of 1, is about as far as that.
@@ -51,6 +52,9 @@ MOST_SMALLER = 10
 SAMPLES_A_BIN = 16
 # Numbers of which more than this share are different hardly ever repeat.
 CONTINUOUS = 0.5
+
+# Decimals of the user's numbers that are kept in samples, and how float32 rounds what is stored.
+MOST_DECIMALS, ROUNDING = 6, 1e-7
 
 _IDENTIFIER = re.compile(r"(.*[_ .-])?(id|uuid|guid|key|index|row|rownum)", re.I)
 
@@ -96,7 +100,7 @@ def judged(column: CellColumn, table: str) -> TableColumn | LeftOut:
         return _levels(column, found)
     if _is_identifier(column, found):
         return LeftOut(column.name, "another whole number in each row, as identifiers have")
-    if len(found.values) <= MOST_LEVELS and found.n >= ROWS_A_LEVEL * len(found.values):
+    if len(found.values) <= MOST_LEVELS and found.counts.min() >= ROWS_A_LEVEL:
         return _levels(column, found)
     if _is_normal(found):
         return _gaussian(column)
@@ -256,7 +260,16 @@ def _is_normal(found: _Numbers) -> bool:
 
 def _gaussian(column: CellColumn) -> RealNumbers:
     there = column.observed
-    return RealNumbers(column.name, column.dtype, float(there.mean()), float(there.std()))
+    mean, std = float(there.mean()), float(there.std())
+    return RealNumbers(column.name, column.dtype, mean, std, _decimals(there))
+
+
+def _decimals(values: NDArray[np.float64]) -> int | None:
+    """How many decimals all values are written with, as far as float32 tells; None for many."""
+    for decimals in range(MOST_DECIMALS + 1):
+        if (np.abs(values - np.round(values, decimals)) <= ROUNDING * np.abs(values)).all():
+            return decimals
+    return None
 
 
 def _binned(column: CellColumn, found: _Numbers) -> Bins:
@@ -290,6 +303,7 @@ def _binned(column: CellColumn, found: _Numbers) -> Bins:
         repeated = np.repeat(found.values[start:stop], found.counts[start:stop])
         at = (np.arange(SAMPLES_A_BIN) + 0.5) / SAMPLES_A_BIN * len(repeated)
         own = repeated[at.astype(np.intp)] if len(repeated) > SAMPLES_A_BIN else repeated
-        samples.append(tuple(own[:1] if (own == own[0]).all() else own))
+        samples.append(tuple((own[:1] if (own == own[0]).all() else own).tolist()))
     continuous = len(found.values) > CONTINUOUS * found.n
-    return Bins(column.name, column.dtype, edges, tuple(map(tuple, samples)), continuous)
+    decimals = _decimals(found.values)
+    return Bins(column.name, column.dtype, edges, tuple(samples), continuous, decimals)

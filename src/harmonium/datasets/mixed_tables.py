@@ -239,6 +239,37 @@ def refitted(table: TableEncoding, values: Tensor, mask: Mask | None) -> TableEn
     return TableEncoding(tuple(columns))
 
 
+def recoded(
+    values: Tensor, mask: Mask | None, own: TableEncoding, reading: Reading, name: str
+) -> MixedValues:
+    """The values of one table as those of another, which `Reading.table` says.
+
+    Parameters
+    ----------
+    values, mask
+        As of `Data`.
+    own
+        What the values are encoded by.
+    reading, name
+        As of `values_of`, which says what is raised.
+    """
+    wide = values.cpu().double().numpy().copy()
+    if mask is not None:
+        wide[~mask.observed().cpu().numpy()] = np.nan
+    frame = own.to_frame(wide)
+    cells = []
+    for place, column in enumerate(own.columns):
+        if holds_words(column):
+            assert isinstance(column, Categories)
+            words = tuple(map(str, column.categories))
+            cells.append(CellColumn(column.name, column.dtype, wide[:, place], words))
+        else:
+            cells.append(
+                CellColumn(column.name, column.dtype, frame[column.name].astype(np.float64))
+            )
+    return values_of(cells, reading, name)
+
+
 def of_numbers(
     values: NDArray[Any], names: Sequence[str] | None, reading: Reading, name: str
 ) -> MixedValues:

@@ -26,6 +26,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.labels import has_label
 from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.mixed_tables import MixedValues
 from harmonium.datasets.moments import moments, observed_moments
 from harmonium.datasets.naming import places
 from harmonium.datasets.narrowing import NOISE, narrowed
@@ -186,6 +187,25 @@ class Recodable(Stored):
             values[~self.mask.observed().cpu().numpy()] = np.nan
         reading = Reading.of(kinds=kinds)
         found = mixed_tables.of_numbers(values, self.columns, reading, self.name)
+        return self._of_table(found)
+
+    def in_columns_of(self, table: TableEncoding) -> Self:
+        """Rows of a mixed table with the categories and columns of another, found by name.
+
+        Raises
+        ------
+        ValueError
+            For columns and categories that the other table does not have.
+        """
+        if self.encoding == table:
+            return self
+        if not isinstance(self.encoding, TableEncoding):
+            return self.by_column().in_columns_of(table)
+        reading = Reading(table=table, n_columns=len(table.columns))
+        found = mixed_tables.recoded(self.values, self.mask, self.encoding, reading, self.name)
+        return self._of_table(found)
+
+    def _of_table(self, found: MixedValues) -> Self:
         observed = None if found.observed is None else torch.from_numpy(found.observed)
         named = {**self.named}
         if found.left_out:

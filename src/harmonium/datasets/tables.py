@@ -76,8 +76,9 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
     try:
         if type(frame).__module__.partition(".")[0] == "pandas":
             kept = frame.rename(columns=str)
-            left_out = [c for c in map(str, reading.drop) if c in kept.columns]
-            cell_columns.refuse_objects(kept.drop(columns=left_out), name)
+            for column in {*map(str, reading.drop)} & {*kept.columns}:
+                kept[column] = 0  # whatever it holds
+            cell_columns.refuse_objects(kept, name)
             table = pa.Table.from_pandas(kept, preserve_index=False)
         else:
             table = pa.table(frame)

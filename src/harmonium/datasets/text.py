@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonium.datasets.arrays import Arrays, open_unpacked
-from harmonium.datasets.cell_columns import CellColumn, numbers_of_words, of_words
+from harmonium.datasets.cell_columns import (
+    CellColumn,
+    numbers_of_words,
+    of_words,
+    truths_of_words,
+)
 from harmonium.datasets.cells import MISSING, decode, lines_of
 from harmonium.datasets.classes import Classes
 from harmonium.datasets.columnar import column_of, nulls_of, numbers_of
@@ -117,9 +122,7 @@ class _Table:
         words = said_of_words(self.reading)
         called = {n: looks[n].name or str(n) for n in roles.values}
         self.numbers = {*roles.targets} | {
-            n
-            for n in roles.values
-            if looks[n].kind in ("number", "truth") and called[n] not in words
+            n for n in roles.values if looks[n].kind == "number" and called[n] not in words
         }
         of_column: dict[int, list[Any]] = {n: [] for n in (*roles.values, *roles.targets)}
         classes = None if roles.label is None else Classes()
@@ -140,11 +143,13 @@ class _Table:
         for n in roles.values:
             if n in self.numbers:
                 values = np.concatenate(of_column[n]).astype(np.float64)
-                cells.append(CellColumn(called[n], _dtype(values, looks[n].kind), values))
+                cells.append(CellColumn(called[n], _dtype(values), values))
             else:
                 own_words = of_words(called[n], of_column[n])
-                is_text = looks[n].kind == "text" or called[n] in words
-                cells.append(own_words if is_text else numbers_of_words(own_words))
+                if looks[n].kind != "text" and called[n] not in words:
+                    is_truth = looks[n].kind == "truth"
+                    own_words = (truths_of_words if is_truth else numbers_of_words)(own_words)
+                cells.append(own_words)
         targets = [np.concatenate(of_column[n]) for n in roles.targets]
         self._refuse_targets(targets)
         return arrays_of(
@@ -212,7 +217,8 @@ class _Table:
         import pyarrow as pa
 
         layout = self.layout
-        parser = Parser(layout.separator, layout.decimal, layout.n_columns, types)
+        missing = self.reading.missing_values
+        parser = Parser(layout.separator, layout.decimal, layout.n_columns, types, missing)
         longest = max(sum(map(len, row)) + len(row) for row in layout.body)
         size = min(max(_BLOCK_BYTES, _BLOCK_ROWS * longest), max(_MOST_BYTES, 4 * longest))
         try:
@@ -276,13 +282,17 @@ class _Table:
                 )
             for number in sorted(self.numbers):
                 cell = cells[number]
-                if layout.number(cell) is not None and (
-                    cell in MISSING
-                    or layout.is_truth(cell) == (layout.looks[number].kind == "truth")
-                ):
+                if cell in (*MISSING, *self.reading.missing_values):
+                    continue
+                is_truth = layout.looks[number].kind == "truth"
+                if layout.number(cell) is not None and layout.is_truth(cell) == is_truth:
                     continue
                 column = layout.looks[number].name or number
-                hint = f"; `columns={{{column!r}: 'categorical'}}` takes all its cells for words"
+                hint = ""
+                if number in self.roles.values and not self.reading.of_use:
+                    hint = (
+                        f"; `columns={{{column!r}: 'categorical'}}` takes all its cells for words"
+                    )
                 if line == layout.first_line and layout.names is None:
                     hint = "; if that line names the columns, pass `header=True`"
                 return ValueError(
@@ -358,8 +368,6 @@ def _words_of(column: Any) -> tuple[list[str], NDArray[np.integer]]:
     return [decode(cell) for cell in cells.dictionary.to_pylist()], numbers_of(cells.indices)
 
 
-def _dtype(values: NDArray[np.float64], kind: str) -> str:
+def _dtype(values: NDArray[np.float64]) -> str:
     there = values[~np.isnan(values)]
-    if kind == "truth":
-        return "bool"
     return "int64" if (there == np.floor(there)).all() else "float64"

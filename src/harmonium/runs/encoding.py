@@ -210,13 +210,14 @@ class Known:
         return data.with_encoding(encoding)
 
     def _of_this_table(self, data: Data) -> Data:
-        """A table that was read with the columns of the run."""
-        if isinstance(data.encoding, TableEncoding) and data.encoding.names == self.columns:
-            return data.with_encoding(self.encoding)
-        raise ValueError(
-            f"{data.name} is not read as the table that {self.run} was trained on; pass a file or "
-            "a data frame of its columns"
-        )
+        """A table in the columns of the run, whether it was read as these or has its own."""
+        assert isinstance(self.encoding, TableEncoding)
+        if not isinstance(data.encoding, TableEncoding | AsIs) or data.image_shape is not None:
+            raise ValueError(
+                f"{data.name} is no table of numbers and words, as {self.run} was trained on; pass "
+                "a file or a data frame of its columns"
+            )
+        return data.in_columns_of(self.encoding)
 
     def _of_these_letters(self, data: Data) -> Data:
         """An alignment whose letters have the numbers of the run's letters."""

@@ -246,7 +246,7 @@ class TableEncoding(Encoding):
         """What determines the states: without types of cells and draws within bins."""
         columns = [column.to_config() for column in self.columns]
         for column in columns:
-            for name in ("dtype", "samples", "continuous"):
+            for name in ("dtype", "samples", "continuous", "decimals"):
                 column.pop(name, None)
         return {"kind": type(self).__name__, "columns": columns}
 

@@ -153,11 +153,14 @@ class Bins(TableColumn):
         of the bin is a draw of these.
     continuous
         Whether draws lie between the samples, as for numbers that hardly ever repeat.
+    decimals
+        With how many decimals the user's cells are written; None for all that there are.
     """
 
     edges: tuple[float, ...]
     samples: tuple[tuple[float, ...], ...]
     continuous: bool = False
+    decimals: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "edges", tuple(map(float, self.edges)))
@@ -191,6 +194,10 @@ class Bins(TableColumn):
         """Numbers."""
         return "finite numbers"
 
+    def cells(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Numbers with the user's decimals."""
+        return in_type(_rounded(values, self.decimals), self.dtype)
+
     @property
     def centres(self) -> tuple[float, ...]:
         """The median training value of each bin."""
@@ -218,10 +225,13 @@ class RealNumbers(TableColumn):
     ----------
     mean, std
         Of the training rows in which the column is observed.
+    decimals
+        With how many decimals the user's cells are written; None for all that there are.
     """
 
     mean: float
     std: float
+    decimals: int | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
@@ -242,6 +252,10 @@ class RealNumbers(TableColumn):
     def wanted(self) -> str:
         """Numbers."""
         return "finite numbers"
+
+    def cells(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Numbers with the user's decimals."""
+        return in_type(_rounded(values, self.decimals), self.dtype)
 
 
 @final
@@ -306,6 +320,10 @@ def in_type(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
         return values >= 0.5
     ends = np.iinfo(wanted)
     return np.clip(np.rint(values), ends.min, ends.max).astype(wanted)
+
+
+def _rounded(values: NDArray[np.float64], decimals: int | None) -> NDArray[np.float64]:
+    return values if decimals is None else np.round(values, decimals)
 
 
 def _stretched(own: Sequence[float], n: int) -> list[float]:
