@@ -58,7 +58,8 @@ class ProbabilisticClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         y : ndarray of shape (n_samples,)
             With the type of ``classes_``.
         """
-        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
+        best = self.predict_log_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
 
 
 def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
