@@ -62,7 +62,8 @@ class ProbabilisticClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         y : ndarray of shape (n_samples,)
             With the type of ``classes_``.
         """
-        return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
+        best = self.predict_log_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
 
 
 def known_labels(

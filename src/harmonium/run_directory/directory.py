@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from harmonium.files import write_json, write_whole
 from harmonium.run_directory.layout import (
@@ -28,6 +28,22 @@ from harmonium.run_directory.layout import (
 _KEPT_CHECKPOINTS = 2
 
 
+class _Inside:
+    """A path in a run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, run: None, owner: type) -> _Inside: ...
+
+    @overload
+    def __get__(self, run: RunDirectory, owner: type) -> Path: ...
+
+    def __get__(self, run: RunDirectory | None, owner: type) -> Path | _Inside:
+        return self if run is None else run.path / self.name
+
+
 class RunDirectory:
     """One run on disk.
 
@@ -36,6 +52,29 @@ class RunDirectory:
     path
         The directory; it need not exist yet.
     """
+
+    config_path = _Inside("config.json")
+    """The configuration, which defines the run."""
+    metrics_path = _Inside("metrics.jsonl")
+    """Rows of numbers."""
+    model_path = _Inside("model.safetensors")
+    """The trained model."""
+    network_path = _Inside("network.safetensors")
+    """The fine-tuned network."""
+    likelihood_path = _Inside("likelihood.json")
+    """Results of `harmonium evaluate`."""
+    row_values_path = _Inside("likelihood-rows.npz")
+    """Minus the free energies of evaluated rows, which `harmonium compare` pairs."""
+    evaluation_path = _Inside("evaluation.safetensors")
+    """The state from which an evaluation with a larger budget continues."""
+    warnings_path = _Inside("warnings.json")
+    """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
+    figures = _Inside("figures")
+    """Pictures."""
+    diagnosis_path = _Inside("diagnosis.json")
+    """Results of `harmonium diagnose`."""
+    report_path = _Inside("report.html")
+    """The page of the run."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -95,46 +134,6 @@ class RunDirectory:
         """Whether this is the run of a topic model of counts of words."""
         return self.config().get("kind") == TOPICS_KIND
 
-    @property
-    def config_path(self) -> Path:
-        """The configuration, which defines the run."""
-        return self.path / "config.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        """Rows of numbers."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def model_path(self) -> Path:
-        """The trained model."""
-        return self.path / "model.safetensors"
-
-    @property
-    def network_path(self) -> Path:
-        """The fine-tuned network."""
-        return self.path / "network.safetensors"
-
-    @property
-    def likelihood_path(self) -> Path:
-        """Results of `harmonium evaluate`."""
-        return self.path / "likelihood.json"
-
-    @property
-    def row_values_path(self) -> Path:
-        """Minus the free energies of evaluated rows, which `harmonium compare` pairs."""
-        return self.path / "likelihood-rows.npz"
-
-    @property
-    def evaluation_path(self) -> Path:
-        """The state from which an evaluation with a larger budget continues."""
-        return self.path / "evaluation.safetensors"
-
-    @property
-    def warnings_path(self) -> Path:
-        """Warnings, a JSON list of ``{"title": ..., "text": ...}``."""
-        return self.path / "warnings.json"
-
     def warnings(self) -> list[Warned]:
         """The warnings of the run, in order; empty if the file is missing or damaged."""
         try:
@@ -157,11 +156,6 @@ class RunDirectory:
             write_whole(self.warnings_path, (text + "\n").encode())
         else:
             self.warnings_path.unlink(missing_ok=True)
-
-    @property
-    def figures(self) -> Path:
-        """Pictures."""
-        return self.path / "figures"
 
     @property
     def columns(self) -> Path:
@@ -193,19 +187,9 @@ class RunDirectory:
         frames = sorted(self.film.glob("sweep-*.png"))
         return {int(path.stem.removeprefix("sweep-")): path for path in frames}
 
-    @property
-    def diagnosis_path(self) -> Path:
-        """Results of `harmonium diagnose`."""
-        return self.path / "diagnosis.json"
-
     def diagnosis_picture(self, name: str) -> Path:
         """Folder of the pictures of `harmonium diagnose`."""
         return self.figures / "diagnosis" / f"{name}.png"
-
-    @property
-    def report_path(self) -> Path:
-        """The page of the run."""
-        return self.path / "report.html"
 
     def check_replaceable(self) -> None:
         """Refuse to overwrite files that harmonium did not write with a diagnosis or a report.
