@@ -97,6 +97,7 @@ def described(data: Data) -> dict[str, Any]:
         "range": list(data.value_range),
         "two_valued": data.is_two_valued,
         **_weights_described(data),
+        **_missing_described(data),
     }
 
 
@@ -106,6 +107,14 @@ def _weights_described(data: Data) -> dict[str, Any]:
         return {}
     total = float(data.weights.sum())
     return {"weights": {"sum": total, "effective_rows": data.effective_rows}}
+
+
+def _missing_described(data: Data) -> dict[str, Any]:
+    """How many values are missing, in all and in each column, if some are."""
+    if data.mask is None:
+        return {}
+    by_column = data.mask.missing_by_column
+    return {"missing": {"values": int(by_column.sum()), "columns": by_column.tolist()}}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from harmonium import datasets
-from harmonium.datasets import Data, Encoding
+from harmonium.datasets import Data, Encoding, Mask
 from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
 from harmonium.runs.rows import refuse_columns
@@ -36,6 +36,7 @@ def save(data: Data, path: Path) -> None:
     """Write rows with everything that is known about them."""
     tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
     tensors["weights"] = data.weights
+    tensors["mask"] = None if data.mask is None else data.mask.bits
     names = None if data.row_names is None else RowNames.of(data.row_names).packed()
     if names is not None:
         tensors |= {_TEXT: names.text, _ENDS: names.ends}
@@ -64,6 +65,7 @@ def load(path: Path) -> Data:
     """
     tensors, config = read(path, _KIND)
     shape, header, names = config["image_shape"], config.get("row_names"), None
+    bits = tensors.get("mask")
     if header is not None:
         ends = tensors[_ENDS]
         names = RowNames(tensors[_TEXT], ends, torch.arange(len(ends) - 1), header)
@@ -81,6 +83,7 @@ def load(path: Path) -> Data:
         named={role: tuple(columns) for role, columns in config["named"].items()},
         weights=tensors.get("weights"),
         row_names=names,
+        mask=None if bits is None else Mask(bits, tensors["values"].shape[1]),
     )
 
 
