@@ -29,7 +29,13 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
-from harmonium.datasets.masks import Mask, MaskedRows, has_missing, masked_rows
+from harmonium.datasets.masks import (
+    Mask,
+    MaskedRows,
+    has_missing,
+    masked_rows,
+    refuse_missing,
+)
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
@@ -72,6 +78,7 @@ __all__ = [
     "names",
     "quiet",
     "read",
+    "refuse_missing",
     "refuse_other_scale",
     "sequence_weights",
     "weighed_by_file",

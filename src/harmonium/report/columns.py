@@ -35,15 +35,11 @@ def rows_of(data: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     encoding = data["encoding"]
     if encoding.get("kind") != _MIXED:
         return []
-    missing = data.get("missing", {})
+    columns = encoding["columns"]
+    missing = data.get("missing", {}).get("columns", [0] * len(columns))
     return [
-        (
-            column["name"],
-            column["kind"],
-            _holds(column),
-            f"{missing[column['name']]:,}" if column["name"] in missing else "",
-        )
-        for column in encoding["columns"]
+        (column["name"], column["kind"], _holds(column), f"{n:,}" if n else "")
+        for column, n in zip(columns, missing, strict=True)
     ]
 
 

@@ -108,21 +108,20 @@ def described(data: Data) -> dict[str, Any]:
     }
 
 
-def _missing_described(data: Data) -> dict[str, Any]:
-    """How many values of each column are missing, by name or number, if any are."""
-    if data.mask is None:
-        return {}
-    counts = data.mask.missing_by_column.tolist()
-    names = data.columns or [str(number) for number in range(len(counts))]
-    return {"missing": {name: n for name, n in zip(names, counts, strict=True) if n}}
-
-
 def _weights_described(data: Data) -> dict[str, Any]:
     """The sum of the weights and the effective number of rows, if rows have weights."""
     if data.weights is None:
         return {}
     total = float(data.weights.sum())
     return {"weights": {"sum": total, "effective_rows": data.effective_rows}}
+
+
+def _missing_described(data: Data) -> dict[str, Any]:
+    """How many values are missing, in all and in each column, if some are."""
+    if data.mask is None:
+        return {}
+    by_column = data.mask.missing_by_column
+    return {"missing": {"values": int(by_column.sum()), "columns": by_column.tolist()}}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ HERE = f"./{NAME}"
 """Its name in the configuration of a run."""
 
 _KIND = "data"
-_MASK = "observed"  # bits of `Mask`
 _TEXT, _ENDS = "row_names.text", "row_names.ends"  # names of rows, as `RowNames` hold them
 
 
@@ -39,7 +38,7 @@ def save(data: Data, path: Path) -> None:
     """Write rows with everything that is known about them."""
     tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
     tensors["weights"] = data.weights
-    tensors[_MASK] = None if data.mask is None else data.mask.bits
+    tensors["mask"] = None if data.mask is None else data.mask.bits
     names = None if data.row_names is None else RowNames.of(data.row_names).packed()
     if names is not None:
         tensors |= {_TEXT: names.text, _ENDS: names.ends}
@@ -68,6 +67,7 @@ def load(path: Path) -> Data:
     """
     tensors, config = read(path, _KIND)
     shape, header, names = config["image_shape"], config.get("row_names"), None
+    bits = tensors.get("mask")
     if header is not None:
         ends = tensors[_ENDS]
         names = RowNames(tensors[_TEXT], ends, torch.arange(len(ends) - 1), header)
@@ -85,7 +85,7 @@ def load(path: Path) -> Data:
         named={role: tuple(columns) for role, columns in config["named"].items()},
         weights=tensors.get("weights"),
         row_names=names,
-        mask=Mask(tensors[_MASK], tensors["values"].shape[1]) if _MASK in tensors else None,
+        mask=None if bits is None else Mask(bits, tensors["values"].shape[1]),
     )
 
 
