@@ -198,7 +198,9 @@ def _read(options: RatingOptions, source: Any) -> tuple[Ratings, Ratings | None]
 
 def _batches(options: RatingOptions, rows: RatedRows) -> tuple[Minibatches, RatingOptions]:
     """Mini-batches, and the options with defaults filled in that depend on the rows."""
-    batch_size = options.batch_size or min(defaults.RATING_BATCH_SIZE, len(rows))
+    batch_size = options.batch_size or min(
+        defaults.RATING_BATCH_SIZE, -(-len(rows) // defaults.RATING_BATCHES)
+    )
     if batch_size > len(rows):
         raise ValueError(
             f"`batch_size` is {batch_size}, but there are {len(rows)} rows with ratings; pass 1 to "
