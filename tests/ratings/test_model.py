@@ -12,7 +12,7 @@ from harmonium.kernels import Rated
 from harmonium.ratings import RatingRBM
 from harmonium.ratings.state import contrast_
 from harmonium.rng import Lane
-from ratings.small_ratings import KINDS, PAIRS, ROWS, SCALE, log_p, model, rated, rows_of, states
+from small_ratings import KINDS, PAIRS, ROWS, SCALE, log_p, model, rated, rows_of, states
 
 NAMES = ["-".join(str(value) for value in kind.values()) for kind in KINDS]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=NAMES)
