@@ -124,8 +124,7 @@ def _read_text(path: Path, columns: Sequence[str | int], header: bool | None) ->
     if separator == BLANK:
         body, separator = re.sub(rb"[ \t]+", b"\t", _stripped(body)), "\t"
     if header is None:
-        header = all(name in cells for name in columns if not _is_number(name))
-        header &= any(not _is_number(name) for name in columns) or not _ends(columns, cells)
+        header = _is_header(columns, cells)
     names = cells if header else [str(name) for name in columns]
     numbers = [_number(column, names, path.name) for column in columns]
     if max(numbers) >= len(cells):
@@ -160,10 +159,13 @@ def _is_number(column: str | int) -> bool:
     return not isinstance(column, str) or column.strip().lstrip("-").isdecimal()
 
 
-def _ends(columns: Sequence[str | int], cells: Sequence[str]) -> bool:
-    """Whether the last of the columns has a number in this line."""
-    number = _number(columns[-1], cells, "")
-    return number < len(cells) and kind_of(cells[number]) == "number"
+def _is_header(columns: Sequence[str | int], cells: Sequence[str]) -> bool:
+    """Whether a line has the names of the columns, or text where the last of them has numbers."""
+    named = [column for column in columns if not _is_number(column)]
+    if named and all(column in cells for column in named):
+        return True
+    place = int(columns[-1]) if _is_number(columns[-1]) else len(columns) - 1
+    return place < len(cells) and kind_of(cells[place]) == "text"
 
 
 def _number(column: str | int, names: Sequence[str], name: str) -> int:

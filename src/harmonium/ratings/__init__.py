@@ -15,6 +15,7 @@ from harmonium.ratings.files import (
     save_model,
     save_ratings,
 )
+from harmonium.ratings.loop import run
 from harmonium.ratings.model import LevelWeights, RatingRBM
 from harmonium.ratings.reading import read
 from harmonium.ratings.recommender import Recommendations, Recommender, Scores
@@ -43,6 +44,7 @@ __all__ = [
     "ndcg",
     "read",
     "rmse",
+    "run",
     "save_model",
     "save_ratings",
     "update",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -224,6 +224,12 @@ class Ratings:
                 f"{whose} {name!r} is unknown to the model; {meant(str(name), numbers, there)}"
             )
         return found
+
+    def numbers_of(self, users: Iterable[Any], items: Iterable[Any]) -> tuple[Tensor, Tensor]:
+        """Numbers of users and of items by name; those that are unknown get the one after all."""
+        known = (self._user_numbers, users), (self._item_numbers, items)
+        found = [[numbers.get(str(x), len(numbers)) for x in names] for numbers, names in known]
+        return torch.tensor(found[0]), torch.tensor(found[1])
 
     @cached_property
     def _user_numbers(self) -> dict[str, int]:

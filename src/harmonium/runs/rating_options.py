@@ -100,7 +100,7 @@ class RatingOptions:
         None,
         "Rows per mini-batch.",
         panel="Training",
-        shown=f"{defaults.RATING_BATCH_SIZE}, or all rows if there are fewer",
+        shown=f"{defaults.RATING_BATCH_SIZE}, or fewer, for {defaults.RATING_BATCHES} batches",
     )
     epochs: int | None = option(
         None,
@@ -198,7 +198,7 @@ def refuse_without_ratings(said: Iterable[str]) -> None:
         Names the first one.
     """
     for name in said:
-        if name in _NAMES and name not in SHARED:
+        if name in _NAMES and name not in (*SHARED, "ratings"):
             raise ValueError(
                 f"`{name}` is for ratings; pass `ratings` too, such as `ratings='user,item,rating'`"
             )

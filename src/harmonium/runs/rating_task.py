@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harmonium import defaults, ratings, training
+from harmonium import ratings, training
 from harmonium.arguments import described
 from harmonium.datasets import Minibatches
 from harmonium.datasets.reading import columns_of
 from harmonium.ratings import RatedRows, RatingRBM, Ratings, RatingState
+from harmonium.ratings.amounts import default_batch_size, default_epochs
 from harmonium.run_directory import RATINGS_KIND, RunDirectory
 from harmonium.runs import build, verdicts
 from harmonium.runs.events import check as check_events
@@ -196,15 +197,14 @@ def _read(options: RatingOptions, source: Any) -> tuple[Ratings, Ratings | None]
 
 def _batches(options: RatingOptions, rows: RatedRows) -> tuple[Minibatches, RatingOptions]:
     """Mini-batches, and the options with defaults filled in that depend on the rows."""
-    batch_size = options.batch_size or min(defaults.RATING_BATCH_SIZE, len(rows))
+    batch_size = options.batch_size or default_batch_size(len(rows))
     if batch_size > len(rows):
         raise ValueError(
             f"`batch_size` is {batch_size}, but there are {len(rows)} rows with ratings; pass 1 to "
             f"{len(rows)}"
         )
     batches = Minibatches(rows, batch_size)
-    epochs = max(1, round(defaults.RATING_UPDATES / len(batches)))
-    epochs = options.epochs or min(epochs, defaults.RATING_MOST_EPOCHS)
+    epochs = options.epochs or default_epochs(len(batches))
     return batches, dataclasses.replace(options, batch_size=batch_size, epochs=epochs)
 
 
