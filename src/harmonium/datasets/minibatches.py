@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from harmonium import defaults, kernels
-from harmonium.arguments import described, is_whole, no_tensor
+from harmonium.arguments import described, is_whole
 from harmonium.datasets.masks import MaskedRows, masked_rows
+from harmonium.datasets.weighing import checked_weights
 from harmonium.rng import Lane, Stream
 
 
@@ -102,15 +103,7 @@ class Minibatches:
         counted = None  # the numbers of rows above weight 0, where there are others
         weights = getattr(data, "unequal_weights", None) if weights is None else weights
         if weights is not None:
-            if not isinstance(weights, Tensor):
-                raise no_tensor("weights", weights)
-            weights = weights.detach().to(data.device, torch.float64)
-            good = (weights >= 0) & weights.isfinite()
-            if weights.shape != (len(data),) or not good.all() or not weights.any():
-                raise ValueError(
-                    f"weights have shape {tuple(weights.shape)}, or are negative, not finite or "
-                    f"all 0; pass shape ({len(data)},), 0 or more"
-                )
+            weights = checked_weights(weights, len(data), data.device)
             if not weights.all():
                 counted = weights.nonzero()[:, 0]
             weights = weights / weights[weights > 0].mean()

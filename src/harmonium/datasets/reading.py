@@ -27,7 +27,7 @@ UnknownLetters = Literal["gap", "drop", "refuse"]
 Unseen = Literal["other", "missing", "error"]
 
 # What a trained model says of rows to be read for it.
-_OF_MODELS = ("classes", "n_columns")
+_OF_MODELS = ("classes", "n_columns", "table", "unseen", "lacks_columns")
 
 
 @dataclass(frozen=True)

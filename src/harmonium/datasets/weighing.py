@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from harmonium.arguments import no_tensor
-from harmonium.datasets.minibatches import Rows
 from harmonium.datasets.moments import effective_number, moments
 from harmonium.kernels import permutation
 from harmonium.rng import Stream
+
+if TYPE_CHECKING:
+    from harmonium.datasets.minibatches import Rows
 
 _BLOCK = 1000  # rows processed at a time
 
