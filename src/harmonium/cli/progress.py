@@ -164,6 +164,8 @@ def describe(row: Mapping[str, float]) -> str:
         ("held_out_loss", "held-out loss", "{:.4f}"),
         ("held_out_error", "wrong", "{:.2%}"),
         ("held_out_squared_error", "squared error", "{:.4g}"),
+        ("rmse", "RMSE", "{:.3f}"),
+        ("held_out_rmse", "held out", "{:.3f}"),
     ):
         if key in row:
             parts.append(f"{label} {form.format(row[key])}")

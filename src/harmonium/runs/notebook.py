@@ -16,7 +16,7 @@ SHOWN = ("filters", "filters-1", "samples", "reconstructions", "confusion", "cod
 """The most informative pictures, if a run has them."""
 
 _MOST = 3
-_TOLD = ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error", "loss", "error")
+_TOLD = ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error", "loss", "error", "rmse")
 
 
 def html_of(run: Run) -> str:

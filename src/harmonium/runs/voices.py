@@ -96,7 +96,7 @@ class Bar(Silent):
         return f"{bar} {self._done:,} of {self._total:,} {self._counted}<br>{' · '.join(numbers)}"
 
 
-_TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_error")
+_TOLD = ("log_likelihood", "reconstruction_error", "loss", "error", "squared_error", "rmse")
 
 
 def voice(follow: bool, progress: bool) -> Reporter:
