@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
+from harmonium.run_directory import RunDirectory
 from harmonium.runs.answers.aligned import frequencies_in, numbers_of, positions_of
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
@@ -73,7 +75,9 @@ class FoundContacts(Answer):
 
 
 def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
-    """Predict contacts from the couplings of a run's model; writes a ``.csv`` and a picture.
+    """Predict contacts from the couplings of models; writes a ``.csv`` and a picture.
+
+    Those of other runs are averaged with the run's own, over whose rows all couplings are averaged.
 
     Raises
     ------
@@ -91,7 +95,8 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     letters = trained.alphabet
     gap = [] if letters is None or options.gaps or GAP not in letters else [letters.index(GAP)]
     data = _averaged_over(trained, options)
-    found = couplings(trained.rbm, method=options.method, leave_out=gap, **data)
+    rbms = [trained.rbm, *(one.rbm for one in _others(asked, trained, options.others))]
+    found = couplings(rbms, method=options.method, leave_out=gap, **data)
     ranked = contacts(found.norms, separation=options.separation, positions=positions)
     judged = None
     if distances is not None:
@@ -110,6 +115,20 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         path=table,
         picture=_draw(table.with_suffix(".png"), ranked, distances, judged, options),
     )
+
+
+def _others(asked: Asked, trained: Trained, paths: str | None) -> list[Trained]:
+    """The models of other runs, whose sites and letters are those of the run itself."""
+    found = []
+    for path in next(csv.reader([paths])) if paths else ():
+        other = open_trained(replace(asked, run=RunDirectory.open(path)))
+        if positions_of(other) != positions_of(trained) or other.alphabet != trained.alphabet:
+            raise ValueError(
+                f"`others` names {path}, whose sites and letters are not those of "
+                f"{trained.run.path}; pass runs of the same alignment"
+            )
+        found.append(other)
+    return found
 
 
 def _averaged_over(trained: Trained, options: ContactOptions) -> dict[str, Any]:
