@@ -160,6 +160,35 @@ def test_the_second_order_takes_the_mean_variance_over_rows(
     np.testing.assert_allclose(found[1, :, 3], expected, atol=1e-12)
 
 
+def test_couplings_of_several_models_are_interactions_of_their_mean_log_probability() -> None:
+    rbms = [
+        random_model(Categorical(4, 3), hidden, seed, 1.5)
+        for seed, hidden in enumerate((Binary(4), DReLU(3), Binary(2)))
+    ]
+    logs = np.mean([log_probabilities(rbm) for rbm in rbms], 0)
+    found = couplings(rbms, values=True, triples=[(0, 1, 3)])
+    assert found.values is not None
+    size = 1e-9 * np.abs(found.values).max()
+    for i, j in combinations(range(4), 2):
+        expected = interaction(logs, (i, j))
+        np.testing.assert_allclose(found.values[i, :, j], expected, atol=size, rtol=0)
+        assert found.norms[i, j] == pytest.approx(np.linalg.norm(expected), abs=size)
+    expected = interaction(logs, (0, 1, 3))
+    np.testing.assert_allclose(found.triples[0, 1, 3], expected, atol=size, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{"method": "gaussian"}, {"method": "second-order"}])
+def test_every_method_averages_models(options: dict) -> None:
+    if options["method"] == "second-order":
+        options = {**options, "rows": torch.tensor([[0, 1, 2, 2], [1, 1, 0, 2]])}
+    rbms = [random_model(Categorical(4, 3), Binary(n), n) for n in (3, 5)]
+    found = couplings(rbms, values=True, **options).values
+    each = [couplings(rbm, values=True, **options).values for rbm in rbms]
+    assert found is not None
+    np.testing.assert_allclose(found, (each[0] + each[1]) / 2, atol=1e-12)
+    assert np.abs(found - each[0]).max() > 0.01
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_model(Categorical(7, 3), DReLU(4), 2)
     whole = couplings(rbm, values=True, triples=[(0, 1, 2)])
@@ -187,6 +216,9 @@ def test_a_model_without_weights_has_no_couplings() -> None:
         (RBM(Gaussian(4), 2), {}, "no finite number of states"),
         (RBM(Mixed(Binary(2), Categorical(2, 3)), 2), {}, "of several kinds"),
         (RBM(Categorical(4, 3), Categorical(2, 3)), {}, "several columns"),
+        ([], {}, "there is no model"),
+        ([RBM(Categorical(4, 3), 2), RBM(Categorical(5, 3), 2)], {}, "same sites and states"),
+        ([RBM(Categorical(4, 3), 2), RBM(Categorical(4, 4), 2)], {}, "same sites and states"),
         (RBM(Categorical(4, 3), 2), {"method": "clt"}, "pass 'exact', 'gaussian'"),
         (RBM(Categorical(4, 3), 2), {"method": "second-order"}, "both or none"),
         (RBM(Categorical(4, 3), 2), {"rows": ROWS}, "pass both or none"),
@@ -209,7 +241,9 @@ def test_a_model_without_weights_has_no_couplings() -> None:
         (RBM(Categorical(4, 3), 2), {"background": -torch.ones(4, 3)}, "pass probabilities"),
     ],
 )
-def test_what_cannot_be_computed_is_refused(rbm: RBM, options: dict, message: str) -> None:
+def test_what_cannot_be_computed_is_refused(
+    rbm: RBM | list[RBM], options: dict, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         couplings(rbm, **options)
 

@@ -128,6 +128,34 @@ def test_options_of_contacts_change_them(run: Run) -> None:
     np.testing.assert_allclose(run.contacts(method="gaussian", out="d.csv").norms, gaussian)
 
 
+def test_couplings_are_averaged_over_other_runs(run: Run, trained: Path) -> None:
+    other = harmonium.train(
+        str(trained / "family.a2m"), hidden=4, epochs=1, batch_size=10, learning_rate=0.5, seed=1,
+        threads=1, figures=False, tensorboard=False, progress=False, out="other",
+    )  # fmt: skip
+    both = run.contacts(others=[other.path])
+    expected = couplings([run.rbm, other.rbm], leave_out=[20]).norms
+    np.testing.assert_allclose(both.norms, expected)
+    result = result_of("contacts", run.path, "--others", other.path)
+    rows = table(Path(result["contacts"]))
+    assert [float(row["norm"]) for row in rows] == [
+        expected[int(row["i"]) - 1, int(row["j"]) - 1] for row in rows
+    ]
+
+
+def test_runs_of_another_alignment_are_refused(run: Run) -> None:
+    for name, end, alphabet in (("shorter", -1, "protein"), ("letters", None, PROTEIN[::-1])):
+        rows = (f">{number}\n{row[:end]}\n" for number, row in enumerate(alignment().values()))
+        written(f"{name}.a2m", "".join(rows))
+        harmonium.train(
+            f"{name}.a2m", hidden=2, epochs=1, batch_size=10, alphabet=alphabet, threads=1,
+            figures=False, tensorboard=False, progress=False, out=name,
+        )  # fmt: skip
+        assert f"--others names {name}" in refused("contacts", run.path, "--others", name)
+    assert "none" in refused("contacts", run.path, "--others", "none")
+    assert not list(run.path.glob("contacts*"))
+
+
 def test_a_person_reads_the_precision(run: Run) -> None:
     path = written("struct.dat", "1 12 5.0\n1 11 20.0\n")
     done = typed("contacts", run.path, "--distances", path)

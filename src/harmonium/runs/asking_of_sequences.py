@@ -35,8 +35,8 @@ class AskingOfSequences(ABC):
         device, threads
             As for every question (`Asking`).
         options
-            ``cut_off``, ``separation``, ``method``, ``background``, ``gaps`` and ``out``
-            (`runs.answers.options.ContactOptions`).
+            ``others``, ``cut_off``, ``separation``, ``method``, ``background``, ``gaps`` and
+            ``out`` (`runs.answers.options.ContactOptions`).
 
         Returns
         -------

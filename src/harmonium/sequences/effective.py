@@ -25,6 +25,9 @@ come from two ways to do it, and from an expansion:
     ``J = W Var(h | v) W^T`` (Tubiana, Cocco and Monasson, 2019, eLife 8, e39397). Exact for
     Gaussian hidden units; for others it leaves out differences of higher order.
 
+Couplings are sums over hidden units, and can be averaged over several models: trainings with other
+seeds agree on what the data say, and less on noise.
+
 The first two are computed from Fourier series of the log-normalisers, in which means over all pairs
 are one matrix product (`harmonium.sequences.fourier`).
 """
@@ -91,7 +94,7 @@ class Couplings:
 
 @torch.no_grad()
 def couplings(
-    rbm: RBM,
+    rbm: RBM | Sequence[RBM],
     *,
     method: Method = "exact",
     background: Tensor | None = None,
@@ -101,7 +104,7 @@ def couplings(
     values: bool = False,
     triples: Sequence[Triple] = (),
 ) -> Couplings:
-    """Compute the effective couplings of an RBM.
+    """Compute the effective couplings of an RBM, or their means over several.
 
     Time and memory grow with the square of sites times states. Only norms are kept unless
     ``values`` are asked for, so that 500 sites of 21 states need about 600 MiB.
@@ -110,7 +113,8 @@ def couplings(
     ----------
     rbm
         A model with discrete visible units of one kind (categorical, binary, spin, ...) and any
-        hidden units whose states are numbers.
+        hidden units whose states are numbers. Of several models with the same visible units,
+        couplings are the means.
     method
         ``exact``, ``gaussian`` or ``second-order``; see the module.
     background
@@ -132,8 +136,8 @@ def couplings(
     TypeError
         If it is no RBM.
     ValueError
-        If visible units are continuous or of several kinds, a hidden unit has several columns, or
-        an argument does not fit the model.
+        If visible units are continuous, of several kinds or not the same in all models, a hidden
+        unit has several columns, or an argument does not fit the model.
     """
     if method not in get_args(Method):
         raise ValueError(f"`method` is {method!r}; pass {', '.join(map(repr, get_args(Method)))}")
@@ -146,13 +150,8 @@ def couplings(
             "`method='second-order'` has neither a background nor triples; take 'exact', or leave "
             "them out"
         )
-    sites = Sites.of(rbm)
-    for _, group in rbm.hidden.groups:
-        if group.n_columns != group.n:
-            raise ValueError(
-                f"the hidden units are {rbm.hidden!r}, whose states have several columns; "
-                "couplings need hidden units whose states are numbers, such as Binary or DReLU"
-            )
+    models = _sites_of(rbm if isinstance(rbm, Sequence) else [rbm])
+    sites = models[0]
     n, q = sites.n, sites.n_states
     probabilities = _background(background, sites)
     counted = _counted(leave_out, q).to(probabilities.device)
@@ -164,17 +163,23 @@ def couplings(
             )
     if rows is None:
         gaussian = method == "gaussian"
-        expansion = Expansion.of(sites.hidden, sites.inputs, probabilities, gaussian=gaussian)
+        expansions = [
+            Expansion.of(one.hidden, one.inputs, probabilities, gaussian=gaussian) for one in models
+        ]
     else:
-        expansion = Expansion.quadratic(sites.inputs, _variances(sites, rows, weights))
+        expansions = [
+            Expansion.quadratic(one.inputs, _variances(one, rows, weights)) for one in models
+        ]
     norms = torch.zeros(n, n, dtype=torch.float64, device=probabilities.device)
     kept = norms.new_zeros(n, q, n, q) if values else None
     n_rows, n_functions = max(1, _BLOCK // (n * q * q)), max(1, _FUNCTIONS // (n * q))
     for start in range(0, n, n_rows):
         stop = min(start + n_rows, n)
         block = norms.new_zeros((stop - start) * q, (n - start) * q)
-        for factors in expansion.blocks(n_functions):
-            _add_pairs_(block, factors, start * q, stop * q, _FEW_SITES * q)
+        for expansion in expansions:
+            for factors in expansion.blocks(n_functions):
+                _add_pairs_(block, factors, start * q, stop * q, _FEW_SITES * q)
+        block /= len(models)
         pairs = block.reshape(stop - start, q, n - start, q)
         own = torch.arange(stop - start)
         pairs[own, :, own, :] = 0  # a site has no coupling with itself
@@ -191,9 +196,33 @@ def couplings(
         left_out=tuple(leave_out),
         values=None if kept is None else kept.cpu().numpy(),
         triples={
-            (i, j, k): expansion.triple(i, j, k).cpu().numpy() for i, j, k in map(tuple, triples)
+            (i, j, k): torch.stack([one.triple(i, j, k) for one in expansions])
+            .mean(0)
+            .cpu()
+            .numpy()
+            for i, j, k in map(tuple, triples)
         },
     )
+
+
+def _sites_of(rbms: Sequence[RBM]) -> list[Sites]:
+    """The sites of each model; an error if couplings cannot be computed, or not be averaged."""
+    if not rbms:
+        raise ValueError("there is no model; pass an RBM, or several")
+    found = [Sites.of(rbm) for rbm in rbms]
+    for rbm, sites in zip(rbms, found, strict=True):
+        if sites.n != found[0].n or not torch.equal(sites.rows, found[0].rows):
+            raise ValueError(
+                f"one model has the visible units {rbms[0].visible!r}, another {rbm.visible!r}; "
+                "couplings are averaged over models of the same sites and states"
+            )
+        for _, group in rbm.hidden.groups:
+            if group.n_columns != group.n:
+                raise ValueError(
+                    f"the hidden units are {rbm.hidden!r}, whose states have several columns; "
+                    "couplings need hidden units whose states are numbers, such as Binary or DReLU"
+                )
+    return found
 
 
 def _variances(sites: Sites, rows: Tensor | NDArray[Any], weights: Tensor | None) -> Tensor:

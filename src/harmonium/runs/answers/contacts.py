@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from harmonium import plots
 from harmonium.datasets.alphabets import GAP
-from harmonium.run_directory import REPORT_MARK, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
 from harmonium.runs.answers.aligned import frequencies_in, numbers_of, positions_of
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
@@ -79,7 +80,9 @@ class FoundContacts(Answer):
 
 
 def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
-    """Predict contacts of a run's model; writes a ``.csv`` and a picture, and updates its page.
+    """Predict contacts from couplings; writes a ``.csv`` and a picture, and updates the page.
+
+    Couplings of other runs are averaged with the run's own, all of them over the run's rows.
 
     Raises
     ------
@@ -98,7 +101,8 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
     letters = trained.alphabet
     gap = [] if letters is None or options.gaps or GAP not in letters else [letters.index(GAP)]
     data = _averaged_over(trained, options)
-    found = couplings(trained.rbm, method=options.method, leave_out=gap, **data)
+    rbms = [trained.rbm, *(one.rbm for one in _others(asked, trained, options.others))]
+    found = couplings(rbms, method=options.method, leave_out=gap, **data)
     ranked = contacts(found.norms, separation=options.separation, positions=positions)
     judged = None
     if distances is not None:
@@ -119,6 +123,20 @@ def predict(asked: Asked, options: ContactOptions) -> FoundContacts:
         picture=picture,
         page=write_page(trained.run, asked.reporter),
     )
+
+
+def _others(asked: Asked, trained: Trained, paths: str | None) -> list[Trained]:
+    """The models of other runs, whose sites and letters are those of the run itself."""
+    found = []
+    for path in next(csv.reader([paths])) if paths else ():
+        other = open_trained(replace(asked, run=RunDirectory.open(path)))
+        if positions_of(other) != positions_of(trained) or other.alphabet != trained.alphabet:
+            raise ValueError(
+                f"`others` names {path}, whose sites and letters are not those of "
+                f"{trained.run.path}; pass runs of the same alignment"
+            )
+        found.append(other)
+    return found
 
 
 def _averaged_over(trained: Trained, options: ContactOptions) -> dict[str, Any]:

@@ -265,6 +265,13 @@ class ContactOptions(_Limited):
         "Å; gives the precision of the prediction.",
         show_default="none",
     )
+    others: str | None = _option(
+        None,
+        "Another run of the same alignment, such as with another seed; couplings are averaged over "
+        "all runs.",
+        show_default="none",
+        lists_columns=True,
+    )
     cut_off: float = _option(8.0, "Sites nearer than this are in contact, Å.")
     separation: int = _option(
         5, "Only pairs that are more than so many sites apart are predicted.", min=0
