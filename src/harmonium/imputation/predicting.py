@@ -193,7 +193,7 @@ def _averaged(
     own: ClampedRows, exact: ClampedRows, unit: int, points: Points, n: int, stream: Stream
 ) -> tuple[Tensor, Tensor]:
     """Mean over chains of the distribution given all other units; and its standard errors."""
-    chains = Completing(own, n, stream, _TEMPERATURES)
+    chains = Completing.annealed(own, n, stream, _TEMPERATURES)
     columns = exact.units.columns[unit]
     weights = exact.rbm.weights[columns]
     alone = exact.repeated(n)
