@@ -37,6 +37,7 @@ ORDER = (
     "completing",
     "likelihood",
     "diagnostics",
+    "imputation",
     "fidelity",
     "monitor",
     "graphs",

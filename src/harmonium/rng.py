@@ -114,6 +114,7 @@ class Lane(Enum):
     FILM = Purpose.SAMPLE, 2, "the film of a run"
     COMPARED_SAMPLES = Purpose.SAMPLE, 3, "samples whose columns are compared with those of rows"
     FIRST_DRAW = Purpose.SAMPLE, 4, "a first draw, to see whether Numba works"
+    IMPUTED = Purpose.SAMPLE, 5, "what is missing of rows, drawn given what is observed"
     COMPLETED = (
         Purpose.SAMPLE,
         6,
@@ -131,6 +132,12 @@ class Lane(Enum):
     TEMPERED_ROWS = Purpose.LIKELIHOOD, 0, "the rows that tempered chains start at", 3 << 36
     PARTICLES = Purpose.LIKELIHOOD, 0, "the particles that follow log Z along a training", 4 << 36
     TEMPERED = Purpose.LIKELIHOOD, 0, "tempered chains", 5 << 36
+    CLAMPED = (
+        Purpose.LIKELIHOOD,
+        None,
+        "annealing of what is missing of rows; the rank is the round",
+        6 << 36,
+    )
     COMPLETIONS = (
         Purpose.CHAINS,
         1,

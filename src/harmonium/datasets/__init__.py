@@ -14,7 +14,6 @@ import platformdirs
 
 from harmonium.arguments import meant
 from harmonium.datasets import digits, memory, mnist, readers
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -28,6 +27,7 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
+from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
 from harmonium.datasets.masks import (
     Mask,
     MaskedRows,
@@ -67,6 +67,7 @@ __all__ = [
     "fetch",
     "from_array",
     "from_sequences",
+    "has_label",
     "has_missing",
     "join_parts",
     "load",

@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonium.datasets.cells import FALSE, TRUE, decode
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.reading import Reading
-
-UNKNOWN_LABEL = -(2**63)
-"""The label of a row to be classified whose class is unknown."""
 
 _MISSING = frozenset(
     ("", "?", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "null", "NULL", "<NA>")

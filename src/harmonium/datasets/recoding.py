@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole
@@ -21,6 +22,7 @@ from harmonium.datasets.encodings import (
     Stochastic,
     Threshold,
 )
+from harmonium.datasets.labels import has_label
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.moments import moments
 from harmonium.datasets.naming import places
@@ -238,7 +240,8 @@ class Recodable(Stored):
         """Append the one-hot label to each row, to train a model of rows and labels.
 
         The states fit a layer ``Mixed(units, Categorical(1, n_classes))``. The values are copied,
-        and are no longer pictures.
+        and are no longer pictures. Labels of -1, and `datasets.UNKNOWN_LABEL`, are missing: the
+        mask of the data says so, and training sums the class of such rows out.
 
         Parameters
         ----------
@@ -248,7 +251,7 @@ class Recodable(Stored):
         Raises
         ------
         ValueError
-            If there are no labels, if a label is negative or too large, or if all labels are the
+            If there are no labels, if a label is below -1 or too large, or if all labels are the
             same and ``n_classes`` is not given.
         """
         if self.labels is None:
@@ -256,17 +259,23 @@ class Recodable(Stored):
                 f"{self.name} has no labels; pass them with the values, as "
                 "Data(name, values, labels=labels)"
             )
-        least, most = (int(bound) for bound in self.labels.aminmax())
+        known = has_label(self.labels)
+        if not known.any():
+            raise ValueError(
+                f"none of the {len(self)} rows of {self.name} has a label; give some of them one"
+            )
+        least, most = (int(bound) for bound in self.labels[known].aminmax())
         if least < 0:
             raise ValueError(
-                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
-                f"{least}); number the classes from 0"
+                f"{int((self.labels[known] < 0).sum())} labels of {self.name} are negative (the "
+                f"least is {least}); number the classes from 0, and give -1 to rows without a label"
             )
         if n_classes is None:
             if least == most:
+                others = "" if known.all() else f" ({int((~known).sum())} rows have none)"
                 raise ValueError(
-                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
-                    "takes rows of two or more"
+                    f"all {int(known.sum())} labels of {self.name} are {least}{others}; to tell "
+                    "classes apart takes rows of two or more"
                 )
             n_classes = most + 1
         if most >= n_classes:
@@ -277,16 +286,31 @@ class Recodable(Stored):
         values = self.values
         if values.dtype == torch.uint8 and most > 255:
             values = values.to(torch.float32)
-        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        # what stands where a label is missing can be encoded, and is not read
+        labels = torch.where(known, self.labels, self.labels[known][0])
+        values = torch.cat([values, labels.unsqueeze(1).to(values.dtype)], 1)
         encoding = Labelled(self.encoding, n_classes)
         columns = None if self.columns is None else (*self.columns, "label")
-        mask = self.mask
-        if mask is not None:
-            observed = mask.observed()
-            mask = Mask.of(torch.cat([observed, torch.ones_like(observed[:, :1])], 1))
-        return dataclasses.replace(
-            self, values=values, encoding=encoding, image_shape=None, columns=columns, mask=mask
+        data = dataclasses.replace(
+            self,
+            values=values,
+            encoding=encoding,
+            image_shape=None,
+            columns=columns,
+            mask=self._mask_with(known),
         )
+        if known.all():
+            return data
+        return data._with_note(f"{int((~known).sum()):,} of {len(self):,} rows have no label")
+
+    def _mask_with(self, known: Tensor) -> Mask | None:
+        """The mask with one more column, of what is known in it."""
+        if self.mask is None and known.all():
+            return None
+        observed = torch.ones(self.values.shape, dtype=torch.bool, device=self.device)
+        if self.mask is not None:
+            observed = self.mask.observed()
+        return Mask.of(torch.cat([observed, known.unsqueeze(1)], 1))
 
     def _with_note(self, note: str | None) -> Self:
         if note is None or note in self.notes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.datasets import Data, refuse_missing
+from harmonium.datasets import Data, has_label, refuse_missing
 from harmonium.deep import DBN, PretrainingState, check_labels, save_dbn
 from harmonium.run_directory import DBN_KIND, Network, Warned
 from harmonium.runs import build, kept, run_data
@@ -143,8 +143,9 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
         )
     n_classes = max(2, int(train_data.labels.max()) + 1)
     for data in (train_data, held_out):
-        if data is not None:
-            check_labels(data, n_classes)
+        if data is not None and data.labels is not None:
+            known = has_label(data.labels)  # the others are summed out
+            check_labels(data if known.all() else data.take(known.nonzero()[:, 0]), n_classes)
     return n_classes
 
 
