@@ -19,7 +19,7 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.datasets.dropped import as_table
 from harmonium.files import write_whole
 from harmonium.metrics import is_trusted, name_of
-from harmonium.report import HeldOut
+from harmonium.report import HeldOut, columns
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, kept, run_data, verdicts, weighting
 from harmonium.runs.encoding import Known, described
@@ -175,6 +175,7 @@ class RBMTask(Task):
             + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
         )
         yield from noted(data)
+        yield from columns.lines(described(data))
         yield from assumed(data, state.missing)
         if state.update == self.total and self.whole is None:
             yield f"all {epochs} epochs are done already; `more_epochs` goes further"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harmonium import checkpoint
 from harmonium.completing import completed_rows
-from harmonium.datasets import Data, Encoding, OneHot
+from harmonium.datasets import Data, Encoding, OneHot, TableEncoding
 from harmonium.deep import DBN, load_dbn
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
@@ -170,6 +170,8 @@ class Trained:
 
     def held_states(self, held: Tensor) -> Tensor:
         """The same for columns of the states, several of which may encode one of the user's."""
+        if isinstance(self.encoding, TableEncoding):
+            return self.encoding.spread(held.unsqueeze(0))[0].to(self.device)
         return held.repeat_interleave(self.rbm.visible.width).to(self.device)
 
 
