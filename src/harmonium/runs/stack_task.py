@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.datasets import Data, has_label
+from harmonium.datasets import Data, has_label, refuse_missing
 from harmonium.deep import DBN, PretrainingState, check_labels, save_dbn
 from harmonium.run_directory import DBN_KIND, Network, Warned
 from harmonium.runs import build, kept, run_data
@@ -54,6 +54,8 @@ def begin(
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
     first, train_data, held_out = load_new(first, where, reporter)
+    for data in (train_data, held_out):
+        refuse_missing(data, "a deep belief network")
     chosen = {"visible": first.visible, "trials": first.trials}
     options = dataclasses.replace(options, of_all={**options.of_all, **chosen})
     n_classes = _n_classes(train_data, held_out) if options.labels else None

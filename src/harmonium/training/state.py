@@ -227,7 +227,7 @@ class TrainingState(Contrastive):
         assert has_missing(data)
         if self.completions is None:
             self.completions = Completions.begin(visible, data, self.seed)
-        elif not self.completions.first:
+        elif self.completions.mask is not data.mask:
             self.completions.find_(visible, data)
         index = batches.rows(self.update, self.seed)
         sweeps = int(self.sampler.config().get("sweeps", 1))
