@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 
+from enumerated_holes import WAY, Holes, by_hidden
 from harmonium import RBM, imputation
 from harmonium.datasets import MaskedRows
 from harmonium.imputation import exact
@@ -18,7 +19,6 @@ from harmonium.imputation.clamped import ClampedRows
 from harmonium.imputation.probabilities import log_normalisers
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Categorical
-from enumerated_holes import WAY, Holes, by_hidden
 from own_units import OWN_TYPES
 from unit_types import (
     BY_NAME,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from enumerated_holes import WAY, never_exact
 from harmonium import RBM, imputation
 from harmonium.datasets import MaskedRows
 from harmonium.imputation import probabilities
@@ -20,7 +21,6 @@ from harmonium.imputation.probabilities import log_normalisers
 from harmonium.likelihood import exact_log_likelihood, exact_log_z
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary
-from enumerated_holes import WAY, never_exact
 from unit_types import BY_NAME, columns_by_unit, random_rbm
 
 PAIRS = [

@@ -244,9 +244,8 @@ class Recodable(Stored):
             For rows that are one-hot along the second of three axes, or in groups of different
             widths.
         """
-        values = self.values
-        if self.mask is not None:  # by the rows without holes
-            values = values[self.mask.observed().all(1)]
+        mask = self.mask  # rows without holes decide
+        values = self.values if mask is None else self.values[mask.observed().all(1)]
         return one_hot.group_width(values, self.name, self.image_shape) if len(values) else None
 
     def from_one_hot(self, n_categories: int | None = None) -> Self:
@@ -255,8 +254,7 @@ class Recodable(Stored):
         Parameters
         ----------
         n_categories
-            Columns per group; detected from the rows by default. Where a 1 is observed, the value
-            is known; where columns of a group are missing and the others hold no 1, it is missing.
+            Columns per group; detected by default. Where the 1 of a group is missing, its value is.
 
         Raises
         ------
@@ -385,9 +383,8 @@ class Recodable(Stored):
         """The mask with one more column, of what is known in it."""
         if self.mask is None and known.all():
             return None
-        observed = torch.ones(self.values.shape, dtype=torch.bool, device=self.device)
-        if self.mask is not None:
-            observed = self.mask.observed()
+        observed = torch.ones_like(self.values, dtype=torch.bool)
+        observed = observed if self.mask is None else self.mask.observed()
         return Mask.of(torch.cat([observed, known.unsqueeze(1)], 1))
 
     def _with_note(self, note: str | None) -> Self:

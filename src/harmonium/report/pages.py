@@ -272,8 +272,8 @@ def _again(facts: Facts) -> Section:
         rows.append(("weights", f"rows count as {weights['effective_rows']:,.1f} of equal weight"))
     if missing := config["data"].get("missing"):
         taken = _TAKEN.get(options.get("missing", ""), "")
-        n_columns = sum(n > 0 for n in missing["columns"])
-        rows.append(("missing values", f"{missing['values']:,}, in {n_columns:,} columns; {taken}"))
+        n = sum(missing.values())
+        rows.append(("missing values", f"{n:,}, in {len(missing):,} columns; {taken}"))
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
         rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
     all_options = (

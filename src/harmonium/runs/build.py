@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import torch
 
 from harmonium import checkpoint, defaults, training
-from harmonium.datasets import Data, Minibatches, OneHot, TableEncoding, has_missing
+from harmonium.datasets import Data, Minibatches, OneHot, TableEncoding
 from harmonium.datasets.encodings.table import Group
 from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
@@ -34,8 +34,6 @@ from harmonium.units import (
     Units,
     registered,
 )
-
-_BLOCK = 1000  # rows checked at a time
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -181,19 +179,15 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Reject data that are not valid states of these units; the message covers all rows."""
-    stream, numbers = Lane.CHECKED.stream(seed), torch.arange(len(data), device=data.device)
-
-    def blocks() -> Iterator[torch.Tensor]:
-        if has_missing(data):
-            return (data.masked_rows(some, stream).states for some in numbers.split(_BLOCK))
-        return data.blocks(stream=stream)
-
+    if data.mask is not None:  # what stands at missing places can be encoded, too
+        data = dataclasses.replace(data, mask=None)
+    stream = Lane.CHECKED.stream(seed)
     try:
-        for block in blocks():
+        for block in data.blocks(stream=stream):
             visible.check(block, data.name)
     except ValueError:
         # check all rows at once, so that the message gives the right count and row number
-        visible.check(torch.cat(list(blocks())), data.name)
+        visible.check(torch.cat(list(data.blocks(stream=stream))), data.name)
         raise
 
 
