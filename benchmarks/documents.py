@@ -3,8 +3,8 @@
 Give the counts of training documents and, for perplexities, of test documents and of their two
 halves, as sparse matrices of SciPy ::
 
-    python benchmarks/topics.py train.npz                      # time and memory
-    python benchmarks/topics.py train.npz --test test.npz --halves first.npz second.npz --lda
+    python benchmarks/documents.py train.npz                      # time and memory
+    python benchmarks/documents.py train.npz --test test.npz --halves first.npz second.npz --lda
 
 Everything runs on one thread, and time is processor time: the two loops take turns.
 """
@@ -125,7 +125,7 @@ def memory_of(path: Path, hidden: int, share: float) -> None:
     own = sum(x.nbytes for x in (documents.ends, documents.words, documents.counts))
     dense = 4 * len(documents) * documents.n_columns
     print(
-        f"{len(documents):7,} documents, {entries:9,} counts: {own / 2**20:.1f} MiB, and a training "
+        f"{len(documents):7,} documents, {entries:9,} counts: {own / 2**20:.1f} MiB, a training "
         f"{(after - before) / 1024:.0f} MiB more; dense rows {dense / 2**20:.0f} MiB"
     )
 
