@@ -113,20 +113,22 @@ def test_a_split_and_a_file(tmp_path: Path) -> None:
 
 
 def test_words_of_topics_do_not_depend_on_a_shift() -> None:
-    model = tiny(6, 2)
-    found = topic_words(model, 3)
+    model, documents = tiny(6, 2), some_documents(n_words=6)
+    found = topic_words(model, documents, 3)
     with torch.no_grad():
         model.weights[:, 0] += 5
         model.hidden_bias[0] -= 5
-    shifted = topic_words(model, 3)
+    shifted = topic_words(model, documents, 3)
     assert (found.words == shifted.words).all() and (found.against == shifted.against).all()
     torch.testing.assert_close(found.weights, shifted.weights)
-    assert (found.weights[:, 0] >= found.weights[:, 1]).all()
-    assert (found.weights_against[:, 0] <= found.weights_against[:, 1]).all()
-    best = model.weights[:, 1].argsort(descending=True)[:3]
-    assert found.words[1].tolist() == best.tolist()
+    p = documents.frequencies
+    weights = (model.weights[:, 1] - p @ model.weights[:, 1]).detach()
+    order = (weights * p.sqrt()).argsort(descending=True)
+    assert found.words[1].tolist() == order[:3].tolist()
+    assert found.against[1].tolist() == order.flip(0)[:3].tolist()
+    torch.testing.assert_close(found.weights[1], weights[order[:3]])
     with pytest.raises(ValueError, match="n is 7, but there are 6 words"):
-        topic_words(model, 7)
+        topic_words(model, documents, 7)
 
 
 def test_coherence_is_that_of_its_definition() -> None:

@@ -103,7 +103,7 @@ def test_it_learns_topics() -> None:
     truth = (-(log_truth / counts.sum(1)).mean()).exp().item()
     assert before > 5.5 > truth + 1
     assert after < truth + 0.1 * (before - truth)
-    strongest = topic_words(model, 2)
+    strongest = topic_words(model, documents, 2)
     found = {frozenset(words) for words in (strongest.words.tolist() + strongest.against.tolist())}
     assert found == {frozenset((0, 1)), frozenset((2, 3))}
 

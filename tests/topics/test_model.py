@@ -10,13 +10,13 @@ from harmonium import kernels, likelihood
 from harmonium.rng import Purpose, Stream
 from harmonium.topics import (
     Documents,
-    Multinomial,
     ReplicatedSoftmax,
     annealed_log_z,
     completion,
     exact_log_z,
     perplexity,
 )
+from harmonium.units import Multinomial
 from topics.tiny import hidden_states, log_p, log_weights, log_z, some_documents, texts, tiny
 
 

@@ -22,12 +22,12 @@ def section(facts: Facts) -> Section | None:
             str(topic["topic"]),
             ", ".join(topic["words"][:_WORDS]),
             ", ".join(topic["against"][:_WORDS]),
-            minus(f"{topic['coherence']:.3f}"),
+            minus(f"{topic['coherence']:.2f}, {topic['coherence_against']:.2f}"),
             f"{topic['share']:.1%}",
         )
         for topic in topics
     ]
-    header = ("topic", "more of", "less of", "coherence (NPMI)", "share of documents")
+    header = ("topic", "more of", "less of", "coherence of both", "share of documents")
     table = Table("", header, rows)
     return Section("topics", "Topics", "topics", {"facts": facts, "table": table})
 

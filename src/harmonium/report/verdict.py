@@ -163,7 +163,7 @@ def _next(facts: Facts) -> str:
     if facts.kind == "topic model":
         if is_still_learning(facts) and worse_since(facts) is None:
             return _more_epochs(facts)
-        return f"Next, `harmonium topics {path} --words FILE` names its topics."
+        return f"Next, `harmonium topics {path}` lists its topics."
     if facts.kind == "deep belief network":
         return (
             f"Next, `harmonium dbn sample {path}` lets it dream, and `harmonium dbn finetune "

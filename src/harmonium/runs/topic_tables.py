@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
 
 from harmonium.files import write_json
 from harmonium.run_directory import RunDirectory
@@ -34,8 +36,9 @@ def table_of(
         Words of each sign.
     """
     n = min(n, model.n_words)
-    found = topic_words(model, n)
-    coherence = npmi(documents, found.words).tolist() if n > 1 else [0.0] * model.n_hidden
+    found = topic_words(model, documents, n)
+    both = torch.cat((found.words, found.against))
+    coherence = npmi(documents, both).tolist() if n > 1 else [0.0] * len(both)
     share = model.mean_h(documents).double().mean(0).tolist()
 
     def named(columns: Any) -> list[str]:
@@ -49,11 +52,17 @@ def table_of(
             "against": named(found.against[topic]),
             "weights_against": found.weights_against[topic].tolist(),
             "coherence": coherence[topic],
+            "coherence_against": coherence[model.n_hidden + topic],
             "share": share[topic],
         }
         for topic in range(model.n_hidden)
     ]
-    return sorted(topics, key=lambda topic: -topic["coherence"])
+    return sorted(topics, key=lambda topic: -coherence_of(topic))
+
+
+def coherence_of(topic: Mapping[str, Any]) -> float:
+    """Coherence of a topic: that of its more coherent sign, as which sign is on is arbitrary."""
+    return float(max(topic["coherence"], topic["coherence_against"]))
 
 
 def keep_topics(

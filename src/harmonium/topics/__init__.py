@@ -25,7 +25,6 @@ from harmonium.topics.likelihood import (
     perplexity,
 )
 from harmonium.topics.model import ReplicatedSoftmax
-from harmonium.topics.units import Multinomial
 from harmonium.topics.watching import TopicWatch, default_every
 from harmonium.topics.words import (
     TopicWords,
@@ -39,7 +38,6 @@ __all__ = [
     "Completion",
     "Documents",
     "LogZByLength",
-    "Multinomial",
     "Perplexity",
     "ReplicatedSoftmax",
     "TopicState",

@@ -13,8 +13,7 @@ from harmonium.arguments import check_count, check_type
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.topics.documents import Documents
-from harmonium.topics.units import Multinomial
-from harmonium.units import Binary
+from harmonium.units import Binary, Multinomial
 
 # A word that never occurs in the training documents is assumed to have occurred so often.
 _PSEUDOCOUNT = 0.5

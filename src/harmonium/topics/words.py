@@ -28,11 +28,11 @@ class TopicWords:
     Attributes
     ----------
     words, against
-        Numbers of the words with the largest and with the smallest weights, strongest first, int64
-        of shape (n_hidden, n).
+        Numbers of the words that it makes more and less probable, strongest first, int64 of shape
+        (n_hidden, n).
     weights, weights_against
-        Their weights, shape (n_hidden, n): how much the unit, when it is on, adds to the log odds
-        of a word, beside those of the mean word of the model's bias.
+        Their weights, shape (n_hidden, n): how much the unit, when it is on, adds to the log of a
+        word's probability, beside the mean over the words of the documents.
     """
 
     words: Tensor
@@ -42,31 +42,37 @@ class TopicWords:
 
 
 @torch.no_grad()
-def topic_words(model: ReplicatedSoftmax, n: int = 10) -> TopicWords:
-    """The words that each hidden unit makes most probable, and least probable, when it is on.
+def topic_words(model: ReplicatedSoftmax, documents: Documents, n: int = 10) -> TopicWords:
+    """The words that each hidden unit makes more, and less probable, when it is on.
 
     The same number added to all weights of a unit changes its bias alone, so that weights are
-    compared with their mean over words by softmax(word_bias).
+    compared with their mean over the words of the documents. Words are ranked by weight times the
+    root of their frequency: the weights of rare words are the largest and the noisiest.
 
     Parameters
     ----------
     model
         The model.
+    documents
+        In which words are counted.
     n
         Words of each sign.
 
     Raises
     ------
     ValueError
-        If there are fewer words than that.
+        If there are fewer words than that, or the documents do not fit.
     """
     check_count("n", n)
+    model.check(documents)
     if n > model.n_words:
         raise ValueError(f"n is {n}, but there are {model.n_words:,} words; pass fewer")
     weights = model.weights.detach()
-    weights = weights - model.word_bias.detach().softmax(0) @ weights
-    most, least = weights.topk(n, dim=0), (-weights).topk(n, dim=0)
-    return TopicWords(most.indices.T, least.indices.T, most.values.T, -least.values.T)
+    frequencies = documents.frequencies.to(weights)
+    weights = weights - frequencies @ weights
+    strengths = weights * frequencies.sqrt().unsqueeze(1)
+    most, least = (side.topk(n, dim=0).indices for side in (strengths, -strengths))
+    return TopicWords(most.T, least.T, weights.gather(0, most).T, weights.gather(0, least).T)
 
 
 def npmi(documents: Documents, words: Tensor) -> Tensor:

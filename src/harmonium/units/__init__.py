@@ -8,6 +8,7 @@ from harmonium.units.drelu import DReLU
 from harmonium.units.gaussian import Gaussian
 from harmonium.units.linear import LinearUnits
 from harmonium.units.mixed import Mixed
+from harmonium.units.multinomial import Multinomial
 from harmonium.units.numbers import refuse
 from harmonium.units.poisson import Poisson
 from harmonium.units.relu import ReLU
@@ -31,6 +32,7 @@ __all__ = [
     "Gaussian",
     "LinearUnits",
     "Mixed",
+    "Multinomial",
     "Poisson",
     "ReLU",
     "Spin",

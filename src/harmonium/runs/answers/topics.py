@@ -26,7 +26,7 @@ from harmonium.runs.answers.topic_options import TopicOptions
 from harmonium.runs.following import write_page
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import ReadingOptions
-from harmonium.runs.topic_tables import keep_topics, table_of
+from harmonium.runs.topic_tables import coherence_of, keep_topics, table_of
 from harmonium.topics import (
     Documents,
     Perplexity,
@@ -56,9 +56,9 @@ class Topics(Answer):
     topics
         One mapping each, most coherent first: ``topic``, the number of the hidden unit; ``words``
         and ``against``, its words of either sign, strongest first, with their ``weights`` and
-        ``weights_against``; ``coherence``, the mean NPMI of its words (`topics.npmi`); ``share``,
-        the mean probability over the training documents that it is on; ``documents``, the numbers
-        of the nearest training documents, from 0.
+        ``weights_against``; ``coherence`` and ``coherence_against``, the mean NPMI of either
+        (`topics.npmi`); ``share``, the mean probability over the training documents that it is on;
+        ``documents``, the numbers of the nearest training documents, from 0.
     path, page
         The ``.csv`` of all of it, and the page of the run, which shows it.
     """
@@ -69,8 +69,8 @@ class Topics(Answer):
 
     @property
     def coherence(self) -> float:
-        """Mean coherence of the topics."""
-        return fmean(topic["coherence"] for topic in self.topics)
+        """Mean coherence of the topics, each that of its more coherent sign."""
+        return fmean(map(coherence_of, self.topics))
 
     def as_dict(self) -> dict[str, Any]:
         """Where the file is, and the topics."""
@@ -263,12 +263,12 @@ def _as_csv(topics: Sequence[Mapping[str, Any]]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("topic", "coherence", "share", "sign", "rank", "word", "weight", "documents"))
     for topic in topics:
-        for sign, names, weights in (
-            ("more", topic["words"], topic["weights"]),
-            ("less", topic["against"], topic["weights_against"]),
+        for sign, names, weights, coherence in (
+            ("more", topic["words"], topic["weights"], topic["coherence"]),
+            ("less", topic["against"], topic["weights_against"], topic["coherence_against"]),
         ):
             for rank, (word, weight) in enumerate(zip(names, weights, strict=True), start=1):
-                head = topic["topic"], f"{topic['coherence']:.6g}", f"{topic['share']:.6g}"
+                head = topic["topic"], f"{coherence:.6g}", f"{topic['share']:.6g}"
                 documents = " ".join(map(str, topic["documents"]))
                 writer.writerow((*head, sign, rank, word, f"{weight:.6g}", documents))
     return text.getvalue().encode()

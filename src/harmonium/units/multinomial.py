@@ -12,7 +12,8 @@ from torch import Tensor
 from harmonium import kernels
 from harmonium.arguments import described, is_whole
 from harmonium.rng import Stream
-from harmonium.units import LinearUnits, refuse
+from harmonium.units.linear import LinearUnits
+from harmonium.units.numbers import refuse
 
 _MOST_STATES = 2**20
 
