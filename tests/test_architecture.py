@@ -34,6 +34,7 @@ ORDER = (
     "classification",
     "sampling",
     "datasets",
+    "completing",
     "likelihood",
     "diagnostics",
     "imputation",

@@ -11,20 +11,37 @@ import torch
 from torch import Tensor
 
 import oracle
-from harmonium import RBM, Data, Gibbs, Minibatches, PlainGradient, checkpoint, training
-from harmonium.datasets import Mask, MaskedRows, OneHot
+from harmonium import (
+    RBM,
+    Data,
+    Gibbs,
+    Minibatches,
+    PlainGradient,
+    checkpoint,
+    training,
+)
+from harmonium.datasets import Mask, MaskedRows
 from harmonium.gradient import Phase
 from harmonium.rng import Lane
 from harmonium.sampling import ChainState
 from harmonium.training import Completions, TrainingState
 from harmonium.units import Binary, Binomial, Categorical, Gaussian, LinearUnits, Mixed
+from missing_rows import (
+    both_ways,
+    by_quadrature,
+    data_of,
+    every_kind,
+    of_columns,
+    rows_of_model,
+    units_missing,
+    with_holes,
+)
 from phases import one_thread  # noqa: F401
 from unit_types import (
     BY_NAME,
     UNIT_TYPES,
     UnitType,
     array,
-    columns_by_unit,
     random_rbm,
 )
 
@@ -33,27 +50,6 @@ SOME += [(BY_NAME["binary"], hidden) for hidden in UNIT_TYPES if hidden.name != 
 some_pairs = pytest.mark.parametrize(
     ("visible", "hidden"), SOME, ids=[f"{visible}-{hidden}" for visible, hidden in SOME]
 )
-
-both_ways = pytest.mark.parametrize("missing", ["random", "observed"])
-
-
-def rows_of_model(model: oracle.Model, n: int, seed: int) -> Tensor:
-    return torch.from_numpy(oracle.draw(model, n, seed)[0])
-
-
-def units_missing(rbm: RBM, n: int, seed: int) -> Tensor:
-    """A mask of state columns: of each unit of each row, whether it is observed."""
-    generator = np.random.default_rng(seed)
-    by_unit = columns_by_unit(rbm.visible)
-    observed = np.empty((n, rbm.visible.n_columns), dtype=bool)
-    for columns in by_unit:
-        observed[:, columns] = generator.random((n, 1)) < 0.5
-    return torch.from_numpy(observed)
-
-
-def with_holes(states: Tensor, observed: Tensor, **more: Tensor) -> Data:
-    """The states as data; what is missing holds a state that is never right."""
-    return Data("holes", torch.where(observed, states, 0.0), mask=Mask.of(observed), **more)
 
 
 def everything(data: Data) -> tuple[Tensor, MaskedRows]:
@@ -140,12 +136,6 @@ class Recording(PlainGradient):
         super().write_(rbm, data, chains, scale, stream)
 
 
-def of_columns(layer: oracle.Layer, observed: oracle.Array) -> oracle.Layer:
-    """The observed units as a layer of their own."""
-    kept = [i for i, columns in enumerate(layer.columns) if observed[columns.start]]
-    return oracle.Layer(layer.bias[observed], tuple(layer.tables[i] for i in kept))
-
-
 def log_p_of_observed(model: oracle.Model, v: oracle.Array, observed: oracle.Array) -> float:
     """Log-probability of what is observed of a row under the model of all columns."""
     points, volume = model.visible.points()
@@ -166,19 +156,6 @@ def log_p_of_own(model: oracle.Model, v: oracle.Array, observed: oracle.Array) -
     points, volume = own.visible.points()
     log_z = oracle.logsumexp(volume - own.free_energy(points))
     return float(-own.free_energy(v[observed]) - log_z)
-
-
-def by_quadrature(rbm: RBM, v: Tensor, layer: oracle.Layer, free: Tensor) -> Tensor:
-    """Log of exp(-free energy), summed over the states of the free columns beside a row's others.
-
-    A column that is neither free nor given is gone, at zero, where no type has energy or inputs.
-    """
-    if not free.any():
-        return -rbm.free_energy(v)
-    points, volume = of_columns(layer, free.numpy()).points()
-    rows = v.repeat(len(points), 1)
-    rows[:, free] = torch.from_numpy(points)
-    return (torch.from_numpy(volume) - rbm.free_energy(rows)).logsumexp(0)
 
 
 def enumerated_loss(
@@ -203,13 +180,15 @@ def standard_error(rbm: RBM, name: str, i: int, phases: list[Phase], n_rows: int
     """Of one number of the gradient, from the spread within the phases; rows come in 4 kinds."""
     variance = 0.0
     for which, each in enumerate(phases):
+        rows, weights = each.unweighed or (each, None)
         if name == "weights":
             of_v, of_h = divmod(i, rbm.weights.shape[1])
-            x = each.visible["bias"][:, of_v] * each.hidden["bias"][:, of_h]
+            x = rows.visible["bias"][:, of_v] * rows.hidden["bias"][:, of_h]
         else:
             layer, _, own = name.partition(".")
-            x = getattr(each, layer)[own][:, i]
-        x = x[:n_rows]
+            x = getattr(rows, layer)[own][:, i]
+        if weights is not None:
+            x = x * weights / weights.mean()
         kinds = x.view(4, -1) if which == 0 or n_rows == len(x) else x.unsqueeze(0)
         variance += float(kinds.var(1).mean()) / len(x)
     return variance**0.5
@@ -222,6 +201,7 @@ def distance(
     *,
     scale: float,
     broken: str = "",
+    weighed: bool = False,
 ) -> float:
     """How many standard errors an update's gradient is from the enumerated one, at most.
 
@@ -245,7 +225,10 @@ def distance(
         missing=missing,
     )
     pairs = zip(four, observed, strict=True)
-    loss = torch.stack([enumerated_loss(rbm, model, *row, missing) for row in pairs]).mean()
+    losses = torch.stack([enumerated_loss(rbm, model, *row, missing) for row in pairs])
+    share = torch.tensor([1.0, 2.0, 0.5, 3.0] if weighed else [1.0] * 4).double()
+    weights = share[copies] if weighed else None
+    loss = (losses * share).sum() / share.sum()
     named = {name: p for name, p in rbm.named_parameters() if p.requires_grad}
     expected = torch.autograd.grad(loss, list(named.values()))
     index, rows = everything(data)
@@ -257,9 +240,9 @@ def distance(
             for _ in range(15):
                 h = rbm.sample_h_from_v(v, completions.stream)
                 v = rbm.sample_v_from_h(h, completions.stream)
-        training.update(state, v)
+        training.update(state, v, weights=weights)
     else:
-        training.update(state, rows.where_observed() if broken else rows)
+        training.update(state, rows.where_observed() if broken else rows, weights=weights)
     most = 0.0
     for (name, parameter), slopes in zip(named.items(), expected, strict=True):
         assert parameter.grad is not None
@@ -279,6 +262,12 @@ def test_the_update_follows_the_log_likelihood_of_what_is_observed(
     assert distance(visible, hidden, missing, scale=0.4) < 5
 
 
+@both_ways
+@pytest.mark.parametrize("name", ["binary", "mixed", "gaussian-learned"])
+def test_rows_with_holes_count_by_weight(name: str, missing: training.Missing) -> None:
+    assert distance(BY_NAME[name], BY_NAME["binary"], missing, scale=0.4, weighed=True) < 5
+
+
 @pytest.mark.parametrize(
     ("missing", "broken"),
     [("random", "not moved"), ("random", "not clamped"), ("observed", "chains of all columns")],
@@ -288,29 +277,7 @@ def test_broken_updates_are_noticed(name: str, missing: training.Missing, broken
     assert distance(BY_NAME[name], BY_NAME["binary"], missing, scale=1.0, broken=broken) > 8
 
 
-# Weights of rows, resuming, and what is refused
-
-
-def data_of(kind: str, n: int = 60) -> tuple[Data, RBM]:
-    """Rows with holes for a layer of each kind of storage."""
-    layers = {
-        "binary": Binary(6),
-        "categorical": Categorical(6, 3),
-        "Gaussian": Gaussian(6, learn_precision=True),
-        "mixed": Mixed(Binary(2), Gaussian(2), Categorical(1, 2)),
-    }
-    rbm = RBM(layers[kind], 4)
-    states = layers[kind].sample_alone(n, Lane.SAMPLES.stream(0))
-    seen = units_missing(rbm, n, 1)
-    if kind == "categorical":
-        values = states.view(n, 6, 3).argmax(2).float()
-        data = Data("holes", values, OneHot(3), mask=Mask.of(seen[:, ::3]))
-    else:
-        data = with_holes(states, seen)
-    return data, rbm.init_from_data_(data, seed=0)
-
-
-every_kind = pytest.mark.parametrize("kind", ["binary", "categorical", "Gaussian", "mixed"])
+# Resuming, and what is refused
 
 
 @both_ways
@@ -338,29 +305,6 @@ def test_a_resumed_training_has_the_same_bits(
     checkpoint.save(resumed, tmp_path / "resumed")
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
     assert (whole.completions is not None) == (missing == "random")
-
-
-@both_ways
-def test_a_row_of_weight_two_is_two_rows(missing: training.Missing) -> None:
-    found = []
-    for weighted in (True, False):
-        data, rbm = data_of("binary", 40)
-        rbm = rbm.double()
-        data = Data("half", data.values[:20], mask=data.mask and data.mask.take(slice(20)))
-        again = torch.arange(20)
-        if not weighted:
-            again = torch.cat([again, again[:10]])
-        rows = data.masked_rows(again)
-        state = TrainingState.create(rbm, n_chains=None, gradient=PlainGradient())
-        if missing == "random":
-            filled = torch.where(rows.observed, rows.states, 1.0)
-            rows = MaskedRows(filled, torch.ones_like(rows.observed))
-        recording = Recording()
-        state.gradient = recording
-        weights = torch.where(torch.arange(20) < 10, 2.0, 1.0) if weighted else None
-        training.update(state, rows, weights=weights)
-        found.append(recording.phases[0].means[0]["bias"])
-    torch.testing.assert_close(*found)
 
 
 def test_rows_without_holes_are_an_ordinary_batch() -> None:

@@ -47,7 +47,7 @@ LEFT_OUT = (
 BEFORE = {"choosing-a-sampler.md": ["harmonium train"]}
 """What a page expects to be there, from the page before it."""
 
-WITH_DATA = ("proteins.md", "genomes.md", "neurons.md")
+WITH_DATA = ("proteins.md", "genomes.md", "neurons.md", "mixed-tables.md")
 """Pages whose first block of Python makes the files that their commands read."""
 
 TYPED_PAGES = [page for page in PAGES if "harmonium " in "".join(blocks(page, ""))]

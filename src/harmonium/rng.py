@@ -115,6 +115,11 @@ class Lane(Enum):
     COMPARED_SAMPLES = Purpose.SAMPLE, 3, "samples whose columns are compared with those of rows"
     FIRST_DRAW = Purpose.SAMPLE, 4, "a first draw, to see whether Numba works"
     IMPUTED = Purpose.SAMPLE, 5, "what is missing of rows, drawn given what is observed"
+    COMPLETED = (
+        Purpose.SAMPLE,
+        6,
+        "missing values of rows that are shown or diagnosed; from the first row's number on",
+    )
     ANNEALING = Purpose.LIKELIHOOD, None, "annealing; the rank is the block of chains"
     ENERGIES = Purpose.LIKELIHOOD, 0, "states on which two layers' energies are compared"
     REVERSE = Purpose.LIKELIHOOD, None, "annealing back; the rank is the block of chains", 1 << 36
@@ -137,6 +142,11 @@ class Lane(Enum):
         Purpose.CHAINS,
         1,
         "missing values of the rows of a training, where they start and how they move",
+    )
+    WATCHED_COMPLETIONS = (
+        Purpose.MONITOR,
+        4,
+        "missing values of rows that are watched; the position is the update's",
     )
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from harmonium.datasets import from_array
+from harmonium.datasets import TableEncoding, from_array
 
 COLUMNS = {"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "kind": ["x", "y", "x"], "on": [True, False, True]}
 
@@ -22,23 +22,30 @@ def test_frames_keep_their_names(frame) -> None:
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
-def test_a_column_of_text_is_named(frame) -> None:
-    with pytest.raises(ValueError, match=r"array holds text in the column 'kind' \('x', 'y'"):
-        from_array(frame(COLUMNS))
+def test_a_column_of_text_makes_a_mixed_table(frame) -> None:
+    data = from_array(frame(COLUMNS))
+    assert isinstance(data.encoding, TableEncoding)
+    assert "kind" in data.columns
     assert from_array(frame(COLUMNS), drop="kind").columns == ("a", "b", "on")
 
 
 def test_other_columns_that_are_no_numbers_are_named() -> None:
-    with pytest.raises(TypeError, match=r"columns that are not numbers: 'when' \(timestamp"):
+    with pytest.raises(TypeError, match=r"row 0, column 'when' .*\(timestamp"):
         from_array(pd.DataFrame({"a": [1], "when": pd.to_datetime(["2026-01-01"])}))
     with pytest.raises(TypeError, match=r"mixed"):
         from_array(pd.DataFrame({"a": [1, 2], "mixed": [1, "x"]}, dtype=object))
 
 
-def test_missing_values_are_found_by_name() -> None:
-    for frame in (pd.DataFrame({"a": [1.0, np.nan]}), pl.DataFrame({"a": [1, None]})):
-        with pytest.raises(ValueError, match=r"array holds 1 NaN .*: row 1, column 'a'"):
-            from_array(frame)
+def test_missing_values_are_told_by_name() -> None:
+    columns = {"a": [1.0, None], "b": [2, 3]}
+    for frame in (pd.DataFrame(columns), pl.DataFrame(columns)):
+        data = from_array(frame)
+        assert data.mask.missing_by_column.tolist() == [1, 0]
+        assert data.notes == ("1 of 4 values are missing (25.00%), in 1 of 2 rows: a 1",)
+    with pytest.raises(ValueError, match=r"1 row has no value in any column of array: 1 "):
+        from_array(pd.DataFrame({"a": [1.0, np.nan]}))
+    with pytest.raises(ValueError, match=r"column 'b' of array has no value .*`drop='b'`"):
+        from_array(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan, np.nan]}))
 
 
 def test_numbers_as_names_and_an_index_that_is_no_column() -> None:

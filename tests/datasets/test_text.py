@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harmonium.datasets import Data, load
+from harmonium.datasets import Data, TableEncoding, load
 
 IRIS = "5.1,3.5,setosa\n4.9,3.0,setosa\n7.0,3.2,versicolor\n6.3,3.3,virginica\n"
 
@@ -73,7 +73,7 @@ def test_rows_that_go_on_as_they_begin_have_no_header(read, text) -> None:
     assert data.notes[0].startswith("no header")
 
 
-@pytest.mark.parametrize("mark", ["?", "NA", "nan", "", "#1", "x", "null", "-"])
+@pytest.mark.parametrize("mark", ["#1", "x", "1 2"])
 @pytest.mark.parametrize("line", [1, 2, 90])
 @pytest.mark.parametrize("column", [0, 2])
 def test_a_cell_that_is_no_number_is_refused_alike_in_every_line(read, mark, line, column) -> None:
@@ -85,16 +85,23 @@ def test_a_cell_that_is_no_number_is_refused_alike_in_every_line(read, mark, lin
     assert f"column {column}, holds {mark!r}" in str(caught.value)
 
 
-def test_missing_cells_are_counted_and_a_remedy_is_named(read) -> None:
-    text = "a,b\n1,?\n2,3\n,NA\n"
-    with pytest.raises(ValueError) as caught:
-        read(text)
-    assert str(caught.value) == (
-        "a.csv has 3 cells without a value; the first: row 0 (line 2), column 'b', holds '?'; row "
-        "2 (line 4), column 'a', holds ''; row 2 (line 4), column 'b', holds 'NA' (rows and "
-        "columns counted from 0); fill them in, leave those rows out, or leave the column out by "
-        "`drop`"
-    )
+@pytest.mark.parametrize("mark", ["?", "NA", "nan", "", "null", "-"])
+@pytest.mark.parametrize("line", [1, 2, 90])
+@pytest.mark.parametrize("column", [0, 2])
+def test_a_missing_cell_is_missing_alike_in_every_line(read, mark, line, column) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (100, 4)).tolist()
+    rows[line - 1][column] = mark
+    mask = read(table(rows)).mask
+    assert (~mask.observed()).nonzero().tolist() == [[line - 1, column]]
+
+
+def test_missing_cells_are_counted(read) -> None:
+    data = read("a,b,c\n1,?,1\n2,3,1\n,NA,2\n")
+    assert data.mask.observed().tolist() == [[1, 0, 1], [1, 1, 1], [0, 0, 1]]
+    assert data.notes[-1] == "3 of 9 values are missing (33.33%), in 2 of 3 rows: b 2, a 1"
+    assert data.values[2].tolist() == [1, 3, 2]  # the first observed values stand in
+    coded = read("a,b\n1,-1\n2,3\n999,5\n", missing_values=[-1, 999])
+    assert coded.mask.observed().tolist() == [[1, 0], [1, 1], [0, 1]]
     assert read("a,b\n1,?\n2,3\n", drop="b").values.tolist() == [[1], [2]]
 
 
@@ -163,15 +170,14 @@ def test_labels_by_number_where_there_is_no_header(read, label) -> None:
     assert data.notes == ("no header", "labels: column 2, as asked")
 
 
-def test_a_column_of_text_that_nobody_named_is_refused_with_both_remedies(read) -> None:
-    with pytest.raises(
-        ValueError, match=r"column 2 \('setosa', 'versicolor', .*`label=2` .*`drop=2` leaves"
-    ):
-        read(IRIS, "iris.data")
-    with pytest.raises(
-        ValueError, match=r"'species' \('setosa'.*`label='species'` .*`drop='species'`"
-    ):
-        read("a,b,species\n" + IRIS)
+def test_a_column_of_text_that_nobody_named_makes_a_mixed_table(read) -> None:
+    for data in (read(IRIS, "iris.data"), read("2a,2b,2\n" + IRIS, header=True)):
+        assert isinstance(data.encoding, TableEncoding)
+        species = data.encoding.columns[-1]
+        assert (species.name, species.kind) == ("2", "categorical")
+        assert species.categories == ("setosa", "versicolor", "virginica")
+    with pytest.raises(ValueError, match=r"text in the target 2 .*`label=2` .*`drop=2`"):
+        read(IRIS, "iris.data", target=2)
 
 
 def test_targets_and_columns_to_drop_by_name_and_number(read) -> None:
@@ -246,7 +252,7 @@ def test_true_and_false_are_1_and_0(read) -> None:
 
 
 def test_a_control_character_is_no_space(read) -> None:
-    with pytest.raises(ValueError, match=r"a\.txt holds text in the column 0"):
+    with pytest.raises(ValueError, match=r"no column of a\.txt is left: '0' "):
         read("1 1 1\r\x1f", "a.txt")
 
 

@@ -66,6 +66,10 @@ def _tell_of_rbm(run: Path, facts: Mapping[str, Any]) -> None:
         for name, value in part:
             print(f"{name:{width}}  {value}")
         print()
+    from harmonium.report.columns import lines
+
+    for line in lines(data, indent=""):
+        print(line)
 
 
 def _tell_of_stack(run: Path, facts: Mapping[str, Any]) -> None:

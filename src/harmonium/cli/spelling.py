@@ -37,11 +37,12 @@ _OF_ANSWERS = [
     if is_dataclass(table)
 ]
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
-_OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class"}
+_OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class", "column"}
 
 # Options whose names differ between Python and the command line.
 _SHORTER = {
     "classes": "class",
+    "columns": "column",
     "n_temperatures": "temperatures",
     "n_chains": "chains",
     "n_sweeps": "sweeps",
@@ -111,6 +112,8 @@ def _as_typed(value: str) -> str:
         meant: Any = ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return value
+    if isinstance(meant, dict):
+        meant = [f"{name}={kind}" for name, kind in meant.items()]
     if isinstance(meant, list | tuple):  # names with commas are quoted
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(meant)

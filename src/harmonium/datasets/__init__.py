@@ -6,7 +6,7 @@ This module collects the public names, with the functions that find data by name
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import platformdirs
 
 from harmonium.arguments import meant
 from harmonium.datasets import digits, memory, mnist, readers
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -25,10 +24,18 @@ from harmonium.datasets.encodings import (
     Scaled,
     Standardized,
     Stochastic,
+    TableEncoding,
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
-from harmonium.datasets.masks import Mask, MaskedRows, has_missing, masked_rows
+from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
+from harmonium.datasets.masks import (
+    Mask,
+    MaskedRows,
+    has_missing,
+    masked_rows,
+    refuse_missing,
+)
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
@@ -53,6 +60,7 @@ __all__ = [
     "Scaled",
     "Standardized",
     "Stochastic",
+    "TableEncoding",
     "Threshold",
     "WeightedRows",
     "as_weights",
@@ -61,6 +69,7 @@ __all__ = [
     "fetch",
     "from_array",
     "from_sequences",
+    "has_label",
     "has_missing",
     "join_parts",
     "load",
@@ -69,6 +78,7 @@ __all__ = [
     "names",
     "quiet",
     "read",
+    "refuse_missing",
     "refuse_other_scale",
     "sequence_weights",
     "weighed_by_file",
@@ -135,6 +145,8 @@ def load(
     max_gaps_column: float | None = None,
     weights: str | Path | None = None,
     transpose: bool | None = None,
+    kinds: Mapping[str | int, str] | None = None,
+    missing_values: str | float | Sequence[str | float] | None = None,
     progress: Progress = quiet,
 ) -> Data:
     """Load a named data set or a file.
@@ -171,6 +183,13 @@ def load(
         A file with one weight a row.
     transpose
         Whether the columns of an array are the rows, as in recordings of shape (neurons, bins).
+    kinds
+        Kinds of columns by name: ``"binary"``, ``"categorical"``, ``"ordinal"``, ``"binned"``,
+        ``"gaussian"``, ``"binomial"`` or ``"poisson"``. Each column then gets units of its own, as
+        in tables that hold words; columns that are not named are judged by what they hold.
+    missing_values
+        Further spellings of missing values, such as -1 or 999. Empty cells, NaN, None, ``?`` and
+        ``NA`` are missing anyway.
     progress
         As for `fetch`, which is called if the set is not on this machine yet.
 
@@ -181,7 +200,7 @@ def load(
         set cannot be fetched.
     TypeError, ValueError
         For a file that cannot be read, and for data that are empty, ragged, of an unsupported shape
-        or type, or that hold NaN or infinity.
+        or type, that hold infinity, or columns or rows without any value.
     ImportError
         If a library that reads the format is not installed; says how to install it.
     """
@@ -200,6 +219,8 @@ def load(
         max_gaps_column=max_gaps_column,
         weights=weights,
         transpose=transpose,
+        kinds=kinds,
+        missing_values=missing_values,
     )
     return read(source, reading, progress=progress)
 

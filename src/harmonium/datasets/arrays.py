@@ -25,10 +25,14 @@ from torch import Tensor
 
 from harmonium.datasets.data import Data
 from harmonium.datasets.dropped import Dropped
-from harmonium.datasets.encodings import AsIs, Encoding, OneHot
+from harmonium.datasets.encodings import AsIs, Encoding, OneHot, TableEncoding
+from harmonium.datasets.holes import filled
+from harmonium.datasets.masks import Mask
 from harmonium.datasets.narrowing import blocks, narrowed, narrowed_in_place
 from harmonium.datasets.pictures import picture_encoding
+from harmonium.datasets.reading import Reading
 
+_ANY = Reading()
 _TYPE_NAMES = {"c": "complex", "O": "Python objects", "S": "bytes", "U": "text", "V": "records"}
 
 _BLOCK_BYTES = 1 << 22
@@ -79,6 +83,11 @@ class Arrays:
         True for each row of the file that was kept, if some were not.
     dropped
         As in `Data`.
+    observed
+        True for each value that is observed, shape (n_rows, n), if the reader has found the others
+        and put something in their places; None if missing values are NaN.
+    table
+        The columns of a mixed table, whose values are as `TableEncoding` says.
     """
 
     values: NDArray[Any]
@@ -94,23 +103,32 @@ class Arrays:
     alphabet: str | None = None
     kept: NDArray[np.bool] | None = None
     dropped: tuple[Dropped, ...] = ()
+    observed: NDArray[np.bool] | None = None
+    table: TableEncoding | None = None
 
 
-def to_data(arrays: Arrays, name: str) -> Data:
-    """Check the result of a reader and convert it to `Data`."""
+def to_data(arrays: Arrays, name: str, reading: Reading = _ANY) -> Data:
+    """Check the result of a reader and convert it to `Data`; NaN is a missing value."""
     values = arrays.values
     if values.ndim not in (2, 3):
         raise ValueError(f"{name} has shape {values.shape}, but {WANTED}")
     if not values.size:
         raise ValueError(f"{name} is empty: its shape is {values.shape}; pass at least one row")
     pictures = values.ndim == 3
-    rows = _stored(values, name).reshape(len(values), -1)
+    check_type(values.dtype, name)
+    rows, observed, notes = values.reshape(len(values), -1), arrays.observed, list(arrays.notes)
+    if observed is None:
+        rows, observed, said = filled(rows, name, arrays.columns, reading)
+        notes += said
+    rows = _stored(rows, name)
     if rows.dtype != np.uint8:
         _check_finite(rows, name, arrays.columns)
     tensor = _tensor(rows)
     note = None
     encoding: Encoding = AsIs()
-    if arrays.alphabet is not None:
+    if arrays.table is not None:
+        encoding = arrays.table
+    elif arrays.alphabet is not None:
         encoding = OneHot(len(arrays.alphabet), letters=arrays.alphabet)
     elif pictures:
         encoding, note = picture_encoding(tensor)
@@ -124,11 +142,12 @@ def to_data(arrays: Arrays, name: str) -> Data:
         parts=arrays.parts,
         columns=None if arrays.columns is None else tuple(arrays.columns),
         classes=None if arrays.classes is None else tuple(arrays.classes),
-        notes=(*arrays.notes, *([note] if note else [])),
+        notes=(*notes, *([note] if note else [])),
         named=arrays.named,
         weights=None if arrays.weights is None else stored_weights(arrays.weights),
         row_names=arrays.row_names,
         dropped=arrays.dropped,
+        mask=None if observed is None else Mask.of(torch.from_numpy(observed)),
     )
 
 

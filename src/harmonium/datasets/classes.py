@@ -14,15 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.datasets.cell_columns import MISSING_WORDS
 from harmonium.datasets.cells import FALSE, TRUE, decode
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.reading import Reading
-
-UNKNOWN_LABEL = -(2**63)
-"""The label of a row to be classified whose class is unknown."""
-
-_MISSING = frozenset(
-    ("", "?", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "null", "NULL", "<NA>")
-)  # "none" and "-" may be classes
 
 
 class Classes:
@@ -37,7 +32,7 @@ class Classes:
     def add(self, values: Sequence[str], index: NDArray[np.integer]) -> None:
         """Add a piece: distinct values, and for each row the number of its value; −1 for null."""
         cells = [value.strip() for value in values]
-        known = [-1 if cell in _MISSING else self._codes.setdefault(cell, len(self._codes))
+        known = [-1 if cell in MISSING_WORDS else self._codes.setdefault(cell, len(self._codes))
                  for cell in cells]  # fmt: skip
         codes = np.append(np.asarray(known, np.int64), -1)[index]
         for row in np.flatnonzero(codes < 0)[:3]:
@@ -49,6 +44,17 @@ class Classes:
     def n_missing(self) -> int:
         """Rows without a label."""
         return sum(int((piece < 0).sum()) for piece in self._pieces)
+
+    def notes(self, reading: Reading) -> list[str]:
+        """That labels are missing, if some are; of rows of use, nobody needs to know."""
+        n = self.n_missing
+        if not n or reading.of_use:
+            return []
+        rows = ", ".join(str(row) for row, _ in self.missing[:3])
+        return [
+            f"{n:,} {'row has' if n == 1 else 'rows have'} no label: row {rows}"
+            f"{', ...' if n > len(self.missing[:3]) else ''} (counted from 0)"
+        ]
 
     def labels(self, reading: Reading) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
         """The labels, and the names of the classes if they are not numbers.

@@ -124,7 +124,9 @@ def choose(
         if targets:
             notes.append(f"targets: {_listed(targets, looks)}, by name")
     values = [number for number in free if number not in targets]
-    _refuse_text(looks, values, targets, name, has_label=bool(label))
+    _refuse_text(looks, targets, name)
+    if reading.of_use and reading.table is None:
+        _refuse_words(looks, values, name)
     if not looks:
         raise ValueError(f"{name} is empty: it has no columns")
     if not values:
@@ -245,14 +247,9 @@ def _is_target(look: Look) -> bool:
     return name in (_TARGET, f"{_TARGET}s") or name.startswith(f"{_TARGET}_")
 
 
-def _refuse_text(
-    looks: Sequence[Look],
-    values: Sequence[int],
-    targets: Sequence[int],
-    name: str,
-    has_label: bool,
-) -> None:
-    text = [number for number in (*values, *targets) if looks[number].kind == "text"]
+def _refuse_text(looks: Sequence[Look], targets: Sequence[int], name: str) -> None:
+    """Reject targets that are words."""
+    text = [number for number in targets if looks[number].kind == "text"]
     if not text:
         return
     shown = [
@@ -260,21 +257,30 @@ def _refuse_text(
         for number in text[:_SHOWN_COLUMNS]
     ]
     more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
-    last, others = text[-1], text if has_label else text[:-1]
-    remedies = []
-    if not has_label:
-        option = looks[last].name or last
-        remedies.append(f"{keyword('label', [option])} takes {called(last, looks)} for the classes")
-        if not others:
-            remedies.append(f"{keyword('drop', [option])} leaves it out")
-    if others:
-        options = [looks[number].name or number for number in others]
-        which = "that" if has_label else "the others"
-        remedies.append(f"{keyword('drop', options)} leaves {which} out")
+    options = [looks[number].name or number for number in text]
+    raise ValueError(
+        f"{name} holds text in the {'targets' if len(text) > 1 else 'target'} {', '.join(shown)}"
+        f"{more}, and targets are numbers: {keyword('label', options[-1:])} takes "
+        f"{called(text[-1], looks)} for the classes; {keyword('drop', options)} leaves "
+        f"{'them' if len(text) > 1 else 'it'} out"
+    )
+
+
+def _refuse_words(looks: Sequence[Look], values: Sequence[int], name: str) -> None:
+    """Reject words in rows for a model that was trained on numbers."""
+    text = [number for number in values if looks[number].kind == "text"]
+    if not text:
+        return
+    shown = [
+        f"{called(number, looks)} ({', '.join(map(repr, looks[number].examples))}, ...)"
+        for number in text[:_SHOWN_COLUMNS]
+    ]
+    more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
+    options = [looks[number].name or number for number in text]
     raise ValueError(
         f"{name} holds text in {'columns' if len(text) > 1 else 'the column'} {', '.join(shown)}"
-        f"{more}, and models learn from numbers: {'; '.join(remedies)}; or number what the text "
-        "says"
+        f"{more}, and the model was trained on numbers: {keyword('drop', options)} leaves "
+        f"{'them' if len(text) > 1 else 'it'} out"
     )
 
 

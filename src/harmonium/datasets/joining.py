@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
 

@@ -148,3 +148,19 @@ def masked_rows(data: Any, index: Tensor, stream: Stream | None = None) -> Maske
         return data.masked_rows(index, stream)
     states = data.rows(index, stream)
     return MaskedRows(states, torch.ones_like(states, dtype=torch.bool))
+
+
+def refuse_missing(data: object, what: str) -> None:
+    """Refuse rows with missing values for ``what``, which takes none; names how many there are.
+
+    Raises
+    ------
+    ValueError
+        If values are missing.
+    """
+    if has_missing(data):
+        assert data.mask is not None
+        raise ValueError(
+            f"{data.mask.n_missing:,} values of {data.name} are missing, and {what} takes whole "
+            "rows; leave those rows or columns out, or fill them in"
+        )

@@ -6,7 +6,7 @@ This module handles data in memory. `arrays` decides on the storage type.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from harmonium.datasets.alignments import from_words
 from harmonium.datasets.arrays import WANTED, Arrays, check_type, stored_weights, to_data
 from harmonium.datasets.classes import answers, numbered
 from harmonium.datasets.data import Data
+from harmonium.datasets.mixed_arrays import by_column
 from harmonium.datasets.reading import Column, Insertions, Reading, UnknownLetters
 from harmonium.datasets.sides import read_weights, take_columns
 from harmonium.datasets.tables import is_frame, read_frame
@@ -37,8 +38,10 @@ def from_array(
     drop: Column | Sequence[Column] | None = None,
     weights: Any = None,
     row_names: Sequence[str] | None = None,
+    kinds: Mapping[str | int, str] | None = None,
+    missing_values: str | float | Sequence[str | float] | None = None,
 ) -> Data:
-    """Create `Data` from numbers in memory.
+    """Create `Data` from rows in memory.
 
     Parameters
     ----------
@@ -62,18 +65,22 @@ def from_array(
         How much each row counts, shape (n_rows,), 0 or more: a row of weight 2 counts as two rows.
     row_names
         Names of the rows, one for each; for a data frame, they replace an index of strings.
+    kinds, missing_values
+        As for `load`.
 
     Raises
     ------
     TypeError
-        For anything but real numbers; for a data frame, the message names the columns.
+        For anything but numbers, truths and words; for a data frame, the message names the column.
     ValueError
-        For wrong shapes, no rows or columns, NaN, infinity, text in columns without a role, or
+        For wrong shapes, no rows or columns, columns or rows without any value, infinity, or
         labels, targets, weights or names of rows that do not fit.
     """
     if is_frame(values) and columns is not None:
         values = _renamed(values, list(columns), name)
-    reading = Reading.of(label=label, target=target, drop=drop)
+    reading = Reading.of(
+        label=label, target=target, drop=drop, kinds=kinds, missing_values=missing_values
+    )
     arrays = _arrays(values, reading, name, columns)
     if labels is not None:
         arrays = _with_labels(arrays, labels)
@@ -83,7 +90,7 @@ def from_array(
         arrays = dataclasses.replace(arrays, weights=_array(weights, "weights"))
     if row_names is not None:
         arrays = dataclasses.replace(arrays, row_names=row_names)
-    return to_data(arrays, name)
+    return to_data(arrays, name, reading)
 
 
 def as_weights(weights: Any) -> Tensor:
@@ -161,7 +168,7 @@ def read(values: Any, reading: Reading) -> Data:
     if isinstance(values, Data):
         return _with_classes(values, reading.classes)
     dense = values.toarray() if hasattr(values, "tocsr") else values
-    return to_data(_arrays(dense, reading, "array"), "array")
+    return to_data(_arrays(dense, reading, "array"), "array", reading)
 
 
 def _with_classes(data: Data, classes: Sequence[str] | None) -> Data:
@@ -180,7 +187,8 @@ def _arrays(
         if reading.transpose:
             raise ValueError(f"`transpose` is for arrays, and {name} is a table; leave it out")
         return read_frame(values, name, reading)
-    return take_columns(Arrays(_array(values, name), columns=columns), reading, name)
+    arrays = take_columns(Arrays(_array(values, name), columns=columns), reading, name)
+    return by_column(arrays, reading, name)
 
 
 def _renamed(frame: Any, columns: list[str], name: str) -> Any:

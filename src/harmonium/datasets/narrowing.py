@@ -111,6 +111,9 @@ def _is_exact(dtype: np.dtype[Any]) -> bool:
 
 def _is_lost(wide: NDArray[np.float64]) -> NDArray[np.bool]:
     """For each column of a few rows, whether float32 loses more than rounding."""
+    holes = np.isnan(wide)
+    if holes.any():  # which lose nothing
+        wide = np.where(holes, wide[(~holes).argmax(0), np.arange(wide.shape[1])], wide)
     with np.errstate(over="ignore", invalid="ignore"):
         wide = np.sort(wide, 0)
         narrow = wide.astype(np.float32)

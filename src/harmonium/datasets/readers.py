@@ -38,6 +38,7 @@ from harmonium.datasets.genotypes import read_bed, read_vcf
 from harmonium.datasets.haplotypes import read_hapt, read_zip
 from harmonium.datasets.hdf5 import read_h5, read_h5ad
 from harmonium.datasets.matlab import read_mat
+from harmonium.datasets.mixed_arrays import by_column
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import sniffed
@@ -90,10 +91,10 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
         reads_sequences = reading.sequences is not None and reader in _OF_TABLES
         arrays = (read_sequences if reads_sequences else reader)(path, reading)
         if reader not in (*_OF_TABLES, read_alignment):
-            arrays = take_columns(arrays, reading, path.name)
+            arrays = by_column(take_columns(arrays, reading, path.name), reading, path.name)
         _refuse_what_is_not_there(reader, reading, path.name)
         arrays = _with_labels(arrays, path, reader, reading)
-        return to_data(with_weights(arrays, reading.weights, path.name), path.name)
+        return to_data(with_weights(arrays, reading.weights, path.name), path.name, reading)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged, or not what its name says: {error}") from error
     except MemoryError:

@@ -6,14 +6,17 @@ This module defines the options and their checks; the readers interpret them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
+from harmonium.arguments import described, meant
 from harmonium.datasets.alphabets import alphabet_of
 
 if TYPE_CHECKING:
+    from harmonium.datasets.encodings import TableEncoding
+    from harmonium.datasets.encodings.table_columns import Kind
     from harmonium.datasets.stored import Stored as Data
 
 Column = str | int
@@ -21,6 +24,7 @@ Column = str | int
 
 Insertions = Literal["drop", "refuse"]
 UnknownLetters = Literal["gap", "drop", "refuse"]
+Unseen = Literal["other", "missing", "error"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,19 @@ class Reading:
     n_columns
         Number of columns of values that a model expects. If given, the columns named above may be
         missing, because rows to be classified need no labels.
+    kinds
+        The kinds of columns of a table that the user names; each column then gets its own units.
+    missing_values
+        Further spellings of missing values, such as -1 or 999.
+    table
+        The columns that a model was trained on, if it was on a mixed table: cells then become the
+        values that they were in training.
+    unseen
+        What a category is that did not occur in training: the column's `other`, missing, or an
+        error.
+    lacks_columns
+        Whether columns that a model was trained on may be lacking, and are then missing in all
+        rows.
     """
 
     label: Column | None = None
@@ -81,12 +98,18 @@ class Reading:
     max_gaps_column: float | None = None
     weights: Path | None = None
     transpose: bool = False
+    kinds: tuple[tuple[str, Kind], ...] = ()
+    missing_values: tuple[str, ...] = ()
+    table: TableEncoding | None = None
+    unseen: Unseen = "other"
+    lacks_columns: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no alignment could be read with."""
         if self.alphabet is not None:
             alphabet_of(self.alphabet)
-        for name, known in (("insertions", Insertions), ("unknown", UnknownLetters)):
+        known_words = {"insertions": Insertions, "unknown": UnknownLetters, "unseen": Unseen}
+        for name, known in known_words.items():
             value = getattr(self, name)
             if value is not None and value not in get_args(known):
                 raise ValueError(f"`{name}` is {value!r}; pass {' or '.join(get_args(known))}")
@@ -113,6 +136,9 @@ class Reading:
         max_gaps_column: float | None = None,
         weights: str | Path | None = None,
         transpose: bool | None = None,
+        kinds: Mapping[str | int, str] | None = None,
+        missing_values: str | float | Sequence[str | float] | None = None,
+        unseen: Unseen | None = None,
     ) -> Reading:
         """Create it from one or several columns, as the user gives them.
 
@@ -120,6 +146,8 @@ class Reading:
         ------
         TypeError
             For a column that is neither a name nor a number.
+        ValueError
+            For a kind of column that there is not.
         """
         return cls(
             None if label is None else _columns(label, "label")[0],
@@ -136,12 +164,18 @@ class Reading:
             max_gaps_column=max_gaps_column,
             weights=None if weights is None else Path(weights).expanduser(),
             transpose=bool(transpose),
+            kinds=_kinds(kinds or {}),
+            missing_values=_spellings(missing_values),
+            unseen="other" if unseen is None else unseen,
         )
 
     def of_another_part(self, data: Data) -> Reading:
         """How other rows of the same run are read: with the classes, letters and sites of these."""
+        from harmonium.datasets.encodings import TableEncoding
+
+        table = data.encoding if isinstance(data.encoding, TableEncoding) else None
         if data.alphabet is None:
-            return replace(self, labels_file=None, weights=None, classes=data.classes)
+            return replace(self, labels_file=None, weights=None, classes=data.classes, table=table)
         return replace(
             self,
             labels_file=None,
@@ -162,6 +196,7 @@ class Reading:
         """Whether the user gave any option."""
         of_files = (self.header, self.array, self.labels_file, self.weights, self.sequences)
         said = self.names_columns or self.transpose or bool(self.of_alignments)
+        said = said or bool(self.kinds or self.missing_values)
         return said or of_files != (None,) * 5
 
     @property
@@ -194,3 +229,26 @@ def _columns(given: Column | Sequence[Column] | None, what: str) -> tuple[Column
                 f"{what} is {given!r}; pass the name of a column, or its number from 0, or several"
             )
     return tuple(listed)
+
+
+def _kinds(given: Mapping[str | int, str]) -> tuple[tuple[str, Kind], ...]:
+    from harmonium.datasets.encodings.table_columns import KINDS
+
+    for column, kind in given.items():
+        if kind not in KINDS:
+            known = meant(str(kind), KINDS, f"columns are {', '.join(KINDS)}")
+            raise ValueError(f"`columns={{{column!r}: {kind!r}}}` is no kind of column; {known}")
+    return tuple((str(column), cast("Kind", kind)) for column, kind in given.items())
+
+
+def _spellings(given: str | float | Sequence[str | float] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    listed = [given] if isinstance(given, str | int | float) else list(given)
+    for value in listed:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise TypeError(
+                f"`missing_values` is {described(given)}; pass what stands for a missing value, "
+                "such as -1 or 'unknown', or several"
+            )
+    return tuple(map(str, listed))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole
-from harmonium.datasets import one_hot, pictures, thresholds
+from harmonium.datasets import mixed_tables, one_hot, pictures, thresholds
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
@@ -19,12 +21,16 @@ from harmonium.datasets.encodings import (
     Scaled,
     Standardized,
     Stochastic,
+    TableEncoding,
     Threshold,
 )
-from harmonium.datasets.masks import Mask
-from harmonium.datasets.moments import moments
+from harmonium.datasets.labels import has_label
+from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.mixed_tables import MixedValues
+from harmonium.datasets.moments import moments, observed_moments
 from harmonium.datasets.naming import places
-from harmonium.datasets.narrowing import NOISE
+from harmonium.datasets.narrowing import NOISE, narrowed
+from harmonium.datasets.reading import Reading
 from harmonium.datasets.stored import Stored
 
 _BLOCK = 1000  # rows processed at a time
@@ -113,7 +119,12 @@ class Recodable(Stored):
         Use the encoding of the training rows for held-out rows:
         ``test.with_encoding(train.encoding)``.
         """
-        mean, variance = moments(self.values.split(_BLOCK), self.unequal_weights)
+        if self.mask is None:
+            mean, variance = moments(self.values.split(_BLOCK), self.unequal_weights)
+        else:
+            numbers = torch.arange(len(self), device=self.device).split(_BLOCK)
+            rows = (MaskedRows(self.values[n], self.mask.observed(n)) for n in numbers)
+            mean, variance = observed_moments(rows, self.unequal_weights)
         std = variance.sqrt()
         std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # columns that vary only by rounding
         # float32 is faster, and sufficient unless columns are far from 0
@@ -154,6 +165,75 @@ class Recodable(Stored):
             categories = one_hot.categories_of(self.values, self.name)
         return self.with_encoding(OneHot.of(categories))
 
+    def by_column(self, kinds: Mapping[str | int, str] | None = None) -> Self:
+        """Treat rows as a table whose columns each get units of their own; copies the values.
+
+        Parameters
+        ----------
+        kinds
+            Kinds of some columns by name (by number as text if they have no names); others are
+            judged by what they hold. Columns with nothing to learn from are left out.
+
+        Raises
+        ------
+        ValueError
+            For kinds that do not fit, and if no column is left; for data encoded already.
+        """
+        if isinstance(self.encoding, TableEncoding):
+            return self
+        self._require_as_loaded("by_column")
+        values = self.values.cpu().double().numpy().copy()
+        if self.mask is not None:
+            values[~self.mask.observed().cpu().numpy()] = np.nan
+        reading = Reading.of(kinds=kinds)
+        found = mixed_tables.of_numbers(values, self.columns, reading, self.name)
+        return self._of_table(found)
+
+    def in_columns_of(self, table: TableEncoding) -> Self:
+        """Rows of a mixed table with the categories and columns of another, found by name.
+
+        Raises
+        ------
+        ValueError
+            For columns and categories that the other table does not have.
+        """
+        if self.encoding == table:
+            return self
+        if not isinstance(self.encoding, TableEncoding):
+            return self.by_column().in_columns_of(table)
+        reading = Reading(table=table, n_columns=len(table.columns))
+        found = mixed_tables.recoded(self.values, self.mask, self.encoding, reading, self.name)
+        return self._of_table(found)
+
+    def _of_table(self, found: MixedValues) -> Self:
+        observed = None if found.observed is None else torch.from_numpy(found.observed)
+        named = {**self.named}
+        if found.left_out:
+            named["drop"] = (*named.get("drop", ()), *found.left_out)
+        return dataclasses.replace(
+            self,
+            values=torch.from_numpy(narrowed(found.values)).to(self.device),
+            encoding=found.table,
+            columns=found.table.names,
+            image_shape=None,
+            named=named,
+            notes=(*self.notes, *found.notes),
+            mask=None if observed is None else Mask.of(observed).to(self.device),
+        )
+
+    def fit_columns(self) -> Self:
+        """The columns of a mixed table with means, deviations and bins of these rows alone.
+
+        Use the encoding of the training rows for held-out rows, as for `standardize`.
+        """
+        if not isinstance(self.encoding, TableEncoding):
+            raise ValueError(
+                f"{self.name} is encoded by {type(self.encoding).__name__}, and only mixed tables "
+                "have columns to fit; call by_column first"
+            )
+        table = mixed_tables.refitted(self.encoding, self.values, self.mask)
+        return self.with_encoding(table)
+
     @property
     def one_hot_width(self) -> int | None:
         """Number of columns per value, if the rows are one-hot; None if they are not.
@@ -164,9 +244,8 @@ class Recodable(Stored):
             For rows that are one-hot along the second of three axes, or in groups of different
             widths.
         """
-        values = self.values
-        if self.mask is not None:  # by the rows without holes
-            values = values[self.mask.observed().all(1)]
+        mask = self.mask  # rows without holes decide
+        values = self.values if mask is None else self.values[mask.observed().all(1)]
         return one_hot.group_width(values, self.name, self.image_shape) if len(values) else None
 
     def from_one_hot(self, n_categories: int | None = None) -> Self:
@@ -175,8 +254,7 @@ class Recodable(Stored):
         Parameters
         ----------
         n_categories
-            Columns per group; detected from the rows by default. Where a 1 is observed, the value
-            is known; where columns of a group are missing and the others hold no 1, it is missing.
+            Columns per group; detected by default. Where the 1 of a group is missing, its value is.
 
         Raises
         ------
@@ -226,7 +304,7 @@ class Recodable(Stored):
             If the columns have no names, or a name is missing or occurs twice; if the encoding has
             parameters per column (`Standardized`), or the rows end with their label.
         """
-        if isinstance(self.encoding, Standardized | Labelled):
+        if isinstance(self.encoding, Standardized | Labelled | TableEncoding):
             self._require_as_loaded("select")
         where = torch.tensor(places(self.columns, columns, self.name), device=self.device)
         mask = None if self.mask is None else self.mask.columns(where)
@@ -238,7 +316,8 @@ class Recodable(Stored):
         """Append the one-hot label to each row, to train a model of rows and labels.
 
         The states fit a layer ``Mixed(units, Categorical(1, n_classes))``. The values are copied,
-        and are no longer pictures.
+        and are no longer pictures. Labels of -1, and `datasets.UNKNOWN_LABEL`, are missing: the
+        mask of the data says so, and training sums the class of such rows out.
 
         Parameters
         ----------
@@ -248,7 +327,7 @@ class Recodable(Stored):
         Raises
         ------
         ValueError
-            If there are no labels, if a label is negative or too large, or if all labels are the
+            If there are no labels, if a label is below -1 or too large, or if all labels are the
             same and ``n_classes`` is not given.
         """
         if self.labels is None:
@@ -256,17 +335,23 @@ class Recodable(Stored):
                 f"{self.name} has no labels; pass them with the values, as "
                 "Data(name, values, labels=labels)"
             )
-        least, most = (int(bound) for bound in self.labels.aminmax())
+        known = has_label(self.labels)
+        if not known.any():
+            raise ValueError(
+                f"none of the {len(self)} rows of {self.name} has a label; give some of them one"
+            )
+        least, most = (int(bound) for bound in self.labels[known].aminmax())
         if least < 0:
             raise ValueError(
-                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
-                f"{least}); number the classes from 0"
+                f"{int((self.labels[known] < 0).sum())} labels of {self.name} are negative (the "
+                f"least is {least}); number the classes from 0, and give -1 to rows without a label"
             )
         if n_classes is None:
             if least == most:
+                others = "" if known.all() else f" ({int((~known).sum())} rows have none)"
                 raise ValueError(
-                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
-                    "takes rows of two or more"
+                    f"all {int(known.sum())} labels of {self.name} are {least}{others}; to tell "
+                    "classes apart takes rows of two or more"
                 )
             n_classes = most + 1
         if most >= n_classes:
@@ -277,16 +362,30 @@ class Recodable(Stored):
         values = self.values
         if values.dtype == torch.uint8 and most > 255:
             values = values.to(torch.float32)
-        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        # what stands where a label is missing can be encoded, and is not read
+        labels = torch.where(known, self.labels, self.labels[known][0])
+        values = torch.cat([values, labels.unsqueeze(1).to(values.dtype)], 1)
         encoding = Labelled(self.encoding, n_classes)
         columns = None if self.columns is None else (*self.columns, "label")
-        mask = self.mask
-        if mask is not None:
-            observed = mask.observed()
-            mask = Mask.of(torch.cat([observed, torch.ones_like(observed[:, :1])], 1))
-        return dataclasses.replace(
-            self, values=values, encoding=encoding, image_shape=None, columns=columns, mask=mask
+        data = dataclasses.replace(
+            self,
+            values=values,
+            encoding=encoding,
+            image_shape=None,
+            columns=columns,
+            mask=self._mask_with(known),
         )
+        if known.all():
+            return data
+        return data._with_note(f"{int((~known).sum()):,} of {len(self):,} rows have no label")
+
+    def _mask_with(self, known: Tensor) -> Mask | None:
+        """The mask with one more column, of what is known in it."""
+        if self.mask is None and known.all():
+            return None
+        observed = torch.ones_like(self.values, dtype=torch.bool)
+        observed = observed if self.mask is None else self.mask.observed()
+        return Mask.of(torch.cat([observed, known.unsqueeze(1)], 1))
 
     def _with_note(self, note: str | None) -> Self:
         if note is None or note in self.notes:

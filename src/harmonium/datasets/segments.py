@@ -67,24 +67,29 @@ class Parser:
         Cells per line.
     types
         Names of the Arrow types of the wanted columns, by number.
+    missing
+        Further spellings of missing values among numbers.
     """
 
     separator: str
     decimal: str
     n_columns: int
     types: dict[int, str]
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def _conversion(self) -> Any:
         import pyarrow as pa
         import pyarrow.csv
 
+        missing = (*MISSING, *self.missing)
         wanted = {str(number): pa.type_for_alias(kind) for number, kind in self.types.items()}
         return pyarrow.csv.ConvertOptions(
             check_utf8=False,
             column_types=wanted,
             include_columns=list(wanted),
-            null_values=MISSING,
+            # also behind a comma and a space
+            null_values=[f"{space}{word}" for word in missing for space in ("", " ")],
             true_values=TRUE,
             false_values=FALSE,
             decimal_point=self.decimal,

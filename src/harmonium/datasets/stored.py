@@ -17,7 +17,7 @@ from torch import Tensor
 from harmonium.arguments import described
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
-from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
 from harmonium.datasets.moments import effective_number, moments, observed_moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
@@ -255,7 +255,7 @@ class Stored:
             If values are missing (then take `masked_rows`); if the values are the states, and
             float32 cannot distinguish them.
         """
-        self._refuse_missing()
+        refuse_missing(self, "this")
         return self._encoded(index, stream)
 
     def masked_rows(self, index: Tensor, stream: Stream | None = None) -> MaskedRows:
@@ -272,13 +272,6 @@ class Stored:
             return torch.ones(shape, dtype=torch.bool, device=self.device)
         return self.encoding.spread(self.mask.observed(index))
 
-    def _refuse_missing(self) -> None:
-        if self.mask is not None:
-            raise ValueError(
-                f"{self.mask.n_missing:,} values of {self.name} are missing, so that its rows have "
-                "no states; take `Data.masked_rows`, or rows without missing values"
-            )
-
     def _encoded(self, index: Tensor, stream: Stream | None) -> Tensor:
         self._refuse_rounding  # noqa: B018
         if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point():
@@ -290,7 +283,7 @@ class Stored:
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
-        self._refuse_missing()
+        refuse_missing(self, "this")
         self._refuse_rounding  # noqa: B018
         for block in self.values.split(size):
             yield self.encoding.encode(block, stream)

@@ -14,10 +14,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.datasets import cell_columns
 from harmonium.datasets.arrays import Arrays, as_bytes
+from harmonium.datasets.cell_columns import is_text
 from harmonium.datasets.classes import Classes
 from harmonium.datasets.columns import LABELS, Look, Roles, choose
-from harmonium.datasets.naming import keyword
+from harmonium.datasets.mixed_arrays import arrays_of, is_mixed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.row_names import HEADER, RowNames
@@ -73,7 +75,11 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
         )
     try:
         if type(frame).__module__.partition(".")[0] == "pandas":
-            table = pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
+            kept = frame.rename(columns=str)
+            for column in {*map(str, reading.drop)} & {*kept.columns}:
+                kept[column] = 0  # whatever it holds
+            cell_columns.refuse_objects(kept, name)
+            table = pa.Table.from_pandas(kept, preserve_index=False)
         else:
             table = pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -134,6 +140,8 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
     ]
     _refuse_types(source, looks, reading, name, indices)
     roles = choose(looks, reading, name, left_out=indices)
+    if is_mixed(looks, roles, reading):
+        return _read_mixed(source, looks, roles, indices, reading, name)
     whole = all(looks[n].whole or looks[n].kind == "truth" for n in roles.values)
     n_rows = sum(source.sizes)
     values = np.empty((n_rows, len(roles.values)), np.float32)
@@ -164,18 +172,48 @@ def _read(source: _Groups | _Memory, name: str, reading: Reading) -> Arrays:
     return dataclasses.replace(arrays, row_names=_names(source, indices))
 
 
+def _read_mixed(
+    source: _Groups | _Memory,
+    looks: Sequence[Look],
+    roles: Roles,
+    indices: Sequence[int],
+    reading: Reading,
+    name: str,
+) -> Arrays:
+    """The table with units of its own for each column."""
+    cells = [
+        cell_columns.of_arrow(looks[n].name or str(n), _whole(source, n), name)
+        for n in roles.values
+    ]
+    classes = None if roles.label is None else Classes()
+    if classes is not None and roles.label is not None:
+        _add(classes, _whole(source, roles.label))
+    targets = [_numbers(_whole(source, n)) for n in roles.targets]
+    names = _names(source, indices)
+    return arrays_of(cells, classes, targets, roles, roles.notes, reading, name, names)
+
+
+def _whole(source: _Groups | _Memory, number: int) -> Any:
+    """A column of all row groups."""
+    import pyarrow as pa
+
+    pieces = [source.column(group, number) for group in range(len(source.sizes))]
+    chunks = [chunk for piece in pieces for chunk in getattr(piece, "chunks", [piece])]
+    return pa.chunked_array(chunks, source.schema.field(number).type).unify_dictionaries()
+
+
 def _is_index(schema: Any, number: int, reading: Reading) -> bool:
     """Whether a column of text was the index of a frame, and the user says nothing else of it."""
     field = schema.field(number)
     if field.name not in (schema.pandas_metadata or {}).get("index_columns", []):
         return False
     said = {reading.label, *reading.target, *reading.drop, *LABELS}
-    return _is_text(field.type) and not said & {field.name, number, number - len(schema)}
+    return is_text(field.type) and not said & {field.name, number, number - len(schema)}
 
 
 def _names(source: _Groups | _Memory, indices: Sequence[int]) -> RowNames | None:
     """Names of the rows, if there is one index column, of text without gaps."""
-    if len(indices) != 1 or not _is_text(source.schema.field(indices[0]).type):
+    if len(indices) != 1 or not is_text(source.schema.field(indices[0]).type):
         return None
     header = source.schema.field(indices[0]).name
     columns = [source.column(group, indices[0]) for group in range(len(source.sizes))]
@@ -208,13 +246,6 @@ def _arrays(
 ) -> Arrays:
     labels = names = None
     if classes is not None:
-        if classes.n_missing and not reading.of_use:
-            row, _ = classes.missing[0]
-            raise ValueError(
-                f"{name} has {classes.n_missing:,} rows without a label in column "
-                f"{looks[cast(int, roles.label)].name!r}; the first is row {row} (counted from "
-                "0); fill them in, or leave those rows out"
-            )
         labels, names = classes.labels(reading)
     columns = [str(looks[n].name) for n in roles.values]
     return Arrays(
@@ -223,7 +254,11 @@ def _arrays(
         columns,
         targets=targets,
         classes=names,
-        notes=[*roles.notes, *remarks(values, columns, labels is not None)],
+        notes=[
+            *roles.notes,
+            *(classes.notes(reading) if classes else ()),
+            *remarks(values, columns, labels is not None),
+        ],
         named=roles.named,
     )
 
@@ -240,7 +275,7 @@ def _look(field: Any, source: _Groups | _Memory, number: int) -> Look:
         return Look(field.name, "number", whole=True)
     if types.is_null(kind):
         return Look(field.name, "empty")
-    if _is_text(kind):
+    if is_text(kind):
         cells = source.column(0, number)[:_EXAMPLE_ROWS].to_pylist() if source.sizes else []
         there = (str(cell) for cell in cells if cell is not None)
         return Look(field.name, "text", examples=tuple(islice(dict.fromkeys(there), _SHOWN_VALUES)))
@@ -258,7 +293,6 @@ def _refuse_types(
     from pyarrow import types
 
     dropped = {*reading.drop}
-    others = {}
     for number, field in enumerate(source.schema):
         kind = field.type
         if number in indices or dropped & {field.name, number, str(number), number - len(looks)}:
@@ -269,23 +303,8 @@ def _refuse_types(
             or types.is_integer(kind)
             or types.is_dictionary(kind)
         ):
-            others[field.name] = kind
-    if others:
-        shown = ", ".join(f"{column!r} ({kind})" for column, kind in others.items())
-        raise TypeError(
-            f"{name} has columns that are not numbers: {shown}; leave them out by "
-            f"{keyword('drop', list(others))}, or make numbers of them"
-        )
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or (hasattr(types, "is_string_view") and types.is_string_view(kind))
-    )
+            # says which row holds what
+            cell_columns.of_arrow(field.name, _whole(source, number), name)
 
 
 def _numbers(cells: Any) -> NDArray[Any]:

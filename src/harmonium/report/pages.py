@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from harmonium.metrics import is_trusted, name_of, two_decimals
-from harmonium.report import diagnosis, likelihood, loading, pictures, players
+from harmonium.report import columns, diagnosis, likelihood, loading, pictures, players
 from harmonium.report.curves import Series, charts
 from harmonium.report.facts import Facts, data_name, duration, evaluation_of, moment, written
 from harmonium.report.pieces import Page, Section, Table, minus
 from harmonium.report.verdict import verdict
+
+_TAKEN = {
+    "random": "taken as missing at random; where a row is shown, the model has drawn them",
+    "observed": "left out: each row has a model of its observed columns",
+}
 
 
 def page_of(facts: Facts) -> Page:
@@ -35,6 +40,7 @@ def page_of(facts: Facts) -> Page:
 def _of_rbm(facts: Facts) -> Iterator[Section | None]:
     top = pictures.first(facts)
     yield _glance(facts, top)
+    yield columns.section(facts)
     if pictures.is_table(facts):  # whose columns are more informative than curves
         yield pictures.section(facts, apart={top} if top else set())
     yield _curves(facts)
@@ -85,6 +91,7 @@ def describe(facts: Facts) -> str:
     if facts.kind == "RBM":
         options = config["options"]
         visible, hidden = options["visible"], options["hidden_units"]
+        visible = "" if visible == "mixed" else visible
         units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
         # in a column of categories, each category is a separate state
         n_columns = len(config["data"].get("columns") or ()) or n_columns
@@ -218,6 +225,10 @@ def _again(facts: Facts) -> Section:
     ]
     if weights := config["data"].get("weights"):
         rows.append(("weights", f"rows count as {weights['effective_rows']:,.1f} of equal weight"))
+    if missing := config["data"].get("missing"):
+        taken = _TAKEN.get(options.get("missing", ""), "")
+        n = sum(missing.values())
+        rows.append(("missing values", f"{n:,}, in {len(missing):,} columns; {taken}"))
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
         rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
     all_options = (

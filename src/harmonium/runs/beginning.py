@@ -18,7 +18,7 @@ from harmonium.runs.following import Place
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
-_OF_COLUMNS = ("label", "target", "drop")
+_OF_COLUMNS = ("label", "target", "drop", "columns", "missing_values")
 
 
 def open(path: str | Path) -> Run:

@@ -9,7 +9,8 @@ from functools import partial
 import torch
 
 from harmonium import checkpoint, defaults, training
-from harmonium.datasets import Data, Minibatches, OneHot
+from harmonium.datasets import Data, Minibatches, OneHot, TableEncoding
+from harmonium.datasets.encodings.table import Group
 from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
 from harmonium.rbm import RBM
@@ -101,6 +102,8 @@ def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> 
 
 def visible_units(options: TrainingOptions, train: Data) -> Units:
     """Visible units that suit the data; for the hidden units of a run, units of the same type."""
+    if isinstance(train.encoding, TableEncoding):
+        return _units_of_table(train.encoding)
     if not is_run(options.data):
         q = train.encoding.n_categories if isinstance(train.encoding, OneHot) else None
         return _units(options.visible, train.n_columns // (q or 1), q, options)
@@ -112,6 +115,27 @@ def visible_units(options: TrainingOptions, train: Data) -> Units:
             f"pass `visible={name!r}`"
         )
     return units if options.n_classes is None else Mixed(units, Categorical(1, options.n_classes))
+
+
+def _units_of_table(table: TableEncoding) -> Units:
+    """One layer for all columns of a mixed table; Gaussian units learn their precision."""
+    parts = [_units_of_group(group) for group in table.groups]
+    return parts[0] if len(parts) == 1 else Mixed(*parts)
+
+
+def _units_of_group(group: Group) -> Units:
+    n = len(group.places)
+    match group.kind:
+        case "gaussian":
+            return Gaussian(n, learn_precision=True)
+        case "categorical":
+            return Categorical(n, group.width)
+        case "binomial":
+            assert group.trials is not None
+            return Binomial(n, group.trials)
+        case "poisson":
+            return Poisson(n)
+    return Binary(n)
 
 
 def hidden_units(options: TrainingOptions) -> Units:
@@ -187,6 +211,7 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
             sparsity_cost=options.sparsity_cost,
         ),
         average_decay=options.average or None,
+        missing=options.missing,
         features=features if above is None else FEATURES[above.binarize],
     )
 

@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 UnitName = Literal["binary", "spin", "gaussian", "relu", "drelu", "categorical"]
 VisibleName = Literal[
-    "auto", "binary", "spin", "gaussian", "relu", "drelu", "categorical", "binomial", "poisson"
+    "auto",
+    "binary",
+    "spin",
+    "gaussian",
+    "relu",
+    "drelu",
+    "categorical",
+    "binomial",
+    "poisson",
+    "mixed",
 ]
 
 # Of these, types with a continuum of states and a precision, and those with all real numbers.

@@ -17,6 +17,7 @@ from harmonium.datasets import (
     OneHot,
     Scaled,
     Stochastic,
+    TableEncoding,
     Threshold,
     match_columns,
     refuse_other_scale,
@@ -43,6 +44,12 @@ def encode(data: Data, options: TrainingOptions) -> Data:
         raise ValueError(
             f"`categories` are numbers, and {data.name} is an alignment, whose categories are the "
             "letters of its `alphabet`; leave it out"
+        )
+    if isinstance(data.encoding, TableEncoding):
+        return data
+    if options.visible == "mixed":
+        raise ValueError(
+            f"`visible` is mixed, and {data.name} is no table of numbers and words; leave it out"
         )
     least, most = data.value_range
     if least == most and data.values.numel() > 1:
@@ -97,7 +104,17 @@ def described(data: Data) -> dict[str, Any]:
         "range": list(data.value_range),
         "two_valued": data.is_two_valued,
         **_weights_described(data),
+        **_missing_described(data),
     }
+
+
+def _missing_described(data: Data) -> dict[str, Any]:
+    """How many values of each column are missing, by name or number, if any are."""
+    if data.mask is None:
+        return {}
+    counts = data.mask.missing_by_column.tolist()
+    names = data.columns or [str(number) for number in range(len(counts))]
+    return {"missing": {name: n for name, n in zip(names, counts, strict=True) if n}}
 
 
 def _weights_described(data: Data) -> dict[str, Any]:
@@ -180,6 +197,8 @@ class Known:
         """
         if data.alphabet is not None:
             data = self._of_these_letters(data)
+        if isinstance(self.encoding, TableEncoding):
+            return self._of_this_table(data)
         data = self._of_this_width(match_columns(data, self.columns))
         encoding = self.encoding.to(data.device)
         data = dataclasses.replace(data, image_shape=self.image_shape)
@@ -189,6 +208,16 @@ class Known:
         if bounds is not None:
             refuse_other_scale(dataclasses.replace(data, encoding=encoding), *bounds)
         return data.with_encoding(encoding)
+
+    def _of_this_table(self, data: Data) -> Data:
+        """A table in the columns of the run, whether it was read as these or has its own."""
+        assert isinstance(self.encoding, TableEncoding)
+        if not isinstance(data.encoding, TableEncoding | AsIs) or data.image_shape is not None:
+            raise ValueError(
+                f"{data.name} is no table of numbers and words, as {self.run} was trained on; pass "
+                "a file or a data frame of its columns"
+            )
+        return data.in_columns_of(self.encoding)
 
     def _of_these_letters(self, data: Data) -> Data:
         """An alignment whose letters have the numbers of the run's letters."""

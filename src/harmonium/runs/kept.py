@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from harmonium import datasets
-from harmonium.datasets import Data, Encoding
+from harmonium.datasets import Data, Encoding, Mask
+from harmonium.datasets.reading import columns_of
 from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
-from harmonium.runs.rows import refuse_columns
+from harmonium.runs.rows import kinds_of, refuse_columns
 from harmonium.serialization import read, serialize
 
 NAME = "data.safetensors"
@@ -29,6 +30,7 @@ HERE = f"./{NAME}"
 """Its name in the configuration of a run."""
 
 _KIND = "data"
+_MASK = "observed"  # bits of `Mask`
 _TEXT, _ENDS = "row_names.text", "row_names.ends"  # names of rows, as `RowNames` hold them
 
 
@@ -36,6 +38,7 @@ def save(data: Data, path: Path) -> None:
     """Write rows with everything that is known about them."""
     tensors = {"values": data.values, "labels": data.labels, "targets": data.targets}
     tensors["weights"] = data.weights
+    tensors[_MASK] = None if data.mask is None else data.mask.bits
     names = None if data.row_names is None else RowNames.of(data.row_names).packed()
     if names is not None:
         tensors |= {_TEXT: names.text, _ENDS: names.ends}
@@ -81,6 +84,7 @@ def load(path: Path) -> Data:
         named={role: tuple(columns) for role, columns in config["named"].items()},
         weights=tensors.get("weights"),
         row_names=names,
+        mask=Mask(tensors[_MASK], tensors["values"].shape[1]) if _MASK in tensors else None,
     )
 
 
@@ -94,20 +98,27 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
         The name of a set, a path, or rows in memory: `Data`, or whatever `datasets.from_array`
         takes, or a sparse matrix of SciPy.
     columns
-        ``label``, ``target``, ``drop`` and ``weights`` for rows in memory.
+        ``label``, ``target``, ``drop``, ``columns``, ``missing_values`` and ``weights`` for rows in
+        memory.
     """
     if isinstance(data, str | Path):
         yield str(data)
         return
     if isinstance(data, Data):
-        weights = columns.pop("weights", None)
+        weights, kinds = columns.pop("weights", None), columns.pop("columns", None)
         refuse_columns(columns)
+        if kinds is not None:
+            data = data.by_column(kinds_of(kinds))
         if weights is not None:
             data = dataclasses.replace(data, weights=datasets.as_weights(weights))
     else:
         if hasattr(data, "tocsr") and hasattr(data, "toarray"):
             data = data.toarray()
-        data = datasets.from_array(data, **columns)
+        # where columns are named one by one, `columns` says their kinds
+        kinds = kinds_of(columns.pop("columns", None))
+        if isinstance(columns.get("missing_values"), str):
+            columns["missing_values"] = columns_of(columns["missing_values"])
+        data = datasets.from_array(data, kinds=kinds, **columns)
     with TemporaryDirectory(prefix="harmonium-") as folder:
         path = Path(folder) / NAME
         save(data, path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harmonium import defaults
 
 if TYPE_CHECKING:
-    from harmonium.datasets import Data, Progress, Reading
+    from harmonium.datasets import Data, Progress, Reading, TableEncoding
 
 
 def _option(help_text: str, shown: str, **details: Any) -> Any:
@@ -78,12 +78,30 @@ class ReadingOptions:
         "Leave out sites of an alignment with a larger share of gaps, after `max_gaps_row`.",
         "none is left out",
     )
+    missing_values: str | None = _option(
+        "Further spellings of missing values, such as -1,999.",
+        "empty cells, NaN, None, ? and NA",
+        lists_columns=True,
+    )
+    unseen: Literal["other", "missing", "error"] | None = _option(
+        "What a category counts as that did not occur in training: as `other` where the column has "
+        "pooled rare ones, as missing, or as an error.",
+        "other; an error where a column has none",
+    )
 
 
 @dataclass(frozen=True)
 class RowsOptions(ReadingOptions):
     """How all files of a training run are read."""
 
+    columns: str | None = _option(
+        "Units of columns of a table, such as age=gaussian: binary, categorical, ordinal (numbers "
+        "of few values), binned (numbers in bins of equal probability), gaussian, binomial or "
+        "poisson. Each column then gets units of its own.",
+        "by what each column of a table of words holds",
+        lists_columns=True,
+        flag="column",
+    )
     validation_data: str | None = _option(
         "File with validation rows, which are monitored and not trained on.",
         "a fraction of DATA, or its validation rows",
@@ -152,10 +170,41 @@ def reading_of(options: Any) -> Reading:
     for name, columns in one.items():
         if len(columns) > 1:
             raise ValueError(f"`{name}` is {getattr(options, name)!r}; pass one column")
-    lists = {name: columns_of(getattr(options, name)) for name in ("target", "drop")}
+    lists: dict[str, Any] = {
+        name: columns_of(getattr(options, name)) for name in ("target", "drop", "missing_values")
+    }
     given = {name: getattr(options, name) for name in OF_READING}
     given |= {name: columns[0] if columns else None for name, columns in one.items()}
+    lists["kinds"] = kinds_of(getattr(options, "columns", None))
     return Reading.of(**{**given, **lists}, weights=getattr(options, "weights_file", None))
+
+
+def kinds_of(said: str | Mapping[Any, str] | None) -> dict[Any, str]:
+    """The kinds of columns in ``columns``, by name.
+
+    Raises
+    ------
+    ValueError
+        For text that is not ``COLUMN=KIND``, or names a column twice.
+    """
+    from harmonium.datasets.reading import columns_of
+
+    if said is not None and not isinstance(said, str):
+        return dict(said)
+    kinds: dict[Any, str] = {}
+    for one in columns_of(said):
+        column, equals, kind = str(one).rpartition("=")
+        if not (column and equals):
+            raise ValueError(
+                f"`columns` names {one!r}; pass the column and its kind, such as "
+                "`columns={'age': 'gaussian'}`"
+            )
+        if kinds.setdefault(column, kind) != kind:
+            raise ValueError(
+                f"`columns` says two kinds of column {column!r}: {kinds[column]} and {kind}; pass "
+                "one of them"
+            )
+    return kinds
 
 
 def refuse_columns(columns: Mapping[str, Any]) -> None:
@@ -216,6 +265,8 @@ def read_new(
         max_gaps_row=None,
         max_gaps_column=None,
         alphabet=data_config["encoding"].get("letters", reading.alphabet),
+        table=table_of(data_config["encoding"]),
+        kinds=(),
     )
     if said is not None:
         own = reading_of(said)
@@ -228,6 +279,17 @@ def read_new(
         classes=tuple(classes) if classes else None,
     )
     return datasets.read(source, reading, progress=progress)
+
+
+def table_of(encoding: Mapping[str, Any]) -> TableEncoding | None:
+    """The columns of a mixed table, of which a run keeps this description; None for other rows."""
+    from harmonium.datasets import Encoding, TableEncoding
+
+    if encoding.get("kind") != TableEncoding.__name__:
+        return None
+    table = Encoding.from_config(dict(encoding))
+    assert isinstance(table, TableEncoding)
+    return table
 
 
 def read_parts(options: Any, progress: Progress) -> Data:

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import NoReturn, cast
 
 from harmonium import checkpoint, datasets, defaults
-from harmonium.datasets import Data
+from harmonium.datasets import Data, TableEncoding
 from harmonium.deep import drawn_features, features, mean_features
 from harmonium.rbm import RBM
 from harmonium.run_directory import LAYER_BELOW, RunDirectory
@@ -159,10 +159,20 @@ def split_data(
         train = train.standardize()
         if held_out is not None:
             held_out = held_out.with_encoding(train.encoding)
+    if known is None:
+        train, held_out = _fitted(train, held_out)
     kept = None if known is None else known.weights_path
     if held_out is not None:
         held_out = weighting.weigh(options, held_out, kept)
     return weighting.weigh(options, train, kept), held_out
+
+
+def _fitted(train: Data, held_out: Data | None) -> tuple[Data, Data | None]:
+    """Columns of a mixed table with the means, deviations and bins of the training rows."""
+    if not isinstance(train.encoding, TableEncoding):
+        return train, held_out
+    train = train.fit_columns()
+    return train, None if held_out is None else held_out.with_encoding(train.encoding)
 
 
 def _given_parts(data: Data, validation: bool) -> tuple[Data, Data | None]:

@@ -150,7 +150,8 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, Real) and not isinstance(value, bool):
         return f"{value}"
     if isinstance(value, Iterable):
-        cells = [str(cell) for cell in value]
+        cells = [f"{k}={x}" for k, x in value.items()] if isinstance(value, Mapping) else value
+        cells = [str(cell) for cell in cells]
         if name == "image_shape":
             return "x".join(cells)
         line = io.StringIO()

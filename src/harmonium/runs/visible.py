@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from harmonium.datasets import AsIs, Data
+from harmonium.datasets import AsIs, Data, TableEncoding
 from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units, white_of
 from harmonium.runs.options import TrainingOptions
@@ -43,6 +43,12 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     data
         Values as read, before they are encoded.
     """
+    asked = options.visible == "mixed" and data.alphabet is None
+    if asked or (options.visible == "auto" and _needs_columns(data)):
+        data = data.by_column()
+    if isinstance(data.encoding, TableEncoding):
+        _refuse_other_units(options, data)
+        return dataclasses.replace(options, visible="mixed"), data
     if options.visible == "binomial" and options.trials is None:
         trials = max(1, math.ceil(data.value_range[1]))
         data = _noted(data, _TRIALS.format(trials=trials))
@@ -62,6 +68,33 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
         counts = _COUNTS if _are_counts(data) else ""
         return gaussian, _noted(data, _AS_STATES.format(how=how) + counts)
     return dataclasses.replace(options, visible="binary"), data
+
+
+def _needs_columns(data: Data) -> bool:
+    """Whether values are missing in rows of numbers that are neither pictures nor two-valued."""
+    is_plain = data.image_shape is None and isinstance(data.encoding, AsIs)
+    return data.mask is not None and is_plain and not data.is_two_valued
+
+
+def _refuse_other_units(options: TrainingOptions, data: Data) -> None:
+    """Reject options for columns that are all alike.
+
+    Raises
+    ------
+    ValueError
+        Says what to take instead.
+    """
+    if options.visible not in ("auto", "mixed"):
+        raise ValueError(
+            f"`visible` is {options.visible}, and {data.name} is a table of mixed columns, each "
+            "with units of its own; leave it out, and name the kind of a column by `columns`"
+        )
+    for name in ("binarize", "standardize", "categories", "trials", "image_shape", "white"):
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"`{name}` is for columns that are all alike, and {data.name} is a table of mixed "
+                "columns; leave it out, and name the kind of a column by `columns`"
+            )
 
 
 def _are_counts(data: Data) -> bool:

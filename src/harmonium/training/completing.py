@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -12,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from harmonium.autograd import without_autograd
-from harmonium.datasets.masks import Masked, MaskedRows
+from harmonium.completing import draw_by_column, move_missing
+from harmonium.datasets.masks import Mask, Masked, MaskedRows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.units import Units
@@ -52,11 +52,14 @@ class Completions:
         that checkpoints do not keep it: empty until `find_` finds it.
     stream
         Random numbers of the draws.
+    mask
+        Of the rows whose places ``first`` has.
     """
 
     kept: list[Tensor]
     stream: Stream
     first: list[Tensor] = field(default_factory=list)
+    mask: Mask | None = field(default=None, repr=False)
 
     @classmethod
     @torch.no_grad()
@@ -68,11 +71,10 @@ class Completions:
         ValueError
             If some columns of a unit are missing, and others are not.
         """
-        base, stream = copy.deepcopy(visible), Lane.COMPLETIONS.stream(seed)
-        base.init_from_moments_(*(moment.to(visible.bias) for moment in data.moments()))
+        moments, stream = data.moments(), Lane.COMPLETIONS.stream(seed)
         numbers, kept = [], []
         for missing in _missing_units(visible, data):
-            drawn = base.sample_alone(len(missing[0]), stream)
+            drawn = draw_by_column(visible, moments, len(missing[0]), stream)
             numbers.append([of_group.sum(1) for of_group in missing])
             kept.append(
                 [
@@ -81,7 +83,7 @@ class Completions:
                 ]
             )
         states = [torch.cat(parts) for parts in zip(*kept, strict=True)]
-        return cls(states, stream, _starts(numbers))
+        return cls(states, stream, _starts(numbers), data.mask)
 
     def find_(self, visible: Units, data: Masked) -> None:
         """Find the rows of these data in completions that a checkpoint has kept.
@@ -99,7 +101,7 @@ class Completions:
                 f"the training has completed {sum(map(len, self.kept)):,} missing units, but "
                 f"{data.name} has {sum(there):,}; go on with the rows that it began with"
             )
-        self.first = _starts(numbers)
+        self.first, self.mask = _starts(numbers), data.mask
 
     @without_autograd
     def complete_(self, rbm: RBM, index: Tensor, rows: MaskedRows, sweeps: int) -> Tensor:
@@ -122,8 +124,7 @@ class Completions:
         if not len(holes):
             return states
         index, observed = index[holes], rows.observed[holes]
-        known, places = states[holes], []
-        v = known.clone()
+        v, places = states[holes], []
         groups = zip(rbm.visible.groups, self.kept, self.first, strict=True)
         for (columns, units), kept, first in groups:
             missing = ~_by_unit(units, observed[:, columns]).any(2)
@@ -131,9 +132,7 @@ class Completions:
             places.append((missing, number[missing]))
             by_unit = _by_unit(units, v[:, columns])
             by_unit[missing] = _unpacked(units, kept[number[missing]]).to(v)
-        for _ in range(sweeps):
-            h = rbm.sample_h_from_v(v, self.stream)
-            v = torch.where(observed, known, rbm.sample_v_from_h(h, self.stream))
+        v = move_missing(rbm, v, observed, sweeps, self.stream)
         for (columns, units), kept, (missing, number) in zip(
             rbm.visible.groups, self.kept, places, strict=True
         ):

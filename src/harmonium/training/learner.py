@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium.arguments import check_type, described, is_whole
-from harmonium.datasets import MaskedRows, Minibatches
+from harmonium.datasets import Minibatches
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
@@ -74,7 +74,7 @@ class Learner(ABC):
     def targets(self, batches: Minibatches) -> Tensor | None:
         """Check that it can learn from these rows; returns their targets, if it needs any."""
 
-    def states(self, batches: Minibatches) -> Tensor | MaskedRows:
+    def states(self, batches: Minibatches) -> Any:
         """The rows that the next update learns from."""
         return batches.batch(self.update, self.seed)
 

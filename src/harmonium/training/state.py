@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number, check_type, described
 from harmonium.datasets import MaskedRows, Minibatches, Rows, check_rows, has_missing
-from harmonium.gradient import Gradient, GradientCheck, Penalties
+from harmonium.gradient import Gradient, GradientCheck, Incomplete, Penalties, lone_units
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
@@ -200,18 +200,34 @@ class TrainingState(Contrastive):
     def ran_away(self) -> str | None:  # noqa: D102
         return ran_away(self.rbm)
 
-    def states(self, batches: Minibatches) -> Tensor | MaskedRows:
-        """The rows of the next update, whose missing states are drawn unless units are left out."""
+    def states(self, batches: Minibatches) -> Tensor | MaskedRows | Incomplete:
+        """The rows of the next update, whose missing states are drawn unless units are left out.
+
+        Where a single categorical unit is missing, it is summed out instead.
+        """
         data = batches.data
         if not has_missing(data):
-            return super().states(batches)
+            return super().states(batches)  # type: ignore[no-any-return]
         rows = batches.masked_batch(self.update, self.seed)
         if self.missing == "observed":
             return rows
-        visible = self.rbm.visible
+        missing, others = lone_units(self.rbm.visible, rows.observed)
+        states = rows.states
+        if len(others):
+            observed = rows.observed.clone()
+            is_other = torch.zeros(len(rows), dtype=torch.bool, device=others.device)
+            is_other[others] = True
+            observed[~is_other] = True  # nothing to draw there
+            states = self._completed(batches, MaskedRows(states, observed))
+        return Incomplete(states, tuple(missing)) if missing else states
+
+    def _completed(self, batches: Minibatches, rows: MaskedRows) -> Tensor:
+        """The rows of the next update with new draws of what is missing of them."""
+        visible, data = self.rbm.visible, batches.data
+        assert has_missing(data)
         if self.completions is None:
             self.completions = Completions.begin(visible, data, self.seed)
-        elif not self.completions.first:
+        elif self.completions.mask is not data.mask:
             self.completions.find_(visible, data)
         index = batches.rows(self.update, self.seed)
         sweeps = int(self.sampler.config().get("sweeps", 1))
@@ -219,7 +235,7 @@ class TrainingState(Contrastive):
 
     def learn_(  # noqa: D102
         self,
-        batch: Tensor | MaskedRows,
+        batch: Tensor | MaskedRows | Incomplete,
         targets: Tensor | None,
         batch_size: int,
         weights: Tensor | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,9 +17,12 @@ from harmonium.datasets import MaskedRows
 from harmonium.gradient import (
     CenteredGradient,
     GradientCheck,
+    Incomplete,
+    MissingUnit,
     Penalties,
     Phase,
     PlainGradient,
+    observe,
     weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
@@ -50,7 +54,7 @@ class Ahead:
 @without_autograd
 def update(
     state: TrainingState,
-    batch: Tensor | MaskedRows,
+    batch: Tensor | MaskedRows | Incomplete,
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
@@ -62,7 +66,9 @@ def update(
         The run; changed in place.
     batch
         Visible states, shape (rows, visible.n_columns). With `MaskedRows`, each row is one of the
-        model of its own observed columns: its chain, which starts at it, has no others.
+        model of its own observed columns: its chain, which starts at it, has no others. With
+        `Incomplete`, a categorical unit that is missing in a row, such as its class, is summed out
+        exactly.
     batch_size
         Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
         has the same weight. None treats this batch as full.
@@ -87,9 +93,12 @@ def update(
     """
     if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
         raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
-    clamp = None
+    clamp: Clamp | None = None
+    missing: tuple[MissingUnit, ...] = ()
     if isinstance(batch, MaskedRows):
         clamp, batch = without_missing(state, batch)
+    elif isinstance(batch, Incomplete):
+        missing, batch = batch.missing, batch.states
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
@@ -107,11 +116,14 @@ def update(
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        write_gradient(state, state.rbm, scale, weights, batch, state.stream, clamp=clamp)
+        write_gradient(state, state.rbm, scale, weights, batch, state.stream, False, clamp, missing)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights, clamp)
-        if scale == 1 and weights is None and clamp is None and _can_be_recorded(state):
+        compute = partial(
+            _write_checked_gradient, state, ahead.check, scale, weights, clamp, missing
+        )
+        is_plain = scale == 1 and weights is None and clamp is None and not missing
+        if is_plain and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -175,22 +187,25 @@ def write_gradient(
     stream: Stream,
     dreams: bool = False,
     clamp: Clamp | None = None,
+    missing: Sequence[MissingUnit] = (),
 ) -> ChainState:
     """Do all of an update of an RBM before the optimiser's step; on CUDA this is recorded.
 
     It therefore works in place on the state's tensors and reads none of their values on the host.
     Returns the chains; with ``dreams`` they move even if the gradient does without them. ``clamp``
-    holds some columns of theirs.
+    holds some columns of theirs. Units that are ``missing`` in rows are summed out.
     """
     chains, visible = state.chains, rbm.visible
+    drawn = None
     if chains is None:
-        chains = ChainState(
-            torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
-        )
-        observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
+        drawn = batch.new_empty(len(batch), rbm.hidden.n_columns)
+        chains = ChainState(torch.empty_like(batch), drawn)
+    draws = None if drawn is None else stream
+    if missing:
+        data = fantasies = observe(rbm, batch, missing, weights, drawn, draws)
     else:
-        observed = rbm.observe_h_from_v(batch)
-    data = fantasies = Phase(visible.statistics(batch), observed)
+        observed = rbm.observe_h_from_v(batch, drawn, draws)
+        data = fantasies = Phase(visible.statistics(batch), observed)
     if dreams or state.gradient.uses_chains:
         chains, info = state.sampler(rbm, chains, stream, clamp, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
@@ -235,10 +250,11 @@ def _write_checked_gradient(
     scale: float,
     weights: Tensor | None,
     clamp: Clamp | None,
+    missing: Sequence[MissingUnit],
     batch: Tensor,
     stream: Stream,
 ) -> None:
-    write_gradient(state, state.rbm, scale, weights, batch, stream, clamp=clamp)
+    write_gradient(state, state.rbm, scale, weights, batch, stream, False, clamp, missing)
     check()
 
 

@@ -11,6 +11,7 @@ from harmonium.datasets.encodings.base import Encoding
 from harmonium.datasets.encodings.categories import Labelled, OneHot
 from harmonium.datasets.encodings.ranges import AsIs, Scaled, Stochastic, Threshold
 from harmonium.datasets.encodings.standardized import Standardized
+from harmonium.datasets.encodings.table import TableEncoding
 
 __all__ = [
     "AsIs",
@@ -20,5 +21,6 @@ __all__ = [
     "Scaled",
     "Standardized",
     "Stochastic",
+    "TableEncoding",
     "Threshold",
 ]

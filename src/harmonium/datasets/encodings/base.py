@@ -65,7 +65,7 @@ class Encoding(ABC):
             elif isinstance(value, Tensor):
                 value = value.tolist()
             elif isinstance(value, tuple):
-                value = list(value)
+                value = [one.to_config() if hasattr(one, "to_config") else one for one in value]
             if value is not None:
                 config[name] = value
         return config

@@ -27,7 +27,7 @@ from harmonium.runs.answers.archives import column_names, names_of_rows
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.chains import ChainOptions, schedule_of
 from harmonium.runs.answers.options import NetworkSamplingOptions, SamplingOptions
-from harmonium.runs.answers.sequences import place_of_samples, write_samples
+from harmonium.runs.answers.sequences import frame_of, place_of_samples, write_samples
 from harmonium.runs.answers.trained import Trained, TrainedNetwork, open_network, open_trained
 from harmonium.runs.choices import CompletionName
 from harmonium.runs.pictures import figures
@@ -76,6 +76,10 @@ class Samples(Answer):
         ``temperatures`` and statistics of their swaps; empty without tempering.
     acceptance
         Rates at which ``completion='metropolis'`` accepted; else empty.
+    frame
+        Of a mixed table, the samples as the user's own columns, one after the other chain by chain,
+        by name: a dictionary that pandas and polars make frames of. ``samples`` then holds the
+        numbers of categories.
     """
 
     samples: NDArray[Any]
@@ -91,6 +95,7 @@ class Samples(Answer):
     differences: NDArray[Any] | None = None
     ladder: Mapping[str, float] = field(default_factory=dict)
     acceptance: Mapping[str, float] = field(default_factory=dict)
+    frame: Mapping[str, NDArray[Any]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Where the files are, and the statistics."""
@@ -113,7 +118,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     archive = place_of_samples(said.out, trained)
     natural = _natural(trained) if said.nearest else None
     rbm, stream = trained.rbm, Lane.SAMPLES.stream(said.seed)
-    rows, saved, names = None, None, None
+    rows, saved, names, own = None, None, None, None
     if options.start == "chains":
         saved = trained.saved_chains(options)
         options = options.with_starts(len(saved))
@@ -121,6 +126,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     if options.start == "data":
         data = trained.data(said.data, reading)
         rows, names = trained.first_rows(data, options), data.row_names
+        own = data.values[: len(rows)].cpu()
         rows = trained.with_letters(rows, said.clamp)
     base = trained.base() if options.need_base(saved) else None
     chains = options.begin(rbm, stream, rows=rows, saved=saved, base=base)
@@ -136,8 +142,8 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
             means.append((held.apply_(mean) if held else mean).cpu())
     tempered = None if sampler is None else chains
     return _kept(
-        archive, states, means, trained.view, schedule, tempered, completed, names=names,
-        natural=natural,
+        archive, states, means, trained.view, schedule, stream, tempered, completed, names=names,
+        own=own, natural=natural,
     )  # fmt: skip
 
 
@@ -204,6 +210,7 @@ def sample_network(
         means,
         bottom.view,
         schedule,
+        stream,
         tempered,
         completed,
         classes=torch.stack(classes, 1) if classes else None,
@@ -271,6 +278,7 @@ def _kept(
     means: list[Tensor],
     view: View,
     schedule: SamplingSchedule,
+    stream: Stream,
     tempered: ChainState | None,
     completed: tuple[Tensor, Tensor] | None,
     *,
@@ -278,6 +286,7 @@ def _kept(
     chain_names: Sequence[str] | None = None,
     acceptance: Mapping[str, float] | None = None,
     names: Sequence[str] | None = None,
+    own: Tensor | None = None,
     natural: Data | None = None,
 ) -> Samples:
     """Write samples, and draw them.
@@ -289,6 +298,8 @@ def _kept(
         sample.
     view, schedule
         How to show visible states, and when samples were taken.
+    stream
+        For values within bins of numbers.
     tempered
         The chains, whose replicas swap; None without tempering.
     completed
@@ -297,11 +308,13 @@ def _kept(
         The class of each sample; the class that is held fixed in each chain, by name.
     names
         Names of the rows, of which the first are those that chains start at.
+    own
+        The user's values of the rows that chains start at, which states tell only to a bin.
     natural
         Sequences whose nearest to each sample is named.
     """
     arrays: dict[str, NDArray[Any]] = {
-        "samples": view.values(torch.stack(states, 1)),
+        "samples": view.drawn(torch.stack(states, 1), stream),
         "means": view.values(torch.stack(means, 1)),
     }
     if classes is not None:
@@ -309,6 +322,10 @@ def _kept(
     if completed is not None:
         truth, held = completed
         arrays |= {"truth": view.values(truth.cpu()), "held": held.cpu().numpy()}
+        if view.table is not None and own is not None:
+            arrays["truth"] = own.double().numpy()
+            given = arrays["held"]
+            arrays["samples"][..., given] = arrays["truth"][:, None, given]
     if natural is not None:
         shape = arrays["samples"].shape[:2]
         flat = arrays["samples"].reshape(-1, arrays["samples"].shape[-1])
@@ -326,6 +343,7 @@ def _kept(
         rows=names,
         ladder={} if replicas is None else replicas.row(),
         acceptance=acceptance or {},
+        frame=frame_of(arrays["samples"], view),
         **arrays,
     )
 

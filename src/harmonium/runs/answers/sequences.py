@@ -14,10 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from harmonium.datasets.alphabets import GAP, words_of
+from harmonium.datasets.frames import TABLE_FILES, write_frame
 from harmonium.datasets.haplotypes import write_hapt
 from harmonium.files import whole_file, write_whole
 from harmonium.run_directory import RunDirectory
-from harmonium.runs.answers.archives import FASTA, TABLE_OR_ARCHIVE, target_of, write_archive
+from harmonium.runs.answers.archives import (
+    ARCHIVE,
+    FASTA,
+    TABLE_OR_ARCHIVE,
+    target_of,
+    write_archive,
+)
 from harmonium.runs.answers.trained import Trained
 from harmonium.runs.pictures.views import View
 
@@ -30,6 +37,8 @@ def place_of_samples(out: Path | None, trained: Trained, run: RunDirectory | Non
 
     Raises what `target_of` raises, and ValueError for a .hapt of other values.
     """
+    if trained.view.table is not None:
+        return target_of(out, run or trained.run, "samples.csv", (*TABLE_FILES, *ARCHIVE))
     suffixes = (HAPT,) if trained.alphabet is None else FASTA
     suffixes = (*suffixes, *TABLE_OR_ARCHIVE)
     if out is not None and out.suffix == HAPT in suffixes and not _are_zeros_and_ones(trained):
@@ -49,8 +58,15 @@ def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) ->
     """Write samples: all arrays as an ``.npz``; one a line as ``.csv``, ``.hapt`` or FASTA.
 
     Samples are named by chain and number, both from 0, or by the row at which the chain started;
-    haplotypes AG0, AG1, ..., as the tools for artificial genomes name them.
+    haplotypes AG0, AG1, ..., as the tools for artificial genomes name them. Samples of a mixed
+    table have the user's own columns and no others.
     """
+    frame = frame_of(arrays["samples"], view)
+    if frame is not None and path.suffix in TABLE_FILES:
+        assert view.table is not None
+        with whole_file(path) as file:
+            write_frame(file, path.suffix, frame, view.table)
+        return
     if path.suffix not in (*FASTA, ".csv", HAPT):
         write_archive(path, arrays)
         return
@@ -83,6 +99,12 @@ def write_samples(path: Path, arrays: Mapping[str, NDArray[Any]], view: View) ->
                 said = "".join(f" {key}={values[row]}" for key, values in further.items())
                 text.write(f">{name}{said}\n{word}\n")
     write_whole(path, text.getvalue().encode())
+
+
+def frame_of(samples: NDArray[Any], view: View) -> dict[str, NDArray[Any]] | None:
+    """Samples of a mixed table as the user's own columns; None for other rows."""
+    table = view.table
+    return None if table is None else table.to_frame(samples.reshape(-1, samples.shape[-1]))
 
 
 def _are_zeros_and_ones(trained: Trained) -> bool:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.datasets import Data, Encoding, Labelled, OneHot
+from harmonium.datasets import Data, Encoding, Labelled, OneHot, TableEncoding
 from harmonium.rbm import RBM
+from harmonium.rng import Stream
 
 ImageShape: TypeAlias = tuple[int, int] | None
 
@@ -60,6 +61,11 @@ class View:
         return cls(data.encoding, shape, data.columns, of_hidden_units, two_states(rbm))
 
     @property
+    def table(self) -> TableEncoding | None:
+        """The columns of a mixed table; None for other rows."""
+        return self.encoding if isinstance(self.encoding, TableEncoding) else None
+
+    @property
     def is_table(self) -> bool:
         """Whether rows are something other than pictures."""
         return self.image_shape is None
@@ -67,6 +73,12 @@ class View:
     def values(self, states: Tensor) -> NDArray[Any]:
         """States or mean states in the units of the data; any leading shape."""
         return in_users_units(states, self.encoding)
+
+    def drawn(self, states: Tensor, stream: Stream) -> NDArray[Any]:
+        """Drawn states in the units of the data; of bins, values are drawn with the stream."""
+        if self.table is None:
+            return self.values(states)
+        return self.table.decode_draws(states, stream).numpy()
 
     def limits(
         self, n: int, shown: Sequence[int]
@@ -91,6 +103,8 @@ class View:
 
     def unit_names(self, n_units: int) -> list[str]:
         """The meaning of each column of states: a column, or one category of a column."""
+        if self.table is not None:
+            return self.table.state_names()
         if isinstance(self.encoding, Labelled):
             n_classes = self.encoding.n_classes
             rest_of_row = replace(self, encoding=self.encoding.columns)
@@ -125,7 +139,10 @@ class View:
         if n_values <= MOST_COLUMNS:
             return list(range(n_values)), ""
         spread = flat.var(0, correction=0).numpy()
-        if len(spread) % n_values:  # a label comes last
+        if self.table is not None:
+            places = np.array(self.table.value_of_state)
+            spread = np.bincount(places, spread, minlength=n_values)
+        elif len(spread) % n_values:  # a label comes last
             spread = np.ones(n_values)
         spread = spread.reshape(n_values, -1).sum(1)
         if always is not None:
