@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.datasets import Data, WeightedRows
+from harmonium.datasets import Data, TableEncoding, WeightedRows
+from harmonium.datasets.encodings.table_columns import Bins
 from harmonium.imputation import Calibration, UnitDistributions, coverage, reliability
 from harmonium.imputation import unit_distributions as distributions
 from harmonium.rng import Lane
@@ -113,7 +114,8 @@ def predict_column(
     told = _Told(trained, data, column, at, found)
     judged = told.judged
     units = _group_of(trained.rbm.visible, at)
-    if units.is_one_hot or (units.states is not None and len(units.states) == 2):
+    is_named = units.is_one_hot or (units.states is not None and len(units.states) == 2)
+    if is_named and not told.is_binned:
         kinds, scores, calibration = told.categories()
         promise, outcome = "predicted probability", "share that came true"
     else:
@@ -196,6 +198,21 @@ class _Told:
         rows = WeightedRows(of_rows.double(), own)
         return rows.mean(rows.states)[0]
 
+    @property
+    def is_binned(self) -> bool:
+        """Whether the states are bins of numbers."""
+        encoding = self.trained.view.encoding
+        return isinstance(encoding, TableEncoding) and isinstance(
+            encoding.columns[self.column], Bins
+        )
+
+    def _outcomes(self) -> Tensor:
+        """The number of the state that each row has itself, int64, shape (n_rows,)."""
+        rows = torch.arange(len(self.data), device=self.data.device)
+        stream = Lane.USED.stream(self.trained.options.seed)
+        shown = self.data.masked_rows(rows, stream).states[:, self.at].cpu()
+        return torch.cdist(shown.double(), self.found.states.cpu().double()).argmin(1)
+
     def categories(self) -> tuple[_Kinds, dict[str, float], Calibration | None]:
         """The likeliest category, and the probability of each."""
         p = self.found.probabilities.cpu()
@@ -205,12 +222,7 @@ class _Told:
         judged = self.judged
         if not judged.any():
             return kinds, {}, None
-        shown = self.data.masked_rows(
-            torch.arange(len(self.data), device=self.data.device),
-            Lane.USED.stream(self.trained.options.seed),
-        ).states[:, self.at].cpu()  # fmt: skip
-        distance = torch.cdist(shown[judged].double(), self.found.states.cpu().double())
-        outcome, own = distance.argmin(1), p[judged]
+        outcome, own = self._outcomes()[judged], p[judged]
         chance = own.gather(1, outcome.unsqueeze(1))[:, 0]
         scores = {
             "loss": self._mean(-chance.clamp(min=torch.finfo(torch.float64).tiny).log()),
@@ -235,7 +247,9 @@ class _Told:
         if not judged.any():
             return kinds, {}, None
         truth = self._true_values.double()
-        below, up_to = found.transforms_of(values, truth)
+        # a number within a bin counts as the bin, of whose numbers the model says nothing more
+        own = values[self._outcomes()] if self.is_binned else truth
+        below, up_to = found.transforms_of(values, own)
         calibration = coverage(below[judged], up_to[judged])
         of_90 = coverage(below[judged], up_to[judged], (_TAILS[1] - _TAILS[0],))
         scores = {
