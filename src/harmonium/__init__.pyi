@@ -9,6 +9,7 @@ from . import diagnostics as diagnostics
 from . import estimators as estimators
 from . import fidelity as fidelity
 from . import gradient as gradient
+from . import imputation as imputation
 from . import likelihood as likelihood
 from . import metrics as metrics
 from . import monitor as monitor

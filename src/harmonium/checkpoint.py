@@ -34,7 +34,7 @@ from harmonium.serialization import (
     tensors_of,
     under,
 )
-from harmonium.training import Learner, TrainingState, settle
+from harmonium.training import Completions, Learner, TrainingState, settle
 from harmonium.units import from_config, to_config
 
 _SAMPLERS: Types[Sampler] = Types(Gibbs, Tempering)
@@ -124,6 +124,7 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "average_decay": state.average_decay,
         "swaps": None if (replicas := _replicas(state.chains)) is None else replicas.turn,
         "population": None,
+        "missing": state.missing,
     }
     if state.average is not None:
         tensors |= tensors_of(state.average, "average.")
@@ -131,6 +132,10 @@ def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= under("chains.", _of_chains(state.chains))
     tensors |= under("gradient.", state.gradient.state())
     tensors |= under("penalties.", state.penalties.state())
+    if state.completions is not None:
+        config["completions"] = of_stream(state.completions.stream)
+        kept = {str(group): states for group, states in enumerate(state.completions.kept)}
+        tensors |= under("completions.", kept)
     if (population := state.population) is not None:
         numbers = {name: getattr(population, name) for name in _OF_POPULATION}
         config["population"] = numbers | {"stream": of_stream(population.stream)}
@@ -231,6 +236,8 @@ def restore(
         population=_make_population(
             config["rbm"], config.get("population"), below("population.", tensors)
         ),
+        missing=config.get("missing", "random"),
+        completions=_make_completions(config.get("completions"), below("completions.", tensors)),
     )
 
 
@@ -293,6 +300,15 @@ def _make_population(
         families=tensors.get("families", torch.arange(len(visible), device=visible.device)),
         **{name: config[name] for name in _OF_POPULATION if name in config},
     )
+
+
+def _make_completions(
+    stream: Mapping[str, int] | None, tensors: Mapping[str, Tensor]
+) -> Completions | None:
+    """Rebuild the completions of rows with missing values, whose groups are numbered."""
+    if stream is None:
+        return None
+    return Completions([tensors[str(group)] for group in range(len(tensors))], make_stream(stream))
 
 
 def _plain_fields(record: Gradient | Penalties) -> dict[str, Any]:

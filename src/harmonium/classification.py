@@ -25,6 +25,7 @@ from harmonium import defaults, kernels
 from harmonium.autograd import without_autograd
 from harmonium.gauge import Gauge
 from harmonium.gradient import Gradient, Phase, PlainGradient
+from harmonium.gradient.summed_out import scores as unit_scores
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.units import Units
@@ -178,7 +179,7 @@ def _terms(
         absent = None
     present = None if absent is None else (~absent).to(inputs)
     # for row i and class y: the derivative by the score of that class
-    scores = _free(rbm, inputs, present).mul_(copies).add_(rbm.visible.bias[columns])
+    scores = unit_scores(rbm, inputs, columns, present).mul_(copies).add_(rbm.visible.bias[columns])
     residual = (scores.softmax(1) - v[:, columns]).mul_(scale)
     if weights is None:
         residual.div_(len(v))
@@ -275,19 +276,26 @@ class HybridGradient(Gradient):
         stream: Stream | None = None,
     ) -> None:
         rows, weights = data.unweighed or (data, None)
-        v, (absent, copies) = rows.visible["bias"], self._drop(rbm, rows.n_rows, stream)
+        v, known = rows.visible["bias"], _labelled(rbm, data)
+        absent, copies = self._drop(rbm, len(v) if known is None else len(known), stream)
         visible, hidden = (of_layer["bias"] for of_layer in data.means)
         if self.visible_offset is None or self.hidden_offset is None:
             self.visible_offset, self.hidden_offset = visible.clone(), hidden.clone()
         self.visible_offset.lerp_(visible, self.rate)
         self.hidden_offset.lerp_(hidden, self.rate)
         generative = scale * self.generative_weight
-        if weights is None and self.generative_weight >= _LEAST_WEIGHT:
+        if weights is None and known is None and self.generative_weight >= _LEAST_WEIGHT:
             found = _terms(rbm, v, scale, None, absent, copies)
             self._write_together(rbm, data, chains, generative, found)
         else:
             PlainGradient().write_(rbm, data, chains, generative)
-            add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
+            if known is not None:
+                # the sum over rows with a class, divided by the number of all rows
+                own = v.new_ones(len(v)) if weights is None else weights
+                scale = scale * (own[known].sum() / own.sum()).item()
+                v, weights = v[known], None if weights is None else weights[known]
+            if scale:
+                add_discriminative_gradient_(rbm, v, scale, weights, absent, copies)
         self._centre_(rbm, self.visible_offset, self.hidden_offset)
 
     def _drop(self, rbm: RBM, n_rows: int, stream: Stream | None) -> tuple[Tensor | None, float]:
@@ -335,6 +343,19 @@ class HybridGradient(Gradient):
         return {name: offset for name, offset in offsets.items() if offset is not None}
 
 
+def _labelled(rbm: RBM, data: Phase) -> Tensor | None:
+    """Numbers of the rows whose class was observed; None if it was in all of them."""
+    columns = class_columns(rbm)
+    unknown = [missing.rows for missing in data.summed_out if missing.columns == columns]
+    if not unknown:
+        return None
+    is_known = torch.ones((data.unweighed or (data,))[0].n_rows, dtype=torch.bool)
+    is_known = is_known.to(rbm.weights.device)
+    for rows in unknown:
+        is_known[rows] = False
+    return is_known.nonzero()[:, 0]
+
+
 def _check_x(rbm: RBM, x: Tensor) -> None:
     n = class_columns(rbm).start
     if x.dim() != 2 or x.shape[1] != n:
@@ -356,21 +377,8 @@ def _scores(rbm: RBM, inputs: Tensor) -> Tensor:
     In float64, because the sums over many hidden units are large and classes differ in the last
     digits.
     """
-    return _free(rbm, inputs, dtype=torch.float64).add_(rbm.visible.bias[class_columns(rbm)])
-
-
-def _free(
-    rbm: RBM, inputs: Tensor, present: Tensor | None = None, dtype: torch.dtype | None = None
-) -> Tensor:
-    """The part of the scores due to the hidden units that are present, 1 or 0: (rows, hidden.n)."""
-    hidden, of_class = rbm.hidden, rbm.weights[class_columns(rbm)]
-    if hidden.low_state == 0:
-        return kernels.softplus_sums(inputs, of_class + hidden.bias, dtype)
-    free = inputs.new_empty(len(inputs), len(of_class), dtype=dtype or inputs.dtype)
-    for y, of_y in enumerate(of_class):
-        cgf = hidden.cgf(inputs + of_y)
-        free[:, y] = (cgf if present is None else cgf * present).sum(1, dtype=free.dtype)
-    return free
+    columns = class_columns(rbm)
+    return unit_scores(rbm, inputs, columns, dtype=torch.float64).add_(rbm.visible.bias[columns])
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:

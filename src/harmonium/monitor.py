@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,8 +15,16 @@ from torch import Tensor
 
 from harmonium import defaults, diagnostics
 from harmonium.arguments import check_count
-from harmonium.datasets import Rows, WeightedRows, check_rows
-from harmonium.datasets.weighing import some_rows
+from harmonium.completing import complete
+from harmonium.datasets import (
+    MaskedRows,
+    Rows,
+    WeightedRows,
+    check_rows,
+    has_missing,
+    masked_rows,
+)
+from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.gauge import Gauge
 from harmonium.likelihood import (
     LogZ,
@@ -40,6 +49,10 @@ _UNITS_PER_ROW = 8
 
 # Most draws per evaluation: mixed layers take one draw for each kind of unit.
 _MOST_DRAWS = 64
+_MOST_COMPLETING_DRAWS = 1024
+
+# Sweeps that draw the missing values of watched rows. Each takes a draw of every kind of unit.
+_COMPLETING_SWEEPS = 10
 
 # Standard errors beyond which two numbers count as different.
 _SURE = 3.0
@@ -90,6 +103,10 @@ class Monitor:
         Seed that selects the rows, and the units of the pseudo-likelihood.
     following
         How `log_likelihood` tracks log Z; None limits it to what costs next to nothing.
+    missing
+        What the training assumes of missing values (`training.Missing`). At random, they are drawn
+        anew at each evaluation, by some sweeps that clamp what is observed; else they are left out
+        of the model. Only what is observed counts.
     """
 
     def __init__(
@@ -99,6 +116,7 @@ class Monitor:
         n_rows: int = defaults.MONITOR_ROWS,
         seed: int = defaults.SEED,
         following: Following | None = None,
+        missing: str = "random",
     ) -> None:
         check_rows("train", train)
         if held_out is not None:
@@ -106,6 +124,7 @@ class Monitor:
         check_count("n_rows", n_rows)
         self.seed = seed
         self.following = following
+        self.missing = missing
         self._train = train
         if held_out is not None and held_out.n_columns != train.n_columns:
             raise ValueError(
@@ -113,13 +132,17 @@ class Monitor:
                 f"{train.name} have {train.n_columns}; pass held-out rows of the same columns"
             )
         self._rows: dict[str, WeightedRows] = {}
+        self._observed: dict[str, Tensor] = {}
         self._known_states: dict[tuple[object, ...], bool] = {}
         self._different: Tensor | None = None
         for position, (prefix, data) in enumerate((("", train), ("held_out_", held_out))):
             if data is not None and len(data):
                 chosen = some_rows(data, n_rows, Lane.WATCHED_ROWS.stream(seed, position))
                 encoding = Lane.WATCHED.stream(seed, position)
-                self._rows[prefix] = WeightedRows.from_data(data, chosen, encoding)
+                rows = masked_rows(data, chosen, encoding)
+                self._rows[prefix] = WeightedRows(rows.states, weights_of(data, chosen))
+                if has_missing(data):
+                    self._observed[prefix] = rows.observed
 
     @torch.no_grad()
     def __call__(self, rbm: RBM, chains: ChainState | None, update: int) -> dict[str, float]:
@@ -142,7 +165,8 @@ class Monitor:
             discrete visible units); ``reconstruction_error`` (nats per row, or squared error per
             row for continuous units); each also for the held-out rows as ``held_out_...``;
             ``free_energy_gap`` (nats, training minus held-out: it falls below zero as the model
-            comes to prefer the rows it was trained on); ``dead_hidden`` and ``saturated_hidden``
+            comes to prefer the rows it was trained on; not of rows with missing values);
+            ``dead_hidden`` and ``saturated_hidden``
             (fractions of hidden columns); ``visible_flip_rate`` and ``hidden_flip_rate`` (fractions
             of units that one sweep changes).
         """
@@ -151,31 +175,34 @@ class Monitor:
         free_energy = {}
         position = _MOST_DRAWS * update
         stream = Lane.LOOK.stream(self.seed, position)
+        shown = {prefix: self._states(rbm, prefix, update) for prefix in self._rows}
         for prefix, rows in self._rows.items():
-            v = rows.states.to(rbm.weights.dtype)
+            v, observed = shown[prefix], self._observed.get(prefix)
             if rbm.visible.is_discrete:
                 n_units = min(_UNITS_PER_ROW, rbm.visible.n)
-                estimate = pseudo_log_likelihood(rbm, v, stream, n_units).double()
+                estimate = pseudo_log_likelihood(rbm, v, stream, n_units, observed).double()
                 mean, std_error = rows.mean(estimate)
                 row[f"{prefix}pseudo_log_likelihood"] = mean
                 row[f"{prefix}pseudo_log_likelihood_std_error"] = std_error
-            error = diagnostics.reconstruction_error(rbm, v)
+            error = diagnostics.reconstruction_error(rbm, v, observed)
             row[f"{prefix}reconstruction_error"] = rows.average(error).item()
-            free_energy[prefix] = rows.average(rbm.free_energy(v)).item()
+            if observed is None:
+                free_energy[prefix] = rows.average(rbm.free_energy(v)).item()
         if len(free_energy) == 2:
             row["free_energy_gap"] = free_energy[""] - free_energy["held_out_"]
-        train = WeightedRows(self._rows[""].states.to(rbm.weights.dtype), self._rows[""].weights)
+        train = WeightedRows(shown[""], self._rows[""].weights)
         activity = diagnostics.hidden_activity(rbm, train)
         if activity is not None:
             row["dead_hidden"] = diagnostics.dead_share(activity)
             row["saturated_hidden"] = diagnostics.saturated_share(activity)
-        few = (
-            start_at(rbm, train.states[:_FLIP_CHAINS], stream)
-            if chains is None
-            else ChainState(chains.visible[:_FLIP_CHAINS], chains.hidden[:_FLIP_CHAINS])
-        )
-        rates = diagnostics.flip_rates(rbm, few, stream)
-        row.update((f"{layer}_flip_rate", rate) for layer, rate in rates.items())
+        few = None
+        if chains is not None:
+            few = ChainState(chains.visible[:_FLIP_CHAINS], chains.hidden[:_FLIP_CHAINS])
+        elif not (self._observed and self.missing == "observed"):  # whose units are gone
+            few = start_at(rbm, train.states[:_FLIP_CHAINS], stream)
+        if few is not None:
+            rates = diagnostics.flip_rates(rbm, few, stream)
+            row.update((f"{layer}_flip_rate", rate) for layer, rate in rates.items())
         return {name: value for name, value in row.items() if math.isfinite(value)}
 
     @torch.no_grad()
@@ -203,12 +230,14 @@ class Monitor:
             ``log_likelihood_warning``, if present, says why it must not be trusted.
             ``log_z_raised`` is the amount by which a fresh annealing raised log Z; earlier
             evaluations may have overstated the log-likelihood by as much. Empty if the rows are not
-            states of the visible units (no likelihood is defined for grey values), or if the model
-            cannot be normalised.
+            states of the visible units (no likelihood is defined for grey values), if the model
+            cannot be normalised, or if values are missing.
         population : Population or None
             Pass it to the next evaluation.
         """
-        if self.following is None or not (self._are_states(rbm.visible) and is_normalisable(rbm)):
+        if self.following is None or self._observed:
+            return {}, population
+        if not (self._are_states(rbm.visible) and is_normalisable(rbm)):
             return {}, population
         unnormalised = {
             prefix: log_likelihood(rbm, rows.states, LogZ.exact(0.0))
@@ -264,14 +293,16 @@ class Monitor:
             of the log-likelihoods or, where these are not known, of the pseudo-log-likelihoods.
             Empty for continuous visible units if the likelihood is not known.
         """
-        gauge = Gauge.of(rbm)
+        gauge, model = Gauge.of(rbm), rbm
         rbm = gauge.rbm
         base = RBM(copy.deepcopy(rbm.visible), Binary(1)).to(rbm.weights)
-        mean, var = (moment.to(rbm.weights) for moment in gauge.moved(*self._train.moments()))
+        mean, var = (moment.to(rbm.weights) for moment in gauge.moved(*self._moments))
         base.visible.init_from_moments_(mean, var)
         gains: dict[str, float] = {}
         for prefix, rows in self._rows.items():
-            v = gauge.enter(rows.states).to(rbm.weights)
+            v, observed = gauge.enter(self._states(model, prefix)).to(rbm.weights), None
+            if prefix in self._observed:
+                observed = self._observed[prefix]
             if "log_z" in row and WARNING not in row:
                 difference = base.free_energy(v).double() - rbm.free_energy(v).double()
                 difference += exact_log_z(base).value - (row["log_z"] + gauge.energy)
@@ -280,8 +311,8 @@ class Monitor:
                 units = Lane.LAST_LOOK.stream(self.seed)
                 of_both = (
                     # both for the same units
-                    pseudo_log_likelihood(model, v, units.at(0), n_units).double()
-                    for model in (rbm, base)
+                    pseudo_log_likelihood(of, v, units.at(0), n_units, observed).double()
+                    for of in (rbm, base)
                 )
                 difference = next(of_both) - next(of_both)
             else:
@@ -291,6 +322,22 @@ class Monitor:
             spread = math.inf if math.isnan(spread) else spread
             gains[f"{prefix}gain_std_error"] = math.hypot(spread, log_z_error)
         return gains
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Of the columns of all training rows."""
+        return self._train.moments()
+
+    def _states(self, rbm: RBM, prefix: str, update: int = 0) -> Tensor:
+        """Watched rows; their missing states are drawn, or at zero, where units are gone."""
+        states = self._rows[prefix].states.to(rbm.weights.dtype)
+        if prefix not in self._observed:
+            return states
+        rows = MaskedRows(states, self._observed[prefix])
+        if self.missing == "observed":
+            return rows.where_observed()
+        stream = Lane.WATCHED_COMPLETIONS.stream(self.seed, _MOST_COMPLETING_DRAWS * update)
+        return complete(rbm, rows, self._moments, _COMPLETING_SWEEPS, stream)
 
     def _follow(self, following: Following, rbm: RBM, population: Population | None) -> Population:
         if population is None:

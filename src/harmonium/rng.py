@@ -114,6 +114,12 @@ class Lane(Enum):
     FILM = Purpose.SAMPLE, 2, "the film of a run"
     COMPARED_SAMPLES = Purpose.SAMPLE, 3, "samples whose columns are compared with those of rows"
     FIRST_DRAW = Purpose.SAMPLE, 4, "a first draw, to see whether Numba works"
+    IMPUTED = Purpose.SAMPLE, 5, "what is missing of rows, drawn given what is observed"
+    COMPLETED = (
+        Purpose.SAMPLE,
+        6,
+        "missing values of rows that are shown or diagnosed; from the first row's number on",
+    )
     ANNEALING = Purpose.LIKELIHOOD, None, "annealing; the rank is the block of chains"
     ENERGIES = Purpose.LIKELIHOOD, 0, "states on which two layers' energies are compared"
     REVERSE = Purpose.LIKELIHOOD, None, "annealing back; the rank is the block of chains", 1 << 36
@@ -126,6 +132,22 @@ class Lane(Enum):
     TEMPERED_ROWS = Purpose.LIKELIHOOD, 0, "the rows that tempered chains start at", 3 << 36
     PARTICLES = Purpose.LIKELIHOOD, 0, "the particles that follow log Z along a training", 4 << 36
     TEMPERED = Purpose.LIKELIHOOD, 0, "tempered chains", 5 << 36
+    CLAMPED = (
+        Purpose.LIKELIHOOD,
+        None,
+        "annealing of what is missing of rows; the rank is the round",
+        6 << 36,
+    )
+    COMPLETIONS = (
+        Purpose.CHAINS,
+        1,
+        "missing values of the rows of a training, where they start and how they move",
+    )
+    WATCHED_COMPLETIONS = (
+        Purpose.MONITOR,
+        4,
+        "missing values of rows that are watched; the position is the update's",
+    )
     DIAGNOSIS = Purpose.DIAGNOSE, 0, "chains of a diagnosis"
     DIAGNOSED_ROWS = Purpose.DIAGNOSE, 1, "the rows of a diagnosis, of all"
     COMPARED_SAMPLE_ROWS = Purpose.DIAGNOSE, 2, "the rows that samples are compared with, of all"

@@ -168,7 +168,8 @@ def test_every_option_of_an_rbm_is_one_of_a_network() -> None:
     commands: Any = typer.main.get_command(app)
     of_rbm = commands.commands["train"].params
     of_network = {p.name: p for p in commands.commands["dbn"].commands["train"].params}
-    assert {p.name for p in of_rbm} - {*of_network} == {"hidden"}
+    # `layers` takes the place of one, and a network takes whole rows
+    assert {p.name for p in of_rbm} - {*of_network} == {"hidden", "missing"}
     assert {*of_network} - {p.name for p in of_rbm} == {"layers", "features", "labels"}
     assert {"epochs", "learning_rate", "method", "sampler", "chains"} <= {*layer_options.OF_EACH}
     for name in layer_options.OF_EACH:

@@ -1,9 +1,18 @@
 """Which values are observed: bits, parts, moments, and rows that are not there."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from harmonium.datasets import Data, Mask, OneHot, Stochastic
+from harmonium.datasets import (
+    Data,
+    Mask,
+    OneHot,
+    Stochastic,
+    join_parts,
+    refuse_other_scale,
+)
 
 SEEN = torch.tensor([[True, False, True], [True, True, False], [False, True, True]]).repeat(4, 4)
 
@@ -79,3 +88,59 @@ def test_a_mask_of_another_shape_is_refused():
         Data("holes", torch.zeros(3, 2), mask=Mask.of(SEEN))
     with pytest.raises(TypeError, match="pass bool"):
         Mask.of(SEEN.float())
+
+
+def test_the_mask_of_columns_goes_with_them():
+    names = tuple("abcdefghijkl")
+    some = data(columns=names).select("c", "a", "l")
+    assert torch.equal(some.mask.observed(), SEEN[:, [2, 0, 11]])
+    labelled = data(labels=torch.arange(12) % 3).join_labels()
+    assert torch.equal(labelled.mask.observed()[:, :12], SEEN)
+    assert labelled.mask.observed()[:, 12].all()
+    other = dataclasses.replace(data(columns=names), columns=names[::-1])
+    joined = join_parts({"train": data(columns=names), "test": other})
+    assert torch.equal(joined.mask.observed(), torch.cat([SEEN, SEEN.flip(1)]))
+    whole = Data("whole", data().values)
+    assert torch.equal(join_parts({"train": data(), "test": whole}).mask.observed()[:12], SEEN)
+    assert join_parts({"train": whole, "test": whole}).mask is None
+
+
+def test_one_hot_rows_with_holes():
+    numbers = torch.randint(0, 3, (20, 4), generator=torch.Generator().manual_seed(1))
+    rows = torch.nn.functional.one_hot(numbers, 3).flatten(1).float()
+    seen = torch.ones(20, 12, dtype=torch.bool)
+    seen[0, 3:6] = False  # all of a value
+    seen[1, :3] = rows[1, :3] == 1  # the 1 is enough
+    seen[2, :3] = rows[2, :3] == 0  # what is left is a 1, but nobody has seen it
+    found = Data("one-hot", torch.where(seen, rows, 7.0), mask=Mask.of(seen)).from_one_hot()
+    known = found.mask.observed()
+    assert known.sum() == 78
+    assert not known[0, 1]
+    assert not known[2, 0]
+    assert torch.equal(found.values[known], numbers[known].to(torch.uint8))
+    with pytest.raises(ValueError, match="not one-hot"):
+        Data("sums", rows + rows.flip(0), mask=Mask.of(seen)).from_one_hot()
+
+
+def test_copies_have_the_same_holes():
+    values = torch.zeros(40, 3, dtype=torch.uint8)
+    seen = torch.ones(40, 3, dtype=torch.bool)
+    seen[20:, 0] = False
+    holes = Data("holes", values, OneHot(5, letters="ACGU-"), mask=Mask.of(seen))
+    for part in holes.split_randomly(0.5):
+        assert len(part) == 20
+        assert part.mask is None or part.mask.n_missing == 20
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_another_scale_is_seen_through_holes(scale):
+    values = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    train = Data("train", values).standardize()
+    seen = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
+    holes = torch.where(seen, scale * values, 0.0)
+    new = Data("new", holes, train.encoding, mask=Mask.of(seen))
+    if scale == 1:
+        refuse_other_scale(new, *train.value_range)
+    else:
+        with pytest.raises(ValueError, match="times as much"):
+            refuse_other_scale(new, *train.value_range)

@@ -24,6 +24,7 @@ from harmonium.cli import (
     errors,
     evaluate,
     fidelity,
+    impute,
     info,
     plot,
     recipe,
@@ -75,7 +76,7 @@ def _top(
 
 app.command(rich_help_panel=_TRAIN, cls=ShortHelp)(train.train)
 app.command(rich_help_panel=_TRAIN)(train.resume)
-for _command in (sample.sample, reconstruct.reconstruct):
+for _command in (sample.sample, reconstruct.reconstruct, impute.impute, impute.predict):
     app.command(rich_help_panel=_USE)(_command)
 _SEEING = (evaluate.evaluate, diagnose.diagnose, fidelity.fidelity, plot.plot, report.report)
 _OF_SEQUENCES = (contacts.contacts, score.score)

@@ -16,6 +16,7 @@ from dataclasses import fields, is_dataclass
 from shlex import quote
 from typing import Any
 
+from harmonium.runs.answers import imputing_options
 from harmonium.runs.answers import options as answers
 from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions
@@ -29,7 +30,12 @@ _OPTIONS = {
     for option in fields(table)
     if option.name != "data" and (option.metadata or option.name in OWN)
 }
-_OF_ANSWERS = [table for table in vars(answers).values() if is_dataclass(table)]
+_OF_ANSWERS = [
+    table
+    for module in (answers, imputing_options)
+    for table in vars(module).values()
+    if is_dataclass(table)
+]
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
 _OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class", "column"}
 

@@ -14,7 +14,6 @@ import platformdirs
 
 from harmonium.arguments import meant
 from harmonium.datasets import digits, memory, mnist, readers
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -29,7 +28,14 @@ from harmonium.datasets.encodings import (
     Threshold,
 )
 from harmonium.datasets.joining import join_parts
-from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
+from harmonium.datasets.masks import (
+    Mask,
+    MaskedRows,
+    has_missing,
+    masked_rows,
+    refuse_missing,
+)
 from harmonium.datasets.matching import match_columns, refuse_other_scale
 from harmonium.datasets.memory import as_weights, from_array, from_sequences, weighed_by_file
 from harmonium.datasets.minibatches import Minibatches, Rows, check_rows
@@ -63,12 +69,16 @@ __all__ = [
     "fetch",
     "from_array",
     "from_sequences",
+    "has_label",
+    "has_missing",
     "join_parts",
     "load",
+    "masked_rows",
     "match_columns",
     "names",
     "quiet",
     "read",
+    "refuse_missing",
     "refuse_other_scale",
     "sequence_weights",
     "weighed_by_file",

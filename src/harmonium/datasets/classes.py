@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from harmonium.datasets.cell_columns import MISSING_WORDS
 from harmonium.datasets.cells import FALSE, TRUE, decode
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.reading import Reading
-
-UNKNOWN_LABEL = -(2**63)
-"""The label of a row to be classified whose class is unknown."""
 
 
 class Classes:

@@ -216,7 +216,10 @@ class Data(Recodable):
         n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
         labels = self.labels if stratified else None
         if labels is None and self.alphabet is not None:
-            group = torch.from_numpy(groups_of_copies(self.values.cpu().numpy())).to(self.device)
+            values = self.values
+            if self.mask is not None:  # copies have the same holes
+                values = torch.where(self.mask.observed(), values, 255)
+            group = torch.from_numpy(groups_of_copies(values.cpu().numpy())).to(self.device)
             if 1 < int(group.max()) + 1 < len(group):
                 return held_out_groups(group, held_out, seed)
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)

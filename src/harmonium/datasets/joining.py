@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from harmonium.datasets.classes import UNKNOWN_LABEL
 from harmonium.datasets.data import Data
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
 
@@ -45,8 +45,8 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
         labels=None if train.labels is None else _joined([data.labels for data in fitting]),
         targets=None if train.targets is None else _joined([data.targets for data in fitting]),
         weights=_joined_weights(fitting),
-        row_names=_joined_names(fitting),
         mask=_joined_mask(fitting),
+        row_names=_joined_names(fitting),
         parts=dict(zip(names, map(range, ends, ends[1:]), strict=False)),
     )
 
@@ -107,15 +107,11 @@ def _joined_weights(parts: list[Data]) -> Tensor | None:
 
 
 def _joined_mask(parts: list[Data]) -> Mask | None:
-    """Which values of all rows are observed, if some are not."""
+    """Which values of all rows are observed, if some are missing."""
     if all(data.mask is None for data in parts):
         return None
-    everything = [
-        torch.ones(data.values.shape, dtype=torch.bool) if data.mask is None
-        else data.mask.observed()
-        for data in parts
-    ]  # fmt: skip
-    return Mask.of(torch.cat(everything))
+    masks = [data.mask or Mask.of(torch.ones_like(data.values, dtype=torch.bool)) for data in parts]
+    return Mask(torch.cat([mask.bits for mask in masks]), masks[0].n_columns)
 
 
 def _joined_names(parts: list[Data]) -> RowNames | None:

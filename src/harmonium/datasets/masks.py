@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from harmonium.rng import Stream
 
 _BLOCK = 1000  # rows processed at a time
 
@@ -103,3 +106,61 @@ class MaskedRows:
 
     def __len__(self) -> int:
         return len(self.states)
+
+    def where_observed(self, otherwise: float = 0.0) -> Tensor:
+        """The observed states, and this number in place of the others; new memory."""
+        return torch.where(self.observed, self.states, otherwise)
+
+
+class Masked(Protocol):
+    """Rows of which values may be missing, as `Data` are."""
+
+    mask: Mask | None
+
+    @property
+    def name(self) -> str:
+        """Their name for messages."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the states."""
+
+    def __len__(self) -> int: ...
+
+    def masked_rows(self, index: Tensor, stream: Stream | None = None) -> MaskedRows:
+        """States of some rows, and which of them are observed."""
+
+    def observed(self, index: Tensor) -> Tensor:
+        """Whether each state column of some rows is observed."""
+
+    def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every column where it is observed, float64."""
+
+
+def has_missing(data: object) -> TypeGuard[Masked]:
+    """Whether values of these rows are missing; rows without a mask have all of them."""
+    return getattr(data, "mask", None) is not None
+
+
+def masked_rows(data: Any, index: Tensor, stream: Stream | None = None) -> MaskedRows:
+    """States of some rows, as `Data.rows`, and which of them are observed, if need be all."""
+    if has_missing(data):
+        return data.masked_rows(index, stream)
+    states = data.rows(index, stream)
+    return MaskedRows(states, torch.ones_like(states, dtype=torch.bool))
+
+
+def refuse_missing(data: object, what: str) -> None:
+    """Refuse rows with missing values for ``what``, which takes none; names how many there are.
+
+    Raises
+    ------
+    ValueError
+        If values are missing.
+    """
+    if has_missing(data):
+        assert data.mask is not None
+        raise ValueError(
+            f"{data.mask.n_missing:,} values of {data.name} are missing, and {what} takes whole "
+            "rows; leave those rows or columns out, or fill them in"
+        )

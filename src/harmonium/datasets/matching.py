@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import Standardized
+from harmonium.datasets.masks import masked_rows
+from harmonium.datasets.moments import observed_moments
 from harmonium.datasets.naming import keyword, listed, repeated
 
 # Wrong scales are 16, 100 or 255 times too large or too small, or bytes for signed numbers.
@@ -98,8 +102,9 @@ def refuse_other_scale(data: Data, low: float, high: float) -> None:
     varied = data.encoding.std > 0
     if not varied.any():
         return
-    states = next(data.blocks(_LOOKED_AT))[:, varied].double()
-    spread = states.std(0, correction=0)
+    some = torch.arange(min(len(data), _LOOKED_AT), device=data.device)
+    _, variance = observed_moments([masked_rows(data, some)])
+    spread = variance[varied].sqrt()
     typical = float(spread.square().mean().sqrt())
     if 0 < typical < _LEAST_SPREAD or float(spread.median()) > _MOST_SPREAD:
         raise ValueError(f"{said}; its columns vary {typical:.3g} times as much{remedy}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import described, is_whole, no_tensor
+from harmonium.datasets.masks import MaskedRows, masked_rows
 from harmonium.rng import Lane, Stream
 
 
@@ -137,6 +138,11 @@ class Minibatches:
     def batch(self, update: int, seed: int) -> Tensor:
         """The states that update number ``update`` learns from, shape (rows, n_columns)."""
         return self._states(self.rows(update, seed), update, seed)
+
+    def masked_batch(self, update: int, seed: int) -> MaskedRows:
+        """The same states, and which of them are observed, of data with missing values."""
+        rows = self.rows(update, seed)
+        return masked_rows(self.data, rows, Lane.BATCH.stream(seed, update))
 
     def batch_with(self, values: Tensor, update: int, seed: int) -> tuple[Tensor, Tensor]:
         """The same states, and the entries of ``values`` for their rows.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from harmonium.datasets.encodings.categories import is_integral
+from harmonium.datasets.masks import Mask
 
 _BLOCK = 1000  # rows checked at a time
 _MOST_FRACTIONS = 20  # most distinct fractional values: more are measurements, not categories
@@ -105,6 +106,21 @@ def numbers_of(values: Tensor, width: int) -> Tensor:
     for block, target in zip(values.split(_BLOCK), numbers.split(_BLOCK), strict=True):
         target.copy_(block.view(-1, n_groups, width).argmax(-1))
     return numbers
+
+
+def without_holes(values: Tensor, mask: Mask, width: int) -> tuple[Tensor, Mask]:
+    """One-hot rows with a first category in each group that is not known, and which are known.
+
+    A group is known where a 1 of it is observed, or all of it.
+    """
+    if values.shape[1] % width:
+        return values, mask
+    observed = mask.observed().view(len(values), -1, width)
+    groups = torch.where(observed, values.view(observed.shape), 0)
+    known = observed.all(2) | (groups == 1).any(2)
+    first = torch.zeros(width, dtype=values.dtype, device=values.device)
+    first[0] = 1
+    return torch.where(known.unsqueeze(2), groups, first).flatten(1), Mask.of(known)
 
 
 def _are_bits(values: Tensor) -> bool:

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole
@@ -23,6 +24,7 @@ from harmonium.datasets.encodings import (
     TableEncoding,
     Threshold,
 )
+from harmonium.datasets.labels import has_label
 from harmonium.datasets.masks import Mask, MaskedRows
 from harmonium.datasets.mixed_tables import MixedValues
 from harmonium.datasets.moments import moments, observed_moments
@@ -242,7 +244,9 @@ class Recodable(Stored):
             For rows that are one-hot along the second of three axes, or in groups of different
             widths.
         """
-        return one_hot.group_width(self.values, self.name, self.image_shape)
+        mask = self.mask  # rows without holes decide
+        values = self.values if mask is None else self.values[mask.observed().all(1)]
+        return one_hot.group_width(values, self.name, self.image_shape) if len(values) else None
 
     def from_one_hot(self, n_categories: int | None = None) -> Self:
         """Treat rows as one-hot already: in each group of columns, one is 1 and the others are 0.
@@ -250,23 +254,26 @@ class Recodable(Stored):
         Parameters
         ----------
         n_categories
-            Columns per group; detected from the rows by default.
+            Columns per group; detected by default. Where the 1 of a group is missing, its value is.
 
         Raises
         ------
         ValueError
             If the rows are not one-hot.
         """
-        width = self.one_hot_width
+        width, rows, mask = self.one_hot_width, self.values, self.mask
+        if mask is not None:
+            rows, mask = one_hot.without_holes(rows, mask, n_categories or width or len(rows[0]))
+            width = one_hot.group_width(rows, self.name, self.image_shape)
         if width is None or n_categories not in (None, width):
             groups = "" if n_categories is None else f" of {n_categories} columns"
             raise ValueError(
                 f"{self.name} is not one-hot: not every group{groups} holds one 1 and else 0; pass "
                 "one column of category numbers a variable, and call one_hot"
             )
-        values = one_hot.numbers_of(self.values, width)
+        values = one_hot.numbers_of(rows, width)
         data = dataclasses.replace(
-            self, values=values, encoding=OneHot(width), image_shape=None, columns=None
+            self, values=values, encoding=OneHot(width), image_shape=None, columns=None, mask=mask
         )
         return data._with_note(
             f"the rows are one-hot: {values.shape[1]} values of {width} categories each"
@@ -309,7 +316,8 @@ class Recodable(Stored):
         """Append the one-hot label to each row, to train a model of rows and labels.
 
         The states fit a layer ``Mixed(units, Categorical(1, n_classes))``. The values are copied,
-        and are no longer pictures.
+        and are no longer pictures. Labels of -1, and `datasets.UNKNOWN_LABEL`, are missing: the
+        mask of the data says so, and training sums the class of such rows out.
 
         Parameters
         ----------
@@ -319,7 +327,7 @@ class Recodable(Stored):
         Raises
         ------
         ValueError
-            If there are no labels, if a label is negative or too large, or if all labels are the
+            If there are no labels, if a label is below -1 or too large, or if all labels are the
             same and ``n_classes`` is not given.
         """
         if self.labels is None:
@@ -327,17 +335,23 @@ class Recodable(Stored):
                 f"{self.name} has no labels; pass them with the values, as "
                 "Data(name, values, labels=labels)"
             )
-        least, most = (int(bound) for bound in self.labels.aminmax())
+        known = has_label(self.labels)
+        if not known.any():
+            raise ValueError(
+                f"none of the {len(self)} rows of {self.name} has a label; give some of them one"
+            )
+        least, most = (int(bound) for bound in self.labels[known].aminmax())
         if least < 0:
             raise ValueError(
-                f"{int((self.labels < 0).sum())} labels of {self.name} are negative (the least is "
-                f"{least}); number the classes from 0"
+                f"{int((self.labels[known] < 0).sum())} labels of {self.name} are negative (the "
+                f"least is {least}); number the classes from 0, and give -1 to rows without a label"
             )
         if n_classes is None:
             if least == most:
+                others = "" if known.all() else f" ({int((~known).sum())} rows have none)"
                 raise ValueError(
-                    f"all {len(self)} labels of {self.name} are {least}; to tell classes apart "
-                    "takes rows of two or more"
+                    f"all {int(known.sum())} labels of {self.name} are {least}{others}; to tell "
+                    "classes apart takes rows of two or more"
                 )
             n_classes = most + 1
         if most >= n_classes:
@@ -348,12 +362,30 @@ class Recodable(Stored):
         values = self.values
         if values.dtype == torch.uint8 and most > 255:
             values = values.to(torch.float32)
-        values = torch.cat([values, self.labels.unsqueeze(1).to(values.dtype)], 1)
+        # what stands where a label is missing can be encoded, and is not read
+        labels = torch.where(known, self.labels, self.labels[known][0])
+        values = torch.cat([values, labels.unsqueeze(1).to(values.dtype)], 1)
         encoding = Labelled(self.encoding, n_classes)
         columns = None if self.columns is None else (*self.columns, "label")
-        return dataclasses.replace(
-            self, values=values, encoding=encoding, image_shape=None, columns=columns
+        data = dataclasses.replace(
+            self,
+            values=values,
+            encoding=encoding,
+            image_shape=None,
+            columns=columns,
+            mask=self._mask_with(known),
         )
+        if known.all():
+            return data
+        return data._with_note(f"{int((~known).sum()):,} of {len(self):,} rows have no label")
+
+    def _mask_with(self, known: Tensor) -> Mask | None:
+        """The mask with one more column, of what is known in it."""
+        if self.mask is None and known.all():
+            return None
+        observed = torch.ones_like(self.values, dtype=torch.bool)
+        observed = observed if self.mask is None else self.mask.observed()
+        return Mask.of(torch.cat([observed, known.unsqueeze(1)], 1))
 
     def _with_note(self, note: str | None) -> Self:
         if note is None or note in self.notes:

@@ -17,7 +17,7 @@ from torch import Tensor
 from harmonium.arguments import described
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
-from harmonium.datasets.masks import Mask, MaskedRows
+from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
 from harmonium.datasets.moments import effective_number, moments, observed_moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
@@ -228,10 +228,12 @@ class Stored:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest value, excluding the class at the end of a row."""
+        """The smallest and the largest value observed, excluding the class at the end of a row."""
         values = self.values
         if isinstance(self.encoding, Labelled):
             values = values[:, :-1]
+        if self.mask is not None:
+            values = values[self.mask.observed()[:, : values.shape[1]]]
         least, most = values.aminmax()
         return float(least), float(most)
 
@@ -253,7 +255,7 @@ class Stored:
             If values are missing (then take `masked_rows`); if the values are the states, and
             float32 cannot distinguish them.
         """
-        self._refuse_missing()
+        refuse_missing(self, "this")
         return self._encoded(index, stream)
 
     def masked_rows(self, index: Tensor, stream: Stream | None = None) -> MaskedRows:
@@ -261,14 +263,14 @@ class Stored:
         states = self._encoded(index, stream)
         if self.mask is None:
             return MaskedRows(states, torch.ones_like(states, dtype=torch.bool))
-        return MaskedRows(states, self.encoding.spread(self.mask.observed(index)))
+        return MaskedRows(states, self.observed(index))
 
-    def _refuse_missing(self) -> None:
-        if self.mask is not None:
-            raise ValueError(
-                f"{self.mask.n_missing:,} values of {self.name} are missing, so that its rows have "
-                "no states; take `Data.masked_rows`, or rows without missing values"
-            )
+    def observed(self, index: Tensor) -> Tensor:
+        """Whether each state column of some rows is observed: bool, shape (rows, n_columns)."""
+        if self.mask is None:
+            shape = (len(index), self.n_columns)
+            return torch.ones(shape, dtype=torch.bool, device=self.device)
+        return self.encoding.spread(self.mask.observed(index))
 
     def _encoded(self, index: Tensor, stream: Stream | None) -> Tensor:
         self._refuse_rounding  # noqa: B018
@@ -281,7 +283,7 @@ class Stored:
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
-        self._refuse_missing()
+        refuse_missing(self, "this")
         self._refuse_rounding  # noqa: B018
         for block in self.values.split(size):
             yield self.encoding.encode(block, stream)

@@ -66,7 +66,7 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     rbm
         With visible units ``Mixed(x_units, Categorical(1, n_classes))``.
     data
-        Rows that end with their label (`Data.join_labels`).
+        Rows that end with their label (`Data.join_labels`); those without one are left out.
     seed
         For encodings that draw states; others ignore it.
 
@@ -77,6 +77,7 @@ def judge(rbm: RBM, data: Data, seed: int = defaults.SEED) -> Judgement:
     """
     columns = class_columns(rbm)
     _check_labelled(data, rbm)
+    data = _with_label(data)
     stream = Lane.WATCHED.stream(seed)
     wrong, loss, start = 0.0, 0.0, 0
     weights = weights_of(data)
@@ -117,6 +118,7 @@ class ErrorMonitor:
     def __init__(self, train: Data, held_out: Data, seed: int = defaults.SEED) -> None:
         for data in (train, held_out):
             _check_labelled(data)
+        train, held_out = _with_label(train), _with_label(held_out)
         if held_out.n_columns != train.n_columns:
             raise ValueError(
                 f"{held_out.name} has {held_out.n_columns} columns, but the training data "
@@ -151,7 +153,7 @@ def train(
     state
         Trained in place; a state that has seen some epochs continues from there.
     batches
-        Rows that end with their label (`Data.join_labels`).
+        Rows that end with their label (`Data.join_labels`), which may be missing in some.
     epochs
         Maximum total number of epochs, including those that ``state`` has seen.
     held_out
@@ -169,7 +171,7 @@ def train(
     data = batches.data
     assert isinstance(data, Data), "labels are kept in Data"
     _check_labelled(data, state.rbm)
-    labels = data.values[:, -1]
+    labels = _with_label(data).values[:, -1]
     if bool((labels == labels[0]).all()):
         raise ValueError(
             f"all {len(labels)} rows of {data.name} are of class {int(labels[0])}; to tell "
@@ -222,6 +224,14 @@ def load(
         )
     best = checkpoint.read_models(path, device=device).get("best")
     return state, EarlyStopping(**extra["early_stopping"], model=best)
+
+
+def _with_label(data: Data) -> Data:
+    """The rows whose label, the last value, is observed."""
+    if data.mask is None:
+        return data
+    rows = data.mask.observed()[:, -1].nonzero()[:, 0]
+    return data.take(rows) if len(rows) < len(data) else data
 
 
 def _check_labelled(data: Data, rbm: RBM | None = None) -> None:

@@ -55,6 +55,8 @@ class LayerOptions:
         Decay of a moving average of the parameters, which become the layer's parameters.
     features
         Computes the data for the layer *above*: `features`, `mean_features` or `drawn_features`.
+    missing
+        What is assumed of missing values (`training.Missing`); only a single RBM can have some.
     """
 
     epochs: int
@@ -71,6 +73,7 @@ class LayerOptions:
     penalties: Penalties | None = None
     average_decay: float | None = defaults.AVERAGE_DECAY
     features: Callable[[RBM, Data], Data] = features
+    missing: training.Missing = "random"
 
     def __post_init__(self) -> None:
         """Reject options that train nothing; the rest is checked where it is used."""
@@ -98,6 +101,7 @@ class LayerOptions:
             gradient=copy.deepcopy(self.gradient),
             penalties=copy.deepcopy(self.penalties),
             average_decay=self.average_decay,
+            missing=self.missing,
             seed=seed,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 _SHOWN = 5
+
+NO_LABEL = -1
+"""The index of no class."""
 
 
 class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
@@ -40,6 +45,90 @@ class ProbabilisticClassifier(ClassifierMixin, ABC):  # type: ignore[misc]
         return np.asarray(self.classes_[self.predict_log_proba(X).argmax(1)])
 
 
+def known_labels(
+    y: Any, classes: NDArray[Any] | None = None
+) -> tuple[Any, NDArray[np.bool_] | None]:
+    """Labels, and whether each row has one; what stands for none is replaced by one of the others.
+
+    NaN, None and pandas' NA stand for no label. So does -1, as in scikit-learn's semi-supervised
+    classes, if the other labels are whole numbers of at least two classes, none below 0; beside a
+    single other class, as in -1 and 1, it is a class.
+
+    Parameters
+    ----------
+    y
+        Labels, array-like of shape (n_samples,).
+    classes
+        All classes, where they are known beforehand: -1 then stands for no label unless it is one
+        of them.
+
+    Returns
+    -------
+    y
+        The labels; unchanged where all rows have one.
+    known
+        Bool, shape (n_samples,); None if all rows have a label.
+
+    Raises
+    ------
+    ValueError
+        If no row has a label.
+    """
+    labels = np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
+    if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "iufO":
+        return y, None
+    known = ~_is_nothing(labels)
+    there = labels[known]
+    if not len(there) and classes is None:
+        raise ValueError(
+            "y holds no label at all; a classifier needs rows of two or more classes, and only the "
+            "others may be without a label (-1, NaN or None)"
+        )
+    if known.all() and not _is_minus_one(there).any():
+        return y, None
+    others = there[~_is_minus_one(there)]
+    is_none = _are_counted_from_0(others) if classes is None else -1 not in classes.tolist()
+    if len(others) < len(there) and is_none:
+        known[known] = ~_is_minus_one(there)
+        there = others
+    if known.all():
+        return y, None
+    there = np.array(there.tolist()) if labels.dtype.kind == "O" else there
+    if not len(there) and classes is not None:
+        return np.full(len(labels), classes[0]), known
+    filled = np.full(len(labels), there[0])
+    filled[known] = there
+    return filled, known
+
+
+def _is_nothing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each label is NaN, None or pandas' NA."""
+    if labels.dtype.kind != "O":
+        return np.asarray(np.isnan(labels))
+    return np.array([_is_missing(label) for label in labels], dtype=np.bool_)
+
+
+def _is_missing(label: Any) -> bool:
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def _is_minus_one(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    if labels.dtype.kind != "O":
+        return np.asarray(labels == -1)
+    numbers = [isinstance(label, Real) and label == -1 for label in labels]
+    return np.array(numbers, dtype=np.bool_)
+
+
+def _are_counted_from_0(labels: NDArray[Any]) -> bool:
+    """Whether these are two or more classes that are text, or whole numbers of 0 or more."""
+    if not all(isinstance(label, str | Real) for label in labels.tolist()):
+        return False
+    numbers = [label for label in labels.tolist() if not isinstance(label, str)]
+    return len(set(labels.tolist())) > 1 and all(n >= 0 and float(n).is_integer() for n in numbers)
+
+
 def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The sorted classes, and the index of each label among them.
 
@@ -58,14 +147,20 @@ def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return classes, numbers.astype(np.int64)
 
 
-def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """The index of each label among the classes.
+def numbers_of(
+    y: NDArray[Any], classes: NDArray[Any], known: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """The index of each label among the classes; `NO_LABEL` for rows whose label is not known.
 
     Raises
     ------
     ValueError
         If there are labels outside the classes.
     """
+    if known is not None and not known.all():
+        numbers = np.full(len(y), NO_LABEL)
+        numbers[known] = numbers_of(y[known], classes)
+        return numbers
     unseen = np.setdiff1d(y, classes)
     if len(unseen):
         more = ", ..." if len(unseen) > _SHOWN else ""
@@ -74,6 +169,16 @@ def numbers_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"classes {classes.tolist()}; pass all classes when learning begins"
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def with_label(
+    X: Any, numbers: NDArray[np.int64], weights: Tensor | None
+) -> tuple[Any, NDArray[np.int64], Tensor | None]:
+    """The rows that have a label, with their weights."""
+    known = np.flatnonzero(numbers != NO_LABEL)
+    if len(known) == len(numbers):
+        return X, numbers, weights
+    return X[known], numbers[known], None if weights is None else weights[known]
 
 
 def all_classes(classes: Any, known: NDArray[Any] | None) -> NDArray[Any]:

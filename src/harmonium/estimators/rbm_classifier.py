@@ -11,28 +11,26 @@ from torch import Tensor
 
 from harmonium import defaults, training
 from harmonium.classification import HybridGradient, class_log_probabilities
-from harmonium.datasets import Minibatches
+from harmonium.datasets import Minibatches, Rows
 from harmonium.estimators.amounts import (
     classification_batch_size_for,
     classification_epochs_for,
 )
-from harmonium.estimators.base import (
-    seed_of,
-    weights_of,
-    with_weight,
-)
+from harmonium.estimators.base import seed_of, weights_of, with_weight
 from harmonium.estimators.classification import ClassificationEstimator, HeldOut
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.labels import (
     all_classes,
     check_classes,
+    known_labels,
     numbers_of,
+    with_label,
 )
 from harmonium.estimators.rbm_training import begin, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import PRECISION
-from harmonium.gradient import Gradient, Penalties
+from harmonium.gradient import Gradient, Incomplete, Penalties, lone_units
 from harmonium.kernels import permutation
 from harmonium.rng import Lane
 from harmonium.sampling import Sampler
@@ -63,7 +61,8 @@ class RBMClassifier(ClassificationEstimator):
         Dropout probability of the hidden units in the discriminative part, p(class | X).
     learning_rate : float, default=None
         Learning rate of plain stochastic gradient descent. None uses Adam, which adapts the step
-        size of each weight; with ``momentum``, None means 0.05.
+        size of each weight; with ``momentum``, None means 0.05. With few labels among many binary
+        rows, 10 with ``momentum=0.5`` is better than Adam.
     batch_size : int, default=None
         Rows per mini-batch. None means a quarter of all rows, but from 64 to 128; all rows if there
         are fewer than 64.
@@ -116,6 +115,8 @@ class RBMClassifier(ClassificationEstimator):
         The labels, of any type.
     visible_ : {"binary", "gaussian"}
         The type of visible units used for the features.
+    n_labelled_ : int
+        Training rows of the last `fit` that had a label.
     n_iter_ : int
         Epochs of the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
@@ -193,7 +194,9 @@ class RBMClassifier(ClassificationEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
         y : array-like of shape (n_samples,)
-            Class of each row, of any type that can be sorted.
+            Class of each row, of any type that can be sorted. NaN, None and, beside two or more
+            other classes, -1 stand for no label. Such rows train the generative part alone, with
+            their class summed out; with ``generative_weight=0`` they are left out.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of rows: a row of weight 2 counts as two rows of weight 1. Only ratios matter;
             rows of weight 0 are ignored.
@@ -203,22 +206,30 @@ class RBMClassifier(ClassificationEstimator):
         self : object
             The fitted estimator.
         """
-        X, y = self._checked_X_y(X, y, reset=True)
+        X, y, known = self._checked_labels(X, y, reset=True)
         self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
-        classes, numbers = check_classes(y)
+        weights, X, y, known = with_weight(weights_of(sample_weight, X.shape[0]), X, y, known)
+        classes, _ = check_classes(y[known])
+        numbers = numbers_of(y, classes, known)
         seed = seed_of(self.random_state)
         held_out = None
         if self.patience is not None:
-            kept, held = self._split(len(numbers), seed)
+            kept, held = self._split(known, seed)
             held_out = (X[held], numbers[held])
             of_held_out = None if weights is None else weights[held]
             X, numbers = X[kept], numbers[kept]
             weights = None if weights is None else weights[kept]
         scaling = self._make_scaling(X, weights)
         self._check_features(X, scaling)
+        judged = with_label(X, numbers, weights)
+        if self.generative_weight == 0:  # rows without a label teach nothing
+            X, numbers, weights = judged
         state, rows = self._begun(X, numbers, len(classes), scaling, weights, seed)
         batches = Minibatches(rows, self._batch_size(len(rows)), weights)
+        of_curve = batches
+        if rows.mask is not None:
+            labelled = self._labelled(*judged[:2], len(classes), scaling)
+            of_curve = Minibatches(labelled, len(labelled), judged[2])
         n_iter = self.n_iter
         if n_iter is None:
             n_iter = classification_epochs_for(len(rows), batches.batch_size)
@@ -228,16 +239,17 @@ class RBMClassifier(ClassificationEstimator):
             look = HeldOut(
                 self._labelled(held_out[0], held_out[1], len(classes), scaling), of_held_out
             )
-        best = train(self, state, batches, n_iter, look)
+        best = train(self, state, batches, n_iter, look, of_curve)
         self._remember(state, scaling, classes)
+        self.n_labelled_ = len(judged[1])
         if best is not None:
             for model in (self.model_, state.rbm):
                 copy_parameters_(best, model)
         if n_iter:
-            self._warn_if_nothing_was_learnt(rows, numbers)
+            self._warn_if_nothing_was_learnt(of_curve.data, judged[1])
         return self
 
-    def _warn_if_nothing_was_learnt(self, rows: ArrayRows, numbers: NDArray[np.int64]) -> None:
+    def _warn_if_nothing_was_learnt(self, rows: Rows, numbers: NDArray[np.int64]) -> None:
         index = some_rows(len(rows))
         states = rows.rows(index.to(rows.device))
         log_p = class_log_probabilities(
@@ -267,7 +279,7 @@ class RBMClassifier(ClassificationEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             A mini-batch.
         y : array-like of shape (n_samples,)
-            Class of each row.
+            Class of each row, or no label, as in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All classes; required in the first call, optional later.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -279,11 +291,14 @@ class RBMClassifier(ClassificationEstimator):
             The fitted estimator.
         """
         begins = not hasattr(self, "_training")
-        X, y = self._checked_X_y(X, y, reset=begins)
+        told = classes if begins else self.classes_
+        X, y, has_label = self._checked_labels(X, y, reset=begins, classes=told)
         self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
+        weights, X, y, has_label = with_weight(
+            weights_of(sample_weight, X.shape[0]), X, y, has_label
+        )
         known = all_classes(classes, None if begins else self.classes_)
-        numbers = numbers_of(y, known)
+        numbers = numbers_of(y, known, has_label)
         scaling = self._make_scaling(X, weights) if begins else self._scaling
         self._check_features(X, scaling)
         if begins:
@@ -292,18 +307,32 @@ class RBMClassifier(ClassificationEstimator):
         else:
             state, rows = self._training, self._labelled(X, numbers, len(known), scaling)
             set_rate(state.optimizer, self._rate())
-        training.update(state, torch.cat(list(rows.blocks())), weights=weights)
+        whole = rows.masked_rows(torch.arange(len(rows), device=rows.device))
+        missing, _ = lone_units(state.rbm.visible, whole.observed)
+        batch = Incomplete(whole.states, tuple(missing)) if missing else whole.states
+        training.update(state, batch, weights=weights)
         training.settle(state)
         if begins:
             self._remember(state, scaling, known)
             self.n_iter_, self.loss_curve_ = 0, []
         else:
             self._scaling = self._scaling_after(X)
+        self.n_iter_ += 1
+        X, numbers, weights = with_label(X, numbers, weights)
+        if not len(numbers):
+            self.loss_curve_.append(float("nan"))
+            return self
+        rows = self._labelled(X, numbers, len(known), scaling)
         curve = LossCurve(rows, self._losses, weights)
         curve.look(state.model)
-        self.n_iter_ += 1
         self.loss_curve_ += curve.values
         return self
+
+    def _checked_labels(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> Any:
+        """Checked features and labels, and whether each row has a label."""
+        y, known = known_labels(y, None if classes is None else np.asarray(classes))
+        X, y = self._checked_X_y(X, y, reset=reset)
+        return X, y, np.ones(len(y), np.bool_) if known is None else known
 
     def _begun(
         self,
@@ -360,8 +389,13 @@ class RBMClassifier(ClassificationEstimator):
 
     # Early stopping
 
-    def _split(self, n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Indices of the training rows, and of those held out."""
+    def _split(
+        self, known: NDArray[np.bool_], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indices of the training rows, and of those held out, which have a label."""
+        labelled, others = np.flatnonzero(known), np.flatnonzero(~known)
+        n_rows = len(labelled)
         n_held_out = min(max(1, round(self.validation_fraction * n_rows)), n_rows - 1)
         order = permutation(n_rows, Lane.HELD_OUT.stream(seed)).numpy()
-        return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+        kept, held_out = labelled[order[n_held_out:]], labelled[order[:n_held_out]]
+        return np.sort(np.concatenate([kept, others])), np.sort(held_out)

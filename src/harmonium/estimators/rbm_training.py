@@ -128,19 +128,22 @@ def train(
     batches: Minibatches,
     n_iter: int | None = None,
     held_out: Look | None = None,
+    judged: Minibatches | None = None,
 ) -> RBM | None:
     """Train for ``n_iter`` epochs, printing progress if requested.
 
     With ``held_out``, which judges a model, training stops early and the best model is returned.
+    ``judged`` are the rows that `loss_curve_` is about; None for the training rows.
     """
     n_iter = int(estimator.n_iter if n_iter is None else n_iter)
-    curve = LossCurve(batches.data, estimator._losses, batches.row_weights)
+    judged = batches if judged is None else judged
+    curve = LossCurve(judged.data, estimator._losses, judged.row_weights)
     every, last = len(batches), n_iter * len(batches)
     if estimator.schedule == "linear" and last:
         state.schedule = training.linear_to_zero(state.optimizer, last)
     look = held_out
     if held_out is None and estimator.verbose:
-        look = Monitor(batches.data, n_rows=_MONITORED_ROWS, seed=state.seed)
+        look = Monitor(judged.data, n_rows=_MONITORED_ROWS, seed=state.seed)
     watch = Progress(every, batches, last) if look is None else Watch(look, every, batches, last)
     stopping = None if held_out is None else EarlyStopping(estimator.patience)
     rows = training.watched(state, batches, n_iter, watch)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.datasets import Mask, MaskedRows
 from harmonium.datasets.data import moments
 from harmonium.rng import Stream
 
@@ -133,7 +134,13 @@ class ArrayRows:
     dtype, device
         Of the states.
     labels
-        Class of each row and number of classes, if states end with the one-hot class.
+        Class of each row and number of classes, if states end with the one-hot class. A class of -1
+        is missing.
+
+    Attributes
+    ----------
+    mask
+        Whether the class of each row is observed, one column; None if all are.
     """
 
     name = "X"
@@ -153,6 +160,9 @@ class ArrayRows:
         self._n_rows, self._n_features = X.shape
         self._labels = None if labels is None else labels[0]
         self._n_classes = 0 if labels is None else labels[1]
+        self.mask: Mask | None = None
+        if self._labels is not None and bool((self._labels < 0).any()):
+            self.mask = Mask.of(self._labels.unsqueeze(1) >= 0)
         is_dense = isinstance(X, np.ndarray)
         self._dense = as_tensor(X).to(self.device) if is_dense else None
         self._sparse = None if is_dense else X
@@ -167,7 +177,29 @@ class ArrayRows:
         return int(self._n_features) + self._n_classes
 
     def rows(self, index: Tensor, stream: Stream | None = None) -> Tensor:
-        """States of some rows, shape (len(index), n_columns), new memory; nothing is drawn."""
+        """States of some rows, shape (len(index), n_columns), new memory; nothing is drawn.
+
+        Raises
+        ------
+        ValueError
+            If classes are missing; then take `masked_rows`.
+        """
+        if self.mask is not None:
+            raise ValueError(f"classes of {self.name} are missing; take masked_rows")
+        return self._encoded(index)
+
+    def masked_rows(self, index: Tensor, stream: Stream | None = None) -> MaskedRows:
+        """The states of some rows, and which of them are observed."""
+        return MaskedRows(self._encoded(index), self.observed(index))
+
+    def observed(self, index: Tensor) -> Tensor:
+        """Whether each state column of some rows is observed, bool."""
+        observed = torch.ones(len(index), self.n_columns, dtype=torch.bool, device=self.device)
+        if self.mask is not None:
+            observed[:, int(self._n_features) :] = self.mask.observed(index.cpu()).to(self.device)
+        return observed
+
+    def _encoded(self, index: Tensor) -> Tensor:
         if self._is_kept:
             if self._kept is None:
                 self._kept = torch.cat(list(self.blocks()))
@@ -186,8 +218,16 @@ class ArrayRows:
             yield self._states(self._from_sparse(place) if dense is None else dense[place], place)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Weighted mean and variance of every column, float64."""
-        return moments(self.blocks(), weights)
+        """Weighted mean and variance of every column, float64; of classes that are there."""
+        mean, var = moments(self.blocks(), weights)
+        if self.mask is None or self._labels is None:
+            return mean, var
+        known = self._labels >= 0
+        of_known = None if weights is None else weights.cpu()[known]
+        counted = self._labels[known].bincount(of_known, minlength=self._n_classes).to(mean)
+        share = counted / counted.sum()
+        mean[self._n_features :], var[self._n_features :] = share, share * (1 - share)
+        return mean, var
 
     @property
     def _is_kept(self) -> bool:
@@ -202,7 +242,8 @@ class ArrayRows:
         if self._labels is None:
             return values
         classes = values.new_zeros(len(values), self._n_classes)
-        classes.scatter_(1, self._labels.to(self.device)[place].unsqueeze(1), 1.0)
+        numbers = self._labels.to(self.device)[place].clamp_min(0)
+        classes.scatter_(1, numbers.unsqueeze(1), 1.0)
         return torch.cat([values, classes], 1)
 
     def _from_sparse(self, place: Any) -> Tensor:

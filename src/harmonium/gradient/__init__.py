@@ -10,19 +10,26 @@ from harmonium.gradient.closed_form import (
     Gradient,
     Phase,
     PlainGradient,
+    SummedOut,
     grad_buffer,
     weigh,
 )
 from harmonium.gradient.penalties import Penalties, weight_norms
+from harmonium.gradient.summed_out import Incomplete, MissingUnit, lone_units, observe
 
 __all__ = [
     "CenteredGradient",
     "Gradient",
     "GradientCheck",
+    "Incomplete",
+    "MissingUnit",
     "Penalties",
     "Phase",
     "PlainGradient",
+    "SummedOut",
     "grad_buffer",
+    "lone_units",
+    "observe",
     "weigh",
     "weight_norms",
 ]

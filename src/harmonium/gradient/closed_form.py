@@ -18,6 +18,26 @@ from harmonium.rng import Stream
 from harmonium.units import Units
 
 
+@dataclass(frozen=True, eq=False)
+class SummedOut:
+    """A missing visible unit that was summed out exactly in some rows (`gradient.observe`).
+
+    Attributes
+    ----------
+    rows
+        Numbers of these rows in the phase, int64.
+    columns
+        Columns of the unit.
+    covariance
+        Mean over all rows of its covariance with the hidden units, shape (columns of the unit,
+        hidden.n_columns). It is what the mean of their products exceeds the product of means by.
+    """
+
+    rows: Tensor
+    columns: slice
+    covariance: Tensor
+
+
 @dataclass(frozen=True)
 class Phase:
     """Sufficient statistics of rows: of data (positive phase) or of chains (negative phase).
@@ -31,11 +51,15 @@ class Phase:
     unweighed
         The arguments of `weigh`, if this is its result: another phase, and the weights of its rows.
         None otherwise.
+    summed_out
+        Missing units that were summed out, at most one in a row. Their covariances with the hidden
+        units belong to the means of products.
     """
 
     visible: dict[str, Tensor]
     hidden: dict[str, Tensor]
     unweighed: tuple[Phase, Tensor] | None = field(default=None, repr=False)
+    summed_out: tuple[SummedOut, ...] = field(default=(), repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -68,7 +92,7 @@ def weigh(phase: Phase, weights: Tensor) -> Phase:
     Parameters
     ----------
     phase
-        Statistics of rows.
+        Statistics of rows. Covariances of missing units have been weighted already.
     weights
         Weight of each row, shape (rows,), at least one of them positive; only ratios matter.
     """
@@ -80,7 +104,7 @@ def weigh(phase: Phase, weights: Tensor) -> Phase:
     for name, x in phase.hidden.items():
         rest = share @ x - x.sum(0)
         hidden[name] = torch.cat([x, rest.unsqueeze(0)])
-    return Phase(visible, hidden, (phase, weights))
+    return Phase(visible, hidden, (phase, weights), phase.summed_out)
 
 
 class Gradient(ABC):
@@ -148,6 +172,8 @@ class PlainGradient(Gradient):
             scale,
             n_categories=rbm.visible.n_one_hot,
         )
+        for missing in data.summed_out:
+            grad_buffer(rbm.weights)[missing.columns].sub_(missing.covariance, alpha=scale)
 
     def telling(self, rbm: RBM) -> list[Tensor]:  # noqa: D102
         return [p.grad for p in rbm.parameters() if p.grad is not None]
@@ -224,6 +250,13 @@ class CenteredGradient(Gradient):
             scale,
             n_categories=rbm.visible.n_one_hot,
         )
+        for missing in data.summed_out:
+            # covariances are the same about any offsets; the biases are centred by the weights
+            covariance = missing.covariance * scale
+            grad_buffer(rbm.weights)[missing.columns].sub_(covariance)
+            of_unit = grad_buffer(rbm.visible.bias)[missing.columns]
+            of_unit.addmv_(covariance, self.hidden_offset)
+            grad_buffer(rbm.hidden.bias).addmv_(covariance.T, self.visible_offset[missing.columns])
 
     @without_autograd
     def divide_(self, rbm: RBM, data: Phase) -> None:  # noqa: D102

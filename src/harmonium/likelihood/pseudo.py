@@ -22,7 +22,9 @@ _NUMBERS_AT_ONCE = 2**20
 
 
 @torch.no_grad()
-def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1) -> Tensor:
+def pseudo_log_likelihood(
+    rbm: RBM, v: Tensor, stream: Stream, units_per_row: int = 1, observed: Tensor | None = None
+) -> Tensor:
     """Stochastic pseudo-log-likelihood of each row, nats, shape (rows,).
 
     An unbiased estimate of the sum over units i of log p(v_i | the other visible units), from some
@@ -43,6 +45,10 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     units_per_row
         Units evaluated in each row. More units take more time and reduce the noise; with all of
         them the result is exact.
+    observed
+        Whether each column of each row is observed, bool, shape (rows, visible.n_columns). The sum
+        is then over the units that are; those of the others are given as ``v`` says: in a state
+        that completes the row, or at zero, where they are gone. None for all.
 
     Raises
     ------
@@ -71,7 +77,8 @@ def pseudo_log_likelihood(rbm: RBM, v: Tensor, stream: Stream, units_per_row: in
     units = first + (places * sizes).long().minimum(sizes - 1)
     widest = max(of.width for _, of in visible.groups)
     at_once = max(1, _NUMBERS_AT_ONCE // (units_per_row * widest * rbm.hidden.n_columns))
-    blocks = zip(v.split(at_once), units.split(at_once), strict=True)
+    seen = torch.ones_like(v, dtype=torch.bool) if observed is None else observed
+    blocks = zip(v.split(at_once), units.split(at_once), seen.split(at_once), strict=True)
     return torch.cat([_of_units(rbm, *block, sizes) for block in blocks])
 
 
@@ -86,9 +93,10 @@ def _rows(rbm: RBM, v: Tensor) -> Tensor:
     return v.to(rbm.weights)
 
 
-def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
+def _of_units(rbm: RBM, v: Tensor, units: Tensor, observed: Tensor, counts: Tensor) -> Tensor:
     """Sum of log p(v_i | the rest) over some units i of each row, times their counts, (rows,)."""
-    v, groups = _as_states(rbm, v)
+    states, groups = _as_states(rbm, v)
+    v = torch.where(observed, states, v)
     inputs = rbm.inputs_h_from_v(v)
     log_rest = _log_rest(rbm, inputs)
     total = torch.zeros_like(log_rest)
@@ -109,7 +117,8 @@ def _of_units(rbm: RBM, v: Tensor, units: Tensor, counts: Tensor) -> Tensor:
             if energies is not None:
                 changed += energies[unit, now] - energies[unit, to]
             log_ratios.append((change * bias).sum(-1) + changed - log_rest[row])
-        found = torch.stack(log_ratios).logsumexp(0) * counts[place]
+        seen = observed[row, columns[:, 0]]
+        found = torch.stack(log_ratios).logsumexp(0) * (counts[place] * seen)
         total.index_add_(0, row, found, alpha=-1)
     return total.to(v.dtype)
 

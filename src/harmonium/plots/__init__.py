@@ -8,6 +8,7 @@ depend on models, runs or torch, and neither reads nor changes global state of m
 belongs only to its caller.
 """
 
+from harmonium.plots.calibration import calibration
 from harmonium.plots.correlations import associations, correlations, nominal_associations
 from harmonium.plots.curves import learning_curves
 from harmonium.plots.diagnosis import autocorrelation, moments, singular_values
@@ -50,6 +51,7 @@ __all__ = [
     "agreement",
     "associations",
     "autocorrelation",
+    "calibration",
     "codes",
     "completion_strips",
     "completions",

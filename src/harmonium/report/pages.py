@@ -14,6 +14,11 @@ from harmonium.report.facts import Facts, data_name, duration, evaluation_of, mo
 from harmonium.report.pieces import Page, Section, Table, minus
 from harmonium.report.verdict import verdict
 
+_TAKEN = {
+    "random": "taken as missing at random; where a row is shown, the model has drawn them",
+    "observed": "left out: each row has a model of its observed columns",
+}
+
 
 def page_of(facts: Facts) -> Page:
     """The whole page."""
@@ -220,6 +225,10 @@ def _again(facts: Facts) -> Section:
     ]
     if weights := config["data"].get("weights"):
         rows.append(("weights", f"rows count as {weights['effective_rows']:,.1f} of equal weight"))
+    if missing := config["data"].get("missing"):
+        taken = _TAKEN.get(options.get("missing", ""), "")
+        n = sum(missing.values())
+        rows.append(("missing values", f"{n:,}, in {len(missing):,} columns; {taken}"))
     if recipe is not None and {"recipe", "minutes"} <= recipe.keys():
         rows.append(("recipe", f"{recipe['recipe']}, {recipe['minutes']:.1f} minutes in all"))
     all_options = (

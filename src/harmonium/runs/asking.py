@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 
@@ -29,16 +29,17 @@ from harmonium.runs.answers.diagnose import Diagnosed
 from harmonium.runs.answers.encode import Codes, Decoded
 from harmonium.runs.answers.fidelity import Fidelity
 from harmonium.runs.answers.predict import Predictions
+from harmonium.runs.answers.predict_column import ColumnPredictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
-from harmonium.runs.asking_of_sequences import AskingOfSequences
+from harmonium.runs.asking_of_holes import AskingOfHoles
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
 
 
-class Asking(AskingOfSequences):
+class Asking(AskingOfHoles):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -223,31 +224,50 @@ class Asking(AskingOfSequences):
             sets = {"samples": samples}
         return fidelity.measure(self._asked(device, threads), drawing, reading, sets)
 
+    @overload
     def predict(
-        self, data: Any, *, device: str = "cpu", threads: int | None = None, **options: Any
-    ) -> Predictions:
-        """Predict classes or targets; same as ``harmonium dbn predict``.
+        self, data: Any = None, *, column: str | int, device: str = "cpu", **options: Any
+    ) -> ColumnPredictions: ...
+
+    @overload
+    def predict(self, data: Any, *, device: str = "cpu", **options: Any) -> Predictions: ...
+
+    def predict(
+        self, data: Any = None, *, device: str = "cpu", threads: int | None = None, **options: Any
+    ) -> Predictions | ColumnPredictions:
+        """Predict classes, targets or a column; same as ``harmonium dbn predict`` and ``predict``.
+
+        A network predicts the classes or targets that it was fine-tuned for. An RBM predicts any
+        ``column`` from the others that are known.
 
         Parameters
         ----------
         data
-            The rows. If they have labels or targets, predictions are scored.
+            The rows; of a column by default the run's held-out rows. Predictions of what the rows
+            have themselves are scored.
         device, threads
             As for every question (`Asking`).
         options
-            ``split`` and ``out`` (`runs.answers.options.PredictionOptions`), and how to read the
-            rows.
+            Of a network ``split`` and ``out`` (`runs.answers.options.PredictionOptions`), of an RBM
+            ``column``, ``chains``, ``seed`` and ``out``
+            (`runs.answers.imputing_options.ColumnOptions`), and how to read the rows.
 
         Returns
         -------
-        Predictions
-            Classes with their probabilities, or targets; scores, and the paths of files.
+        Predictions or ColumnPredictions
+            Predictions, probabilities or intervals, scores, and the paths of files.
 
         Raises
         ------
         FileExistsError, FileNotFoundError, TypeError, ValueError
             As for every question.
         """
+        if "column" in options:
+            return self._predict_column(data, device, threads, options)
+        if data is None:
+            raise TypeError(
+                "predict lacks the rows; pass them, or the `column` that an RBM predicts"
+            )
         chosen = said.of_answer("predict", (tables.PredictionOptions, ReadingOptions), options)
         return predict.predict(self._asked(device, threads), data, *chosen)
 

@@ -174,6 +174,8 @@ def _units(kind: str, n: int, n_categories: int | None, options: TrainingOptions
 
 def check_states(visible: Units, data: Data, seed: int) -> None:
     """Reject data that are not valid states of these units; the message covers all rows."""
+    if data.mask is not None:  # what stands at missing places can be encoded, too
+        data = dataclasses.replace(data, mask=None)
     stream = Lane.CHECKED.stream(seed)
     try:
         for block in data.blocks(stream=stream):
@@ -209,6 +211,7 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
             sparsity_cost=options.sparsity_cost,
         ),
         average_decay=options.average or None,
+        missing=options.missing,
         features=features if above is None else FEATURES[above.binarize],
     )
 

@@ -26,7 +26,7 @@ _OF_ALL = (
     *OF_ROWS,
     *OF_WEIGHTS,
 )
-_NOT_OFFERED = ("hidden", "n_classes", "stratified")
+_NOT_OFFERED = ("hidden", "n_classes", "stratified", "missing")
 
 OF_EACH = tuple(
     option.name for option in fields(TrainingOptions) if option.name not in _OF_ALL + _NOT_OFFERED

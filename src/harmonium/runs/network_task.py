@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from harmonium import defaults, training
-from harmonium.datasets import Minibatches
+from harmonium.datasets import Minibatches, refuse_missing
 from harmonium.deep import (
     Autoencoder,
     Classifier,
@@ -64,6 +64,8 @@ def begin(
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
     source, rows = source.load(options, where, reporter)
+    for data in (rows.train, rows.held_out):
+        refuse_missing(data, "a network")
     batches = rows.minibatches(options)
     options = _complete(options, batches)
     rbms, pretrained = source.rbms(options, rows.train)

@@ -162,6 +162,13 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
         panel="Training",
         shown=f"`batch_size` if given, else {defaults.N_CHAINS}",
     )
+    missing: Literal["random", "observed"] = option(
+        "random",
+        "What is assumed of missing values: that they are missing at random (random), so that each "
+        "update draws them given the rest of the row; or nothing (observed): each row has a model "
+        "of its observed columns alone, as for ratings, which takes `method='cd'`.",
+        panel="Training",
+    )
     gradient: Literal["centered", "plain"] = option(
         "centered", "Centred or plain gradient.", panel="Training"
     )
@@ -274,6 +281,11 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
             raise ValueError(
                 "`sampler='tempering'` is for persistent chains, and `method` is cd, which "
                 "restarts chains in each update; take `method='pcd'`, or `sampler='gibbs'`"
+            )
+        if self.missing == "observed" and self.method == "pcd":
+            raise ValueError(
+                "with `missing='observed'` every row has a model of its own, of its observed "
+                "columns, and chains that persist belong to none of them; take `method='cd'`"
             )
         if self.final_sweeps is not None and self.sampler == "tempering":
             raise ValueError(

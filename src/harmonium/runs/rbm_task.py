@@ -32,10 +32,12 @@ from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up, tell_rate
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
 from harmonium.runs.watching_options import WatchingOptions
-from harmonium.training import TrainingState
+from harmonium.training import Missing, TrainingState
 
 DROPPED = "dropped.csv"
 """The file in the directory of a run that lists what the reader of its rows has left out."""
+
+_COLUMNS_TOLD = 3  # of those in which most is missing
 
 LABELS = {
     key: name_of(key) for key in ("log_likelihood", "pseudo_log_likelihood", "reconstruction_error")
@@ -155,7 +157,8 @@ class RBMTask(Task):
         image_shape = figures.picture_shape(state.rbm, begun.data.image_shape)
         self._history = None
         if watching.figures and image_shape is not None:
-            self._history = History(run, begun.shown, image_shape, state.seed, every, begun.total)
+            shown = state.rbm, begun.shown, image_shape
+            self._history = History(run, *shown, state.seed, every, begun.total)
             self._history.begin(state)
 
     def describe(self) -> Iterator[str]:
@@ -173,6 +176,7 @@ class RBMTask(Task):
         )
         yield from noted(data)
         yield from columns.lines(described(data))
+        yield from assumed(data, state.missing)
         if state.update == self.total and self.whole is None:
             yield f"all {epochs} epochs are done already; `more_epochs` goes further"
 
@@ -270,6 +274,27 @@ def noted(data: Data) -> Iterator[str]:
         yield f"weights   {len(data):,} rows count as {data.effective_rows:,.1f} of equal weight"
     if data.notes:
         yield f"data      {'; '.join(data.notes)}"
+
+
+def assumed(data: Data, missing: Missing) -> Iterator[str]:
+    """One line about missing values: how many, in which columns most, and what is assumed."""
+    if data.mask is None:
+        return
+    by_column = data.mask.missing_by_column
+    most = by_column.argsort(descending=True, stable=True)[:_COLUMNS_TOLD].tolist()
+    named = [data.columns[n] if data.columns else f"column {n}" for n in most if by_column[n]]
+    shares = ", ".join(
+        f"{name} {int(by_column[n]) / len(data):.1%}" for name, n in zip(named, most, strict=False)
+    )
+    share = data.mask.n_missing / data.values.numel()
+    taken = {
+        "random": "taken as missing at random, and drawn given the rest of the row",
+        "observed": "left out: each row has a model of its observed columns",
+    }
+    yield (
+        f"missing   {data.mask.n_missing:,} of {data.values.numel():,} values ({share:.2%}; most: "
+        f"{shares}), {taken[missing]}"
+    )
 
 
 def _refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:

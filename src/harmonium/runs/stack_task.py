@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonium import checkpoint
-from harmonium.datasets import Data
+from harmonium.datasets import Data, has_label, refuse_missing
 from harmonium.deep import DBN, PretrainingState, check_labels, save_dbn
 from harmonium.run_directory import DBN_KIND, Network, Warned
 from harmonium.runs import build, kept, run_data
@@ -54,6 +54,8 @@ def begin(
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
     first, train_data, held_out = load_new(first, where, reporter)
+    for data in (train_data, held_out):
+        refuse_missing(data, "a deep belief network")
     chosen = {"visible": first.visible, "trials": first.trials}
     options = dataclasses.replace(options, of_all={**options.of_all, **chosen})
     n_classes = _n_classes(train_data, held_out) if options.labels else None
@@ -141,8 +143,9 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
         )
     n_classes = max(2, int(train_data.labels.max()) + 1)
     for data in (train_data, held_out):
-        if data is not None:
-            check_labels(data, n_classes)
+        if data is not None and data.labels is not None:
+            known = has_label(data.labels)  # the others are summed out
+            check_labels(data if known.all() else data.take(known.nonzero()[:, 0]), n_classes)
     return n_classes
 
 

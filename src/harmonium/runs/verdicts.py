@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium.datasets import Data, Stochastic, WeightedRows
+from harmonium.completing import completed_rows
+from harmonium.datasets import Data, Stochastic, WeightedRows, masked_rows
 from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units
 from harmonium.deep import (
@@ -140,7 +141,9 @@ def _features_are_constant(state: TrainingState, data: Data) -> bool:
     """Whether hidden units are the same for all rows."""
     if len(data) < 2:
         return False
-    hidden = _first_states(data, state.model.weights)
+    numbers = torch.arange(min(_ROWS, len(data)), device=data.device)
+    stream = Lane.VERDICT.stream(0)  # which one some encodings draw from does not matter
+    hidden = completed_rows(state.model, data, numbers, stream).to(state.model.weights)
     with torch.no_grad():
         hidden = state.model.mean_h_from_v(hidden)
     return hidden.std(0).max().item() < _CONSTANT
@@ -191,7 +194,8 @@ def _look_like_states(data: Data) -> bool:
     """Whether columns vary about as much as states with the same means."""
     if isinstance(data.encoding, Stochastic):
         return True
-    values = next(data.blocks(_ROWS)).double()
+    numbers = torch.arange(min(_ROWS, len(data)), device=data.device)
+    values = masked_rows(data, numbers).states.double()
     low, high = values.aminmax(dim=0)
     return suit_binary_units(values.mean(0), values.var(0, correction=0), low, high)
 

@@ -5,6 +5,7 @@ them. `run` yields rows of numbers, which `Watch` makes from the results of a `L
 """
 
 from harmonium.optimization import linear_to_zero
+from harmonium.training.completing import Completions, Missing
 from harmonium.training.learner import Contrastive, Learner, Progress, Row, settle
 from harmonium.training.loop import run, updates, watched
 from harmonium.training.state import TrainingState, final_phase
@@ -15,10 +16,12 @@ from harmonium.training.watching import Look, Watch, default_every, default_moni
 __all__ = [
     "Ahead",
     "Best",
+    "Completions",
     "Contrastive",
     "EarlyStopping",
     "Learner",
     "Look",
+    "Missing",
     "Patience",
     "Progress",
     "Row",

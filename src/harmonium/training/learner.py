@@ -74,9 +74,13 @@ class Learner(ABC):
     def targets(self, batches: Minibatches) -> Tensor | None:
         """Check that it can learn from these rows; returns their targets, if it needs any."""
 
+    def states(self, batches: Minibatches) -> Any:
+        """The rows that the next update learns from."""
+        return batches.batch(self.update, self.seed)
+
     @abstractmethod
     def learn_(
-        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+        self, batch: Any, targets: Tensor | None, batch_size: int, weights: Tensor | None
     ) -> None:
         """Make one update from a mini-batch; a full one has ``batch_size`` rows."""
 

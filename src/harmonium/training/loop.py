@@ -24,7 +24,7 @@ def updates(state: Learner, batches: Minibatches, epochs: int) -> Iterator[int]:
     while state.update < epochs * len(batches) and not state.is_over:
         number, seed = state.update, state.seed
         if targets is None:
-            batch, wanted = batches.batch(number, seed), None
+            batch, wanted = state.states(batches), None
         else:
             batch, wanted = batches.batch_with(targets, number, seed)
         state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))

@@ -13,13 +13,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harmonium import defaults
 from harmonium.arguments import check_count, check_number, check_type, described
-from harmonium.datasets import Minibatches, Rows, check_rows
-from harmonium.gradient import Gradient, GradientCheck, Penalties
+from harmonium.datasets import MaskedRows, Minibatches, Rows, check_rows, has_missing
+from harmonium.gradient import Gradient, GradientCheck, Incomplete, Penalties, lone_units
 from harmonium.monitor import Population
 from harmonium.optimization import check_learning_rate, check_optimizer, make_schedule
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler
+from harmonium.training.completing import Completions, Missing, check_missing, check_vanishing
 from harmonium.training.learner import Contrastive, check_every
 from harmonium.training.runaway import ran_away
 from harmonium.training.updating import Ahead, check_start, update
@@ -48,6 +49,10 @@ class TrainingState(Contrastive):
     population
         Particles that track the model and its log Z, once a `Monitor` has asked for it. They have
         their own random numbers and do not affect learning.
+    missing
+        What is assumed of missing values: `Missing`.
+    completions
+        The missing states of the training rows, once a mini-batch has been completed.
     ahead
         On CUDA, lets the host run without waiting for the device. The first update creates it;
         checkpoints do not store it.
@@ -67,6 +72,8 @@ class TrainingState(Contrastive):
     update: int = 0
     phases: tuple[tuple[int, Sampler], ...] = ()
     population: Population | None = field(default=None, repr=False)
+    missing: Missing = "random"
+    completions: Completions | None = field(default=None, repr=False)
     ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -84,6 +91,7 @@ class TrainingState(Contrastive):
         gradient: Gradient | None = None,
         penalties: Penalties | None = None,
         average_decay: float | None = defaults.AVERAGE_DECAY,
+        missing: Missing = "random",
         seed: int = defaults.SEED,
     ) -> TrainingState:
         """Start a run.
@@ -114,6 +122,8 @@ class TrainingState(Contrastive):
         average_decay
             Decay per update of the moving average of the parameters, such as 0.999; None for no
             average.
+        missing
+            What is assumed of missing values of the rows, if there are any: `Missing`.
         seed
             Seed of everything random in the run.
 
@@ -125,6 +135,9 @@ class TrainingState(Contrastive):
             If an option is out of range.
         """
         check_rbm("rbm", rbm)
+        check_missing(missing, n_chains)
+        if missing == "observed":
+            check_vanishing(rbm.visible)
         contrast = cls.contrast(rbm, sampler or Gibbs(), n_chains, gradient, penalties, seed)
         if optimizer is None:
             check_learning_rate(learning_rate, momentum)
@@ -154,6 +167,7 @@ class TrainingState(Contrastive):
             schedule=make_schedule(optimizer, schedule),
             average=copy.deepcopy(rbm) if average_decay is not None else None,
             average_decay=average_decay,
+            missing=missing,
         )
         if phases:
             state.take_phases_({0: state.sampler, **phases})
@@ -186,8 +200,45 @@ class TrainingState(Contrastive):
     def ran_away(self) -> str | None:  # noqa: D102
         return ran_away(self.rbm)
 
+    def states(self, batches: Minibatches) -> Tensor | MaskedRows | Incomplete:
+        """The rows of the next update, whose missing states are drawn unless units are left out.
+
+        Where a single categorical unit is missing, it is summed out instead.
+        """
+        data = batches.data
+        if not has_missing(data):
+            return super().states(batches)  # type: ignore[no-any-return]
+        rows = batches.masked_batch(self.update, self.seed)
+        if self.missing == "observed":
+            return rows
+        missing, others = lone_units(self.rbm.visible, rows.observed)
+        states = rows.states
+        if len(others):
+            observed = rows.observed.clone()
+            is_other = torch.zeros(len(rows), dtype=torch.bool, device=others.device)
+            is_other[others] = True
+            observed[~is_other] = True  # nothing to draw there
+            states = self._completed(batches, MaskedRows(states, observed))
+        return Incomplete(states, tuple(missing)) if missing else states
+
+    def _completed(self, batches: Minibatches, rows: MaskedRows) -> Tensor:
+        """The rows of the next update with new draws of what is missing of them."""
+        visible, data = self.rbm.visible, batches.data
+        assert has_missing(data)
+        if self.completions is None:
+            self.completions = Completions.begin(visible, data, self.seed)
+        elif self.completions.mask is not data.mask:
+            self.completions.find_(visible, data)
+        index = batches.rows(self.update, self.seed)
+        sweeps = int(self.sampler.config().get("sweeps", 1))
+        return self.completions.complete_(self.rbm, index, rows, sweeps)
+
     def learn_(  # noqa: D102
-        self, batch: Tensor, targets: Tensor | None, batch_size: int, weights: Tensor | None
+        self,
+        batch: Tensor | MaskedRows | Incomplete,
+        targets: Tensor | None,
+        batch_size: int,
+        weights: Tensor | None,
     ) -> None:
         update(self, batch, batch_size, weights)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,18 +13,23 @@ from torch import Tensor
 
 from harmonium.arguments import described, no_tensor
 from harmonium.autograd import without_autograd
+from harmonium.datasets import MaskedRows
 from harmonium.gradient import (
     CenteredGradient,
     GradientCheck,
+    Incomplete,
+    MissingUnit,
     Penalties,
     Phase,
     PlainGradient,
+    observe,
     weigh,
 )
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling import ChainState, Gibbs
+from harmonium.sampling import ChainState, Clamp, Gibbs
+from harmonium.training.completing import check_missing, check_vanishing
 from harmonium.training.learner import (
     Contrastive,
     check_hidden_differ,
@@ -48,7 +54,7 @@ class Ahead:
 @without_autograd
 def update(
     state: TrainingState,
-    batch: Tensor,
+    batch: Tensor | MaskedRows | Incomplete,
     batch_size: int | None = None,
     weights: Tensor | None = None,
 ) -> None:
@@ -59,7 +65,10 @@ def update(
     state
         The run; changed in place.
     batch
-        Visible states, shape (rows, visible.n_columns).
+        Visible states, shape (rows, visible.n_columns). With `MaskedRows`, each row is one of the
+        model of its own observed columns: its chain, which starts at it, has no others. With
+        `Incomplete`, a categorical unit that is missing in a row, such as its class, is summed out
+        exactly.
     batch_size
         Rows of a full batch. A shorter batch then counts for less, so that every row of an epoch
         has the same weight. None treats this batch as full.
@@ -71,11 +80,12 @@ def update(
     Raises
     ------
     TypeError
-        If the batch is not a tensor.
+        If the batch is neither a tensor nor `MaskedRows`.
     ValueError
         If the width of the batch is not that of the visible layer; if there is not one weight per
         row, or weights are negative, not finite, or all zero; or, before the first update, if all
-        hidden units are identical because the model's weights were never drawn.
+        hidden units are identical because the model's weights were never drawn. For `MaskedRows`,
+        if chains persist, or units held at zero are not gone.
     FloatingPointError
         If the gradient is not finite. The message names the update (the first is 1, as in the rows
         of `run`), and the parameters are as they were before it. On CUDA, where waiting for the
@@ -83,6 +93,12 @@ def update(
     """
     if not isinstance(state, Contrastive) or not hasattr(state, "rbm"):
         raise TypeError(f"state is {described(state)}; pass TrainingState.create(rbm)")
+    clamp: Clamp | None = None
+    missing: tuple[MissingUnit, ...] = ()
+    if isinstance(batch, MaskedRows):
+        clamp, batch = without_missing(state, batch)
+    elif isinstance(batch, Incomplete):
+        missing, batch = batch.missing, batch.states
     state.rbm.visible.check_width(batch, "visible")
     if batch.dim() != 2 or len(batch) == 0:
         raise ValueError(
@@ -100,11 +116,14 @@ def update(
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
     if ahead is None:
-        write_gradient(state, state.rbm, scale, weights, batch, state.stream)
+        write_gradient(state, state.rbm, scale, weights, batch, state.stream, False, clamp, missing)
         _refuse_non_finite(state)
     else:
-        compute = partial(_write_checked_gradient, state, ahead.check, scale, weights)
-        if scale == 1 and weights is None and _can_be_recorded(state):
+        compute = partial(
+            _write_checked_gradient, state, ahead.check, scale, weights, clamp, missing
+        )
+        is_plain = scale == 1 and weights is None and clamp is None and not missing
+        if is_plain and _can_be_recorded(state):
             ahead.recorder(compute, batch, state.stream, _baked(state))
         else:
             compute(batch, state.stream)
@@ -136,6 +155,18 @@ def check_start(state: TrainingState) -> None:
     check_hidden_differ(rbm.weights, rbm.hidden, "rbm.init_from_data_(data, seed=0)")
 
 
+def without_missing(state: TrainingState, rows: MaskedRows) -> tuple[Clamp, Tensor]:
+    """Rows whose missing units are gone, at zero, and what keeps those of their chains there.
+
+    At zero, a unit adds nothing to the inputs of hidden units, nor to any statistic. The mask of a
+    row is therefore all that tells the model of its observed columns from that of all columns.
+    """
+    check_missing("observed", None if state.chains is None else len(state.chains))
+    check_vanishing(state.rbm.visible)
+    zero = torch.zeros_like(state.rbm.visible.bias)
+    return Clamp(~rows.observed, zero), rows.where_observed()
+
+
 def total_weight(weights: Tensor, batch: Tensor) -> float:
     """Sum of the weights of a batch; refuses weights that are none."""
     total, least = weights.sum().item(), weights.min().item() if len(weights) else 0.0
@@ -155,23 +186,28 @@ def write_gradient(
     batch: Tensor,
     stream: Stream,
     dreams: bool = False,
+    clamp: Clamp | None = None,
+    missing: Sequence[MissingUnit] = (),
 ) -> ChainState:
     """Do all of an update of an RBM before the optimiser's step; on CUDA this is recorded.
 
     It therefore works in place on the state's tensors and reads none of their values on the host.
-    Returns the chains; with ``dreams`` they move even if the gradient does without them.
+    Returns the chains; with ``dreams`` they move even if the gradient does without them. ``clamp``
+    holds some columns of theirs. Units that are ``missing`` in rows are summed out.
     """
     chains, visible = state.chains, rbm.visible
+    drawn = None
     if chains is None:
-        chains = ChainState(
-            torch.empty_like(batch), batch.new_empty(len(batch), rbm.hidden.n_columns)
-        )
-        observed = rbm.observe_h_from_v(batch, chains.hidden, stream)
+        drawn = batch.new_empty(len(batch), rbm.hidden.n_columns)
+        chains = ChainState(torch.empty_like(batch), drawn)
+    draws = None if drawn is None else stream
+    if missing:
+        data = fantasies = observe(rbm, batch, missing, weights, drawn, draws)
     else:
-        observed = rbm.observe_h_from_v(batch)
-    data = fantasies = Phase(visible.statistics(batch), observed)
+        observed = rbm.observe_h_from_v(batch, drawn, draws)
+        data = fantasies = Phase(visible.statistics(batch), observed)
     if dreams or state.gradient.uses_chains:
-        chains, info = state.sampler(rbm, chains, stream, ends=state.chains is None)
+        chains, info = state.sampler(rbm, chains, stream, clamp, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
         if state.chains is None:  # a chain has the weight of the row that it started at
@@ -213,10 +249,12 @@ def _write_checked_gradient(
     check: GradientCheck,
     scale: float,
     weights: Tensor | None,
+    clamp: Clamp | None,
+    missing: Sequence[MissingUnit],
     batch: Tensor,
     stream: Stream,
 ) -> None:
-    write_gradient(state, state.rbm, scale, weights, batch, stream)
+    write_gradient(state, state.rbm, scale, weights, batch, stream, False, clamp, missing)
     check()
 
 

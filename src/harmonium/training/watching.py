@@ -155,7 +155,7 @@ def default_monitor(
         n_steps=min(max(n_steps, 1), defaults.PARTICLE_STEPS),
         n_looks=max(1, -(-n_updates // (every * _TIMES_ANEW))),
     )
-    return Monitor(batches.data, held_out, n_rows, state.seed, following)
+    return Monitor(batches.data, held_out, n_rows, state.seed, following, state.missing)
 
 
 def _products(state: TrainingState, batches: Minibatches) -> int:

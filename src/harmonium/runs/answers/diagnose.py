@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from harmonium import __version__, checkpoint, diagnostics, plots, report
+from harmonium.completing import completed_rows
 from harmonium.datasets import Data, WeightedRows
-from harmonium.datasets.weighing import some_rows
+from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.diagnostics import Advice, Diagnosis, Spectrum, spectrum
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Lane
@@ -116,10 +117,11 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
 
 
 def _some_rows(trained: Trained, data: Data, seed: int) -> WeightedRows:
-    """At most this many rows of the data, chosen at random."""
+    """At most this many rows of the data, chosen at random; the model draws what is missing."""
     chosen = some_rows(data, _MOST_ROWS, Lane.DIAGNOSED_ROWS.stream(seed))
     encoding = Lane.DIAGNOSED.stream(trained.options.seed)
-    return WeightedRows.from_data(data, chosen, encoding).to(trained.rbm.weights)
+    states = completed_rows(trained.rbm, data, chosen.to(data.device), encoding)
+    return WeightedRows(states, weights_of(data, chosen)).to(trained.rbm.weights)
 
 
 def _spectra(trained: Trained) -> Iterator[Spectrum]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from harmonium import defaults
+from harmonium.runs.answers.limits import Limited as _Limited
+from harmonium.runs.answers.limits import option as _option
 from harmonium.runs.choices import (
     CompletionName,
     RowlessStart,
@@ -27,22 +29,6 @@ CouplingMethod = Literal["exact", "gaussian", "second-order"]
 Background = Literal["uniform", "data"]
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def _option(default: Any, help_text: str, **details: Any) -> Any:
-    return field(default=default, metadata={"help": help_text, **details})
-
-
-@dataclass(frozen=True)
-class _Limited:
-    """A table whose numbers have lower limits."""
-
-    def __post_init__(self) -> None:
-        """Reject numbers below their limits, before anything is read."""
-        for option in fields(self):
-            least, value = option.metadata.get("min"), getattr(self, option.name)
-            if None not in (least, value) and value < least:
-                raise ValueError(f"`{option.name}` is {value}; pass {least} or more")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harmonium.datasets import Data, WeightedRows
 from harmonium.diagnostics import reconstruction_error
+from harmonium.rng import Lane
 from harmonium.runs.answers.archives import (
     column_names,
     names_of_rows,
@@ -20,7 +21,7 @@ from harmonium.runs.answers.archives import (
 )
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.options import ReconstructionOptions
-from harmonium.runs.answers.trained import open_trained
+from harmonium.runs.answers.trained import Trained, open_trained
 from harmonium.runs.pictures import figures
 from harmonium.runs.rows import ReadingOptions
 
@@ -75,10 +76,23 @@ def _mean(errors: Tensor, data: Data) -> float:
     return rows.mean(rows.states)[0]
 
 
+def _rows(trained: Trained, data: Data, begin: int) -> tuple[Tensor, Tensor | None]:
+    """A block of states, of which missing ones are drawn or gone; and which are observed."""
+    if data.mask is None:
+        return trained.states(data, begin, begin + _BLOCK), None
+    index = torch.arange(begin, min(begin + _BLOCK, len(data)), device=trained.device)
+    if trained.options.missing == "observed":
+        rows = data.masked_rows(index, Lane.STARTS.stream(trained.options.seed, begin))
+        return rows.where_observed().to(trained.rbm.weights), rows.observed
+    return trained.states(data, begin, begin + _BLOCK), data.observed(index)
+
+
 def reconstruct(
     asked: Asked, options: ReconstructionOptions, reading: ReadingOptions
 ) -> Reconstructions:
     """Reconstruct rows; writes an ``.npz`` and a picture in the same folder.
+
+    Where values are missing, the errors are those of the observed ones.
 
     Raises
     ------
@@ -93,10 +107,10 @@ def reconstruct(
     reconstructed, errors, errors_of_mean = [], [], []
     with torch.no_grad():
         for begin in range(0, len(data), _BLOCK):
-            rows = trained.states(data, begin, begin + _BLOCK)
+            rows, observed = _rows(trained, data, begin)
             reconstructed.append(rbm.mean_v_from_h(rbm.mean_h_from_v(rows)).cpu())
-            errors.append(reconstruction_error(rbm, rows).cpu())
-            errors_of_mean.append(reconstruction_error(base, rows).cpu())
+            errors.append(reconstruction_error(rbm, rows, observed).cpu())
+            errors_of_mean.append(reconstruction_error(base, rows, observed).cpu())
     means, error = torch.cat(reconstructed), torch.cat(errors)
     values = view.values(means)
     arrays = {"reconstructions": values, "errors": error.numpy(), **column_names(view)}

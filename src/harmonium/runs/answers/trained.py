@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
+from harmonium.completing import completed_rows
 from harmonium.datasets import Data, Encoding, OneHot, TableEncoding
 from harmonium.deep import DBN, load_dbn
 from harmonium.rbm import RBM
@@ -104,9 +105,9 @@ class Trained:
         return self.known.image_shape
 
     def states(self, data: Data, start: int, stop: int) -> Tensor:
-        """The states of a range of rows."""
+        """The states of a range of rows, of which the model draws what is missing."""
         rows = torch.arange(start, min(stop, len(data)), device=self.device)
-        return data.rows(rows, Lane.STARTS.stream(self.options.seed, start))
+        return completed_rows(self.rbm, data, rows, Lane.STARTS.stream(self.options.seed, start))
 
     def base(self) -> RBM:
         """Independent units with the base rates of the run's data."""

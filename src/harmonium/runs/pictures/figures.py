@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmonium import plots
+from harmonium.completing import completed_rows
 from harmonium.datasets import Data
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
@@ -80,7 +81,7 @@ def draw_all(
         yield from table_figures.draw(run, rbm, chains, train_data or data, view, stream)
 
     first = torch.arange(min(len(data), _ACTIVITY_ROWS), device=data.values.device)
-    rows = data.rows(first, Lane.WATCHED.stream(seed))
+    rows = completed_rows(rbm, data, first, Lane.WATCHED.stream(seed))
     yield save_reconstructions(
         run.figures / "reconstructions.png",
         rows[:SHOWN_ROWS],

@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from harmonium import plots
+from harmonium.completing import completed_rows
 from harmonium.datasets import Data
+from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.pictures import figures, film
@@ -38,6 +40,8 @@ class History:
     ----------
     run
         Where they go.
+    rbm
+        The model as it is now, which draws what is missing of the rows.
     data
         The first of these rows are reconstructed: held-out rows if there are any.
     image_shape
@@ -51,6 +55,7 @@ class History:
     def __init__(
         self,
         run: RunDirectory,
+        rbm: RBM,
         data: Data,
         image_shape: tuple[int, int],
         seed: int,
@@ -62,7 +67,7 @@ class History:
         self._seed = seed
         self._spacing, self._last = spacing(every, total), total
         first = torch.arange(min(len(data), SHOWN), device=data.values.device)
-        self._rows = data.rows(first, Lane.WATCHED.stream(seed))
+        self._rows = completed_rows(rbm, data, first, Lane.WATCHED.stream(seed))
         self._encoding = data.encoding
         self._limits = film.shades(figures.in_users_units(self._rows, data.encoding))
 

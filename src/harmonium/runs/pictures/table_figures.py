@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
+from harmonium.completing import completed_rows
 from harmonium.datasets import Data
 from harmonium.datasets.weighing import rows_by_weight
 from harmonium.rbm import RBM
@@ -45,13 +46,14 @@ def draw(
     rbm, chains
         The model, and chains from which sampling continues; these are not changed.
     data
-        Rows to compare with: the training rows.
+        Rows to compare with: the training rows. The model draws what is missing of them.
     view
         How to show a row.
     stream
         Of the samples.
     """
-    rows = some_rows(data, Lane.COMPARED.stream(stream.seed))
+    compared = Lane.COMPARED.stream(stream.seed)
+    rows = completed_rows(rbm, data, rows_by_weight(data, _MOST_ROWS, compared), compared)
     if len(chains) < _CHAINS:
         begun = start_random(rbm, _CHAINS, stream)
     else:
