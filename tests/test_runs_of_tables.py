@@ -292,3 +292,25 @@ def test_rows_in_memory_keep_their_mask() -> None:
     assert torch.equal(again.mask.bits, data.mask.bits)
     assert again.encoding == data.encoding
     assert again.fingerprint() == data.fingerprint()
+
+
+def test_a_table_with_holes_is_learned_from_and_told() -> None:
+    frame = people()
+    frame.loc[:19, "height"] = np.nan
+    frame.loc[10:29, "town"] = None
+    frame.to_csv("holes.csv", index=False)
+    done = typed("train", "holes.csv", *FLAGS, "--held-out", "0", "--out", "run")
+    assert done.code == 0, done.err
+    assert (
+        "40 of 1,200 values are missing (3.33%), in 30 of 200 rows: height 20, town 20" in done.out
+    )
+    assert config_of("run")["data"]["missing"] == {"height": 20, "town": 20}
+    rows = {line.split()[0]: line.split()[-1] for line in done.out.splitlines() if "  " in line}
+    assert (rows["height"], rows["town"], rows["sex"]) == ("20", "20", "M")
+    harmonium.train(frame, held_out=0, out="same", **SMALL)
+    one, other = (checkpoint.load_model(f"{run}/model.safetensors") for run in ("run", "same"))
+    for mine, its in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    samples = harmonium.open("run").sample(chains=20, warmup=5)
+    assert samples.frame is not None
+    assert set(samples.frame["town"]) <= {"Bern", "Oslo", "Rome"}
