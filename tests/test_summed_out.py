@@ -13,10 +13,19 @@ import torch
 from torch import Tensor
 
 import oracle
-from harmonium import RBM, CenteredGradient, Data, Minibatches, PlainGradient, checkpoint, training
+from harmonium import (
+    RBM,
+    CenteredGradient,
+    Data,
+    Minibatches,
+    PlainGradient,
+    checkpoint,
+    train_dbn,
+    training,
+)
 from harmonium.classification import HybridGradient, class_columns
 from harmonium.datasets import UNKNOWN_LABEL, Mask
-from harmonium.deep import classification_rbm
+from harmonium.deep import DBN, classification_rbm
 from harmonium.gradient import (
     Gradient,
     Incomplete,
@@ -444,3 +453,19 @@ def test_judging_leaves_rows_without_a_label_out() -> None:
     assert classification_rbm.judge(rbm, data.join_labels(3)) == classification_rbm.judge(
         rbm, alone
     )
+
+
+def test_a_stack_with_label_units_learns_from_rows_without_a_label(tmp_path: Path) -> None:
+    """The same data without those labels make another model."""
+    found = []
+    for n_without in (0, 60):
+        data = few_labels(80, n_without)
+        run = train_dbn(
+            data, layers=[5, 4], labels=True, epochs=2, seed=1, out=tmp_path / str(n_without)
+        )
+        assert run.is_finished
+        assert isinstance(run.model, DBN)
+        top = run.model.top
+        assert top.weights.isfinite().all()
+        found.append(top.weights)
+    assert not torch.equal(*found)
