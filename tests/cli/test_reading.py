@@ -39,8 +39,8 @@ def test_classes_in_words_from_a_table_to_predictions() -> None:
 
     refused = harmonium("dbn", "finetune", "old.csv", *TUNE)
     assert refused.code == 1
-    assert "holds text in the column 'kind' ('ash', 'elm', ...)" in refused.err
-    assert "--label kind takes 'kind' for the classes; --drop kind leaves it out" in refused.err
+    assert "has no labels, and a classifier needs one for each row" in refused.err
+    assert "say which column holds them (--label COLUMN)" in " ".join(refused.err.split())
 
     said = ("--label", "1", "--drop", "day")
     done = harmonium("dbn", "finetune", "old.csv", *TUNE, *said, "--out", "r", "--no-figures")

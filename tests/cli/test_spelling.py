@@ -93,6 +93,6 @@ def test_a_python_call_is_what_a_message_names() -> None:
     frame = {"a": [1.0, 2.0], "b": ["x", "y"]}
     pandas = pytest.importorskip("pandas")
     with pytest.raises(ValueError, match=r"`label='b'` takes 'b' for the classes; `drop='b'`"):
-        harmonium.datasets.from_array(pandas.DataFrame(frame))
+        harmonium.datasets.from_array(pandas.DataFrame(frame), target="b")
     data = harmonium.datasets.from_array(pandas.DataFrame(frame), drop="b")
     assert data.columns == ("a",)

@@ -14,8 +14,18 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 import pytest
+import torch
 
-from harmonium.datasets import UNKNOWN_LABEL, Data, Reading, TableEncoding, from_array, load, read
+from harmonium.datasets import (
+    UNKNOWN_LABEL,
+    Data,
+    Reading,
+    TableEncoding,
+    from_array,
+    join_parts,
+    load,
+    read,
+)
 from harmonium.datasets.encodings.table_columns import Bins, Categories
 
 N = 400
@@ -218,7 +228,7 @@ def test_training_rows_alone_decide_means_and_bins() -> None:
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"x": rng.normal(size=1000), "y": rng.exponential(size=1000)})
     data = from_array(frame, kinds={"x": "gaussian", "y": "binned"})
-    train = data.take(__import__("torch").arange(500)).fit_columns()
+    train = data.take(torch.arange(500)).fit_columns()
     x, y = table_of(train).columns
     assert x.to_config()["mean"] == pytest.approx(float(frame.x[:500].mean()), rel=1e-6)
     assert isinstance(y, Bins)
@@ -406,3 +416,41 @@ def test_a_word_among_numbers_is_refused_and_a_remedy_named(tmp_path: Path) -> N
     column = table_of(load(path, kinds={"children": "categorical"})).columns[2]
     assert isinstance(column, Categories)
     assert column.categories == ("0", "1", "2", "3", "4", "many")
+
+
+# Rows of numbers with holes
+
+
+def test_numbers_with_holes_are_standardised_by_what_is_observed() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(50, 3, (500, 4))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    data = from_array(values).standardize()
+    mean, var = data.moments()
+    assert mean.numpy() == pytest.approx(0, abs=1e-5)
+    assert var.numpy() == pytest.approx(1, abs=1e-5)
+    place = list(data.encoding.to_config()["mean"])
+    assert place == pytest.approx(np.nanmean(values, 0).tolist(), rel=1e-6)
+
+
+def test_masks_go_with_columns_and_parts(tmp_path: Path) -> None:
+    columns: dict[str, list[Any]] = {"a": [1, None, 3], "b": [0.5, 1.5, None], "c": [7, 8, 9]}
+    data = load(written(tmp_path / "train.csv", columns))
+    chosen = data.select("c", "a")
+    assert chosen.mask is not None
+    assert chosen.mask.observed().tolist() == [[True, True], [True, False], [True, True]]
+    test = load(written(tmp_path / "test.csv", {name: columns[name] for name in "cba"}))
+    joined = join_parts({"train": data, "test": test})
+    assert joined.mask is not None
+    assert joined.mask.observed()[3:].tolist() == joined.mask.observed()[:3].tolist()
+    assert joined.part("test").mask is not None
+
+
+def test_words_for_missing_numbers_are_named_by_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1, unknown\nunknown,2\n3,4\n5,6\n")
+    with pytest.raises(ValueError, match=r"row 0 \(line 2\) of a.csv, column 'b', holds 'unknown'"):
+        load(path)
+    data = load(path, missing_values="unknown")
+    assert data.mask is not None
+    assert (~data.mask.observed()).nonzero().tolist() == [[0, 1], [1, 0]]
