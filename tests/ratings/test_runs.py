@@ -117,6 +117,16 @@ def test_tables_in_memory_are_kept_in_the_run(table: pd.DataFrame) -> None:
 
 
 @pytest.mark.usefixtures("table")
+def test_runs_are_compared_by_their_error() -> None:
+    options: dict[str, Any] = {"ratings": COLUMNS, "hidden": 4, "epochs": 2}
+    first = harmonium.train("u.csv", **options)
+    second = harmonium.train("u.csv", orientation="user", **options)
+    found = first.compare(second, out="c.html")
+    assert "Root mean squared error" in Path("c.html").read_text(encoding="utf-8")
+    assert found.verdict
+
+
+@pytest.mark.usefixtures("table")
 def test_whoever_is_unknown_is_predicted_all_the_same() -> None:
     Path("new.csv").write_text("user,item,rating\n101,i999,3\n9999,i1,4\n101,i0,2\n")
     for orientation in ("item", "user"):
@@ -178,6 +188,8 @@ def test_questions_that_do_not_fit_are_refused() -> None:
     for question in (run.sample, run.diagnose, run.evaluate, run.reconstruct):
         with pytest.raises(ValueError, match="holds a model of ratings"):
             question()
+    with pytest.raises(ValueError, match="holds a model of ratings"):
+        harmonium.train(run.path, out="runs/above")
     with pytest.raises(TypeError, match="holds a ratings"):
         run.rbm  # noqa: B018
     digits = harmonium.train("digits", hidden=4, epochs=1, rows=50, figures=False)
