@@ -93,7 +93,12 @@ def test_a_run_recommends_and_is_scored_alike_at_both_doors() -> None:
     assert list(written.item) == list(pd.read_csv("test.csv").item)
     assert "training ratings" in typed("info", str(run.path))
     page = run.report().read_text(encoding="utf-8")
-    assert "RMSE" in page and "harmonium recommend" in page and "ratings=" in page
+    assert (
+        "ratings held out" in page
+        and "RMSE" in page
+        and "harmonium recommend" in page
+        and "ratings=" in page
+    )
 
 
 def test_tables_in_memory_are_kept_in_the_run(table: pd.DataFrame) -> None:
