@@ -104,7 +104,7 @@ def _both(key: str) -> tuple[Curve, ...]:
 PANELS = (
     Panel("Log-likelihood", "nats per row", _both("log_likelihood"), better="more"),
     Panel("Pseudo-log-likelihood", "nats per row", _both("pseudo_log_likelihood"), better="more"),
-    Panel("Root mean squared error", "of the ratings", _both("rmse"), better="less"),
+    Panel("Root mean squared error", "points of the scale", _both("rmse"), better="less"),
     Panel(
         "Log-probability of ratings",
         "nats per rating",

@@ -93,7 +93,12 @@ def test_a_run_recommends_and_is_scored_alike_at_both_doors() -> None:
     assert list(written.item) == list(pd.read_csv("test.csv").item)
     assert "training ratings" in typed("info", str(run.path))
     page = run.report().read_text(encoding="utf-8")
-    assert "RMSE" in page and "harmonium recommend" in page and "ratings=" in page
+    assert (
+        "ratings held out" in page
+        and "RMSE" in page
+        and "harmonium recommend" in page
+        and "ratings=" in page
+    )
 
 
 def test_tables_in_memory_are_kept_in_the_run(table: pd.DataFrame) -> None:
@@ -114,6 +119,16 @@ def test_tables_in_memory_are_kept_in_the_run(table: pd.DataFrame) -> None:
     of_matrix = harmonium.train(harmonium.ratings.read(matrix), held_out=0, **options)
     assert of_matrix.recommend(0).items == (1,)
     assert of_matrix.recommend(test=matrix).scores is not None
+
+
+@pytest.mark.usefixtures("table")
+def test_runs_are_compared_by_their_error() -> None:
+    options: dict[str, Any] = {"ratings": COLUMNS, "hidden": 4, "epochs": 2}
+    first = harmonium.train("u.csv", **options)
+    second = harmonium.train("u.csv", orientation="user", **options)
+    found = first.compare(second, out="c.html")
+    assert "Root mean squared error" in Path("c.html").read_text(encoding="utf-8")
+    assert found.verdict
 
 
 @pytest.mark.usefixtures("table")
@@ -178,6 +193,8 @@ def test_questions_that_do_not_fit_are_refused() -> None:
     for question in (run.sample, run.diagnose, run.evaluate, run.reconstruct):
         with pytest.raises(ValueError, match="holds a model of ratings"):
             question()
+    with pytest.raises(ValueError, match="holds a model of ratings"):
+        harmonium.train(run.path, out="runs/above")
     with pytest.raises(TypeError, match="holds a ratings"):
         run.rbm  # noqa: B018
     digits = harmonium.train("digits", hidden=4, epochs=1, rows=50, figures=False)

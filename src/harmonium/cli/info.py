@@ -126,7 +126,7 @@ def _tell_of_ratings(run: Path, facts: Mapping[str, Any]) -> None:
         f"data      {options['data']}: {data['n_ratings']:,} training ratings, "
         f"{data['n_held_out']:,} held out, {data['n_users']:,} users, {data['n_items']:,} items"
     )
-    said = {name: value for name, value in options.items() if value not in (None, False, "")}
+    said = {k: v for k, v in options.items() if k != "data" and v not in (None, False)}
     print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
     for name, value in facts["last_row"].items():
         print(f"{name.replace('_', ' '):32s}{value:,.6g}")

@@ -32,6 +32,7 @@ class Network:
         run = RunDirectory.open_any(path)
         if not run.holds_a_network:
             what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
+            what = "a run of ratings" if run.holds_ratings else what
             raise ValueError(
                 f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
                 "train begins"

@@ -72,7 +72,7 @@ def begin(
             "n_ratings": len(train),
             "n_held_out": 0 if held_out is None else len(held_out),
             "n_pairs": 0 if pairs is None else len(pairs),
-            "scale": list(train.scale),
+            "encoding": {"kind": "Ratings", "scale": list(train.scale)},
             "fingerprint": digest(
                 {"user": known.user, "item": known.item, "level": known.level}, ""
             ),
