@@ -222,6 +222,7 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
 
 
 def _sampler(options: TrainingOptions) -> Sampler:
+    assert options.sweeps is not None
     if options.sampler == "gibbs":
         return Gibbs(sweeps=options.sweeps)
     # without a number, temperatures are added as the model needs them
@@ -263,10 +264,10 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
             rate = defaults.FALLING_LEARNING_RATE
         elif options.hidden_units in HALF_LINES and options.gradient == "centered":
             rate = defaults.HALF_LINES_LEARNING_RATE
-    final_sweeps = options.final_sweeps
+    sweeps, final_sweeps = options.sweeps or defaults.SWEEPS, options.final_sweeps
     if final_sweeps is None and options.sampler == "gibbs":
         least = defaults.FINAL_SWEEPS if options.method != "cd" else 1
-        final_sweeps = max(options.sweeps, least)
+        final_sweeps = max(sweeps, least)
     chains = None if options.method == "cd" else options.batch_size or defaults.N_CHAINS
     # with few rows, many passes would overfit
     epochs = min(max(1, round(defaults.N_UPDATES / len(batches))), defaults.MOST_EPOCHS)
@@ -275,6 +276,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         batch_size=batches.batch_size,
         chains=options.chains or chains,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        sweeps=sweeps,
         final_sweeps=final_sweeps,
         epochs=options.epochs or epochs,
     )

@@ -135,8 +135,11 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
         panel="Training",
         shown="pcd, but cd with `visible='counts'`",
     )
-    sweeps: int = option(
-        defaults.SWEEPS, "Gibbs sweeps per update: the k of CD-k and PCD-k.", panel="Training"
+    sweeps: int | None = option(
+        None,
+        "Gibbs sweeps per update: the k of CD-k and PCD-k.",
+        panel="Training",
+        shown=f"{defaults.SWEEPS}; {defaults.TOPIC_SWEEPS} with `visible='counts'`",
     )
     final_sweeps: int | None = option(
         None,

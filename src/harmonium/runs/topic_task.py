@@ -177,15 +177,17 @@ def _batches(options: TrainingOptions, train: Documents) -> Minibatches:
 def _complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
     """The options, with defaults filled in that depend on other options or on the data."""
     falls = options.schedule == "linear" and options.optimizer == "sgd"
-    rate = defaults.FALLING_LEARNING_RATE if falls else defaults.LEARNING_RATE
+    rate = defaults.TOPIC_FALLING_RATE if falls else defaults.LEARNING_RATE
     if options.optimizer not in ("sgd", "adagrad"):
         rate = defaults.TOPIC_ADAPTIVE_RATE
+    sweeps = options.sweeps or defaults.TOPIC_SWEEPS
     epochs = min(max(1, round(defaults.TOPIC_UPDATES / len(batches))), defaults.MOST_EPOCHS)
     return dataclasses.replace(
         options,
         batch_size=batches.batch_size,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
-        final_sweeps=options.final_sweeps or max(options.sweeps, defaults.FINAL_SWEEPS),
+        sweeps=sweeps,
+        final_sweeps=options.final_sweeps or sweeps,
         epochs=options.epochs or epochs,
     )
 
@@ -199,7 +201,6 @@ def _begin(options: TrainingOptions, train: Documents, batches: Minibatches) -> 
     return TopicState.create(
         model,
         train,
-        sweeps=options.sweeps,
         phases=dict(_phases(options, batches)),
         learning_rate=options.rate,
         momentum=options.momentum,
@@ -215,7 +216,7 @@ def _begin(options: TrainingOptions, train: Documents, batches: Minibatches) -> 
 
 def _phases(options: TrainingOptions, batches: Minibatches) -> tuple[tuple[int, int], ...]:
     """Sweeps by the update from which on they are made."""
-    assert options.final_sweeps is not None
+    assert options.sweeps is not None and options.final_sweeps is not None
     last = round((1 - defaults.FINAL_SHARE) * _total(options, batches))
     return tuple({0: options.sweeps, last: options.final_sweeps}.items())
 

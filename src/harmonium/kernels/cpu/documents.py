@@ -22,7 +22,7 @@ from harmonium.kernels.cpu.draws import exp, philox, unit
 from harmonium.rng import Stream
 
 # Words whose probabilities are added up before a draw looks into single ones.
-_BLOCK = 64
+_BLOCK = 32
 
 
 @serial
