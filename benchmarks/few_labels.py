@@ -20,6 +20,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--annadca", type=Path, help="annaDCA's command; without, it is left out")
     parser.add_argument("--annadca-updates", type=int, default=2000)
+    parser.add_argument("--annadca-chains", type=int, default=128, help="and rows of a batch")
     options = parser.parse_args()
     torch.set_num_threads(1)
     X, labels, persons = haplotypes(options.rows, options.populations)
@@ -74,7 +76,11 @@ def main() -> None:
     if options.annadca is not None:
         for name, flags in ANNADCA.items():
             methods[name] = lambda task, seed, flags=flags: annadca(
-                task, seed, options.annadca, options.annadca_updates, flags
+                task,
+                seed,
+                options.annadca,
+                ("--nepochs", str(options.annadca_updates)),
+                ("--nchains", str(options.annadca_chains), *flags),
             )
     for share in options.shares:
         print(f"\n{share:.0%} of the labels", flush=True)
@@ -157,7 +163,7 @@ ANNADCA = {
 }
 
 
-def annadca(task: Task, seed: int, command: Path, updates: int, flags: tuple[str, ...]) -> float:
+def annadca(task: Task, seed: int, command: Path, *flags: tuple[str, ...]) -> float:
     """Accuracy of annaDCA's binary model, whose unnamed options are its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -167,7 +173,7 @@ def annadca(task: Task, seed: int, command: Path, updates: int, flags: tuple[str
             [
                 *(command, "train", "-d", path / "rows.csv", "-o", path / "out", "--is_binary"),
                 *("--no_reweighting", "--no-triton", "--device", "cpu", "--seed", str(seed)),
-                *("--nchains", "500", "--nepochs", str(updates), *flags),
+                *chain.from_iterable(flags),
             ],
             check=True,
             capture_output=True,

@@ -26,7 +26,7 @@ from harmonium.rng import Lane
 from harmonium.sampling import ChainState
 from harmonium.training import Completions, TrainingState
 from harmonium.units import Binary, Binomial, Categorical, Gaussian, LinearUnits, Mixed
-from holes import (
+from missing_rows import (
     both_ways,
     by_quadrature,
     data_of,

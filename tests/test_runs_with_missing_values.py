@@ -15,7 +15,7 @@ from cli.commands import harmonium as command
 from harmonium import Data, checkpoint
 from harmonium.datasets import Mask
 from harmonium.runs import kept
-from holes import both_ways
+from missing_rows import both_ways
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 

@@ -8,7 +8,7 @@ import torch
 from harmonium import Minibatches, diagnostics, likelihood, training
 from harmonium.rng import Lane
 from harmonium.training import TrainingState
-from holes import both_ways, by_quadrature, data_of, every_kind, rows_of_model, units_missing
+from missing_rows import both_ways, by_quadrature, data_of, every_kind, rows_of_model, units_missing
 from phases import one_thread  # noqa: F401
 from unit_types import BY_NAME, columns_by_unit, random_rbm
 

@@ -17,6 +17,7 @@ from harmonium.estimators import (
     DBNTransformer,
     GaussianRBM,
     RBMClassifier,
+    RBMImputer,
 )
 
 # float64, because rows that are repeated and rows that have weights must give the same to seven
@@ -41,6 +42,7 @@ ESTIMATORS = [
     DBNClassifier(scale=True, epochs=60, learning_rate=1.0, **FINE),
     DBNRegressor(visible="gaussian", epochs=60, learning_rate=0.2, **FINE),
     AutoencoderTransformer(visible="gaussian", epochs=3, **FINE),
+    RBMImputer(n_components=3, n_iter=2, n_sweeps=16),
 ]
 
 

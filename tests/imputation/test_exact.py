@@ -18,7 +18,7 @@ from harmonium.imputation.clamped import ClampedRows
 from harmonium.imputation.probabilities import log_normalisers
 from harmonium.rng import Purpose, Stream
 from harmonium.units import Binary, Categorical
-from imputation.holes import WAY, Holes, by_hidden
+from holes import WAY, Holes, by_hidden
 from own_units import OWN_TYPES
 from unit_types import (
     BY_NAME,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from harmonium import imputation
+from harmonium import RBM, imputation
 from harmonium.datasets import MaskedRows
+from harmonium.imputation import probabilities
 from harmonium.imputation.chains import Annealing, Completing
 from harmonium.imputation.clamped import ClampedRows
 from harmonium.imputation.completing import split_r_hat
 from harmonium.imputation.probabilities import log_normalisers
-from harmonium.likelihood import exact_log_likelihood
+from harmonium.likelihood import exact_log_likelihood, exact_log_z
 from harmonium.rng import Purpose, Stream
-from imputation.holes import WAY, never_exact
+from harmonium.units import Binary
+from holes import WAY, never_exact
 from unit_types import BY_NAME, columns_by_unit, random_rbm
 
 PAIRS = [
@@ -165,7 +168,7 @@ def test_annealing_is_unbiased_from_any_length() -> None:
     clamped = ClampedRows.of(rbm, rows, torch.float64)
     for n_temperatures in (3, 30):
         stream = Stream(2, Purpose.LIKELIHOOD)
-        weights = Completing(clamped, 4000, stream, n_temperatures).log_normalisers
+        weights = Completing.annealed(clamped, 4000, stream, n_temperatures).log_normalisers
         ratio = (weights - exact.unsqueeze(1)).exp()
         z = (ratio.mean(1) - 1) / (ratio.std(1) / math.sqrt(4000)).clamp(min=1e-12)
         assert bool((z.abs() < 4).all())
@@ -250,6 +253,25 @@ def test_chains_that_are_stuck_are_told() -> None:
     rows.observed[0, :15] = True
     found = imputation.complete_rows(rbm, rows, 20, 64)
     assert float(found.means.mean()) > 0.9 and not len(found.unmixed)
+
+
+def test_a_mode_that_annealing_misses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All off or all on, equally probable; annealing ends in the first, both ways agree."""
+    monkeypatch.setattr(*WAY, never_exact)
+    rbm = RBM(Binary(40), Binary(16)).requires_grad_(False)
+    for parameter, value in ((rbm.weights, 0.5), (rbm.visible.bias, -4), (rbm.hidden.bias, -10)):
+        parameter.fill_(value)
+    rows = MaskedRows(torch.zeros(1, 40), torch.zeros(1, 40, dtype=torch.bool))
+    found = log_normalisers(rbm, rows, n_temperatures=64)
+    truth = float(exact_log_z(rbm).value)
+    assert float(found.upper) < truth - 0.5  # which is what has to be told
+    assert not found.trusted and "1 of 1 rows" in found.reasons[0]
+    quick = partial(log_normalisers, n_temperatures=64)
+    monkeypatch.setattr(probabilities, "log_normalisers", quick)
+    likelihood = imputation.observed_log_likelihood(
+        rbm, MaskedRows(torch.zeros(1, 40), torch.arange(40)[None] < 2), torch.zeros(4, 40)
+    )
+    assert math.isinf(likelihood.lower) and not likelihood.trusted
 
 
 def test_r_hat_of_many_groups() -> None:

@@ -302,21 +302,37 @@ class Stored:
         """
         weights = self.unequal_weights if weights is None else weights
         encoding = self.encoding
+        if isinstance(encoding, Labelled):
+            return self._labelled_moments(encoding, weights)
         if self.mask is not None:
             return self._observed_moments(weights)
         if isinstance(encoding, Stochastic):
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
-        if isinstance(encoding, Labelled):
-            mean, var = dataclasses.replace(
-                self, values=self.values[:, :-1], encoding=encoding.columns, columns=None
-            ).moments(weights)
-            labels = self.values[:, -1].long()
-            counted = labels.bincount(weights, minlength=encoding.n_classes).double()
-            share = counted / counted.sum()
-            return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
         return moments(self.blocks(), weights)
+
+    def _labelled_moments(
+        self, encoding: Labelled, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The moments of rows that end with their class, which may be missing in some."""
+        labels, mask = self.values[:, -1].long(), self.mask
+        if mask is not None:
+            known = mask.observed()[:, -1]
+            mask = mask.columns(torch.arange(mask.n_columns - 1, device=self.device))
+            labels, of_known = labels[known], None if weights is None else weights[known]
+        else:
+            of_known = weights
+        mean, var = dataclasses.replace(
+            self,
+            values=self.values[:, :-1],
+            encoding=encoding.columns,
+            columns=None,
+            mask=mask,
+        ).moments(weights)
+        counted = labels.bincount(of_known, minlength=encoding.n_classes).double()
+        share = counted / counted.sum()
+        return torch.cat([mean, share]), torch.cat([var, share * (1 - share)])
 
     def _observed_moments(self, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         encoding, data = self.encoding, self

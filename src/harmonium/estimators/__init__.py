@@ -11,6 +11,7 @@ from harmonium.estimators.dbn_regressor import DBNRegressor
 from harmonium.estimators.dbn_transformer import DBNTransformer
 from harmonium.estimators.gaussian_rbm import GaussianRBM
 from harmonium.estimators.rbm_classifier import RBMClassifier
+from harmonium.estimators.rbm_imputer import RBMImputer
 
 __all__ = [
     "AutoencoderTransformer",
@@ -20,4 +21,5 @@ __all__ = [
     "DBNTransformer",
     "GaussianRBM",
     "RBMClassifier",
+    "RBMImputer",
 ]

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from harmonium.estimators.pickles import packed, unpacked
+from harmonium.estimators.holding import ModelHolder
 from harmonium.estimators.precision import check_precision
 from harmonium.estimators.ranges import Ranges
 from harmonium.estimators.rows import ArrayRows, Scaling
@@ -28,37 +28,14 @@ _KEPT_DTYPES = (
     *(np.uint8, np.bool_, np.int8, np.int16, np.int32, np.int64),
 )
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
+class Estimator(ModelHolder, ABC):
+    """An estimator of rows that a `Scaling` makes states of."""
 
-class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
-    """An estimator that holds PyTorch models and speaks NumPy.
-
-    Attributes named in ``_HELD`` hold tensors. A pickle stores them on the CPU; loading moves them
-    to ``device`` if it exists, else they stay on the CPU.
-    """
-
-    _HELD: tuple[str, ...] = ("model_", "_training")
-
-    device: str | torch.device
-    dtype: Any
     random_state: Any
 
     _scaling: Scaling | None
     _ranges: Ranges | None = None  # None in older pickles
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The complete state, with models and training as portable bytes."""
-        state = dict(super().__getstate__())
-        held = {name: state.pop(name) for name in self._HELD if name in state}
-        return state | {"_held": packed(held)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the result of `__getstate__`."""
-        state = dict(state)
-        content = state.pop("_held")
-        super().__setstate__(state)
-        self.__dict__.update(unpacked(content, self.device))
 
     # Implemented by each estimator
 
@@ -80,30 +57,14 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     # Parameters and features in
 
-    def _checked_device(self) -> torch.device:
-        try:
-            return torch.empty(0, device=self.device).device
-        except (AssertionError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"device is {self.device!r}, which cannot be used here ({reason}); pass 'cpu', or "
-                "'cuda' where torch.cuda.is_available()"
-            ) from error
-
-    def _checked_dtype(self) -> torch.dtype:
-        name = str(self.dtype).removeprefix("torch.")
-        if name not in _DTYPES:
-            raise ValueError(f"dtype is {self.dtype!r}; pass 'float32' or 'float64'")
-        return _DTYPES[name]
-
     def _checked_X(self, X: Any, *, reset: bool) -> Any:
         """Features as a dense array or CSR matrix of numbers, checked by scikit-learn."""
-        _refuse_text(X)
+        refuse_text(X)
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES)
 
     def _checked_X_y(self, X: Any, y: Any, *, reset: bool, **options: Any) -> Any:
         """The same, with equally many targets."""
-        _refuse_text(X)
+        refuse_text(X)
         return validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=_KEPT_DTYPES, **options
         )
@@ -365,7 +326,7 @@ def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
     return np.asarray(X)
 
 
-def _refuse_text(X: Any) -> None:
+def refuse_text(X: Any) -> None:
     """Reject text columns of a pandas data frame; names them."""
     if not hasattr(X, "iloc") or not hasattr(X, "columns"):
         return

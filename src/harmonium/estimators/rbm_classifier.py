@@ -236,9 +236,7 @@ class RBMClassifier(ClassificationEstimator):
         look = None
         if held_out is not None:
             self._check_features(held_out[0], scaling)
-            look = HeldOut(
-                self._labelled(held_out[0], held_out[1], len(classes), scaling), of_held_out
-            )
+            look = HeldOut(self._labelled(*held_out, len(classes), scaling), of_held_out)
         best = train(self, state, batches, n_iter, look, of_curve)
         self._remember(state, scaling, classes)
         self.n_labelled_ = len(judged[1])

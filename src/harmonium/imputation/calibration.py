@@ -39,7 +39,7 @@ class Calibration:
     @property
     def error(self) -> float:
         """Mean distance of what was found from what was promised, weighted by the outcomes."""
-        share = self.counts / self.counts.sum()
+        share = self.counts.double() / self.counts.sum()
         return float(share @ (self.found - self.promised).abs())
 
 

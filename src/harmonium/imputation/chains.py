@@ -8,6 +8,7 @@ path is one for every pair of unit types, and starts near the end where little i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from harmonium import kernels
 from harmonium.imputation.clamped import ClampedRows
+from harmonium.likelihood.tempered import from_random_hidden
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, Gibbs
 
@@ -100,40 +102,76 @@ class Annealing:
 
 
 class Completing:
-    """Chains that complete rows, some for each row.
+    """Chains that complete rows, some for each row. `annealed` and `scattered` start them.
 
     Parameters
     ----------
     clamped
-        The rows, in the model's own precision.
+        The rows, each as often as it has chains.
     n
         Chains of each row.
+    v
+        Visible states where chains start, shape (rows × n, n_columns).
     stream
         Random numbers.
-    n_temperatures
-        Inverse temperatures of the annealing at whose end they start.
-
-    Attributes
-    ----------
-    log_normalisers : Tensor, float64, shape (rows, n)
-        Each chain's estimate of its row's log-normaliser; the mean of their exponentials is
-        unbiased.
+    log_normalisers
+        Of annealed chains, each one's estimate of its row's log-normaliser, float64, shape (rows,
+        n); the mean of their exponentials is unbiased.
     """
 
-    def __init__(self, clamped: ClampedRows, n: int, stream: Stream, n_temperatures: int) -> None:
+    def __init__(
+        self,
+        clamped: ClampedRows,
+        n: int,
+        v: Tensor,
+        stream: Stream,
+        log_normalisers: Tensor | None = None,
+    ) -> None:
         self._n, self._stream = n, stream
-        self.clamped = clamped.repeated(n)
-        self.path = Annealing(self.clamped)
-        v = self.path.begin(stream)
-        t = torch.linspace(0, 1, n_temperatures, dtype=torch.float64).tolist()
-        log_weights = self.path.move_(v, t, stream)
-        self.log_normalisers = (self.path.log_start + log_weights).view(-1, n)
-        self._begin_at(v)
+        self.clamped, self.log_normalisers = clamped, log_normalisers
+        self.chains = ChainState(v, clamped.rbm.sample_h_from_v(v, stream))
+        self._clamp = Clamp(clamped.observed, clamped.states)
 
-    def _begin_at(self, v: Tensor) -> None:
-        h = self.clamped.rbm.sample_h_from_v(v, self._stream)
-        self.chains = ChainState(v, h)
-        self._clamp = Clamp(self.clamped.observed, self.clamped.states)
+    @classmethod
+    def annealed(
+        cls, clamped: ClampedRows, n: int, stream: Stream, n_temperatures: int
+    ) -> Completing:
+        """Start chains at the end of annealing, from independent units to each row's model."""
+        clamped = clamped.repeated(n)
+        path = Annealing(clamped)
+        v = path.begin(stream)
+        t = torch.linspace(0, 1, n_temperatures, dtype=torch.float64).tolist()
+        log_weights = path.move_(v, t, stream)
+        return cls(clamped, n, v, stream, (path.log_start + log_weights).view(-1, n))
+
+    @classmethod
+    @torch.no_grad()
+    def scattered(cls, clamped: ClampedRows, n: int, stream: Stream) -> Completing:
+        """Start chains at widely scattered random hidden states, as `likelihood.evaluate` does.
+
+        Where these find modes that annealed chains do not, the chains disagree.
+        """
+        clamped = clamped.repeated(n)
+        base = copy.deepcopy(clamped.rbm)
+        base.hidden.bias.zero_()
+        v = from_random_hidden(clamped.rbm, base, len(clamped), stream)
+        return cls(clamped, n, torch.where(clamped.observed, clamped.states, v), stream)
+
+    @torch.no_grad()
+    def anneal_back(self, n_temperatures: int) -> Tensor:
+        """Anneal the chains to independent units, which ends them.
+
+        Returns
+        -------
+        Tensor
+            Log weights, float64, shape (rows, n). If chains are samples of their row's model, the
+            mean of the exponentials is an unbiased estimate of 1 / its normaliser.
+        """
+        path = Annealing(self.clamped)
+        t = torch.linspace(1, 0, n_temperatures, dtype=torch.float64).tolist()
+        # a sweep at the model first, the reverse of annealing's last one
+        log_weights = path.move_(self.chains.visible, [1.0, *t], self._stream)
+        return (log_weights - path.log_start).view(-1, self._n)
 
     def sweep(self, n: int) -> None:
         """Make ``n`` sweeps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,11 @@ four long chains; here a row has many short ones, whose R-hat varies by chance).
 
 _FIRST_SWEEPS = 64
 _CHAINS_AT_ONCE = 2048
-_SWEEPS_A_RECORD = 2
+SWEEPS_A_RECORD = 2
+"""Sweeps between two records of chains that are compared."""
+
+# One chain that starts elsewhere to so many that are annealed; it gives no draws.
+_SCATTERED = 5
 
 # Beside their log-probability, chains are compared by sums of their states along so many random
 # directions: modes that are equally probable differ in these.
@@ -78,8 +83,8 @@ def complete_rows(
     Draws are exact and independent where the missing units, or the hidden ones, can be enumerated,
     or all are Gaussian. Else they are the last states of chains, one for each draw: annealed from
     independent units to the row's clamped model, followed by block Gibbs sweeps with observed
-    columns held. Means are then averages over the second half of all chains of a row, given their
-    hidden states.
+    columns held. Some more chains, which start at scattered states, have to agree with them. Means
+    are then averages over the second half of the annealed chains, given their hidden states.
 
     Parameters
     ----------
@@ -143,29 +148,60 @@ class _Sampled:
 def _sampled(clamped: ClampedRows, n: int, sweeps: int | None, stream: Stream) -> _Sampled:
     half = (_FIRST_SWEEPS if sweeps is None else sweeps) // 2
     most = defaults.IMPUTATION_SWEEPS if sweeps is None else sweeps
-    chains = Completing(clamped, n, stream, half)
-    shape = (clamped.states.shape[1], _DIRECTIONS)
-    directions = kernels.normal(shape, stream, device=clamped.states.device).to(clamped.states)
+    chains = Completing.annealed(clamped, n, stream, half)
+    others = Completing.scattered(clamped, max(2, n // _SCATTERED), stream)
     means = torch.empty_like(clamped.states, dtype=torch.float64)
     draws = clamped.states.new_empty(len(clamped), n, clamped.states.shape[1])
     r_hat = torch.empty(len(clamped), dtype=torch.float64, device=means.device)
     left = torch.arange(len(clamped), device=means.device)
     done = half
     while True:
-        series, total = [], torch.zeros(len(left), means.shape[1]).to(means)
-        for _ in range(max(4, half // _SWEEPS_A_RECORD)):
-            chains.sweep(_SWEEPS_A_RECORD)
-            series.append(chains.observables(directions))
-            total += chains.means()
+        n_records = max(4, half // SWEEPS_A_RECORD)
+        total = torch.zeros(len(left), means.shape[1]).to(means)
+        found = r_hat_together((chains, others), n_records, stream, total)
         done += half
-        found = split_r_hat(torch.stack(series, 3).flatten(0, 1)).view(len(left), -1).amax(1)
-        means[left], r_hat[left] = total / len(series), found
+        means[left], r_hat[left] = total / n_records, found
         draws[left] = chains.visible
         unmixed = (found > MIXED).nonzero()[:, 0]
         if done * 2 > most or not len(unmixed):
             return _Sampled(means, draws, r_hat, done)
         left, half = left[unmixed], done
         chains.keep(unmixed)
+        others.keep(unmixed)
+
+
+def r_hat_together(
+    sets: Sequence[Completing], n_records: int, stream: Stream, sums: Tensor | None = None
+) -> Tensor:
+    """Move several sets of chains of the same rows, and compare all of them.
+
+    Parameters
+    ----------
+    sets
+        Chains; they move by `SWEEPS_A_RECORD` sweeps for each record.
+    n_records
+        4 or more.
+    stream
+        Random numbers for the directions along which states are compared.
+    sums
+        The means of the first set at each record are added to it, shape (rows, n_columns).
+
+    Returns
+    -------
+    Tensor
+        Largest split R-hat of each row, of log-probability and directions, float64, shape (rows,).
+    """
+    like = sets[0].chains.visible
+    drawn = kernels.normal((like.shape[1], _DIRECTIONS), stream, device=like.device)
+    directions, series = drawn.to(like), []
+    for _ in range(n_records):
+        for of in sets:
+            of.sweep(SWEEPS_A_RECORD)
+        series.append(torch.cat([of.observables(directions) for of in sets], 2))
+        if sums is not None:
+            sums += sets[0].means()
+    records = torch.stack(series, 3)
+    return split_r_hat(records.flatten(0, 1)).view(len(records), -1).amax(1)
 
 
 def split_r_hat(series: Tensor) -> Tensor:

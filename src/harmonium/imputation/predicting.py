@@ -115,7 +115,7 @@ class UnitDistributions:
 
 def _interpolated(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
     """Values between ascending points, linearly, shape (rows, n)."""
-    at = at.contiguous()
+    at, x = at.contiguous(), x.contiguous()
     above = torch.searchsorted(at, x).clamp_(1, at.shape[1] - 1)
     low, high = at.gather(1, above - 1), at.gather(1, above)
     share = ((x - low) / (high - low).clamp(min=1e-300)).clamp(0, 1)
@@ -193,7 +193,7 @@ def _averaged(
     own: ClampedRows, exact: ClampedRows, unit: int, points: Points, n: int, stream: Stream
 ) -> tuple[Tensor, Tensor]:
     """Mean over chains of the distribution given all other units; and its standard errors."""
-    chains = Completing(own, n, stream, _TEMPERATURES)
+    chains = Completing.annealed(own, n, stream, _TEMPERATURES)
     columns = exact.units.columns[unit]
     weights = exact.rbm.weights[columns]
     alone = exact.repeated(n)

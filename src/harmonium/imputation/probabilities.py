@@ -18,7 +18,7 @@ from harmonium.arguments import check_count, described, no_tensor
 from harmonium.datasets import MaskedRows, WeightedRows
 from harmonium.imputation.chains import Completing
 from harmonium.imputation.clamped import ClampedRows
-from harmonium.imputation.completing import complete_rows
+from harmonium.imputation.completing import SWEEPS_A_RECORD, complete_rows, r_hat_together
 from harmonium.imputation.exact import posteriors
 from harmonium.likelihood import LogLikelihood, evaluate
 from harmonium.likelihood.checks import check_finite, check_n_chains
@@ -33,14 +33,25 @@ _CHAINS_AT_ONCE = 2048
 # Estimates differ if they are in the wrong order by more than so many standard errors.
 _N_ERRORS = 4.0
 
+# Share of rows whose estimates may exclude each other by chance: errors that are estimated from few
+# chains are often too small.
+_BY_CHANCE = 0.02
+
+_LEAST_SWEEPS = 64  # before annealing back
+
+# Split R-hat from which on chains count as stuck in modes of their own: far above what short chains
+# that mix have by chance.
+_STUCK = 1.2
+
 
 @dataclass(frozen=True, eq=False)
 class LogProbabilities:
     """A log-probability (of continuous columns, a log-density) of each row: exact, or an interval.
 
     Annealing from independent units to a row's clamped model errs below, on average; annealing
-    back from the completions at its end errs above, if these are samples of that model. Where the
-    two are in the wrong order the completions are none, and the interval is not trusted.
+    back from the completions at its end errs above, if these are samples of that model. They are
+    none where the two are in the wrong order, or where chains with scattered starts are elsewhere
+    or tell another value: such intervals are not trusted.
 
     Attributes
     ----------
@@ -296,6 +307,7 @@ def log_normalisers(
     bounds = [lower, *(torch.zeros_like(lower) for _ in range(3))]
     is_exact = torch.ones_like(lower, dtype=torch.bool)
     reasons: tuple[str, ...] = ()
+    differ = torch.zeros_like(is_exact)
     most = 0
     for numbers, posterior in posteriors(exact):
         if posterior is not None:
@@ -307,16 +319,21 @@ def log_normalisers(
             most = max(most, found.n_temperatures)
             for bound, value in zip(bounds, found.bounds, strict=True):
                 bound[found.rows] = value
-        reasons = _reasons(numbers, *bounds)
+            differ[found.rows] = found.differ
+        reasons = _reasons(int(differ.sum()), len(numbers))
     low, high = torch.minimum(bounds[0], bounds[1]), torch.maximum(bounds[0], bounds[1])
     return LogProbabilities(low, high, bounds[2], bounds[3], is_exact, reasons, most)
 
 
 @dataclass(frozen=True, eq=False)
 class _Round:
-    """Estimates of some rows: by annealing, by annealing back, and the standard error of each."""
+    """Estimates of some rows: by annealing, by annealing back, and the standard error of each.
+
+    ``differ`` tells the rows whose estimates exclude each other.
+    """
 
     rows: Tensor
+    differ: Tensor
     bounds: tuple[Tensor, Tensor, Tensor, Tensor]
     n_temperatures: int
 
@@ -330,9 +347,9 @@ def _annealed(
     while True:
         apart = []
         for block in left.split(max(1, _CHAINS_AT_ONCE // n)):
-            found = _both_ways(clamped.take(block), n, n_temperatures, seed, number)
-            yield _Round(block, found, n_temperatures)
-            apart.append((found[1] - found[0]).abs() > _CLOSE)
+            found = _both_ways(block, clamped.take(block), n, n_temperatures, seed, number)
+            yield found
+            apart.append(found.differ | ((found.bounds[1] - found.bounds[0]).abs() > _CLOSE))
             number += 1
         left = left[torch.cat(apart)]
         if not len(left) or n_temperatures == most:
@@ -341,18 +358,25 @@ def _annealed(
 
 
 def _both_ways(
-    clamped: ClampedRows, n: int, n_temperatures: int, seed: int, number: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Log-normalisers by annealing and by annealing back, and their standard errors, (rows,)."""
+    rows: Tensor, clamped: ClampedRows, n: int, n_temperatures: int, seed: int, number: int
+) -> _Round:
+    """Log-normalisers by annealing, and by annealing back from two kinds of chains."""
     stream = Lane.CLAMPED.stream(seed, rank=number)
-    chains = Completing(clamped, n, stream, n_temperatures)
+    chains = Completing.annealed(clamped, n, stream, n_temperatures)
+    assert chains.log_normalisers is not None
     below, error_below = _log_mean(chains.log_normalisers)
-    chains.sweep(max(2, n_temperatures // 4))
-    t = torch.linspace(1, 0, n_temperatures, dtype=torch.float64).tolist()
-    v = chains.chains.visible
-    weights = chains.path.move_(v, [1.0, *t], stream)
-    back, error_above = _log_mean((weights - chains.path.log_start).view(-1, n))
-    return below, -back, error_below, error_above
+    both = chains, Completing.scattered(clamped, max(2, n // 2), stream)
+    n_records = max(_LEAST_SWEEPS, n_temperatures // 2) // SWEEPS_A_RECORD
+    r_hat = r_hat_together(both, n_records, stream)
+    back = [_log_mean(of.anneal_back(n_temperatures)) for of in both]
+    (minus_above, error_above), (minus_other, error_other) = back
+    slack = _N_ERRORS * (error_below.square() + error_above.square()).sqrt() + _CLOSE
+    differ = below + minus_above > slack
+    slack = _N_ERRORS * (error_above.square() + error_other.square()).sqrt() + _CLOSE
+    differ |= r_hat > _STUCK
+    differ |= (minus_above - minus_other).abs() > slack
+    bounds = (below, -minus_above, error_below, error_above)
+    return _Round(rows, differ, bounds, n_temperatures)
 
 
 def _log_mean(log_weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -363,13 +387,11 @@ def _log_mean(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     return log_weights.logsumexp(1) - math.log(n), error
 
 
-def _reasons(rows: Tensor, below: Tensor, above: Tensor, *errors: Tensor) -> tuple[str, ...]:
-    slack = _N_ERRORS * (errors[0].square() + errors[1].square()).sqrt()
-    wrong = (below - above > slack + _CLOSE)[rows]
-    # chance alone puts few rows in the wrong order by so many standard errors
-    if int(wrong.sum()) <= max(1, 0.02 * len(rows)):
+def _reasons(n_differ: int, n_rows: int) -> tuple[str, ...]:
+    if n_differ <= _BY_CHANCE * n_rows:
         return ()
     return (
-        f"annealing of what is missing and back are in the wrong order for {int(wrong.sum()):,} of "
-        f"{len(rows):,} rows: their chains miss some modes; take more temperatures or chains",
+        f"for {n_differ:,} of {n_rows:,} rows, chains over what is missing that were annealed and "
+        "chains that started elsewhere disagree: there are modes that some of them miss or do not "
+        "leave; take more temperatures",
     )

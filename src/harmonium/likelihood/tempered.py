@@ -275,7 +275,7 @@ def _start(
     chosen = (uniform * len(rows)).long().clamp_max(len(rows) - 1)
     visible[:, from_rows] = rows.to(like)[chosen.to(rows.device)].to(like)
 
-    visible[:, from_hidden] = _from_random_hidden(
+    visible[:, from_hidden] = from_random_hidden(
         rbm, base, n_levels * len(from_hidden), stream
     ).view(n_levels, len(from_hidden), n_columns)
     visible = visible.flatten(0, 1)
@@ -287,7 +287,7 @@ def _start(
     return _Tracked.tracking(replicas, renewed)
 
 
-def _from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
+def from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
     """Visible states given widely scattered random hidden states, whatever the biases."""
     like, n_hidden = rbm.weights.detach(), rbm.hidden.n_columns
 

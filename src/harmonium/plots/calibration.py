@@ -51,10 +51,10 @@ def calibration(
     x, y = (finite(values, name, ("n",)) for values, name in
             ((promised, "promised"), (found, "found")))  # fmt: skip
     n = finite(counts, "counts", ("n",))
-    if not len(x) or not x.shape == y.shape == n.shape:
+    if not x.shape == y.shape == n.shape:
         raise ValueError(
             f"promised has {len(x)} points, found {len(y)} and counts {len(n)}; pass one of each "
-            "for every point, and at least one"
+            "for every point"
         )
     if min(x.min(), y.min()) < 0 or max(x.max(), y.max()) > 1 or (n < 1).any():
         raise ValueError(

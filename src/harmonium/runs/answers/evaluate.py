@@ -12,9 +12,18 @@ from typing import Any
 import torch
 
 from harmonium import datasets, defaults, likelihood
-from harmonium.datasets import AsIs, Data, Scaled, Stochastic, Threshold, WeightedRows
+from harmonium.datasets import (
+    AsIs,
+    Data,
+    MaskedRows,
+    Scaled,
+    Stochastic,
+    Threshold,
+    WeightedRows,
+)
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.files import write_json
+from harmonium.imputation import complete_rows, of_observed
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, refuse_foreign
@@ -42,6 +51,7 @@ from harmonium.runs.rows import (
 )
 
 _BLOCK = 1000  # rows encoded at a time
+_SWEEPS = 64  # that complete rows whose missing values are summed out afterwards
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +93,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
     weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
-    rows = _rows(data, options.rows, options.seed)
+    rows, holes = _rows(trained, data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
         rbm,
@@ -100,11 +110,14 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
         if seconds is not None:
             kept.take_up_(evaluation.work)
     found = _watch(evaluation, kept, asked.reporter)
+    if holes is not None:
+        found = of_observed(found, rbm, holes, rows.states, weights=rows.weights, seed=options.seed)
     results[data.name] = result = {
         **described(found),
         "warnings": [asked.reporter.words(reason).replace("`", "") for reason in found.reasons],
         "data": data.name,
-        "rows_digest": keep_row_values(run.row_values_path, rbm, rows),
+        # a row's own value is known where nothing is missing
+        "rows_digest": None if holes else keep_row_values(run.row_values_path, rbm, rows),
         "binarized": how_binarized(data),
         "sites": None if data.alphabet is None else data.values.shape[1],
         "weights": None if data.weights is None else _how_weighted(options, trained.options),
@@ -178,8 +191,10 @@ def _how_weighted(said: EvaluationOptions, of_run: TrainingOptions) -> str:
     return SIMILARITY if how.weights_file is None else how.weights_file
 
 
-def _rows(data: Data, n_rows: int | None, seed: int) -> WeightedRows:
-    """All rows, or a random subset."""
+def _rows(
+    trained: Trained, data: Data, n_rows: int | None, seed: int
+) -> tuple[WeightedRows, MaskedRows | None]:
+    """All rows, or a random subset; completed if values are missing, and then as they are, too."""
     device = data.values.device
     if n_rows is None:
         index = torch.arange(len(data), device=device)
@@ -192,8 +207,16 @@ def _rows(data: Data, n_rows: int | None, seed: int) -> WeightedRows:
         index = order.sort().values.to(device)
     # drawn with this command's seed: the same test rows for models trained with any seed
     stream = Lane.USED.stream(seed)
-    states = torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
-    return WeightedRows(states, weights_of(data, index))
+    weights = weights_of(data, index)
+    if data.mask is None:
+        states = torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
+        return WeightedRows(states, weights), None
+    parts = [data.masked_rows(some, stream) for some in index.split(_BLOCK)]
+    holes = MaskedRows(
+        torch.cat([part.states for part in parts]), torch.cat([part.observed for part in parts])
+    )
+    completed = complete_rows(trained.rbm, holes, 1, _SWEEPS, Lane.IMPUTED.stream(seed))
+    return WeightedRows(completed.draws[:, 0], weights), holes
 
 
 def _watch(evaluation: Evaluation, kept: KeptWork | None, reporter: Reporter) -> LogLikelihood:
