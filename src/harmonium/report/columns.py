@@ -35,11 +35,15 @@ def rows_of(data: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     encoding = data["encoding"]
     if encoding.get("kind") != _MIXED:
         return []
-    columns = encoding["columns"]
-    missing = data.get("missing", {}).get("columns", [0] * len(columns))
+    missing = data.get("missing", {})
     return [
-        (column["name"], column["kind"], _holds(column), f"{n:,}" if n else "")
-        for column, n in zip(columns, missing, strict=True)
+        (
+            column["name"],
+            column["kind"],
+            _holds(column),
+            f"{missing[column['name']]:,}" if column["name"] in missing else "",
+        )
+        for column in encoding["columns"]
     ]
 
 

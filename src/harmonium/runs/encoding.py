@@ -117,11 +117,12 @@ def _weights_described(data: Data) -> dict[str, Any]:
 
 
 def _missing_described(data: Data) -> dict[str, Any]:
-    """How many values are missing, in all and in each column, if some are."""
+    """How many values of each column are missing, by name or number, if any are."""
     if data.mask is None:
         return {}
-    by_column = data.mask.missing_by_column
-    return {"missing": {"values": int(by_column.sum()), "columns": by_column.tolist()}}
+    counts = data.mask.missing_by_column.tolist()
+    names = data.columns or [str(number) for number in range(len(counts))]
+    return {"missing": {name: n for name, n in zip(names, counts, strict=True) if n}}
 
 
 @dataclass(frozen=True)
