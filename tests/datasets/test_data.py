@@ -423,7 +423,7 @@ def test_moments_of_joined_labels(encoding: Encoding) -> None:
 
 def test_labels_that_cannot_be_joined_are_refused() -> None:
     for labels, n_classes, message in (
-        ([0, -2, -1], None, "2 labels of rows are negative (the least is -2); number the classes"),
+        ([0, -2, -1], None, "1 labels of rows are negative (the least is -2); number the classes"),
         ([3, 3], None, "all 2 labels of rows are 3; to tell classes apart takes rows of two or mo"),
         ([0, 4], 3, "labels of rows go up to 4, but n_classes is 3; pass 5 or more"),
     ):
