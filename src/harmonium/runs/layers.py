@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from harmonium.rng import seed_of_layer
 from harmonium.run_directory import LAYER_BELOW
@@ -160,7 +160,7 @@ def _values(name: str, text: str | None, n_layers: int) -> Sequence[Any] | None:
 
 def _value(name: str, text: str) -> Any:
     hint = get_type_hints(TrainingOptions)[name]
-    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if NoneType in kinds and text == "none":
         return None
     (kind,) = (kind for kind in kinds if kind is not NoneType)
