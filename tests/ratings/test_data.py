@@ -28,6 +28,9 @@ def text(separator: str, header: str | None) -> bytes:
     return "\n".join([*([] if header is None else [header]), *lines]).encode()
 
 
+PACKED = gzip.compress(text(",", "user,item,rating"), mtime=0)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "columns"),
     [
@@ -38,7 +41,7 @@ def text(separator: str, header: str | None) -> bytes:
         ("a header by number.csv", text(",", "u,i,r"), (0, 1, 2)),
         ("colons.dat", text("::", None), ("user", "item", "rating")),
         ("blanks.txt", text("   ", None), ("user", "item", "rating")),
-        ("packed.csv.gz", gzip.compress(text(",", "user,item,rating")), ("user", "item", "rating"), mtime=0),
+        ("packed.csv.gz", PACKED, ("user", "item", "rating")),
     ],
 )
 def test_a_long_text_table_is_read(
