@@ -17,6 +17,7 @@ from harmonium.datasets import Data, Mask, MaskedRows, Minibatches
 from harmonium.estimators.base import (
     check_integers,
     check_numbers,
+    check_truths,
     check_weight_std,
     refuse_text,
     seed_of,
@@ -332,9 +333,7 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
                 check_integers(self, **{name: least})
         check_numbers(self, learning_rate=0.0)
         check_weight_std(self)
-        for name in ("sample", "add_indicator", "keep_empty_features"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; pass True or False")
+        check_truths(self, "sample", "add_indicator", "keep_empty_features")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
