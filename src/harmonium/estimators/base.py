@@ -309,7 +309,7 @@ def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def check_truths(estimator: Any, *names: str) -> None:
+def check_booleans(estimator: Any, *names: str) -> None:
     """Reject parameters that are neither True nor False."""
     for name in names:
         value = getattr(estimator, name)

@@ -18,7 +18,7 @@ from harmonium.datasets import Data, Mask, MaskedRows, Minibatches
 from harmonium.estimators.base import (
     check_integers,
     check_numbers,
-    check_truths,
+    check_booleans,
     check_weight_std,
     refuse_text,
     seed_of,
@@ -353,7 +353,7 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
                 f"missing_values is {self.missing_values!r}; pass np.nan, which also stands for "
                 "None and pandas' NA, or a number"
             )
-        check_truths(self, "sample", "add_indicator", "keep_empty_features")
+        check_booleans(self, "sample", "add_indicator", "keep_empty_features")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -18,7 +18,7 @@ from harmonium.estimators.base import (
     check_choice,
     check_integers,
     check_numbers,
-    check_truths,
+    check_booleans,
     seed_of,
 )
 from harmonium.ratings import (
@@ -207,7 +207,7 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         check_numbers(self, learning_rate=0.0, l2=0.0)
         check_choice(self, "orientation", get_args(Orientation))
         check_choice(self, "level_weights", get_args(LevelWeights))
-        check_truths(self, "conditional")
+        check_booleans(self, "conditional")
         if self.scale is not None and np.ndim(self.scale) != 1:
             raise ValueError(
                 f"scale is {self.scale!r}; pass all values that a rating can have, such as "
