@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from harmonium import defaults, training
 from harmonium.datasets import Data, Mask, MaskedRows, Minibatches
 from harmonium.estimators.base import (
+    check_booleans,
     check_integers,
     check_numbers,
-    check_booleans,
     check_weight_std,
     refuse_text,
     seed_of,

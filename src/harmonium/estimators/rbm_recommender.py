@@ -15,10 +15,10 @@ from harmonium import defaults, training
 from harmonium.arguments import described
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import (
+    check_booleans,
     check_choice,
     check_integers,
     check_numbers,
-    check_booleans,
     seed_of,
 )
 from harmonium.ratings import (
