@@ -34,7 +34,7 @@ ORDER = (
     "classification",
     "sampling",
     "datasets",
-    "completing",
+    "missing_states",
     "likelihood",
     "diagnostics",
     "imputation",

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from harmonium import defaults, diagnostics
 from harmonium.arguments import check_count
-from harmonium.completing import complete
 from harmonium.datasets import (
     MaskedRows,
     Rows,
@@ -37,6 +36,7 @@ from harmonium.likelihood import (
 )
 from harmonium.likelihood.checks import are_states
 from harmonium.metrics import WARNING
+from harmonium.missing_states import complete
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Lane
 from harmonium.sampling import ChainState, start_at

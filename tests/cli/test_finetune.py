@@ -425,6 +425,19 @@ def test_options_that_do_not_go_together(
     assert message in refused("dbn", "finetune", run, *QUICK, *options)
 
 
+def test_rows_without_a_label_are_left_out_of_a_classifier() -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (60, 5))
+    lines = [f"{','.join(map(str, row))},{'abc'[n % 3] if n % 2 else ''}" for n, row in
+             enumerate(rows)]  # fmt: skip
+    Path("some.csv").write_text("\n".join(["p,q,r,s,t,class", *lines]))
+    of_rows = ("--batch-size", "9", "--epochs", "1")
+    ran("dbn", "train", "some.csv", "--label", "class", *TRAIN, *of_rows, "--out", "stack")
+    said = ran("dbn", "finetune", "stack", *QUICK, "--batch-size", "9", "--out", "tuned")
+    assert "rows are left out, because they have no label" in said.out
+    of_data = json.loads(Path("tuned/config.json").read_text())["data"]
+    assert 0 < of_data["n_train"] <= 30
+
+
 def test_rows_without_labels_or_of_one_class(refused: Refused) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (40, 5))
     for name, labels, message in (

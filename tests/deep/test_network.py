@@ -13,7 +13,7 @@ from torch import nn
 
 from deep.networks import N_COLUMNS, binary_stack, labelled, stack
 from harmonium import RBM, Binary, Categorical, Data, Gaussian, Minibatches, Purpose, Spin, Stream
-from harmonium.datasets import Scaled
+from harmonium.datasets import UNKNOWN_LABEL, Scaled
 from harmonium.deep import (
     Autoencoder,
     Classifier,
@@ -346,6 +346,10 @@ def relabelled(row: int, label: int) -> Data:
     [
         (change(labelled(), labels=None), "small has no labels, and a classifier needs one for"),
         (relabelled(5, -1), r"1 labels of small are negative \(the first is -1, at row 5\); numb"),
+        (
+            relabelled(5, UNKNOWN_LABEL),
+            r"^1 of 60 rows of small have no label; leave them out with Data.labelled\(\)$",
+        ),
         (
             change(labelled(), labels=torch.full((60,), 4)),
             "all 60 labels of small are 4; a classifier needs rows of two or more classes",

@@ -43,6 +43,7 @@ def estimator(**options: Any) -> RBMClassifier:
         (["a", -1, "b"], ["a", "b"], [True, False, True]),
         ([0, None, -1, 1], [0, 1], [True, False, False, True]),
         ([True, None, False], [True, False], [True, False, True]),
+        (["a", None, "longer"], ["a", "longer"], [True, False, True]),
     ],
     ids=str,
 )
@@ -161,3 +162,21 @@ def test_rows_without_labels_help() -> None:
     # McNemar: rows that one of the two gets wrong are as likely either's
     better, worse = (wrong_alone & ~wrong).sum(), (wrong & ~wrong_alone).sum()
     assert better - worse > 4 * np.sqrt(better + worse)
+
+
+def test_rows_without_a_label_do_not_count_in_the_score() -> None:
+    X, y = table()
+    found = estimator().fit(X, y)
+    known = y >= 0
+    assert found.score(X, y) == found.score(X[known], y[known])
+    weights = np.arange(N) + 1.0
+    assert found.score(X, y, weights) == found.score(X[known], y[known], weights[known])
+    with pytest.raises(ValueError, match="no label at all; pass the classes"):
+        found.score(X, np.full(N, -1))
+    with pytest.raises(ValueError, match="have a label have weight 0"):
+        estimator().fit(X, y, sample_weight=~known)
+
+
+def test_an_update_says_how_many_rows_had_a_label() -> None:
+    X, y = table()
+    assert estimator().partial_fit(X, y, classes=[0, 1, 2]).n_labelled_ == N - 40

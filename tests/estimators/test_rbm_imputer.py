@@ -207,8 +207,19 @@ def test_other_numbers_may_stand_for_missing_values() -> None:
     coded = np.where(np.isnan(X), -99, X)
     found = imputer(missing_values=-99, n_iter=2).fit_transform(coded)
     np.testing.assert_array_equal(found, imputer(n_iter=2).fit_transform(X))
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match=r"contains NaN, but missing_values is -99; pass"):
         imputer(missing_values=-99, n_iter=2).fit(X)
+
+
+def test_nan_none_and_na_are_one() -> None:
+    pandas = pytest.importorskip("pandas")
+    X = with_holes(table())
+    expected = imputer(n_iter=2, add_indicator=True).fit_transform(X)
+    of_none = np.where(np.isnan(X), None, X)
+    of_na = pandas.DataFrame(X).astype("Float64")
+    for missing, rows in ((None, of_none), (pandas.NA, of_na), (np.nan, of_none)):
+        own = imputer(n_iter=2, add_indicator=True, missing_values=missing)
+        np.testing.assert_array_equal(own.fit_transform(rows), expected)
 
 
 def test_it_stands_in_pipelines_and_is_portable(fitted: RBMImputer) -> None:
@@ -233,6 +244,7 @@ def test_it_stands_in_pipelines_and_is_portable(fitted: RBMImputer) -> None:
         ({"kinds": "binary"}, r"^feature 2 has \d+ values, but binary units take two; pass"),
         ({"n_draws": 1}, r"^n_draws is 1; pass an integer, 2 or more"),
         ({"sample": "yes"}, r"^sample is 'yes'; pass True or False"),
+        ({"missing_values": "x"}, r"^missing_values is 'x'; pass np.nan, which also stands for"),
         ({"learning_rate": -1.0}, r"^learning_rate is -1.0; pass a number, 0 or more"),
         ({"dtype": "int"}, r"^dtype is 'int'; pass 'float32' or 'float64'"),
     ],
@@ -250,6 +262,14 @@ def test_rows_that_cannot_be_learned_from_are_refused() -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(ValueError, match=r"^X holds text in the column 'a' \('red'"):
         imputer().fit(pandas.DataFrame({"a": ["red", "blue"], "b": [1.0, 2.0]}))
+    frame = pandas.DataFrame(with_holes(table()), columns=list("abcd"))
+    frame.insert(0, "empty", np.nan)
+    with pytest.raises(ValueError, match=r"^feature 'c' has \d+ values, but binary units"):
+        imputer(kinds={"c": "binary"}).fit(frame)
+    frame.loc[frame["d"].first_valid_index(), "d"] = 1e12
+    with pytest.raises(ValueError, match=r"tell the values of column 'd' of X apart, once it is"):
+        imputer().fit(frame)
+    assert imputer(dtype="float64", n_iter=1).fit(frame).n_iter_ == 1
 
 
 def test_kinds_go_by_name_or_number() -> None:

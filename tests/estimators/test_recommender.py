@@ -53,7 +53,7 @@ def test_pairs_matrices_and_frames_give_the_same() -> None:
 
 
 def test_what_cannot_be_learned_from_is_refused() -> None:
-    X, y = ratings()
+    X, _ = ratings()
     for told, arguments in (
         ("y is None; pass the ratings", (X,)),
         ("leave y out", (scipy.sparse.csr_array(np.eye(3)), [1])),
@@ -61,5 +61,41 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=told):
             RBMRecommender().fit(*arguments)
-    with pytest.raises(ValueError, match="orientation is 'film'"):
-        RBMRecommender(orientation="film").fit(X, y)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"orientation": "film"}, "orientation is 'film'; pass 'item' or 'user'"),
+        ({"level_weights": "film"}, "level_weights is 'film'; pass 'linear' or 'free'"),
+        ({"n_components": 0}, "n_components is 0; pass an integer"),
+        ({"batch_size": 0}, "batch_size is 0; pass an integer"),
+        ({"n_iter": 1.5}, "n_iter is 1.5; pass an integer"),
+        ({"conditional": "no"}, "conditional is 'no'; pass True or False"),
+        ({"scale": 5}, "scale is 5; pass all values"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_refused_by_their_name(wrong: dict[str, Any], told: str) -> None:
+    X, y = ratings()
+    with pytest.raises(ValueError, match=told):
+        RBMRecommender(**wrong).fit(X, y)
+
+
+def test_names_that_are_whole_numbers_may_be_floating_point() -> None:
+    X, y = ratings()
+    fitted = RBMRecommender(n_components=3, n_iter=2, random_state=0).fit(X.astype(float), y)
+    expected = fitted.predict(X)
+    assert len(np.unique(expected)) > 1
+    assert np.array_equal(fitted.predict(X.astype(float)), expected)
+    assert np.array_equal(fitted.predict(X.astype(object) * 1.0), expected)
+    assert fitted.predict(X[:0]).shape == (0,)
+    assert np.array_equal(fitted.recommend(4.0)[0], fitted.recommend(4)[0])
+
+
+def test_columns_in_another_order_are_refused() -> None:
+    X, y = ratings()
+    frame = pd.DataFrame(X, columns=["user", "item"])
+    fitted = RBMRecommender(n_components=3, n_iter=1, random_state=0).fit(frame, y)
+    with pytest.raises(ValueError, match="in the same order"):
+        fitted.predict(frame[["item", "user"]])

@@ -129,7 +129,7 @@ def numbers_of_words(column: CellColumn) -> CellColumn:
 
 
 def truths_of_words(column: CellColumn) -> CellColumn:
-    """A column whose words are all True and False, as truths; otherwise the same column."""
+    """A column whose words are all True and False, as booleans; otherwise the same column."""
     assert column.words is not None
     spelled = {word: word.lower() == "true" for word in column.words}
     if not {word.lower() for word in spelled} <= {"true", "false"}:
@@ -140,7 +140,7 @@ def truths_of_words(column: CellColumn) -> CellColumn:
 
 
 def of_arrow(name: str, column: Any, table: str) -> CellColumn:
-    """A column of Arrow: numbers, truths, text or categories.
+    """A column of Arrow: numbers, booleans, text or categories.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def of_arrow(name: str, column: Any, table: str) -> CellColumn:
     row = next((n for n, valid in enumerate(column.is_valid().to_pylist()) if valid), 0)
     raise TypeError(
         f"row {row}, column {name!r} of {table} holds {_shown(column, row)} ({kind}; rows counted "
-        f"from 0), and models learn from numbers, truths and words; leave the column out by "
+        f"from 0), and models learn from numbers, booleans and words; leave the column out by "
         f"{keyword('drop', [name])}, or make numbers of it"
     )
 
@@ -200,7 +200,7 @@ def refuse_objects(frame: Any, table: str) -> None:
             raise TypeError(
                 f"row {row}, column {str(name)!r} of {table} holds {cell!r} "
                 f"({type(cell).__name__}; rows counted from 0), and models learn from numbers, "
-                f"truths and words; leave the column out by {keyword('drop', [str(name)])}, or "
+                f"booleans and words; leave the column out by {keyword('drop', [str(name)])}, or "
                 "make numbers of it"
             )
         kinds = {"text" if isinstance(cell, str) else "numbers" for cell in column.dropna()}

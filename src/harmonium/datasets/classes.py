@@ -46,7 +46,7 @@ class Classes:
         return sum(int((piece < 0).sum()) for piece in self._pieces)
 
     def notes(self, reading: Reading) -> list[str]:
-        """That labels are missing, if some are; of rows of use, nobody needs to know."""
+        """How many labels are missing, if some are; none for rows to which a model is applied."""
         n = self.n_missing
         if not n or reading.of_use:
             return []

@@ -15,6 +15,7 @@ from torch import Tensor
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole, meant
 from harmonium.datasets.copies import groups_of_copies
+from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.row_names import RowNames
@@ -202,6 +203,25 @@ class Data(Recodable):
         if self.weights is None or bool(self.weights.all()):
             return self
         return self.take(self.weights.nonzero()[:, 0])
+
+    def labelled(self) -> Data:
+        """The rows whose label is not `UNKNOWN_LABEL`: a copy, or the same object if these are all.
+
+        Raises
+        ------
+        ValueError
+            If there are labels, and all of them are missing.
+        """
+        if self.labels is None:
+            return self
+        known = self.labels != UNKNOWN_LABEL
+        n_missing = len(self) - int(known.sum())
+        if not n_missing:
+            return self
+        if n_missing == len(self):
+            raise ValueError(f"all {len(self):,} labels of {self.name} are missing; pass some")
+        note = f"{n_missing:,} of {len(self):,} rows are left out, because they have no label"
+        return self.take(known.nonzero()[:, 0])._with_note(note)
 
     def take(self, index: Tensor) -> Data:
         """Some rows by number, int64, shape (n,), on the device of the data; copies the values."""

@@ -77,8 +77,10 @@ def _fitting(data: Data, train: Data) -> Data:
         if unknown or data.classes != train.classes:
             known = ", ".join(train.classes or ())
             raise ValueError(
-                f"{unknown or 'the'} labels of {data.name} are no class of {train.name}"
+                f"{unknown or 'the'} labels of {data.name} are {'missing, or ' * bool(unknown)}no "
+                f"class of {train.name}"
                 + (f", whose classes are {known}" if known else "")
+                + ("; leave those rows out" if unknown else "")
             )
     if data.columns is None or train.columns is None or data.columns == train.columns:
         return data

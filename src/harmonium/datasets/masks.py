@@ -41,7 +41,7 @@ class Mask:
 
     @classmethod
     def of(cls, observed: Tensor) -> Mask:
-        """The mask of a table of truths, bool, shape (n_rows, n_columns): True is observed."""
+        """The mask of a table of booleans, bool, shape (n_rows, n_columns): True is observed."""
         if observed.dtype != torch.bool or observed.dim() != 2:
             raise TypeError(
                 f"observed is {observed.dtype} of shape {tuple(observed.shape)}; pass bool of "

@@ -71,7 +71,7 @@ def from_array(
     Raises
     ------
     TypeError
-        For anything but numbers, truths and words; for a data frame, the message names the column.
+        For anything but numbers, booleans and words; names the column of a data frame.
     ValueError
         For wrong shapes, no rows or columns, columns or rows without any value, infinity, or
         labels, targets, weights or names of rows that do not fit.

@@ -309,6 +309,14 @@ def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
+def check_booleans(estimator: Any, *names: str) -> None:
+    """Reject parameters that are neither True nor False."""
+    for name in names:
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} is {value!r}; pass True or False")
+
+
 def weighted_mean(scores: NDArray[Any], sample_weight: Any) -> float:
     """Weighted mean score of rows, in float64."""
     weights = weights_of(sample_weight, len(scores))

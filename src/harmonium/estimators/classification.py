@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from harmonium.estimators.base import (
     seed_of,
     to_numpy,
 )
-from harmonium.estimators.labels import ProbabilisticClassifier
+from harmonium.estimators.labels import ProbabilisticClassifier, known_labels
 from harmonium.estimators.rbm_training import check_training
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator
@@ -83,6 +84,39 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         columns = class_columns(model)
         log_p = class_log_probabilities(model, states[:, : columns.start])
         return -(log_p * states[:, columns]).sum(1)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of right classes among the rows that have a label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+        y : array-like of shape (n_samples,)
+            Class of each row, or no label, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows.
+
+        Returns
+        -------
+        score : float
+            From 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If no row has a label.
+        """
+        check_is_fitted(self)
+        y, known = known_labels(y, self.classes_)
+        if known is not None:
+            if not known.any():
+                raise ValueError("y holds no label at all; pass the classes of some rows")
+            rows = np.flatnonzero(known)
+            X, y = _safe_indexing(X, rows), y[rows]
+            if sample_weight is not None:
+                sample_weight = np.asarray(sample_weight)[rows]
+        return float(super().score(X, y, sample_weight))
 
     def _log_probabilities(self, x: Tensor) -> Tensor:
         return class_log_probabilities(self.model_, x)

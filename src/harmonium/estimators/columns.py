@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harmonium.datasets.narrowing import rounded_columns
 from harmonium.estimators.visible import PRECISION
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
 
@@ -41,7 +42,11 @@ class ColumnStates:
 
     @classmethod
     def of(
-        cls, X: NDArray[np.float64], observed: NDArray[np.bool_], kinds: Sequence[str | None]
+        cls,
+        X: NDArray[np.float64],
+        observed: NDArray[np.bool_],
+        kinds: Sequence[str | None],
+        names: Sequence[object] | None = None,
     ) -> ColumnStates:
         """Determine the encoding from the observed values of each feature.
 
@@ -51,6 +56,8 @@ class ColumnStates:
             Values and which of them are observed, at least one in each feature.
         kinds
             Kind of each feature; None takes binary units for zeros and ones, else Gaussian ones.
+        names
+            Names of the features, for messages; None for their numbers.
 
         Raises
         ------
@@ -72,8 +79,9 @@ class ColumnStates:
                 states = states[:0]
             elif len(states) > 2 and kind == "binary":
                 raise ValueError(
-                    f"feature {number} has {len(states)} values, but binary units take two; pass "
-                    "kinds with 'categorical' or 'gaussian' for it"
+                    f"feature {number if names is None else repr(names[number])} has "
+                    f"{len(states)} values, but binary units take two; pass kinds with "
+                    "'categorical' or 'gaussian' for it"
                 )
             elif len(states) < 2 and kind == "binary":
                 # a constant beside a state that never occurs
@@ -139,6 +147,16 @@ class ColumnStates:
             is_binary = self.kinds[number] == "binary"
             place = (own[:, 0] > 0.5).astype(np.intp) if is_binary else own.argmax(1)
             found[:, number] = self.categories[number][place]
+        return found
+
+    def rounded(self, X: NDArray[np.float64], observed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The Gaussian features whose states float32 cannot tell apart, shape (n_features,)."""
+        found = np.zeros(len(self.kinds), np.bool_)
+        for number, kind in enumerate(self.kinds):
+            if kind == "gaussian" and self.scale[number]:
+                values = X[observed[:, number], number, None]
+                states = (values - self.shift[number]) / self.scale[number]
+                found[number] = len(rounded_columns(states)) > 0
         return found
 
     def unknown(

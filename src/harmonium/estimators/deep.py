@@ -129,7 +129,7 @@ class DeepEstimator(VisibleEstimator):
         return X, y, weights
 
     def _fitting_scaling(self, X: Any, weights: Tensor | None, *, reset: bool) -> Scaling | None:
-        """How features become states: as the first rows decide, for which all have to be fit."""
+        """The scaling that the rows of the first fit decide, once these rows have been checked."""
         scaling = self._make_scaling(X, weights) if reset else self._scaling
         self._check_features(X, scaling)
         return scaling

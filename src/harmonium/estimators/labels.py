@@ -116,8 +116,8 @@ def known_labels(
         return y, None
     there = np.array(there.tolist()) if labels.dtype.kind == "O" else there
     if not len(there) and classes is not None:
-        return np.full(len(labels), classes[0]), known
-    filled = np.full(len(labels), there[0])
+        return np.full(len(labels), classes[0], classes.dtype), known
+    filled = np.full(len(labels), there[0], there.dtype)
     filled[known] = there
     return filled, known
 
@@ -156,8 +156,12 @@ def check_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     Raises
     ------
     ValueError
-        If labels are not classes, such as real numbers, or if there is only one class.
+        If labels are not classes, such as real numbers, or if there are fewer than two classes.
     """
+    if not len(y):
+        raise ValueError(
+            "all rows that have a label have weight 0; give weight to rows of two or more classes"
+        )
     check_classification_targets(y)
     classes, numbers = np.unique(y, return_inverse=True)
     if len(classes) < 2:

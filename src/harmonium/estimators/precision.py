@@ -65,8 +65,27 @@ def check_precision(
         )
     lost = np.zeros(X.shape[1], bool)
     lost[rounded_columns(states)] = True
+    refuse_rounded(lost, names, "as it is" if scaling is None else "once it is scaled")
+
+
+def refuse_rounded(lost: NDArray[np.bool_], names: Sequence[object] | None, how: str) -> None:
+    """Reject features whose values float32 cannot tell apart, if there are any.
+
+    Parameters
+    ----------
+    lost
+        Whether float32 loses each feature, bool, shape (n_features,).
+    names
+        Names of the features; None if they have none.
+    how
+        In which form float32 has them, such as "as it is".
+
+    Raises
+    ------
+    ValueError
+        Names the features, and says what would work.
+    """
     if lost.any():
-        how = "as it is" if scaling is None else "once it is scaled"
         raise ValueError(
             f"float32 cannot tell the values of {_listed(lost, names)} of X apart, {how}: most of "
             "them differ by less than its seven digits hold. Remove values that lie far from all "
@@ -78,7 +97,7 @@ def check_precision(
 _TINY = 1e-150
 
 
-def _listed(which: NDArray[np.bool_], names: Sequence[str] | None) -> str:
+def _listed(which: NDArray[np.bool_], names: Sequence[object] | None) -> str:
     numbers = np.flatnonzero(which)
     shown = [str(n) if names is None else repr(str(names[n])) for n in numbers[:_SHOWN]]
     more = ", ..." if len(numbers) > _SHOWN else ""

@@ -116,7 +116,7 @@ class RBMClassifier(ClassificationEstimator):
     visible_ : {"binary", "gaussian"}
         The type of visible units used for the features.
     n_labelled_ : int
-        Training rows of the last `fit` that had a label.
+        Rows of the last `fit` or `partial_fit` that had a label.
     n_iter_ : int
         Epochs of the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
@@ -317,6 +317,7 @@ class RBMClassifier(ClassificationEstimator):
             self._scaling = self._scaling_after(X)
         self.n_iter_ += 1
         X, numbers, weights = with_label(X, numbers, weights)
+        self.n_labelled_ = len(numbers)
         if not len(numbers):
             self.loss_curve_.append(float("nan"))
             return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from harmonium import defaults, training
 from harmonium.datasets import Data, Mask, MaskedRows, Minibatches
 from harmonium.estimators.base import (
+    check_booleans,
     check_integers,
     check_numbers,
     check_weight_std,
@@ -24,6 +26,7 @@ from harmonium.estimators.base import (
 )
 from harmonium.estimators.columns import ColumnStates, kinds_of
 from harmonium.estimators.holding import ModelHolder
+from harmonium.estimators.precision import refuse_rounded
 from harmonium.gradient import Penalties
 from harmonium.imputation import complete_rows
 from harmonium.rbm import RBM
@@ -54,8 +57,8 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
         Kind of each feature, or of all: "binary", "gaussian", "categorical", or "auto", which takes
         binary units for zeros and ones and Gaussian units for everything else. A dict names some
         features, by name or number; the others are "auto".
-    missing_values : number or NaN, default=NaN
-        What stands for a missing value.
+    missing_values : number, NaN, None or pandas' NA, default=NaN
+        What stands for a missing value. NaN, None and NA are one.
     sample : bool, default=False
         Whether missing values are drawn from their distribution given what is observed, anew in
         each call, as multiple imputation needs them. Otherwise they are the mean of Gaussian
@@ -172,8 +175,8 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
         self : object
             The fitted estimator.
         """
-        X = self._checked(X, reset=True)
         self._check_parameters()
+        X = self._checked(X, reset=True)
         observed = self._observed(X)
         self._is_kept = np.atleast_1d(observed.any(0))
         if not self._is_kept.any():
@@ -182,12 +185,17 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
         kinds = kinds_of(self.kinds, X.shape[1], None if names is None else names.tolist())
         values, there = X[:, self._is_kept].astype(np.float64), observed[:, self._is_kept]
         of_kept = [kind for kind, is_kept in zip(kinds, self._is_kept, strict=True) if is_kept]
-        self._columns = ColumnStates.of(values, there, of_kept)
+        of_features = np.arange(X.shape[1]) if names is None else names
+        kept_names = of_features[self._is_kept].tolist()
+        self._columns = ColumnStates.of(values, there, of_kept, kept_names)
+        if self._checked_dtype() == torch.float32:
+            refuse_rounded(self._columns.rounded(values, there), kept_names, "once it is scaled")
         self.kinds_ = self._columns.kinds
         self.indicator_ = None
         if self.add_indicator:
+            stands_for_it = np.nan if _is_nan(self.missing_values) else self.missing_values
             self.indicator_ = MissingIndicator(
-                missing_values=self.missing_values, error_on_new=False
+                missing_values=stands_for_it, error_on_new=False
             ).fit(X)
         self._train(*self._columns.encode(values, there))
         return self
@@ -304,8 +312,13 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
             X,
             reset=reset,
             dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan" if is_nan else True,
+            ensure_all_finite="allow-nan",
         )
+        if not is_nan and np.isnan(checked).any():
+            raise ValueError(
+                f"X contains NaN, but missing_values is {self.missing_values!r}; pass "
+                "missing_values=np.nan, and NaN in place of all missing values"
+            )
         return checked
 
     def _observed(self, X: NDArray[Any]) -> NDArray[np.bool_]:
@@ -332,9 +345,15 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
                 check_integers(self, **{name: least})
         check_numbers(self, learning_rate=0.0)
         check_weight_std(self)
-        for name in ("sample", "add_indicator", "keep_empty_features"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; pass True or False")
+        is_number = isinstance(self.missing_values, Real) and not isinstance(
+            self.missing_values, bool
+        )
+        if not is_number and not _is_nan(self.missing_values):
+            raise ValueError(
+                f"missing_values is {self.missing_values!r}; pass np.nan, which also stands for "
+                "None and pandas' NA, or a number"
+            )
+        check_booleans(self, "sample", "add_indicator", "keep_empty_features")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -344,4 +363,7 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
 
 
 def _is_nan(value: Any) -> bool:
+    """Whether this is what NaN, None and pandas' NA become in an array of numbers."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
     return isinstance(value, float | np.floating) and bool(np.isnan(value))

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from harmonium import defaults, training
 from harmonium.arguments import described
 from harmonium.datasets import Minibatches
-from harmonium.estimators.base import seed_of
+from harmonium.estimators.base import (
+    check_booleans,
+    check_choice,
+    check_integers,
+    check_numbers,
+    seed_of,
+)
 from harmonium.ratings import (
     LevelWeights,
     Orientation,
@@ -126,8 +132,8 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
-        if self.orientation not in ("item", "user"):
-            raise ValueError(f"orientation is {self.orientation!r}; pass 'item' or 'user'")
+        self._check_parameters()
+        _check_feature_names(self, X, reset=True)
         known = self._ratings(X, y, scale=self.scale)
         seed = seed_of(self.random_state)
         rows = RatedRows(known, self.orientation)
@@ -168,6 +174,8 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of each level of the scale, exactly, shape (n, n_levels)."""
         check_is_fitted(self)
+        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
+            _check_feature_names(self, X, reset=False)
         pairs = _pairs(X)
         known = self.recommender_.ratings
         asked = known.numbers_of(pairs[:, 0], pairs[:, 1])
@@ -190,6 +198,21 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         found = self.recommender_.recommend(user, n, min_ratings)
         return np.array(found.items), found.expected
+
+    def _check_parameters(self) -> None:
+        check_integers(self, n_components=1, sweeps=1)
+        for name, least in (("rank", 1), ("batch_size", 1), ("n_iter", 0)):
+            if getattr(self, name) is not None:
+                check_integers(self, **{name: least})
+        check_numbers(self, learning_rate=0.0, l2=0.0)
+        check_choice(self, "orientation", get_args(Orientation))
+        check_choice(self, "level_weights", get_args(LevelWeights))
+        check_booleans(self, "conditional")
+        if self.scale is not None and np.ndim(self.scale) != 1:
+            raise ValueError(
+                f"scale is {self.scale!r}; pass all values that a rating can have, such as "
+                "(1, 2, 3, 4, 5)"
+            )
 
     def _ratings(self, X: Any, y: Any, scale: Sequence[float] | None) -> Ratings:
         if hasattr(X, "tocoo"):

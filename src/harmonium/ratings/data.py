@@ -207,7 +207,7 @@ class Ratings:
         return replace(self, user=user, item=item, level=level)
 
     def number_of(self, name: object, whose: Literal["user", "item"]) -> int:
-        """The number of a user or of an item by name; 42 and "42" are the same.
+        """The number of a user or of an item by name; 42, 42.0 and "42" are the same.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class Ratings:
             If there is none; suggests the nearest name.
         """
         numbers = self._user_numbers if whose == "user" else self._item_numbers
-        found = numbers.get(str(name))
+        found = numbers.get(_text(name))
         if found is None:
             n = len(numbers)
             shown = ", ".join(list(numbers)[:3])
@@ -228,8 +228,8 @@ class Ratings:
     def numbers_of(self, users: Iterable[Any], items: Iterable[Any]) -> tuple[Tensor, Tensor]:
         """Numbers of users and of items by name; those that are unknown get the one after all."""
         known = (self._user_numbers, users), (self._item_numbers, items)
-        found = [[numbers.get(str(x), len(numbers)) for x in names] for numbers, names in known]
-        return torch.tensor(found[0]), torch.tensor(found[1])
+        found = [[numbers.get(_text(x), len(numbers)) for x in names] for numbers, names in known]
+        return torch.tensor(found[0], dtype=torch.int64), torch.tensor(found[1], dtype=torch.int64)
 
     @cached_property
     def _user_numbers(self) -> dict[str, int]:
@@ -294,7 +294,7 @@ def _numbered(
             raise ValueError(
                 f"the {what} of {where(int(bad[0]))} in {name} is missing; leave the row out"
             )
-        column = _whole(np.array([str(cell) for cell in column]))
+        column = _whole(np.array([_text(cell) for cell in column]))
     elif kind not in "iu":
         raise TypeError(f"the {what}s of {name} are {column.dtype}; pass whole numbers or text")
     names, codes = np.unique(column, return_inverse=True)
@@ -309,6 +309,12 @@ def _numbered(
         first, new = tuple(map(str, first)), [str(each) for each in new]
     new.sort(key=lambda each: known[str(each)])
     return (*first, *new), own[codes.reshape(-1)]
+
+
+def _text(name: object) -> str:
+    """A name as text; a whole number in floating point, as in a column with gaps, is one."""
+    is_whole = isinstance(name, float | np.floating) and float(name).is_integer()
+    return str(int(name) if is_whole else name)  # type: ignore[call-overload]
 
 
 def _whole(column: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from harmonium.report.pieces import Section, Table, minus
 HEADER = ("column", "units", "holds", "missing")
 """What `rows_of` tells of each column."""
 
+_TEXT = (1, 2)
 _SHOWN_CATEGORIES = 5
 _MOST_LINES = 40
 _MIXED = "TableEncoding"
@@ -21,7 +22,7 @@ def section(facts: Facts) -> Section | None:
     rows = rows_of(facts.config["data"])
     if not rows:
         return None
-    return Section("columns", "Columns", "columns", {"table": Table("", HEADER, rows)})
+    return Section("columns", "Columns", "columns", {"table": Table("", HEADER, rows, text=_TEXT)})
 
 
 def rows_of(data: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

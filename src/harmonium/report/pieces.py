@@ -22,11 +22,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers in rows; the first column names each row. An empty header is omitted."""
+    """Numbers in rows; the first column names each row. An empty header is omitted.
+
+    ``text`` are the numbers of further columns that hold text: these are aligned to the left.
+    """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    text: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

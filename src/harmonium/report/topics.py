@@ -28,7 +28,7 @@ def section(facts: Facts) -> Section | None:
         for topic in topics
     ]
     header = ("topic", "more of", "less of", "coherence of both", "share of documents")
-    table = Table("", header, rows)
+    table = Table("", header, rows, text=(1, 2))
     return Section("topics", "Topics", "topics", {"facts": facts, "table": table})
 
 

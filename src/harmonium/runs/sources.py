@@ -199,6 +199,11 @@ class Source:
                 data = run_data.read_data(bottom, progress, known)
         test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
+        if options.kind == "classifier":
+            train = train.labelled()
+            held_out, test = (
+                None if part is None else part.labelled() for part in (held_out, test)
+            )
         train = train.counted()
         if options.rows is not None:
             train = train.draw_rows(options.rows, options.seed)

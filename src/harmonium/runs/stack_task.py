@@ -141,11 +141,17 @@ def _n_classes(train_data: Data, held_out: Data | None) -> int:
             f"`labels` needs the class of each row, and {train_data.name} has no labels; take data "
             "with labels, or leave `labels` out"
         )
+    if not has_label(train_data.labels).any():
+        raise ValueError(
+            f"`labels` needs classes, and all labels of {train_data.name} are missing; take data "
+            "in which some rows have a label, or leave `labels` out"
+        )
     n_classes = max(2, int(train_data.labels.max()) + 1)
     for data in (train_data, held_out):
         if data is not None and data.labels is not None:
             known = has_label(data.labels)  # the others are summed out
-            check_labels(data if known.all() else data.take(known.nonzero()[:, 0]), n_classes)
+            if known.any():
+                check_labels(data.take(known.nonzero()[:, 0]), n_classes)
     return n_classes
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data, Stochastic, WeightedRows, masked_rows
 from harmonium.datasets.moments import moments
 from harmonium.datasets.states import suit_binary_units
@@ -22,6 +21,7 @@ from harmonium.deep import (
     finetuning,
 )
 from harmonium.metrics import WARNING, is_trusted
+from harmonium.missing_states import completed_rows
 from harmonium.report import HeldOut
 from harmonium.report.pieces import sentence
 from harmonium.rng import Lane

@@ -20,8 +20,8 @@ from harmonium.optimization import check_learning_rate, check_optimizer, make_sc
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Gibbs, Sampler
-from harmonium.training.completing import Completions, Missing, check_missing, check_vanishing
 from harmonium.training.learner import Contrastive, check_every
+from harmonium.training.missing import Completions, Missing, check_missing, check_vanishing
 from harmonium.training.runaway import ran_away
 from harmonium.training.updating import Ahead, check_start, update
 from harmonium.training.watching import Look, Watch, default_every, default_monitor

@@ -29,7 +29,6 @@ from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, Gibbs
-from harmonium.training.completing import check_missing, check_vanishing
 from harmonium.training.learner import (
     Contrastive,
     check_hidden_differ,
@@ -37,6 +36,7 @@ from harmonium.training.learner import (
     not_finite,
     settle,
 )
+from harmonium.training.missing import check_missing, check_vanishing
 from harmonium.units import UNIT_TYPES
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class Encoding(ABC):
         return n
 
     def spread(self, of_values: Tensor) -> Tensor:
-        """What is said of each value, shape (rows, n), said of each state column of that value."""
+        """Repeat the entry of each value, shape (rows, n), for all state columns of that value."""
         return of_values
 
     @abstractmethod

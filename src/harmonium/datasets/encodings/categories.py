@@ -184,7 +184,7 @@ class Labelled(Encoding):
         return self.columns.n_columns(n - 1) + self.n_classes
 
     def spread(self, of_values: Tensor) -> Tensor:
-        """As the other encoding says, and the same for all columns of the class."""
+        """As the other encoding does, and repeat the entry of the class for all its columns."""
         of_class = of_values[:, -1:].expand(-1, self.n_classes)
         return torch.cat([self.columns.spread(of_values[:, :-1]), of_class], 1)
 

@@ -251,11 +251,11 @@ class TableEncoding(Encoding):
         return {"kind": type(self).__name__, "columns": columns}
 
     def n_columns(self, n: int) -> int:
-        """The states of all units; of other numbers of values, nothing fits."""
+        """State columns of all units; -1 if there are not as many values as columns."""
         return len(self.value_of_state) if n == len(self.columns) else -1
 
     def spread(self, of_values: Tensor) -> Tensor:
-        """The same for all columns of a one-hot unit, in the order of the states."""
+        """Repeat the entry of each value for all state columns of its unit, in their order."""
         return of_values[:, torch.tensor(self.value_of_state, device=of_values.device)]
 
     def check(self, values: Tensor) -> None:
@@ -289,7 +289,7 @@ class TableEncoding(Encoding):
         Returns
         -------
         dict
-            One array a column, by name: words as objects, truths as bool, numbers in the type of
+            One array a column, by name: words as objects, booleans as bool, numbers in the type of
             the user's. Missing words are None. Numbers are floating-point numbers in a column with
             missing ones.
         """

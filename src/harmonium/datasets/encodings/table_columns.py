@@ -79,7 +79,7 @@ class TableColumn(ABC):
 @final
 @dataclass(frozen=True)
 class Categories(TableColumn):
-    """Words, truths or a few numbers; a value is the number of a category.
+    """Words, booleans or a few numbers; a value is the number of a category.
 
     Two categories make a binary unit, whose state is the value; more make a one-hot unit.
 
@@ -119,7 +119,7 @@ class Categories(TableColumn):
         return 1 if len(self.categories) == 2 else len(self.categories)
 
     def fault(self, values: NDArray[np.float64]) -> NDArray[np.bool]:
-        """Whatever is no number of a category."""
+        """True for each value that is not the number of a category."""
         inside = (values >= 0) & (values < len(self.categories)) & (values == np.floor(values))
         return np.asarray(~inside)
 

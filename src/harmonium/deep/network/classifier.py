@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harmonium.arguments import check_type
-from harmonium.datasets import Data
+from harmonium.datasets import UNKNOWN_LABEL, Data
 from harmonium.deep.layers import to_modules, with_outputs
 from harmonium.deep.network.base import Network, any_numbers
 from harmonium.rbm import RBM
@@ -144,6 +144,12 @@ def _labels(data: Data) -> Tensor:
         raise ValueError(
             f"{data.name} has no labels, and a classifier needs one for each row; say which column "
             f"holds them (`label=COLUMN`), or `from_array(..., labels=...)`{there}"
+        )
+    n_missing = int((labels == UNKNOWN_LABEL).sum())
+    if n_missing:
+        raise ValueError(
+            f"{n_missing:,} of {len(labels):,} rows of {data.name} have no label; leave them out "
+            "with Data.labelled()"
         )
     negative = (labels < 0).nonzero()[:, 0]
     if len(negative):

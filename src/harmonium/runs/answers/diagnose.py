@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from harmonium import __version__, checkpoint, diagnostics, plots, report
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data, WeightedRows
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.diagnostics import Advice, Diagnosis, Spectrum, spectrum
 from harmonium.files import write_json, write_whole
+from harmonium.missing_states import completed_rows
 from harmonium.rng import Lane
 from harmonium.run_directory import DIAGNOSIS_MARK, RunDirectory
 from harmonium.runs import run_data

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from harmonium import checkpoint
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data, Encoding, OneHot, TableEncoding
 from harmonium.deep import DBN, load_dbn
+from harmonium.missing_states import completed_rows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import Network, RunDirectory

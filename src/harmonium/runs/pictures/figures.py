@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data
+from harmonium.missing_states import completed_rows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, RunDirectory

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data
+from harmonium.missing_states import completed_rows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.run_directory import RunDirectory

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium import plots
-from harmonium.completing import completed_rows
 from harmonium.datasets import Data
 from harmonium.datasets.weighing import rows_by_weight
+from harmonium.missing_states import completed_rows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.run_directory import RunDirectory

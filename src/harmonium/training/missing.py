@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from harmonium.autograd import without_autograd
-from harmonium.completing import draw_by_column, move_missing
 from harmonium.datasets.masks import Mask, Masked, MaskedRows
+from harmonium.missing_states import draw_by_column, move_missing
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.units import Units
