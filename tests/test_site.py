@@ -17,7 +17,16 @@ NAVIGATION = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-
 MADE = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 
 # What is nobody's business but the library's own, or stands on another page.
-INTERNAL = {"arguments", "autograd", "cli", "defaults", "files", "graphs", "kernels"}
+INTERNAL = {
+    "arguments",
+    "autograd",
+    "cli",
+    "defaults",
+    "files",
+    "graphs",
+    "kernels",
+    "missing_states",
+}
 
 
 def pages() -> list[str]:
