@@ -314,3 +314,16 @@ def test_a_table_with_holes_is_learned_from_and_told() -> None:
     samples = harmonium.open("run").sample(chains=20, warmup=5)
     assert samples.frame is not None
     assert set(samples.frame["town"]) <= {"Bern", "Oslo", "Rome"}
+
+
+def test_a_table_may_lack_the_columns_that_are_asked_for() -> None:
+    run = harmonium.train(people(), out="run", **SMALL)
+    lacking = people().drop(columns="town")
+    holes = people().assign(town=None)
+    for ask in (run.impute, lambda rows: run.predict(rows, column="town")):
+        one, other = (ask(rows) for rows in (lacking, holes))
+        found = [x.best["town"] if hasattr(x, "best") else x.predictions for x in (one, other)]
+        assert np.array_equal(*found)
+        assert set(found[0]) <= {"Bern", "Oslo", "Rome"}
+    with pytest.raises(ValueError, match=r"lacks 'town'"):
+        run.reconstruct(lacking)

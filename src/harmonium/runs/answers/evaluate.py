@@ -181,8 +181,8 @@ def _refuse_models_of_rows(trained: Trained, data: Data) -> None:
     raise ValueError(
         f"{trained.run.path} was trained with `missing='observed'`, where each row has a model of "
         f"its observed columns alone, and {len(data) - whole:,} of {len(data):,} rows of "
-        f"{data.name} have missing values: no one model gives their likelihoods; pass whole rows as "
-        "`data`, or train with `missing='random'`"
+        f"{data.name} have missing values: no one model gives their likelihoods; pass whole rows "
+        "as `data`, or train with `missing='random'`"
     )
 
 
