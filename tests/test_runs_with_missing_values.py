@@ -116,6 +116,14 @@ def test_rows_of_models_of_their_own_have_no_likelihood_under_one_model() -> Non
     assert run.evaluate(data=whole).is_exact  # all columns are its own
 
 
+def test_no_likelihood_is_promised_to_runs_that_have_none() -> None:
+    for out in ("one", "other"):
+        harmonium.train(holes("real"), out=out, figures=False, **SMALL, **of("observed"))
+    told = " ".join(command("compare", "one", "other").out.split())
+    assert "cannot be ranked: they share no number but the reconstruction error" in told
+    assert "harmonium evaluate" not in told
+
+
 def test_models_of_rows_of_any_kind_say_how_they_are_trained() -> None:
     for kind in ("binary", "real"):
         with pytest.raises(ValueError, match="take `method='cd'`"):
