@@ -269,8 +269,8 @@ def _nothing_in_common(named: Mapping[str, Facts]) -> str:
     if any(_has_models_of_rows(facts) for facts in named.values()):
         return (
             "These runs cannot be ranked: they share no number but the reconstruction error, which "
-            "can fall while a model gets worse. Where each row has a model of its observed columns, "
-            "rows with missing values have no likelihood."
+            "can fall while a model gets worse. Where each row has a model of its observed "
+            "columns, rows with missing values have no likelihood."
         )
     commands = _listed([f"`harmonium evaluate {facts.typed_path}`" for facts in named.values()])
     if all(facts.kind == "RBM" for facts in named.values()):
