@@ -120,7 +120,15 @@ def test_no_likelihood_is_promised_to_runs_that_have_none() -> None:
     rows = "".join(f"{'abc'[n % 3]},{n % 7 + 0.5}\n" for n in range(80))
     Path("mixed.csv").write_text("k,x\n,1.5\na,\n" + rows)
     for out in ("one", "other"):
-        harmonium.train("mixed.csv", held_out=0, out=out, figures=False, **SMALL, **of("observed"))
+        harmonium.train(
+            "mixed.csv",
+            columns={"x": "gaussian"},
+            held_out=0,
+            out=out,
+            figures=False,
+            **SMALL,
+            **of("observed"),
+        )
     told = " ".join(command("compare", "one", "other").out.split())
     assert "cannot be ranked: they share no number but the reconstruction error" in told
     assert "harmonium evaluate" not in told
