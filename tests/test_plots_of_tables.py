@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -297,3 +299,13 @@ REFUSED = {
 def test_what_cannot_be_drawn_is_refused(message: str) -> None:
     with pytest.raises(ValueError, match=message):
         REFUSED[message]()
+
+
+def test_letters_that_no_font_has_are_boxes_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    figure = Figure()
+    figure.suptitle("\U0001095d")  # an Old North Arabian letter
+    plots.save(figure, tmp_path / "letters.png")
+    assert plots.files.png(figure)
+    assert not recwarn.list

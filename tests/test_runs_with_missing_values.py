@@ -104,6 +104,47 @@ def test_the_summary_says_what_is_missing_and_what_is_assumed(missing: str) -> N
     assert f"{n:,} of 432 values" in told
 
 
+def test_rows_of_models_of_their_own_have_no_likelihood_under_one_model() -> None:
+    run = harmonium.train(holes(), out="run", figures=False, **SMALL, **of("observed"))
+    with pytest.raises(ValueError, match=r"`missing='observed'`.* of 8 rows .* have missing"):
+        run.evaluate()
+    assert not Path("run/likelihood.json").exists()
+    done = command("evaluate", "run")
+    assert done.code == 1
+    assert "train with --missing random" in " ".join(done.err.split())
+    whole = Data("whole", VALUES[:10].to(torch.uint8), columns=tuple("abcdef"))
+    assert run.evaluate(data=whole).is_exact  # all columns are its own
+
+
+def test_no_likelihood_is_promised_to_runs_that_have_none() -> None:
+    rows = "".join(f"{'abc'[n % 3]},{n % 7 + 0.5}\n" for n in range(80))
+    Path("mixed.csv").write_text("k,x\n,1.5\na,\n" + rows)
+    for out in ("one", "other"):
+        harmonium.train(
+            "mixed.csv",
+            columns={"x": "gaussian"},
+            held_out=0,
+            out=out,
+            figures=False,
+            **SMALL,
+            **of("observed"),
+        )
+    told = " ".join(command("compare", "one", "other").out.split())
+    assert "cannot be ranked: they share no number but the reconstruction error" in told
+    assert "harmonium evaluate" not in told
+
+
+def test_models_of_rows_of_any_kind_say_how_they_are_trained() -> None:
+    for kind in ("binary", "real"):
+        with pytest.raises(ValueError, match="take `method='cd'`"):
+            harmonium.train(holes(kind), out="run", missing="observed", **SMALL)
+    rows = "".join(f"{'ab'[n % 2]},{n % 7}\n" for n in range(40))
+    Path("words.csv").write_text("k,x\n,1\n" + rows)
+    done = command("train", "words.csv", "--missing", "observed", "--out", "run")
+    assert done.code == 1
+    assert "take --method cd" in " ".join(done.err.split())
+
+
 def test_kept_rows_keep_their_mask() -> None:
     kept.save(holes(), Path("holes.safetensors"))
     back = kept.load(Path("holes.safetensors"))

@@ -94,3 +94,53 @@ def test_an_index_of_strings_names_the_rows(index, kept: str | None) -> None:
     else:
         assert (list(names), names.header) == (["p", "q"], kept)
     assert from_array(pl.DataFrame(COLUMNS), drop="kind").row_names is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (pd.DataFrame({"k": ["a", "b"], "x": [np.inf, 1.0]}), r"row 0, column 'x' .* holds inf \("),
+        (pl.DataFrame({"k": ["a", "b"], "x": [1.0, -np.inf]}), r"row 1, column 'x' .* holds -inf"),
+        (pd.DataFrame([[1, "a"], [2, "b"]], columns=["x", "x"]), r"two columns .* named 'x'"),
+        (pd.DataFrame({"k": ["a"], "x": [1.5]}), r"'k' \(always 'a'\).*; pass rows that differ"),
+    ],
+    ids=["inf", "-inf", "two of a name", "one row"],
+)
+def test_tables_that_cannot_be_learned_from(frame, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        from_array(frame)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (pd.DataFrame({"x": [1 + 2j, 2j], "k": ["a", "b"]}), "column 'x' .* complex numbers"),
+        (pd.DataFrame({"x": [[1], [2]], "k": ["a", "b"]}), r"^row 0, column 'x' .* \(list;"),
+        (pd.Series([1, 2]), r"is a Series, one column; .*\.to_frame\(\)"),
+        (pl.Series([1, 2]), r"is a Series, one column; .*\.to_frame\(\)"),
+        (pl.LazyFrame({"x": [1, 2]}), r"is a LazyFrame; collect it"),
+        ({"x": [1, 2]}, r"is a dictionary; make a data frame"),
+        ([{"x": 1}, {"x": 2}], r"is a list of dictionaries; make a data frame"),
+    ],
+    ids=["complex", "lists", "pandas column", "polars column", "lazy", "dictionary", "records"],
+)
+def test_what_is_no_table_says_how_to_make_one(rows, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        from_array(rows)
+
+
+def test_sparse_columns_are_columns() -> None:
+    frame = pd.DataFrame({"x": pd.arrays.SparseArray([0, 1, 0, 1]), "k": ["a", "b", "a", "b"]})
+    assert from_array(frame, kinds={"x": "categorical"}).values[:, 0].tolist() == [0, 1, 0, 1]
+    assert frame.dtypes["x"] == pd.SparseDtype(np.int64)  # the user's own is as it was
+
+
+def test_why_a_column_is_left_out() -> None:
+    n = 40
+    share = {"share": [f"{k} %" for k in range(n)], "k": ["a", "b"] * (n // 2)}
+    frame = pd.DataFrame(share | {"gone": [1.5, None] * (n // 2), "on": [True] * n})
+    (note,) = from_array(frame).notes
+    assert "'share' (another word in each row, such as '0 %', " in note
+    assert "'gone' (always 1.5 where it has a value); 'on' (always True)" in note
+    with pytest.raises(TypeError, match=r"pass the kinds of columns by their names"):
+        from_array(frame, kinds=["k"])

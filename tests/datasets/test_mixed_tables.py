@@ -95,8 +95,8 @@ def test_each_column_is_taken_for_what_it_holds(door: Callable[..., Data]) -> No
     assert {column.name: column.kind for column in table.columns} == KINDS
     assert (
         "left out: 'id' (another whole number in each row, as identifiers have); 'planet' (always "
-        "'Earth'); 'note' (another word in each row, as identifiers and free text have)"
-        in data.notes
+        "'Earth'); 'note' (another word in each row, such as 'B said no. 0', as identifiers and "
+        "free text have)" in data.notes
     )
     assert data.named["drop"] == ("id", "planet", "note")
     frame = table.to_frame(data.values)

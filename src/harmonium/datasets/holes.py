@@ -78,19 +78,31 @@ def refuse_empty_rows(observed: NDArray[np.bool], name: str) -> None:
         )
 
 
+_TOLD = " values are missing ("
+
+
+def tells(note: str) -> bool:
+    """Whether a note is one that `told` has made."""
+    return _TOLD in note
+
+
 def told(observed: NDArray[np.bool], columns: Sequence[str] | None) -> str:
     """How many values are missing, and in which columns most."""
     by_column = (~observed).sum(0)
     most: list[int] = np.argsort(-by_column, kind="stable")[:_SHOWN].tolist()
-    shown = [
-        f"{columns[n] if columns else f'column {n}'} {by_column[n]:,}" for n in most if by_column[n]
-    ]
+    shown = [f"{named(n, columns)} {by_column[n]:,}" for n in most if by_column[n]]
     n_missing, n_columns = int(by_column.sum()), int((by_column > 0).sum())
     more = ", ..." if n_columns > len(shown) else ""
     return (
-        f"{n_missing:,} of {observed.size:,} values are missing ({n_missing / observed.size:.2%}), "
+        f"{n_missing:,} of {observed.size:,}{_TOLD}{n_missing / observed.size:.2%}), "
         f"in {int((~observed).any(1).sum()):,} of {len(observed):,} rows: {', '.join(shown)}{more}"
     )
+
+
+def named(number: int, columns: Sequence[str] | None) -> str:
+    """A column by its name; one that has none, or is named by a number, as ``column 3``."""
+    name = str(number) if columns is None else columns[number]
+    return f"column {name}" if name.isdecimal() else name
 
 
 def _missing(block: NDArray[Any], codes: Sequence[float]) -> NDArray[np.bool]:

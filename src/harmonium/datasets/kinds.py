@@ -56,6 +56,8 @@ CONTINUOUS = 0.5
 # Decimals of the user's numbers that are kept in samples, and how float32 rounds what is stored.
 MOST_DECIMALS, ROUNDING = 6, 1e-7
 
+_SHOWN = 30  # letters of a word in a message
+
 _IDENTIFIER = re.compile(r"(.*[_ .-])?(id|uuid|guid|key|index|row|rownum)", re.I)
 
 
@@ -64,6 +66,7 @@ class LeftOut(NamedTuple):
 
     name: str
     why: str
+    is_constant: bool = False  # nothing to learn from, whatever kind it is said to be
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,14 @@ def judged(column: CellColumn, table: str) -> TableColumn | LeftOut:
     """
     found = _Numbers(*np.unique(column.observed, return_counts=True))
     if not found.n:
-        return LeftOut(column.name, "no value at all")
+        return LeftOut(column.name, "no value at all", is_constant=True)
     if len(found.values) == 1:
         only = found.values[0] if column.words is None else column.words[int(found.values[0])]
-        shown = f"{only:g}" if isinstance(only, float) else repr(only)
-        return LeftOut(column.name, f"always {shown}")
+        shown = repr(only) if column.words is not None else f"{only:g}"
+        if column.dtype == "bool":
+            shown = str(bool(only))
+        gaps = " where it has a value" if found.n < len(column.values) else ""
+        return LeftOut(column.name, f"always {shown}{gaps}", is_constant=True)
     if column.words is not None:
         column.refuse_dates(table)
         return _words(column, found)
@@ -188,7 +194,12 @@ def _words(column: CellColumn, found: _Numbers) -> TableColumn | LeftOut:
     pooled, n_pooled = _pooled(column, found)
     n_different = len(found.values)
     if n_different == found.n and found.n >= LEAST_IDENTIFIED:
-        return LeftOut(column.name, "another word in each row, as identifiers and free text have")
+        assert column.words is not None
+        first = column.words[int(column.observed[0])][:_SHOWN]
+        return LeftOut(
+            column.name,
+            f"another word in each row, such as {first!r}, as identifiers and free text have",
+        )
     if n_pooled > MOST_POOLED * found.n:
         return LeftOut(
             column.name,

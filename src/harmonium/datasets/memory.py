@@ -187,8 +187,22 @@ def _arrays(
         if reading.transpose:
             raise ValueError(f"`transpose` is for arrays, and {name} is a table; leave it out")
         return read_frame(values, name, reading)
+    _refuse_almost_frames(values, name)
     arrays = take_columns(Arrays(_array(values, name), columns=columns), reading, name)
     return by_column(arrays, reading, name)
+
+
+def _refuse_almost_frames(values: Any, name: str) -> None:
+    """Reject what a data frame can be made of, and say how."""
+    held = type(values).__name__
+    if hasattr(values, "collect_schema"):
+        raise TypeError(f"{name} is a {held}; collect it: frame.collect()")
+    if hasattr(values, "to_frame"):
+        raise TypeError(f"{name} is a {held}, one column; make a frame of it: column.to_frame()")
+    first = values[0] if isinstance(values, list | tuple) and values else None
+    if isinstance(values, Mapping) or isinstance(first, Mapping):
+        what = "dictionary" if isinstance(values, Mapping) else "list of dictionaries"
+        raise TypeError(f"{name} is a {what}; make a data frame of it: pandas.DataFrame(rows)")
 
 
 def _renamed(frame: Any, columns: list[str], name: str) -> Any:

@@ -68,6 +68,8 @@ def values_of(cells: Sequence[CellColumn], reading: Reading, name: str) -> Mixed
             "mixed columns finds them by name"
         )
     cells = [one.without(reading.missing_values) for one in cells]
+    for one in cells:
+        _refuse_infinity(one, name)
     if reading.table is not None:
         return _as_in_training(cells, reading.table, reading, name)
     names = {one.name: number for number, one in enumerate(cells)}
@@ -91,11 +93,24 @@ def values_of(cells: Sequence[CellColumn], reading: Reading, name: str) -> Mixed
         fitting = one.as_words() if holds_words(own) else one
         kept.append(_numbered(fitting, own, "other", name)[0])
     if not columns:
-        raise ValueError(
-            f"no column of {name} is left: {_reasons(out)}; name the kind of a column by `columns`"
-        )
+        remedy = "name the kind of a column by `columns`"
+        if all(one.is_constant for one in out):
+            remedy = "pass rows that differ"
+        raise ValueError(f"no column of {name} is left: {_reasons(out)}; {remedy}")
     notes = [f"left out: {_reasons(out)}"] if out else []
     return _filled(kept, TableEncoding(tuple(columns)), notes, reading, name, out)
+
+
+def _refuse_infinity(one: CellColumn, name: str) -> None:
+    """Reject numbers that are infinite; names the first."""
+    infinite = np.flatnonzero(np.isinf(one.values))
+    if len(infinite):
+        others = f", as {len(infinite):,} rows do" if len(infinite) > 1 else ""
+        raise ValueError(
+            f"row {infinite[0]}, column {one.name!r} of {name} holds "
+            f"{one.values[infinite[0]]:g}{others} (rows counted from 0); make finite numbers of "
+            "such cells, or empty ones, which are missing"
+        )
 
 
 def _as_in_training(
@@ -148,7 +163,8 @@ def _fitting(one: CellColumn, column: TableColumn, name: str) -> CellColumn:
         return CellColumn(one.name, column.dtype, one.values)
     raise ValueError(
         f"row {row}, column {column.name!r} of {name} holds {one.words[int(one.values[row])]!r}, "
-        f"and the model was trained on numbers there (rows counted from 0)"
+        f"and the model was trained on numbers there (rows counted from 0); make numbers of the "
+        "column's cells"
     )
 
 

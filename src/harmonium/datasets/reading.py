@@ -235,6 +235,11 @@ def _columns(given: Column | Sequence[Column] | None, what: str) -> tuple[Column
 def _kinds(given: Mapping[str | int, str]) -> tuple[tuple[str, Kind], ...]:
     from harmonium.datasets.encodings.table_columns import KINDS
 
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"`columns` is {described(given)}; pass the kinds of columns by their names, such as "
+            "{'age': 'gaussian'}"
+        )
     for column, kind in given.items():
         if kind not in KINDS:
             known = meant(str(kind), KINDS, f"columns are {', '.join(KINDS)}")

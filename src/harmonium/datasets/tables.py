@@ -73,15 +73,11 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
             f"{name} is empty: {len(frame)} rows and {len(frame.columns)} columns; pass at least "
             "one of each"
         )
+    is_pandas = type(frame).__module__.partition(".")[0] == "pandas"
+    if is_pandas:
+        frame = _plain_columns(frame, name, reading)
     try:
-        if type(frame).__module__.partition(".")[0] == "pandas":
-            kept = frame.rename(columns=str)
-            for column in {*map(str, reading.drop)} & {*kept.columns}:
-                kept[column] = 0  # whatever it holds
-            cell_columns.refuse_objects(kept, name)
-            table = pa.Table.from_pandas(kept, preserve_index=False)
-        else:
-            table = pa.table(frame)
+        table = pa.Table.from_pandas(frame, preserve_index=False) if is_pandas else pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise TypeError(
             f"{name} holds a column that is neither numbers nor text: {error}"
@@ -89,6 +85,32 @@ def read_frame(frame: Any, name: str, reading: Reading) -> Arrays:
     names = _index_of(frame)
     arrays = _read(_Memory(table), name, reading)
     return arrays if names is None else dataclasses.replace(arrays, row_names=names)
+
+
+def _plain_columns(frame: Any, name: str, reading: Reading) -> Any:
+    """A pandas frame whose columns Arrow takes: named by text, dense, no objects but text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For other objects, and names that stand twice.
+    """
+    kept = frame.rename(columns=str)
+    twice = kept.columns[kept.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"two columns of {name} are named {twice[0]!r}; give each its own name")
+    for column in {*map(str, reading.drop)} & {*kept.columns}:
+        kept[column] = 0  # whatever it holds
+    for column, dtype in kept.dtypes.items():
+        if hasattr(dtype, "fill_value"):
+            kept[column] = kept[column].sparse.to_dense()
+        elif dtype.kind == "c":
+            raise TypeError(
+                f"column {column!r} of {name} holds complex numbers, and models learn from real "
+                "ones; make two columns of them, or their size"
+            )
+    cell_columns.refuse_objects(kept, name)
+    return kept
 
 
 def _index_of(frame: Any) -> RowNames | None:

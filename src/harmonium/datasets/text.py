@@ -291,7 +291,8 @@ class _Table:
                 hint = ""
                 if number in self.roles.values and not self.reading.of_use:
                     hint = (
-                        f"; `columns={{{column!r}: 'categorical'}}` takes all its cells for words"
+                        f"; `missing_values={cell!r}` takes such cells for missing, and "
+                        f"`columns={{{column!r}: 'categorical'}}` all of the column's for words"
                     )
                 if line == layout.first_line and layout.names is None:
                     hint = "; if that line names the columns, pass `header=True`"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +56,7 @@ def save(
             f"use one of {', '.join('.' + name for name in sorted(formats))}"
         )
     words = {"Title": title, "Description": caption} if suffix == "png" and title else None
-    with whole_file(path) as file:
+    with whole_file(path) as file, _boxes_for_unknown_letters():
         figure.savefig(file, format=suffix, metadata=words)
     return path
 
@@ -61,8 +64,17 @@ def save(
 def png(figure_or_axes: Figure | SubFigure | Axes) -> bytes:
     """A figure, or the figure an Axes belongs to, as the content of a PNG file."""
     content = io.BytesIO()
-    _whole_figure(figure_or_axes).savefig(content, format="png")
+    with _boxes_for_unknown_letters():
+        _whole_figure(figure_or_axes).savefig(content, format="png")
     return content.getvalue()
+
+
+@contextmanager
+def _boxes_for_unknown_letters() -> Iterator[None]:
+    """Draw a box for a letter that no font has, without matplotlib's warning for each of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        yield
 
 
 def _whole_figure(figure_or_axes: Figure | SubFigure | Axes) -> Figure:

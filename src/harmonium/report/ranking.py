@@ -254,11 +254,23 @@ def _gap(measure: _Measure, best: str, other: str) -> str:
     return minus(f"{told}{with_error} {measure.unit}".strip())
 
 
+def _has_models_of_rows(facts: Facts) -> bool:
+    """Whether each row of the run has a model of its own, of what was observed of it."""
+    assumed = facts.config.get("options", {}).get("missing")
+    return assumed == "observed" and bool(facts.config.get("data", {}).get("missing"))
+
+
 def _nothing_in_common(named: Mapping[str, Facts]) -> str:
     if all(facts.kind == "deep belief network" for facts in named.values()):
         return (
             "Deep belief networks have no number of their own by which they could be ranked; "
             "compare their layers, or what `harmonium dbn finetune` makes of them."
+        )
+    if any(_has_models_of_rows(facts) for facts in named.values()):
+        return (
+            "These runs cannot be ranked: they share no number but the reconstruction error, which "
+            "can fall while a model gets worse. Where each row has a model of its observed "
+            "columns, rows with missing values have no likelihood."
         )
     commands = _listed([f"`harmonium evaluate {facts.typed_path}`" for facts in named.values()])
     if all(facts.kind == "RBM" for facts in named.values()):

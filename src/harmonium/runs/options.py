@@ -287,7 +287,7 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
                 "`sampler='tempering'` is for persistent chains, and `method` is cd, which "
                 "restarts chains in each update; take `method='pcd'`, or `sampler='gibbs'`"
             )
-        if self.missing == "observed" and self.method == "pcd":
+        if self.missing == "observed" and self.method != "cd":
             raise ValueError(
                 "with `missing='observed'` every row has a model of its own, of its observed "
                 "columns, and chains that persist belong to none of them; take `method='cd'`"

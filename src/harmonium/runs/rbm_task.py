@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, training
-from harmonium.datasets import Data, Minibatches
+from harmonium.datasets import Data, Minibatches, holes
 from harmonium.datasets.dropped import as_table
 from harmonium.files import write_whole
 from harmonium.metrics import is_trusted, name_of
@@ -270,8 +270,10 @@ def noted(data: Data) -> Iterator[str]:
     """One line about how a file was interpreted, and one about weights of rows."""
     if data.weights is not None:
         yield f"weights   {len(data):,} rows count as {data.effective_rows:,.1f} of equal weight"
-    if data.notes:
-        yield f"data      {'; '.join(data.notes)}"
+    # what is missing of the rows of training has a line of its own, by `assumed`
+    notes = [note for note in data.notes if data.mask is None or not holes.tells(note)]
+    if notes:
+        yield f"data      {'; '.join(notes)}"
 
 
 def assumed(data: Data, missing: Missing) -> Iterator[str]:
@@ -280,18 +282,20 @@ def assumed(data: Data, missing: Missing) -> Iterator[str]:
         return
     by_column = data.mask.missing_by_column
     most = by_column.argsort(descending=True, stable=True)[:_COLUMNS_TOLD].tolist()
-    named = [data.columns[n] if data.columns else f"column {n}" for n in most if by_column[n]]
     shares = ", ".join(
-        f"{name} {int(by_column[n]) / len(data):.1%}" for name, n in zip(named, most, strict=False)
+        f"{holes.named(n, data.columns)} {int(by_column[n]) / len(data):.1%}"
+        for n in most
+        if by_column[n]
     )
     share = data.mask.n_missing / data.values.numel()
+    n_rows = int((~data.mask.observed()).any(1).sum())
     taken = {
         "random": "taken as missing at random, and drawn given the rest of the row",
         "observed": "left out: each row has a model of its observed columns",
     }
     yield (
         f"missing   {data.mask.n_missing:,} of {data.values.numel():,} values ({share:.2%}; most: "
-        f"{shares}), {taken[missing]}"
+        f"{shares}), in {n_rows:,} of {len(data):,} rows, {taken[missing]}"
     )
 
 

@@ -224,6 +224,7 @@ def read_new(
     said: ReadingOptions | None,
     progress: Progress,
     weights: str | None = None,
+    lacks_columns: bool = False,
 ) -> Data:
     """Read new rows for a run: as its own rows were read, unless the user says otherwise.
 
@@ -243,6 +244,8 @@ def read_new(
         As for `datasets.load`.
     weights
         A file of the weights of these rows.
+    lacks_columns
+        Whether a mixed table may lack columns, which are then missing in all rows.
     """
     import dataclasses
 
@@ -266,6 +269,7 @@ def read_new(
         max_gaps_column=None,
         alphabet=data_config["encoding"].get("letters", reading.alphabet),
         table=table_of(data_config["encoding"]),
+        lacks_columns=lacks_columns,
         kinds=(),
     )
     if said is not None:

@@ -168,8 +168,9 @@ def _nothing_learned(state: TrainingState, data: Data, constant: bool) -> Warned
     if state.update < _FEW_UPDATES:
         return Warned(
             title,
-            f"It has made {state.update:,} updates, and weights start near 0: use more `epochs`, "
-            "or a smaller `batch_size`, which gives more updates per epoch.",
+            f"It has made {state.update:,} update{'s' * (state.update != 1)}, and weights start "
+            "near 0: use more `epochs`, or a smaller `batch_size`, which gives more updates per "
+            "epoch.",
         )
     if state.rbm.visible.low_state == 0 and not _look_like_states(data):
         return Warned(

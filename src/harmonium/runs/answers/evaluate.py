@@ -92,6 +92,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.likelihood_path)
     train, data = _load(trained, options, reading)
+    _refuse_models_of_rows(trained, data)
     weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
     rows, holes = _rows(trained, data, options.rows, options.seed)
     began = time.monotonic()
@@ -167,6 +168,22 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
         encoding = train.binarize(defaults.THRESHOLD).encoding
     train, data = (d.with_encoding(encoding).to(trained.device) for d in (train, data))
     return train, data
+
+
+def _refuse_models_of_rows(trained: Trained, data: Data) -> None:
+    """Reject rows with holes that the run takes for rows of models of their own.
+
+    A row without a hole has all columns, and so the model of all columns is its own.
+    """
+    if trained.options.missing != "observed" or data.mask is None:
+        return
+    whole = int(data.mask.observed().all(1).sum())
+    raise ValueError(
+        f"{trained.run.path} was trained with `missing='observed'`, where each row has a model of "
+        f"its observed columns alone, and {len(data) - whole:,} of {len(data):,} rows of "
+        f"{data.name} have missing values: no one model gives their likelihoods; pass whole rows "
+        "as `data`, or train with `missing='random'`"
+    )
 
 
 def _weighting(said: EvaluationOptions, of_run: WeightingOptions) -> WeightingOptions:

@@ -91,7 +91,7 @@ def impute(asked: Asked, options: ImputationOptions, reading: ReadingOptions) ->
     """
     trained = open_trained(asked)
     target = target_of(options.out, trained.run, "imputed.csv", TABLE_OR_ARCHIVE, ())
-    data = trained.data(options.data, reading)
+    data = trained.data(options.data, reading, lacks_columns=True)
     rows = holes.masked_states(trained, data, options.seed)
     stream = Lane.IMPUTED.stream(options.seed)
     n_draws = options.draws or _CHAINS

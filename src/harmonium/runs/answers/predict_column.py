@@ -103,7 +103,7 @@ def predict_column(
     target = target_of(
         options.out, trained.run, "predictions.csv", TABLE_OR_ARCHIVE, ("-calibration.png",)
     )
-    data = trained.data(options.data, reading)
+    data = trained.data(options.data, reading, lacks_columns=True)
     assert options.column is not None
     column = holes.column_number(trained, data, options.column)
     at, unit = _unit_of(trained, data, column)

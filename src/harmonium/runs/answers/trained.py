@@ -70,11 +70,16 @@ class Trained:
         return self.encoding.letters if isinstance(self.encoding, OneHot) else None
 
     def data(
-        self, source: Any, said: ReadingOptions | None = None, weights: str | None = None
+        self,
+        source: Any,
+        said: ReadingOptions | None = None,
+        weights: str | None = None,
+        lacks_columns: bool = False,
     ) -> Data:
         """Rows of a file, read and encoded as in training; by default the run's held-out rows.
 
-        ``weights`` is a file of the weights of these rows.
+        ``weights`` is a file of the weights of these rows. A mixed table may lack columns if
+        ``lacks_columns``.
         """
         if source is None:
             train, held_out = self._own()
@@ -82,7 +87,7 @@ class Trained:
         config = self.run.config()["data"]
         with self.reporter.downloads() as progress:
             n = self.rbm.visible.n
-            data = read_new(source, self.options, config, n, said, progress, weights)
+            data = read_new(source, self.options, config, n, said, progress, weights, lacks_columns)
         return self.checked(self.known.other(data))
 
     def train_and_held_out(self) -> tuple[Data, Data | None]:
