@@ -149,7 +149,7 @@ def test_parts_of_their_own_and_empty_documents() -> None:
         ({"hidden_units": "spin"}, "`hidden_units='spin'` is not for `visible='counts'`"),
         ({"chains": 10}, "`chains=10` is not for `visible='counts'`"),
         ({"gradient": "plain"}, "`gradient='plain'` is not for `visible='counts'`"),
-        ({"method": "pcd"}, "persistent chains of long documents do not mix"),
+        ({"method": "pcd"}, "persistent chains ran away at large learning rates"),
         ({"batch_size": 500}, "`batch_size` is 500, but news.npz has 108 training documents"),
         ({"rows": 500}, "`rows` is 500, but news.npz has 108 training documents"),
         ({"label": "x"}, "`label` is for tables, and news.npz holds a sparse matrix"),

@@ -36,9 +36,8 @@ def refuse_options(options: TrainingOptions) -> None:
     """
     if options.method == "pcd":
         raise ValueError(
-            "`method='pcd'` is not for `visible='counts'`: persistent chains of long documents "
-            "do not mix, and the model would run away from them; leave it out, or take more "
-            "`sweeps`"
+            "`method='pcd'` is not for `visible='counts'`: persistent chains ran away at large "
+            "learning rates and were no better at small ones; leave it out, or take more `sweeps`"
         )
     for option in fields(options):
         value = getattr(options, option.name)
