@@ -63,3 +63,16 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
             RBMRecommender().fit(*arguments)
     with pytest.raises(ValueError, match="orientation is 'film'"):
         RBMRecommender(orientation="film").fit(X, y)  # type: ignore[arg-type]
+
+
+def test_columns_in_another_order_are_refused() -> None:
+    frame = pd.DataFrame({"user": [1, 1, 2, 2], "film": ["a", "b", "a", "c"]})
+    made = RBMRecommender(n_components=2, n_iter=1, random_state=0).fit(frame, [1, 2, 3, 1])
+    assert made.feature_names_in_.tolist() == ["user", "film"]
+    np.testing.assert_array_equal(made.predict(frame), made.predict(frame.to_numpy()))
+    with pytest.raises(ValueError, match="X has the columns film, user; pass those of fit in"):
+        made.predict(frame[["film", "user"]])
+    made.fit(frame.to_numpy(), [1, 2, 3, 1])
+    assert not hasattr(made, "feature_names_in_")
+    with pytest.raises(ValueError, match="n_components is 0; pass 1 or more"):
+        RBMRecommender(n_components=0).fit(frame, [1, 2, 3, 1])

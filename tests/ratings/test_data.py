@@ -160,7 +160,7 @@ def test_other_columns_and_tables_are_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"200 different ratings, from .* check that this is"):
         Ratings.of(range(200), range(200), rng.random(200))
-    with pytest.raises(ValueError, match=r"the user of rating 1 .from 0. in the ratings is 0.5"):
+    with pytest.raises(ValueError, match=r"the user of row 1 .from 0. in the ratings is 0.5"):
         Ratings.of([1.0, 0.5], [1, 2], [1, 2])
     with pytest.raises(ValueError, match="lengths 2, 2, 1"):
         Ratings.of([1, 2], [1, 2], [1])

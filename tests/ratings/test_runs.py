@@ -214,7 +214,7 @@ def test_questions_that_do_not_fit_are_refused() -> None:
             question()
     with pytest.raises(ValueError, match="holds a model of ratings"):
         harmonium.train(run.path, out="runs/above")
-    with pytest.raises(TypeError, match="holds a ratings"):
+    with pytest.raises(TypeError, match=r"holds no RBM .its kind is 'ratings'."):
         run.rbm  # noqa: B018
     digits = harmonium.train("digits", hidden=4, epochs=1, rows=50, figures=False)
     with pytest.raises(ValueError, match="did not learn from ratings"):

@@ -143,6 +143,13 @@ def test_parts_of_their_own_and_empty_documents() -> None:
     assert "1 empty documents left out, row 3 the first" in done.out
 
 
+@pytest.mark.parametrize("rows", [0, 3])
+def test_counts_in_memory_without_words_are_refused(rows: int) -> None:
+    with pytest.raises(ValueError, match=f"documents holds no words in {rows} documents; pass"):
+        harmonium.train(np.zeros((rows, 4), int), visible="counts", hidden=2, out="run")
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from harmonium import defaults, training
-from harmonium.arguments import described
+from harmonium.arguments import check_count, described
 from harmonium.datasets import Minibatches
 from harmonium.estimators.base import seed_of
 from harmonium.ratings import (
@@ -73,6 +73,8 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         The values of the levels, as columns of `predict_proba`.
     n_iter_ : int
         Epochs of `fit`.
+    feature_names_in_ : ndarray of shape (2,)
+        Names of the columns of ``X``, if it had names.
 
     Examples
     --------
@@ -128,7 +130,12 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         if self.orientation not in ("item", "user"):
             raise ValueError(f"orientation is {self.orientation!r}; pass 'item' or 'user'")
+        check_count("n_components", self.n_components)
         known = self._ratings(X, y, scale=self.scale)
+        self.__dict__.pop("feature_names_in_", None)
+        names = _names_of(X)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         seed = seed_of(self.random_state)
         rows = RatedRows(known, self.orientation)
         batches = Minibatches(rows, self.batch_size or default_batch_size(len(rows)))
@@ -169,6 +176,12 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Probabilities of each level of the scale, exactly, shape (n, n_levels)."""
         check_is_fitted(self)
         pairs = _pairs(X)
+        names, own = _names_of(X), getattr(self, "feature_names_in_", None)
+        if names is not None and own is not None and names != own.tolist():
+            raise ValueError(
+                f"X has the columns {', '.join(names)}; pass those of fit in their order: "
+                f"{', '.join(own)}"
+            )
         known = self.recommender_.ratings
         asked = known.numbers_of(pairs[:, 0], pairs[:, 1])
         return self.recommender_.probabilities(*asked).numpy()
@@ -205,11 +218,19 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return Ratings.of(pairs[:, 0], pairs[:, 1], y, scale=scale, name="X and y")
 
 
+def _names_of(X: Any) -> list[str] | None:
+    """The names of the columns of a table; None if they are no text, or it has none."""
+    if not hasattr(X, "columns") or hasattr(X, "tocoo"):
+        return None
+    names = list(X.columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
 def _pairs(X: Any) -> NDArray[Any]:
     """Users and items, each as it is: a column of numbers stays numbers beside one of text."""
     pairs = np.asarray(X if hasattr(X, "dtype") or hasattr(X, "iloc") else np.array(X, object))
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(
-            f"X is {described(pairs)}; pass two columns, the user and the item of each rating"
+            f"X is {described(X)}; pass two columns, the user and the item of each rating"
         )
     return pairs

@@ -90,7 +90,7 @@ class Ratings:
             If there are none; if names or ratings are missing; if a rating is not on the scale; or
             if a user rated an item twice. The message names the row.
         """
-        where = where or (lambda row: f"rating {row:,} (from 0)")
+        where = where or (lambda row: f"row {row:,} (from 0)")
         columns = [np.asarray(column).ravel() for column in (users, items, ratings)]
         _check_lengths(columns, name)
         called, numbers = [], []
