@@ -380,3 +380,9 @@ def _check_counts(
             f"{int(words[entry])}: {counts[entry]:g}; "
             f"{remedy.get(what, 'pass how often each word occurs')}"
         )
+    total = float(counts.sum(dtype=np.float64))
+    if total > _MOST:
+        raise ValueError(
+            f"{name} holds {total:,.0f} words, and {_MOST:,} can be learned from; check that every "
+            "column holds counts of a word"
+        )
