@@ -379,16 +379,12 @@ def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLeng
 
 def _reasons(log_z: LogZByLength) -> tuple[str, ...]:
     """Why log Z must not be trusted: the length of which the fewest chains carry it."""
-    doubtful = [
-        (of.effective_chains, of.n_chains, length)
-        for side in (log_z.below, log_z.above)
-        for length, of in zip(log_z.lengths.tolist(), side, strict=True)
-        if of.warning is not None
-    ]
+    both = zip(log_z.lengths.tolist() * 2, (*log_z.below, *log_z.above), strict=True)
+    doubtful = [(of.effective_chains, of.n_chains, n) for n, of in both if of.warning is not None]
     if not doubtful:
         return ()
     carry, n_chains, length = min(doubtful)
-    several = len({length for *_, length in doubtful})
+    several = len({n for *_, n in doubtful})
     return (
         f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words, and "
         f"too few carry that of {several:,} of {len(log_z.lengths):,} lengths; take more `chains`",
