@@ -103,8 +103,10 @@ def test_whoever_has_one_rating_keeps_it() -> None:
 COLUMNS = ("user", "item", "rating")
 BAD = {
     "": "is empty",
-    "1,1,4\n1,2,x": "line 2 in r.csv is 'x'; a rating is a number",
-    "1,1,4\n\n1,2,": "line 3 in r.csv is ''; a rating is a number",
+    "1,1,4\n1,2,x": "the rating of line 2 in r.csv is 'x'; pass a number",
+    "1,1,4\n\n1,2,": "the rating of line 3 in r.csv is missing; pass a number",
+    "1,1,4\n1,2,3,5": "is no table of 3 columns",
+    "1;1;4\n1;2;3,5": "the rating of line 2 in r.csv is '3,5'; pass a number, such as 4 or 3.5",
     "1,1,4\n1,2,nan": "line 2 in r.csv is nan; leave out",
     "1,1,4\n,2,3": "the user of line 2 in r.csv is missing",
     "1,1,4\n1,,3": "the item of line 2 in r.csv is missing",
@@ -124,6 +126,30 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path: Path, content
     assert BAD[content] in str(error.value)
 
 
+@pytest.mark.parametrize("header", ["", "u,i,r\n"])
+@pytest.mark.parametrize("columns", [("1", "0", "2"), (1, 0, 2), (-2, 0, -1), ("-2", "0", "-1")])
+def test_columns_by_number_are_those_columns(
+    tmp_path: Path, header: str, columns: tuple[str | int, ...]
+) -> None:
+    (tmp_path / "r.csv").write_text(header + "a,x,4\nb,x,3\nb,y,5\n")
+    assert ratings.read(tmp_path / "r.csv", columns).users == ("x", "y")
+
+
+def test_columns_that_are_not_there_or_named_twice_are_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame(LINES, columns=["user", "item", "rating"])
+    frame.to_parquet(tmp_path / "r.parquet")
+    frame.to_csv(tmp_path / "r.csv", index=False)
+    frame.to_csv(tmp_path / "bare.csv", index=False, header=False)
+    for source in (frame, *(tmp_path / name for name in ("r.parquet", "r.csv", "bare.csv"))):
+        for columns in ((0, 1, 9), ("0", "1", "9"), (0, 1, -9)):
+            with pytest.raises(ValueError, match=r"has 3 columns, and column -?9 \(from 0\) was"):
+                ratings.read(source, columns)
+        with pytest.raises(ValueError, match="0 and -3 are the same column of"):
+            ratings.read(source, (0, 1, -3))
+    with pytest.raises(ValueError, match=r"item and item are the same column of r\.csv"):
+        ratings.read(tmp_path / "r.csv", ("user", "item", "item"))
+
+
 def test_a_rating_off_the_scale_is_said_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("user,item,rating\n1,1,4\n1,2,6")
     with pytest.raises(ValueError, match=r"line 3 in r\.csv is 6, which is not on the scale 1, 2"):
@@ -134,7 +160,7 @@ def test_other_columns_and_tables_are_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"200 different ratings, from .* check that this is"):
         Ratings.of(range(200), range(200), rng.random(200))
-    with pytest.raises(ValueError, match=r"the user of rating 1 .from 0. in the ratings is 0.5"):
+    with pytest.raises(ValueError, match=r"the user of row 1 .from 0. in the ratings is 0.5"):
         Ratings.of([1.0, 0.5], [1, 2], [1, 2])
     with pytest.raises(ValueError, match="lengths 2, 2, 1"):
         Ratings.of([1, 2], [1, 2], [1])

@@ -140,6 +140,25 @@ def test_whoever_is_unknown_is_predicted_all_the_same() -> None:
         assert scores is not None and scores.n_unknown == 2 and np.isfinite(scores.rmse)
 
 
+def test_test_ratings_that_are_known_already_are_counted(table: pd.DataFrame) -> None:
+    run = harmonium.train("u.csv", ratings=COLUMNS, hidden=4, epochs=2, out="run")
+    scores = run.recommend(test="test.csv").scores
+    assert scores is not None and scores.n_known == 0
+    some = pd.concat([table[:7], pd.read_csv("test.csv")[:5]])
+    some.to_csv("some.csv", index=False)
+    told = typed("recommend", "run", "--test", "some.csv")
+    assert "known     7 of them are of pairs that the run has ratings of" in told
+    assert "known" not in typed("recommend", "run", "--test", "test.csv")
+
+
+@pytest.mark.usefixtures("table")
+def test_that_nothing_is_left_to_recommend_is_said() -> None:
+    run = harmonium.train("u.csv", ratings=COLUMNS, hidden=4, epochs=1, out="run")
+    assert run.recommend(101, min_ratings=1000).items == ()
+    told = typed("recommend", "run", "--user", "101", "--min-ratings", "1000")
+    assert "nothing to recommend: user 101 has rated every item" in told
+
+
 @pytest.mark.usefixtures("table")
 def test_further_pairs_may_be_known() -> None:
     options: dict[str, Any] = {"ratings": COLUMNS, "hidden": 4, "epochs": 3}
@@ -195,7 +214,7 @@ def test_questions_that_do_not_fit_are_refused() -> None:
             question()
     with pytest.raises(ValueError, match="holds a model of ratings"):
         harmonium.train(run.path, out="runs/above")
-    with pytest.raises(TypeError, match="holds a ratings"):
+    with pytest.raises(TypeError, match=r"holds no RBM .its kind is 'ratings'."):
         run.rbm  # noqa: B018
     digits = harmonium.train("digits", hidden=4, epochs=1, rows=50, figures=False)
     with pytest.raises(ValueError, match="did not learn from ratings"):

@@ -78,7 +78,7 @@ def test_words_that_do_not_fit_and_empty_documents() -> None:
     assert kept.notes == ("2 empty documents left out, row 0 the first",)
     with pytest.raises(ValueError, match="2 documents of documents have no words, row 0 the first"):
         documents.refuse_empty()
-    with pytest.raises(ValueError, match="all 1 documents of documents are empty"):
+    with pytest.raises(ValueError, match="documents holds no words in 1 documents; pass counts"):
         documents.take(torch.tensor([0])).without_empty()
 
 

@@ -166,3 +166,18 @@ def test_multinomial_units() -> None:
     assert Multinomial(3072, 50).states is None
     with pytest.raises(ValueError, match="pass counts of documents of 4 words"):
         units.check(torch.tensor([[1.0, 1.0, 1.0]]), "rows")
+
+
+def test_doubt_in_log_z_is_said_once_and_of_the_worst_length() -> None:
+    model = ReplicatedSoftmax(3000, 16)
+    model.weights.data.normal_(0, 3, generator=torch.Generator().manual_seed(0))
+    counts = torch.randint(0, 2, (4, 3000), generator=torch.Generator().manual_seed(1))
+    counts[:, :2000] = 0
+    counts[:3, 2500:] = 0
+    counts[0, 2100:] = 0
+    found = perplexity(model, Documents.of(counts.numpy()), n_chains=10).result()
+    [reason] = found.reasons
+    n_lengths = len(found.log_z.lengths)
+    assert n_lengths >= 3 and f"of {n_lengths} of {n_lengths} lengths; take more" in reason
+    carried = [of.effective_chains for of in (*found.log_z.below, *found.log_z.above)]
+    assert f"only {min(carried):.1f} of 10 chains" in reason

@@ -143,13 +143,32 @@ def test_parts_of_their_own_and_empty_documents() -> None:
     assert "1 empty documents left out, row 3 the first" in done.out
 
 
+def test_topics_of_few_words_are_listed_without_saying_how_many() -> None:
+    few = counts()[:, :6] + 1
+    run = harmonium.train(few, visible="counts", hidden=2, epochs=1, out="run")
+    assert all(len(topic["words"]) == 6 for topic in run.topics().topics)
+
+
+def test_columns_that_are_no_counts_of_words_are_refused() -> None:
+    times = np.full((4, 3), 874_965_758)
+    with pytest.raises(ValueError, match="holds 10,499,589,096 words, and 2,147,483,647 can be"):
+        harmonium.train(times, visible="counts", hidden=2, out="run")
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_counts_in_memory_without_words_are_refused(rows: int) -> None:
+    with pytest.raises(ValueError, match=f"documents holds no words in {rows} documents; pass"):
+        harmonium.train(np.zeros((rows, 4), int), visible="counts", hidden=2, out="run")
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"hidden_units": "spin"}, "`hidden_units='spin'` is not for `visible='counts'`"),
         ({"chains": 10}, "`chains=10` is not for `visible='counts'`"),
         ({"gradient": "plain"}, "`gradient='plain'` is not for `visible='counts'`"),
-        ({"method": "pcd"}, "persistent chains of long documents do not mix"),
+        ({"method": "pcd"}, "persistent chains ran away at large learning rates"),
         ({"batch_size": 500}, "`batch_size` is 500, but news.npz has 108 training documents"),
         ({"rows": 500}, "`rows` is 500, but news.npz has 108 training documents"),
         ({"label": "x"}, "`label` is for tables, and news.npz holds a sparse matrix"),

@@ -25,10 +25,20 @@ def recommend(asked: Asked, options: RecommendingOptions) -> Lines:
         yield f"ratings   {scores.n_ratings:,} test ratings"
         if scores.n_unknown:
             yield f"unknown   {scores.n_unknown:,} of them are of users or items without any"
+        if scores.n_known:
+            yield (
+                f"known     {scores.n_known:,} of them are of pairs that the run has ratings of: "
+                "errors are too small"
+            )
         yield f"RMSE      {scores.rmse:.4f}"
         yield f"MAE       {scores.mae:.4f}"
         yield f"NDCG@{scores.k:<4} {scores.ndcg:.4f}"
         yield f"log p     {scores.log_probability:.4f} nats a rating"
+    elif not len(found.items):
+        yield (
+            f"nothing to recommend: user {found.user} has rated every item that has at least "
+            f"--min-ratings {options.min_ratings}"
+        )
     else:
         best = f"p({found.scale[-1]:g})"
         width = max([4, *(len(str(item)) for item in found.items)])

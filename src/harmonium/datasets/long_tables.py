@@ -76,13 +76,13 @@ def read_long(source: Any, columns: Sequence[str | int], header: bool | None = N
     if is_frame(source):
         name = f"the {type(source).__module__.partition('.')[0]} table"
         if type(source).__module__.partition(".")[0] == "pandas":
-            numbers = [_number(column, list(map(str, source.columns)), name) for column in columns]
+            numbers = _numbers(columns, list(map(str, source.columns)), name)
             some = source.iloc[:, numbers]
             some = some.set_axis([f"{k}" for k in range(len(numbers))], axis=1)
             table = pa.Table.from_pandas(some, preserve_index=False)
         else:
             table = pa.table(source)
-            table = table.select([_number(column, table.column_names, name) for column in columns])
+            table = table.select(_numbers(columns, table.column_names, name))
         return LongTable(name, tuple(_values(table.column(k)) for k in range(len(columns))))
     path = Path(source).expanduser()
     if not path.is_file():
@@ -98,8 +98,8 @@ def _read_parquet(path: Path, columns: Sequence[str | int]) -> LongTable:
 
     try:
         names = pyarrow.parquet.read_schema(path).names
-        wanted = [names[_number(column, names, path.name)] for column in columns]
-        table = pyarrow.parquet.read_table(path, columns=list(dict.fromkeys(wanted)))
+        wanted = [names[number] for number in _numbers(columns, names, path.name)]
+        table = pyarrow.parquet.read_table(path, columns=wanted)
     except pa.ArrowException as error:
         raise ValueError(f"{path.name} is damaged, or no Parquet file: {error}") from None
     return LongTable(path.name, tuple(_values(table.column(name)) for name in wanted))
@@ -125,13 +125,11 @@ def _read_text(path: Path, columns: Sequence[str | int], header: bool | None) ->
         body, separator = re.sub(rb"[ \t]+", b"\t", _stripped(body)), "\t"
     if header is None:
         header = _is_header(columns, cells)
-    names = cells if header else [str(name) for name in columns]
-    numbers = [_number(column, names, path.name) for column in columns]
-    if max(numbers) >= len(cells):
-        raise ValueError(
-            f"{path.name} has {len(cells)} columns, and column {max(numbers)} (from 0) was asked "
-            "for; pass three of them, such as 0,1,2"
-        )
+    if header:
+        numbers = _numbers(columns, cells, path.name)
+    else:
+        places_of = (k if not _is_number(column) else column for k, column in enumerate(columns))
+        numbers = _numbers(list(places_of), [""] * len(cells), path.name)
     places = [f"{k}" for k in range(len(cells))]
     wanted = [places[number] for number in numbers]
     try:
@@ -140,7 +138,7 @@ def _read_text(path: Path, columns: Sequence[str | int], header: bool | None) ->
             read_options=pyarrow.csv.ReadOptions(column_names=places, skip_rows=int(header)),
             parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
             convert_options=pyarrow.csv.ConvertOptions(
-                include_columns=list(dict.fromkeys(wanted)),
+                include_columns=wanted,
                 column_types=dict.fromkeys(wanted, pa.string()),
                 check_utf8=False,
             ),
@@ -165,7 +163,17 @@ def _is_header(columns: Sequence[str | int], cells: Sequence[str]) -> bool:
     if named and all(column in cells for column in named):
         return True
     place = int(columns[-1]) if _is_number(columns[-1]) else len(columns) - 1
-    return place < len(cells) and kind_of(cells[place]) == "text"
+    return -len(cells) <= place < len(cells) and kind_of(cells[place]) == "text"
+
+
+def _numbers(columns: Sequence[str | int], names: Sequence[str], name: str) -> list[int]:
+    """The numbers of columns, from 0, each of them once."""
+    numbers = [_number(column, names, name) for column in columns]
+    for place, number in enumerate(numbers):
+        if number in numbers[:place]:
+            both = f"{columns[numbers.index(number)]} and {columns[place]}"
+            raise ValueError(f"{both} are the same column of {name}; pass a different one for each")
+    return numbers
 
 
 def _number(column: str | int, names: Sequence[str], name: str) -> int:
@@ -174,7 +182,12 @@ def _number(column: str | int, names: Sequence[str], name: str) -> int:
         return list(names).index(column)
     if _is_number(column):
         number = int(column)
-        return number + len(names) if number < 0 else number
+        if not -len(names) <= number < len(names):
+            raise ValueError(
+                f"{name} has {len(names)} columns, and column {number} (from 0) was asked for; "
+                f"pass -{len(names)} to {len(names) - 1}"
+            )
+        return number % len(names)
     there = f"its columns are {', '.join(map(str, names))}"
     raise ValueError(f"{name} has no column {column!r}; {meant(str(column), names, there)}")
 

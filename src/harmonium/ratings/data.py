@@ -90,7 +90,7 @@ class Ratings:
             If there are none; if names or ratings are missing; if a rating is not on the scale; or
             if a user rated an item twice. The message names the row.
         """
-        where = where or (lambda row: f"rating {row:,} (from 0)")
+        where = where or (lambda row: f"row {row:,} (from 0)")
         columns = [np.asarray(column).ravel() for column in (users, items, ratings)]
         _check_lengths(columns, name)
         called, numbers = [], []
@@ -336,16 +336,17 @@ def _as_numbers(column: NDArray[Any], where: Where, name: str) -> NDArray[np.flo
             try:
                 float(cell)
             except (TypeError, ValueError):
-                said = "missing" if cell is None else repr(str(cell))
+                said = "missing" if cell in (None, "") else repr(str(cell))
                 raise ValueError(
-                    f"{where(row)} in {name} is {said}; a rating is a number"
+                    f"the rating of {where(row)} in {name} is {said}; pass a number, such as 4 or "
+                    "3.5, or leave the row out"
                 ) from None
         raise
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise ValueError(
-            f"{where(int(bad[0]))} in {name} is {values[bad[0]]}; leave out the rows of what was "
-            "not rated"
+            f"the rating of {where(int(bad[0]))} in {name} is {values[bad[0]]}; leave out the rows "
+            "of what was not rated"
         )
     return values
 
@@ -374,8 +375,8 @@ def _levels(
     if len(bad):
         shown = ", ".join(f"{value:g}" for value in scale)
         raise ValueError(
-            f"{where(int(bad[0]))} in {name} is {values[bad[0]]:g}, which is not on the scale "
-            f"{shown}; correct it, or say all values that a rating can have with `scale`"
+            f"the rating of {where(int(bad[0]))} in {name} is {values[bad[0]]:g}, which is not on "
+            f"the scale {shown}; correct it, or say all values that a rating can have with `scale`"
         )
     return level.astype(np.int64)
 

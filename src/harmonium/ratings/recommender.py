@@ -63,6 +63,8 @@ class Scores:
         Mean log-probability of the ratings, nats.
     n_unknown
         Ratings of users or items that the model does not know.
+    n_known
+        Pairs of which a rating is known already: predicted from that too, their error is too small.
     """
 
     n_ratings: int
@@ -72,6 +74,7 @@ class Scores:
     k: int
     log_probability: float
     n_unknown: int
+    n_known: int = 0
 
 
 class Recommender:
@@ -195,6 +198,8 @@ class Recommender:
         expected, values = self.rbm.expected(found), test.values
         n_users, n_items = len(self.ratings.users), len(self.ratings.items)
         unknown = (test.user >= n_users) | (test.item >= n_items)
+        n_pairs = max(n_items, len(test.items))
+        own, asked = (of.user * n_pairs + of.item for of in (self.ratings, test))
         return Scores(
             n_ratings=len(test),
             rmse=scores.rmse(expected, values),
@@ -203,4 +208,5 @@ class Recommender:
             k=k,
             log_probability=scores.log_probability(found, test.level),
             n_unknown=int(unknown.sum()),
+            n_known=int(torch.isin(asked, own).sum()),
         )

@@ -36,9 +36,8 @@ def refuse_options(options: TrainingOptions) -> None:
     """
     if options.method == "pcd":
         raise ValueError(
-            "`method='pcd'` is not for `visible='counts'`: persistent chains of long documents "
-            "do not mix, and the model would run away from them; leave it out, or take more "
-            "`sweeps`"
+            "`method='pcd'` is not for `visible='counts'`: persistent chains ran away at large "
+            "learning rates and were no better at small ones; leave it out, or take more `sweeps`"
         )
     for option in fields(options):
         value = getattr(options, option.name)
@@ -55,7 +54,7 @@ def in_memory(data: Any, columns: Mapping[str, Any]) -> Documents:
     Raises
     ------
     TypeError, ValueError
-        If they are no counts, or columns are named.
+        If they are no counts, all of them are 0, or columns are named.
     """
     if columns:
         raise TypeError(
@@ -63,11 +62,15 @@ def in_memory(data: Any, columns: Mapping[str, Any]) -> Documents:
             "it out"
         )
     if isinstance(data, Documents):
-        return data
-    if isinstance(data, Data):
-        return _of_data(data)
-    names = getattr(data, "columns", None)
-    return Documents.of(data, vocabulary=None if names is None else [str(name) for name in names])
+        found = data
+    elif isinstance(data, Data):
+        found = _of_data(data)
+    else:
+        names = getattr(data, "columns", None)
+        words = None if names is None else [str(name) for name in names]
+        found = Documents.of(data, vocabulary=words)
+    found.refuse_wordless()
+    return found
 
 
 def read(source: Any, options: ReadingOptions) -> Documents:

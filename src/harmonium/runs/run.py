@@ -161,7 +161,7 @@ class Run(Asking):
         """
         run = self.directory
         if run.is_finetuning or run.holds_a_network or run.holds_ratings or run.holds_topics:
-            raise TypeError(f"{self.path} holds a {self.kind}; take its model")
+            raise TypeError(f"{self.path} holds no RBM (its kind is {self.kind!r}); take `.model`")
         if run.checkpoints():
             return load_checkpoint(run, torch.device("cpu")).model
         return checkpoint.load_model(run.model_path)

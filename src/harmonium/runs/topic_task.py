@@ -60,6 +60,7 @@ def begin(
             "n_words": train.n_words,
             "columns": train.vocabulary,
             "image_shape": None,
+            "encoding": {"kind": "Counts"},
             **_fingerprints(train, held_out),
         },
     }

@@ -243,15 +243,21 @@ class Documents:
         ValueError
             If none has.
         """
+        self.refuse_wordless()
         index = self.ends.diff().nonzero()[:, 0]
         n_empty = len(self) - len(index)
         if not n_empty:
             return self
-        if not len(index):
-            raise ValueError(f"all {len(self):,} documents of {self.name} are empty")
         first = int((self.ends.diff() == 0).nonzero()[0])
         note = f"{n_empty:,} empty documents left out, row {first} the first"
         return dataclasses.replace(self.take(index), notes=(*self.notes, note))
+
+    def refuse_wordless(self) -> None:
+        """Refuse documents none of which has words; raises a ValueError."""
+        if not len(self.words):
+            raise ValueError(
+                f"{self.name} holds no words in {len(self):,} documents; pass counts above 0"
+            )
 
     def refuse_empty(self) -> None:
         """Refuse documents without words.
@@ -261,6 +267,7 @@ class Documents:
         ValueError
             Says how many there are, and which is the first.
         """
+        self.refuse_wordless()
         empty = (self.ends.diff() == 0).nonzero()[:, 0]
         if len(empty):
             raise ValueError(
@@ -372,4 +379,10 @@ def _check_counts(
             f"{name}: {int(bad.sum()):,} counts are {what}, first in row {row}, column "
             f"{int(words[entry])}: {counts[entry]:g}; "
             f"{remedy.get(what, 'pass how often each word occurs')}"
+        )
+    total = float(counts.sum(dtype=np.float64))
+    if total > _MOST:
+        raise ValueError(
+            f"{name} holds {total:,.0f} words, and {_MOST:,} can be learned from; check that every "
+            "column holds counts of a word"
         )

@@ -47,7 +47,8 @@ class TopicState(Learner):
     Each update starts chains at the documents of its mini-batch and makes a few Gibbs sweeps at
     their lengths (CD-k; Hinton, 2002). It follows the centred gradient; offsets are the share of
     each word in the training documents, times a document's length, and the moving mean of the
-    hidden units. Persistent chains are not offered: those of long documents do not mix.
+    hidden units. Persistent chains are not offered: on 20 Newsgroups they ran away at
+    a learning rate of 0.4, and at 0.05 they were stable, but no better.
 
     Attributes
     ----------

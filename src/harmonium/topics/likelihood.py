@@ -364,7 +364,6 @@ def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLeng
     middle = (ends["lower_rows"] + ends["upper_rows"]) / 2
     value = {side: math.exp(-ends[side]) for side in ("lower", "upper")}
     spread = middle.std().item() / math.sqrt(len(middle)) if len(middle) > 1 else math.nan
-    reasons = [of.warning for of in (*log_z.below, *log_z.above) if of.warning is not None]
     return Perplexity(
         **value,
         lower_std_error=value["lower"] * ends["lower_std_error"],
@@ -374,7 +373,21 @@ def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLeng
         n_words=documents.n_words,
         log_likelihood=(middle * words).mean().item(),
         log_z=log_z,
-        reasons=tuple(dict.fromkeys(reasons)),
+        reasons=_reasons(log_z),
+    )
+
+
+def _reasons(log_z: LogZByLength) -> tuple[str, ...]:
+    """Why log Z must not be trusted: the length of which the fewest chains carry it."""
+    both = zip(log_z.lengths.tolist() * 2, (*log_z.below, *log_z.above), strict=True)
+    doubtful = [(of.effective_chains, of.n_chains, n) for n, of in both if of.warning is not None]
+    if not doubtful:
+        return ()
+    carry, n_chains, length = min(doubtful)
+    several = len({n for *_, n in doubtful})
+    return (
+        f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words, and "
+        f"too few carry that of {several:,} of {len(log_z.lengths):,} lengths; take more `chains`",
     )
 
 

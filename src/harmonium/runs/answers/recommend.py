@@ -81,8 +81,8 @@ def recommender_of(run: RunDirectory) -> Recommender:
     """
     if not run.holds_ratings:
         raise ValueError(
-            f"{run.path} did not learn from ratings; pass a run of "
-            "`harmonium.train(DATA, ratings='user,item,rating')`"
+            f"{run.path} did not learn from ratings; train on a table of them with "
+            "`ratings='user,item,rating'`"
         )
     options = RatingOptions(**run.config()["options"])
     parts = ratings.load_ratings(run.path / KEPT)

@@ -115,7 +115,8 @@ def find(asked: Asked, options: TopicOptions) -> Topics:
     words = counts.words_of(run)
     if options.words is not None:
         words = counts.read_words(options.words.expanduser(), model.n_words)
-    if options.n_words > model.n_words:
+    is_default = options.n_words == type(options).n_words
+    if options.n_words > model.n_words and not is_default:
         raise ValueError(
             f"`n_words` is {options.n_words}, but the model knows {model.n_words:,} words; pass "
             "fewer"
