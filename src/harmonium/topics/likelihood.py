@@ -3,7 +3,6 @@
 log Z(D), of documents of D words, is the log of sum_h exp(D f(h)), where f(h) = a h + log sum_k
 exp(b_k + W_k h). It is exact for few hidden units. Else, chains are annealed over the length: from
 the exact distribution of one-word documents, a word at a time, with a Gibbs sweep at each length.
-One annealing finds log Z of all lengths on its way.
 
 References
 ----------
@@ -336,9 +335,8 @@ def perplexity(
 def _exactly(
     model: ReplicatedSoftmax, documents: Documents, lengths: Tensor
 ) -> Generator[int, None, Perplexity]:
-    found = _summed_up(model, documents, exact_log_z(model, lengths))
     yield 1
-    return found
+    return _summed_up(model, documents, exact_log_z(model, lengths))
 
 
 def _from(
@@ -349,9 +347,8 @@ def _from(
 
 
 def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLength) -> Perplexity:
-    lengths = documents.lengths
-    index = torch.searchsorted(log_z.lengths, lengths).cpu()
-    weights, words = model.log_weight(documents).cpu(), lengths.double().cpu()
+    index = torch.searchsorted(log_z.lengths, documents.lengths).cpu()
+    weights, words = model.log_weight(documents).cpu(), documents.lengths.double().cpu()
     ends: dict[str, Any] = {}
     for side, of in (("lower", log_z.below), ("upper", log_z.above)):
         values = torch.tensor([each.value for each in of], dtype=torch.float64)[index]
@@ -384,10 +381,9 @@ def _reasons(log_z: LogZByLength) -> tuple[str, ...]:
     if not doubtful:
         return ()
     carry, n_chains, length = min(doubtful)
-    several = len({n for *_, n in doubtful})
     return (
-        f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words, and "
-        f"too few carry that of {several:,} of {len(log_z.lengths):,} lengths; take more `chains`",
+        f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words; "
+        "take more `chains`",
     )
 
 
