@@ -186,8 +186,8 @@ def _anneal(
     chains.resample_(weights, downwards)
     chains.stream = downwards
     chains.move_(path[-1], max(sweeps, _DENSE))
-    passed, total = {path[-1]: torch.zeros(n_chains, dtype=torch.float64)}, torch.zeros(n_chains)
-    total = total.double()
+    total = torch.zeros(n_chains, dtype=torch.float64)
+    passed = {path[-1]: total}
     for before, now in pairwise(reversed(path)):
         total = total + (now - before) * chains.log_sums()
         passed[now] = total
@@ -378,13 +378,12 @@ def _reasons(log_z: LogZByLength) -> tuple[str, ...]:
     """Why log Z must not be trusted: the length of which the fewest chains carry it."""
     both = zip(log_z.lengths.tolist() * 2, (*log_z.below, *log_z.above), strict=True)
     doubtful = [(of.effective_chains, of.n_chains, n) for n, of in both if of.warning is not None]
-    if not doubtful:
-        return ()
-    carry, n_chains, length = min(doubtful)
-    return (
+    told = (
         f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words; "
-        "take more `chains`",
+        "take more `chains`"
+        for carry, n_chains, length in sorted(doubtful)[:1]
     )
+    return tuple(told)
 
 
 def _checked(model: ReplicatedSoftmax, lengths: Tensor) -> Tensor:
