@@ -276,6 +276,7 @@ def complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
         batch_size=batches.batch_size,
         chains=options.chains or chains,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        method=options.method or "pcd",
         sweeps=sweeps,
         final_sweeps=final_sweeps,
         epochs=options.epochs or epochs,
