@@ -497,7 +497,8 @@ def test_help_shows_every_option_and_its_default(
         if not option.metadata:  # nothing that a user chooses, such as the classes of label units
             assert flag(option.name) not in said
             continue
-        lines = [line for line in said.splitlines() if flag(option.name) in line.split()]
+        typed_as = flag({"columns": "column"}.get(option.name, option.name))
+        lines = [line for line in said.splitlines() if typed_as in line.split()]
         assert lines, option.name
         if isinstance(option.default, int | float | str) and not isinstance(option.default, bool):
             assert any(f"[default: {option.default}]" in line for line in lines), option.name
@@ -539,7 +540,7 @@ def offered(words: str, cwd: Path) -> list[str]:
 def test_the_shell_completes_commands_names_and_runs(tmp_path: Path) -> None:
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "config.json").write_text("{}")
-    assert offered("harmonium rec", tmp_path) == ["reconstruct", "recipe"]
+    assert offered("harmonium rec", tmp_path) == ["reconstruct", "recommend", "recipe"]
     assert offered("harmonium train --learn", tmp_path) == [
         "--learn-precision",
         "--learning-rate",

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from harmonium.deep import (
 )
 from harmonium.run_directory import Network, RunDirectory
 from harmonium.runs import layers as layer_options
+from harmonium.runs.options import TrainingOptions
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.units import Binary
 
 QUICK = ("--layers", "8,6", "--threads", "1", "--no-figures", "--no-tensorboard", "--validation")
@@ -168,8 +171,11 @@ def test_every_option_of_an_rbm_is_one_of_a_network() -> None:
     commands: Any = typer.main.get_command(app)
     of_rbm = commands.commands["train"].params
     of_network = {p.name: p for p in commands.commands["dbn"].commands["train"].params}
+    of_ratings = {of.name for of in fields(RatingOptions)} - {
+        of.name for of in fields(TrainingOptions)
+    }
     # `layers` takes the place of one, and a network takes whole rows
-    assert {p.name for p in of_rbm} - {*of_network} == {"hidden", "missing"}
+    assert {p.name for p in of_rbm} - {*of_network} == {"hidden", "missing", *of_ratings}
     assert {*of_network} - {p.name for p in of_rbm} == {"layers", "features", "labels"}
     assert {"epochs", "learning_rate", "method", "sampler", "chains"} <= {*layer_options.OF_EACH}
     for name in layer_options.OF_EACH:
