@@ -222,12 +222,12 @@ def layer_options(options: TrainingOptions, above: TrainingOptions | None = None
 
 
 def _sampler(options: TrainingOptions) -> Sampler:
-    assert options.sweeps is not None
+    sweeps = options.sweeps or defaults.SWEEPS
     if options.sampler == "gibbs":
-        return Gibbs(sweeps=options.sweeps)
+        return Gibbs(sweeps=sweeps)
     # without a number, temperatures are added as the model needs them
     return Tempering(
-        sweeps=options.sweeps,
+        sweeps=sweeps,
         n_temperatures=options.temperatures or 2,
         most_temperatures=options.temperatures or defaults.MOST_TEMPERATURES,
         adapt_every=defaults.ADAPT_EVERY,
