@@ -249,39 +249,37 @@ def _is_target(look: Look) -> bool:
 
 def _refuse_text(looks: Sequence[Look], targets: Sequence[int], name: str) -> None:
     """Reject targets that are words."""
-    text = [number for number in targets if looks[number].kind == "text"]
-    if not text:
-        return
-    shown = [
-        f"{called(number, looks)} ({', '.join(map(repr, looks[number].examples))}, ...)"
-        for number in text[:_SHOWN_COLUMNS]
-    ]
-    more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
-    options = [looks[number].name or number for number in text]
-    raise ValueError(
-        f"{name} holds text in the {'targets' if len(text) > 1 else 'target'} {', '.join(shown)}"
-        f"{more}, and targets are numbers: {keyword('label', options[-1:])} takes "
-        f"{called(text[-1], looks)} for the classes; {keyword('drop', options)} leaves "
-        f"{'them' if len(text) > 1 else 'it'} out"
-    )
+    text = _of_text(looks, targets)
+    if text:
+        what = "targets" if len(text) > 1 else "target"
+        label = keyword("label", [looks[text[-1]].name or text[-1]])
+        why = f"targets are numbers: {label} takes {called(text[-1], looks)} for the classes; "
+        raise ValueError(_holds_text(looks, text, f"{name} holds text in the {what}", why))
 
 
 def _refuse_words(looks: Sequence[Look], values: Sequence[int], name: str) -> None:
     """Reject words in rows for a model that was trained on numbers."""
-    text = [number for number in values if looks[number].kind == "text"]
-    if not text:
-        return
+    text = _of_text(looks, values)
+    if text:
+        what = "columns" if len(text) > 1 else "the column"
+        why = "the model was trained on numbers: "
+        raise ValueError(_holds_text(looks, text, f"{name} holds text in {what}", why))
+
+
+def _of_text(looks: Sequence[Look], numbers: Sequence[int]) -> list[int]:
+    return [number for number in numbers if looks[number].kind == "text"]
+
+
+def _holds_text(looks: Sequence[Look], text: Sequence[int], where: str, why: str) -> str:
+    """The message that these columns hold text; ends with how to leave them out."""
     shown = [
         f"{called(number, looks)} ({', '.join(map(repr, looks[number].examples))}, ...)"
         for number in text[:_SHOWN_COLUMNS]
     ]
     more = f" and {len(text) - len(shown)} more" if len(text) > len(shown) else ""
-    options = [looks[number].name or number for number in text]
-    raise ValueError(
-        f"{name} holds text in {'columns' if len(text) > 1 else 'the column'} {', '.join(shown)}"
-        f"{more}, and the model was trained on numbers: {keyword('drop', options)} leaves "
-        f"{'them' if len(text) > 1 else 'it'} out"
-    )
+    drop = keyword("drop", [looks[number].name or number for number in text])
+    them = "them" if len(text) > 1 else "it"
+    return f"{where} {', '.join(shown)}{more}, and {why}{drop} leaves {them} out"
 
 
 def _listed(numbers: Sequence[int], looks: Sequence[Look]) -> str:

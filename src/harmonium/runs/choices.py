@@ -5,6 +5,7 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import field
 from typing import Any, Literal
 
@@ -43,6 +44,25 @@ def option(default: Any, help_text: str, *, panel: str, shown: str | None = None
     show_default = shown or default is not None
     metadata = {"help": help_text, "rich_help_panel": panel, "show_default": show_default}
     return field(default=default, metadata=metadata)
+
+
+def numbers_in(name: str, text: str | None, remedy: str) -> tuple[float, ...] | None:
+    """The different numbers in a text, separated by commas, ascending; None for no text.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two, or one is not finite; with the option's name and the remedy.
+    """
+    if text is None:
+        return None
+    try:
+        found = sorted({float(number) for number in text.split(",")})
+    except ValueError:
+        found = []
+    if len(found) < 2 or not all(map(math.isfinite, found)):
+        raise ValueError(f"`{name}` is {text!r}; pass {remedy}, such as 1,2,3,4,5")
+    return tuple(found)
 
 
 def refuse_temperatures(temperatures: int | None, sampler: str, start: str | None = None) -> None:

@@ -17,6 +17,7 @@ from harmonium.runs.choices import (
     SamplerName,
     UnitName,
     VisibleName,
+    numbers_in,
     option,
     refuse_temperatures,
 )
@@ -350,18 +351,8 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     @property
     def named_categories(self) -> tuple[float, ...] | None:
         """The numbers in ``categories``, ascending."""
-        if self.categories is None:
-            return None
-        try:
-            named = sorted({float(name) for name in self.categories.split(",")})
-        except ValueError:
-            named = []
-        if len(named) < 2 or not all(map(math.isfinite, named)):
-            raise ValueError(
-                f"`categories` is {self.categories!r}; pass two or more numbers separated by "
-                "commas, such as 1,2,3,4,5"
-            )
-        return tuple(named)
+        remedy = "two or more numbers separated by commas"
+        return numbers_in("categories", self.categories, remedy)
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:

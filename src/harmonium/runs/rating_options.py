@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from harmonium import defaults
-from harmonium.runs.choices import option
+from harmonium.runs.choices import numbers_in, option
 from harmonium.runs.options import TrainingOptions
 
 _PANEL = "Ratings"
@@ -152,18 +152,7 @@ class RatingOptions:
     @property
     def levels(self) -> tuple[float, ...] | None:
         """The values in ``scale``, ascending."""
-        if self.scale is None:
-            return None
-        try:
-            found = sorted({float(value) for value in self.scale.split(",")})
-        except ValueError:
-            found = []
-        if len(found) < 2 or not all(map(math.isfinite, found)):
-            raise ValueError(
-                f"`scale` is {self.scale!r}; pass all values that a rating can have, such as "
-                "1,2,3,4,5"
-            )
-        return tuple(found)
+        return numbers_in("scale", self.scale, "all values that a rating can have")
 
 
 _NAMES = {option.name for option in fields(RatingOptions)}

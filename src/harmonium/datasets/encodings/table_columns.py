@@ -53,13 +53,13 @@ class TableColumn(ABC):
         """Columns of states: one, or one for each category of a one-hot unit."""
         return 1
 
-    @abstractmethod
     def fault(self, values: NDArray[np.float64]) -> NDArray[np.bool]:
-        """True for each value that the column cannot hold."""
+        """True for each value that the column cannot hold; by default, what is not finite."""
+        return np.asarray(~np.isfinite(values))
 
-    @abstractmethod
     def wanted(self) -> str:
-        """What the column holds, for messages: "whole numbers from 0 to 3"."""
+        """What the column holds, for messages, such as "whole numbers from 0 to 3"."""
+        return "finite numbers"
 
     def cells(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """The user's cells, in the user's type; NaN stands for a missing value."""
@@ -186,14 +186,6 @@ class Bins(TableColumn):
         """One for each bin."""
         return len(self.edges) + 1
 
-    def fault(self, values: NDArray[np.float64]) -> NDArray[np.bool]:
-        """Whatever is not finite."""
-        return np.asarray(~np.isfinite(values))
-
-    def wanted(self) -> str:
-        """Numbers."""
-        return "finite numbers"
-
     def cells(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Numbers with the user's decimals."""
         return in_type(_rounded(values, self.decimals), self.dtype)
@@ -244,14 +236,6 @@ class RealNumbers(TableColumn):
     def kind(self) -> Kind:
         """Gaussian."""
         return "gaussian"
-
-    def fault(self, values: NDArray[np.float64]) -> NDArray[np.bool]:
-        """Whatever is not finite."""
-        return np.asarray(~np.isfinite(values))
-
-    def wanted(self) -> str:
-        """Numbers."""
-        return "finite numbers"
 
     def cells(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Numbers with the user's decimals."""
