@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from harmonium import defaults
+from harmonium.estimators.checks import check_hidden, refuse_text, seed_of, weighted_mean
 from harmonium.estimators.holding import ModelHolder
 from harmonium.estimators.precision import check_precision
 from harmonium.estimators.ranges import Ranges
 from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.rng import Lane, Stream
+from harmonium.sampling import SamplingSchedule
 
 # Types that are kept; everything else becomes float64, the first. Integers have up to 64 bits, of
 # which float32 would keep 24, so they are scaled before they are rounded.
@@ -157,16 +158,85 @@ class Estimator(ModelHolder, ABC):
 
 
 class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
-    """Mixin for unsupervised estimators: hidden units as features, and a score of each row."""
+    """Unsupervised estimators: means of hidden units as features, and a score of each row."""
+
+    # Implemented by each estimator
 
     @abstractmethod
-    def score_samples(self, X: Any) -> NDArray[Any]:
-        """Score of each row, shape (n_samples,); higher is better."""
+    def _encode(self, v: Tensor) -> Tensor:
+        """Features of rows of states, shape (rows, n_features_out)."""
+
+    @abstractmethod
+    def _decode(self, h: Tensor) -> Tensor:
+        """Mean states of the visible units given features."""
+
+    @abstractmethod
+    def _scorer(self) -> Callable[[Tensor], Tensor]:
+        """A function that scores rows of states, shape (rows,)."""
 
     @property
     @abstractmethod
     def _n_features_out(self) -> int:
         """Number of columns of the result of `transform`, as scikit-learn requires."""
+
+    # Quantities computed by a fitted model
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Means of the highest hidden units given X: probabilities of binary ones, or codes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, n_features_out)
+            One column for each hidden unit; float64 if X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self._encode, self._n_features_out, X)
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Mean of the features given means or states of the highest hidden units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_out)
+            As returned by `transform`.
+
+        Returns
+        -------
+        v : ndarray of shape (n_samples, n_features)
+            Float64 if X is, else float32.
+        """
+        check_is_fitted(self)
+        X = check_hidden(X, self._n_features_out)
+        return self._by_block(
+            self._rows(X, None),
+            lambda h: self._values(self._decode(h)),
+            self.n_features_in_,
+            X,
+            self._values_type(X.dtype),
+        )
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Score of each row; higher is better. See the class for what it measures.
+
+        A row has the same score whatever the other rows are.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Float64 if X is, else float32.
+        """
+        X, rows = self._fitted_rows(X)
+        return self._by_block(rows, self._scorer(), None, X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean of `score_samples`.
@@ -187,115 +257,54 @@ class ScoringTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
         """
         return weighted_mean(self.score_samples(X), sample_weight)
 
-    def _features_of(self, X: Any, decode: Callable[[Tensor], Tensor]) -> NDArray[Any]:
-        """Features from hidden states or means, with ``decode`` giving the visible states."""
-        check_is_fitted(self)
-        X = check_hidden(X, self._n_features_out)
-        return self._by_block(
-            self._rows(X, None),
-            lambda h: self._values(decode(h)),
-            self.n_features_in_,
-            X,
-            self._values_type(X.dtype),
-        )
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def seed_of(random_state: Any) -> int:
-    """The seed for harmonium's streams: an integer itself, or a draw from a `RandomState`.
+class SamplingTransformer(ScoringTransformer):
+    """One with a generative model, from which rows can be drawn."""
 
-    None draws from NumPy's global state, as everywhere in scikit-learn.
-    """
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
-        seed = int(random_state)
-        if not 0 <= seed < 2**32:
-            raise ValueError(
-                f"random_state is {seed}; pass an integer from 0 to 4294967295, a "
-                "numpy.random.RandomState or None"
-            )
-        return seed
-    return int(check_random_state(random_state).randint(2**32, dtype=np.uint64))
+    _stream: Stream
 
+    @abstractmethod
+    def _draw(self, n_samples: int, schedule: SamplingSchedule, stream: Stream) -> Tensor:
+        """States of rows, each from its own chain that starts at noise."""
 
-def weights_of(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
-    """Weights of rows, float64, shape (n_rows,); None if all are equal."""
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n_rows, sample_weight)
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}, but X has {n_rows} rows; pass one weight a "
-            f"row, shape ({n_rows},)"
-        )
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        bad = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
-        raise ValueError(
-            f"sample_weight holds {weights[bad]:g} at row {bad}; pass finite weights, none of them "
-            "below 0"
-        )
-    if not weights.any():
-        raise ValueError(
-            "sample_weight is zero for all rows, and nothing is left to learn from; pass weights "
-            "of which one at least is not zero"
-        )
-    return weights
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_sweeps: int = defaults.SAMPLE_WARMUP,
+        random_state: Any = None,
+    ) -> NDArray[Any]:
+        """Draw rows from the model, each from its own chain that starts at noise.
+
+        A deep belief network runs the chains in its top RBM, and draws downwards once from each.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows.
+        n_sweeps : int, default=1000
+            Burn-in sweeps of Gibbs sampling before a row is drawn. Slowly mixing models need more.
+        random_state : int, RandomState instance or None, default=None
+            None continues the estimator's random stream, so each call gives new draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Values in the units of the training data, in the type of the model.
+        """
+        check_is_fitted(self)
+        stream = stated_stream(random_state, self._stream)
+        return self._drawn_values(self._draw(n_samples, SamplingSchedule(n_sweeps, 1, 1), stream))
 
 
-def with_weight(
-    weights: NDArray[np.float64] | None, *arrays: Any
-) -> tuple[Tensor | None, *tuple[Any, ...]]:
-    """The weights and arrays without the rows of weight zero, which are ignored."""
-    if weights is None:
-        return (None, *arrays)
-    kept = np.flatnonzero(weights)
-    if len(kept) < len(weights):
-        weights, arrays = weights[kept], tuple(array[kept] for array in arrays)
-    return (torch.tensor(weights), *arrays)
-
-
-def check_integers(estimator: Any, **least: int) -> None:
-    """Reject parameters that are not integers, or below their minimum."""
-    for name, bound in least.items():
-        check_integer(name, getattr(estimator, name), bound)
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Reject a value that is not an integer, or below the minimum."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
-        raise ValueError(f"{name} is {value!r}; pass an integer, {least} or more")
-
-
-def check_numbers(estimator: Any, **least: float) -> None:
-    """Reject parameters that are not finite numbers, or below their minimum."""
-    for name, bound in least.items():
-        value = getattr(estimator, name)
-        good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-        if not good or float(value) < bound:
-            raise ValueError(f"{name} is {value!r}; pass a number, {bound:g} or more")
-
-
-def check_weight_std(estimator: Any) -> None:
-    """Reject an initial weight width that is neither None nor a finite positive number."""
-    if estimator.weight_std is not None:
-        check_numbers(estimator, weight_std=0.0)
-
-
-def width_of(weight_std: Any) -> float | None:
-    """The parameter ``weight_std`` in the form for training."""
-    return None if weight_std is None else float(weight_std)
-
-
-def check_choice(estimator: Any, name: str, choices: Iterable[str]) -> None:
-    """Reject a parameter that is not among the choices."""
-    value = getattr(estimator, name)
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; pass {' or '.join(map(repr, choices))}")
+def stated_stream(random_state: Any, own: Stream) -> Stream:
+    """The stream of draws: an estimator's own, which goes on, unless a seed is stated."""
+    return own if random_state is None else Lane.STATED_SAMPLES.stream(seed_of(random_state))
 
 
 def float_type(X: Any) -> np.dtype[Any]:
@@ -307,47 +316,3 @@ def to_numpy(tensor: Tensor, dtype: Any = None) -> NDArray[Any]:
     """The same numbers as an array; shares memory with a CPU tensor of the same type."""
     array = tensor.detach().cpu().numpy()
     return array if dtype is None else array.astype(dtype, copy=False)
-
-
-def check_booleans(estimator: Any, *names: str) -> None:
-    """Reject parameters that are neither True nor False."""
-    for name in names:
-        value = getattr(estimator, name)
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name} is {value!r}; pass True or False")
-
-
-def weighted_mean(scores: NDArray[Any], sample_weight: Any) -> float:
-    """Weighted mean score of rows, in float64."""
-    weights = weights_of(sample_weight, len(scores))
-    return float(np.average(scores.astype(np.float64), weights=weights))
-
-
-def check_hidden(X: Any, n_columns: int) -> NDArray[Any]:
-    """Hidden states or means as an array of numbers, with the right width."""
-    X = check_array(X, dtype=(np.float32, np.float64), input_name="X")
-    if X.shape[1] != n_columns:
-        raise ValueError(
-            f"X has {X.shape[1]} columns, but there are {n_columns} hidden units; pass what "
-            "transform returned"
-        )
-    return np.asarray(X)
-
-
-def refuse_text(X: Any) -> None:
-    """Reject text columns of a pandas data frame; names them."""
-    if not hasattr(X, "iloc") or not hasattr(X, "columns"):
-        return
-    for position, name in enumerate(X.columns):
-        column = X.iloc[:, position]
-        if getattr(column.dtype, "kind", "O") != "O":
-            continue
-        text = next((value for value in column if isinstance(value, str)), None)
-        try:
-            float(text or 0)  # scikit-learn accepts numbers written as text
-        except ValueError as error:
-            raise ValueError(
-                f"X holds text in the column {name!r} ({text!r}, ...), and models learn from "
-                "numbers; encode it, such as by sklearn.preprocessing.OneHotEncoder, or leave it "
-                "out"
-            ) from error

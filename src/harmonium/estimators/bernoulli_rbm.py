@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium import defaults
 from harmonium.estimators.pseudo_likelihood import PseudoLikelihood
 from harmonium.estimators.rbm import RBMEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling, check_unit_range, is_in_unit_range
 from harmonium.estimators.visible import clipped
-from harmonium.gradient import Gradient, Penalties
 from harmonium.likelihood import exact_pseudo_log_likelihood
-from harmonium.sampling import Sampler
 from harmonium.units import Binary, Units
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class BernoulliRBM(RBMEstimator):
     """RBM with binary visible and hidden units, trained by persistent contrastive divergence.
 
@@ -96,12 +94,12 @@ class BernoulliRBM(RBMEstimator):
     loss_curve_ : list of float
         Reconstruction error after each epoch, the mean over some training rows: cross-entropy in
         nats. It is not a likelihood, and need not decrease throughout.
-    n_features_in_ : int
-        Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X has names that are strings.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
 
-    Notes ----- `score_samples` is the pseudo-log-likelihood (Besag, 1975), nats: the sum over
+    Notes
+    -----
+    `score_samples` is the pseudo-log-likelihood (Besag, 1975), nats: the sum over
     features of the log-probability of each given all others. Values between 0 and 1 are rounded.
     With up to eight features it is exact. With more, it is an estimate: all features contribute a
     second-order Taylor approximation, and the approximation error is computed for eight features
@@ -117,44 +115,7 @@ class BernoulliRBM(RBMEstimator):
     (4, 2)
     """
 
-    def __init__(
-        self,
-        n_components: int = 256,
-        *,
-        learning_rate: float = 0.1,
-        batch_size: int = 10,
-        n_iter: int = 10,
-        verbose: int = 0,
-        random_state: Any = None,
-        scale: bool = False,
-        n_chains: Any = "batch_size",
-        sampler: Sampler | None = None,
-        gradient: Gradient | None = None,
-        penalties: Penalties | None = None,
-        momentum: float = defaults.MOMENTUM,
-        schedule: str = "constant",
-        average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = None,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.n_components = n_components
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.verbose = verbose
-        self.random_state = random_state
-        self.scale = scale
-        self.n_chains = n_chains
-        self.sampler = sampler
-        self.gradient = gradient
-        self.penalties = penalties
-        self.momentum = momentum
-        self.schedule = schedule
-        self.average_decay = average_decay
-        self.weight_std = weight_std
-        self.device = device
-        self.dtype = dtype
+    scale: bool = False
 
     def _make_units(self, n_features: int) -> Units:
         return Binary(n_features)

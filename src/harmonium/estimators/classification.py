@@ -14,19 +14,14 @@ from torch import Tensor
 from harmonium import defaults, sampling
 from harmonium.classification import class_columns, class_log_probabilities
 from harmonium.deep.classification_rbm import mean_losses
-from harmonium.estimators.base import (
-    check_choice,
-    check_integers,
-    check_numbers,
-    seed_of,
-    to_numpy,
-)
+from harmonium.estimators.base import stated_stream, to_numpy
+from harmonium.estimators.checks import check_choice, check_integers, check_numbers
 from harmonium.estimators.labels import ProbabilisticClassifier, known_labels
 from harmonium.estimators.rbm_training import check_training
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator
 from harmonium.rbm import RBM
-from harmonium.rng import Lane, Stream
+from harmonium.rng import Stream
 from harmonium.sampling import ChainState, Clamp, SamplingSchedule, start_random
 from harmonium.training import Row
 
@@ -43,7 +38,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
     _stream: Stream
 
     def _check_parameters(self) -> None:
-        check_training(self, optional=("learning_rate", "batch_size", "n_iter"))
+        check_training(self, or_none=True)
         check_choice(self, "visible", VISIBLE)
         if self.generative_weight is not None:
             check_numbers(self, generative_weight=0.0)
@@ -157,9 +152,7 @@ class ClassificationEstimator(ProbabilisticClassifier, VisibleEstimator):
         numbers = None if y is None else self._numbers_of_labels(y, n_samples)
         if n_samples is None:
             n_samples = 1 if numbers is None else len(numbers)
-        model, stream = self.model_, self._stream
-        if random_state is not None:
-            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
+        model, stream = self.model_, stated_stream(random_state, self._stream)
         columns = class_columns(model)
         clamp = None
         if numbers is not None:

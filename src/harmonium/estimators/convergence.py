@@ -1,7 +1,8 @@
-"""Fits that learned nothing raise scikit-learn's `ConvergenceWarning`, with a remedy."""
+"""Warnings at the line that called an estimator; `ConvergenceWarning` if it learned nothing."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -19,6 +20,17 @@ largest class for all rows; twice this deviation is enough.
 _ROWS = 500  # rows by which a fit is judged
 
 
+_INSIDE = ("harmonium", "sklearn", "torch")
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the nearest line outside this library, scikit-learn and torch."""
+    frame, level = sys._getframe().f_back, 2
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
 def some_rows(n: int) -> Tensor:
     """Numbers of at most 500 of ``n`` rows, evenly spread."""
     return torch.linspace(0, n - 1, min(n, _ROWS), dtype=torch.float64).round().long()
@@ -30,7 +42,7 @@ def spread(features: Tensor) -> float:
 
 
 def warn_of_constant_features(
-    name: str, rows: Tensor, layers: Sequence[Tensor], remedy: str, stacklevel: int = 3
+    name: str, rows: Tensor, layers: Sequence[Tensor], remedy: str
 ) -> None:
     """Warn if the features of a layer hardly vary although the rows do.
 
@@ -51,32 +63,26 @@ def warn_of_constant_features(
         largest = spread(features)
         if largest < LEAST_SPREAD:
             where = f" of layer {number}" if len(layers) > 1 else ""
-            warnings.warn(
+            warn_user(
                 f"the features{where} of {name} are all but constant: over the training rows "
                 f"none has a standard deviation above {largest:.1g}, and what learns from them "
                 f"sees only their mean. {remedy}",
                 ConvergenceWarning,
-                stacklevel=stacklevel,
             )
             return
 
 
-def warn_of_the_mean_row(
-    name: str, error: float, of_mean: float, remedy: str, stacklevel: int = 3
-) -> None:
+def warn_of_the_mean_row(name: str, error: float, of_mean: float, remedy: str) -> None:
     """Warn if reconstructions are no better than the mean row."""
     if of_mean > 0 and error >= _NO_BETTER * of_mean:
-        warnings.warn(
+        warn_user(
             f"{name} has learnt nothing of what tells rows apart: the squared error of its "
             f"reconstructions is {error / of_mean:.0%} of that of the mean row. {remedy}",
             ConvergenceWarning,
-            stacklevel=stacklevel,
         )
 
 
-def warn_of_class_frequencies(
-    name: str, log_p: Tensor, classes: Tensor, remedy: str, stacklevel: int = 3
-) -> None:
+def warn_of_class_frequencies(name: str, log_p: Tensor, classes: Tensor, remedy: str) -> None:
     """Warn if a classifier does no better than the class frequencies.
 
     If one class is rare, predicting the other for every row can be optimal while the probabilities
@@ -106,14 +112,13 @@ def warn_of_class_frequencies(
         what = "predicts the training rows no better than the frequencies of the classes do"
     else:
         return
-    warnings.warn(
+    warn_user(
         f"{name} {what}: its log loss is {loss:.3g} nats a row, theirs {entropy:.3g}. {remedy}",
         ConvergenceWarning,
-        stacklevel=stacklevel,
     )
 
 
-def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int = 3) -> None:
+def warn_of_the_mean_target(name: str, loss: float, remedy: str) -> None:
     """Warn if a regressor does no better than the mean of the targets.
 
     Parameters
@@ -126,11 +131,10 @@ def warn_of_the_mean_target(name: str, loss: float, remedy: str, stacklevel: int
         The parameters to change.
     """
     if loss >= _NO_BETTER:
-        warnings.warn(
+        warn_user(
             f"{name} predicts the training rows no better than the mean of the targets does: its "
             f"squared error is {loss:.0%} of their variance. {remedy}",
             ConvergenceWarning,
-            stacklevel=stacklevel,
         )
 
 

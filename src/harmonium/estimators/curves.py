@@ -30,10 +30,7 @@ class LossCurve:
     """
 
     def __init__(
-        self,
-        rows: Rows,
-        losses: Callable[[RBM, Tensor], Tensor],
-        weights: Tensor | None = None,
+        self, rows: Rows, losses: Callable[[RBM, Tensor], Tensor], weights: Tensor | None = None
     ) -> None:
         n = min(len(rows), _MOST, max(_FEWEST, int(_SHARE * len(rows))))
         index = torch.linspace(0, len(rows) - 1, n, dtype=torch.float64).round().long()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, Classifier, FinetuningState, Network
-from harmonium.estimators.base import seed_of
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.estimators.labels import (
@@ -85,10 +85,8 @@ penalties, features, weight_std
         Epochs of fine-tuning in the last `fit`; each later `partial_fit` adds 1.
     loss_curve_ : list of float
         Mean loss of the training rows in each epoch, each row before its update.
-    n_features_in_ : int
-        Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X has names that are strings.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
 
     Examples
     --------
@@ -100,38 +98,19 @@ penalties, features, weight_std
     (40,)
     """
 
+    _target_checks = MappingProxyType({})
+
     network_: Classifier
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit from scratch: pretraining, then fine-tuning.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse rows become dense ones of bytes or float32.
-        y : array-like of shape (n_samples,)
-            Class of each row, of any type that can be sorted.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows, in both pretraining and fine-tuning: a row of weight 2 counts as two
-            rows of weight 1. Only ratios matter; rows of weight 0 are ignored.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        X, y, weights = self._counted_with(X, y, sample_weight, reset=True)
+    def _fit(self, X: Any, y: Any, weights: Tensor | None) -> None:
         classes, numbers = check_classes(y)
-        scaling = self._fitting_scaling(X, weights, reset=True)
-        data = self._data(X, scaling, self._checked_device())
-        data = dataclasses.replace(data, labels=torch.from_numpy(numbers).to(data.device))
         self._classes = range(len(classes))
-        dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
+        super()._fit(X, torch.from_numpy(numbers), weights)
         self.classes_ = classes
-        self._keep(dbn, network, state, scaling)
-        return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(  # type: ignore[override]
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Make one fine-tuning update, with all rows as one mini-batch.
 
         The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
@@ -154,19 +133,17 @@ penalties, features, weight_std
         self : object
             The fitted estimator.
         """
-        begins = not hasattr(self, "network_")
-        X, y, weights = self._counted_with(X, y, sample_weight, reset=begins)
+        begins = self._begins
+        X, y, weights = self._counted(X, y, sample_weight, reset=begins)
         known = all_classes(classes, None if begins else self.classes_)
-        numbers = numbers_of(y, known)
-        scaling = self._fitting_scaling(X, weights, reset=begins)
-        if begins:
-            self._classes = range(len(known))
-            data = self._data(X[:1], scaling, self._checked_device())
-            self._begin_untrained(data, scaling, None)
-            self.classes_ = known
-        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
-        self._update(v, torch.from_numpy(numbers).to(v.device), weights)
+        numbers = torch.from_numpy(numbers_of(y, known))
+        self._classes = range(len(known))
+        self._learn(X, numbers, weights, begins)
+        self.classes_ = known
         return self
+
+    def _with_targets(self, data: Data, y: Tensor) -> Data:
+        return dataclasses.replace(data, labels=y)
 
     def _warn_if_nothing_was_learnt(
         self, network: Network, data: Data, state: FinetuningState
@@ -176,7 +153,7 @@ penalties, features, weight_std
         with torch.no_grad():
             log_p = network.log_probabilities(data.rows(index).to(network.dtype))
         warn_of_class_frequencies(
-            type(self).__name__, log_p, data.labels[index], self._remedy(state), stacklevel=5
+            type(self).__name__, log_p, data.labels[index], self._remedy(state)
         )
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:

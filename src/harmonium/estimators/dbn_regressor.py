@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,9 @@ from harmonium.estimators.amounts import (
     regression_batch_size_for,
     regression_epochs_for,
 )
-from harmonium.estimators.base import seed_of
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.units import Gaussian
-
-_TARGETS = {"multi_output": True, "y_numeric": True}  # numbers, several of them if need be
 
 
 class DBNRegressor(RegressorMixin, FinetunedEstimator):  # type: ignore[misc]
@@ -62,16 +60,8 @@ validation_fraction
     network_ : harmonium.deep.Regressor
         The network, which shares the stack's upward weights; ``network_.to_sequential()`` is a copy
         in plain ``torch.nn``.
-    visible_ : {"binary", "gaussian"}
-        The type of visible units used for the features.
-    n_iter_ : int
-        Epochs of fine-tuning in the last `fit`; each later `partial_fit` adds 1.
-    loss_curve_ : list of float
-        Mean loss of the training rows in each epoch, each row before its update.
-    n_features_in_ : int
-        Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X has names that are strings.
+    visible_, n_iter_, loss_curve_, n_features_in_, feature_names_in_
+        As for `DBNClassifier`.
 
     Examples
     --------
@@ -86,76 +76,32 @@ validation_fraction
     _adaptive_decay = REGRESSION_DECAY
     """Noise in targets is overfitted sooner than overlapping classes."""
 
+    _target_checks = MappingProxyType({"multi_output": True, "y_numeric": True})
+
     network_: Regressor
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit from scratch: pretraining, then fine-tuning.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse rows become dense ones of bytes or float32.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets of each row.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows, in both pretraining and fine-tuning: a row of weight 2 counts as two
-            rows of weight 1. Only ratios matter; rows of weight 0 are ignored.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        X, y, weights = self._counted_with(X, y, sample_weight, reset=True, **_TARGETS)
-        scaling = self._fitting_scaling(X, weights, reset=True)
-        data = self._data(X, scaling, self._checked_device())
-        data = dataclasses.replace(data, targets=_as_table(y).to(data.device))
-        dbn, network, state = self._fit_network(data, weights, seed_of(self.random_state))
+    def _fit(self, X: Any, y: Any, weights: Tensor | None) -> None:
+        super()._fit(X, _as_table(y), weights)
         self._one_target = y.ndim == 1
-        self._keep(dbn, network, state, scaling)
-        return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Make one fine-tuning update, with all rows as one mini-batch.
-
-        The step is ``learning_rate`` times the mean over the rows, whatever their number. Unless
-        the estimator is fitted, the first call starts with random weights and determines the
-        scaling of targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A mini-batch. The first one determines the scaling of features, unless the estimator is
-            fitted.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets of each row.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows within this mini-batch.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        begins = not hasattr(self, "network_")
-        X, y, weights = self._counted_with(X, y, sample_weight, reset=begins, **_TARGETS)
-        scaling = self._fitting_scaling(X, weights, reset=begins)
+    def _learn(self, X: Any, y: Any, weights: Tensor | None, begins: bool) -> None:
         targets = _as_table(y)
         if not begins and targets.shape[1] != len(self.network_.mean):
             raise ValueError(
                 f"y has {targets.shape[1]} targets a row, but this regressor predicts "
                 f"{len(self.network_.mean)}; pass as many as it began with"
             )
+        super()._learn(X, targets, weights, begins)
         if begins:
-            data = self._data(X, scaling, self._checked_device())
-            data = dataclasses.replace(data, targets=targets.to(data.device))
-            self._begin_untrained(data, scaling, weights)
             self._one_target = y.ndim == 1
-        network = self.network_
-        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
-        standard = (targets.to(network.device) - network.mean) / network.std
-        self._update(v, standard.to(network.dtype), weights)
-        return self
+
+    def _update(self, v: Tensor, targets: Tensor | None, weights: Tensor | None) -> None:
+        assert targets is not None
+        standard = (targets - self.network_.mean) / self.network_.std
+        super()._update(v, standard.to(self.network_.dtype), weights)
+
+    def _with_targets(self, data: Data, y: Tensor) -> Data:
+        return dataclasses.replace(data, targets=y)
 
     def _warn_if_nothing_was_learnt(
         self, network: Network, data: Data, state: FinetuningState
@@ -170,9 +116,7 @@ validation_fraction
         with torch.no_grad():
             inputs = network.inputs(data.rows(index).to(network.dtype))
             loss = float(network.losses(inputs, targets.to(inputs)).mean())
-        warn_of_the_mean_target(
-            type(self).__name__, loss / variance, self._remedy(state), stacklevel=5
-        )
+        warn_of_the_mean_target(type(self).__name__, loss / variance, self._remedy(state))
 
     def _default_batch_size(self, n_rows: int) -> int:
         return regression_batch_size_for(n_rows)

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from harmonium import defaults, training
+from harmonium import training
 from harmonium.datasets import Minibatches
 from harmonium.deep import DBN
 from harmonium.diagnostics.reconstruction import error_given_inputs
-from harmonium.estimators.base import (
-    ScoringTransformer,
-    seed_of,
-    width_of,
-)
+from harmonium.estimators.base import SamplingTransformer
+from harmonium.estimators.checks import seed_of, width_of
 from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.gauge import Gauge
-from harmonium.gradient import Gradient, Penalties
 from harmonium.rng import Lane, Stream, seed_of_layer
-from harmonium.sampling import Sampler, SamplingSchedule, start_random
+from harmonium.sampling import SamplingSchedule, start_random
 from harmonium.training import TrainingState
 
 
-class DBNTransformer(ScoringTransformer, DeepEstimator):
+class DBNTransformer(SamplingTransformer, DeepEstimator):
     """A deep belief network as a transformer: RBMs stacked by greedy pretraining.
 
     Each RBM learns from the features of the one below it (Hinton, Osindero and Teh, 2006).
@@ -90,12 +85,12 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         Reconstruction error of the layer in training after each epoch, one layer after the other:
         the mean over some rows of its training data, cross-entropy in nats for binary features,
         else squared error. After `partial_fit`, the error of the whole stack.
-    n_features_in_ : int
-        Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X has names that are strings.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
 
-    Notes ----- `score_samples` is minus the error of each row's reconstruction from its top
+    Notes
+    -----
+    `score_samples` is minus the error of each row's reconstruction from its top
     features, with means passed up and down: cross-entropy in nats for binary features, else the
     squared error summed over standardised features. It is not a likelihood.
 
@@ -114,62 +109,7 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     _stream: Stream
     _training: tuple[TrainingState, ...]
 
-    def __init__(
-        self,
-        layers: Any = (256, 64),
-        *,
-        visible: str = "auto",
-        scale: bool = False,
-        pretraining_epochs: Any = None,
-        pretraining_rate: Any = None,
-        pretraining_batch_size: Any = None,
-        n_chains: Any = "batch_size",
-        sampler: Sampler | None = None,
-        gradient: Gradient | None = None,
-        penalties: Penalties | None = None,
-        features: str = "drawn",
-        weight_std: float | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.layers = layers
-        self.visible = visible
-        self.scale = scale
-        self.pretraining_epochs = pretraining_epochs
-        self.pretraining_rate = pretraining_rate
-        self.pretraining_batch_size = pretraining_batch_size
-        self.n_chains = n_chains
-        self.sampler = sampler
-        self.gradient = gradient
-        self.penalties = penalties
-        self.features = features
-        self.weight_std = weight_std
-        self.random_state = random_state
-        self.verbose = verbose
-        self.device = device
-        self.dtype = dtype
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit from scratch, layer by layer.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse rows become dense ones of bytes or float32.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows: a row of weight 2 counts as two rows of weight 1. Only ratios matter;
-            rows of weight 0 are ignored.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        X, weights = self._counted(X, sample_weight, reset=True)
+    def _fit(self, X: Any, y: Any, weights: Tensor | None) -> None:
         scaling = self._fitting_scaling(X, weights, reset=True)
         seed = seed_of(self.random_state)
         dbn = self._make_dbn(X.shape[1])
@@ -178,31 +118,8 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         self._training = self._begun(seed, X.shape[0])
         self._stream = Lane.SAMPLES.stream(seed)
         self._warn_of_constants(self._rows(X, scaling))
-        return self
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of each layer, from the lowest upwards, with all rows as one mini-batch.
-
-        Each layer learns from the current features of the layers below. Layers therefore learn at
-        the same time, not one after the other, and what upper layers learn first is soon outdated.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A mini-batch. The first one determines the scaling of features, unless the estimator is
-            fitted.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows within this mini-batch.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        begins = not hasattr(self, "_training")
-        X, weights = self._counted(X, sample_weight, reset=begins)
+    def _learn(self, X: Any, y: Any, weights: Tensor | None, begins: bool) -> None:
         scaling = self._fitting_scaling(X, weights, reset=begins)
         if begins:
             self._begin_untrained(X, scaling, weights)
@@ -218,7 +135,6 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
         curve.look(self.model_.stack[0])
         self.n_iter_ += 1
         self.loss_curve_ += curve.values
-        return self
 
     @torch.no_grad()
     def _warn_of_constants(self, rows: ArrayRows) -> None:
@@ -273,84 +189,19 @@ class DBNTransformer(ScoringTransformer, DeepEstimator):
     def _n_features_out(self) -> int:
         return int(self.model_.top.hidden.n)
 
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Means of the top hidden units given X.
+    def _encode(self, v: Tensor) -> Tensor:
+        return self.model_.mean_up(v)
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
+    def _decode(self, h: Tensor) -> Tensor:
+        return self.model_.mean_down(h)
 
-        Returns
-        -------
-        h : ndarray of shape (n_samples, layers[-1])
-            Float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self.model_.mean_up, self._n_features_out, X)
+    def _draw(self, n_samples: int, schedule: SamplingSchedule, stream: Stream) -> Tensor:
+        chains = start_random(self.model_.top, n_samples, stream)
+        (dream,) = self.model_.sample(chains, schedule, stream)
+        return dream.visible
 
-    def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """Mean of the features given means or states of the top hidden units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, layers[-1])
-            As returned by `transform`.
-
-        Returns
-        -------
-        v : ndarray of shape (n_samples, n_features)
-            Float64 if X is, else float32.
-        """
-        return self._features_of(X, lambda h: self.model_.mean_down(h))
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        n_sweeps: int = defaults.SAMPLE_WARMUP,
-        random_state: Any = None,
-    ) -> NDArray[Any]:
-        """Draw rows from the network: chains of the top RBM, and one draw downwards from each.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows, each from its own chain that starts at noise.
-        n_sweeps : int, default=1000
-            Burn-in sweeps of Gibbs sampling in the top RBM before a row is drawn.
-        random_state : int, RandomState instance or None, default=None
-            None continues the estimator's random stream, so each call gives new draws.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Values in the units of the training data, in the type of the model.
-        """
-        check_is_fitted(self)
-        stream = self._stream
-        if random_state is not None:
-            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
-        dbn = self.model_
-        chains = start_random(dbn.top, n_samples, stream)
-        (dream,) = dbn.sample(chains, SamplingSchedule(n_sweeps, 1, 1), stream)
-        return self._drawn_values(dream.visible)
-
-    def score_samples(self, X: Any) -> NDArray[Any]:
-        """Minus the reconstruction error of each row; higher is better.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            Float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self._score_rows, None, X)
+    def _scorer(self) -> Callable[[Tensor], Tensor]:
+        return self._score_rows
 
     def _score_rows(self, v: Tensor) -> Tensor:
         dbn = self.model_

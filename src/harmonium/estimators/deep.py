@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets import Data
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.diagnostics import reconstruction_error
-from harmonium.estimators.amounts import (
-    FEATURE_PASSES,
-    batch_size_for,
-    pretraining_epochs_for,
-)
-from harmonium.estimators.base import (
-    check_choice,
-    check_integer,
-    check_weight_std,
-    weights_of,
-    width_of,
-    with_weight,
-)
+from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
+from harmonium.estimators.checks import check_choice, check_integer, check_numbers, width_of
 from harmonium.estimators.curves import LossCurve
+from harmonium.estimators.learning import LearningEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import VISIBLE, VisibleEstimator, precision_for
+from harmonium.gradient import Gradient, Penalties
+from harmonium.sampling import Sampler
 from harmonium.units import Binary, Gaussian, Units
 
 _FEATURES = {"drawn": features, "mean": mean_features}
@@ -41,7 +32,30 @@ _LINEAR_RATE = 0.001
 """For linear hidden units, as in Hinton and Salakhutdinov (2006)."""
 
 
-class DeepEstimator(VisibleEstimator):
+@dataclass(eq=False, repr=False)
+class DeepParameters:
+    """Parameters of all stacks of RBMs, which `DBNTransformer` describes."""
+
+    layers: Any = (256, 64)
+    _: KW_ONLY
+    visible: str = "auto"
+    scale: bool = False
+    pretraining_epochs: Any = None
+    pretraining_rate: Any = None
+    pretraining_batch_size: Any = None
+    n_chains: Any = "batch_size"
+    sampler: Sampler | None = None
+    gradient: Gradient | None = None
+    penalties: Penalties | None = None
+    features: str = "drawn"
+    weight_std: float | None = None
+    random_state: Any = None
+    verbose: int = 0
+    device: str | torch.device = "cpu"
+    dtype: Any = "float32"
+
+
+class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
     """A stack of RBMs on features that are binary, or real and standardised internally."""
 
     _passes = FEATURE_PASSES
@@ -50,20 +64,6 @@ class DeepEstimator(VisibleEstimator):
     codes: str = "binary"
     """The type of the top hidden units; an estimator may make it a parameter."""
 
-    layers: Any
-    visible: str
-    scale: bool
-    pretraining_epochs: Any
-    pretraining_rate: Any
-    pretraining_batch_size: Any
-    n_chains: Any
-    sampler: Any
-    gradient: Any
-    penalties: Any
-    features: str
-    weight_std: float | None
-    verbose: int
-
     model_: Any
     n_iter_: int
     loss_curve_: list[float]
@@ -71,25 +71,20 @@ class DeepEstimator(VisibleEstimator):
     _keeps_curve = False
     """Whether there is only pretraining, so that its losses are the estimator's."""
 
-    @abstractmethod
-    def _check_parameters(self) -> None:
-        """Reject parameters that nothing could be trained with."""
-
     def _check_layers(self) -> None:
         for width in self._widths():
             check_integer("a width in layers", width, 1)
-        for epochs in self._of_each_layer("pretraining_epochs"):
-            if epochs is not None:
-                check_integer("pretraining_epochs", epochs, 0)
-        for rows in self._of_each_layer("pretraining_batch_size"):
-            if rows is not None:
-                check_integer("pretraining_batch_size", rows, 1)
-        for chains in self._of_each_layer("n_chains"):
-            if chains is not None and chains != "batch_size":
-                check_integer("n_chains", chains, 1)
+        for name, least in (
+            ("pretraining_epochs", 0),
+            ("pretraining_batch_size", 1),
+            ("n_chains", 1),
+        ):
+            for value in self._of_each_layer(name):
+                if value is not None and (name != "n_chains" or value != "batch_size"):
+                    check_integer(name, value, least)
         check_choice(self, "features", _FEATURES)
         check_choice(self, "visible", VISIBLE)
-        check_weight_std(self)
+        check_numbers(self, or_none=True, weight_std=0.0)
 
     def _widths(self) -> list[Any]:
         if isinstance(self.layers, str) or not isinstance(self.layers, list | tuple | np.ndarray):
@@ -111,22 +106,6 @@ class DeepEstimator(VisibleEstimator):
         return list(value)
 
     # Features in
-
-    def _counted(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Tensor | None]:
-        """Checked features of the rows that count, and their weights."""
-        X = self._checked_X(X, reset=reset)
-        self._check_parameters()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
-        return X, weights
-
-    def _counted_with(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, **options: Any
-    ) -> tuple[Any, NDArray[Any], Tensor | None]:
-        """The same, with what is to be predicted of them."""
-        X, y = self._checked_X_y(X, y, reset=reset, **options)
-        self._check_parameters()
-        weights, X, y = with_weight(weights_of(sample_weight, X.shape[0]), X, y)
-        return X, y, weights
 
     def _fitting_scaling(self, X: Any, weights: Tensor | None, *, reset: bool) -> Scaling | None:
         """The scaling that the rows of the first fit decide, once these rows have been checked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,18 +23,33 @@ from harmonium.estimators.amounts import (
     batch_size_for,
     finetuning_epochs_for,
 )
-from harmonium.estimators.base import check_choice, check_integers, check_numbers, seed_of
+from harmonium.estimators.checks import check_choice, check_integers, check_numbers, seed_of
 from harmonium.estimators.convergence import some_rows, warn_of_constant_features
-from harmonium.estimators.deep import DeepEstimator
+from harmonium.estimators.deep import DeepEstimator, DeepParameters
 from harmonium.estimators.rows import Scaling
-from harmonium.gradient import Gradient, Penalties
-from harmonium.sampling import Sampler
 
 _ADAPTIVE_RATE = 0.01
 """Learning rate of AdamW for a few hundred units; falls to zero over the epochs."""
 
 
-class FinetunedEstimator(DeepEstimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class FinetuningParameters(DeepParameters):
+    """Parameters of all fine-tuned networks, which `DBNClassifier` describes."""
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    momentum: float = defaults.MOMENTUM
+    schedule: str = "linear"
+    weight_decay: float | None = None
+    dropout: float = 0.0
+    dropout_features: float = 0.0
+    max_norm: float | None = None
+    patience: int | None = None
+    validation_fraction: float = 0.1
+
+
+class FinetunedEstimator(FinetuningParameters, DeepEstimator):
     """A stack that is pretrained, then fine-tuned as a network with outputs."""
 
     _HELD = ("model_", "network_", "_training")
@@ -44,65 +60,6 @@ class FinetunedEstimator(DeepEstimator):
 
     network_: Network
     _training: FinetuningState
-
-    def __init__(
-        self,
-        layers: Any = (256, 64),
-        *,
-        visible: str = "auto",
-        scale: bool = False,
-        pretraining_epochs: Any = None,
-        pretraining_rate: Any = None,
-        pretraining_batch_size: Any = None,
-        n_chains: Any = "batch_size",
-        sampler: Sampler | None = None,
-        gradient: Gradient | None = None,
-        penalties: Penalties | None = None,
-        features: str = "drawn",
-        weight_std: float | None = None,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        momentum: float = defaults.MOMENTUM,
-        schedule: str = "linear",
-        weight_decay: float | None = None,
-        dropout: float = 0.0,
-        dropout_features: float = 0.0,
-        max_norm: float | None = None,
-        patience: int | None = None,
-        validation_fraction: float = 0.1,
-        random_state: Any = None,
-        verbose: int = 0,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.layers = layers
-        self.visible = visible
-        self.scale = scale
-        self.pretraining_epochs = pretraining_epochs
-        self.pretraining_rate = pretraining_rate
-        self.pretraining_batch_size = pretraining_batch_size
-        self.n_chains = n_chains
-        self.sampler = sampler
-        self.gradient = gradient
-        self.penalties = penalties
-        self.features = features
-        self.weight_std = weight_std
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.momentum = momentum
-        self.schedule = schedule
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.dropout_features = dropout_features
-        self.max_norm = max_norm
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.verbose = verbose
-        self.device = device
-        self.dtype = dtype
 
     @abstractmethod
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
@@ -130,23 +87,15 @@ class FinetunedEstimator(DeepEstimator):
 
     def _check_parameters(self) -> None:
         self._check_layers()
-        for name, least in (("epochs", 0), ("batch_size", 1)):
-            if getattr(self, name) is not None:
-                check_integers(self, **{name: least})
-        if self.learning_rate is not None:
-            check_numbers(self, learning_rate=0.0)
+        check_integers(self, or_none=True, epochs=0, batch_size=1, patience=1)
+        check_numbers(self, or_none=True, learning_rate=0.0, weight_decay=0.0)
         check_numbers(self, momentum=0.0)
-        if self.weight_decay is not None:
-            check_numbers(self, weight_decay=0.0)
         check_choice(self, "schedule", ("constant", "linear"))
-        if self.patience is not None:
-            check_integers(self, patience=1)
 
-    def _fit_network(
-        self, data: Data, weights: Tensor | None, seed: int
-    ) -> tuple[DBN | None, Network, FinetuningState]:
-        """Pretrain and fine-tune from scratch."""
-        held_out = None
+    def _fit(self, X: Any, y: Tensor | None, weights: Tensor | None) -> None:
+        scaling = self._fitting_scaling(X, weights, reset=True)
+        data, held_out = self._taught(X, y, scaling), None
+        seed = seed_of(self.random_state)
         if self.patience is not None:
             data, held_out, weights = _split(data, self.validation_fraction, weights, seed)
         dbn = self._make_dbn(data.n_columns) if self._widths() else None
@@ -162,7 +111,15 @@ class FinetunedEstimator(DeepEstimator):
         if self._epochs(batches):
             self._warn_if_nothing_was_learnt(network, data, state)
         state.schedule = state.patience = state.best = None
-        return dbn, network, state
+        self._keep(dbn, network, state, scaling)
+
+    def _taught(self, X: Any, y: Tensor | None, scaling: Scaling | None) -> Data:
+        data = self._data(X, scaling, self._checked_device())
+        return data if y is None else self._with_targets(data, y.to(data.device))
+
+    def _with_targets(self, data: Data, y: Tensor) -> Data:
+        """The rows with what is to be predicted of them; an autoencoder predicts the rows."""
+        return data
 
     def _pretrain_or_draw(self, dbn: DBN, data: Data, weights: Tensor | None, seed: int) -> None:
         """Pretrain all layers, or draw weights for training without pretraining."""
@@ -196,7 +153,6 @@ class FinetunedEstimator(DeepEstimator):
             "Pass more pretraining_epochs or another pretraining_rate, or leave out both and "
             "weight_std, which uses defaults that suit the rows; pretraining_epochs=0 skips "
             "pretraining.",
-            stacklevel=6,
         )
 
     def _batch_size(self, n_rows: int) -> int:
@@ -290,6 +246,15 @@ class FinetunedEstimator(DeepEstimator):
     ) -> None:
         self.model_, self.network_, self._training = dbn, network, state
         self._scaling = scaling
+
+    def _learn(self, X: Any, y: Tensor | None, weights: Tensor | None, begins: bool) -> None:
+        scaling = self._fitting_scaling(X, weights, reset=begins)
+        if begins:
+            self._begin_untrained(self._taught(X, y, scaling), scaling, weights)
+        else:
+            self._scaling = self._scaling_after(X)
+        v = torch.cat(list(self._rows(X, self._scaling).blocks()))
+        self._update(v, None if y is None else y.to(v.device), weights)
 
     def _begin_untrained(self, data: Data, scaling: Scaling | None, weights: Tensor | None) -> None:
         """A network with random weights, with sizes taken from rows."""

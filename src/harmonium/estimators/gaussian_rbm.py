@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harmonium import defaults
 from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.precision import check_precision
 from harmonium.estimators.rbm import RBMEstimator
 from harmonium.estimators.rows import Scaling
-from harmonium.gradient import Gradient, Penalties
 from harmonium.likelihood import LogLikelihood
-from harmonium.sampling import Sampler
 from harmonium.units import Gaussian, Units
 
-_LEARNING_RATE = 0.01
-"""A tenth of the rate for binary units: Gaussian states are unbounded (Hinton, 2010)."""
 
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class GaussianRBM(RBMEstimator):
     """RBM with Gaussian visible and binary hidden units, for real-valued features.
 
@@ -53,29 +47,13 @@ class GaussianRBM(RBMEstimator):
         Whether the precision of each feature's noise is learned, starting from that of the training
         rows; otherwise it is 1. The learned precision shows how much of a feature the hidden units
         leave unexplained.
-    n_chains : int, "batch_size" or None, default="batch_size"
-        Number of persistent chains; None starts chains at the rows of each mini-batch (CD).
-    sampler : harmonium.sampling.Sampler, default=None
-        Moves the chains; None means ``Gibbs(sweeps=1)``.
-    gradient : harmonium.gradient.Gradient, default=None
-        None means ``CenteredGradient()``.
-    penalties : harmonium.Penalties, default=None
-        Weight decay and sparsity; None means no penalties.
-    momentum : float, default=0.0
-        From 0 to below 1.
-    schedule : {"constant", "linear"}, default="constant"
-        Whether `fit` keeps the learning rate or lets it fall linearly to zero.
-    average_decay : float, default=None
-        Decay per update of a moving average of the parameters, which becomes the model.
     weight_std : float, default=None
         Standard deviation of the initial weights. None chooses them wide enough that hidden units
         differ from the start (Glorot and Bengio, 2010), and also varies their thresholds, as tables
         with few rows need. Hinton (2010) recommends 0.01, with thresholds at the mean of the data,
         for many thousand updates.
-    device : str or torch.device, default="cpu"
-        Device of the model and of training, such as "cuda".
-    dtype : {"float32", "float64"}, default="float32"
-        Type of the model.
+    n_chains, sampler, gradient, penalties, momentum, schedule, average_decay, device, dtype
+        As for `BernoulliRBM`.
 
     Attributes
     ----------
@@ -96,7 +74,9 @@ class GaussianRBM(RBMEstimator):
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
-    Notes ----- `score_samples` is minus the squared error of each row's reconstruction from its
+    Notes
+    -----
+    `score_samples` is minus the squared error of each row's reconstruction from its
     hidden probabilities, summed over standardised features. It is not a likelihood, and more hidden
     units nearly always raise it. For likelihoods, see `harmonium.likelihood`.
 
@@ -109,46 +89,9 @@ class GaussianRBM(RBMEstimator):
     (30, 2)
     """
 
-    def __init__(
-        self,
-        n_components: int = 256,
-        *,
-        learning_rate: float = _LEARNING_RATE,
-        batch_size: int = 10,
-        n_iter: int = 10,
-        verbose: int = 0,
-        random_state: Any = None,
-        standardize: bool = True,
-        learn_precision: bool = False,
-        n_chains: Any = "batch_size",
-        sampler: Sampler | None = None,
-        gradient: Gradient | None = None,
-        penalties: Penalties | None = None,
-        momentum: float = defaults.MOMENTUM,
-        schedule: str = "constant",
-        average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = None,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.n_components = n_components
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.verbose = verbose
-        self.random_state = random_state
-        self.standardize = standardize
-        self.learn_precision = learn_precision
-        self.n_chains = n_chains
-        self.sampler = sampler
-        self.gradient = gradient
-        self.penalties = penalties
-        self.momentum = momentum
-        self.schedule = schedule
-        self.average_decay = average_decay
-        self.weight_std = weight_std
-        self.device = device
-        self.dtype = dtype
+    learning_rate: Any = 0.01  # Gaussian states are unbounded (Hinton, 2010)
+    standardize: bool = True
+    learn_precision: bool = False
 
     @property
     def mean_(self) -> NDArray[np.float64]:
@@ -174,21 +117,7 @@ class GaussianRBM(RBMEstimator):
         assert self._scaling is not None
         return self._scaling
 
-    def evaluate_log_likelihood(
-        self,
-        X: Any,
-        *,
-        budget: float | None = None,
-        random_state: Any = 0,
-        sample_weight: Any = None,
-    ) -> LogLikelihood:
-        """Mean log-density of rows in the units of X, nats, as for `RBMEstimator`.
-
-        The density of standardised values is corrected for the scale of each feature.
-        """
-        found = super().evaluate_log_likelihood(
-            X, budget=budget, random_state=random_state, sample_weight=sample_weight
-        )
+    def _in_own_units(self, found: LogLikelihood) -> LogLikelihood:
         if self._scaling is None:
             return found
         scales = float(np.log(self._scaling.divisor).sum())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
 
-from harmonium.estimators.pickles import packed, unpacked
+from harmonium.deep import FinetuningState
+from harmonium.training import TrainingState, settle
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -28,14 +31,14 @@ class ModelHolder(BaseEstimator):  # type: ignore[misc]
         """The complete state, with models and training as portable bytes."""
         state = dict(super().__getstate__())
         held = {name: state.pop(name) for name in self._HELD if name in state}
-        return state | {"_held": packed(held)}
+        return state | {"_held": _packed(held)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the result of `__getstate__`."""
         state = dict(state)
         content = state.pop("_held")
         super().__setstate__(state)
-        self.__dict__.update(unpacked(content, self.device))
+        self.__dict__.update(_unpacked(content, self.device))
 
     def _checked_device(self) -> torch.device:
         try:
@@ -52,3 +55,34 @@ class ModelHolder(BaseEstimator):  # type: ignore[misc]
         if name not in _DTYPES:
             raise ValueError(f"dtype is {self.dtype!r}; pass 'float32' or 'float64'")
         return _DTYPES[name]
+
+
+def _packed(held: dict[str, Any]) -> bytes:
+    """Attributes of an estimator that hold tensors, such as ``_training``, as bytes."""
+    if "_training" in held:
+        held = held | {"_training": _portable(held["_training"])}
+    content = io.BytesIO()
+    torch.save(held, content)
+    return content.getvalue()
+
+
+def _unpacked(content: bytes, device: str | torch.device) -> dict[str, Any]:
+    """The input of `_packed`, on this device if it exists here, else on the CPU."""
+    wanted = torch.device(device)
+    here = wanted if wanted.type != "cuda" or torch.cuda.is_available() else "cpu"
+    # part of a pickle, which is already trusted
+    held: dict[str, Any] = torch.load(io.BytesIO(content), map_location=here, weights_only=False)
+    return held
+
+
+def _portable(state: Any) -> Any:
+    """Training states without device-specific parts."""
+    if isinstance(state, tuple):
+        return tuple(_portable(each) for each in state)
+    if isinstance(state, TrainingState):
+        settle(state)
+        return dataclasses.replace(state, ahead=None)
+    if isinstance(state, FinetuningState):
+        settle(state)
+        return dataclasses.replace(state, check=None)
+    return state

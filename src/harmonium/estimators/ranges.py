@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonium.estimators.convergence import warn_user
 from harmonium.estimators.rows import range_of
 
 _SMALL_SHARE = 1 / 16  # of a feature's range: grey values 0 to 16, given as fractions of white
@@ -70,12 +70,11 @@ class Ranges:
             and ((mean < 0) | (mean > 1)).mean() >= 0.5
         )
         if is_far or is_at_low_end or is_narrow_outside:
-            warnings.warn(
+            warn_user(
                 f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to "
                 f"values from {self.low.min():g} to {self.high.max():g}. If the rows are in "
                 "other units than those of fit, such as shares of white for bytes, scale them "
-                "alike; otherwise the output means little",
-                stacklevel=5,
+                "alike; otherwise the output means little"
             )
 
 

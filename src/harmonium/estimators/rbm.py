@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,22 +12,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from harmonium import defaults, likelihood, sampling, training
+from harmonium import likelihood, sampling, training
 from harmonium.datasets import Minibatches, WeightedRows
 from harmonium.diagnostics import reconstruction_error
-from harmonium.estimators.base import (
-    Estimator,
-    ScoringTransformer,
-    float_type,
-    seed_of,
-    to_numpy,
-    weights_of,
-    with_weight,
-)
+from harmonium.estimators.base import SamplingTransformer, float_type, to_numpy
+from harmonium.estimators.checks import seed_of, weights_of
 from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
-from harmonium.estimators.rbm_training import begin, check_training, set_rate, train
+from harmonium.estimators.learning import LearningEstimator
+from harmonium.estimators.rbm_training import RBMParameters, begin, check_training, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
+from harmonium.gradient import Gradient
 from harmonium.likelihood import LogLikelihood
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
@@ -38,22 +33,13 @@ from harmonium.units import Units
 _MONITORED_ROWS = 500
 
 
-class RBMEstimator(ScoringTransformer, Estimator):
-    """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class _Parameters(RBMParameters):
+    gradient: Gradient | None = None
 
-    n_components: int
-    learning_rate: float
-    batch_size: int
-    n_iter: int
-    verbose: int
-    n_chains: Any
-    sampler: Any
-    gradient: Any
-    penalties: Any
-    momentum: float
-    schedule: str
-    average_decay: float | None
-    weight_std: float | None
+
+class RBMEstimator(_Parameters, SamplingTransformer, LearningEstimator):
+    """An RBM with binary hidden units as a transformer: features in, hidden probabilities out."""
 
     model_: RBM
     n_iter_: int
@@ -67,66 +53,16 @@ class RBMEstimator(ScoringTransformer, Estimator):
     def _make_units(self, n_features: int) -> Units:
         """The untrained visible layer."""
 
-    @abstractmethod
-    def _scorer(self) -> Callable[[Tensor], Tensor]:
-        """A function that scores rows of states, shape (rows,)."""
-
     # Training
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit from scratch.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows, in both the gradient and the initialisation: a row of weight 2 counts
-            as two rows of weight 1. Every row still occurs once per epoch, so only ratios matter;
-            rows of weight 0 are ignored.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        X = self._checked_X(X, reset=True)
-        self._check_parameters()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+    def _fit(self, X: Any, y: Any, weights: Tensor | None) -> None:
         rows, state = self._begun(X, weights)
         batches = Minibatches(rows, min(self.batch_size, len(rows)), weights)
         train(self, state, batches)
         self._remember(state, rows.scaling)
         self._warn_of_constants(rows)
-        return self
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one update of the parameters, with all rows of X as one mini-batch.
-
-        The step is ``learning_rate`` times the mean over the rows, whatever their number. The first
-        call initialises a model from its rows. If the estimator is fitted, the update continues
-        from the fitted model and its chains.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A mini-batch.
-        y : Ignored
-            Present for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows within this mini-batch.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        begins = not hasattr(self, "_training")
-        X = self._checked_X(X, reset=begins)
-        self._check_parameters()
-        weights, X = with_weight(weights_of(sample_weight, X.shape[0]), X)
+    def _learn(self, X: Any, y: Any, weights: Tensor | None, begins: bool) -> None:
         if begins:
             rows, state = self._begun(X, weights)
         else:
@@ -145,7 +81,6 @@ class RBMEstimator(ScoringTransformer, Estimator):
         curve.look(state.model)
         self.n_iter_ += 1
         self.loss_curve_ += curve.values
-        return self
 
     def _check_parameters(self) -> None:
         check_training(self)
@@ -245,36 +180,11 @@ class RBMEstimator(ScoringTransformer, Estimator):
 
     # Quantities computed by a fitted model
 
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Probabilities of the hidden units given X.
+    def _encode(self, v: Tensor) -> Tensor:
+        return self.model_.mean_h_from_v(v)
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        h : ndarray of shape (n_samples, n_components)
-            Float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self.model_.mean_h_from_v, self.model_.hidden.n, X)
-
-    def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """Mean of the features given hidden states or their probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            As returned by `transform`.
-
-        Returns
-        -------
-        v : ndarray of shape (n_samples, n_features)
-            Float64 if X is, else float32.
-        """
-        return self._features_of(X, lambda h: self.model_.mean_v_from_h(h))
+    def _decode(self, h: Tensor) -> Tensor:
+        return self.model_.mean_v_from_h(h)
 
     def gibbs(self, v: Any) -> NDArray[Any]:
         """One step of Gibbs sampling: hidden units given ``v``, then visible units given those.
@@ -302,56 +212,11 @@ class RBMEstimator(ScoringTransformer, Estimator):
         dtype = self._values_type(float_type(v))
         return self._by_block(rows, step, model.visible.n, v, dtype)
 
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        n_sweeps: int = defaults.SAMPLE_WARMUP,
-        random_state: Any = None,
-    ) -> NDArray[Any]:
-        """Draw rows from the model, each from its own chain that starts at noise.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Rows.
-        n_sweeps : int, default=1000
-            Burn-in sweeps of Gibbs sampling before a row is drawn. Slowly mixing models need more.
-        random_state : int, RandomState instance or None, default=None
-            None continues the estimator's random stream, so each call gives new draws.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Values in the units of the training data, in the type of the model.
-        """
-        check_is_fitted(self)
-        stream = self._stream
-        if random_state is not None:
-            stream = Lane.STATED_SAMPLES.stream(seed_of(random_state))
+    def _draw(self, n_samples: int, schedule: SamplingSchedule, stream: Stream) -> Tensor:
         chains = start_random(self.model_, n_samples, stream)
-        schedule = SamplingSchedule(n_sweeps, 1, 1)
         for _ in sampling.sample(self.model_, chains, schedule, stream):
             pass
-        return self._drawn_values(chains.visible)
-
-    def score_samples(self, X: Any) -> NDArray[Any]:
-        """Score of each row; higher is better. See the class for what it measures.
-
-        A row has the same score whatever the other rows are.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of features.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            Float64 if X is, else float32.
-        """
-        X, rows = self._fitted_rows(X)
-        return self._by_block(rows, self._scorer(), None, X)
+        return chains.visible
 
     def evaluate_log_likelihood(
         self,
@@ -363,6 +228,7 @@ class RBMEstimator(ScoringTransformer, Estimator):
     ) -> LogLikelihood:
         """Mean log-likelihood of rows, nats: exact, or an interval with its conditions.
 
+        Of real-valued features it is the log-density in the units of X.
         Unlike `score`, this takes minutes for large models; see `harmonium.likelihood.evaluate`.
 
         Parameters
@@ -385,7 +251,12 @@ class RBMEstimator(ScoringTransformer, Estimator):
         v = torch.cat(list(rows.blocks()))
         seed, weights = seed_of(random_state), weights_of(sample_weight, len(v))
         of_rows = WeightedRows(v, None if weights is None else torch.tensor(weights))
-        return likelihood.evaluate(self.model_, of_rows, v, seed=seed, budget=budget).result()
+        found = likelihood.evaluate(self.model_, of_rows, v, seed=seed, budget=budget).result()
+        return self._in_own_units(found)
+
+    def _in_own_units(self, found: LogLikelihood) -> LogLikelihood:
+        """Log-likelihood of rows in the units of X, given that of their states."""
+        return found
 
     def _free_energy(self, v: Any) -> NDArray[Any]:
         """Free energy of each row, nats, shape (n_samples,), under scikit-learn's name."""

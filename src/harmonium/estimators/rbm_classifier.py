@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +13,8 @@ from torch import Tensor
 from harmonium import defaults, training
 from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches, Rows
-from harmonium.estimators.amounts import (
-    classification_batch_size_for,
-    classification_epochs_for,
-)
-from harmonium.estimators.base import seed_of, weights_of, with_weight
+from harmonium.estimators.amounts import classification_batch_size_for, classification_epochs_for
+from harmonium.estimators.checks import seed_of, weights_of, with_weight
 from harmonium.estimators.classification import ClassificationEstimator, HeldOut
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
 from harmonium.estimators.curves import LossCurve
@@ -27,13 +25,12 @@ from harmonium.estimators.labels import (
     numbers_of,
     with_label,
 )
-from harmonium.estimators.rbm_training import begin, set_rate, train
+from harmonium.estimators.rbm_training import RBMParameters, begin, set_rate, train
 from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import PRECISION
-from harmonium.gradient import Gradient, Incomplete, Penalties, lone_units
+from harmonium.gradient import Gradient, Incomplete, lone_units
 from harmonium.kernels import permutation
 from harmonium.rng import Lane
-from harmonium.sampling import Sampler
 from harmonium.training import TrainingState
 from harmonium.training.stopping import copy_parameters_
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, Units
@@ -44,7 +41,8 @@ _ADAPTIVE_RATE = 0.06
 _RATE = 0.05
 
 
-class RBMClassifier(ClassificationEstimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class RBMClassifier(RBMParameters, ClassificationEstimator):
     """Classification RBM: an RBM over features and their class, with the exact p(class | X).
 
     It learns p(class | X) and, with a small weight, p(X, class) as a regulariser (Larochelle and
@@ -69,28 +67,11 @@ class RBMClassifier(ClassificationEstimator):
     n_iter : int, default=None
         Epochs. None makes one update per row of X up to 220 rows and one per two rows beyond, but
         at least 100 and at most 25,000 updates.
-    visible : {"auto", "binary", "gaussian"}, default="auto"
-        Type of the visible units: binary for probabilities from 0 to 1, or Gaussian for real
-        numbers, which are standardised internally with their moments in the training rows. "auto"
-        decides from the training rows: binary units for zeros and ones, and for grey values from 0
-        to a white that all columns share (1, 16, 255); Gaussian units for everything else.
-    scale : bool, default=False
-        For binary units, whether to map the range of each feature in the training rows to 0 ... 1,
-        clipping values beyond it. Otherwise, values outside 0 ... 1 are an error in training, and
-        later are clipped to 0 or 1 with a warning.
+    visible, scale
+        As for `DBNTransformer`.
     n_chains : int, "batch_size" or None, default="batch_size"
         Number of persistent chains of the generative part; None starts chains at the rows of each
         mini-batch (CD).
-    sampler : harmonium.sampling.Sampler, default=None
-        Moves the chains; None means ``Gibbs(sweeps=1)``.
-    penalties : harmonium.Penalties, default=None
-        Weight decay and sparsity; None means no penalties.
-    momentum : float, default=0.0
-        From 0 to below 1.
-    schedule : {"constant", "linear"}, default="linear"
-        Whether `fit` keeps the learning rate or lets it fall linearly to zero.
-    average_decay : float, default=None
-        Decay per update of a moving average of the parameters, which becomes the model.
     weight_std : float or None, default=0.1
         Standard deviation of the initial weights; None is as for `DBNTransformer`.
     patience : int, default=None
@@ -100,12 +81,8 @@ class RBMClassifier(ClassificationEstimator):
         Fraction of the rows held out for early stopping.
     verbose : int, default=0
         Above 0, a line after each epoch.
-    random_state : int, RandomState instance or None, default=None
-        An integer makes fits reproducible, and is their only random seed.
-    device : str or torch.device, default="cpu"
-        Device of the model and of training, such as "cuda".
-    dtype : {"float32", "float64"}, default="float32"
-        Type of the model.
+    sampler, penalties, momentum, schedule, average_decay, random_state, device, dtype
+        As for `BernoulliRBM`, but the schedule is "linear" by default.
 
     Attributes
     ----------
@@ -122,10 +99,8 @@ class RBMClassifier(ClassificationEstimator):
     loss_curve_ : list of float
         Minus the log-probability of the class, nats, the mean over some training rows after each
         epoch.
-    n_features_in_ : int
-        Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X has names that are strings.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
 
     Examples
     --------
@@ -137,54 +112,17 @@ class RBMClassifier(ClassificationEstimator):
     (40,)
     """
 
-    _training: TrainingState
-
-    def __init__(
-        self,
-        n_components: int = 256,
-        *,
-        generative_weight: float | None = defaults.GENERATIVE_WEIGHT,
-        dropout: float = 0.0,
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        n_iter: int | None = None,
-        visible: str = "auto",
-        scale: bool = False,
-        n_chains: Any = "batch_size",
-        sampler: Sampler | None = None,
-        penalties: Penalties | None = None,
-        momentum: float = defaults.MOMENTUM,
-        schedule: str = "linear",
-        average_decay: float | None = defaults.AVERAGE_DECAY,
-        weight_std: float | None = 0.1,
-        patience: int | None = None,
-        validation_fraction: float = 0.1,
-        verbose: int = 0,
-        random_state: Any = None,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.n_components = n_components
-        self.generative_weight = generative_weight
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.visible = visible
-        self.scale = scale
-        self.n_chains = n_chains
-        self.sampler = sampler
-        self.penalties = penalties
-        self.momentum = momentum
-        self.schedule = schedule
-        self.average_decay = average_decay
-        self.weight_std = weight_std
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.verbose = verbose
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
+    generative_weight: float | None = defaults.GENERATIVE_WEIGHT
+    dropout: float = 0.0
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    n_iter: int | None = None
+    visible: str = "auto"
+    scale: bool = False
+    schedule: str = "linear"
+    weight_std: float | None = 0.1
+    patience: int | None = None
+    validation_fraction: float = 0.1
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit from scratch.
@@ -263,7 +201,6 @@ class RBMClassifier(ClassificationEstimator):
             f"{updates}. Pass more epochs (n_iter), or another learning_rate; leaving n_iter, "
             "batch_size, learning_rate and weight_std out takes what suits the rows. If that "
             "does not help either, the features may carry no information about the classes.",
-            stacklevel=4,
         )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:

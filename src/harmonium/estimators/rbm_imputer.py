@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, Self
 
@@ -15,11 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from harmonium import defaults, training
 from harmonium.datasets import Data, Mask, MaskedRows, Minibatches
-from harmonium.estimators.base import (
+from harmonium.estimators.checks import (
     check_booleans,
     check_integers,
     check_numbers,
-    check_weight_std,
     refuse_text,
     seed_of,
     width_of,
@@ -42,6 +42,7 @@ _FEWEST_EPOCHS = 5
 _MOST_DECAY = 0.01
 
 
+@dataclass(eq=False, repr=False)
 class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: ignore[misc]
     """Fill in missing values given all that is observed of their row, by one RBM.
 
@@ -87,12 +88,8 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
         a normal prior of variance 1 for each weight.
     weight_std : float, default=None
         Standard deviation of the initial weights; None chooses them wide (Glorot and Bengio, 2010).
-    random_state : int, RandomState instance or None, default=None
-        An integer makes fits reproducible, and is their only random seed.
-    device : str or torch.device, default="cpu"
-        Device of the model and of training, such as "cuda".
-    dtype : {"float32", "float64"}, default="float32"
-        Type of the model.
+    random_state, device, dtype
+        As for `BernoulliRBM`.
 
     Attributes
     ----------
@@ -119,46 +116,24 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
     True
     """
 
-    _columns: ColumnStates
-
-    def __init__(
-        self,
-        n_components: int = 100,
-        *,
-        kinds: Any = "auto",
-        missing_values: Any = np.nan,
-        sample: bool = False,
-        n_draws: int = defaults.IMPUTATION_DRAWS,
-        n_sweeps: int | None = None,
-        add_indicator: bool = False,
-        keep_empty_features: bool = False,
-        learning_rate: float = 0.01,
-        batch_size: int = 64,
-        n_iter: int | None = None,
-        n_chains: int = 100,
-        penalties: Penalties | None = None,
-        weight_std: float | None = None,
-        random_state: Any = None,
-        device: str | torch.device = "cpu",
-        dtype: Any = "float32",
-    ) -> None:
-        self.n_components = n_components
-        self.kinds = kinds
-        self.missing_values = missing_values
-        self.sample = sample
-        self.n_draws = n_draws
-        self.n_sweeps = n_sweeps
-        self.add_indicator = add_indicator
-        self.keep_empty_features = keep_empty_features
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.n_chains = n_chains
-        self.penalties = penalties
-        self.weight_std = weight_std
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
+    n_components: int = 100
+    _: KW_ONLY
+    kinds: Any = "auto"
+    missing_values: Any = np.nan
+    sample: bool = False
+    n_draws: int = defaults.IMPUTATION_DRAWS
+    n_sweeps: int | None = None
+    add_indicator: bool = False
+    keep_empty_features: bool = False
+    learning_rate: float = 0.01
+    batch_size: int = 64
+    n_iter: int | None = None
+    n_chains: int = 100
+    penalties: Penalties | None = None
+    weight_std: float | None = None
+    random_state: Any = None
+    device: str | torch.device = "cpu"
+    dtype: Any = "float32"
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train the RBM on rows with missing values.
@@ -308,11 +283,7 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
         refuse_text(X)
         is_nan = _is_nan(self.missing_values)
         checked: NDArray[Any] = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
+            self, X, reset=reset, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan"
         )
         if not is_nan and np.isnan(checked).any():
             raise ValueError(
@@ -340,11 +311,9 @@ class RBMImputer(OneToOneFeatureMixin, TransformerMixin, ModelHolder):  # type: 
 
     def _check_parameters(self) -> None:
         check_integers(self, n_components=1, batch_size=1, n_chains=1, n_draws=2)
-        for name, least in (("n_iter", 0), ("n_sweeps", 16)):
-            if getattr(self, name) is not None:
-                check_integers(self, **{name: least})
+        check_integers(self, or_none=True, n_iter=0, n_sweeps=16)
         check_numbers(self, learning_rate=0.0)
-        check_weight_std(self)
+        check_numbers(self, or_none=True, weight_std=0.0)
         is_number = isinstance(self.missing_values, Real) and not isinstance(
             self.missing_values, bool
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Self, get_args
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 from harmonium import defaults, training
 from harmonium.arguments import described
 from harmonium.datasets import Minibatches
-from harmonium.estimators.base import (
+from harmonium.estimators.checks import (
     check_booleans,
     check_choice,
     check_integers,
@@ -33,6 +34,7 @@ from harmonium.ratings import (
 from harmonium.ratings.amounts import default_batch_size, default_epochs
 
 
+@dataclass(eq=False, repr=False)
 class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """RBM of ratings, for collaborative filtering (Salakhutdinov, Mnih and Hinton, 2007).
 
@@ -89,34 +91,19 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     array(['Brazil'], dtype='<U6')
     """
 
-    def __init__(
-        self,
-        n_components: int = defaults.N_HIDDEN,
-        *,
-        orientation: Orientation = "item",
-        level_weights: LevelWeights = "linear",
-        conditional: bool = True,
-        rank: int | None = None,
-        scale: Sequence[float] | None = None,
-        learning_rate: float = defaults.RATING_LEARNING_RATE,
-        l2: float = defaults.RATING_L2,
-        sweeps: int = 1,
-        batch_size: int | None = None,
-        n_iter: int | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.n_components = n_components
-        self.orientation = orientation
-        self.level_weights = level_weights
-        self.conditional = conditional
-        self.rank = rank
-        self.scale = scale
-        self.learning_rate = learning_rate
-        self.l2 = l2
-        self.sweeps = sweeps
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.random_state = random_state
+    n_components: int = defaults.N_HIDDEN
+    _: KW_ONLY
+    orientation: Orientation = "item"
+    level_weights: LevelWeights = "linear"
+    conditional: bool = True
+    rank: int | None = None
+    scale: Sequence[float] | None = None
+    learning_rate: float = defaults.RATING_LEARNING_RATE
+    l2: float = defaults.RATING_L2
+    sweeps: int = 1
+    batch_size: int | None = None
+    n_iter: int | None = None
+    random_state: Any = None
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from ratings.
@@ -201,9 +188,7 @@ class RBMRecommender(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_parameters(self) -> None:
         check_integers(self, n_components=1, sweeps=1)
-        for name, least in (("rank", 1), ("batch_size", 1), ("n_iter", 0)):
-            if getattr(self, name) is not None:
-                check_integers(self, **{name: least})
+        check_integers(self, or_none=True, rank=1, batch_size=1, n_iter=0)
         check_numbers(self, learning_rate=0.0, l2=0.0)
         check_choice(self, "orientation", get_args(Orientation))
         check_choice(self, "level_weights", get_args(LevelWeights))

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from harmonium import kernels, training
+from harmonium import defaults, kernels, training
 from harmonium.datasets import Minibatches
 from harmonium.estimators.amounts import UPDATES_BEFORE_PATIENCE
-from harmonium.estimators.base import (
-    check_choice,
-    check_integers,
-    check_numbers,
-    check_weight_std,
-    width_of,
-)
+from harmonium.estimators.checks import check_choice, check_integers, check_numbers, width_of
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.rows import ArrayRows
 from harmonium.gauge import Moments
-from harmonium.gradient import Gradient
+from harmonium.gradient import Gradient, Penalties
 from harmonium.monitor import Monitor
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
+from harmonium.sampling import Sampler
 from harmonium.training import EarlyStopping, Look, Progress, Row, TrainingState, Watch
 from harmonium.units import Binary, Units
 
@@ -37,27 +33,47 @@ _TOLD = ("held_out_error", "pseudo_log_likelihood", "reconstruction_error")
 _NAMES = {"pseudo_log_likelihood": "pseudo-likelihood"}
 
 
-def check_training(estimator: Any, optional: Collection[str] = ()) -> None:
+@dataclass(eq=False, repr=False)
+class RBMParameters:
+    """Parameters of every estimator of one RBM, each of which describes them."""
+
+    n_components: int = 256
+    _: KW_ONLY
+    learning_rate: Any = 0.1
+    batch_size: Any = 10
+    n_iter: Any = 10
+    verbose: int = 0
+    random_state: Any = None
+    n_chains: Any = "batch_size"
+    sampler: Sampler | None = None
+    penalties: Penalties | None = None
+    momentum: float = defaults.MOMENTUM
+    schedule: str = "constant"
+    average_decay: float | None = defaults.AVERAGE_DECAY
+    weight_std: float | None = None
+    device: str | torch.device = "cpu"
+    dtype: Any = "float32"
+
+
+def check_training(estimator: RBMParameters, *, or_none: bool = False) -> None:
     """Reject training parameters that are out of range.
 
-    Parameters in ``optional`` may be None.
+    With ``or_none``, the learning rate, the batch size and the epochs may be None.
     """
     check_integers(estimator, n_components=1)
-    for name, least in (("batch_size", 1), ("n_iter", 0)):
-        if name not in optional or getattr(estimator, name) is not None:
-            check_integers(estimator, **{name: least})
-    if "learning_rate" not in optional or estimator.learning_rate is not None:
-        check_numbers(estimator, learning_rate=0.0)
+    check_integers(estimator, or_none=or_none, batch_size=1, n_iter=0)
+    check_numbers(estimator, or_none=or_none, learning_rate=0.0)
     check_numbers(estimator, momentum=0.0)
-    check_weight_std(estimator)
+    check_numbers(estimator, or_none=True, weight_std=0.0)
     check_choice(estimator, "schedule", ("constant", "linear"))
-    if isinstance(estimator.n_chains, str) and estimator.n_chains != "batch_size":
+    if estimator.n_chains == "batch_size":
+        return
+    if isinstance(estimator.n_chains, str):
         raise ValueError(
             f"n_chains is {estimator.n_chains!r}; pass 'batch_size', an integer, or None for "
             "contrastive divergence"
         )
-    if estimator.n_chains is not None and estimator.n_chains != "batch_size":
-        check_integers(estimator, n_chains=1)
+    check_integers(estimator, or_none=True, n_chains=1)
 
 
 def begin(

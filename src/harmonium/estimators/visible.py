@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from harmonium.datasets.states import suit_binary_units, white_of
 from harmonium.estimators.base import Estimator
+from harmonium.estimators.convergence import warn_user
 from harmonium.estimators.rows import (
     ArrayRows,
     Scaling,
@@ -94,11 +94,10 @@ class VisibleEstimator(Estimator):
 def clipped(X: Any, name: str) -> Scaling:
     """Clip values outside 0 ... 1, with a warning in the name of an estimator."""
     low, high = range_of(X)
-    warnings.warn(
+    warn_user(
         f"X has values from {low.min():g} to {high.max():g}, but {name} was fitted to values from "
         "0 to 1, which its binary units take: values outside are taken as 0 or 1. If the rows are "
-        "in other units than those of fit, scale them alike",
-        stacklevel=4,
+        "in other units than those of fit, scale them alike"
     )
     n = X.shape[1]
     return Scaling(np.zeros(n), np.ones(n), clip=True)

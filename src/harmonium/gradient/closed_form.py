@@ -117,12 +117,7 @@ class Gradient(ABC):
 
     @abstractmethod
     def write_(
-        self,
-        rbm: RBM,
-        data: Phase,
-        chains: Phase,
-        scale: float = 1.0,
-        stream: Stream | None = None,
+        self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0, stream: Stream | None = None
     ) -> None:
         """Write ``scale`` times the gradient of the loss into the parameters' ``.grad``.
 
@@ -157,12 +152,7 @@ class PlainGradient(Gradient):
 
     @without_autograd
     def write_(  # noqa: D102
-        self,
-        rbm: RBM,
-        data: Phase,
-        chains: Phase,
-        scale: float = 1.0,
-        stream: Stream | None = None,
+        self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0, stream: Stream | None = None
     ) -> None:
         _write_means(rbm, data, chains, scale, biases=True)
         kernels.moments_(
@@ -226,12 +216,7 @@ class CenteredGradient(Gradient):
 
     @without_autograd
     def write_(  # noqa: D102
-        self,
-        rbm: RBM,
-        data: Phase,
-        chains: Phase,
-        scale: float = 1.0,
-        stream: Stream | None = None,
+        self, rbm: RBM, data: Phase, chains: Phase, scale: float = 1.0, stream: Stream | None = None
     ) -> None:
         if self.visible_offset is None or self.hidden_offset is None:
             visible, hidden = data.means

@@ -124,11 +124,7 @@ class Penalties:
 
     @without_autograd
     def shrink_(
-        self,
-        rbm: RBM,
-        optimizer: Optimizer,
-        scale: float = 1.0,
-        shares: Tensor | None = None,
+        self, rbm: RBM, optimizer: Optimizer, scale: float = 1.0, shares: Tensor | None = None
     ) -> None:
         """Make the group lasso's step, after the optimiser's; does nothing without the penalty.
 

@@ -47,11 +47,7 @@ def relu_moments(inputs: Tensor, bias: Tensor, precision: Tensor) -> tuple[Tenso
 
 
 def drelu_moments(
-    inputs: Tensor,
-    bias: Tensor,
-    precision: Tensor,
-    bias_below: Tensor,
-    precision_below: Tensor,
+    inputs: Tensor, bias: Tensor, precision: Tensor, bias_below: Tensor, precision_below: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Means of the state, of ``precision x^2`` above and below zero, and of |x|; see `drelu_`."""
     by_column = bias, precision, bias_below, precision_below

@@ -63,11 +63,7 @@ def moments(t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sides(
-    inputs: Tensor,
-    bias: Tensor,
-    precision: Tensor,
-    bias_below: Tensor,
-    precision_below: Tensor,
+    inputs: Tensor, bias: Tensor, precision: Tensor, bias_below: Tensor, precision_below: Tensor
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Centre t, shaped as ``inputs``, and standard deviation of each half of a double unit.
 

@@ -39,10 +39,6 @@ def calibration(
     promise, outcome
         What the axes are called.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError

@@ -42,10 +42,6 @@ def learning_curves(
     figure
         The figure to draw on; a new one by default.
 
-    Returns
-    -------
-    Figure or SubFigure
-
     Raises
     ------
     ValueError
@@ -97,8 +93,7 @@ def _draw(
     ax: Axes, panel: Panel, series: Mapping[str, tuple[FloatArray, FloatArray]], time: str
 ) -> None:
     style.dress(ax)
-    ax.grid(axis="y", color=style.FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
+    style.grid(ax, "y")
     if panel.has_zero_line:
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
     for curve in panel.curves:
@@ -109,7 +104,7 @@ def _draw(
             colour, label = _COLOURS[curve.role], curve.label
             ax.plot(x, y, color=colour, label=label, linewidth=1.5, marker=marker, markersize=3)
     if len(panel.curves) > 1:
-        ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+        style.legend(ax)
     if panel.is_logarithmic and all((y > 0).all() for _, y in series.values()):
         ax.set_yscale("log")
     if panel.is_share:
@@ -133,7 +128,7 @@ def _shade(
             ax.axvspan(edges[i], edges[i + 1], color=style.MUTED, alpha=0.15, lw=0, label=label)
             label = ""
     if not label:
-        ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+        style.legend(ax)
 
 
 def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[str, FloatArray]:

@@ -50,7 +50,7 @@ def autocorrelation(
         ax.plot(lags, rho[1:], color=_COLOURS[i % len(_COLOURS)], label=name, linewidth=1.5)
     ax.set_xscale("log")
     ax.set_ylim(min(-0.1, *(float(rho.min()) for rho in lines.values())), 1.02)
-    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+    style.legend(ax)
     style.name(
         ax,
         "How long chains remember",
@@ -97,7 +97,7 @@ def singular_values(spectra: Mapping[int, npt.ArrayLike], ax: Axes | None = None
         )
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+    style.legend(ax)
     kept = "1 checkpoint" if len(updates) == 1 else f"{len(updates)} checkpoints"
     style.name(ax, "Singular values of the weights", kept, "rank", "singular value")
     return ax

@@ -55,7 +55,7 @@ def weight_histogram(
         ax.stairs(density, edges, color=colour, linewidth=1.4, label=text)
     ax.set_yscale("log")
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK)
+    style.legend(ax)
     every, _ = groups["weights"]
     subtitle = f"weights: mean {every.mean():.2g}, standard deviation {every.std():.2g}"
     title = "Weights and biases" if len(groups) > 1 else "Weights"

@@ -99,7 +99,7 @@ def linkage_decay(
         ax.plot(x[there], y[there], color=colour, label=name, linewidth=1.5, marker="o", ms=3)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    _legend(ax)
+    style.legend(ax, markerscale=2)
     style.name(
         ax, "Linkage disequilibrium", "mean squared correlation of pairs", f"distance, {unit}", "r²"
     )
@@ -130,7 +130,7 @@ def population_counts(shares: Mapping[str, npt.ArrayLike], ax: Axes | None = Non
         ax.plot(there, y[there], color=colour, label=name, linewidth=1.5, marker=marker, ms=3)
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # numbers of units, not halves of them
-    _legend(ax)
+    style.legend(ax, markerscale=2)
     style.name(ax, "Active units", "share of the rows in which as many are", "number", "share")
     return ax
 
@@ -161,7 +161,7 @@ def nearest_distances(
     for name, colour, x in sets:
         shares = np.histogram(x, edges)[0] / len(x)
         ax.stairs(shares, edges, color=colour, label=name, linewidth=1.5)
-    _legend(ax)
+    style.legend(ax, markerscale=2)
     style.name(
         ax, "Distance to the nearest training row", "", f"distance, {unit}", "share of the rows"
     )
@@ -169,9 +169,7 @@ def nearest_distances(
 
 
 def components(
-    coordinates: Mapping[str, npt.ArrayLike],
-    explained: npt.ArrayLike,
-    figure: Figure | None = None,
+    coordinates: Mapping[str, npt.ArrayLike], explained: npt.ArrayLike, figure: Figure | None = None
 ) -> Figure:
     """Draw rows on the first two principal components of the data, each set over the data.
 
@@ -201,7 +199,7 @@ def components(
             ax.scatter(
                 points[:, 0], points[:, 1], s=4, color=c, alpha=0.6, linewidths=0, label=label
             )
-        _legend(ax)
+        style.legend(ax, markerscale=2)
         head = ("Principal components", "of the data, with rows on them") if i == 0 else ("", "")
         style.name(ax, *head, f"1st ({shares[0]:.1%})", f"2nd ({shares[1]:.1%})" if i == 0 else "")
     return figure
@@ -219,7 +217,3 @@ def _coloured(
 def _ends(values: FloatArray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _legend(ax: Axes) -> None:
-    ax.legend(frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.INK, markerscale=2)

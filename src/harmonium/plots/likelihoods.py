@@ -49,8 +49,7 @@ def likelihoods_over_time(
             if not all(map(math.isfinite, point)):
                 raise ValueError(f"{name} has the point {point}; only finite numbers can be drawn")
     ax = style.plot_axes(ax)
-    ax.grid(axis="y", color=style.FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
+    style.grid(ax, "y")
     others = iter(_OTHERS * len(curves))
     last = max(points[-1][0] for points in curves.values() if points)
     for name, points in curves.items():

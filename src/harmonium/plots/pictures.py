@@ -54,10 +54,6 @@ def filters(
     cmap
         Colours from negative to positive, such as ``"gray"``.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -127,10 +123,6 @@ def samples(
         Name of each chain, such as the class that it shows; its number by default. Only for
         pictures.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -139,20 +131,16 @@ def samples(
     """
     values = finite(chains, "chains", ("n_chains", "n_samples", "n_visible"))
     n_chains, n_samples, n_visible = values.shape
-    title = f"Samples of {_plural(n_chains, 'chain')}"
+    title = f"Samples of {style.plural(n_chains, 'chain')}"
     time = "sample of the chain"
     if sweeps_per_sample is not None:
-        sweeps = _plural(whole_number(sweeps_per_sample, "sweeps_per_sample"), "sweep")
+        sweeps = style.plural(whole_number(sweeps_per_sample, "sweeps_per_sample"), "sweep")
         time += f", {sweeps} apart"
 
     if image_shape is None:
         gap = max(1, round(0.15 * n_samples)) if n_chains > 1 else 0
-        ax = style.plot_axes(ax, size=(6.4, 4.6))
-        table = mosaic(values, 1, gaps=(gap, 0), fill=np.nan)
-        image = style.heat_map(ax, table, _table_limits(values, limits))
-        style.number_blocks(ax, "y", n_chains, n_samples, gap)
+        ax = _table(ax, values, limits, gap)
         style.name(ax, title, f"one row a {time}; its time runs down", "visible unit", "chain")
-        style.colour_key(ax, image, "value")
         return ax
 
     shape = check_image_shape(image_shape, n_visible, "chains")
@@ -163,15 +151,12 @@ def samples(
         return _named_rows(pictures, chain_names, title, ax)
     if n_samples == 1:
         whole = mosaic(pictures, near_square(n_chains, shape), gaps=(1, 1), fill=np.nan)
-        ax = style.picture_axes(ax, whole.shape)
-        ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
-        ax.set(xticks=[], yticks=[])
+        ax = style.grey_picture(ax, whole)
         style.name(ax, title, "one of each chain")
         return ax
     whole = mosaic(pictures, n_samples, gaps=(1, 1), fill=np.nan)
     left = 0.6 if chain_names is None else style.room_for(chain_names)
-    ax = style.picture_axes(ax, whole.shape, left=left, bottom=0.5)
-    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+    ax = style.grey_picture(ax, whole, left=left, bottom=0.5)
     style.number_blocks(ax, "x", n_samples, shape[1], 1)
     which = "chain"
     if chain_names is None:
@@ -192,9 +177,7 @@ def _named_rows(pictures: FloatArray, names: Sequence[str], title: str, ax: Axes
     for row, chosen in enumerate(rows.values()):
         cells[row, : len(chosen)] = pictures[chosen]
     whole = mosaic(cells.reshape(-1, *pictures.shape[1:]), most, gaps=(1, 1), fill=np.nan)
-    ax = style.picture_axes(ax, whole.shape, left=style.room_for(rows))
-    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
-    ax.set_xticks([])
+    ax = style.grey_picture(ax, whole, left=style.room_for(rows))
     style.name_blocks(ax, list(rows), pictures.shape[1], 1)
     style.name(ax, title, "one of each chain; one row a class")
     return ax
@@ -227,10 +210,6 @@ def reconstructions(
         The values drawn as black and white, as in `tile`; by default the smallest and the largest
         of both arrays.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -239,17 +218,12 @@ def reconstructions(
     before, after = pairs(originals, reconstructed, ("n_rows", "n_visible"))
     n_rows, n_visible = before.shape
     both = np.stack([before, after], axis=1)
-    title = f"Reconstructions of {_plural(n_rows, 'row')}"
+    title = f"Reconstructions of {style.plural(n_rows, 'row')}"
     subtitle = "each original above its reconstruction"
 
     if image_shape is None:
-        ax = style.plot_axes(ax, size=(6.4, 4.6))
-        gap = 1 if n_rows > 1 else 0
-        table = mosaic(both, 1, gaps=(gap, 0), fill=np.nan)
-        image = style.heat_map(ax, table, _table_limits(both, limits))
-        style.number_blocks(ax, "y", n_rows, 2, gap)
+        ax = _table(ax, both, limits, gap=1 if n_rows > 1 else 0)
         style.name(ax, title, subtitle, "visible unit", "row")
-        style.colour_key(ax, image, "value")
         return ax
 
     shape = check_image_shape(image_shape, n_visible, "originals")
@@ -260,11 +234,9 @@ def reconstructions(
     upon_each_other = np.concatenate([levels[:, 0], seam, levels[:, 1]], axis=1)
     between = max(2, height // 4)
     whole = mosaic(upon_each_other, n_columns, gaps=(between, 1), fill=np.nan)
-    ax = style.picture_axes(ax, whole.shape, left=1.0)
-    ax.imshow(whole, cmap="gray", vmin=0, vmax=1)
+    ax = style.grey_picture(ax, whole, left=1.0)
     tops = np.arange(-(-n_rows // n_columns)) * (2 * height + 1 + between)
     middle = (height - 1) / 2
-    ax.set_xticks([])
     ax.set_yticks(
         np.concatenate([tops + middle, tops + height + 1 + middle]),
         ["original"] * len(tops) + ["reconstructed"] * len(tops),
@@ -304,10 +276,6 @@ def completions(
         The values drawn as black and white, as in `tile`; by default the smallest and the largest
         value.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -338,21 +306,24 @@ def completions(
         parts = ["true", "given", "completed"] * (n_beside // n_parts)
     places = (width + 1) * np.arange(len(parts)) + (width - 1) / 2
     ax.set_xticks(places, parts, rotation=90 if n_samples == 1 or n_samples > 8 else 0)
-    title = f"Completions of {_plural(n_images, 'picture')}"
+    title = f"Completions of {style.plural(n_images, 'picture')}"
     subtitle = "true picture, the given part (the rest is tinted), completions"
     style.name(ax, title, subtitle, "" if n_samples == 1 else "number of the completion  →")
     return ax
 
 
-def _table_limits(values: FloatArray, limits: tuple[float, float] | None) -> tuple[float, float]:
-    # A table has a colour scale, which increases upwards whatever the order of the limits.
-    low, high = sorted(value_limits(values, limits))
-    return low, high
+def _table(
+    ax: Axes | None, blocks: FloatArray, limits: tuple[float, float] | None, gap: int
+) -> Axes:
+    """Draw a heat map of blocks of rows, with their numbers at the left."""
+    ax = style.plot_axes(ax, size=(6.4, 4.6))
+    # the colour scale of a table increases upwards, whatever the order of the limits
+    low, high = sorted(value_limits(blocks, limits))
+    image = style.heat_map(ax, mosaic(blocks, 1, gaps=(gap, 0), fill=np.nan), (low, high))
+    style.number_blocks(ax, "y", blocks.shape[0], blocks.shape[1], gap)
+    style.colour_key(ax, image, "value")
+    return ax
 
 
 def _how_many(shown: int, n: int, noun: str) -> str:
-    return _plural(n, noun) if shown == n else f"{shown:,} of {_plural(n, noun)}"
-
-
-def _plural(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return style.plural(n, noun) if shown == n else f"{shown:,} of {style.plural(n, noun)}"

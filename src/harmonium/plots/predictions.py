@@ -12,13 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from harmonium.plots import style
-from harmonium.plots.arrays import (
-    FloatArray,
-    ImageShape,
-    check_image_shape,
-    finite,
-    whole_number,
-)
+from harmonium.plots.arrays import FloatArray, ImageShape, check_image_shape, finite, whole_number
 from harmonium.plots.sheets import grey_levels, mosaic
 
 _MOST_NUMBERS = 20  # classes; with more, numbers in cells are illegible
@@ -43,10 +37,6 @@ def confusion_matrix(
         Names of the classes, in order.
     ax
         The Axes to draw on; new by default.
-
-    Returns
-    -------
-    Axes
 
     Raises
     ------
@@ -122,10 +112,6 @@ def mistakes(
     limits
         The values drawn as black and white, as in `tile`.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -175,10 +161,6 @@ def codes(
     names
         Labels of the two axes.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -206,10 +188,8 @@ def codes(
         ax.scatter(x, y, c=colours[which], **look)
         for label, colour in zip(classes, colours, strict=True):
             ax.scatter([], [], color=colour, s=24, label=f"{label:g}")
-        ax.legend(
-            frameon=False,
-            fontsize=style.TICK_SIZE,
-            labelcolor=style.INK,
+        style.legend(
+            ax,
             loc="upper left",
             bbox_to_anchor=(1.0, 1.0),
             borderaxespad=0.2,

@@ -8,13 +8,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harmonium.plots.arrays import (
-    FloatArray,
-    ImageShape,
-    check_image_shape,
-    finite,
-    whole_number,
-)
+from harmonium.plots.arrays import FloatArray, ImageShape, check_image_shape, finite, whole_number
 
 Sheet: TypeAlias = npt.NDArray[np.uint8]
 _Number = TypeVar("_Number", np.uint8, np.float64)

@@ -71,10 +71,8 @@ def sample_strips(
     if n_samples > 1:
         along += "; its own time runs to the right"
         if sweeps_per_sample is not None:
-            along += f", {sweeps_per_sample:,} sweep{'s' * (sweeps_per_sample != 1)} a sample"
-    style.name(
-        ax, title or f"Samples of {n_chains:,} chain{'s' * (n_chains != 1)}", subtitle, along
-    )
+            along += f", {style.plural(sweeps_per_sample, 'sweep')} a sample"
+    style.name(ax, title or f"Samples of {style.plural(n_chains, 'chain')}", subtitle, along)
     return ax
 
 
@@ -109,7 +107,7 @@ def reconstruction_strips(
     ax = _axes(ax, before.shape[1])
     _draw(ax, list(np.stack([before, after], 1)), columns, 1, limits, letters)
     _name_blocks(ax, len(before), 2, 1, None)
-    title = f"Reconstructions of {len(before):,} row{'s' * (len(before) != 1)}"
+    title = f"Reconstructions of {style.plural(len(before), 'row')}"
     subtitle = "left each row, right its reconstruction; each column on its own scale"
     style.name(ax, title, subtitle, "row")
     return ax
@@ -172,7 +170,7 @@ def completion_strips(
     for label in ax.get_yticklabels()[:n_held]:
         label.set(color=style.BLUE, fontweight="bold")
     subtitle = "left of each seam the true row; blue names were held, the others completed"
-    style.name(ax, f"Completions of {n_rows:,} row{'s' * (n_rows != 1)}", subtitle, "row")
+    style.name(ax, f"Completions of {style.plural(n_rows, 'row')}", subtitle, "row")
     return ax
 
 

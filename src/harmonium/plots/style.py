@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
@@ -92,14 +92,19 @@ def dress(ax: Axes) -> Axes:
     return ax
 
 
+def legend(at: Axes | Figure | SubFigure, *entries: Any, **options: Any) -> None:
+    """Add a legend without a frame, in small print."""
+    at.legend(*entries, **{"frameon": False, "fontsize": TICK_SIZE, "labelcolor": INK, **options})
+
+
+def grid(ax: Axes, axis: Literal["x", "y"]) -> None:
+    """Draw faint lines across, behind what is drawn."""
+    ax.grid(axis=axis, color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
 def name(
-    ax: Axes,
-    title: str,
-    subtitle: str = "",
-    x: str = "",
-    y: str = "",
-    *,
-    size: float = TITLE_SIZE,
+    ax: Axes, title: str, subtitle: str = "", x: str = "", y: str = "", *, size: float = TITLE_SIZE
 ) -> None:
     """Write the title, an explanatory line below it, and the labels of both axes."""
     ax.set_title(title, loc="left", fontsize=size, color=INK, pad=21 if subtitle else 8)
@@ -137,6 +142,14 @@ def colour_key(
     box.tick_params(labelsize=TICK_SIZE, labelcolor=INK, length=0)
 
 
+def grey_picture(ax: Axes | None, picture: npt.NDArray[np.float64], **margins: float) -> Axes:
+    """Draw grey levels from 0, black, to 1, white, on `picture_axes`."""
+    ax = picture_axes(ax, picture.shape, **margins)
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
 def heat_map(
     ax: Axes,
     values: npt.NDArray[np.float64],
@@ -168,6 +181,11 @@ def name_blocks(ax: Axes, names: Sequence[str], size: float, gap: float) -> None
     step = -(-len(names) // 40)
     places = [i * (size + gap) + (size - 1) / 2 for i in range(0, len(names), step)]
     ax.set_yticks(places, [str(name) for name in names[::step]])
+
+
+def plural(n: int, noun: str, of_several: str = "") -> str:
+    """A number with its noun, such as "1 chain" and "2 chains"."""
+    return f"{n:,} {noun if n == 1 else of_several or noun + 's'}"
 
 
 def room_for(names: Iterable[str]) -> float:

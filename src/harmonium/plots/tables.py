@@ -175,16 +175,8 @@ def distributions(
         ax.set_yticks([])
         ax.set_ylim(bottom=0)
         ax.set_title(name, loc="left", fontsize=style.LABEL_SIZE, color=style.INK, pad=3)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="upper right",
-        ncols=2,
-        frameon=False,
-        fontsize=style.LABEL_SIZE,
-        labelcolor=style.INK,
-    )
+    entries = axes[0].get_legend_handles_labels()
+    style.legend(figure, *entries, fontsize=style.LABEL_SIZE, loc="upper right", ncols=2)
     return figure
 
 
@@ -261,17 +253,10 @@ def shares(
     rings.set(markerfacecolor="none", markeredgewidth=1.5)
     ax.set_yticks(places, names)
     ax.set_ylim(len(a) - 0.4, -0.6)
-    ax.grid(axis="x", color=style.FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
+    style.grid(ax, "x")
     ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-    ax.legend(
-        loc="upper right",
-        bbox_to_anchor=(1, -0.35 / (0.2 * max(len(a), 8))),
-        ncols=2,
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-        labelcolor=style.INK,
-    )
+    below = -0.35 / (0.2 * max(len(a), 8))
+    style.legend(ax, loc="upper right", bbox_to_anchor=(1, below), ncols=2)
     style.name(ax, title, subtitle, "rows that have a 1")
     return ax
 
@@ -339,7 +324,7 @@ def strongest(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.intp]:
 
 
 def _of(shown: int, n: int, nouns: tuple[str, str]) -> str:
-    many = f"{n:,} {nouns[n != 1]}"
+    many = style.plural(n, *nouns)
     return many if shown == n else f"{shown:,} of {many}"
 
 

@@ -88,12 +88,7 @@ def sweep_(
 
 
 def sweeps_(
-    rbm: RBM,
-    ladder: Ladder,
-    replicas: Replicas,
-    n: int,
-    stream: Stream,
-    clamp: Clamp | None = None,
+    rbm: RBM, ladder: Ladder, replicas: Replicas, n: int, stream: Stream, clamp: Clamp | None = None
 ) -> SweepInfo:
     """Make ``n`` sweeps with `sweep_` and report on them; ``rbm`` is the last level."""
     before = replicas.accepted.clone(), replicas.tried.clone(), replicas.round_trips.clone()

@@ -17,12 +17,7 @@ from harmonium.kernels.cpu.following import Followed, followed
 from harmonium.kernels.cpu.half_normal import drelu_, drelu_moments, relu_, relu_moments
 from harmonium.kernels.cpu.neighbours import neighbours
 from harmonium.kernels.cpu.one_hot import one_hot_sweeps_
-from harmonium.kernels.cpu.products import (
-    binary_layer,
-    centred_gradient_,
-    moments_,
-    product,
-)
+from harmonium.kernels.cpu.products import binary_layer, centred_gradient_, moments_, product
 from harmonium.kernels.cpu.ratings import (
     add_rating_inputs_,
     add_rating_moments_,

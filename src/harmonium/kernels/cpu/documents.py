@@ -10,14 +10,7 @@ import torch
 from numba import njit, prange, uint32
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import (
-    array,
-    parallel,
-    row_major,
-    run,
-    serial,
-    worthwhile_threads,
-)
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import exp, philox, unit
 from harmonium.rng import Stream
 
@@ -74,12 +67,7 @@ def document_inputs(
     """Sums of the rows of weights of a document's words, and of the bias for each word."""
     out = torch.empty(len(ends) - 1, weights.shape[1], dtype=weights.dtype)
     n_blocks = min(worthwhile_threads(len(words) * weights.shape[1]), len(out))
-    arguments = (
-        *_entries(ends, words, counts),
-        row_major(weights),
-        row_major(bias),
-        array(out),
-    )
+    arguments = (*_entries(ends, words, counts), row_major(weights), row_major(bias), array(out))
     _in_parts(_inputs_rows, _inputs_blocks, arguments, len(out), n_blocks)
     return out
 

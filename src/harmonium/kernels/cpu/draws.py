@@ -15,14 +15,7 @@ from numba import float32, float64, int32, njit, prange, types, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import (
-    array,
-    parallel,
-    row_major,
-    run,
-    serial,
-    worthwhile_threads,
-)
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.rng import Stream
 
 _inlined = njit(inline="always")

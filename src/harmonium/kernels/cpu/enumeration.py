@@ -106,12 +106,7 @@ def _sum_blocks(log_weights, low, mid, high, ends, groups, out, n_blocks):
 
 
 def log_sums_of_products(
-    log_weights: Tensor,
-    low: Tensor,
-    mid: Tensor,
-    high: Tensor,
-    ends: Tensor,
-    groups: Tensor,
+    log_weights: Tensor, low: Tensor, mid: Tensor, high: Tensor, ends: Tensor, groups: Tensor
 ) -> Tensor:
     """One multiplication and one addition per state and term; one logarithm per row."""
     out = log_weights.new_empty(len(log_weights))

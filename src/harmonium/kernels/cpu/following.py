@@ -17,14 +17,7 @@ from numba import float32, float64, int32, int64, njit, prange, uint64
 from torch import Tensor
 
 from harmonium.kernels.cpu.annealing import weigh_and_draw_row
-from harmonium.kernels.cpu.common import (
-    array,
-    parallel,
-    row_major,
-    run,
-    serial,
-    worthwhile_threads,
-)
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import binary_row, fill_words
 from harmonium.kernels.cpu.flips import ADDITION, FEW_ROWS, MULTIPLICATION, follow
 from harmonium.rng import Stream

@@ -14,14 +14,7 @@ import torch
 from numba import float64, int32, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import (
-    array,
-    parallel,
-    row_major,
-    run,
-    serial,
-    worthwhile_threads,
-)
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import draw_with, fill_words, log, unit
 from harmonium.kernels.half_normal import TAIL_BELOW
 from harmonium.rng import Stream
@@ -99,10 +92,7 @@ def _moments(t, density, mass):
     far_mean = -(1.0 + s * (-2.0 + s * (10.0 + s * (-74.0 + s * 706.0)))) / min(t, -1.0)
     var = s * (1.0 + s * (-6.0 + s * (50.0 + s * (-518.0 + s * 6354.0))))
     is_far = t < _SERIES_BELOW
-    return (
-        far_mean if is_far else mean,
-        far_mean * far_mean + var if is_far else square,
-    )
+    return (far_mean if is_far else mean, far_mean * far_mean + var if is_far else square)
 
 
 @_inlined
@@ -351,11 +341,7 @@ def relu_moments(inputs: Tensor, bias: Tensor, precision: Tensor) -> tuple[Tenso
 
 
 def drelu_moments(
-    inputs: Tensor,
-    bias: Tensor,
-    precision: Tensor,
-    bias_below: Tensor,
-    precision_below: Tensor,
+    inputs: Tensor, bias: Tensor, precision: Tensor, bias_below: Tensor, precision_below: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean; means of precision times the squared state, above and below zero; mean size."""
     by_column = *_half_line(bias, precision), *_half_line(bias_below, precision_below)

@@ -17,14 +17,7 @@ from numba import prange
 from torch import Tensor
 
 from harmonium.kernels.cpu.categories import TILE, draw_categories
-from harmonium.kernels.cpu.common import (
-    array,
-    parallel,
-    row_major,
-    run,
-    serial,
-    worthwhile_threads,
-)
+from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import fill_words
 from harmonium.kernels.cpu.flips import FEW_ROWS, MULTIPLICATION
 from harmonium.kernels.cpu.lines import (

@@ -26,13 +26,7 @@ from harmonium.kernels.cpu.common import (
     worthwhile_threads,
 )
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
-from harmonium.kernels.cpu.flips import (
-    ADDITION,
-    FEW_ROWS,
-    MULTIPLICATION,
-    SPARSE_ADDITION,
-    follow,
-)
+from harmonium.kernels.cpu.flips import ADDITION, FEW_ROWS, MULTIPLICATION, SPARSE_ADDITION, follow
 from harmonium.rng import Stream
 
 # Weights are rounded to integers of at most this size, slightly less than 16 bits can hold.
