@@ -9,7 +9,7 @@ import numpy as np
 from numba import float32, float64, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import exp, fill_words, uniform
 from harmonium.rng import Stream
 
@@ -132,9 +132,4 @@ def reweigh_binary_(
         *(bias - row_major(before[1]), weights, stream is not None),
     )
     key = (0, 0, 0, 0) if stream is None else stream.take()
-    n_blocks = min(worthwhile_threads(x.size), len(x))
-    if n_blocks <= 1:
-        rows: Any = _rows
-        rows(*arguments, 0, len(x), key)
-    else:
-        run(n_blocks, _blocks, *arguments, key, n_blocks)
+    in_blocks(_rows, _blocks, arguments, len(x), x.size, key)

@@ -99,6 +99,16 @@ def run(n_threads: int, loop: Any, *arguments: Any) -> Any:
         return loop(*arguments)
 
 
+def in_blocks(
+    rows: Any, blocks: Any, arguments: tuple[Any, ...], n: int, n_numbers: int, *last: Any
+) -> Any:
+    """Run a loop over ``n`` rows on this thread, or blocks of it on as many as torch would use."""
+    n_blocks = min(worthwhile_threads(n_numbers), n)
+    if n_blocks <= 1:
+        return rows(*arguments, 0, n, *last)
+    return run(n_blocks, blocks, *arguments, *last, n_blocks)
+
+
 def array(tensor: Tensor) -> np.ndarray[Any, Any]:
     """The tensor's memory as a NumPy array; detaches only if needed, which takes as long."""
     memory: np.ndarray[Any, Any] = (tensor.detach() if tensor.requires_grad else tensor).numpy()

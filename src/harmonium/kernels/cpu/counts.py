@@ -13,6 +13,8 @@ from harmonium.kernels.cpu.common import array, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import draw_with, fill_words, philox, unit
 from harmonium.rng import Stream
 
+_NO_TRIALS = np.empty(0)
+
 
 @serial
 def _number(block, j, q, row, k0, k1, c2, c3):
@@ -91,7 +93,8 @@ def _poisson(log_mean, u, j, q, row, k0, k1, c2, c3):
 
 
 @serial
-def _binomial_rows(x, bias, trials, start, stop, k0, k1, c2, c3):
+def _rows(x, bias, trials, start, stop, k0, k1, c2, c3):
+    """Draw rows of counts; without trials, Poisson ones."""
     columns = x.shape[1]
     q = (columns + 3) // 4
     words = np.empty(4 * q, np.uint32)
@@ -99,43 +102,27 @@ def _binomial_rows(x, bias, trials, start, stop, k0, k1, c2, c3):
         fill_words(words, q, row, k0, k1, c2, c3)
         for j in range(columns):
             received, u = float(x[row, j]) + bias[j], unit(words[j])
-            x[row, j] = _binomial(received, trials[j], u, j, q, row, k0, k1, c2, c3)
+            if trials.size:
+                x[row, j] = _binomial(received, trials[j], u, j, q, row, k0, k1, c2, c3)
+            else:
+                x[row, j] = _poisson(received, u, j, q, row, k0, k1, c2, c3)
 
 
 @parallel
-def _binomial_blocks(x, bias, trials, k0, k1, c2, c3, n_blocks):
+def _blocks(x, bias, trials, k0, k1, c2, c3, n_blocks):
     rows = x.shape[0]
     for b in prange(n_blocks):
         start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        _binomial_rows(x, bias, trials, start, stop, k0, k1, c2, c3)
-
-
-@serial
-def _poisson_rows(x, bias, start, stop, k0, k1, c2, c3):
-    columns = x.shape[1]
-    q = (columns + 3) // 4
-    words = np.empty(4 * q, np.uint32)
-    for row in range(start, stop):
-        fill_words(words, q, row, k0, k1, c2, c3)
-        for j in range(columns):
-            received, u = float(x[row, j]) + bias[j], unit(words[j])
-            x[row, j] = _poisson(received, u, j, q, row, k0, k1, c2, c3)
-
-
-@parallel
-def _poisson_blocks(x, bias, k0, k1, c2, c3, n_blocks):
-    rows = x.shape[0]
-    for b in prange(n_blocks):
-        start, stop = rows * b // n_blocks, rows * (b + 1) // n_blocks
-        _poisson_rows(x, bias, start, stop, k0, k1, c2, c3)
+        _rows(x, bias, trials, start, stop, k0, k1, c2, c3)
 
 
 def binomial_(inputs: Tensor, bias: Tensor, trials: Tensor, stream: Stream) -> None:
     """Successes of ``trials``, each with probability sigmoid(inputs + bias)."""
     by_column = row_major(bias.double()), row_major(trials.double())
-    draw_with(_binomial_rows, _binomial_blocks, array(inputs), by_column, stream)
+    draw_with(_rows, _blocks, array(inputs), by_column, stream)
 
 
 def poisson_(inputs: Tensor, bias: Tensor, stream: Stream) -> None:
     """Counts of mean exp(inputs + bias); NaN where that is too large."""
-    draw_with(_poisson_rows, _poisson_blocks, array(inputs), (row_major(bias.double()),), stream)
+    by_column = row_major(bias.double()), _NO_TRIALS
+    draw_with(_rows, _blocks, array(inputs), by_column, stream)

@@ -10,7 +10,7 @@ import torch
 from numba import njit, prange, uint32
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import exp, philox, unit
 from harmonium.rng import Stream
 
@@ -41,21 +41,6 @@ def _inputs_blocks(ends, words, counts, weights, bias, out, n_blocks):
         _inputs_rows(ends, words, counts, weights, bias, out, start, stop)
 
 
-def _in_parts(
-    serial: Any,
-    parallel: Any,
-    arguments: tuple[Any, ...],
-    n: int,
-    n_blocks: int,
-    taken: tuple[Any, ...] = (),
-) -> None:
-    """Run a kernel on this thread, or in blocks of its ``n`` rows or columns on several."""
-    if n_blocks <= 1:
-        serial(*arguments, 0, n, *taken)
-    else:
-        run(n_blocks, parallel, *arguments, *taken, n_blocks)
-
-
 def _entries(ends: Tensor, words: Tensor, counts: Tensor) -> tuple[Any, ...]:
     """Entries in one type each, so that loops are compiled once."""
     return row_major(ends), row_major(words.int()), row_major(counts.int())
@@ -66,9 +51,9 @@ def document_inputs(
 ) -> Tensor:
     """Sums of the rows of weights of a document's words, and of the bias for each word."""
     out = torch.empty(len(ends) - 1, weights.shape[1], dtype=weights.dtype)
-    n_blocks = min(worthwhile_threads(len(words) * weights.shape[1]), len(out))
+    size = len(words) * weights.shape[1]
     arguments = (*_entries(ends, words, counts), row_major(weights), row_major(bias), array(out))
-    _in_parts(_inputs_rows, _inputs_blocks, arguments, len(out), n_blocks)
+    in_blocks(_inputs_rows, _inputs_blocks, arguments, len(out), size)
     return out
 
 
@@ -98,8 +83,8 @@ def add_documents_(
     arguments = (
         into, *_entries(ends, words, counts), row_major(hidden), into.dtype.type(factor),
     )  # fmt: skip
-    n_blocks = min(worthwhile_threads(len(words) * out.shape[1]), out.shape[1])
-    _in_parts(_add_columns, _add_blocks, arguments, out.shape[1], n_blocks)
+    n = out.shape[1]
+    in_blocks(_add_columns, _add_blocks, arguments, n, len(words) * n)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
@@ -175,6 +160,6 @@ def draw_words(logits: Tensor, bias: Tensor, ends: Tensor, stream: Stream) -> tu
     arguments: tuple[Any, ...] = (
         array(logits), row_major(bias), row_major(ends), array(out), array(log_sums),
     )  # fmt: skip
-    n_blocks = min(worthwhile_threads(logits.numel()), len(logits))
-    _in_parts(_draw_rows, _draw_blocks, arguments, len(logits), n_blocks, stream.take())
+    taken = stream.take()
+    in_blocks(_draw_rows, _draw_blocks, arguments, len(logits), logits.numel(), *taken)
     return out, log_sums

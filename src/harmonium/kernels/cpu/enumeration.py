@@ -9,7 +9,7 @@ import numpy as np
 from numba import float64, int64, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
 
 _MANTISSA, _ONE = np.int64(0xFFFFFFFFFFFFF), np.int64(1023 << 52)
 
@@ -114,10 +114,6 @@ def log_sums_of_products(
         *(row_major(x) for x in (log_weights, low, mid, high, ends, groups)),
         array(out),
     )
-    n_blocks = min(worthwhile_threads(log_weights.numel() * len(low)), len(log_weights))
-    if n_blocks <= 1:
-        loop: Any = _sum_rows
-        loop(*arguments, 0, len(log_weights))
-    else:
-        run(n_blocks, _sum_blocks, *arguments, n_blocks)
+    size = log_weights.numel() * len(low)
+    in_blocks(_sum_rows, _sum_blocks, arguments, len(log_weights), size)
     return out

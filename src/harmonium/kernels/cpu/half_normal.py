@@ -14,7 +14,7 @@ import torch
 from numba import float64, int32, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import draw_with, fill_words, log, unit
 from harmonium.kernels.half_normal import TAIL_BELOW
 from harmonium.rng import Stream
@@ -359,9 +359,5 @@ def _fill(
     found: tuple[Tensor, ...],
 ) -> None:
     """Compute moments on this thread, or on as many as torch uses for its products."""
-    n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
-    arguments = array(inputs), *by_column, *map(array, found)
-    if n_blocks <= 1:
-        serial(*arguments, 0, len(inputs))
-    else:
-        run(n_blocks, parallel, *arguments, n_blocks)
+    arguments = (array(inputs), *by_column, *map(array, found))
+    in_blocks(serial, parallel, arguments, len(inputs), inputs.numel())

@@ -10,7 +10,7 @@ import torch
 from numba import float64, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, serial
 from harmonium.kernels.cpu.draws import exp
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def add_rating_inputs_(
 ) -> None:
     """Lines are added in the order of the ratings, on any number of threads."""
     arguments = (array(out), *_csr(rated), array(weights), array(factors), stride)
-    _run(_inputs_rows, _inputs_blocks, arguments, len(rated.columns) * out.shape[1], len(out))
+    in_blocks(_inputs_rows, _inputs_blocks, arguments, len(out), len(rated.columns) * out.shape[1])
 
 
 def draw_ratings(
@@ -196,7 +196,7 @@ def draw_ratings(
         array(drawn), array(hidden), array(inputs), starts, columns, array(weights), array(bias),
         array(factors), stride, array(uniform),
     )  # fmt: skip
-    _run(_draw_rows, _draw_blocks, arguments, len(drawn) * hidden.shape[1], len(hidden))
+    in_blocks(_draw_rows, _draw_blocks, arguments, len(hidden), len(drawn) * hidden.shape[1])
     return drawn
 
 
@@ -213,7 +213,7 @@ def add_rating_moments_(
     phases = (*map(array, levels), *map(array, hidden))
     arguments = (array(out), starts, columns, *phases, array(factors), stride)
     n = out.shape[1]
-    _run(_moments_columns, _moments_blocks, arguments, len(rated.columns) * n, n)
+    in_blocks(_moments_columns, _moments_blocks, arguments, n, len(rated.columns) * n)
 
 
 def rating_logits(
@@ -234,18 +234,9 @@ def rating_logits(
         array(out), array(inputs), array(rows), array(columns), array(weights), array(bias),
         array(factors), stride, array(own),
     )  # fmt: skip
-    _run(_logits_cells, _logits_blocks, arguments, out.numel() * inputs.shape[1], len(rows))
+    in_blocks(_logits_cells, _logits_blocks, arguments, len(rows), out.numel() * inputs.shape[1])
     return out
 
 
 def _csr(rated: Rated) -> tuple[Any, Any, Any]:
     return array(rated.starts), array(rated.columns), array(rated.levels)
-
-
-def _run(loop: Any, blocks: Any, arguments: tuple[Any, ...], n_numbers: int, n_parts: int) -> None:
-    """Run a loop on this thread, or its blocks on as many threads as torch uses."""
-    n_threads = min(worthwhile_threads(n_numbers), n_parts)
-    if n_threads <= 1:
-        loop(*arguments, 0, n_parts)
-    else:
-        run(n_threads, blocks, *arguments, n_threads)

@@ -10,7 +10,7 @@ import torch
 from numba import float64, njit, prange
 from torch import Tensor
 
-from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
+from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
 from harmonium.kernels.cpu.draws import exp
 
 # Factors between 1 and 2 that are multiplied before taking one logarithm, far from float64's
@@ -84,12 +84,7 @@ def softplus_sums(inputs: Tensor, offsets: Tensor, dtype: torch.dtype | None = N
     """One exponential per number, and one logarithm per 512 numbers; blocks of rows."""
     out = inputs.new_empty(len(inputs), len(offsets), dtype=dtype)
     arguments: tuple[Any, ...] = array(inputs), row_major(offsets), array(out)
-    n_blocks = min(worthwhile_threads(inputs.numel()), len(inputs))
-    if n_blocks <= 1:
-        loop: Any = _sums_rows
-        loop(*arguments, 0, len(inputs))
-    else:
-        run(n_blocks, _sums_blocks, *arguments, n_blocks)
+    in_blocks(_sums_rows, _sums_blocks, arguments, len(inputs), inputs.numel())
     return out
 
 
@@ -102,11 +97,6 @@ def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple
         *(x, row_major(offsets), row_major(weights)),
         *(array(by_inputs), array(by_offsets), _LEAST[x.dtype]),
     )
-    columns = inputs.shape[1]
-    n_blocks = min(worthwhile_threads(inputs.numel()), columns)
-    if n_blocks <= 1:
-        loop: Any = _gradient_columns
-        loop(*arguments, 0, columns)
-    else:
-        run(n_blocks, _gradient_blocks, *arguments, n_blocks)
+    n = inputs.shape[1]
+    in_blocks(_gradient_columns, _gradient_blocks, arguments, n, inputs.numel())
     return by_inputs, by_offsets

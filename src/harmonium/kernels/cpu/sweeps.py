@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harmonium.kernels.cpu.common import (
     array,
+    in_blocks,
     parallel,
     row_major,
     run,
@@ -257,11 +258,7 @@ def sweeps_(
     if not costs.are_low_at(0.5, 0.5) and not costs.are_low_at(*flips()):
         return False
     arguments = (v, h, w, *layers, n, ends, key, at)
-    n_blocks = min(worthwhile_threads(n * (v.size + h.size)), len(v))
-    if n_blocks <= 1:
-        _flip_rows(*arguments, 0, len(v))
-    else:
-        run(n_blocks, _flip_blocks, *arguments, n_blocks)
+    in_blocks(_flip_rows, _flip_blocks, arguments, len(v), n * (v.size + h.size))
     stream.position += 2 * n
     return True
 
