@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from harmonium.estimators import (
     AutoencoderTransformer,
@@ -110,3 +111,29 @@ def test_one_outlier_and_single_rows_of_counts_are_no_cause_to_warn() -> None:
     far = X.copy()
     far[0, 0] = 100 * X.max()
     ask(estimator, far)
+
+
+def idle(kind: type, **parameters: Any) -> Any:
+    """An estimator that learns nothing, so that it warns in `fit`."""
+    return kind(**parameters, weight_std=1e-4, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        idle(BernoulliRBM, n_components=4, n_iter=1, learning_rate=0),
+        idle(RBMClassifier, n_components=4, n_iter=1, learning_rate=0),
+        idle(DBNTransformer, layers=[4], pretraining_epochs=1, pretraining_rate=0),
+        idle(DBNClassifier, layers=[4], pretraining_epochs=1, pretraining_rate=0, epochs=0),
+        idle(DBNClassifier, layers=[4], pretraining_epochs=0, epochs=1, learning_rate=0),
+        idle(AutoencoderTransformer, layers=[1], pretraining_epochs=1, epochs=1, learning_rate=0),
+    ],
+    ids=lambda e: f"{type(e).__name__} {getattr(e, 'pretraining_epochs', '')}".strip(),
+)
+def test_warnings_name_the_line_that_called(estimator: Any) -> None:
+    X, y = RNG.integers(0, 2, (60, 6)).astype(float), RNG.integers(0, 2, 60)
+    with pytest.warns(ConvergenceWarning) as told:
+        estimator.fit(X, y)
+    with pytest.warns(UserWarning, match="was fitted to values from 0 to 1") as told_later:
+        ask(estimator, 2 * X)
+    assert {warning.filename for warning in [*told, *told_later]} == {__file__}
