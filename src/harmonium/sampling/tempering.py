@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -152,13 +152,7 @@ class Tempering(Sampler):
         return TemperatureLadder(rbm, path)
 
     def config(self) -> dict[str, int | float | bool]:  # noqa: D102
-        return {
-            "sweeps": self.sweeps,
-            "n_temperatures": self.n_temperatures,
-            "acceptance": self.acceptance,
-            "adapt_every": self.adapt_every,
-            "most_temperatures": self.most_temperatures,
-        }
+        return asdict(self)
 
 
 @torch.no_grad()
