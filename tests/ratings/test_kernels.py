@@ -35,9 +35,9 @@ def parts(is_free: bool, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, tor
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from harmonium.kernels.cpu import ratings
+    from harmonium.kernels.cpu import common
 
-    monkeypatch.setattr(ratings, "worthwhile_threads", lambda n: request.param)
+    monkeypatch.setattr(common, "worthwhile_threads", lambda n: request.param)
     yield
 
 
@@ -83,11 +83,11 @@ def test_kernels_give_what_the_reference_does(
 
 @both
 def test_threads_change_no_bit(is_free: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harmonium.kernels.cpu import ratings
+    from harmonium.kernels.cpu import common
 
     results: list[dict[str, Any]] = []
     for n in (1, 3):
-        monkeypatch.setattr(ratings, "worthwhile_threads", lambda _, n=n: n)
+        monkeypatch.setattr(common, "worthwhile_threads", lambda _, n=n: n)
         results.append(computed(is_free))
     for name, each in results[0].items():
         assert torch.equal(each, results[1][name]), name
