@@ -61,8 +61,7 @@ class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
     _passes = FEATURE_PASSES
     """Default epochs of pretraining over many rows."""
 
-    codes: str = "binary"
-    """The type of the top hidden units; an estimator may make it a parameter."""
+    codes: str = "binary"  # the type of the top hidden units, which may be a parameter
 
     model_: Any
     n_iter_: int

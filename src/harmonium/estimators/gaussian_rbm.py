@@ -89,7 +89,7 @@ class GaussianRBM(RBMEstimator):
     (30, 2)
     """
 
-    learning_rate: Any = 0.01  # Gaussian states are unbounded (Hinton, 2010)
+    learning_rate: float = 0.01  # Gaussian states are unbounded (Hinton, 2010)
     standardize: bool = True
     learn_precision: bool = False
 

@@ -35,6 +35,9 @@ _MONITORED_ROWS = 500
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class _Parameters(RBMParameters):
+    learning_rate: float = 0.1
+    batch_size: int = 10
+    n_iter: int = 10
     gradient: Gradient | None = None
 
 
