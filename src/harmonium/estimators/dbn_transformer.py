@@ -14,7 +14,6 @@ from harmonium.deep import DBN
 from harmonium.diagnostics.reconstruction import error_given_inputs
 from harmonium.estimators.base import SamplingTransformer
 from harmonium.estimators.checks import seed_of, width_of
-from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.deep import DeepEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
@@ -117,7 +116,13 @@ class DBNTransformer(SamplingTransformer, DeepEstimator):
         self.model_, self._scaling = dbn, scaling
         self._training = self._begun(seed, X.shape[0])
         self._stream = Lane.SAMPLES.stream(seed)
-        self._warn_of_constants(self._rows(X, scaling))
+        self._warn_of_constants(
+            dbn,
+            self._rows(X, scaling),
+            type(self).__name__,
+            "Its weights have not grown: pass weight_std=None, more pretraining_epochs, a larger "
+            "pretraining_rate, or a smaller pretraining_batch_size",
+        )
 
     def _learn(self, X: Any, y: Any, weights: Tensor | None, begins: bool) -> None:
         scaling = self._fitting_scaling(X, weights, reset=begins)
@@ -135,21 +140,6 @@ class DBNTransformer(SamplingTransformer, DeepEstimator):
         curve.look(self.model_.stack[0])
         self.n_iter_ += 1
         self.loss_curve_ += curve.values
-
-    @torch.no_grad()
-    def _warn_of_constants(self, rows: ArrayRows) -> None:
-        some = v = rows.rows(some_rows(len(rows)).to(rows.device))
-        layers = []
-        for rbm in self.model_.stack:
-            v = rbm.mean_h_from_v(v)
-            layers.append(v)
-        warn_of_constant_features(
-            type(self).__name__,
-            some,
-            layers,
-            "Its weights have not grown: pass weight_std=None, more pretraining_epochs, a larger "
-            "pretraining_rate, or a smaller pretraining_batch_size",
-        )
 
     def _begin_untrained(self, X: Any, scaling: Scaling | None, weights: Tensor | None) -> None:
         """Initial weights, and visible biases of the first layer from its rows."""

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonium.datasets import Data
+from harmonium.datasets import Data, Rows
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.diagnostics import reconstruction_error
 from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
 from harmonium.estimators.checks import check_choice, check_integer, check_numbers, width_of
+from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
 from harmonium.estimators.learning import LearningEstimator
 from harmonium.estimators.rows import ArrayRows, Scaling
@@ -192,6 +193,18 @@ class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
         if self._keeps_curve:
             self.loss_curve_ = [loss for curve in curves.values() for loss in curve.values]
             self.n_iter_ = len(self.loss_curve_)
+
+    @torch.no_grad()
+    def _warn_of_constants(self, dbn: DBN, rows: Rows, name: str, remedy: str) -> None:
+        """Warn if the features of a layer hardly vary."""
+        index = some_rows(len(rows)).to(rows.device)
+        some = h = rows.rows(index).to(dbn.top.weights.dtype)
+        layers = []
+        for rbm in dbn.stack:
+            h = rbm.mean_h_from_v(h)
+            if rbm.hidden.states is not None:  # linear codes are no probabilities, and may be small
+                layers.append(h)
+        warn_of_constant_features(name, some, layers, remedy)
 
     def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
         return pretraining_epochs_for(n_rows, batch_size, self._passes)

@@ -24,7 +24,6 @@ from harmonium.estimators.amounts import (
     finetuning_epochs_for,
 )
 from harmonium.estimators.checks import check_choice, check_integers, check_numbers, seed_of
-from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.deep import DeepEstimator, DeepParameters
 from harmonium.estimators.rows import Scaling
 
@@ -131,29 +130,16 @@ class FinetunedEstimator(FinetuningParameters, DeepEstimator):
                     "for none"
                 )
             self._pretrain(dbn, data, weights, seed)
-            self._warn_of_constants(dbn, data)
+            self._warn_of_constants(
+                dbn,
+                data,
+                f"the pretrained {type(self).__name__}",
+                "Pass more pretraining_epochs or another pretraining_rate, or leave out both and "
+                "weight_std, which uses defaults that suit the rows; pretraining_epochs=0 skips "
+                "pretraining.",
+            )
         else:
             init_randomly_(dbn.stack, seed)
-
-    @torch.no_grad()
-    def _warn_of_constants(self, dbn: DBN, data: Data) -> None:
-        rows = data.rows(some_rows(len(data)).to(data.device)).to(self._checked_dtype())
-        layers, h = [], rows
-        for rbm in dbn.stack:
-            h = rbm.mean_h_from_v(h)
-            layers.append(h)
-        # linear codes are not probabilities, and may be small
-        layers = [
-            h for h, rbm in zip(layers, dbn.stack, strict=True) if rbm.hidden.states is not None
-        ]
-        warn_of_constant_features(
-            f"the pretrained {type(self).__name__}",
-            rows,
-            layers,
-            "Pass more pretraining_epochs or another pretraining_rate, or leave out both and "
-            "weight_std, which uses defaults that suit the rows; pretraining_epochs=0 skips "
-            "pretraining.",
-        )
 
     def _batch_size(self, n_rows: int) -> int:
         if self.batch_size is None:
