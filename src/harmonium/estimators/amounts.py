@@ -6,33 +6,13 @@ much is learned. The defaults are therefore numbers of updates, which grow with 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 BATCH_SIZE = 64
 """Rows per mini-batch, if there are that many."""
 
 LARGE_BATCH_SIZE = 128
 """Small batches are avoided: there, the fixed cost of an update dominates."""
-
-PRETRAINING_UPDATES = 50
-"""Minimum updates of each layer. Initial weights are wide, so few updates suffice."""
-
-PRETRAINING_PASSES = 4
-"""Pretraining over many rows below a network, which fine-tuning trains further."""
-
-FEATURE_PASSES = 16
-"""Pretraining over many rows if the features are the result."""
-
-FINETUNING_UPDATES = 120, 250
-"""With adaptive step sizes: enough for a hundred rows, and for classes that are not linearly
-separable."""
-
-FINETUNING_DECAY, DECAYING_UPDATES = 0.3, 250
-"""Weight decay of these steps, for this many updates; more updates share it."""
-
-REGRESSION_UPDATES, REGRESSION_DECAY = 150, 0.5
-"""Fewer steps and larger batches for targets, whose noise is easier to overfit."""
-
-CLASSIFICATION_UPDATES = 100, 220
-"""The same for a classification RBM."""
 
 UPDATES_BEFORE_PATIENCE = 100
 """Patience counts epochs, and a small table needs many before anything is learned."""
@@ -41,61 +21,52 @@ MOST_UPDATES = 25_000
 """Upper limit of the defaults; more has to be requested."""
 
 
-UNROLLED_PRETRAINING_UPDATES, UNROLLED_PRETRAINING_ROWS_AN_UPDATE = 25, 10
-"""For an autoencoder: its updates pass through twice as many layers, and take twice as long."""
+@dataclass(frozen=True)
+class Updates:
+    """Updates by default.
 
-UNROLLED_UPDATES, UNROLLED_SHARE = 90, 0.4
-"""Its fine-tuning: minimum updates, and updates per row."""
+    Parameters
+    ----------
+    least
+        As many at least.
+    by_row
+        Updates per row.
+    few_rows
+        Up to so many rows, one update per row.
+    """
+
+    least: int
+    by_row: float
+    few_rows: int = 0
+
+    def epochs(self, n_rows: int, batch_size: int) -> int:
+        """Passes over the rows that make about as many updates."""
+        n_updates = max(self.least, min(n_rows, self.few_rows), int(self.by_row * n_rows))
+        n_batches = -(-n_rows // batch_size)
+        return max(1, round(min(n_updates, MOST_UPDATES) / n_batches))
 
 
-def batch_size_for(n_rows: int) -> int:
-    """Rows per mini-batch."""
-    return min(n_rows, BATCH_SIZE)
+# Initial weights are wide, so few updates of each layer suffice. Of many rows, features that are
+# the result take 16 passes, and those below a network, which fine-tuning trains further, take 4.
+FEATURES = Updates(50, 16 / BATCH_SIZE)
+PRETRAINING = Updates(50, 4 / BATCH_SIZE)
 
+# With adaptive step sizes: enough for a hundred rows, and for classes that are not linearly
+# separable. Fewer steps and larger batches for targets, whose noise is easier to overfit.
+FINETUNING = Updates(120, 1 / 2, few_rows=250)
+REGRESSION = Updates(150, 1 / 2)
+CLASSIFICATION = Updates(100, 1 / 2, few_rows=220)
 
-def regression_batch_size_for(n_rows: int) -> int:
-    """Rows per mini-batch for training on targets."""
-    return min(n_rows, LARGE_BATCH_SIZE)
+# An autoencoder's updates pass through twice as many layers, and take twice as long.
+UNROLLED_PRETRAINING = Updates(25, 1 / 10)
+UNROLLED = Updates(90, 0.4)
+
+FINETUNING_DECAY, DECAYING_UPDATES = 0.3, 250
+"""Weight decay of adaptive steps, for this many updates; more updates share it."""
+
+REGRESSION_DECAY = 0.5
 
 
 def classification_batch_size_for(n_rows: int) -> int:
     """Rows per mini-batch of a classification RBM: a quarter of all, but from 64 to 128."""
     return min(n_rows, max(BATCH_SIZE, min(n_rows // 4, LARGE_BATCH_SIZE)))
-
-
-def pretraining_epochs_for(n_rows: int, batch_size: int, passes: int) -> int:
-    """Passes over the rows to pretrain a layer: this many, and at least 50 updates."""
-    return _epochs_of(max(PRETRAINING_UPDATES, passes * n_rows // BATCH_SIZE), n_rows, batch_size)
-
-
-def finetuning_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes to fine-tune a network: an update per row from 120 to 250, one per two rows beyond."""
-    few, enough = FINETUNING_UPDATES
-    return _epochs_of(max(few, min(n_rows, enough), n_rows // 2), n_rows, batch_size)
-
-
-def regression_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes to train on targets: an update per two rows, and at least 150."""
-    return _epochs_of(max(REGRESSION_UPDATES, n_rows // 2), n_rows, batch_size)
-
-
-def classification_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes of a classification RBM: an update per row from 100 to 220, then one per two rows."""
-    few, enough = CLASSIFICATION_UPDATES
-    return _epochs_of(max(few, min(n_rows, enough), n_rows // 2), n_rows, batch_size)
-
-
-def unrolled_pretraining_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows to pretrain a layer of an autoencoder."""
-    n_updates = max(UNROLLED_PRETRAINING_UPDATES, n_rows // UNROLLED_PRETRAINING_ROWS_AN_UPDATE)
-    return _epochs_of(n_updates, n_rows, batch_size)
-
-
-def unrolled_epochs_for(n_rows: int, batch_size: int) -> int:
-    """Passes over the rows to fine-tune an autoencoder."""
-    return _epochs_of(max(UNROLLED_UPDATES, int(UNROLLED_SHARE * n_rows)), n_rows, batch_size)
-
-
-def _epochs_of(n_updates: int, n_rows: int, batch_size: int) -> int:
-    n_batches = -(-n_rows // batch_size)
-    return max(1, round(min(n_updates, MOST_UPDATES) / n_batches))

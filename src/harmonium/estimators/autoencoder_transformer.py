@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium.datasets import Data, Minibatches
+from harmonium.datasets import Data
 from harmonium.deep import DBN, Autoencoder, FinetuningState, Network
-from harmonium.estimators.amounts import unrolled_epochs_for, unrolled_pretraining_epochs_for
+from harmonium.estimators.amounts import UNROLLED, UNROLLED_PRETRAINING
 from harmonium.estimators.base import ScoringTransformer
 from harmonium.estimators.checks import check_choice
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_row
@@ -86,6 +86,8 @@ validation_fraction
     (40, 2)
     """
 
+    _pretraining = UNROLLED_PRETRAINING
+    _finetuning = UNROLLED
     _adaptive_rate = 0.01
     _adaptive_decay = 0.0
     """Codes are few, and have to move further than the outputs of a classifier."""
@@ -109,14 +111,6 @@ validation_fraction
             "epochs or another learning_rate, or leave both out; where columns do not depend on "
             "each other, it takes more codes, the last of layers",
         )
-
-    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
-        return unrolled_pretraining_epochs_for(n_rows, batch_size)
-
-    def _epochs(self, batches: Minibatches) -> int:
-        if self.epochs is not None:
-            return self.epochs
-        return unrolled_epochs_for(len(batches.data), batches.batch_size)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -15,11 +15,7 @@ from torch import Tensor
 from harmonium.datasets import Data
 from harmonium.datasets.data import moments
 from harmonium.deep import DBN, FinetuningState, Network, Regressor
-from harmonium.estimators.amounts import (
-    REGRESSION_DECAY,
-    regression_batch_size_for,
-    regression_epochs_for,
-)
+from harmonium.estimators.amounts import LARGE_BATCH_SIZE, REGRESSION, REGRESSION_DECAY
 from harmonium.estimators.convergence import some_rows, warn_of_the_mean_target
 from harmonium.estimators.finetuned import FinetunedEstimator
 from harmonium.units import Gaussian
@@ -72,6 +68,8 @@ validation_fraction
     (40,)
     """
 
+    _finetuning = REGRESSION
+    _most_rows = LARGE_BATCH_SIZE
     _adaptive_rate = 0.006
     _adaptive_decay = REGRESSION_DECAY
     """Noise in targets is overfitted sooner than overlapping classes."""
@@ -117,12 +115,6 @@ validation_fraction
             inputs = network.inputs(data.rows(index).to(network.dtype))
             loss = float(network.losses(inputs, targets.to(inputs)).mean())
         warn_of_the_mean_target(type(self).__name__, loss / variance, self._remedy(state))
-
-    def _default_batch_size(self, n_rows: int) -> int:
-        return regression_batch_size_for(n_rows)
-
-    def _default_epochs(self, n_rows: int, batch_size: int) -> int:
-        return regression_epochs_for(n_rows, batch_size)
 
     def _make_network(self, dbn: DBN | None, data: Data, weights: Tensor | None) -> Network:
         assert data.targets is not None

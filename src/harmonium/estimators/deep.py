@@ -12,7 +12,7 @@ from torch import Tensor
 from harmonium.datasets import Data, Rows
 from harmonium.deep import DBN, LayerOptions, PretrainingState, features, mean_features, pretraining
 from harmonium.diagnostics import reconstruction_error
-from harmonium.estimators.amounts import FEATURE_PASSES, batch_size_for, pretraining_epochs_for
+from harmonium.estimators.amounts import BATCH_SIZE, FEATURES
 from harmonium.estimators.checks import check_choice, check_integer, check_numbers, width_of
 from harmonium.estimators.convergence import some_rows, warn_of_constant_features
 from harmonium.estimators.curves import LossCurve
@@ -59,8 +59,7 @@ class DeepParameters:
 class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
     """A stack of RBMs on features that are binary, or real and standardised internally."""
 
-    _passes = FEATURE_PASSES
-    """Default epochs of pretraining over many rows."""
+    _pretraining = FEATURES
 
     codes: str = "binary"  # the type of the top hidden units, which may be a parameter
 
@@ -156,9 +155,9 @@ class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
         for rbm, epochs, rate, batch_size, n_chains, sampler, gradient, penalties in zip(
             dbn.stack, *(self._of_each_layer(name) for name in names), strict=True
         ):
-            rows = batch_size_for(n_rows) if batch_size is None else min(int(batch_size), n_rows)
+            rows = min(n_rows, BATCH_SIZE if batch_size is None else int(batch_size))
             if epochs is None:
-                epochs = self._default_pretraining_epochs(n_rows, rows)
+                epochs = self._pretraining.epochs(n_rows, rows)
             each.append(
                 LayerOptions(
                     max(1, int(epochs)),
@@ -205,9 +204,6 @@ class DeepEstimator(DeepParameters, LearningEstimator, VisibleEstimator):
             if rbm.hidden.states is not None:  # linear codes are no probabilities, and may be small
                 layers.append(h)
         warn_of_constant_features(name, some, layers, remedy)
-
-    def _default_pretraining_epochs(self, n_rows: int, batch_size: int) -> int:
-        return pretraining_epochs_for(n_rows, batch_size, self._passes)
 
     def _say(self, what: str) -> None:
         print(f"[{type(self).__name__}] {what}")

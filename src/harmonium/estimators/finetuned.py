@@ -16,12 +16,12 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.deep import DBN, Dropout, FinetuningState, Network, Patience, finetuning
 from harmonium.deep.layers import init_randomly_
 from harmonium.estimators.amounts import (
+    BATCH_SIZE,
     DECAYING_UPDATES,
+    FINETUNING,
     FINETUNING_DECAY,
-    PRETRAINING_PASSES,
+    PRETRAINING,
     UPDATES_BEFORE_PATIENCE,
-    batch_size_for,
-    finetuning_epochs_for,
 )
 from harmonium.estimators.checks import check_choice, check_integers, check_numbers, seed_of
 from harmonium.estimators.deep import DeepEstimator, DeepParameters
@@ -52,7 +52,9 @@ class FinetunedEstimator(FinetuningParameters, DeepEstimator):
     """A stack that is pretrained, then fine-tuned as a network with outputs."""
 
     _HELD = ("model_", "network_", "_training")
-    _passes = PRETRAINING_PASSES
+    _pretraining = PRETRAINING
+    _finetuning = FINETUNING
+    _most_rows = BATCH_SIZE
 
     _adaptive_rate = _ADAPTIVE_RATE
     _adaptive_decay = FINETUNING_DECAY
@@ -142,20 +144,12 @@ class FinetunedEstimator(FinetuningParameters, DeepEstimator):
             init_randomly_(dbn.stack, seed)
 
     def _batch_size(self, n_rows: int) -> int:
-        if self.batch_size is None:
-            return self._default_batch_size(n_rows)
-        return min(self.batch_size, n_rows)
-
-    def _default_batch_size(self, n_rows: int) -> int:
-        return batch_size_for(n_rows)
+        return min(n_rows, self._most_rows if self.batch_size is None else self.batch_size)
 
     def _epochs(self, batches: Minibatches) -> int:
         if self.epochs is not None:
             return self.epochs
-        return self._default_epochs(len(batches.data), batches.batch_size)
-
-    def _default_epochs(self, n_rows: int, batch_size: int) -> int:
-        return finetuning_epochs_for(n_rows, batch_size)
+        return self._finetuning.epochs(len(batches.data), batches.batch_size)
 
     @property
     def _is_adaptive(self) -> bool:

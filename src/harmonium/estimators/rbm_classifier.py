@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonium import defaults, training
 from harmonium.classification import HybridGradient, class_log_probabilities
 from harmonium.datasets import Minibatches, Rows
-from harmonium.estimators.amounts import classification_batch_size_for, classification_epochs_for
+from harmonium.estimators.amounts import CLASSIFICATION, classification_batch_size_for
 from harmonium.estimators.checks import seed_of, weights_of, with_weight
 from harmonium.estimators.classification import ClassificationEstimator, HeldOut
 from harmonium.estimators.convergence import some_rows, warn_of_class_frequencies
@@ -170,7 +170,7 @@ class RBMClassifier(RBMParameters, ClassificationEstimator):
             of_curve = Minibatches(labelled, len(labelled), judged[2])
         n_iter = self.n_iter
         if n_iter is None:
-            n_iter = classification_epochs_for(len(rows), batches.batch_size)
+            n_iter = CLASSIFICATION.epochs(len(rows), batches.batch_size)
         look = None
         if held_out is not None:
             self._check_features(held_out[0], scaling)
