@@ -214,5 +214,5 @@ def test_words_that_do_not_fit_the_columns_are_refused() -> None:
 def test_a_results_file_that_is_damaged_is_refused() -> None:
     run = harmonium.train(saved(), out="run", **SMALL)
     (run.path / "perplexity.json").write_text(json.dumps({"format": 99, "results": {}}))
-    with pytest.raises(ValueError, match="is damaged, or written by a newer harmonium"):
+    with pytest.raises(ValueError, match="has format 99, and this harmonium reads up to 1"):
         run.evaluate()

@@ -6,7 +6,6 @@ Options that `TrainingOptions` have too share their names and flags. Nothing hea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -158,36 +157,3 @@ class RatingOptions:
 _NAMES = {option.name for option in fields(RatingOptions)}
 SHARED = tuple(option.name for option in fields(TrainingOptions) if option.name in _NAMES)
 """Options that other trainings have too."""
-
-_OTHERS = {option.name for option in fields(TrainingOptions)} - _NAMES
-_OTHERS |= {"log_likelihood", "figures"}
-
-
-def refuse_others(said: Iterable[str]) -> None:
-    """Reject options that shape other models than those of ratings.
-
-    Raises
-    ------
-    ValueError
-        Names the first one.
-    """
-    for name in said:
-        if name in _OTHERS:
-            raise ValueError(
-                f"`{name}` is not for a training on ratings; leave it out, or leave out `ratings`"
-            )
-
-
-def refuse_without_ratings(said: Iterable[str]) -> None:
-    """Reject options that only ratings have, where `ratings` was not said.
-
-    Raises
-    ------
-    ValueError
-        Names the first one.
-    """
-    for name in said:
-        if name in _NAMES and name not in (*SHARED, "ratings"):
-            raise ValueError(
-                f"`{name}` is for ratings; pass `ratings` too, such as `ratings='user,item,rating'`"
-            )
