@@ -109,10 +109,7 @@ def _tell_of_network(run: Path, facts: Mapping[str, Any]) -> None:
         f"data      {config['bottom']['data']}: {data['n_train']:,} training rows, "
         f"{data['n_held_out']:,} held out, {data['n_test']:,} test rows"
     )
-    said = {name: value for name, value in options.items() if value not in (None, False)}
-    print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
-    for name, value in facts["last_row"].items():
-        print(f"{name.replace('_', ' '):24s}{value:,.6g}")
+    _tell_options_and_numbers(facts, 24)
     if facts["network"]:
         print(f"finished  {facts['network']}")
     else:
@@ -127,12 +124,17 @@ def _tell_of_ratings(run: Path, facts: Mapping[str, Any]) -> None:
         f"data      {options['data']}: {data['n_ratings']:,} training ratings, "
         f"{data['n_held_out']:,} held out, {data['n_users']:,} users, {data['n_items']:,} items"
     )
+    _tell_options_and_numbers(facts, 32)
+    print(f"progress  {_progress(run, facts['update'], facts['last_update'])}")
+    print(f"model     {facts['model'] or 'not there yet: it is written at the end'}")
+
+
+def _tell_options_and_numbers(facts: Mapping[str, Any], width: int) -> None:
+    options = facts["config"]["options"]
     said = {k: v for k, v in options.items() if k != "data" and v not in (None, False)}
     print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
     for name, value in facts["last_row"].items():
-        print(f"{name.replace('_', ' '):32s}{value:,.6g}")
-    print(f"progress  {_progress(run, facts['update'], facts['last_update'])}")
-    print(f"model     {facts['model'] or 'not there yet: it is written at the end'}")
+        print(f"{name.replace('_', ' '):{width}}{value:,.6g}")
 
 
 def _progress(run: Path, done: int | None, total: int) -> str:

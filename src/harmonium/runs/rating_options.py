@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import numbers_in, option
 from harmonium.runs.options import TrainingOptions
 
 _PANEL = "Ratings"
+
+
+def _shared(name: str, default: Any = None, *, shown: str | None = None) -> Any:
+    """An option of other trainings, too, perhaps with a default of its own."""
+    like = TrainingOptions.__dataclass_fields__[name]
+    default = like.default if default is None else default
+    return field(default=default, metadata={**like.metadata, "show_default": shown or True})
 
 
 @dataclass(frozen=True)
@@ -70,46 +77,25 @@ class RatingOptions:
         panel=_PANEL,
         shown="never",
     )
-    hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    weight_std: float = option(
-        defaults.RATING_WEIGHT_STD, "Standard deviation of the initial weights.", panel="Model"
-    )
-    header: bool | None = option(
-        None, "Whether line 1 of a text file names the columns.", panel="Data", shown="decided"
-    )
-    held_out: float = option(
-        defaults.RATING_HELD_OUT, "Fraction of the ratings to hold out and monitor.", panel="Data"
-    )
-    sweeps: int = option(1, "Gibbs sweeps per update: the k of CD-k.", panel="Training")
-    final_sweeps: int | None = option(
-        None,
-        "Sweeps at the end; their number grows in equal steps along the training.",
-        panel="Training",
-        shown="`sweeps`",
-    )
-    learning_rate: float = option(
-        defaults.RATING_LEARNING_RATE, "Initial learning rate of Adam.", panel="Training"
-    )
-    schedule: Literal["constant", "linear"] = option(
-        defaults.SCHEDULE,
-        "Keep the learning rate constant, or let it fall linearly to zero.",
-        panel="Training",
-    )
-    batch_size: int | None = option(
-        None,
-        "Rows per mini-batch.",
-        panel="Training",
+    hidden: int = _shared("hidden")
+    weight_std: float = _shared("weight_std", defaults.RATING_WEIGHT_STD)
+    header: bool | None = _shared("header")
+    held_out: float = _shared("held_out", defaults.RATING_HELD_OUT)
+    sweeps: int = _shared("sweeps", 1)
+    final_sweeps: int | None = _shared("final_sweeps", shown="`sweeps`")
+    learning_rate: float = _shared("learning_rate", defaults.RATING_LEARNING_RATE)
+    schedule: Literal["constant", "linear"] = _shared("schedule", defaults.SCHEDULE)
+    batch_size: int | None = _shared(
+        "batch_size",
         shown=f"{defaults.RATING_BATCH_SIZE}, or fewer, for {defaults.RATING_BATCHES} batches",
     )
-    epochs: int | None = option(
-        None,
-        "Passes over the rows.",
-        panel="Training",
+    epochs: int | None = _shared(
+        "epochs",
         shown=f"about {defaults.RATING_UPDATES:,} updates, but {defaults.RATING_MOST_EPOCHS} "
         "epochs at most",
     )
-    l2: float = option(defaults.RATING_L2, "L2 penalty on the weights.", panel="Training")
-    seed: int = option(defaults.SEED, "Random seed.", panel="Training")
+    l2: float = _shared("l2", defaults.RATING_L2)
+    seed: int = _shared("seed")
 
     def __post_init__(self) -> None:
         """Reject options that cannot be trained with, before any data are read."""
