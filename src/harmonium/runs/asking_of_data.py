@@ -22,13 +22,16 @@ from harmonium.runs.answers import options as tables
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.contacts import FoundContacts
 from harmonium.runs.answers.impute import Imputed
-from harmonium.runs.answers.imputing_options import ColumnOptions, ImputationOptions
+from harmonium.runs.answers.options_of_data import (
+    ColumnOptions,
+    ImputationOptions,
+    RecommendingOptions,
+    TopicOptions,
+)
 from harmonium.runs.answers.predict import Predictions
 from harmonium.runs.answers.predict_column import ColumnPredictions
 from harmonium.runs.answers.recommend import Recommended
-from harmonium.runs.answers.recommending_options import RecommendingOptions
 from harmonium.runs.answers.score import Scores
-from harmonium.runs.answers.topic_options import TopicOptions
 from harmonium.runs.answers.topics import Topics
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.voices import voice
@@ -63,7 +66,7 @@ class AskingOfData:
         options
             Of a network ``split`` and ``out`` (`runs.answers.options.PredictionOptions`), of an RBM
             ``column``, ``chains``, ``seed`` and ``out``
-            (`runs.answers.imputing_options.ColumnOptions`), and how to read the rows.
+            (`runs.answers.options_of_data.ColumnOptions`), and how to read the rows.
 
         Returns
         -------
@@ -92,7 +95,7 @@ class AskingOfData:
             The rows; by default the run's held-out rows.
         options
             ``draws``, ``sweeps``, ``seed`` and ``out``
-            (`runs.answers.imputing_options.ImputationOptions`), and how to read the rows.
+            (`runs.answers.options_of_data.ImputationOptions`), and how to read the rows.
 
         Returns
         -------
@@ -178,7 +181,7 @@ class AskingOfData:
             ratings, or `ratings.Ratings`.
         options
             ``top``, ``min_ratings`` and ``out``
-            (`runs.answers.recommending_options.RecommendingOptions`).
+            (`runs.answers.options_of_data.RecommendingOptions`).
 
         Returns
         -------
@@ -207,7 +210,7 @@ class AskingOfData:
             A file of the words of the columns, one a line; by default the names of the columns, or
             their numbers.
         options
-            ``n_words``, ``n_documents`` and ``out`` (`runs.answers.topic_options.TopicOptions`).
+            ``n_words``, ``n_documents`` and ``out`` (`runs.answers.options_of_data.TopicOptions`).
 
         Returns
         -------

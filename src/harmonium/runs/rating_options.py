@@ -7,20 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import numbers_in, option
-from harmonium.runs.options import TrainingOptions
+from harmonium.runs.options import TrainingOptions, as_in_training
 
 _PANEL = "Ratings"
-
-
-def _shared(name: str, default: Any = None, *, shown: str | None = None) -> Any:
-    """An option of other trainings, too, perhaps with a default of its own."""
-    like = TrainingOptions.__dataclass_fields__[name]
-    default = like.default if default is None else default
-    return field(default=default, metadata={**like.metadata, "show_default": shown or True})
 
 
 @dataclass(frozen=True)
@@ -77,25 +70,25 @@ class RatingOptions:
         panel=_PANEL,
         shown="never",
     )
-    hidden: int = _shared("hidden")
-    weight_std: float = _shared("weight_std", defaults.RATING_WEIGHT_STD)
-    header: bool | None = _shared("header")
-    held_out: float = _shared("held_out", defaults.RATING_HELD_OUT)
-    sweeps: int = _shared("sweeps", 1)
-    final_sweeps: int | None = _shared("final_sweeps", shown="`sweeps`")
-    learning_rate: float = _shared("learning_rate", defaults.RATING_LEARNING_RATE)
-    schedule: Literal["constant", "linear"] = _shared("schedule", defaults.SCHEDULE)
-    batch_size: int | None = _shared(
+    hidden: int = as_in_training("hidden")
+    weight_std: float = as_in_training("weight_std", defaults.RATING_WEIGHT_STD)
+    header: bool | None = as_in_training("header")
+    held_out: float = as_in_training("held_out", defaults.RATING_HELD_OUT)
+    sweeps: int = as_in_training("sweeps", 1)
+    final_sweeps: int | None = as_in_training("final_sweeps", shown="`sweeps`")
+    learning_rate: float = as_in_training("learning_rate", defaults.RATING_LEARNING_RATE)
+    schedule: Literal["constant", "linear"] = as_in_training("schedule", defaults.SCHEDULE)
+    batch_size: int | None = as_in_training(
         "batch_size",
         shown=f"{defaults.RATING_BATCH_SIZE}, or fewer, for {defaults.RATING_BATCHES} batches",
     )
-    epochs: int | None = _shared(
+    epochs: int | None = as_in_training(
         "epochs",
         shown=f"about {defaults.RATING_UPDATES:,} updates, but {defaults.RATING_MOST_EPOCHS} "
         "epochs at most",
     )
-    l2: float = _shared("l2", defaults.RATING_L2)
-    seed: int = _shared("seed")
+    l2: float = as_in_training("l2", defaults.RATING_L2)
+    seed: int = as_in_training("seed")
 
     def __post_init__(self) -> None:
         """Reject options that cannot be trained with, before any data are read."""

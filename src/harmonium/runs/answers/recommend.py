@@ -17,7 +17,7 @@ from harmonium.ratings import Recommendations, Recommender, Scores
 from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
-from harmonium.runs.answers.recommending_options import RecommendingOptions
+from harmonium.runs.answers.options_of_data import RecommendingOptions
 from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.rating_task import KEPT, model_of
 

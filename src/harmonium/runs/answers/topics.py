@@ -26,7 +26,7 @@ from harmonium.runs.answers.evaluations import (
     results_in,
 )
 from harmonium.runs.answers.options import EvaluationOptions
-from harmonium.runs.answers.topic_options import TopicOptions
+from harmonium.runs.answers.options_of_data import TopicOptions
 from harmonium.runs.following import write_page
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import ReadingOptions
