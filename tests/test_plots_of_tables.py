@@ -109,6 +109,20 @@ def test_values_that_stand_for_letters_are_shown_as_letters() -> None:
         assert names_at(right) == ["A … -", "C"]
 
 
+def test_values_that_stand_for_words_of_their_column_are_shown_as_words() -> None:
+    towns = ["Bern", "Oslo", "Rio de Janeiro and all around it"]
+    values = np.array([[0.0, 3.5], [1, 0.5], [2, 2.5]])
+    figure = plots.distributions(values, values, ["town", "size"], letters=[towns, None])
+    first, second = (names_at(ax, "x") for ax in panels(figure))
+    assert first[:2] == towns[:2] and first[2].startswith("Rio") and len(first[2]) <= 12
+    assert "0.5" in second
+    means = values[None] * [0.75, 1]
+    ax = plots.sample_strips(means, ["town", "size"], letters=[towns, None])
+    ax.figure.canvas.draw()
+    (right,) = ax.child_axes
+    assert names_at(right) == ["Bern … 1.5", "0.5 … 3.5"]
+
+
 def test_shares_of_ones_stand_at_their_names() -> None:
     ax = plots.shares([0.25, 0.5], [0.5, 0.75], ["wine", "beer"])
     assert names_at(ax) == ["wine", "beer"]

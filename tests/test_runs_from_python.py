@@ -21,7 +21,7 @@ import torch
 import bits
 import harmonium
 from cli.commands import forked, wait_for
-from harmonium import likelihood
+from harmonium import likelihood, training
 from harmonium.deep import DBN, Classifier
 from harmonium.runs import Run, RunDirectory, Stopped
 from harmonium.runs.rbm_task import RBMTask
@@ -122,6 +122,21 @@ def test_a_network_of_an_array_keeps_its_labels() -> None:
 
 
 # rows as they come
+
+
+def test_a_set_up_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    harmonium.train("digits", hidden=3, rows=40, out="old", **SMALL)
+    before = {path: path.read_bytes() for path in Path("old").rglob("*") if path.is_file()}
+
+    def fails(*_: Any) -> None:
+        raise ValueError("rows to watch")
+
+    monkeypatch.setattr(training, "default_monitor", fails)
+    for out in ("new", "old"):
+        with pytest.raises(ValueError, match="rows to watch"):
+            harmonium.train("digits", hidden=4, rows=40, out=out, overwrite=True, **SMALL)
+    assert not Path("new").exists() and [path.name for path in Path().iterdir()] == ["old"]
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_rows_come_while_the_training_goes_on() -> None:

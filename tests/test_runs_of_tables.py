@@ -67,6 +67,7 @@ def test_each_column_gets_units_of_its_own() -> None:
         "height": "gaussian", "children": "ordinal", "town": "categorical", "sex": "binary",
         "visits": "poisson", "gain": "binned",
     }  # fmt: skip
+    assert "20 held out, 6 columns\n" in typed("info", "run").out
     config = config_of("run")
     assert config["options"]["visible"] == "mixed"
     table = datasets.Encoding.from_config(config["data"]["encoding"])

@@ -66,6 +66,8 @@ def test_a_run_is_trained_watched_and_asked(kind: str, missing: str) -> None:
     assert found.reconstructions.shape == (8, 6)
     diagnosed = run.diagnose(chains=10, sweeps=40)
     assert diagnosed.diagnosis.findings.mixing is not None
+    assert diagnosed.content["completed_values"] > 0
+    assert "whose missing values the model has drawn" in diagnosed.page.read_text()
     assert run.sample(samples=2, start="data", out="samples.npz", chains=3)
 
 

@@ -34,7 +34,7 @@ from harmonium.serialization import (
     tensors_of,
     under,
 )
-from harmonium.training import Completions, Learner, TrainingState, settle
+from harmonium.training import Best, Completions, Learner, Patience, TrainingState, settle
 from harmonium.units import from_config, to_config
 
 _SAMPLERS: Types[Sampler] = Types(Gibbs, Tempering)
@@ -173,6 +173,29 @@ def restore_learner(
     stream = make_stream(config["stream"])
     own = {"optimizer": trained, "schedule": scheduler, "stream": stream}
     return own | {name: config[name] for name in ("seed", "update")}
+
+
+def describe_best(
+    patience: Patience | None, best: Best[Any] | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Describe early stopping and the best model so far; `restore_best` is the inverse."""
+    config: dict[str, Any] = {
+        "patience": None if patience is None else dataclasses.asdict(patience),
+        "best": None,
+    }
+    if best is None:
+        return {}, config
+    config["best"] = {name: getattr(best, name) for name in ("score", "update", "improved")}
+    return tensors_of(best.network, "best."), config
+
+
+def restore_best(config: Mapping[str, Any], make: Callable[[], nn.Module]) -> dict[str, Any]:
+    """The fields of a state that `describe_best` described; ``make`` makes the best model."""
+    patience, best = config["patience"], config["best"]
+    return {
+        "patience": None if patience is None else Patience(**patience),
+        "best": None if best is None else Best(make(), **best),
+    }
 
 
 def load(

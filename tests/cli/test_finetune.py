@@ -438,6 +438,18 @@ def test_rows_without_a_label_are_left_out_of_a_classifier() -> None:
     assert 0 < of_data["n_train"] <= 30
 
 
+def test_validation_rows_may_lack_a_label() -> None:
+    lines = [f"{k % 2},{k % 3 % 2},{'yes' if k % 2 else 'no'}" for k in range(12)]
+    Path("a.csv").write_text("\n".join(["a,b,y", *lines]))
+    Path("b.csv").write_text("\n".join(["a,b,y", *lines[:5], "1,0,"]))
+    done = ran(
+        *("dbn", "finetune", "a.csv", "--label", "y", "--validation-data", "b.csv"),
+        *("--epochs", "1", "--batch-size", "4", "--no-figures", "--out", "run"),
+    )
+    assert "12 rows of a.csv:train, 5 held out" in done.out
+    assert "b.csv, 1 of them without a label" in done.out
+
+
 def test_rows_without_labels_or_of_one_class(refused: Refused) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (40, 5))
     for name, labels, message in (

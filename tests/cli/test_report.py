@@ -25,7 +25,7 @@ from harmonium.cli.console import Console
 from harmonium.cli.report import command_of
 from harmonium.report import loading
 from harmonium.report.facts import Facts
-from harmonium.run_directory import Network, RunDirectory
+from harmonium.run_directory import Network, RunDirectory, kinds
 from harmonium.runs.following import write_page
 from harmonium.runs.pictures import figures, history
 from html_pages import Page
@@ -334,7 +334,7 @@ def test_three_lines_load_what_was_made(
             assert " ".join(lines.split()) in page(run.report_path).text
         if run.network_path.is_file():
             run.network_path.unlink()
-        if run.holds_a_network:
+        if run.kind is kinds.DBN:
             Network(run).dbn_path.unlink(missing_ok=True)
 
 

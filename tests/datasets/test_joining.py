@@ -37,7 +37,7 @@ def test_columns_of_parts_may_come_in_another_order() -> None:
         ),
         (
             {"values": [[1, 2]], "columns": ["a", "b"], "labels": ["x"]},
-            "labels of other are no class of train$",
+            "the labels x of other are no class of train$",
         ),
     ],
 )
@@ -47,12 +47,18 @@ def test_parts_that_do_not_go_together_are_refused(other: dict, message: str) ->
         join_parts({"train": train, "test": from_array(**other, name="other")})
 
 
-def test_labels_that_are_missing_in_other_rows_are_refused(tmp_path: Path) -> None:
+def test_labels_of_another_part_may_be_missing(tmp_path: Path) -> None:
     train = rows(tmp_path / "a.csv", "a,kind\n1,elm\n2,ash\n", label="kind")
     other = rows(tmp_path / "b.csv", "a,kind\n1,elm\n2,\n", label="kind", classes=train.classes)
-    message = (
-        "1 labels of b.csv are missing, or no class of a.csv, whose classes are ash, elm; leave"
-    )
+    joined = join_parts({"train": train, "test": other})
+    assert joined.labels.tolist() == [1, 0, 1, UNKNOWN_LABEL]
+    assert joined.part("test").labelled().labels.tolist() == [1]
+
+
+def test_labels_of_another_part_that_no_training_row_has_are_refused(tmp_path: Path) -> None:
+    train = rows(tmp_path / "a.csv", "a,kind\n1,elm\n2,ash\n", label="kind")
+    other = rows(tmp_path / "b.csv", "a,kind\n1,elm\n2,oak\n", label="kind", classes=train.classes)
+    message = "the labels oak of b.csv are no class of a.csv, whose classes are ash, elm; leave"
     with pytest.raises(ValueError, match=message):
         join_parts({"train": train, "test": other})
 

@@ -413,7 +413,11 @@ def test_a_word_among_numbers_is_refused_and_a_remedy_named(tmp_path: Path) -> N
         r".*`columns=\{'children': 'categorical'\}`",
     ):
         load(path)
-    column = table_of(load(path, kinds={"children": "categorical"})).columns[2]
+    said = {"children": "categorical"}
+    column = table_of(load(path, columns=said)).columns[2]
+    assert column == table_of(load(path, kinds=said)).columns[2]
+    with pytest.raises(TypeError, match="`columns` and `kinds` say the same; pass `columns`"):
+        load(path, columns=said, kinds=said)
     assert isinstance(column, Categories)
     assert column.categories == ("0", "1", "2", "3", "4", "many")
 

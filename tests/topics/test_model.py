@@ -179,4 +179,18 @@ def test_doubt_in_log_z_is_said_once_and_of_the_worst_length() -> None:
     [reason] = found.reasons
     assert len(found.log_z.lengths) >= 3 and "words; take more `chains`" in reason
     carried = [of.effective_chains for of in (*found.log_z.below, *found.log_z.above)]
-    assert f"only {min(carried):.1f} of 10 chains" in reason
+    assert f"only {min(carried):.1f} of 10 chains" in reason and "it takes 20" in reason
+
+
+def test_ends_that_cross_by_chance_are_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmonium.topics.likelihood.MOST_TERMS", 0)  # so that log Z is estimated
+    model = ReplicatedSoftmax(5, 2)
+    model.weights.data.normal_(0, 0.3, generator=torch.Generator().manual_seed(0))
+    documents = Documents.of([[2, 0, 1, 0, 3], [0, 1, 1, 2, 0]])
+    crossed = 0
+    for seed in range(8):
+        found = perplexity(model, documents, seed=seed).result()
+        below, above = found.log_z.below, found.log_z.above
+        crossed += all(a.value > b.value for a, b in zip(below, above, strict=True))
+        assert found.lower <= found.upper
+    assert crossed

@@ -118,6 +118,20 @@ def test_python_and_the_command_line_make_the_same_bits() -> None:
     assert harmonium.open(moved).resume(more_epochs=1).update == 30
 
 
+@pytest.mark.parametrize(
+    ("place", "word", "told"),
+    [(3, "", "line 4 has no word"), (7, " word2 ", "line 8 again has 'word2'")],
+)
+def test_each_column_has_a_word_of_its_own(words: str, place: int, word: str, told: str) -> None:
+    run = harmonium.train(saved(), out="run", **SMALL)
+    lines = Path(words).read_text().splitlines()
+    lines[place] = word
+    Path(words).write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=f"{told}; pass a different word for each column"):
+        run.topics(words)
+    assert not (run.path / "topics.csv").exists()
+
+
 def test_names_of_columns_are_words() -> None:
     rows = counts()
     names = [f"w{k}" for k in range(12)]
@@ -214,5 +228,5 @@ def test_words_that_do_not_fit_the_columns_are_refused() -> None:
 def test_a_results_file_that_is_damaged_is_refused() -> None:
     run = harmonium.train(saved(), out="run", **SMALL)
     (run.path / "perplexity.json").write_text(json.dumps({"format": 99, "results": {}}))
-    with pytest.raises(ValueError, match="is damaged, or written by a newer harmonium"):
+    with pytest.raises(ValueError, match="has format 99, and this harmonium reads up to 1"):
         run.evaluate()

@@ -18,7 +18,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def of_usage(error: Any) -> str:
     """The message for a mistyped command, that is, for a `UsageError`."""
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # pydantic's
     near = getattr(error, "possibilities", None)
     if near:
         message = f"{error.message}; did you mean {near[0]}?"

@@ -6,11 +6,12 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harmonium.cli.asking import Lines, asking
 from harmonium.cli.parameters import WHERE
+from harmonium.run_directory import kinds
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import EvaluationOptions
 from harmonium.runs.rows import ReadingOptions
@@ -25,11 +26,17 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     result is stored in RUN/likelihood.json. For a topic model it is the perplexity of documents,
     stored in RUN/perplexity.json.
     """
-    if asked.run.holds_topics:
-        return (yield from _of_topics(asked, options, reading))
     from harmonium.runs.answers import evaluate
 
     found = evaluate.evaluate(asked, options, reading)
+    yield from (_of_documents if asked.run.kind is kinds.TOPICS else _of_rows)(found)
+    yield f"kept in         {found.path}"
+    yield f"page            {found.page}"
+    return found.as_dict()
+
+
+def _of_rows(found: Any) -> Iterator[str]:
+    """The log-likelihood of rows, in words."""
     yield f"log-likelihood  {found.found} a row"
     sites = found.result["sites"]
     if sites is not None:
@@ -38,16 +45,10 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     for number, reason in enumerate(found.result["warnings"]):
         yield f"{'and' if number else 'no lower bound,'} because {reason}"
     yield f"rows            {_rows(found.result, found.found.rows_std_error)}"
-    yield f"kept in         {found.path}"
-    yield f"page            {found.page}"
-    return found.as_dict()
 
 
-def _of_topics(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Lines:
+def _of_documents(found: Any) -> Iterator[str]:
     """The perplexity of documents, in words."""
-    from harmonium.runs.answers import topics
-
-    found = topics.evaluate(asked, options, reading)
     result = found.result
     yield f"perplexity      {found.found}"
     if result["completion_perplexity"] is not None:
@@ -55,9 +56,6 @@ def _of_topics(asked: Asked, options: EvaluationOptions, reading: ReadingOptions
     for reason in result["warnings"]:
         yield f"not to be trusted, because {reason}"
     yield f"documents       {result['documents']:,} of {result['data']}, {result['words']:,} words"
-    yield f"kept in         {found.path}"
-    yield f"page            {found.page}"
-    return found.as_dict()
 
 
 def _rows(result: Mapping[str, Any], std_error: float) -> str:

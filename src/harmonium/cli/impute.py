@@ -8,7 +8,7 @@ from __future__ import annotations
 from harmonium.cli.asking import Lines, asking
 from harmonium.cli.parameters import WHERE
 from harmonium.runs.answers.asked import Asked
-from harmonium.runs.answers.imputing_options import ColumnOptions, ImputationOptions
+from harmonium.runs.answers.options_of_data import ColumnOptions, ImputationOptions
 from harmonium.runs.rows import ReadingOptions
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harmonium.cli.parameters import JsonOption, RunArgument
 from harmonium.cli.spelling import flag
-from harmonium.run_directory import RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs.options import TrainingOptions
 
 
@@ -26,17 +26,18 @@ def info(run: RunArgument, as_json: JsonOption = False) -> None:
     facts = facts_of(directory)
     if as_json:
         print(json.dumps(facts))
-    elif directory.is_finetuning:
-        _tell_of_network(run, facts)
-    elif directory.holds_a_network:
-        _tell_of_stack(run, facts)
-    elif directory.holds_ratings:
-        _tell_of_ratings(run, facts)
     else:
-        _tell_of_rbm(run, facts)
+        tellers = {
+            kinds.DBN.name: _tell_of_stack,
+            kinds.FINETUNING.name: _tell_of_network,
+            kinds.RATINGS.name: _tell_of_ratings,
+        }
+        tellers.get(directory.kind.name, _tell_of_rbm)(run, facts)
 
 
 def _tell_of_rbm(run: Path, facts: Mapping[str, Any]) -> None:
+    from harmonium.report.columns import lines, n_values
+
     config = facts["config"]
     options, data = config["options"], config["data"]
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
@@ -48,7 +49,7 @@ def _tell_of_rbm(run: Path, facts: Mapping[str, Any]) -> None:
             (
                 "data",
                 f"{options['data']}: {data['n_train']:,} training rows, {data['n_held_out']:,} "
-                f"held out, {data['n_columns']} columns",
+                f"held out, {n_values(data)} columns",
             ),
         ],
         [
@@ -68,19 +69,19 @@ def _tell_of_rbm(run: Path, facts: Mapping[str, Any]) -> None:
         for name, value in part:
             print(f"{name:{width}}  {value}")
         print()
-    from harmonium.report.columns import lines
-
     for line in lines(data, indent=""):
         print(line)
 
 
 def _tell_of_stack(run: Path, facts: Mapping[str, Any]) -> None:
+    from harmonium.report.columns import n_values
+
     config = facts["config"]
     data = config["data"]
     print(f"network   {run}, begun {config['created']}")
     print(
         f"data      {config['layers'][0]['data']}: {data['n_train']:,} training rows, "
-        f"{data['n_held_out']:,} held out, {data['n_columns']} columns"
+        f"{data['n_held_out']:,} held out, {n_values(data)} columns"
     )
     if config["options"]["labels"]:
         print(f"labels    {config['layers'][-1]['n_classes']} classes, seen by the top layer")
@@ -108,10 +109,7 @@ def _tell_of_network(run: Path, facts: Mapping[str, Any]) -> None:
         f"data      {config['bottom']['data']}: {data['n_train']:,} training rows, "
         f"{data['n_held_out']:,} held out, {data['n_test']:,} test rows"
     )
-    said = {name: value for name, value in options.items() if value not in (None, False)}
-    print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
-    for name, value in facts["last_row"].items():
-        print(f"{name.replace('_', ' '):24s}{value:,.6g}")
+    _tell_options_and_numbers(facts, 24)
     if facts["network"]:
         print(f"finished  {facts['network']}")
     else:
@@ -126,12 +124,17 @@ def _tell_of_ratings(run: Path, facts: Mapping[str, Any]) -> None:
         f"data      {options['data']}: {data['n_ratings']:,} training ratings, "
         f"{data['n_held_out']:,} held out, {data['n_users']:,} users, {data['n_items']:,} items"
     )
+    _tell_options_and_numbers(facts, 32)
+    print(f"progress  {_progress(run, facts['update'], facts['last_update'])}")
+    print(f"model     {facts['model'] or 'not there yet: it is written at the end'}")
+
+
+def _tell_options_and_numbers(facts: Mapping[str, Any], width: int) -> None:
+    options = facts["config"]["options"]
     said = {k: v for k, v in options.items() if k != "data" and v not in (None, False)}
     print(f"options   {', '.join(f'{flag(name)} {value}' for name, value in said.items())}")
     for name, value in facts["last_row"].items():
-        print(f"{name.replace('_', ' '):32s}{value:,.6g}")
-    print(f"progress  {_progress(run, facts['update'], facts['last_update'])}")
-    print(f"model     {facts['model'] or 'not there yet: it is written at the end'}")
+        print(f"{name.replace('_', ' '):{width}}{value:,.6g}")
 
 
 def _progress(run: Path, done: int | None, total: int) -> str:

@@ -16,9 +16,8 @@ from dataclasses import fields, is_dataclass
 from shlex import quote
 from typing import Any
 
-from harmonium.runs.answers import imputing_options
 from harmonium.runs.answers import options as answers
-from harmonium.runs.answers.recommending_options import RecommendingOptions
+from harmonium.runs.answers import options_of_data
 from harmonium.runs.layers import OWN, NetworkOptions
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rating_options import RatingOptions
@@ -35,11 +34,10 @@ _OPTIONS = {
 }
 _OF_ANSWERS = [
     table
-    for module in (answers, imputing_options)
+    for module in (answers, options_of_data)
     for table in vars(module).values()
     if is_dataclass(table)
 ]
-_OF_ANSWERS.append(RecommendingOptions)
 _OPTIONS |= {option.name for table in _OF_ANSWERS for option in fields(table)}
 _OPTIONS |= {"more_epochs", "overwrite", "device", "threads", "class", "column"}
 

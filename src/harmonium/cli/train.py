@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -24,14 +25,10 @@ from harmonium.cli.parameters import (
     with_parameters,
 )
 from harmonium.cli.recipe import run_file
-from harmonium.run_directory import Network
+from harmonium.run_directory import Kind, RunDirectory, kinds
+from harmonium.runs import opening
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rating_options import (
-    SHARED,
-    RatingOptions,
-    refuse_others,
-    refuse_without_ratings,
-)
+from harmonium.runs.rating_options import SHARED, RatingOptions
 from harmonium.runs.watching_options import WatchingOptions
 
 if TYPE_CHECKING:
@@ -61,17 +58,11 @@ def train(context: typer.Context, config: ConfigOption = None, **options: Any) -
         for name, value in options.items()
         if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
     }
-    if options["ratings"] is not None:
-        refuse_others(typed)
-        of_ratings = RatingOptions(**given(RatingOptions, {"data": options["data"], **typed}))
-        from harmonium.runs import rating_task
-
-        begin(rating_task.begin, options, of_ratings)
-    refuse_without_ratings(typed)
-    chosen = TrainingOptions(**given(TrainingOptions, options))
-    from harmonium.runs import opening
-
-    begin(opening.begin, options, chosen)
+    kind = opening.asked_for(typed)
+    opening.refuse_others(kind, typed)
+    table = opening.table_of(kind)
+    chosen = table(**given(table, {"data": options["data"], **typed}))
+    begin(partial(opening.begin, kind), options, chosen)
 
 
 @with_parameters(
@@ -104,7 +95,6 @@ def resume(
     smaller --learning-rate, which applies from here on. A deep belief network continues in the
     layer where it stopped.
     """
-    from harmonium.runs import opening
     from harmonium.runs.resuming import Further, Said
 
     said = {name: value for name, value in options.items() if value is not None}
@@ -155,43 +145,40 @@ def to_the_end(beginning: Callable[[Console], Going], as_json: bool) -> int:
 
 def _left(finished: Finished) -> Iterator[str]:
     """The files of a run, and the commands that use them."""
-    from harmonium.deep import load_dbn
-
     run, pictures = finished.run, finished.pictures
-    path = quote(str(run.path))
-    if run.is_finetuning:
-        yield f"network   {run.network_path}"
-        if pictures:
-            yield f"pictures  {run.figures} ({', '.join(path.stem for path in pictures)})"
-        yield f"page      {run.report_path}"
-        command = "encode" if run.config()["options"]["kind"] == "autoencoder" else "predict"
-        yield f"next      harmonium dbn {command} {path} DATA"
-        return
-    if run.holds_a_network:
-        dbn_path = Network(run).dbn_path
-        yield f"network   {dbn_path}"
-        if pictures:
-            yield (
-                f"pictures  {run.figures} ({len(pictures)}: filters of each layer, samples, "
-                "reconstructions); learning curves in each layer's own folder"
-            )
-        yield f"page      {run.report_path}"
-        labelled = load_dbn(dbn_path).n_classes is not None
-        other = f"dbn predict {path} DATA" if labelled else f"info {path}"
-        yield f"next      harmonium dbn sample {path}   ·   harmonium {other}"
-        return
-    yield f"model     {run.model_path}"
-    if run.holds_ratings or run.holds_topics:
-        yield f"page      {run.report_path}"
-        other = f"harmonium recommend {path} --user USER"
-        if run.holds_topics:
-            other = f"harmonium topics {path}   ·   harmonium evaluate {path}"
-        yield f"next      {other}"
-        return
+    kind, path = run.kind, quote(str(run.path))
+    yield f"{'network' if kind in (kinds.DBN, kinds.FINETUNING) else 'model':9} {run.trained_path}"
     if pictures:
-        yield (f"pictures  {run.figures} ({len(pictures)}: filters, samples, learning curves, ...)")
+        yield f"pictures  {run.figures} ({_shown(kind, pictures)}"
     yield f"page      {run.report_path}"
-    yield (
-        f"next      harmonium sample {path}   ·   harmonium diagnose {path}   ·   harmonium info "
-        f"{path}"
-    )
+    yield f"next      {'   ·   '.join(f'harmonium {next_}' for next_ in _next(run, path))}"
+
+
+def _shown(kind: Kind, pictures: list[Path]) -> str:
+    if kind is kinds.FINETUNING:
+        return f"{', '.join(picture.stem for picture in pictures)})"
+    if kind is kinds.DBN:
+        return (
+            f"{len(pictures)}: filters of each layer, samples, reconstructions); learning curves "
+            "in each layer's own folder"
+        )
+    return f"{len(pictures)}: filters, samples, learning curves, ...)"
+
+
+def _next(run: RunDirectory, path: str) -> tuple[str, ...]:
+    """Commands that use a finished run."""
+    match run.kind.name:
+        case kinds.FINETUNING.name:
+            encodes = run.config()["options"]["kind"] == "autoencoder"
+            return (f"dbn {'encode' if encodes else 'predict'} {path} DATA",)
+        case kinds.DBN.name:
+            from harmonium.deep import load_dbn
+
+            labelled = load_dbn(run.trained_path).n_classes is not None
+            other = f"dbn predict {path} DATA" if labelled else f"info {path}"
+            return f"dbn sample {path}", other
+        case kinds.RATINGS.name:
+            return (f"recommend {path} --user USER",)
+        case kinds.TOPICS.name:
+            return f"topics {path}", f"evaluate {path}"
+    return f"sample {path}", f"diagnose {path}", f"info {path}"

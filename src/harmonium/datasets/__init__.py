@@ -145,6 +145,7 @@ def load(
     max_gaps_column: float | None = None,
     weights: str | Path | None = None,
     transpose: bool | None = None,
+    columns: Mapping[str | int, str] | None = None,
     kinds: Mapping[str | int, str] | None = None,
     missing_values: str | float | Sequence[str | float] | None = None,
     progress: Progress = quiet,
@@ -183,10 +184,13 @@ def load(
         A file with one weight a row.
     transpose
         Whether the columns of an array are the rows, as in recordings of shape (neurons, bins).
+    columns
+        Kinds of columns by name, as in `harmonium.train`: ``"binary"``, ``"categorical"``,
+        ``"ordinal"``, ``"binned"``, ``"gaussian"``, ``"binomial"`` or ``"poisson"``. Each column
+        then gets units of its own, as in tables that hold words; columns that are not named are
+        judged by what they hold.
     kinds
-        Kinds of columns by name: ``"binary"``, ``"categorical"``, ``"ordinal"``, ``"binned"``,
-        ``"gaussian"``, ``"binomial"`` or ``"poisson"``. Each column then gets units of its own, as
-        in tables that hold words; columns that are not named are judged by what they hold.
+        The earlier name of ``columns``.
     missing_values
         Further spellings of missing values, such as -1 or 999. Empty cells, NaN, None, ``?`` and
         ``NA`` are missing anyway.
@@ -204,6 +208,8 @@ def load(
     ImportError
         If a library that reads the format is not installed; says how to install it.
     """
+    if None not in (columns, kinds):
+        raise TypeError("`columns` and `kinds` say the same; pass `columns` alone")
     reading = Reading.of(
         label=label,
         target=target,
@@ -219,7 +225,7 @@ def load(
         max_gaps_column=max_gaps_column,
         weights=weights,
         transpose=transpose,
-        kinds=kinds,
+        kinds=columns if kinds is None else kinds,
         missing_values=missing_values,
     )
     return read(source, reading, progress=progress)

@@ -59,7 +59,8 @@ class Classes:
     def labels(self, reading: Reading) -> tuple[NDArray[np.generic], tuple[str, ...] | None]:
         """The labels, and the names of the classes if they are not numbers.
 
-        If `Reading` names the classes of a model, all other labels are unknown.
+        If `Reading` names the classes of a model, all other labels are unknown. If it names those
+        of the training rows, of which these are another part, others come after them.
         """
         codes = np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int64)
         values = list(self._codes)
@@ -69,7 +70,11 @@ class Classes:
             values = [
                 value if is_whole else "0" for value, is_whole in zip(values, whole, strict=True)
             ]
-        return numbered(values, codes, reading.classes)
+        classes = reading.classes
+        if classes is not None and not reading.of_use:
+            known = set(map(_plain, classes))
+            classes = (*classes, *(value for value in values if _plain(value) not in known))
+        return numbered(values, codes, classes)
 
 
 def numbered(

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from harmonium.datasets.data import Data
-from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
 
@@ -73,14 +72,12 @@ def _fitting(data: Data, train: Data) -> Data:
                 f"columns"
             )
     if train.labels is not None and data.labels is not None:
-        unknown = int((data.labels == UNKNOWN_LABEL).sum())
-        if unknown or data.classes != train.classes:
-            known = ", ".join(train.classes or ())
+        known = train.classes or ()
+        if data.classes != train.classes:
+            others = [name for name in data.classes or () if name not in known]
             raise ValueError(
-                f"{unknown or 'the'} labels of {data.name} are {'missing, or ' * bool(unknown)}no "
-                f"class of {train.name}"
-                + (f", whose classes are {known}" if known else "")
-                + ("; leave those rows out" if unknown else "")
+                f"the labels {', '.join(others)} of {data.name} are no class of {train.name}"
+                + (f", whose classes are {', '.join(known)}; leave those rows out" if known else "")
             )
     if data.columns is None or train.columns is None or data.columns == train.columns:
         return data

@@ -17,7 +17,7 @@ from harmonium import checkpoint
 from harmonium.arguments import check_type
 from harmonium.deep.autoencoder import Autoencoder
 from harmonium.deep.dbn import DBN
-from harmonium.deep.finetuning import Best, FinetuningState, Patience
+from harmonium.deep.finetuning import FinetuningState
 from harmonium.deep.layers import Dropout
 from harmonium.deep.network import Classifier, Network, Regressor
 from harmonium.deep.pretraining import LayerOptions, PretrainingState, of_each_layer
@@ -213,20 +213,16 @@ def save_finetuning(
 
 def dumps_finetuning(state: FinetuningState, extra: Mapping[str, Any] | None = None) -> bytes:
     """The content of the checkpoint that `save_finetuning` writes."""
-    network, best = state.network, state.best
+    network = state.network
     tensors, config = checkpoint.describe_learner(state, network, "network.")
-    tensors["loss_sum"] = state.loss_sum
-    if best is not None:
-        tensors |= tensors_of(best.network, "best.")
+    of_best, stopping = checkpoint.describe_best(state.patience, state.best)
+    tensors |= {"loss_sum": state.loss_sum, **of_best}
     config |= {
         "network": _of_network(network),
         "dropout": dataclasses.asdict(state.dropout),
         "max_norm": state.max_norm,
         "head_updates": state.head_updates,
-        "patience": None if state.patience is None else dataclasses.asdict(state.patience),
-        "best": None
-        if best is None
-        else {"score": best.score, "update": best.update, "improved": best.improved},
+        **stopping,
         "loss_rows": state.loss_rows,
         "extra": dict(extra or {}),
     }
@@ -259,7 +255,10 @@ def load_finetuning(
     """
     tensors, config = read(path, "fine-tuning")
     network = _make_network(config["network"], below("network.", tensors)).to(device)
-    best, patience = config["best"], config["patience"]
+
+    def best() -> Network:
+        return _make_network(config["network"], below("best.", tensors)).to(device)
+
     return FinetuningState(
         **checkpoint.restore_learner(network, tensors, config, optimizer, schedule),
         network=network,
@@ -267,10 +266,7 @@ def load_finetuning(
         max_norm=config["max_norm"],
         head_updates=config["head_updates"],
         loss_sum=tensors["loss_sum"].to(device),
-        patience=None if patience is None else Patience(**patience),
-        best=None
-        if best is None
-        else Best(_make_network(config["network"], below("best.", tensors)).to(device), **best),
+        **checkpoint.restore_best(config, best),
         loss_rows=config["loss_rows"],
     )
 

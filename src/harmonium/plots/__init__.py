@@ -37,6 +37,7 @@ from harmonium.plots.sequences import (
 from harmonium.plots.sheets import filter_sheet, scale_each, tile
 from harmonium.plots.speeds import speeds
 from harmonium.plots.strips import completion_strips, reconstruction_strips, sample_strips
+from harmonium.plots.tables import Letters as Letters
 from harmonium.plots.tables import (
     distances,
     distributions,

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from harmonium.plots import style
 from harmonium.plots.arrays import FloatArray, check_names, finite, pairs, with_completions
-from harmonium.plots.tables import legible
+from harmonium.plots.tables import Letters, legible, words_of, written
 
 Limits: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | None
 
@@ -31,7 +31,7 @@ def sample_strips(
     sweeps_per_sample: int | None = None,
     chain_names: Sequence[str] | None = None,
     limits: Limits = None,
-    letters: str | None = None,
+    letters: Letters = None,
     title: str = "",
 ) -> Axes:
     """Draw samples of a table: one vertical strip per sample, chains side by side.
@@ -52,7 +52,8 @@ def sample_strips(
         The ends of the colour scale of each column, two arrays of shape ``(n_columns,)``; by
         default the smallest and the largest value shown.
     letters
-        The letters that the values 0, 1, 2, ... stand for, if they do.
+        The letters that the values 0, 1, 2, ... of all columns stand for; or for each column the
+        words that its values stand for, None for numbers.
     title
         Title of the figure.
 
@@ -83,7 +84,7 @@ def reconstruction_strips(
     ax: Axes | None = None,
     *,
     limits: Limits = None,
-    letters: str | None = None,
+    letters: Letters = None,
 ) -> Axes:
     """Draw rows of a table as vertical strips, each next to its reconstruction.
 
@@ -121,7 +122,7 @@ def completion_strips(
     ax: Axes | None = None,
     *,
     limits: Limits = None,
-    letters: str | None = None,
+    letters: Letters = None,
 ) -> Axes:
     """Draw completed rows of a table as vertical strips, each next to the true row.
 
@@ -164,6 +165,8 @@ def completion_strips(
     size, gap = len(blocks[0]), _gap(len(blocks[0]))
     if limits is not None:
         limits = (np.asarray(limits[0])[order], np.asarray(limits[1])[order])
+    if letters is not None and not isinstance(letters, str):
+        letters = [letters[i] for i in order]
     sorted_blocks = [block[:, order] for block in blocks]
     _draw(ax, sorted_blocks, [names[i] for i in order], gap, limits, letters, n_held)
     _name_blocks(ax, n_rows, size, gap, None)
@@ -188,7 +191,7 @@ def _draw(
     columns: Sequence[str],
     gap: int,
     limits: Limits,
-    letters: str | None,
+    letters: Letters,
     n_above: int = 0,
 ) -> None:
     """Blocks of rows side by side; the first ``n_above`` columns are above a gap."""
@@ -214,18 +217,15 @@ def _draw(
     # with many names, only those that have room are written
     step = -(-len(names) // 60)
     ax.set_yticks(places[::step], names[::step])
-    both = zip(_written(low[::step, 0], letters), _written(high[::step, 0], letters), strict=True)
+    both = [
+        [written(end[place, 0], words_of(letters, place)) for end in (low, high)]
+        for place in range(0, len(names), step)
+    ]
     ends = [a if a == b else f"{a} … {b}" for a, b in both]
     right = ax.secondary_yaxis("right")
     right.set_yticks(places[::step], ends)
     right.tick_params(length=0, labelsize=style.TICK_SIZE - 1, labelcolor=style.MUTED)
     right.spines[:].set_visible(False)
-
-
-def _written(values: FloatArray, letters: str | None) -> list[str]:
-    if letters is not None:
-        return [letters[int(value)] for value in values]
-    return [f"{value:.4g}".replace("-", "−") for value in values]
 
 
 def _name_blocks(ax: Axes, n: int, size: int, gap: int, names: Sequence[str] | None) -> None:

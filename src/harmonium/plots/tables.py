@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,13 @@ LONGEST_NAME = 22
 MOST_VALUES = 12
 """Maximum number of distinct values for which a column is drawn as bars, one per value."""
 
+Letters: TypeAlias = str | Sequence[Sequence[str] | None] | None
+"""What the values 0, 1, 2, ... stand for: letters, in all columns, or words, column by column."""
+
 _ROW = ("n_rows", "n_columns")
+
+# Below a pair of bars: how long a word may be, how many fit, and how many letters fit lengthwise.
+_LONGEST_WORD, _MOST_WORDS, _ROOM = 12, 24, 24
 
 
 def legible(columns: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
@@ -115,6 +122,18 @@ def distances(data: npt.ArrayLike, samples: npt.ArrayLike, *, nominal: bool = Fa
     return found
 
 
+def words_of(letters: Letters, column: int) -> Sequence[str] | None:
+    """What the values of a column stand for; None for numbers."""
+    return letters if letters is None or isinstance(letters, str) else letters[column]
+
+
+def written(value: float, words: Sequence[str] | None) -> str:
+    """A value as it is written in a figure; what is between two words stays a number."""
+    if words is not None and value in range(len(words)):
+        return legible([words[int(value)]], _LONGEST_WORD)[0]
+    return f"{value:.4g}".replace("-", "−")
+
+
 def distributions(
     data: npt.ArrayLike,
     samples: npt.ArrayLike,
@@ -123,7 +142,7 @@ def distributions(
     *,
     n_beside: int = 3,
     nominal: bool = False,
-    letters: str | None = None,
+    letters: Letters = None,
     title: str = "Columns of the data and of samples",
 ) -> Figure | SubFigure:
     """Draw the distribution of each column, with data and samples overlaid.
@@ -144,7 +163,8 @@ def distributions(
     nominal
         Whether values are names without an order, which are always drawn as bars.
     letters
-        The letters that the values 0, 1, 2, ... stand for, if they do.
+        The letters that the values 0, 1, 2, ... of all columns stand for; or for each column the
+        words that its values stand for, None for numbers.
     title
         Title of the figure.
 
@@ -164,12 +184,14 @@ def distributions(
     axes = figure.subplots(n_below, n_beside, squeeze=False).ravel()
     for ax in axes[n:]:
         ax.set_visible(False)
-    for ax, name, a, b in zip(axes, names, of_data.T, of_samples.T, strict=False):
+    for place, (ax, name, a, b) in enumerate(
+        zip(axes, names, of_data.T, of_samples.T, strict=False)
+    ):
         style.dress(ax)
         ax.spines["left"].set_visible(False)
         values = np.unique(np.concatenate([a, b]))
         if nominal or len(values) <= MOST_VALUES:
-            _draw_bars(ax, a, b, values, letters)
+            _draw_bars(ax, a, b, values, words_of(letters, place))
         else:
             _draw_histograms(ax, a, b)
         ax.set_yticks([])
@@ -181,7 +203,7 @@ def distributions(
 
 
 def _draw_bars(
-    ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray, letters: str | None
+    ax: Axes, a: FloatArray, b: FloatArray, values: FloatArray, words: Sequence[str] | None
 ) -> None:
     places = np.arange(len(values))
     for shift, of, colour, label in (
@@ -189,8 +211,11 @@ def _draw_bars(
         (0.2, b, style.ORANGE, "samples"),
     ):
         ax.bar(places + shift, _shares(of, values), 0.4, color=colour, label=label)
-    if letters is not None:
-        ax.set_xticks(places, [letters[int(value)] for value in values], fontsize=6)
+    if words is not None:
+        told = [written(value, words) for value in values]
+        step = -(-len(values) // _MOST_WORDS)
+        is_long = sum(map(len, told[::step])) > _ROOM
+        ax.set_xticks(places[::step], told[::step], fontsize=6, rotation=90 * is_long)
         return
     step = -(-len(values) // 8)
     ax.set_xticks(places[::step], [f"{value:.6g}" for value in values[::step]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium.checkpoint import describe_learner, restore_learner
+from harmonium.checkpoint import describe_best, describe_learner, restore_best, restore_learner
 from harmonium.files import write_whole
 from harmonium.ratings.data import Ratings
 from harmonium.ratings.model import RatingRBM
 from harmonium.ratings.state import RatingState
 from harmonium.serialization import below, load_parameters_, read, serialize, tensors_of
-from harmonium.training import Best, Patience
 
 _MODEL, _CHECKPOINT, _RATINGS = "model of ratings", "checkpoint of ratings", "ratings"
 
@@ -41,19 +39,14 @@ def load_model(path: str | Path) -> RatingRBM:
 def dumps(state: RatingState) -> bytes:
     """The content of a checkpoint, from which training goes on as if it had never stopped."""
     tensors, config = describe_learner(state, state.rbm, "rbm.")
+    of_best, stopping = describe_best(state.patience, state.best)
     config |= {
         "rbm": state.rbm.config(),
         "sweeps": state.sweeps,
         "phases": [list(phase) for phase in state.phases],
-        "patience": None if state.patience is None else dataclasses.asdict(state.patience),
-        "best": None,
+        **stopping,
     }
-    if state.best is not None:
-        tensors |= tensors_of(state.best.network, "best.")
-        config["best"] = {
-            name: getattr(state.best, name) for name in ("score", "update", "improved")
-        }
-    return serialize(_CHECKPOINT, tensors, config)
+    return serialize(_CHECKPOINT, tensors | of_best, config)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> RatingState:
@@ -66,17 +59,16 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> RatingState:
     """
     tensors, config = read(path, _CHECKPOINT)
     rbm = _make(config["rbm"], below("rbm.", tensors)).to(device)
-    best = config["best"]
-    if best is not None:
-        network = _make(config["rbm"], below("best.", tensors)).to(device)
-        best = Best(network, **best)
+
+    def best() -> RatingRBM:
+        return _make(config["rbm"], below("best.", tensors)).to(device)
+
     return RatingState(
         **restore_learner(rbm, tensors, config, None, None),
         rbm=rbm,
         sweeps=config["sweeps"],
         phases=tuple((begins, sweeps) for begins, sweeps in config["phases"]),
-        patience=None if config["patience"] is None else Patience(**config["patience"]),
-        best=best,
+        **restore_best(config, best),
     )
 
 

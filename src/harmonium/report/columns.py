@@ -25,6 +25,18 @@ def section(facts: Facts) -> Section | None:
     return Section("columns", "Columns", "columns", {"table": Table("", HEADER, rows, text=_TEXT)})
 
 
+def n_values(data: Mapping[str, Any]) -> int:
+    """The user's columns; in a column of categories, each category is a separate state.
+
+    Parameters
+    ----------
+    data
+        What ``config.json`` of a run keeps of its data.
+    """
+    n_states = int(data["n_columns"]) // int(data["encoding"].get("n_categories", 1))
+    return len(data.get("columns") or ()) or n_states
+
+
 def rows_of(data: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """A row for each column of a mixed table; none for other rows.
 

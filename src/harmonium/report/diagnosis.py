@@ -80,7 +80,8 @@ def tables(content: Content) -> Iterator[Table]:
         if moments["covariances"] is not None:
             rows.append(_moment("covariances", moments["covariances"], "of their size"))
         header = ("moments", "difference (rms)", "noise alone", "beyond noise")
-        yield Table("Chains beside the data", header, rows)
+        drawn = ", whose missing values the model has drawn" * bool(content.get("completed_values"))
+        yield Table(f"Chains beside the data{drawn}", header, rows)
     yield Table("Model and training", ("", ""), list(_facts(findings)))
     yield _spectra(content["weights"])
     if content["log_likelihood"]:

@@ -12,18 +12,8 @@ from shlex import quote
 from typing import Any, Literal
 
 from harmonium import __version__
-from harmonium.run_directory import (
-    DBN_KIND,
-    FINETUNING_KIND,
-    LAYER_BELOW,
-    LAYER_NUMBER,
-    RATINGS_KIND,
-    TOPICS_KIND,
-    Network,
-    RunDirectory,
-)
-
-Kind = Literal["RBM", "deep belief network", "fine-tuning", "ratings", "topic model"]
+from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, Network, RunDirectory
+from harmonium.run_directory.kinds import kind_of
 
 Stage = Literal["running", "stopped", "unknown"]
 """The state of an unfinished run; unknown if the page is not written by its training."""
@@ -61,16 +51,9 @@ class Facts:
         return self.run.rows() if self.run.metrics_path.is_file() else []
 
     @cached_property
-    def kind(self) -> Kind:
-        """The kind of run."""
-        names: dict[str | None, Kind] = {
-            None: "RBM",
-            DBN_KIND: "deep belief network",
-            FINETUNING_KIND: "fine-tuning",
-            RATINGS_KIND: "ratings",
-            TOPICS_KIND: "topic model",
-        }
-        return names[self.config.get("kind")]
+    def kind(self) -> str:
+        """The kind of run, in words."""
+        return self.run.kind.title
 
     @property
     def name(self) -> str:
@@ -160,12 +143,7 @@ def evaluation_of(facts: Facts) -> dict[str, Any] | None:
 
 def data_name(config: Mapping[str, Any]) -> str:
     """The training data, in words."""
-    if config.get("kind") == DBN_KIND:
-        name = str(config["layers"][0]["data"])
-    elif config.get("kind") == FINETUNING_KIND:
-        name = str(config["bottom"]["data"])
-    else:
-        name = str(config["options"]["data"])
+    name = str(kind_of(config).rows_of(config)["data"])
     if LAYER_NUMBER.fullmatch(name):
         return f"the hidden units of layer {name.removeprefix(LAYER_BELOW)}"
     return Path(name).name

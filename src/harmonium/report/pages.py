@@ -119,11 +119,8 @@ def describe(facts: Facts) -> str:
         visible, hidden = options["visible"], options["hidden_units"]
         visible = "" if visible == "mixed" else visible
         units = f"{visible} units" if visible == hidden else f"{visible} and {hidden} units"
-        # in a column of categories, each category is a separate state
-        n_columns = len(config["data"].get("columns") or ()) or n_columns
-        return (
-            f"Restricted Boltzmann machine, {n_columns:,} × {options['hidden']:,} {units}, {data}"
-        )
+        size = f"{columns.n_values(config['data']):,} × {options['hidden']:,}"
+        return f"Restricted Boltzmann machine, {size} {units}, {data}"
     if facts.kind == "ratings":
         of = config["data"]
         return (

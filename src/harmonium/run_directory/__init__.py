@@ -5,18 +5,16 @@
 All commands read and write only this layout.
 """
 
+from harmonium.run_directory import kinds
 from harmonium.run_directory.directory import RunDirectory
+from harmonium.run_directory.kinds import Kind
 from harmonium.run_directory.layout import (
-    DBN_KIND,
     DIAGNOSIS_MARK,
     FIDELITY_MARK,
-    FINETUNING_KIND,
     FORMAT,
     LAYER_BELOW,
     LAYER_NUMBER,
-    RATINGS_KIND,
     REPORT_MARK,
-    TOPICS_KIND,
     Warned,
     free_path,
     refuse_foreign,
@@ -24,19 +22,17 @@ from harmonium.run_directory.layout import (
 from harmonium.run_directory.stack import Network
 
 __all__ = [
-    "DBN_KIND",
     "DIAGNOSIS_MARK",
     "FIDELITY_MARK",
-    "FINETUNING_KIND",
     "FORMAT",
     "LAYER_BELOW",
     "LAYER_NUMBER",
-    "RATINGS_KIND",
     "REPORT_MARK",
-    "TOPICS_KIND",
+    "Kind",
     "Network",
     "RunDirectory",
     "Warned",
     "free_path",
+    "kinds",
     "refuse_foreign",
 ]

@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any, overload
 
 from harmonium.files import write_json, write_whole
+from harmonium.run_directory.kinds import Kind, kind_of
 from harmonium.run_directory.layout import (
-    DBN_KIND,
     DIAGNOSIS_MARK,
-    FINETUNING_KIND,
     FORMAT,
-    RATINGS_KIND,
     REPORT_MARK,
-    TOPICS_KIND,
     Warned,
     free_path,
     refuse_foreign,
-    refuse_other_kind,
 )
 
 _KEPT_CHECKPOINTS = 2
@@ -81,23 +77,26 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
-        """An existing run.
+        """An existing run of an RBM.
 
         Raises
         ------
         FileNotFoundError
             If there is none; names the other runs in the same folder.
         ValueError
-            If its configuration is damaged, or was written by a newer harmonium; or if it holds a
-            deep belief network.
+            If its configuration is damaged, or was written by a newer harmonium; or if its model
+            is no RBM, and then it says what uses it.
         """
         run = cls.open_any(path)
-        refuse_other_kind(run.path, run.config().get("kind"))
+        if run.kind.refusal:
+            layers = sorted(run.path.glob("layers/*/config.json"))
+            told = ", ".join(str(layer.parent) for layer in layers)
+            raise ValueError(f"{run.path} holds {run.kind.refusal.format(layers=told)}")
         return run
 
     @classmethod
     def open_any(cls, path: str | Path) -> RunDirectory:
-        """An existing run of one RBM or of a network; the errors are those of `open`."""
+        """An existing run of any kind; the errors are those of `open`, but for its last."""
         run = cls(path)
         if not run.config_path.is_file():
             there = "is no run directory" if run.path.exists() else "does not exist"
@@ -115,24 +114,14 @@ class RunDirectory:
         return run
 
     @property
-    def holds_a_network(self) -> bool:
-        """Whether this is the run of a deep belief network, which contains a run for each layer."""
-        return self.config().get("kind") == DBN_KIND
+    def kind(self) -> Kind:
+        """What kind of run this is."""
+        return kind_of(self.config())
 
     @property
-    def is_finetuning(self) -> bool:
-        """Whether this is a fine-tuning run."""
-        return self.config().get("kind") == FINETUNING_KIND
-
-    @property
-    def holds_ratings(self) -> bool:
-        """Whether this run learns from ratings."""
-        return self.config().get("kind") == RATINGS_KIND
-
-    @property
-    def holds_topics(self) -> bool:
-        """Whether this is the run of a topic model of counts of words."""
-        return self.config().get("kind") == TOPICS_KIND
+    def trained_path(self) -> Path:
+        """The file of the finished model, by the kind of the run."""
+        return self.path / self.kind.model
 
     def warnings(self) -> list[Warned]:
         """The warnings of the run, in order; empty if the file is missing or damaged."""
@@ -241,7 +230,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def made_whole(self, overwrite: bool) -> Iterator[RunDirectory]:
-        """A temporary directory next to this one, which replaces it when the block succeeds.
+        """A temporary directory next to this one, which becomes it when the block succeeds.
 
         An existing run stays until then; after an error it is unchanged, and nothing else is left
         behind. The errors are those of `create`.
@@ -253,6 +242,7 @@ class RunDirectory:
             partial.path.mkdir(parents=True)
             yield partial
             self._take_over(partial.path)
+            partial.path = self.path
         except BaseException:
             shutil.rmtree(partial.path, ignore_errors=True)
             for folder in new_folders:

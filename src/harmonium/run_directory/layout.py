@@ -1,4 +1,4 @@
-"""Marks of the files of a run: versions, kinds and names; and unused paths."""
+"""Marks of the files of a run: versions and names; and unused paths."""
 
 from __future__ import annotations
 
@@ -14,18 +14,6 @@ DIAGNOSIS_MARK = "harmonium diagnosis"
 FIDELITY_MARK = "harmonium fidelity"
 REPORT_MARK = '<meta name="generator" content="harmonium">'
 """Marks of a diagnosis, of measured samples, and of a page, by which they are known."""
-
-DBN_KIND = "dbn"
-"""The ``kind`` in the configuration of a run that contains a run for each layer."""
-
-FINETUNING_KIND = "fine-tuning"
-"""The ``kind`` in the configuration of a run that fine-tunes a network."""
-
-RATINGS_KIND = "ratings"
-"""The ``kind`` in the configuration of a run that learns from ratings."""
-
-TOPICS_KIND = "topic model"
-"""The ``kind`` in the configuration of a run that learns topics from counts of words."""
 
 LAYER_BELOW = "../"
 """Prefix of data of a layer that are next to its folder."""
@@ -63,37 +51,6 @@ def refuse_foreign(path: Path, mark: str) -> None:
         path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
     ):
         raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
-
-
-def refuse_other_kind(path: Path, kind: str | None) -> None:
-    """Refuse a run whose model is no RBM, by its kind; says what uses it.
-
-    Raises
-    ------
-    ValueError
-        If it has a kind.
-    """
-    if kind == DBN_KIND:
-        layers = ", ".join(str(each.parent) for each in sorted(path.glob("layers/*/config.json")))
-        raise ValueError(
-            f"{path} holds a deep belief network; pass one of its layers ({layers}), or see which "
-            "commands of `harmonium dbn` use all of them"
-        )
-    if kind == FINETUNING_KIND:
-        raise ValueError(
-            f"{path} holds a fine-tuned network, which is no RBM; harmonium dbn predict, "
-            "encode and decode use it, and harmonium resume goes on with it"
-        )
-    if kind == RATINGS_KIND:
-        raise ValueError(
-            f"{path} holds a model of ratings, whose rows have units for what was rated alone; "
-            "harmonium recommend uses it, and harmonium resume goes on with it"
-        )
-    if kind == TOPICS_KIND:
-        raise ValueError(
-            f"{path} holds a topic model of counts of words, which is no plain RBM; harmonium "
-            "topics, evaluate and info use it, and harmonium resume goes on with it"
-        )
 
 
 def free_path(path: Path) -> Path:

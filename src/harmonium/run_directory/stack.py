@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from harmonium.run_directory import kinds
 from harmonium.run_directory.directory import RunDirectory
 
 
@@ -27,15 +28,13 @@ class Network:
         Raises
         ------
         FileNotFoundError, ValueError
-            As for `RunDirectory.open`, or if it is the run of a single RBM.
+            As for `RunDirectory.open`, or if it is a run of another kind.
         """
         run = RunDirectory.open_any(path)
-        if not run.holds_a_network:
-            what = "a fine-tuning" if run.is_finetuning else "the run of a single RBM"
-            what = "a run of ratings" if run.holds_ratings else what
+        if run.kind is not kinds.DBN:
             raise ValueError(
-                f"{run.path} is {what}; pass the run of a deep belief network, which harmonium dbn "
-                "train begins"
+                f"{run.path} is {run.kind.noun}; pass the run of a deep belief network, which "
+                "harmonium dbn train begins"
             )
         return cls(run)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, overload
-
-import torch
+from typing import Any
 
 from harmonium.likelihood import LogLikelihood
-from harmonium.run_directory import RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs import said
 from harmonium.runs.answers import (
     compare,
@@ -18,32 +16,24 @@ from harmonium.runs.answers import (
     evaluate,
     fidelity,
     plot,
-    predict,
     reconstruct,
-    topics,
 )
 from harmonium.runs.answers import options as tables
 from harmonium.runs.answers import sample as sampling
-from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.compare import Comparison
 from harmonium.runs.answers.diagnose import Diagnosed
 from harmonium.runs.answers.encode import Codes, Decoded
 from harmonium.runs.answers.fidelity import Fidelity
-from harmonium.runs.answers.predict import Predictions
-from harmonium.runs.answers.predict_column import ColumnPredictions
 from harmonium.runs.answers.reconstruct import Reconstructions
 from harmonium.runs.answers.sample import Samples
-from harmonium.runs.asking_of_holes import AskingOfHoles
-from harmonium.runs.asking_of_ratings import AskingOfRatings
-from harmonium.runs.asking_of_topics import AskingOfTopics
+from harmonium.runs.asking_of_data import AskingOfData
 from harmonium.runs.following import write_page
 from harmonium.runs.reporting import Silent
 from harmonium.runs.rows import ReadingOptions
-from harmonium.runs.voices import voice
 from harmonium.topics import Perplexity
 
 
-class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
+class Asking(AskingOfData):
     """The questions that a run answers, as the commands of the same names do.
 
     Keyword arguments are the options of the commands, with underscores. Rows are a named set, a
@@ -58,15 +48,11 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
     for rows that cannot be read, and for places that are taken.
     """
 
-    directory: RunDirectory
-
     def sample(self, *, device: str = "cpu", threads: int | None = None, **options: Any) -> Samples:
         """Sample an RBM or a stack, or complete rows; same as ``harmonium sample``.
 
         Parameters
         ----------
-        device, threads
-            As for every question (`Asking`).
         options
             ``chains``, ``samples``, ``warmup``, ``sweeps_per_sample``, ``start``, ``sampler``,
             ``temperatures``, ``clamp``, ``data``, ``nearest``, ``seed``, ``out``
@@ -77,13 +63,8 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         -------
         Samples
             Arrays in the units of the data, and the paths of an ``.npz`` and a picture of them.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
         """
-        if self.directory.holds_a_network:
+        if self.directory.kind is kinds.DBN:
             of_stack = (tables.SamplingOptions, tables.NetworkSamplingOptions, ReadingOptions)
             chosen = said.of_answer("sample", of_stack, options)
             return sampling.sample_network(self._asked(device, threads), *chosen)
@@ -100,8 +81,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         ----------
         data
             The rows; by default the run's held-out rows.
-        device, threads
-            As for every question (`Asking`).
         options
             ``shown`` and ``out`` (`runs.answers.options.ReconstructionOptions`), and how to read
             the rows.
@@ -110,11 +89,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         -------
         Reconstructions
             Arrays in the units of the data, errors, and the paths of an ``.npz`` and a picture.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
         """
         of_it = (tables.ReconstructionOptions, ReadingOptions)
         chosen = said.of_answer("reconstruct", of_it, {"data": data, **options})
@@ -139,8 +113,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         ----------
         data
             The rows; by default the run's own, those of ``split``.
-        device, threads
-            As for every question (`Asking`).
         progress
             Whether to show a progress bar in a notebook.
         options
@@ -153,17 +125,10 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         LogLikelihood or Perplexity
             The value or the interval, and the reasons if it must not be trusted; of a topic model,
             the perplexity.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
         """
         of_it = (tables.EvaluationOptions, ReadingOptions)
         chosen = said.of_answer("evaluate", of_it, {"data": data, **options})
         asked = self._asked(device, threads, progress)
-        if self.directory.holds_topics:
-            return topics.evaluate(asked, *chosen).found
         return evaluate.evaluate(asked, *chosen).found
 
     def diagnose(
@@ -173,8 +138,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
 
         Parameters
         ----------
-        device, threads
-            As for every question (`Asking`).
         options
             ``sweeps``, ``chains`` and ``seed`` (`runs.answers.options.DiagnosisOptions`).
 
@@ -206,8 +169,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         samples
             Samples of other models to measure beside those of this one: rows, a file, or several
             by name, ``{"GAN": rows, "VAE": "vae.csv"}``.
-        device, threads
-            As for every question (`Asking`).
         options
             ``rows``, ``warmup``, ``start``, ``sampler``, ``pairwise``, ``seed`` and ``out``
             (`runs.answers.options.FidelityOptions`), and how to read files.
@@ -217,11 +178,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         Fidelity
             Numbers for each set of rows, held-out rows first, and the folder of tables and
             pictures.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
         """
         of_it = (tables.FidelityOptions, ReadingOptions)
         drawing, reading = said.of_answer("fidelity", of_it, options)
@@ -231,53 +187,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         elif samples is not None and not isinstance(samples, Mapping):
             sets = {"samples": samples}
         return fidelity.measure(self._asked(device, threads), drawing, reading, sets)
-
-    @overload
-    def predict(
-        self, data: Any = None, *, column: str | int, device: str = "cpu", **options: Any
-    ) -> ColumnPredictions: ...
-
-    @overload
-    def predict(self, data: Any, *, device: str = "cpu", **options: Any) -> Predictions: ...
-
-    def predict(
-        self, data: Any = None, *, device: str = "cpu", threads: int | None = None, **options: Any
-    ) -> Predictions | ColumnPredictions:
-        """Predict classes, targets or a column; same as ``harmonium dbn predict`` and ``predict``.
-
-        A network predicts the classes or targets that it was fine-tuned for. An RBM predicts any
-        ``column`` from the others that are known.
-
-        Parameters
-        ----------
-        data
-            The rows; of a column by default the run's held-out rows. Predictions of what the rows
-            have themselves are scored.
-        device, threads
-            As for every question (`Asking`).
-        options
-            Of a network ``split`` and ``out`` (`runs.answers.options.PredictionOptions`), of an RBM
-            ``column``, ``chains``, ``seed`` and ``out``
-            (`runs.answers.imputing_options.ColumnOptions`), and how to read the rows.
-
-        Returns
-        -------
-        Predictions or ColumnPredictions
-            Predictions, probabilities or intervals, scores, and the paths of files.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
-        """
-        if "column" in options:
-            return self._predict_column(data, device, threads, options)
-        if data is None:
-            raise TypeError(
-                "predict lacks the rows; pass them, or the `column` that an RBM predicts"
-            )
-        chosen = said.of_answer("predict", (tables.PredictionOptions, ReadingOptions), options)
-        return predict.predict(self._asked(device, threads), data, *chosen)
 
     def encode(
         self, data: Any, *, device: str = "cpu", threads: int | None = None, **options: Any
@@ -310,18 +219,11 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
             A file of codes, or an array, shape (n_rows, n_code_units).
         out
             A .csv or .npz file to write.
-        device, threads
-            As for every question (`Asking`).
 
         Returns
         -------
         Decoded
             Rows in the units of the data, and the paths of files.
-
-        Raises
-        ------
-        FileExistsError, FileNotFoundError, TypeError, ValueError
-            As for every question.
         """
         chosen = said.of_answer("decode", (tables.DecodingOptions,), {"out": out})
         return encode.decode(self._asked(device, threads), codes, *chosen)
@@ -333,8 +235,6 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
 
         Parameters
         ----------
-        device, threads
-            As for every question (`Asking`).
         options
             ``filters``, or ``logos`` of hidden units of a model of sequences
             (`runs.answers.options.PlottingOptions`).
@@ -382,8 +282,3 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
     def report(self) -> Path:
         """Update the page of the run with later output; same as ``harmonium report``."""
         return write_page(self.directory, Silent())
-
-    def _asked(self, device: str, threads: int | None, progress: bool = False) -> Asked:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        return Asked(self.directory, device, voice(False, progress))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
@@ -14,17 +15,9 @@ import torch
 
 from harmonium.arguments import described
 from harmonium.ratings import Ratings
-from harmonium.runs import (
-    counts,
-    kept,
-    network_task,
-    opening,
-    rating_task,
-    said,
-    stack_task,
-)
-from harmonium.runs.following import Going, Place
-from harmonium.runs.reporting import Reporter
+from harmonium.run_directory import Kind, kinds
+from harmonium.runs import counts, kept, network_task, opening, said, stack_task
+from harmonium.runs.following import Place
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
@@ -107,11 +100,10 @@ def train(
         SIGTERM ends the program after such a checkpoint, unless it has a handler of its own.
     """
     where = Where(out, overwrite, device, threads)
-    if options.get("ratings") is not None or isinstance(data, Ratings):
-        going = _begin_ratings(data, options, where, voice(follow, progress))
-        return going_on(going, follow)
-    with _told(data, options, where) as (name, others, place):
-        going = opening.begin(*said.of_rbm(name, others), place, voice(follow, progress))
+    kind = kinds.RATINGS if isinstance(data, Ratings) else opening.asked_for(options)
+    with _told(data, options, where, kind) as (name, others, place):
+        chosen = said.of_training(kind, name, others)
+        going = opening.begin(kind, *chosen, place, voice(follow, progress))
     return going_on(going, follow)
 
 
@@ -184,17 +176,6 @@ def finetune(
     return going_on(going, follow)
 
 
-def _begin_ratings(data: Any, options: dict[str, Any], where: Where, reporter: Reporter) -> Going:
-    """Begin a run on ratings, in a file or in memory."""
-    if where.threads is not None:
-        torch.set_num_threads(where.threads)
-    in_memory = not isinstance(data, str | Path)
-    learning, watching = said.of_ratings("" if in_memory else str(data), options)
-    out = None if where.out is None else Path(where.out)
-    place = Place(out, where.overwrite, where.device)
-    return rating_task.begin(learning, watching, place, reporter, data if in_memory else None)
-
-
 class Where(NamedTuple):
     """Where a run is created and on which device it computes, from arguments of Python."""
 
@@ -206,7 +187,7 @@ class Where(NamedTuple):
 
 @contextmanager
 def _told(
-    data: Any, options: dict[str, Any], where: Where
+    data: Any, options: dict[str, Any], where: Where, kind: Kind = kinds.RBM
 ) -> Iterator[tuple[str, dict[str, Any], Place]]:
     """The name of the data, the options of the table, and the default directory of the run.
 
@@ -214,6 +195,15 @@ def _told(
     are stored.
     """
     in_memory = not isinstance(data, str | Path)
+    out = None if where.out is None else Path(where.out)
+    place = Place(out, where.overwrite, where.device)
+    if kind is kinds.RATINGS:  # a run of ratings stores them itself
+        if where.threads is not None:
+            torch.set_num_threads(where.threads)
+        yield (
+            ("", options, replace(place, source=data)) if in_memory else (str(data), options, place)
+        )
+        return
     columns = {
         name: options[name] for name in _OF_COLUMNS if in_memory and options.get(name) is not None
     }
@@ -225,11 +215,10 @@ def _told(
                 "rows in memory with an array of weights, such as harmonium.datasets.load(...)"
             )
         columns["weights"] = others.pop("weights")
-    out = None if where.out is None else Path(where.out)
-    if in_memory and others.get("visible") == "counts":
+    if in_memory and kinds.TOPICS.is_asked_for(others):
         data = counts.in_memory(data, columns)
         columns = {}
     with kept.named(data, **columns) as name:
         if where.threads is not None:
             torch.set_num_threads(where.threads)
-        yield name, others, Place(out, where.overwrite, where.device, keeps_data=in_memory)
+        yield name, others, replace(place, keeps_data=in_memory)

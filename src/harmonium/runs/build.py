@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
 from harmonium import checkpoint, defaults, training
-from harmonium.datasets import Data, Minibatches, OneHot, TableEncoding
+from harmonium.datasets import Data, Minibatches, OneHot, Rows, TableEncoding
 from harmonium.datasets.encodings.table import Group
 from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
@@ -75,13 +76,28 @@ def make_batches(options: TrainingOptions, train: Data) -> Minibatches:
     ValueError
         If a batch is larger than the data.
     """
-    batch_size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
-    if batch_size > len(train):
-        raise ValueError(
-            f"`batch_size` is {batch_size}, but {train.name} has {len(train)} training "
-            f"rows; pass 1 to {len(train)}"
-        )
-    return Minibatches(train, batch_size)
+    size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
+    return in_batches(train, size, f"{train.name} has {len(train)} training rows")
+
+
+def in_batches(rows: Rows, batch_size: int, there: str) -> Minibatches:
+    """Rows in mini-batches; ``there`` says how many there are, where a batch is larger.
+
+    Raises
+    ------
+    ValueError
+        If a batch is larger than the data.
+    """
+    if batch_size > len(rows):
+        raise ValueError(f"`batch_size` is {batch_size}, but {there}; pass 1 to {len(rows)}")
+    return Minibatches(rows, batch_size)
+
+
+def schedule_of(options: Any, n_updates: int) -> Callable[..., Any] | None:
+    """How the learning rate falls along this many updates; None keeps it constant."""
+    if options.schedule != "linear":
+        return None
+    return partial(training.linear_to_zero, n_updates=n_updates)
 
 
 def make_model(options: TrainingOptions, train: Data, held_out: Data | None) -> RBM:

@@ -6,17 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from harmonium.run_directory import (
-    DBN_KIND,
-    FINETUNING_KIND,
-    RATINGS_KIND,
-    TOPICS_KIND,
-    RunDirectory,
-)
+from harmonium.run_directory import RunDirectory
 from harmonium.runs.layers import LAYERS
+from harmonium.runs.opening import table_of
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rating_options import RatingOptions
-from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
 Name = Literal["train", "train_dbn", "finetune"]
@@ -52,33 +45,23 @@ def call_of(run: RunDirectory) -> Call | None:
     config = run.config()
     if "layer" in config:
         return None
-    options, name = config["options"], _NAMES[config.get("kind")]
-    match name:
+    kind, options = run.kind, config["options"]
+    match kind.function:
         case "train":
-            table = RatingOptions if run.holds_ratings else TrainingOptions
-            source, said = options["data"], _changed(table, options)
+            source, said = options["data"], _changed(table_of(kind), options)
         case "train_dbn":
             source, said = options["of_all"].get("data"), _of_stack(options)
         case "finetune":
             source = config["network"] or config["bottom"]["data"]
-            said = _changed(FinetuningOptions, options)
+            said = _changed(table_of(kind), options)
     if source is not None and source.startswith("./"):  # rows that the run stores itself
         source = str(run.path / source)
     chosen = {**dict(said), **dict(_changed(WatchingOptions, config["watching"]))}
     if config["device"] != "cpu":
         chosen["device"] = config["device"]
     chosen["threads"] = config["threads"]
-    default = TrainingOptions.data if name != "finetune" else None
-    return Call(name, None if source == default else source, chosen)
-
-
-_NAMES: dict[str | None, Name] = {
-    None: "train",
-    DBN_KIND: "train_dbn",
-    RATINGS_KIND: "train",
-    FINETUNING_KIND: "finetune",
-    TOPICS_KIND: "train",
-}
+    default = TrainingOptions.data if kind.function != "finetune" else None
+    return Call(kind.function, None if source == default else source, chosen)
 
 
 def _of_stack(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -150,7 +150,8 @@ def read_words(path: Path, n_words: int) -> tuple[str, ...]:
     Raises
     ------
     OSError, ValueError
-        If there is no such file, it is no text, or it does not have a word for each column.
+        If there is no such file, it is no text, or it does not have a word of its own for each
+        column.
     """
     if not path.is_file():
         raise FileNotFoundError(f"`words` is {path}, and there is no such file")
@@ -166,6 +167,15 @@ def read_words(path: Path, n_words: int) -> tuple[str, ...]:
             f"`words` is {path} with {len(words):,} lines, but the model knows {n_words:,} words; "
             "pass a file of one word a line, one for each column of the counts, in their order"
         )
+    seen: set[str] = set()
+    for line, word in enumerate(words):
+        if not word or word in seen:
+            what = f"again has {word!r}" if word else "has no word"
+            raise ValueError(
+                f"`words` is {path}, and line {line + 1} {what}; pass a different word for each "
+                "column of the counts"
+            )
+        seen.add(word)
     return words
 
 

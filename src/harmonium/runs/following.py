@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,12 +57,15 @@ class Place:
         The device on which it computes.
     keeps_data
         Whether its rows are in a temporary file, which moves into the run.
+    source
+        What is in memory in place of a file, for a task that stores it itself.
     """
 
     out: Path | None = None
     overwrite: bool = False
     device: str = "cpu"
     keeps_data: bool = False
+    source: Any = None
 
     def directory(self, name: str) -> RunDirectory:
         """The directory, by default with this name; an error if it exists and must be kept."""
@@ -211,6 +214,27 @@ class Task(ABC):
         """Draw pictures after a row of numbers; none by default."""
         return
 
+    @property
+    def from_update(self) -> str:
+        """Where a resumed run goes on, as the end of a sentence; empty for a new one."""
+        return f", from update {self.done:,}" if self.done else ""
+
+    def going(self, reporter: Reporter) -> Going:
+        """The run, which advances while its rows are consumed."""
+        return Going(self.run, follow(self, reporter))
+
+    def finished(
+        self,
+        reporter: Reporter,
+        seconds: float,
+        numbers: Mapping[str, Any],
+        pictures: Sequence[Path] = (),
+    ) -> Finished:
+        """Write the page of the finished run, and hand on its last numbers and its pictures."""
+        write_page(self.run, reporter)
+        result = {"run": str(self.run.path), "update": self.done, "seconds": seconds, **numbers}
+        return Finished(self.run, result, list(pictures))
+
     def save(self) -> None:
         """Write a checkpoint, and remove all older ones except the last."""
         write_whole(self.run.checkpoint_path(self.done), self.dumps())
@@ -255,6 +279,9 @@ def follow(task: Task, reporter: Reporter) -> Rows:
     ):
         for sentence in task.describe():
             shown.say(reporter.words(sentence).replace("`", ""))
+        if task.done == total and task.whole is None:
+            epochs = f"all {task.options.epochs} epochs are done already"
+            shown.say(reporter.words(f"{epochs}; `more_epochs` goes further").replace("`", ""))
         saved = time.monotonic()
         try:
             for done in task.updates():

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harmonium import defaults, training
+from harmonium import defaults
 from harmonium.datasets import Minibatches, refuse_missing
 from harmonium.deep import (
     Autoencoder,
@@ -24,15 +23,16 @@ from harmonium.deep import (
     dumps_finetuning,
     finetuning,
     load_finetuning,
+    load_network,
     save_network,
 )
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
-from harmonium.run_directory import FINETUNING_KIND, RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs import build, kept, verdicts
 from harmonium.runs.encoding import described
 from harmonium.runs.events import check as check_events
-from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
+from harmonium.runs.following import Finished, Going, Place, Task
 from harmonium.runs.pictures import tuned_figures
 from harmonium.runs.rbm_task import noted, run_name, surroundings
 from harmonium.runs.reporting import Reporter, describe_scores
@@ -71,12 +71,9 @@ def begin(
     rbms, pretrained = source.rbms(options, rows.train)
     state = _begin(options, rbms, rows, batches)
     config: dict[str, Any] = {
-        "kind": FINETUNING_KIND,
-        **surroundings(where),
+        **surroundings(where, options, watching, kinds.FINETUNING),
         **source.config(),
         "pretrained": pretrained,
-        "options": dataclasses.asdict(options),
-        "watching": dataclasses.asdict(watching),
         "every": watching.every or _default_every(options, batches, rows),
         "data": {
             "n_train": len(rows.train),
@@ -93,8 +90,8 @@ def begin(
             for each in of_data:
                 each["data"] = here
         new.begin(config, dumps_finetuning(state))
-    task = NetworkTask(run, options, state, batches, rows, watching)
-    return Going(run, follow(task, reporter))
+        task = NetworkTask(new, options, state, batches, rows, watching)
+    return task.going(reporter)
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
@@ -119,7 +116,14 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     batches = rows.minibatches(options)
     state = load_finetuning(run.latest_checkpoint(), device=where)
     options = take_up(run, options, state, batches, said.further, rate, reporter)
-    return Going(run, follow(NetworkTask(run, options, state, batches, rows, watch), reporter))
+    return NetworkTask(run, options, state, batches, rows, watch).going(reporter)
+
+
+def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> Network:
+    """The best network of a run, finished or not; raises as for an RBM."""
+    if run.checkpoints():
+        return load_finetuning(run.latest_checkpoint(), device=device).model
+    return load_network(run.network_path, device=device)
 
 
 class NetworkTask(Task):
@@ -150,12 +154,11 @@ class NetworkTask(Task):
         start = f"the weights of {config['network']}" if config["pretrained"] else "random weights"
         if config["network"] and not config["pretrained"] and not options.from_scratch:
             start += f", because {config['network']} has not been pretrained to its end"
-        began = f", from update {state.update:,}" if state.update else ""
         held = "" if rows.held_out is None else f", {len(rows.held_out):,} held out"
         yield (
             f"{self.run.path}: a{'n' if options.kind == 'autoencoder' else ''} {options.kind} "
             f"{sizes} on {len(rows.train):,} rows of {rows.train.name}{held}; {options.epochs} "
-            f"epochs, {state.network.device}{began}. It starts from {start}"
+            f"epochs, {state.network.device}{self.from_update}. It starts from {start}"
         )
         yield from noted(rows.train)
 
@@ -184,9 +187,7 @@ class NetworkTask(Task):
         pictures = []
         if self.watching.figures:
             pictures = list(tuned_figures.draw(run, model, data))
-        write_page(run, reporter)
-        result = {"run": str(run.path), "update": state.update, "seconds": seconds, **evaluation}
-        return Finished(run, result, pictures)
+        return self.finished(reporter, seconds, evaluation, pictures)
 
 
 def _complete(options: FinetuningOptions, batches: Minibatches) -> FinetuningOptions:
@@ -217,6 +218,7 @@ def _begin(
             network.targets(data)
     if options.patience is not None and rows.held_out is None:
         raise ValueError("`patience` looks at held-out rows, and none are held out; leave it out")
+    assert options.epochs is not None
     adam = None
     if options.optimizer == "adam":
         groups = finetuning.parameter_groups(network, options.weight_decay)
@@ -228,9 +230,7 @@ def _begin(
         momentum=options.momentum,
         weight_decay=0.0 if adam else options.weight_decay,
         optimizer=adam,
-        schedule=partial(training.linear_to_zero, n_updates=_total(options, batches))
-        if options.schedule == "linear"
-        else None,
+        schedule=build.schedule_of(options, options.epochs * len(batches)),
         dropout=Dropout(options.dropout_inputs, options.dropout_hidden),
         max_norm=options.max_norm,
         head_updates=options.head_epochs * len(batches),
@@ -267,9 +267,3 @@ def _default_every(options: FinetuningOptions, batches: Minibatches, rows: Rows)
 def _whole_epochs(options: FinetuningOptions) -> int:
     assert options.epochs is not None
     return max(1, options.epochs // defaults.FINETUNING_ROWS)
-
-
-def _total(options: FinetuningOptions, batches: Minibatches) -> int:
-    """Total number of updates, unless early stopping ends it sooner."""
-    assert options.epochs is not None
-    return options.epochs * len(batches)

@@ -365,3 +365,10 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
                 f"`image_shape` is {self.image_shape!r}; pass HEIGHTxWIDTH, such as 28x28"
             )
         return int(height), int(width)
+
+
+def as_in_training(name: str, default: Any = None, *, shown: str | None = None) -> Any:
+    """The same option in another table, perhaps with a default of its own."""
+    like = TrainingOptions.__dataclass_fields__[name]
+    metadata = dict(like.metadata) | ({} if shown is None else {"show_default": shown})
+    return field(default=like.default if default is None else default, metadata=metadata)

@@ -6,13 +6,12 @@ Options that `TrainingOptions` have too share their names and flags. Nothing hea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import numbers_in, option
-from harmonium.runs.options import TrainingOptions
+from harmonium.runs.options import TrainingOptions, as_in_training
 
 _PANEL = "Ratings"
 
@@ -71,46 +70,25 @@ class RatingOptions:
         panel=_PANEL,
         shown="never",
     )
-    hidden: int = option(defaults.N_HIDDEN, "Number of hidden units.", panel="Model")
-    weight_std: float = option(
-        defaults.RATING_WEIGHT_STD, "Standard deviation of the initial weights.", panel="Model"
-    )
-    header: bool | None = option(
-        None, "Whether line 1 of a text file names the columns.", panel="Data", shown="decided"
-    )
-    held_out: float = option(
-        defaults.RATING_HELD_OUT, "Fraction of the ratings to hold out and monitor.", panel="Data"
-    )
-    sweeps: int = option(1, "Gibbs sweeps per update: the k of CD-k.", panel="Training")
-    final_sweeps: int | None = option(
-        None,
-        "Sweeps at the end; their number grows in equal steps along the training.",
-        panel="Training",
-        shown="`sweeps`",
-    )
-    learning_rate: float = option(
-        defaults.RATING_LEARNING_RATE, "Initial learning rate of Adam.", panel="Training"
-    )
-    schedule: Literal["constant", "linear"] = option(
-        defaults.SCHEDULE,
-        "Keep the learning rate constant, or let it fall linearly to zero.",
-        panel="Training",
-    )
-    batch_size: int | None = option(
-        None,
-        "Rows per mini-batch.",
-        panel="Training",
+    hidden: int = as_in_training("hidden")
+    weight_std: float = as_in_training("weight_std", defaults.RATING_WEIGHT_STD)
+    header: bool | None = as_in_training("header")
+    held_out: float = as_in_training("held_out", defaults.RATING_HELD_OUT)
+    sweeps: int = as_in_training("sweeps", 1)
+    final_sweeps: int | None = as_in_training("final_sweeps", shown="`sweeps`")
+    learning_rate: float = as_in_training("learning_rate", defaults.RATING_LEARNING_RATE)
+    schedule: Literal["constant", "linear"] = as_in_training("schedule", defaults.SCHEDULE)
+    batch_size: int | None = as_in_training(
+        "batch_size",
         shown=f"{defaults.RATING_BATCH_SIZE}, or fewer, for {defaults.RATING_BATCHES} batches",
     )
-    epochs: int | None = option(
-        None,
-        "Passes over the rows.",
-        panel="Training",
+    epochs: int | None = as_in_training(
+        "epochs",
         shown=f"about {defaults.RATING_UPDATES:,} updates, but {defaults.RATING_MOST_EPOCHS} "
         "epochs at most",
     )
-    l2: float = option(defaults.RATING_L2, "L2 penalty on the weights.", panel="Training")
-    seed: int = option(defaults.SEED, "Random seed.", panel="Training")
+    l2: float = as_in_training("l2", defaults.RATING_L2)
+    seed: int = as_in_training("seed")
 
     def __post_init__(self) -> None:
         """Reject options that cannot be trained with, before any data are read."""
@@ -158,36 +136,3 @@ class RatingOptions:
 _NAMES = {option.name for option in fields(RatingOptions)}
 SHARED = tuple(option.name for option in fields(TrainingOptions) if option.name in _NAMES)
 """Options that other trainings have too."""
-
-_OTHERS = {option.name for option in fields(TrainingOptions)} - _NAMES
-_OTHERS |= {"log_likelihood", "figures"}
-
-
-def refuse_others(said: Iterable[str]) -> None:
-    """Reject options that shape other models than those of ratings.
-
-    Raises
-    ------
-    ValueError
-        Names the first one.
-    """
-    for name in said:
-        if name in _OTHERS:
-            raise ValueError(
-                f"`{name}` is not for a training on ratings; leave it out, or leave out `ratings`"
-            )
-
-
-def refuse_without_ratings(said: Iterable[str]) -> None:
-    """Reject options that only ratings have, where `ratings` was not said.
-
-    Raises
-    ------
-    ValueError
-        Names the first one.
-    """
-    for name in said:
-        if name in _NAMES and name not in (*SHARED, "ratings"):
-            raise ValueError(
-                f"`{name}` is for ratings; pass `ratings` too, such as `ratings='user,item,rating'`"
-            )

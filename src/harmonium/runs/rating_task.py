@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harmonium import ratings, training
+import torch
+
+from harmonium import ratings
 from harmonium.arguments import described
 from harmonium.datasets import Minibatches
 from harmonium.datasets.reading import columns_of
 from harmonium.ratings import RatedRows, RatingRBM, Ratings, RatingState
 from harmonium.ratings.amounts import default_batch_size, default_epochs
-from harmonium.run_directory import RATINGS_KIND, RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs import build, verdicts
 from harmonium.runs.events import check as check_events
-from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
+from harmonium.runs.following import Finished, Going, Place, Task
 from harmonium.runs.rating_options import RatingOptions
-from harmonium.runs.rbm_task import run_name, surroundings
+from harmonium.runs.rbm_task import refuse_contradictions, run_name, surroundings
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up
 from harmonium.runs.rows import from_anywhere
@@ -32,16 +33,13 @@ KEPT = "ratings.safetensors"
 
 
 def begin(
-    options: RatingOptions,
-    watching: WatchingOptions,
-    place: Place,
-    reporter: Reporter,
-    source: Any = None,
+    options: RatingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a run: check everything that can fail, and create its directory.
 
-    ``source`` are ratings or a table in memory, in place of the file in the options.
+    Ratings or a table in memory, `Place.source`, take the place of the file in the options.
     """
+    source = place.source
     run = place.directory(f"runs/{run_name(options.data) if source is None else 'run'}")
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
@@ -59,10 +57,7 @@ def begin(
     state = _state(options, rows, len(batches))
     every = watching.every or _default_every(options, len(batches))
     config: dict[str, Any] = {
-        "kind": RATINGS_KIND,
-        **surroundings(where),
-        "options": dataclasses.asdict(options),
-        "watching": dataclasses.asdict(watching),
+        **surroundings(where, options, watching, kinds.RATINGS),
         "every": every,
         "data": {
             "n_train": len(rows),
@@ -81,7 +76,8 @@ def begin(
     with run.made_whole(place.overwrite) as new:
         new.begin(config, ratings.dumps(state))
         ratings.save_ratings(new.path / KEPT, train=train, held_out=held_out, pairs=pairs)
-    return Going(run, follow(RatingTask(run, options, state, rows, held_out, watching), reporter))
+        task = RatingTask(new, options, state, rows, held_out, watching)
+    return task.going(reporter)
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
@@ -91,11 +87,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     config = run.config()
     options = RatingOptions(**config["options"])
     rate, others = slower(path, options.rate, said.repeated)
-    for name, value in others.items():
-        if value != config["options"].get(name):
-            raise ValueError(
-                f"`{name}={value!r}` contradicts the run {path}; leave it out, or start a new run"
-            )
+    refuse_contradictions(path, options, others)
     watch, _ = said.surroundings(config)
     parts = ratings.load_ratings(run.path / KEPT)
     rows = RatedRows(parts["train"], options.orientation, parts.get("pairs"))
@@ -103,7 +95,14 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     batches, _ = _batches(options, rows)
     options = take_up(run, options, state, batches, said.further, rate, reporter)
     task = RatingTask(run, options, state, rows, parts.get("held_out"), watch)
-    return Going(run, follow(task, reporter))
+    return task.going(reporter)
+
+
+def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> RatingRBM:
+    """The model of a run, finished or not; raises as for an RBM."""
+    if run.checkpoints():
+        return ratings.load(run.latest_checkpoint()).model.to(device)
+    return ratings.load_model(run.model_path).to(device)
 
 
 class RatingTask(Task):
@@ -133,12 +132,11 @@ class RatingTask(Task):
         train, options, state = self.rows.ratings, self.options, self.state
         n_users, n_items = len(train.users), len(train.items)
         held = "" if self.held_out is None else f", {len(self.held_out):,} held out"
-        began = f", from update {state.update:,}" if state.update else ""
         yield (
             f"{self.run.path}: {state.rbm!r} on {len(train):,} ratings of {n_items:,} items by "
             f"{n_users:,} users ({len(train) / (n_users * n_items):.2%} of all pairs){held}; a row "
             f"is {'an' if options.orientation == 'item' else 'a'} {options.orientation}; "
-            f"{options.epochs} epochs{began}"
+            f"{options.epochs} epochs{self.from_update}"
         )
         yield (
             "missing   what was not rated is no part of a row: its hidden units see only what was "
@@ -165,8 +163,7 @@ class RatingTask(Task):
                 told += f"; the model of update {best.update:,}, the best by held-out ratings"
             reporter.say(f"{told}; trained for {seconds:.0f} s")
         verdicts.tell(reporter, run, [])
-        write_page(run, reporter)
-        return Finished(run, {"run": str(run.path), "update": state.update, **last})
+        return self.finished(reporter, seconds, last)
 
 
 def _read(options: RatingOptions, source: Any) -> tuple[Ratings, Ratings | None]:
@@ -198,12 +195,7 @@ def _read(options: RatingOptions, source: Any) -> tuple[Ratings, Ratings | None]
 def _batches(options: RatingOptions, rows: RatedRows) -> tuple[Minibatches, RatingOptions]:
     """Mini-batches, and the options with defaults filled in that depend on the rows."""
     batch_size = options.batch_size or default_batch_size(len(rows))
-    if batch_size > len(rows):
-        raise ValueError(
-            f"`batch_size` is {batch_size}, but there are {len(rows)} rows with ratings; pass 1 to "
-            f"{len(rows)}"
-        )
-    batches = Minibatches(rows, batch_size)
+    batches = build.in_batches(rows, batch_size, f"there are {len(rows)} rows with ratings")
     epochs = options.epochs or default_epochs(len(batches))
     return batches, dataclasses.replace(options, batch_size=batch_size, epochs=epochs)
 
@@ -219,7 +211,6 @@ def _state(options: RatingOptions, rows: RatedRows, n_batches: int) -> RatingSta
         rank=options.rank,
     ).init_from_data_(rows.rated, options.seed, options.weight_std)
     n_updates = options.epochs * n_batches
-    falls = options.schedule == "linear"
     patience = None
     if options.patience is not None:
         patience = Patience(after_best=options.patience * n_batches)
@@ -227,7 +218,7 @@ def _state(options: RatingOptions, rows: RatedRows, n_batches: int) -> RatingSta
         rbm,
         learning_rate=options.learning_rate,
         l2=options.l2,
-        schedule=partial(training.linear_to_zero, n_updates=n_updates) if falls else None,
+        schedule=build.schedule_of(options, n_updates),
         sweeps=options.sweeps,
         patience=patience,
         seed=options.seed,

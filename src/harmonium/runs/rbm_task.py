@@ -19,15 +19,17 @@ from harmonium.datasets import Data, Minibatches, holes
 from harmonium.datasets.dropped import as_table
 from harmonium.files import write_whole
 from harmonium.metrics import is_trusted, name_of
+from harmonium.rbm import RBM
 from harmonium.report import HeldOut, columns
-from harmonium.run_directory import RunDirectory
+from harmonium.run_directory import Kind, RunDirectory, kinds
 from harmonium.runs import build, kept, run_data, verdicts, weighting
 from harmonium.runs.encoding import Known, described
 from harmonium.runs.events import check as check_events
-from harmonium.runs.following import Finished, Going, Place, Task, Whole, follow, write_page
+from harmonium.runs.following import Finished, Going, Place, Task, Whole
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.pictures import figures
 from harmonium.runs.pictures.history import History
+from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up
 from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
@@ -60,7 +62,8 @@ def begin(
             config["options"]["data"] = kept.moved(options.data, partial.path)
         partial.begin(config, checkpoint.dumps(begun.state))
         keep_beside(partial, options, train_data, held_out)
-    return Going(run, follow(RBMTask(run, begun, watching), reporter))
+        task = RBMTask(partial, begun, watching)  # what fails here leaves no run behind
+    return task.going(reporter)
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
@@ -79,7 +82,20 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     batches = build.make_batches(options, train_data)
     options = take_up(run, options, state, batches, said.further, rate, reporter)
     begun = Begun(options, batches, train_data, held_out, state)
-    return Going(run, follow(RBMTask(run, begun, watch), reporter))
+    return RBMTask(run, begun, watch).going(reporter)
+
+
+def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> RBM:
+    """The model of a run's newest checkpoint, or else the finished one.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it is damaged.
+    """
+    if run.checkpoints():
+        return build.load_checkpoint(run, torch.device(device)).model
+    return checkpoint.load_model(run.model_path, device=device)
 
 
 @dataclass(frozen=True)
@@ -117,9 +133,7 @@ class Begun:
         data, held_out = self.data, self.held_out
         fingerprint, of_held_out = run_data.fingerprints(self.options, data, held_out)
         return {
-            **surroundings(data.values.device),
-            "options": dataclasses.asdict(self.options),
-            "watching": dataclasses.asdict(watching),
+            **surroundings(data.values.device, self.options, watching),
             "every": watching.every or training.default_every(self.batches, self.state, self.total),
             "data": {
                 "n_train": len(data),
@@ -166,17 +180,14 @@ class RBMTask(Task):
         chains = (
             "chains start at the data" if state.chains is None else f"{len(state.chains)} chains"
         )
-        began = f", from update {state.update:,}" if state.update else ""
         yield (
             f"{self.whole or self.run.path}: {state.rbm!r} on {len(data):,} rows of {data.name}"
             + (f", {len(held_out):,} held out" if held_out is not None else "")
-            + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{began}"
+            + f"; {epochs} epochs, {chains}, {state.rbm.weights.device}{self.from_update}"
         )
         yield from noted(data)
         yield from columns.lines(described(data))
         yield from assumed(data, state.missing)
-        if state.update == self.total and self.whole is None:
-            yield f"all {epochs} epochs are done already; `more_epochs` goes further"
 
     def draw(self) -> None:
         """The pictures over the course of training."""
@@ -202,9 +213,7 @@ class RBMTask(Task):
         gains = self.monitor.over_independent_columns(state.model, last_row(run))
         warnings = verdicts.of_rbm(quote(str(run.path)), rows, gains, state, data)
         verdicts.tell(reporter, run, warnings)
-        write_page(run, reporter)
-        result = {"run": str(run.path), "update": state.update, "seconds": seconds, **last_row(run)}
-        return Finished(run, result, pictures)
+        return self.finished(reporter, seconds, last_row(run), pictures)
 
 
 def found_from_anywhere(options: TrainingOptions) -> TrainingOptions:
@@ -251,9 +260,12 @@ def load_new(
     return options, train_data.to(device), None if held_out is None else held_out.to(device)
 
 
-def surroundings(device: torch.device) -> dict[str, Any]:
-    """When, with which versions and on which machine a run was started."""
-    return {
+def surroundings(
+    device: torch.device, options: Any, watching: WatchingOptions, kind: Kind = kinds.RBM
+) -> dict[str, Any]:
+    """When, with which versions, on which machine and with which options a run was started."""
+    of_kind = {} if kind.mark is None else {"kind": kind.mark}
+    return of_kind | {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "harmonium": __version__,
@@ -263,6 +275,8 @@ def surroundings(device: torch.device) -> dict[str, Any]:
         },
         "device": str(device),
         "threads": torch.get_num_threads(),
+        "options": dataclasses.asdict(options),
+        "watching": dataclasses.asdict(watching),
     }
 
 
@@ -310,11 +324,11 @@ def _refuse_layer(run: RunDirectory, config: Mapping[str, Any]) -> None:
 
 
 def refuse_contradictions(
-    path: Path, options: TrainingOptions, repeated: Mapping[str, Any]
+    path: Path, options: TrainingOptions | RatingOptions, repeated: Mapping[str, Any]
 ) -> None:
     """Options that define the run may be repeated, but not changed."""
     for name, value in repeated.items():
-        was = getattr(options, name)
+        was = getattr(options, name, None)
         if value != was:
             said = f"`{name}={value!r}`"
             begun = "which was begun without" if was in (None, False) else ""

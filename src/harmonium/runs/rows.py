@@ -336,7 +336,11 @@ def read_parts(options: Any, progress: Progress) -> Data:
             )
         parts[part] = datasets.read(path, reading.of_another_part(data), progress=progress)
     joined = datasets.join_parts(parts)
-    notes = [f"{part} rows: {path}" for part, path in named.items()]
+    notes = []
+    for part, path in named.items():
+        labels = parts[part].labels
+        n = 0 if labels is None else int((~datasets.has_label(labels)).sum())
+        notes.append(f"{part} rows: {path}" + (f", {n:,} of them without a label" if n else ""))
     return dataclasses.replace(joined, name=data.name, notes=(*data.notes, *notes))
 
 

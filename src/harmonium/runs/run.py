@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
-import torch
-
-from harmonium import checkpoint
-from harmonium.deep import DBN, Network, load_dbn, load_finetuning, load_network
+from harmonium.deep import DBN, Network
 from harmonium.ratings import RatingRBM
 from harmonium.rbm import RBM
 from harmonium.report import Facts
 from harmonium.run_directory import Network as StackDirectory
-from harmonium.run_directory import RunDirectory, Warned
-from harmonium.runs import opening, said
-from harmonium.runs.answers import topics
-from harmonium.runs.answers.recommend import recommender_of
+from harmonium.run_directory import RunDirectory, Warned, kinds
+from harmonium.runs import opening, rbm_task, said
 from harmonium.runs.asking import Asking
-from harmonium.runs.build import load_checkpoint
 from harmonium.runs.following import Going
 from harmonium.runs.resuming import Further, Said
 from harmonium.runs.voices import voice
@@ -90,26 +84,20 @@ class Run(Asking):
     @property
     def kind(self) -> str:
         """``rbm``, ``dbn``, ``ratings``, ``topics``, ``classifier``, ``regressor``, ..."""
-        if self.directory.holds_topics:
-            return "topics"
-        if self.directory.is_finetuning:
-            kind: str = self.config["options"]["kind"]
-            return kind
-        if self.directory.holds_ratings:
-            return "ratings"
-        return "dbn" if self.directory.holds_a_network else "rbm"
+        kind = self.directory.kind
+        return str(self.config["options"]["kind"]) if kind is kinds.FINETUNING else kind.name
 
     @property
     def layers(self) -> list[Run]:
         """The runs of a stack's layers that have been started, from the data upwards."""
-        if not self.directory.holds_a_network:
+        if self.directory.kind is not kinds.DBN:
             return []
         return [Run(layer.path) for layer in StackDirectory(self.directory).layers()]
 
     @property
     def metrics(self) -> list[Row]:
         """Rows of numbers, one per measurement; those of a stack include the ``layer``."""
-        if self.directory.holds_a_network:
+        if self.directory.kind is kinds.DBN:
             return [
                 {"layer": number, **row}
                 for number, layer in enumerate(self.layers, start=1)
@@ -136,19 +124,8 @@ class Run(Asking):
         FileNotFoundError, ValueError
             If there is none yet, or it is damaged.
         """
-        run = self.directory
-        if run.holds_ratings:
-            return recommender_of(run).rbm
-        if run.holds_topics:
-            return topics.model_of(run)
-        if run.is_finetuning:
-            if run.checkpoints():
-                return load_finetuning(run.latest_checkpoint()).model
-            return load_network(run.network_path)
-        if run.holds_a_network:
-            path = StackDirectory(run).dbn_path
-            return load_dbn(path) if path.is_file() else DBN([layer.rbm for layer in self.layers])
-        return self.rbm
+        model: Model = opening.task_of(self.directory.kind).model_of(self.directory)
+        return model
 
     @property
     def rbm(self) -> RBM:
@@ -159,12 +136,9 @@ class Run(Asking):
         TypeError
             If the run has another kind of model.
         """
-        run = self.directory
-        if run.is_finetuning or run.holds_a_network or run.holds_ratings or run.holds_topics:
+        if self.directory.kind is not kinds.RBM:
             raise TypeError(f"{self.path} holds no RBM (its kind is {self.kind!r}); take `.model`")
-        if run.checkpoints():
-            return load_checkpoint(run, torch.device("cpu")).model
-        return checkpoint.load_model(run.model_path)
+        return rbm_task.model_of(self.directory)
 
     @property
     def figures(self) -> dict[str, Path]:

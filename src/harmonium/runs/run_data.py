@@ -277,8 +277,7 @@ def hand_on(
 
 def model_below(below: RunDirectory) -> RBM:
     """The finished model of a run whose hidden units are data."""
-    if below.holds_ratings:
-        RunDirectory.open(below.path)  # which says what uses such a run
+    RunDirectory.open(below.path)  # which says what uses a run of another kind
     if not below.model_path.is_file():
         raise FileNotFoundError(
             f"{below.path} has no finished model whose hidden units could be the data; go on with "

@@ -17,37 +17,31 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from harmonium.arguments import described, meant
+from harmonium.run_directory import Kind
 from harmonium.runs.layers import OF_EACH, OWN, NetworkOptions, offered_once
+from harmonium.runs.opening import refuse_others, table_of
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rating_options import RatingOptions, refuse_others, refuse_without_ratings
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.watching_options import WatchingOptions
 
 
-def of_rbm(data: str, options: Mapping[str, Any]) -> tuple[TrainingOptions, WatchingOptions]:
-    """The options for training an RBM.
+def of_training(kind: Kind, data: str, options: Mapping[str, Any]) -> tuple[Any, WatchingOptions]:
+    """The options for a training of a kind that `harmonium.train` begins.
 
     Raises
     ------
     TypeError, ValueError
-        For an option that is unknown, has the wrong type, or is out of range.
+        For an option that is unknown, has the wrong type, is out of range, or is for another kind.
     """
-    refuse_without_ratings(options)
-    chosen = _checked("train", (TrainingOptions, WatchingOptions), options)
-    training = TrainingOptions(data=data, **_of(TrainingOptions, chosen))
+    refuse_others(kind, options)
+    table = table_of(kind)
+    chosen = _checked("train", (table, WatchingOptions), options)
+    training = table(data=data, **_of(table, chosen))
     return training, WatchingOptions(**_of(WatchingOptions, chosen))
 
 
-def of_ratings(data: str, options: Mapping[str, Any]) -> tuple[RatingOptions, WatchingOptions]:
-    """The options for a training on ratings; raises what `of_rbm` raises."""
-    refuse_others(options)
-    chosen = _checked("train", (RatingOptions, WatchingOptions), options)
-    learning = RatingOptions(data=data, **_of(RatingOptions, chosen))
-    return learning, WatchingOptions(**_of(WatchingOptions, chosen))
-
-
 def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, WatchingOptions]:
-    """The options for pretraining a stack; raises what `of_rbm` raises."""
+    """The options for pretraining a stack; raises what `of_training` raises."""
     each = {name: value for name, value in options.items() if name in OF_EACH}
     others = {name: value for name, value in options.items() if name not in (*OWN, *each)}
     lacking = {*offered_once()} - {*OF_EACH}
@@ -76,14 +70,14 @@ def of_stack(data: str, options: Mapping[str, Any]) -> tuple[NetworkOptions, Wat
 
 
 def of_finetuning(options: Mapping[str, Any]) -> tuple[FinetuningOptions, WatchingOptions]:
-    """The options for fine-tuning; raises what `of_rbm` raises."""
+    """The options for fine-tuning; raises what `of_training` raises."""
     chosen = _checked("finetune", (FinetuningOptions, WatchingOptions), options)
     tuning = FinetuningOptions(**_of(FinetuningOptions, chosen))
     return tuning, WatchingOptions(**_of(WatchingOptions, chosen))
 
 
 def of_resuming(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Repeated options of a run, and its monitoring options; raises what `of_rbm` raises."""
+    """Repeated options of a run, and its monitoring options; raises what `of_training` raises."""
     chosen = _checked("resume", (TrainingOptions, WatchingOptions), options)
     return _of(TrainingOptions, chosen), _of(WatchingOptions, chosen)
 
@@ -91,7 +85,7 @@ def of_resuming(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 def of_answer(
     function: str, tables: tuple[type[Any], ...], options: Mapping[str, Any]
 ) -> list[Any]:
-    """The tables of what a run is asked; ``data`` may be rows. Raises what `of_rbm` raises."""
+    """The tables of what a run is asked; ``data`` may be rows. Raises what `of_training` raises."""
     chosen = _checked(function, tables, options)
     return [table(**_of(table, chosen)) for table in tables]
 

@@ -64,13 +64,8 @@ class Rows:
             If a batch is larger than the data.
         """
         n = len(self.train)
-        batch_size = options.batch_size or min(defaults.BATCH_SIZE, n)
-        if batch_size > n:
-            raise ValueError(
-                f"`batch_size` is {batch_size}, but {self.train.name} has {n} training rows; pass "
-                f"1 to {n}"
-            )
-        return Minibatches(self.train, batch_size)
+        size = options.batch_size or min(defaults.BATCH_SIZE, n)
+        return build.in_batches(self.train, size, f"{self.train.name} has {n} training rows")
 
 
 @dataclass(frozen=True)

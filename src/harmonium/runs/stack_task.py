@@ -8,11 +8,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harmonium import checkpoint
 from harmonium.datasets import Data, has_label, refuse_missing
-from harmonium.deep import DBN, PretrainingState, check_labels, save_dbn
-from harmonium.run_directory import DBN_KIND, Network, Warned
-from harmonium.runs import build, kept, run_data
+from harmonium.deep import DBN, PretrainingState, check_labels, load_dbn, save_dbn
+from harmonium.run_directory import Network, RunDirectory, Warned, kinds
+from harmonium.runs import build, kept, rbm_task, run_data
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import (
     Finished,
@@ -70,11 +72,8 @@ def begin(
     state.take_up_(begun.state)
     own = begun.config(watching)
     config: dict[str, Any] = {
-        "kind": DBN_KIND,
-        **surroundings(where),
-        "options": dataclasses.asdict(options),
+        **surroundings(where, options, watching, kinds.DBN),
         "layers": [dataclasses.asdict(layer) for layer in layers],
-        "watching": dataclasses.asdict(watching),
         "data": own["data"],
     }
     with run.made_whole(place.overwrite) as partial:
@@ -124,6 +123,14 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     network.remove_unfinished()
     stack = _Stack(network, layers, state, (train_data, held_out), watch)
     return Going(network.run, stack.follow(reporter))
+
+
+def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> DBN:
+    """The finished stack, or one of the layers that have been started; raises as for an RBM."""
+    network = Network(run)
+    if network.dbn_path.is_file():
+        return load_dbn(network.dbn_path, device=device)
+    return DBN([rbm_task.model_of(layer, device) for layer in network.layers()])
 
 
 def _pretraining(layers: list[TrainingOptions], visible: Units) -> PretrainingState:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harmonium import defaults, training
+from harmonium import defaults
 from harmonium.datasets import Minibatches
 from harmonium.gradient import Penalties
-from harmonium.run_directory import TOPICS_KIND, RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs import build, counts, kept, rbm_task, run_data
 from harmonium.runs.events import check as check_events
-from harmonium.runs.following import Finished, Going, Place, Task, follow, write_page
+from harmonium.runs.following import Finished, Going, Place, Task
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up
@@ -29,6 +28,7 @@ from harmonium.topics import (
     TopicWatch,
     default_every,
     dumps_topics,
+    load_topic_model,
     load_topics,
     save_topic_model,
 )
@@ -48,10 +48,7 @@ def begin(
     options = _complete(options, batches)
     state = _begin(options, train, batches)
     config: dict[str, Any] = {
-        "kind": TOPICS_KIND,
-        **rbm_task.surroundings(where),
-        "options": dataclasses.asdict(options),
-        "watching": dataclasses.asdict(watching),
+        **rbm_task.surroundings(where, options, watching, kinds.TOPICS),
         "every": watching.every or default_every(_total(options, batches)),
         "data": {
             "n_train": len(train),
@@ -64,11 +61,12 @@ def begin(
             **_fingerprints(train, held_out),
         },
     }
-    with run.made_whole(place.overwrite) as partial_run:
+    with run.made_whole(place.overwrite) as new:
         if place.keeps_data:
-            config["options"]["data"] = kept.moved(options.data, partial_run.path)
-        partial_run.begin(config, dumps_topics(state))
-    return Going(run, follow(TopicTask(run, options, state, batches, held_out, watching), reporter))
+            config["options"]["data"] = kept.moved(options.data, new.path)
+        new.begin(config, dumps_topics(state))
+        task = TopicTask(new, options, state, batches, held_out, watching)
+    return task.going(reporter)
 
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
@@ -91,7 +89,14 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     state = load_topics(run.latest_checkpoint(), device=where)
     options = take_up(run, options, state, batches, said.further, rate, reporter)
     state.phases = _phases(options, batches)
-    return Going(run, follow(TopicTask(run, options, state, batches, held_out, watch), reporter))
+    return TopicTask(run, options, state, batches, held_out, watch).going(reporter)
+
+
+def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> ReplicatedSoftmax:
+    """The model of a run, finished or not; raises as for an RBM."""
+    if run.checkpoints():
+        return load_topics(run.latest_checkpoint(), device=device).model
+    return load_topic_model(run.model_path, device=device)
 
 
 class TopicTask(Task):
@@ -119,17 +124,14 @@ class TopicTask(Task):
         """The model and its documents."""
         state, train, held_out = self.state, self.train, self.held_out
         assert isinstance(train, Documents)
-        began = f", from update {state.update:,}" if state.update else ""
         held = "" if held_out is None else f", {len(held_out):,} held out"
         yield (
             f"{self.run.path}: {state.softmax!r} on {len(train):,} documents of {train.name} with "
             f"{train.n_words:,} words{held}; {self.options.epochs} epochs, "
-            f"{train.device}{began}"
+            f"{train.device}{self.from_update}"
         )
         if train.notes:
             yield f"data      {'; '.join(train.notes)}"
-        if state.update == self.total:
-            yield f"all {self.options.epochs} epochs are done already; `more_epochs` goes further"
 
     def dumps(self) -> bytes:
         """The content of a checkpoint."""
@@ -153,9 +155,7 @@ class TopicTask(Task):
         ]
         if said:
             reporter.say(f"completion perplexity {', '.join(said)}; trained for {seconds:.0f} s")
-        write_page(run, reporter)
-        result = {"run": str(run.path), "update": state.update, "seconds": seconds, **last}
-        return Finished(run, result)
+        return self.finished(reporter, seconds, last)
 
 
 def _moved(
@@ -166,13 +166,8 @@ def _moved(
 
 
 def _batches(options: TrainingOptions, train: Documents) -> Minibatches:
-    batch_size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
-    if batch_size > len(train):
-        raise ValueError(
-            f"`batch_size` is {batch_size}, but {train.name} has {len(train)} training documents; "
-            f"pass 1 to {len(train)}"
-        )
-    return Minibatches(train, batch_size)
+    size = options.batch_size or min(defaults.BATCH_SIZE, len(train))
+    return build.in_batches(train, size, f"{train.name} has {len(train)} training documents")
 
 
 def _complete(options: TrainingOptions, batches: Minibatches) -> TrainingOptions:
@@ -206,9 +201,7 @@ def _begin(options: TrainingOptions, train: Documents, batches: Minibatches) -> 
         learning_rate=options.rate,
         momentum=options.momentum,
         optimizer=optimizer,
-        schedule=partial(training.linear_to_zero, n_updates=_total(options, batches))
-        if options.schedule == "linear"
-        else None,
+        schedule=build.schedule_of(options, _total(options, batches)),
         penalties=Penalties(l1=options.l1, l2=options.l2),
         average_decay=options.average or None,
         seed=options.seed,

@@ -5,19 +5,13 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from harmonium import defaults
 from harmonium.runs.choices import NetworkKind, option
-from harmonium.runs.options import TrainingOptions
+from harmonium.runs.options import as_in_training
 from harmonium.runs.rows import OF_ROWS, RowsOptions
-
-
-def _as_in_training(name: str) -> Any:
-    """The same option as in `TrainingOptions`."""
-    of_training = next(each for each in fields(TrainingOptions) if each.name == name)
-    return field(default=of_training.default, metadata=of_training.metadata)
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class _NetworkOptions:
     image_shape: str | None = option(
         None, "HEIGHTxWIDTH if the rows of DATA are pictures, such as 28x28.", panel="Data"
     )
-    white: float | None = _as_in_training("white")
+    white: float | None = as_in_training("white")
     binarize: str | None = option(
         None,
         "Binarisation, if it differs from pretraining; values as in `harmonium train`: `none` "
@@ -63,14 +57,14 @@ class _NetworkOptions:
         panel="Data",
         shown="as in pretraining, or none",
     )
-    standardize: bool | None = _as_in_training("standardize")
+    standardize: bool | None = as_in_training("standardize")
     held_out: float | None = option(
         None,
         "Fraction of a file's rows to hold out; named sets have their own split.",
         panel="Data",
         shown=f"{defaults.HELD_OUT}",
     )
-    rows: int | None = _as_in_training("rows")
+    rows: int | None = as_in_training("rows")
     validation: bool = option(
         True,
         "Hold out the validation rows of a named set, or the rows held out in pretraining, to "
@@ -90,7 +84,7 @@ class FinetuningOptions(RowsOptions, _NetworkOptions):
         shown=f"about {defaults.FINETUNING_UPDATES:,} updates, but "
         f"{defaults.FINETUNING_MOST_EPOCHS} epochs at most",
     )
-    batch_size: int | None = _as_in_training("batch_size")
+    batch_size: int | None = as_in_training("batch_size")
     optimizer: Literal["sgd", "adam"] = option("sgd", "Optimiser.", panel="Training")
     learning_rate: float | None = option(
         None,
@@ -98,7 +92,7 @@ class FinetuningOptions(RowsOptions, _NetworkOptions):
         panel="Training",
         shown=f"{defaults.FINETUNING_RATE} for sgd, {defaults.FINETUNING_ADAPTIVE_RATE} for adam",
     )
-    momentum: float = _as_in_training("momentum")
+    momentum: float = as_in_training("momentum")
     schedule: Literal["constant", "linear"] = option(
         "linear",
         "Keep the learning rate constant, or let it fall linearly to zero at the last epoch.",
@@ -117,7 +111,7 @@ class FinetuningOptions(RowsOptions, _NetworkOptions):
         panel="Training",
         shown=f"{defaults.PATIENCE} with a constant learning rate, else none",
     )
-    seed: int = _as_in_training("seed")
+    seed: int = as_in_training("seed")
 
     def __post_init__(self) -> None:
         """Reject options that no network can be trained with, before any data are read."""

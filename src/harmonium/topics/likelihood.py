@@ -15,7 +15,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -27,6 +27,7 @@ from torch.nn import functional
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count, check_type
 from harmonium.likelihood import Computation, LogZ
+from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS
 from harmonium.rng import Lane, Stream
 from harmonium.topics.documents import Documents
 from harmonium.topics.model import ReplicatedSoftmax
@@ -261,7 +262,7 @@ class Perplexity:
     Attributes
     ----------
     lower, upper
-        The ends of the interval; equal if exact. They rest on log Z from below and from above.
+        The ends of the interval, from log Z below and above, or the reverse within their noise.
     lower_std_error, upper_std_error
         Standard errors of the ends, from the chains.
     documents_std_error
@@ -327,23 +328,19 @@ def perplexity(
     documents.refuse_empty()
     lengths = documents.lengths.unique()
     if can_be_enumerated(model):
-        return Computation(1, _exactly(model, documents, lengths))
+        return Computation(1, _from(model, documents, [1], lambda: exact_log_z(model, lengths)))
     annealing = annealed_log_z(model, lengths, n_chains, sweeps, seed)
-    return Computation(annealing.n_steps, _from(model, documents, annealing))
-
-
-def _exactly(
-    model: ReplicatedSoftmax, documents: Documents, lengths: Tensor
-) -> Generator[int, None, Perplexity]:
-    yield 1
-    return _summed_up(model, documents, exact_log_z(model, lengths))
+    return Computation(annealing.n_steps, _from(model, documents, annealing, annealing.result))
 
 
 def _from(
-    model: ReplicatedSoftmax, documents: Documents, annealing: Computation[LogZByLength]
+    model: ReplicatedSoftmax,
+    documents: Documents,
+    steps: Iterable[int],
+    result: Callable[[], LogZByLength],
 ) -> Generator[int, None, Perplexity]:
-    yield from annealing
-    return _summed_up(model, documents, annealing.result())
+    yield from steps
+    return _summed_up(model, documents, result())
 
 
 def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLength) -> Perplexity:
@@ -359,12 +356,14 @@ def _summed_up(model: ReplicatedSoftmax, documents: Documents, log_z: LogZByLeng
         ends[f"{side}_std_error"] = (errors / words).mean().item()
         ends[f"{side}_rows"] = per_word
     middle = (ends["lower_rows"] + ends["upper_rows"]) / 2
-    value = {side: math.exp(-ends[side]) for side in ("lower", "upper")}
+    found = [(math.exp(-ends[side]), ends[f"{side}_std_error"]) for side in ("lower", "upper")]
+    (lower, low_error), (upper, high_error) = sorted(found)  # which cross by chance, if so close
     spread = middle.std().item() / math.sqrt(len(middle)) if len(middle) > 1 else math.nan
     return Perplexity(
-        **value,
-        lower_std_error=value["lower"] * ends["lower_std_error"],
-        upper_std_error=value["upper"] * ends["upper_std_error"],
+        lower,
+        upper,
+        lower_std_error=lower * low_error,
+        upper_std_error=upper * high_error,
         documents_std_error=math.exp(-middle.mean().item()) * spread,
         n_documents=len(documents),
         n_words=documents.n_words,
@@ -378,12 +377,11 @@ def _reasons(log_z: LogZByLength) -> tuple[str, ...]:
     """Why log Z must not be trusted: the length of which the fewest chains carry it."""
     both = zip(log_z.lengths.tolist() * 2, (*log_z.below, *log_z.above), strict=True)
     doubtful = [(of.effective_chains, of.n_chains, n) for n, of in both if of.warning is not None]
-    told = (
+    return tuple(
         f"only {carry:.1f} of {n_chains} chains carry log Z of documents of {length:,} words; "
-        "take more `chains`"
+        f"take more `chains`, as it takes {FEWEST_EFFECTIVE_CHAINS} to trust it"
         for carry, n_chains, length in sorted(doubtful)[:1]
     )
-    return tuple(told)
 
 
 def _checked(model: ReplicatedSoftmax, lengths: Tensor) -> Tensor:

@@ -120,6 +120,11 @@ class TableEncoding(Encoding):
             place for group in self.groups for place in group.places for _ in range(group.width)
         )
 
+    @property
+    def words(self) -> list[tuple[str, ...] | None]:
+        """The categories of each column by their numbers; None for a column of numbers."""
+        return [column.words if isinstance(column, Categories) else None for column in self.columns]
+
     def state_names(self) -> list[str]:
         """The meaning of each column of states: "age", "sex = Male", "hours ≤ 35"."""
         return [
@@ -313,15 +318,9 @@ def _order(column: TableColumn) -> tuple[int, int, Kind]:
 
 def _state_names(column: TableColumn) -> list[str]:
     if isinstance(column, Categories):
-        shown = [_plain(category) for category in column.categories]
-        names = [f"{column.name} = {category}" for category in shown]
+        names = [f"{column.name} = {category}" for category in column.words]
         return names[1:] if column.n_states == 1 else names
     if isinstance(column, Bins):
         above = [f"{column.name} ≤ {edge:g}" for edge in column.edges]
         return [*above, f"{column.name} > {column.edges[-1]:g}"]
     return [column.name]
-
-
-def _plain(category: str | float | bool) -> str:
-    is_number = isinstance(category, float | int) and not isinstance(category, bool)
-    return f"{category:g}" if is_number else str(category)

@@ -118,6 +118,16 @@ class Categories(TableColumn):
         """One for two categories, else one for each."""
         return 1 if len(self.categories) == 2 else len(self.categories)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The categories as they are shown to a person."""
+        return tuple(
+            f"{category:g}"
+            if isinstance(category, float | int) and not isinstance(category, bool)
+            else str(category)
+            for category in self.categories
+        )
+
     def fault(self, values: NDArray[np.float64]) -> NDArray[np.bool]:
         """True for each value that is not the number of a category."""
         inside = (values >= 0) & (values < len(self.categories)) & (values == np.floor(values))

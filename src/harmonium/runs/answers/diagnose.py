@@ -83,6 +83,11 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
         f"{run.path}: {rbm!r}{where}; {options.chains:,} chains from data and from random "
         f"states, {options.sweeps:,} sweeps, of which half are warm-up"
     )
+    if train.mask is not None:
+        asked.reporter.say(
+            f"{train.mask.n_missing:,} missing values of the data are drawn by the model, so that "
+            "moments of the data lean towards its own"
+        )
     some = _some_rows(trained, train, seed)
     diagnosis = diagnostics.diagnose(
         rbm,
@@ -103,6 +108,7 @@ def diagnose(asked: Asked, options: DiagnosisOptions) -> Diagnosed:
     advice = [dataclasses.replace(one, remedy=words(one.remedy)) for one in diagnosis.advice]
     seconds = time.monotonic() - began
     content = _as_json(diagnosis, advice, spectra) | {
+        "completed_values": 0 if train.mask is None else train.mask.n_missing,
         "log_likelihood": {name: list(pair) for name, pair in bounds.items()},
         "update": trained.update,
         "seed": seed,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,14 +23,18 @@ from harmonium.files import write_json
 from harmonium.imputation import complete_rows, of_observed
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
-from harmonium.run_directory import REPORT_MARK, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, kinds, refuse_foreign
 from harmonium.runs import run_data, weighting
-from harmonium.runs.answers.asked import Answer, Asked
+from harmonium.runs.answers import topics
+from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.evaluations import (
     FORMAT,
+    Evaluated,
     KeptWork,
     described,
     keep_row_values,
+    part_of,
+    refuse_more,
     results_in,
 )
 from harmonium.runs.answers.options import EvaluationOptions
@@ -54,38 +55,18 @@ _BLOCK = 1000  # rows encoded at a time
 _SWEEPS = 64  # that complete rows whose missing values are summed out afterwards
 
 
-@dataclass(frozen=True, repr=False)
-class Evaluated(Answer):
-    """The log-likelihood of rows.
-
-    Attributes
-    ----------
-    found
-        The value, or the interval.
-    result
-        The entry of ``likelihood.json``.
-    path, page
-        That file, and the page of the run, which shows it.
-    """
-
-    found: LogLikelihood
-    result: Mapping[str, Any]
-    path: Path
-    page: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """Where the result is kept, and the result."""
-        return {"kept_in": str(self.path), **self.result}
-
-
 def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Evaluated:
     """Evaluate the model of a run; writes ``likelihood.json`` and updates the run's page.
+
+    Of a topic model it is the perplexity of documents, in ``perplexity.json``.
 
     Raises
     ------
     FileExistsError, FileNotFoundError, ValueError
         If there is no such run, model or row, or a file is not ours; before anything is written.
     """
+    if asked.run.kind is kinds.TOPICS:
+        return topics.evaluate(asked, options, reading)
     seconds = options.seconds
     trained = open_trained(asked)
     run, rbm = trained.run, trained.rbm
@@ -148,12 +129,7 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
     if said.data is not None:
         data = trained.data(said.data, reading, said.weights_file)
     else:
-        names = [name for name, rows in there.items() if rows is not None]
-        rows = there[split or names[0]]
-        if rows is None:
-            raise ValueError(
-                f"`split` is {split}, but {whole.name} has no such rows; it has {', '.join(names)}"
-            )
+        _, rows = part_of(there, split, whole.name, "rows")
         data = trained.checked(rows)
         if said.weights_file is not None:
             data = datasets.weighed_by_file(data, Path(said.weights_file).expanduser())
@@ -213,12 +189,9 @@ def _rows(
 ) -> tuple[WeightedRows, MaskedRows | None]:
     """All rows, or a random subset; completed if values are missing, and then as they are, too."""
     device = data.values.device
+    refuse_more(n_rows, len(data), data.name)
     if n_rows is None:
         index = torch.arange(len(data), device=device)
-    elif n_rows > len(data):
-        raise ValueError(
-            f"`rows` is {n_rows}, but {data.name} has {len(data)}; pass {len(data)} or fewer"
-        )
     else:
         order = some_rows(data, n_rows, Lane.EVALUATED_ROWS.stream(seed))
         index = order.sort().values.to(device)

@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,12 +20,72 @@ from harmonium.files import write_whole
 from harmonium.likelihood import LogLikelihood, LogZ, Work, log_likelihood
 from harmonium.rbm import RBM
 from harmonium.report import row_values, weights_name
+from harmonium.runs.answers.asked import Answer
 from harmonium.serialization import digest, read, serialize
+from harmonium.topics import Perplexity
 
 FORMAT = 1
-"""Version of ``likelihood.json``."""
+"""Version of ``likelihood.json`` and of ``perplexity.json``."""
 
 _KIND = "evaluation"
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluated(Answer):
+    """How probable rows are, or documents.
+
+    Attributes
+    ----------
+    found
+        The value, or the interval.
+    result
+        The entry of ``likelihood.json``, or of ``perplexity.json``.
+    path, page
+        That file, and the page of the run, which shows it.
+    """
+
+    found: LogLikelihood | Perplexity
+    result: Mapping[str, Any]
+    path: Path
+    page: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Where the result is kept, and the result."""
+        return {"kept_in": str(self.path), **self.result}
+
+
+def part_of(
+    parts: Mapping[str, Part | None], split: str | None, name: str, noun: str
+) -> tuple[str, Part]:
+    """The part of data that ``split`` names, and its name; the first there is by default.
+
+    Raises
+    ------
+    ValueError
+        If the data, called ``name``, have no such rows; ``noun`` is what the rows are called.
+    """
+    there = [each for each, part in parts.items() if part is not None]
+    wanted = split or there[0]
+    part = parts[wanted]
+    if part is None:
+        raise ValueError(
+            f"`split` is {split}, but {name} has no such {noun}; it has {', '.join(there)}"
+        )
+    return wanted, part
+
+
+def refuse_more(rows: int | None, there: int, name: str) -> None:
+    """Reject more rows than there are.
+
+    Raises
+    ------
+    ValueError
+        Says how many there are.
+    """
+    if rows is not None and rows > there:
+        raise ValueError(f"`rows` is {rows}, but {name} has {there}; pass {there} or fewer")
 
 
 def results_in(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from harmonium.rng import Lane
 from harmonium.runs.answers import holes
 from harmonium.runs.answers.archives import TABLE_OR_ARCHIVE, target_of
 from harmonium.runs.answers.asked import Answer, Asked
-from harmonium.runs.answers.imputing_options import ImputationOptions
+from harmonium.runs.answers.options_of_data import ImputationOptions
 from harmonium.runs.answers.trained import open_trained
 from harmonium.runs.rows import ReadingOptions
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harmonium import kernels, plots, sequences
 from harmonium.rng import Lane
+from harmonium.run_directory import kinds
 from harmonium.runs.answers.aligned import need_letters, numbers_of, positions_of
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import PlottingOptions
@@ -27,7 +28,7 @@ def plot(asked: Asked, options: PlottingOptions) -> Iterator[Path]:
     """
     if options.logos is not None:
         return _logos(asked, options.logos)
-    if asked.run.holds_a_network:
+    if asked.run.kind is kinds.DBN:
         return _of_network(asked, options)
     return _of_rbm(asked, options)
 

@@ -21,7 +21,7 @@ from harmonium.rng import Lane
 from harmonium.runs.answers import holes
 from harmonium.runs.answers.archives import TABLE_OR_ARCHIVE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
-from harmonium.runs.answers.imputing_options import ColumnOptions
+from harmonium.runs.answers.options_of_data import ColumnOptions
 from harmonium.runs.answers.trained import Trained, open_trained
 from harmonium.runs.rows import ReadingOptions
 from harmonium.units import Units

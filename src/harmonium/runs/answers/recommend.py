@@ -14,12 +14,12 @@ from harmonium import ratings
 from harmonium.arguments import described
 from harmonium.datasets.reading import columns_of
 from harmonium.ratings import Recommendations, Recommender, Scores
-from harmonium.run_directory import RunDirectory
+from harmonium.run_directory import RunDirectory, kinds
 from harmonium.runs.answers.archives import TABLE, target_of, write_table
 from harmonium.runs.answers.asked import Answer, Asked
-from harmonium.runs.answers.recommending_options import RecommendingOptions
+from harmonium.runs.answers.options_of_data import RecommendingOptions
 from harmonium.runs.rating_options import RatingOptions
-from harmonium.runs.rating_task import KEPT
+from harmonium.runs.rating_task import KEPT, model_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,19 +79,15 @@ def recommender_of(run: RunDirectory) -> Recommender:
     FileNotFoundError, ValueError
         If the run did not learn from ratings, or has no model yet.
     """
-    if not run.holds_ratings:
+    if run.kind is not kinds.RATINGS:
         raise ValueError(
             f"{run.path} did not learn from ratings; train on a table of them with "
             "`ratings='user,item,rating'`"
         )
     options = RatingOptions(**run.config()["options"])
     parts = ratings.load_ratings(run.path / KEPT)
-    if run.checkpoints():
-        rbm = ratings.load(run.latest_checkpoint()).model
-    else:
-        rbm = ratings.load_model(run.model_path)
     known = parts["train"].joined(parts.get("held_out"))
-    return Recommender(rbm, known, options.orientation, parts.get("pairs"))
+    return Recommender(model_of(run), known, options.orientation, parts.get("pairs"))
 
 
 def recommend(asked: Asked, options: RecommendingOptions, test: Any = None) -> Recommended:

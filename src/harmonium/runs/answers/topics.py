@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,36 +11,37 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from harmonium import kernels
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Lane
-from harmonium.run_directory import REPORT_MARK, RunDirectory, refuse_foreign
+from harmonium.run_directory import REPORT_MARK, RunDirectory, kinds, refuse_foreign
 from harmonium.runs import build, counts, run_data
 from harmonium.runs.answers.archives import TABLE, target_of
 from harmonium.runs.answers.asked import Answer, Asked
+from harmonium.runs.answers.evaluations import (
+    FORMAT,
+    Evaluated,
+    part_of,
+    refuse_more,
+    results_in,
+)
 from harmonium.runs.answers.options import EvaluationOptions
-from harmonium.runs.answers.topic_options import TopicOptions
+from harmonium.runs.answers.options_of_data import TopicOptions
 from harmonium.runs.following import write_page
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rows import ReadingOptions
 from harmonium.runs.topic_tables import coherence_of, keep_topics, table_of
+from harmonium.runs.topic_task import model_of
 from harmonium.topics import (
     Documents,
-    Perplexity,
     ReplicatedSoftmax,
     completion,
-    load_topic_model,
-    load_topics,
     perplexity,
     topic_documents,
 )
 
 PERPLEXITY = "perplexity.json"
 """The file of perplexities in the directory of a run."""
-
-_FORMAT = 1
 
 # Options of an evaluation that are about other models.
 _NOT_USED = ("temperatures", "budget", "binarize", "weights", "identity")
@@ -77,30 +77,6 @@ class Topics(Answer):
         return {"table": str(self.path), "coherence": self.coherence, "topics": list(self.topics)}
 
 
-@dataclass(frozen=True, repr=False)
-class EvaluatedTopics(Answer):
-    """The perplexity of documents.
-
-    Attributes
-    ----------
-    found
-        The value, or the interval.
-    result
-        The entry of ``perplexity.json``.
-    path, page
-        That file, and the page of the run, which shows it.
-    """
-
-    found: Perplexity
-    result: Mapping[str, Any]
-    path: Path
-    page: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """Where the result is kept, and the result."""
-        return {"kept_in": str(self.path), **self.result}
-
-
 def find(asked: Asked, options: TopicOptions) -> Topics:
     """List the topics of a run; writes a ``.csv`` and the run's page.
 
@@ -131,7 +107,7 @@ def find(asked: Asked, options: TopicOptions) -> Topics:
     return Topics(tuple(topics), path, write_page(run, asked.reporter))
 
 
-def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> EvaluatedTopics:
+def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) -> Evaluated:
     """Find the perplexity of documents; writes ``perplexity.json`` and the run's page.
 
     Raises
@@ -148,7 +124,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
             )
     run, training, model = _opened(asked)
     refuse_foreign(run.report_path, REPORT_MARK)
-    results = _results_in(run.path / PERPLEXITY)
+    results = results_in(run.path / PERPLEXITY)
     name, documents = _asked_for(options, reading, training)
     documents = _some(documents, options).to(model.weights.device)
     began = time.monotonic()
@@ -178,26 +154,13 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
         "seed": options.seed,
         "seconds": round(time.monotonic() - began, 1),
     }
-    write_json(run.path / PERPLEXITY, {"format": _FORMAT, "results": results})
-    return EvaluatedTopics(found, result, run.path / PERPLEXITY, write_page(run, asked.reporter))
-
-
-def model_of(run: RunDirectory, device: torch.device | str = "cpu") -> ReplicatedSoftmax:
-    """The finished model of a run, or the one of its newest checkpoint.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is none, or it is damaged.
-    """
-    if run.checkpoints():
-        return load_topics(run.latest_checkpoint(), device=device).model
-    return load_topic_model(run.model_path, device=device)
+    write_json(run.path / PERPLEXITY, {"format": FORMAT, "results": results})
+    return Evaluated(found, result, run.path / PERPLEXITY, write_page(run, asked.reporter))
 
 
 def _opened(asked: Asked) -> tuple[RunDirectory, TrainingOptions, ReplicatedSoftmax]:
     run = RunDirectory.open_any(asked.run.path)
-    if not run.holds_topics:
+    if run.kind is not kinds.TOPICS:
         raise ValueError(
             f"{run.path} holds no topics; train them on counts of words with `visible='counts'`"
         )
@@ -220,42 +183,16 @@ def _asked_for(
     there = {"test": None, "held-out": held_out, "train": train}
     if training.test_data is not None:
         there["test"] = counts.another(training.test_data, training, train)
-    names = [name for name, part in there.items() if part is not None]
-    name = options.split or names[0]
-    part = there[name]
-    if part is None:
-        raise ValueError(
-            f"`split` is {name}, but {train.name} has no such documents; it has {', '.join(names)}"
-        )
+    name, part = part_of(there, options.split, train.name, "documents")
     return f"{train.name}, {name}", part
 
 
 def _some(documents: Documents, options: EvaluationOptions) -> Documents:
     if options.rows is None:
         return documents
-    if options.rows > len(documents):
-        raise ValueError(
-            f"`rows` is {options.rows}, but {documents.name} has {len(documents)}; pass "
-            f"{len(documents)} or fewer"
-        )
+    refuse_more(options.rows, len(documents), documents.name)
     order = kernels.permutation(len(documents), Lane.EVALUATED_ROWS.stream(options.seed))
     return documents.take(order[: options.rows].sort().values)
-
-
-def _results_in(path: Path) -> dict[str, Any]:
-    """Earlier results by name of the documents."""
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] > _FORMAT or not isinstance(content["results"], dict):
-            raise TypeError("another layout")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged, or written by a newer harmonium ({error}); move it away"
-        ) from error
-    results: dict[str, Any] = content["results"]
-    return results
 
 
 def _as_csv(topics: Sequence[Mapping[str, Any]]) -> bytes:

@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from harmonium.datasets import Data
 from harmonium.deep import (
     Autoencoder,
     Network,
     load_dbn,
-    load_finetuning,
-    load_network,
     without_labels,
 )
 from harmonium.run_directory import Network as NetworkRun
-from harmonium.run_directory import RunDirectory
-from harmonium.runs import build, run_data
+from harmonium.run_directory import RunDirectory, kinds
+from harmonium.runs import build, network_task, run_data
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.classes import LabelUnits
 from harmonium.runs.encoding import Known
@@ -41,8 +37,7 @@ class Tuned:
     def of(cls, run: RunDirectory, network: Network | LabelUnits, asked: Asked) -> Tuned:
         """With what the run has stored about its rows."""
         config = run.config()
-        bottom = config["bottom"] if run.is_finetuning else config["layers"][0]
-        rows = TrainingOptions.from_config(bottom)
+        rows = TrainingOptions.from_config(run.kind.rows_of(config))
         return cls(run, network, run_data.known_of(run), rows, asked.reporter)
 
     def data(self, source: Any, split: str | None, reading: ReadingOptions) -> Data:
@@ -70,13 +65,13 @@ def open_tuned(asked: Asked) -> Tuned:
         If there is none, or several.
     """
     run, where = asked.run, build.choose_device(asked.device)
-    if not run.is_finetuning:
+    if run.kind is not kinds.FINETUNING:
         source = NetworkRun.open(run.path)  # rejects the run of a single RBM
         if _has_label_units(source):
             network = LabelUnits(load_dbn(source.dbn_path, device=where))
             return Tuned.of(run, network, asked)
         run = _only_tuning(run)
-    return Tuned.of(run, _network_of(run, where), asked)
+    return Tuned.of(run, network_task.model_of(run, where), asked)
 
 
 def open_autoencoder(asked: Asked) -> tuple[Tuned, Autoencoder]:
@@ -88,7 +83,7 @@ def open_autoencoder(asked: Asked) -> tuple[Tuned, Autoencoder]:
         If there is none, several, or only networks of another kind.
     """
     run = asked.run
-    if run.holds_a_network and not _tunings(run, "autoencoder"):
+    if run.kind is kinds.DBN and not _tunings(run, "autoencoder"):
         source = NetworkRun(run)
         if not source.dbn_path.is_file():
             raise FileNotFoundError(
@@ -98,7 +93,7 @@ def open_autoencoder(asked: Asked) -> tuple[Tuned, Autoencoder]:
         dbn = load_dbn(source.dbn_path, device=build.choose_device(asked.device))
         unrolled = Autoencoder(without_labels(dbn.stack))
         return Tuned.of(run, unrolled, asked), unrolled
-    if run.holds_a_network:
+    if run.kind is kinds.DBN:
         run = _only_tuning(run, "autoencoder")
     tuned = open_tuned(replace(asked, run=run))
     network = tuned.network
@@ -117,7 +112,7 @@ def _tunings(run: RunDirectory, kind: str | None = None) -> list[RunDirectory]:
     return [
         tuning
         for tuning in tunings
-        if tuning.is_finetuning and kind in (None, tuning.config()["options"]["kind"])
+        if tuning.kind is kinds.FINETUNING and kind in (None, tuning.config()["options"]["kind"])
     ]
 
 
@@ -138,10 +133,3 @@ def _only_tuning(run: RunDirectory, kind: str | None = None) -> RunDirectory:
         names = ", ".join(str(tuning.path) for tuning in tunings)
         raise ValueError(f"{run.path} holds several fine-tuned networks; pass one of {names}")
     return tunings[0]
-
-
-def _network_of(run: RunDirectory, device: torch.device) -> Network:
-    """The best network of a run, finished or not."""
-    if run.checkpoints():
-        return load_finetuning(run.latest_checkpoint(), device=device).model
-    return load_network(run.network_path, device=device)

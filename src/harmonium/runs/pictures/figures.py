@@ -180,7 +180,7 @@ def save_samples(
         sweeps_per_sample=sweeps_per_sample,
         chain_names=chain_names,
         limits=view.limits(samples.shape[-1], shown),
-        letters=view.alphabet,
+        letters=view.letters(shown),
     )
     return plots.save(strips, path, title=title, caption=caption + note)
 
@@ -221,7 +221,7 @@ def save_completions(
         mask[shown],
         [names[i] for i in shown],
         limits=view.limits(truth.shape[-1], shown),
-        letters=view.alphabet,
+        letters=view.letters(shown),
     )
     return plots.save(strips, path, title="Completions", caption=caption + note)
 
@@ -242,7 +242,7 @@ def save_reconstructions(path: Path, originals: Tensor, reconstructed: Tensor, v
         after[:SHOWN_ROWS, shown],
         [names[i] for i in shown],
         limits=view.limits(originals.shape[-1], shown),
-        letters=view.alphabet,
+        letters=view.letters(shown),
     )
     caption = (
         "Each row of the data as an upright strip, left of its reconstruction. Each column has "

@@ -108,8 +108,7 @@ def compare(
     if len(names) > FIRST_COLUMNS and bool(((of_data == 0) | (of_data == 1)).all()):
         yield _shares(folder, of_data, of_samples, names, order)
     else:
-        letters = view.alphabet
-        yield from _distributions(folder, of_data, of_samples, names, order, far, nominal, letters)
+        yield from _distributions(folder, of_data, of_samples, names, order, far, nominal, view)
     if len(names) > 1:
         yield _correlations(folder, of_data, of_samples, names, nominal)
 
@@ -144,7 +143,7 @@ def _distributions(
     order: NDArray[np.intp],
     far: NDArray[np.float64],
     nominal: bool,
-    letters: str | None,
+    view: View,
 ) -> Iterator[Path]:
     n_first = len(names) if len(names) <= FIRST_COLUMNS + 3 else FIRST_COLUMNS
     parts = (
@@ -161,7 +160,7 @@ def _distributions(
             names[shown].tolist(),
             n_beside=n_beside,
             nominal=nominal,
-            letters=letters,
+            letters=view.letters(shown.tolist()),
             title=f"{_of(len(shown), len(names))}",
         )
         worst = shown[np.argmax(far[shown])]

@@ -54,6 +54,13 @@ class View:
         """The letters of an alignment; None for other rows."""
         return self.encoding.letters if isinstance(self.encoding, OneHot) else None
 
+    def letters(self, shown: Sequence[int]) -> plots.Letters:
+        """What the values 0, 1, 2, ... of some columns stand for, where they are no numbers."""
+        if self.table is None:
+            return self.alphabet
+        words = self.table.words
+        return [words[place] for place in shown]
+
     @classmethod
     def of(cls, rbm: RBM, data: Data, *, of_hidden_units: bool = False) -> View:
         """The view of the rows that a model was trained on."""

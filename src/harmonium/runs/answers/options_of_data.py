@@ -1,4 +1,4 @@
-"""The options of what a run says of missing values, as those of `options`.
+"""The options of questions about values, ratings and words, as those of `options`.
 
 Nothing heavy is imported here.
 """
@@ -67,3 +67,38 @@ class ColumnOptions(Limited):
                 "`column` is missing; pass the name of the column to predict from the others, or "
                 "its number from 0"
             )
+
+
+@dataclass(frozen=True)
+class RecommendingOptions(Limited):
+    """Who gets recommendations, or which ratings are predicted."""
+
+    user: str | None = option(None, "The user, by name.", show_default="none")
+    test: str | None = option(
+        None,
+        "A file of test ratings, like that of the training ratings: their error is measured.",
+        show_default="none",
+    )
+    top: int = option(
+        defaults.RECOMMENDED, "Number of items to recommend, and the k of NDCG@k.", min=1
+    )
+    min_ratings: int = option(
+        1, "Recommend only items with at least so many training ratings.", min=0
+    )
+    out: Path | None = option(None, "A .csv file to write.", show_default="none")  # noqa: RUF009
+
+
+@dataclass(frozen=True)
+class TopicOptions(Limited):
+    """Which words and documents of topics are listed, and where."""
+
+    words: Path | None = option(  # noqa: RUF009
+        None,
+        "A file of the words of the columns, one a line.",
+        show_default="the names of the columns, or their numbers",
+    )
+    n_words: int = option(10, "Words of each sign, for each topic.", min=1)
+    n_documents: int = option(3, "Nearest documents of each topic.", min=1)
+    out: Path | None = option(  # noqa: RUF009
+        None, "The .csv file to write.", show_default="RUN/topics.csv, or -2, ..."
+    )
