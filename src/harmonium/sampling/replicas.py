@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -155,7 +156,7 @@ class Replicas:
     @classmethod
     def from_tensors(cls, rbm: RBM, tensors: Mapping[str, Tensor], turn: int) -> Replicas:
         """Rebuild replicas on a ladder to this model from the result of `tensors`."""
-        own = {name: tensor for name, tensor in tensors.items() if "." not in name}
+        own: dict[str, Any] = {name: x for name, x in tensors.items() if "." not in name}
         kept = {name.split(".")[1] for name in tensors if name.startswith("models.")}
         if kept:
             models = [copy.deepcopy(rbm).requires_grad_(False) for _ in kept]
