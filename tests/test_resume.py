@@ -25,6 +25,7 @@ from harmonium import (
     Categorical,
     Gaussian,
     Gibbs,
+    GrowingTrajectory,
     Penalties,
     PlainGradient,
     Spin,
@@ -136,6 +137,9 @@ CASES = {
         },
         visible=lambda: Gaussian(6, learn_precision=True),
         data=Data("grey", GREY / 128),
+    ),
+    "trajectory": Case(
+        lambda rbm: {"sampler": GrowingTrajectory(acceptance=0.9), "learning_rate": 0.5}
     ),
     "average": Case(lambda rbm: {"average_decay": 0.9}),
     "sparsity": Case(

@@ -49,6 +49,7 @@ from .runs import train_dbn as train_dbn
 from .sampling import ChainState as ChainState
 from .sampling import Clamp as Clamp
 from .sampling import Gibbs as Gibbs
+from .sampling import GrowingTrajectory as GrowingTrajectory
 from .sampling import SamplingSchedule as SamplingSchedule
 from .sampling import Tempering as Tempering
 from .sampling import TrajectoryTempering as TrajectoryTempering

@@ -24,7 +24,14 @@ from harmonium.likelihood import Population
 from harmonium.optimization import describe_optimizer, restore_optimizer
 from harmonium.rbm import RBM, check_rbm
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import ChainState, Gibbs, Replicas, Sampler, Tempering
+from harmonium.sampling import (
+    ChainState,
+    Gibbs,
+    GrowingTrajectory,
+    Replicas,
+    Sampler,
+    Tempering,
+)
 from harmonium.serialization import (
     Types,
     below,
@@ -37,7 +44,7 @@ from harmonium.serialization import (
 from harmonium.training import Best, Completions, Learner, Patience, TrainingState, settle
 from harmonium.units import from_config, to_config
 
-_SAMPLERS: Types[Sampler] = Types(Gibbs, Tempering)
+_SAMPLERS: Types[Sampler] = Types(Gibbs, GrowingTrajectory, Tempering)
 _GRADIENTS: Types[Gradient] = Types(CenteredGradient, HybridGradient, PlainGradient)
 
 # The numbers of the particles that track log Z.
@@ -279,9 +286,9 @@ def read_models(path: str | Path, *, device: torch.device | str = "cpu") -> dict
 
 
 def _replicas(chains: ChainState | None) -> Replicas | None:
-    """Replica states at other temperatures; replicas of other models are not kept."""
+    """Replicas whose ladder they know themselves; a `TrajectoryTempering` keeps its models."""
     replicas = None if chains is None else chains.replicas
-    return None if replicas is None or replicas.path is None else replicas
+    return replicas if replicas is not None and (replicas.path or replicas.models) else None
 
 
 def _of_chains(chains: ChainState) -> dict[str, Tensor]:

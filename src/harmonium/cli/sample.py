@@ -84,8 +84,9 @@ def _statistics(found: Samples) -> Iterator[str]:
 
 
 def _ladder(ladder: Mapping[str, float]) -> str:
-    """Statistics of the swaps between temperatures."""
-    said = f"ladder    {ladder['temperatures']:.0f} temperatures"
+    """Statistics of the swaps between temperatures, or models."""
+    kind = "models" if "models" in ladder else "temperatures"
+    said = f"ladder    {ladder[kind]:.0f} {kind}"
     if "swap_acceptance" in ladder:
         said += (
             f"; {ladder['swap_acceptance']:.0%} of the swaps were accepted (at least "

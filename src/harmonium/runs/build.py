@@ -20,7 +20,7 @@ from harmonium.run_directory import RunDirectory
 from harmonium.runs.choices import CONTINUOUS, COUNTS, HALF_LINES
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.run_data import FEATURES, is_run, model_below
-from harmonium.sampling import Gibbs, Sampler, Tempering
+from harmonium.sampling import Gibbs, GrowingTrajectory, Sampler, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import (
     Binary,
@@ -241,6 +241,8 @@ def _sampler(options: TrainingOptions) -> Sampler:
     sweeps = options.sweeps or defaults.SWEEPS
     if options.sampler == "gibbs":
         return Gibbs(sweeps=sweeps)
+    if options.sampler == "trajectory":
+        return GrowingTrajectory(sweeps=sweeps)
     # without a number, temperatures are added as the model needs them
     return Tempering(
         sweeps=sweeps,

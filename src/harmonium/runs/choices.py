@@ -35,7 +35,7 @@ HALF_LINES = {"relu", "drelu"}
 NetworkKind = Literal["classifier", "regressor", "autoencoder"]
 Start = Literal["data", "random", "chains", "annealed", "tempered"]
 RowlessStart = Literal["random", "chains", "annealed", "tempered"]
-SamplerName = Literal["gibbs", "tempering"]
+SamplerName = Literal["gibbs", "tempering", "trajectory"]
 CompletionName = Literal["pseudo-gibbs", "metropolis"]
 
 

@@ -147,13 +147,14 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
         f"Sweeps per update in the last {defaults.FINAL_SHARE:.0%} of the updates, when "
         "chains mix slowly.",
         panel="Training",
-        shown=f"{defaults.FINAL_SWEEPS} or `sweeps`; `sweeps` with cd or tempering",
+        shown=f"{defaults.FINAL_SWEEPS} or `sweeps`; `sweeps` with cd or other samplers",
     )
     sampler: SamplerName = option(  # noqa: RUF009
         "gibbs",
-        "How chains move: Gibbs sweeps, or parallel tempering: Gibbs sweeps at several "
-        "temperatures that swap states. Tempering multiplies the work by the number of "
-        "temperatures and mixes between distant modes.",
+        "How chains move: Gibbs sweeps; Gibbs sweeps at several temperatures that swap states "
+        "(tempering), which multiplies the work by their number and mixes between distant modes; "
+        "or swaps with earlier models of the same training (trajectory), which keeps the mass of "
+        "each cluster right at two to three times the work.",
         panel="Training",
     )
     temperatures: int | None = option(
@@ -283,9 +284,9 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
                 "`chains` is for persistent chains: with `method='cd'` there is one chain per "
                 "row of the mini-batch; leave `chains` out, or take `method='pcd'`"
             )
-        if self.method == "cd" and self.sampler == "tempering":
+        if self.method == "cd" and self.sampler != "gibbs":
             raise ValueError(
-                "`sampler='tempering'` is for persistent chains, and `method` is cd, which "
+                f"`sampler={self.sampler!r}` is for persistent chains, and `method` is cd, which "
                 "restarts chains in each update; take `method='pcd'`, or `sampler='gibbs'`"
             )
         if self.missing == "observed" and self.method != "cd":
@@ -293,9 +294,10 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
                 "with `missing='observed'` every row has a model of its own, of its observed "
                 "columns, and chains that persist belong to none of them; take `method='cd'`"
             )
-        if self.final_sweeps is not None and self.sampler == "tempering":
+        if self.final_sweeps is not None and self.sampler != "gibbs":
             raise ValueError(
-                "`final_sweeps` is for `sampler='gibbs'`, and `sampler` is tempering; leave it out"
+                f"`final_sweeps` is for `sampler='gibbs'`, and `sampler` is {self.sampler}; leave "
+                "it out"
             )
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(

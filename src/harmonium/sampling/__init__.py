@@ -3,6 +3,7 @@
 from harmonium.sampling.chains import ChainState, start_at, start_random
 from harmonium.sampling.clamp import Clamp
 from harmonium.sampling.gibbs import Gibbs
+from harmonium.sampling.growing import GrowingTrajectory
 from harmonium.sampling.path import TemperaturePath, independent_units, place_temperatures
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import Sampler, SweepInfo
@@ -15,6 +16,7 @@ __all__ = [
     "ChainState",
     "Clamp",
     "Gibbs",
+    "GrowingTrajectory",
     "Replicas",
     "Sampler",
     "SamplingSchedule",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class Replicas:
         Exchanges made so far; even and odd pairs take turns.
     path : TemperaturePath or None
         The temperatures; None if the levels are separate models.
+    models : tuple of RBM
+        The models of all levels but the last, if they are kept from the model's own training.
+    calls : Tensor, shape (), int64
+        Calls of the sampler since all levels moved last, if they do not move in each.
     """
 
     visible: Tensor
@@ -48,10 +53,17 @@ class Replicas:
     round_trips: Tensor
     turn: int = 0
     path: TemperaturePath | None = None
+    models: tuple[RBM, ...] = ()
+    calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
 
     @classmethod
     def of(
-        cls, visible: Tensor, hidden: Tensor, n_levels: int, path: TemperaturePath | None
+        cls,
+        visible: Tensor,
+        hidden: Tensor,
+        n_levels: int,
+        path: TemperaturePath | None,
+        models: tuple[RBM, ...] = (),
     ) -> Replicas:
         """Replicas in these states, with empty statistics."""
         pairs = visible.new_zeros(n_levels - 1, dtype=torch.float64)
@@ -60,7 +72,7 @@ class Replicas:
         )
         origins[-1], origins[0] = _FROM_TOP, _FROM_BASE
         trips = torch.zeros((), dtype=torch.int64, device=visible.device)
-        return cls(visible, hidden, pairs, pairs.clone(), origins, trips, path=path)
+        return cls(visible, hidden, pairs, pairs.clone(), origins, trips, path=path, models=models)
 
     @property
     def n_levels(self) -> int:
@@ -79,13 +91,14 @@ class Replicas:
         return self.accepted / self.tried
 
     def row(self) -> dict[str, float]:
-        """Numbers for a row of a run: temperatures, acceptance of swaps, and round trips.
+        """Numbers for a row of a run: levels, acceptance of swaps, and round trips.
 
+        Instead of ``temperatures``, ``models`` counts the levels of a ladder of models.
         ``swap_acceptance`` is the mean over the pairs that were tried, ``least_swap_acceptance``
         the lowest; both are left out if none was tried. ``round_trips`` is their number per chain
         and 100 sweeps.
         """
-        row = {"temperatures": float(self.n_levels)}
+        row = {"models" if self.path is None else "temperatures": float(self.n_levels)}
         seen = self.acceptance[self.tried > 0]
         if len(seen):
             row["swap_acceptance"] = seen.mean().item()
@@ -129,19 +142,29 @@ class Replicas:
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint must keep in addition to ``turn``, live, by name."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
         tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
         if self.path is not None:
             tensors["betas"] = self.path.betas
             for layer in ("visible", "hidden"):
                 for name, tensor in getattr(self.path, layer).state_dict().items():
                     tensors[f"base.{layer}.{name}"] = tensor
+        for number, model in enumerate(self.models):
+            tensors |= {f"models.{number}.{name}": x for name, x in model.state_dict().items()}
         return tensors
 
     @classmethod
     def from_tensors(cls, rbm: RBM, tensors: Mapping[str, Tensor], turn: int) -> Replicas:
-        """Rebuild replicas at temperatures of this model from the result of `tensors`."""
-        own = {name: tensor for name, tensor in tensors.items() if not name.startswith("base.")}
+        """Rebuild replicas on a ladder to this model from the result of `tensors`."""
+        own: dict[str, Any] = {name: x for name, x in tensors.items() if "." not in name}
+        kept = {name.split(".")[1] for name in tensors if name.startswith("models.")}
+        if kept:
+            models = [copy.deepcopy(rbm).requires_grad_(False) for _ in kept]
+            for number, model in enumerate(models):
+                prefix = f"models.{number}."
+                names = model.state_dict()
+                model.load_state_dict({name: tensors[prefix + name] for name in names})
+            return cls(**own, turn=turn, models=tuple(models))
         layers = []
         for layer in ("visible", "hidden"):
             units = copy.deepcopy(getattr(rbm, layer)).requires_grad_(False)
@@ -161,4 +184,4 @@ class Replicas:
         """The first ``n_chains`` chains of every level, with empty statistics."""
         visible, hidden = (x[:, :n_chains].flatten(0, 1).clone() for x in self.by_level)
         path = copy.deepcopy(self.path)
-        return Replicas.of(visible, hidden, self.n_levels, path)
+        return Replicas.of(visible, hidden, self.n_levels, path, self.models)

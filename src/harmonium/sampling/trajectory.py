@@ -73,7 +73,7 @@ class TrajectoryTempering(Sampler):
         self.sweeps = sweeps
         self.models = tuple(models)
         if models[0].weights.any():
-            self.models = (_nearly_independent(models[0]), *self.models)
+            self.models = (nearly_independent(models[0]), *self.models)
         if len(self.models) < 2:
             raise ValueError(
                 "the only model has no weights, so that its units can be drawn directly; pass "
@@ -294,7 +294,7 @@ class _Seen:
 
 
 @torch.no_grad()
-def _nearly_independent(rbm: RBM) -> RBM:
+def nearly_independent(rbm: RBM) -> RBM:
     """Independent units with means from one mean-field pass through the model."""
     gauge = Gauge.of(rbm)
     rbm = gauge.rbm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from harmonium.sampling import (
     Sampler,
     SamplingSchedule,
     Tempering,
+    TrajectoryTempering,
     start_annealed,
     start_at,
     start_random,
@@ -70,7 +72,7 @@ class ChainOptions:
     def need_base(self, saved: ChainState | None) -> bool:
         """Whether the base rates of the data are needed, where paths to the model begin."""
         if self.start == "chains" and saved is not None and saved.replicas is not None:
-            return False
+            return self.sampler == "tempering" and saved.replicas.path is None
         return self.sampler == "tempering" or self.start in _FROM_BASE
 
     def begin(
@@ -82,6 +84,7 @@ class ChainOptions:
         saved: ChainState | None,
         base: RBM | None,
         clamp: Clamp | None,
+        models: Sequence[RBM] = (),
     ) -> tuple[ChainState, Sampler | None]:
         """Chains at their starting states, and their sampler, tuned; None for Gibbs sampling.
 
@@ -97,12 +100,18 @@ class ChainOptions:
             Independent units with the data's base rates, for ``annealed`` and ``tempered``.
         clamp
             What is held while temperatures are tuned.
+        models
+            The models that training has kept, for ``trajectory``.
         """
         chains = self._started(rbm, stream, rows, saved, base)
         if self.sampler == "gibbs":
             return chains, None
+        if self.sampler == "trajectory":
+            return chains, TrajectoryTempering([*models, rbm])
         least, most = self.least_temperatures, self.most_temperatures
         replicas = chains.replicas
+        if replicas is not None and replicas.path is None:  # of other models
+            chains, replicas = ChainState(chains.visible.clone(), chains.hidden.clone()), None
         if replicas is None or not least <= replicas.n_levels <= most:  # else it is tuned already
             tune_ladder(
                 rbm,

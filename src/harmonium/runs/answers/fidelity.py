@@ -204,8 +204,9 @@ def _drawn(trained: Trained, said: FidelityOptions) -> Tensor:
         n_samples = math.ceil(said.rows / len(saved))
         schedule = replace(schedule, n_samples=n_samples, sweeps_per_sample=max(said.warmup, 1))
     base = trained.base() if options.need_base(saved) else None
+    models = trained.kept_models(options)
     chains, sampler = options.begin(
-        trained.rbm, stream, rows=None, saved=saved, base=base, clamp=None
+        trained.rbm, stream, rows=None, saved=saved, base=base, clamp=None, models=models
     )
     with torch.no_grad():
         drawn = sampled(trained.rbm, chains, schedule, stream, None, sampler)

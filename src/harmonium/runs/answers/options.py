@@ -50,8 +50,9 @@ class SamplingOptions(_Limited):
     )
     sampler: SamplerName = _option(  # noqa: RUF009
         "gibbs",
-        "How chains move: Gibbs sweeps, or parallel tempering: Gibbs sweeps at several "
-        "temperatures that swap states, which mixes between distant modes.",
+        "How chains move: Gibbs sweeps; Gibbs sweeps at several temperatures that swap states "
+        "(tempering), which mixes between distant modes; or swaps with earlier models that "
+        "training with this sampler has kept (trajectory).",
     )
     temperatures: int | None = _option(
         None,

@@ -122,7 +122,7 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     if options.start == "chains":
         saved = trained.saved_chains(options)
         options = options.with_starts(len(saved))
-    given = trained.held_columns(said.clamp)
+    given, models = trained.held_columns(said.clamp), trained.kept_models(options)
     if options.start == "data":
         data = trained.data(said.data, reading)
         rows, names = trained.first_rows(data, options), data.row_names
@@ -132,7 +132,9 @@ def sample(asked: Asked, said: SamplingOptions, reading: ReadingOptions) -> Samp
     held, completed = None, None
     if given is not None and rows is not None:
         held, completed = Clamp(trained.held_states(given), rows), (rows, given)
-    chains, sampler = options.begin(rbm, stream, rows=rows, saved=saved, base=base, clamp=held)
+    chains, sampler = options.begin(
+        rbm, stream, rows=rows, saved=saved, base=base, clamp=held, models=models
+    )
     states, means = [], []
     with torch.no_grad():
         for now in sampled(rbm, chains, schedule, stream, held, sampler, copies=False):
@@ -233,7 +235,13 @@ def _dreams(
     below_top = None if rows is None else dbn.sample_below_top(rows, stream)
     clamp = None if classes is None else dbn.clamp_classes(classes)
     chains, sampler = options.begin(
-        dbn.top, stream, rows=below_top, saved=saved, base=None, clamp=clamp
+        dbn.top,
+        stream,
+        rows=below_top,
+        saved=saved,
+        base=None,
+        clamp=clamp,
+        models=trained.open_top().kept_models(options) if options.sampler == "trajectory" else (),
     )
     dreams = dbn.sample(chains, schedule, stream, clamp, sampler, copies=False)
     return dreams, None if sampler is None else chains

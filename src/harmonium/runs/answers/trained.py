@@ -139,6 +139,18 @@ class Trained:
             )
         return chains
 
+    def kept_models(self, options: ChainOptions) -> tuple[RBM, ...]:
+        """The models of its past that training has kept, if chains move along them."""
+        if options.sampler != "trajectory":
+            return ()
+        replicas = None if self.chains is None else self.chains.replicas
+        if replicas is None or not replicas.models:
+            raise ValueError(
+                f"{self.run.path} has kept no models of its training; take `sampler='tempering'`, "
+                "or train with `sampler='trajectory'`"
+            )
+        return replicas.models
+
     def first_rows(self, data: Data, options: ChainOptions) -> Tensor:
         """States at which chains start; an error if there are too few rows."""
         n_chains = options.with_starts(len(data)).n_chains
