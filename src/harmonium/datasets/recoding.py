@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole
-from harmonium.datasets import mixed_tables, one_hot, pictures, thresholds
+from harmonium.datasets import mapped, mixed_tables, one_hot, pictures, thresholds
 from harmonium.datasets.encodings import (
     AsIs,
     Encoding,
@@ -120,7 +120,7 @@ class Recodable(Stored):
         ``test.with_encoding(train.encoding)``.
         """
         if self.mask is None:
-            mean, variance = moments(self.values.split(_BLOCK), self.unequal_weights)
+            mean, variance = moments(mapped.pieces(self.values, _BLOCK), self.unequal_weights)
         else:
             numbers = torch.arange(len(self), device=self.device).split(_BLOCK)
             rows = (MaskedRows(self.values[n], self.mask.observed(n)) for n in numbers)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import described
+from harmonium.datasets import mapped
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
@@ -169,7 +170,7 @@ class Stored:
                 "name a column"
             )
         if self.classes is not None and self.labels is not None:
-            most = int(self.labels.max())
+            most = int(mapped.bounds(self.labels)[1])
             if most >= len(self.classes):
                 raise ValueError(
                     f"labels of {self.name} go up to {most}, but {len(self.classes)} classes have "
@@ -234,8 +235,7 @@ class Stored:
             values = values[:, :-1]
         if self.mask is not None:
             values = values[self.mask.observed()[:, : values.shape[1]]]
-        least, most = values.aminmax()
-        return float(least), float(most)
+        return mapped.bounds(values)
 
     # States
 
@@ -285,7 +285,7 @@ class Stored:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
         refuse_missing(self, "this")
         self._refuse_rounding  # noqa: B018
-        for block in self.values.split(size):
+        for block in mapped.pieces(self.values, size):
             yield self.encoding.encode(block, stream)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -310,7 +310,15 @@ class Stored:
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
-        return moments(self.blocks(), weights)
+        if weights is not None or not mapped.is_mapped(self.values):
+            return moments(self.blocks(), weights)
+        found = mapped.remembered(
+            self.values,
+            f"moments {json.dumps(encoding.states_config())}",
+            lambda: [moment.tolist() for moment in moments(self.blocks())],
+        )
+        mean, var = (torch.tensor(each, dtype=torch.float64) for each in found)
+        return mean, var
 
     def _labelled_moments(
         self, encoding: Labelled, weights: Tensor | None
@@ -348,14 +356,23 @@ class Stored:
     def fingerprint(self) -> str:
         """SHA-256 over type, shape, values, encoding, mask and weights, hexadecimal."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
-        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        for block in self.values.split(_BLOCK):
-            digest.update(block.cpu().contiguous().numpy())
+        own = json.dumps(head, sort_keys=True)
+        beside = b""
         if self.mask is not None:
-            digest.update(b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes())
+            beside += b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes()
         if self.weights is not None:
-            digest.update(b"weights" + self.weights.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+            beside += b"weights" + self.weights.cpu().contiguous().numpy().tobytes()
+
+        def find() -> str:
+            digest = hashlib.sha256(own.encode())
+            for block in mapped.pieces(self.values, _BLOCK):
+                digest.update(block.cpu().contiguous().numpy())
+            digest.update(beside)
+            return digest.hexdigest()
+
+        what = f"fingerprint {own} {hashlib.sha256(beside).hexdigest()}"
+        found: str = mapped.remembered(self.values, what, find)
+        return found
 
     def _replace(self, encoding: Encoding) -> Self:
         return dataclasses.replace(self, encoding=encoding)

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, overload
 import torch
 
 from harmonium.arguments import described
+from harmonium.datasets import sources
 from harmonium.ratings import Ratings
 from harmonium.runs import (
     counts,
@@ -25,6 +26,7 @@ from harmonium.runs import (
 )
 from harmonium.runs.following import Going, Place
 from harmonium.runs.reporting import Reporter
+from harmonium.runs.rows import listed
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
@@ -66,8 +68,9 @@ def train(
     Parameters
     ----------
     data
-        The name of a data set (`datasets.names`); the path of a file; the path of another run,
-        whose hidden units are then the data; or rows in memory: an array, a tensor, nested lists, a
+        The name of a data set (`datasets.names`); the path of a file, a pattern such as
+        ``part-*.parquet``, or a list of paths; the path of another run, whose hidden units are then
+        the data; or rows in memory: an array, a tensor, nested lists, a
         pandas or polars data frame, a sparse matrix, or `Data`. Rows in memory are stored in the
         run. With ``ratings``, a long table with a row for each rating, in a file or a frame; or
         `ratings.Ratings`, for which ``ratings`` can be left out.
@@ -213,6 +216,8 @@ def _told(
     If rows are in memory, columns of labels, targets and dropped columns are removed before rows
     are stored.
     """
+    if sources.is_list(data):
+        data = listed(data)
     in_memory = not isinstance(data, str | Path)
     columns = {
         name: options[name] for name in _OF_COLUMNS if in_memory and options.get(name) is not None

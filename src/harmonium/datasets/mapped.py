@@ -1,0 +1,329 @@
+"""Rows that stay on disk: `.npy` files whose pages the operating system reads as they are used.
+
+A tensor over such a file is a tensor like any other, and so are its slices. This module recognises
+them by their address, and does what keeps a process small that goes through more rows than there is
+memory: it takes rows in pieces, gives pages back that have been used, asks for those that come
+next, and remembers beside the cache what a pass over all rows has found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonium.datasets.downloads import Progress, quiet
+from harmonium.files import write_json
+
+BUFFER_BYTES = 1 << 27
+"""Rows that are shuffled together, and so may be in memory at a time."""
+
+_PIECE_BYTES = 1 << 25  # of rows that a pass goes through before it gives their pages back
+_PAGE = mmap.PAGESIZE
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # on Linux; Python 3.11 has no name for it
+
+_open: weakref.WeakSet[_Pages]
+_shown: ContextVar[Progress] = ContextVar("shown", default=quiet)
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched data sets: ``HARMONIUM_DATA``, or the platform's default."""
+    own = os.environ.get("HARMONIUM_DATA")
+    return Path(own) if own else platformdirs.user_cache_path("harmonium", appauthor=False)
+
+
+def rows_folder() -> Path:
+    """The folder of what is kept about rows on disk, and of rows converted to be there."""
+    return cache_folder() / "rows"
+
+
+class _Pages(mmap.mmap):
+    """A private mapping of a whole file: what is written to it goes to memory, not to the file."""
+
+    path: Path
+    stat: os.stat_result
+    address: int
+    written: list[tuple[int, int]]  # bytes from here to there are no longer those of the file
+
+    def release(self) -> None:
+        """Give back the pages that still are those of the file."""
+        if not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        start = 0
+        for first, last in [*self.written, (len(self), len(self))]:
+            stop = first if first == len(self) else first // _PAGE * _PAGE
+            if stop > start:
+                self.madvise(mmap.MADV_DONTNEED, start, stop - start)
+            start = -(-last // _PAGE) * _PAGE
+
+    def refuse_change(self) -> None:
+        """Refuse a file that was written to; one that was replaced is still there as it was.
+
+        Raises
+        ------
+        ValueError
+            If it has changed.
+        """
+        with suppress(FileNotFoundError):
+            now, was = self.path.stat(), self.stat
+            if now.st_ino == was.st_ino and _size_and_time(now) != _size_and_time(was):
+                raise ValueError(
+                    f"{self.path} has changed while its rows were in use (it had "
+                    f"{was.st_size:,} bytes and has {now.st_size:,}); restore it and resume, or "
+                    "start a new run"
+                )
+
+    @property
+    def notes_path(self) -> Path:
+        """Where what was found out about these rows is kept."""
+        own = [str(self.path.resolve()), *_size_and_time(self.stat)]
+        return rows_folder() / f"{digest_of(own)}.json"
+
+
+_open = weakref.WeakSet()
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of what JSON makes of some content, hexadecimal."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _size_and_time(of: os.stat_result) -> tuple[int, int]:
+    return of.st_size, of.st_mtime_ns
+
+
+# Opening
+
+
+def npy_header(
+    stream: Any, name: str, damage: tuple[type[Exception], ...] = ()
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is in Fortran order, and type of an array of NumPy's; pickles are not read.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or no array of NumPy's. ``damage`` and OSError pass.
+    """
+    # NumPy's header readers evaluate only literals, and pickles are never read.
+    parsers: dict[tuple[int, int], Callable[..., Any]] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in parsers:
+            raise ValueError(f"version {version} is not read")
+        with warnings.catch_warnings():
+            # NumPy warns about headers from Python 2, which are fine
+            warnings.simplefilter("ignore", UserWarning)
+            shape, transposed, dtype = parsers[version](stream)
+    except (OSError, *damage):
+        raise
+    except Exception as error:  # a damaged header can raise any exception in NumPy
+        raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
+    if min(shape, default=0) < 0 or _count(shape) * dtype.itemsize >= 2**63:
+        raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")
+    return shape, transposed, dtype
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """An array over the bytes of a `.npy` file, of which nothing is read before it is used.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or shorter than its header says.
+    """
+    with path.open("rb") as file:
+        shape, transposed, dtype = npy_header(file, path.name)
+        start, n_bytes = file.tell(), _count(shape) * dtype.itemsize
+        stat = os.fstat(file.fileno())
+        if stat.st_size < start + n_bytes:
+            raise ValueError(
+                f"{path.name} is cut off: its header promises {n_bytes} bytes of numbers, and "
+                f"{stat.st_size - start} are there"
+            )
+        if os.name == "nt":
+            pages = _Pages(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            flags = mmap.MAP_PRIVATE | (_NO_RESERVE if os.uname().sysname == "Linux" else 0)
+            pages = _Pages(file.fileno(), 0, flags, mmap.PROT_READ | mmap.PROT_WRITE)
+    flat = np.frombuffer(pages, dtype, _count(shape), start)
+    pages.path, pages.stat, pages.written = path, stat, []
+    pages.address = flat.__array_interface__["data"][0] - start
+    _open.add(pages)
+    return flat.reshape(shape, order="F" if transposed else "C")
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    n = 1
+    for length in shape:
+        n *= length
+    return n
+
+
+# Using
+
+
+def _pages_of(values: Tensor) -> _Pages | None:
+    if not _open or values.device.type != "cpu":
+        return None
+    place = values.data_ptr()
+    return next((p for p in _open if p.address <= place < p.address + len(p)), None)
+
+
+def is_mapped(values: Tensor) -> bool:
+    """Whether a tensor lies over a file that `map_array` opened, or over a part of one."""
+    return _pages_of(values) is not None
+
+
+def is_large(values: Tensor) -> bool:
+    """Whether rows are on disk, and more than are shuffled together."""
+    return values.nbytes > BUFFER_BYTES and is_mapped(values)
+
+
+def release(values: Tensor) -> None:
+    """Give back the pages of the file of these rows, if they are on disk."""
+    if (pages := _pages_of(values)) is not None:
+        pages.release()
+
+
+def pieces(values: Tensor, size: int, doing: str = "reading") -> Iterator[Tensor]:
+    """The rows in order, ``size`` at a time, as `Tensor.split` gives them; pages are given back."""
+    pages = _pages_of(values)
+    if pages is None:
+        yield from values.split(size)
+        return
+    progress, used, done = _shown.get(), 0, 0
+    for piece in values.split(size):
+        yield piece
+        used += piece.nbytes
+        if used >= _PIECE_BYTES:
+            done, used = done + used, 0
+            pages.release()
+            progress(f"{doing} {pages.path.name}", done, values.nbytes)
+    pages.release()
+    pages.refuse_change()
+
+
+def read_ahead(values: Tensor, now: list[tuple[int, int]], soon: list[tuple[int, int]]) -> None:
+    """Give back all other rows, and ask for these: some that are wanted now, and some next.
+
+    Parameters
+    ----------
+    values
+        All rows.
+    now, soon
+        First row, and the row after the last one, of each stretch.
+
+    Raises
+    ------
+    ValueError
+        If the file has changed.
+    """
+    pages = _pages_of(values)
+    if pages is None:
+        return
+    pages.refuse_change()
+    pages.release()
+    if not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    row = values.stride(0) * values.element_size()
+    first = values.data_ptr() - pages.address
+    for start, stop in (*now, *soon):
+        begin = (first + start * row) // _PAGE * _PAGE
+        pages.madvise(mmap.MADV_WILLNEED, begin, min(first + stop * row, len(pages)) - begin)
+
+
+def mark_written(values: Tensor, index: Tensor) -> None:
+    """Keep the pages of rows that were changed in memory: they are not in the file."""
+    pages = _pages_of(values)
+    if pages is None or not len(index):
+        return
+    row = values.stride(0) * values.element_size()
+    first = values.data_ptr() - pages.address
+    ordered = index.sort().values
+    breaks = (ordered.diff() > max(1, _PAGE // row)).nonzero()[:, 0] + 1
+    for run in torch.tensor_split(ordered, breaks):
+        pages.written.append((first + int(run[0]) * row, first + (int(run[-1]) + 1) * row))
+    joined: list[tuple[int, int]] = []
+    for begin, end in sorted(pages.written):
+        if joined and begin <= joined[-1][1] + _PAGE:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((begin, end))
+    pages.written = joined
+
+
+# Remembering
+
+
+@contextmanager
+def shown(progress: Progress) -> Iterator[None]:
+    """Show the progress of passes over rows on disk."""
+    token = _shown.set(progress)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def remembered(values: Tensor, what: str, find: Callable[[], Any]) -> Any:
+    """What ``find`` says of all these rows; for rows on disk, what it once said of them.
+
+    Parameters
+    ----------
+    values
+        The rows.
+    what
+        What is asked, with everything else that the answer depends on.
+    find
+        Goes through the rows; returns what JSON can hold.
+    """
+    pages = _pages_of(values)
+    if pages is None:
+        return find()
+    place = [values.data_ptr() - pages.address, *values.shape, *values.stride(), pages.written]
+    key, path = digest_of([what, str(values.dtype), place]), pages.notes_path
+    with suppress(OSError, ValueError):
+        known = json.loads(path.read_bytes())
+        if key in known:
+            return known[key]
+    answer = find()
+    with suppress(OSError):  # a folder that cannot be written costs another pass next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = {}
+        with suppress(OSError, ValueError):
+            known = json.loads(path.read_bytes())
+        write_json(path, {**known, key: answer})
+    return answer
+
+
+def bounds(values: Tensor) -> tuple[float, float]:
+    """The smallest and the largest value; NaN for both if one is NaN."""
+
+    def find() -> list[str]:
+        ends = torch.stack([torch.stack(block.aminmax()) for block in pieces(values, rows)])
+        return [str(float(ends[:, 0].min())), str(float(ends[:, 1].max()))]  # JSON has no NaN
+
+    if not is_mapped(values):
+        least, most = values.aminmax()
+        return float(least), float(most)
+    rows = max(1, (1 << 22) // values[:1].nbytes)
+    least, most = remembered(values, "bounds", find)
+    return float(least), float(most)
