@@ -37,6 +37,7 @@ from harmonium.datasets.tables import batches_of_arrow, groups_of_parquet
 from harmonium.datasets.zarr_arrays import opened_zarr
 
 _SHARE = 0.25  # of the free memory that rows in memory may take
+_GUESS = 8 << 30  # bytes of memory, where the system does not say
 _CHUNK_BYTES = 1 << 26
 
 Chunks = Iterator[tuple[Data, int]]
@@ -54,7 +55,9 @@ def read(files: Files, reading: Reading, progress: Progress) -> Data:
     """
     paths = files.paths
     n_bytes = sum(map(bytes_in_memory, paths))
-    on_disk = n_bytes > _SHARE * free_memory() if reading.on_disk is None else reading.on_disk
+    on_disk = reading.on_disk
+    if on_disk is None:
+        on_disk = n_bytes > _SHARE * (free_memory() or _GUESS)
     if not on_disk and len(paths) == 1:
         return readers.read(paths[0], reading)
     files.refuse_differences()
@@ -69,13 +72,13 @@ def read(files: Files, reading: Reading, progress: Progress) -> Data:
     return _with_sides(data, reading, paths[0])
 
 
-def free_memory() -> int:
-    """Bytes of memory that a program can still take; a guess where the system does not say."""
+def free_memory() -> int | None:
+    """Bytes of memory that a program can still take; None where the system does not say."""
     with suppress(OSError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
         return 1024 * int(found[0])
-    return 8 << 30
+    return None
 
 
 def _with_sides(data: Data, reading: Reading, path: Path) -> Data:

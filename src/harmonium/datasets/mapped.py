@@ -29,7 +29,7 @@ from torch import Tensor
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.files import write_json
 
-BUFFER_BYTES = 1 << 27
+BUFFER_BYTES = 1 << 26
 """Rows that are shuffled together, and so may be in memory at a time."""
 
 _PIECE_BYTES = 1 << 25  # of rows that a pass goes through before it gives their pages back
@@ -110,7 +110,7 @@ def _size_and_time(of: os.stat_result) -> tuple[int, int]:
 
 
 def npy_header(
-    stream: Any, name: str, damage: tuple[type[Exception], ...] = ()
+    stream: Any, name: str, damage: tuple[type[BaseException], ...] = ()
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether it is in Fortran order, and type of an array of NumPy's; pickles are not read.
 
@@ -124,6 +124,7 @@ def npy_header(
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
+    passes: tuple[type[BaseException], ...] = (OSError, *damage)
     try:
         version = np.lib.format.read_magic(stream)
         if version not in parsers:
@@ -132,7 +133,7 @@ def npy_header(
             # NumPy warns about headers from Python 2, which are fine
             warnings.simplefilter("ignore", UserWarning)
             shape, transposed, dtype = parsers[version](stream)
-    except (OSError, *damage):
+    except passes:
         raise
     except Exception as error:  # a damaged header can raise any exception in NumPy
         raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
@@ -314,6 +315,19 @@ def remembered(values: Tensor, what: str, find: Callable[[], Any]) -> Any:
     return answer
 
 
+def column_bounds(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest value of each column."""
+    if not is_mapped(values):
+        return values.aminmax(dim=0)
+    ends = [block.aminmax(dim=0) for block in pieces(values, _rows_of(values))]
+    low, high = (torch.stack(side) for side in zip(*ends, strict=True))
+    return low.amin(0), high.amax(0)
+
+
+def _rows_of(values: Tensor) -> int:
+    return max(1, (1 << 22) // values[:1].nbytes)
+
+
 def bounds(values: Tensor) -> tuple[float, float]:
     """The smallest and the largest value; NaN for both if one is NaN."""
 
@@ -324,6 +338,6 @@ def bounds(values: Tensor) -> tuple[float, float]:
     if not is_mapped(values):
         least, most = values.aminmax()
         return float(least), float(most)
-    rows = max(1, (1 << 22) // values[:1].nbytes)
+    rows = _rows_of(values)
     least, most = remembered(values, "bounds", find)
     return float(least), float(most)

@@ -8,7 +8,7 @@ from torch import Tensor
 from harmonium.kernels import few_of, permutation
 from harmonium.rng import Lane
 
-MOST_HELD_OUT = 1 << 25
+MOST_HELD_OUT = 1 << 24
 """Bytes of rows on disk that are held out at most, because these stay in memory."""
 
 _STRETCH_BYTES = 1 << 14  # of neighbouring rows: a few pages

@@ -19,7 +19,11 @@ from harmonium.datasets import mapped
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
-from harmonium.datasets.moments import effective_number, moments, observed_moments
+from harmonium.datasets.moments import (
+    effective_number,
+    moments_once,
+    observed_moments,
+)
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.row_names import RowNames
@@ -310,15 +314,8 @@ class Stored:
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
-        if weights is not None or not mapped.is_mapped(self.values):
-            return moments(self.blocks(), weights)
-        found = mapped.remembered(
-            self.values,
-            f"moments {json.dumps(encoding.states_config())}",
-            lambda: [moment.tolist() for moment in moments(self.blocks())],
-        )
-        mean, var = (torch.tensor(each, dtype=torch.float64) for each in found)
-        return mean, var
+        what = None if isinstance(encoding, AsIs) else json.dumps(encoding.states_config())
+        return moments_once(self.values, weights, self.blocks, what)
 
     def _labelled_moments(
         self, encoding: Labelled, weights: Tensor | None
@@ -366,7 +363,7 @@ class Stored:
         def find() -> str:
             digest = hashlib.sha256(own.encode())
             for block in mapped.pieces(self.values, _BLOCK):
-                digest.update(block.cpu().contiguous().numpy())
+                digest.update(block.cpu().contiguous().numpy().data)
             digest.update(beside)
             return digest.hexdigest()
 

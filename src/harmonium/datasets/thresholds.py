@@ -65,6 +65,8 @@ def judge(values: Tensor, level: float, name: str) -> str | None:
 
 def have_two_values(values: Tensor, low: float, high: float) -> bool:
     """Whether every value is one of these two."""
+    if not values.is_floating_point() and (low, high) == (0, 1):
+        return mapped.bounds(values)[1] <= 1
 
     def find() -> bool:
         blocks = mapped.pieces(values, _BLOCK)

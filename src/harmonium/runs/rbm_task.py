@@ -231,7 +231,7 @@ def run_name(data: str) -> str:
     """The name of a run on these data."""
     if Path(data).suffix == KEPT_SUFFIX:
         return "run"
-    first, *_ = unlisted(data) if is_listed(data) else [data]
+    first = unlisted(data)[0] if is_listed(data) else data
     name = re.sub(r"[*?\[\]]+", "", Path(first).name).lstrip(".").split(".")[0]
     return name.rstrip("-_") or "run"
 
