@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def test_every_row_comes_once_an_epoch(n: int, block: int, together: int) -> Non
     seen = set()
     for epoch in range(4):
         ends = [*range(0, n, 11), n]
-        rows = torch.cat([order.rows(epoch, 3, a, b) for a, b in zip(ends, ends[1:], strict=False)])
+        rows = torch.cat([order.rows(epoch, 3, a, b) for a, b in pairwise(ends)])
         assert rows.sort().values.tolist() == list(range(n))
         seen.add(tuple(rows.tolist()))
     assert len(seen) == 4

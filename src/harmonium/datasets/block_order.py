@@ -75,17 +75,15 @@ class BlockOrder:
         """The rows of a group; this one and the one before it are kept."""
         key = epoch, seed, number
         if key not in self._groups:
-            now = self._stretches(epoch, seed, number)
-            numbers = torch.cat([torch.arange(start, stop) for start, stop in now])
+            now, soon = (self._blocks_of(epoch, seed, each) for each in (number, number + 1))
+            numbers = (now[:, None] * self.block + torch.arange(self.block)).flatten()
+            numbers = numbers[numbers < self.n_rows]
             stream = Lane.BLOCKS.stream(seed, epoch * self.n_groups + number)
             before = list(self._groups.items())[-1:]
             self._groups = {**dict(before), key: numbers[permutation(len(numbers), stream)]}
-            soon = [] if number + 1 == self.n_groups else self._stretches(epoch, seed, number + 1)
-            mapped.read_ahead(self.values, now, soon)
+            mapped.hold(self.values, self.block, now, soon)
         return self._groups[key]
 
-    def _stretches(self, epoch: int, seed: int, number: int) -> list[tuple[int, int]]:
-        """First row, and the row after the last one, of the blocks of a group."""
-        blocks = self._order(epoch, seed)[number * self.together : (number + 1) * self.together]
-        starts = (blocks * self.block).tolist()
-        return [(start, min(start + self.block, self.n_rows)) for start in starts]
+    def _blocks_of(self, epoch: int, seed: int, number: int) -> Tensor:
+        """The blocks of a group; none after the last one."""
+        return self._order(epoch, seed)[number * self.together : (number + 1) * self.together]

@@ -25,7 +25,7 @@ from harmonium.datasets import mapped
 from harmonium.datasets.classes import numbered
 from harmonium.datasets.data import Data
 from harmonium.datasets.encodings import Encoding
-from harmonium.datasets.holes import tells
+from harmonium.datasets.holes import first_values, refilled, tells
 from harmonium.datasets.joining import fitting
 from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
@@ -225,8 +225,9 @@ class _Writer:
             )
         if self._first is None:
             self._first = chunk
+            self._firsts = first_values(chunk.values, chunk.mask)
         chunk = fitting(chunk, self._first)
-        self._write("values", chunk.values)
+        self._write("values", refilled(chunk.values, chunk.mask, self._firsts))
         if chunk.labels is not None:
             self._write("labels", chunk.labels[:, None])
         if chunk.targets is not None:

@@ -172,9 +172,8 @@ class Data(Recodable):
         bits = [] if self.mask is None else [self.mask.bits]
         for tensor in (*self._of_rows.values(), *names, *bits):
             one, other = into_last.to(tensor.device), out_of_last.to(tensor.device)
-            moved = tensor[one]
-            tensor[one] = tensor[other]
-            tensor[other] = moved
+            moved, into = mapped.take(tensor, one), mapped.take(tensor, other)
+            tensor[one], tensor[other] = into, moved
             mapped.mark_written(tensor, torch.cat([one, other]))
         return (
             self._rows_only(f"{self.name}:train", slice(n_train)),
@@ -260,7 +259,10 @@ class Data(Recodable):
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
-        taken = {field: tensor[rows] for field, tensor in self._of_rows.items()}
+        taken = {
+            field: tensor[rows] if isinstance(rows, slice) else mapped.take(tensor, rows)
+            for field, tensor in self._of_rows.items()
+        }
         mapped.release(self.values)
         names = None if self.row_names is None else RowNames.of(self.row_names).take(rows)
         mask = None if self.mask is None else self.mask.take(rows)

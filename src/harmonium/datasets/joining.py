@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harmonium.datasets.classes import numbered
 from harmonium.datasets.data import Data
-from harmonium.datasets.holes import tells, told
+from harmonium.datasets.holes import first_values, refilled, tells, told
 from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
@@ -72,9 +72,13 @@ def join_rows(files: Sequence[Data], name: str) -> Data:
     if names and all(data.classes is not None for data in files):
         files = [_numbered_by(data, names) for data in files]
         first = files[0]
-    parts = {f"file {number}": fitting(data, first) for number, data in enumerate(files)}
+    firsts = first_values(first.values, first.mask)
+    found = [fitting(data, first) for data in files]
+    found = [
+        dataclasses.replace(data, values=refilled(data.values, data.mask, firsts)) for data in found
+    ]
     notes = [note for note in first.notes if not tells(note)]
-    joined = _joined_all(first, list(parts.values()))
+    joined = _joined_all(first, found)
     mask = joined.mask
     if mask is not None:
         notes.append(told(mask.observed().numpy(), joined.columns))

@@ -8,15 +8,17 @@ next, and remembers beside the cache what a pass over all rows has found.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
+import math
 import mmap
 import os
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonium.datasets.downloads import Progress, quiet
+from harmonium.datasets.npy import npy_header
 from harmonium.files import write_json
 
 BUFFER_BYTES = 1 << 26
@@ -57,7 +60,9 @@ class _Pages(mmap.mmap):
     path: Path
     stat: os.stat_result
     address: int
+    file: int  # its descriptor
     written: list[tuple[int, int]]  # bytes from here to there are no longer those of the file
+    held: _Held | None
 
     def release(self) -> None:
         """Give back the pages that still are those of the file."""
@@ -109,39 +114,6 @@ def _size_and_time(of: os.stat_result) -> tuple[int, int]:
 # Opening
 
 
-def npy_header(
-    stream: Any, name: str, damage: tuple[type[BaseException], ...] = ()
-) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether it is in Fortran order, and type of an array of NumPy's; pickles are not read.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged, or no array of NumPy's. ``damage`` and OSError pass.
-    """
-    # NumPy's header readers evaluate only literals, and pickles are never read.
-    parsers: dict[tuple[int, int], Callable[..., Any]] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    passes: tuple[type[BaseException], ...] = (OSError, *damage)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in parsers:
-            raise ValueError(f"version {version} is not read")
-        with warnings.catch_warnings():
-            # NumPy warns about headers from Python 2, which are fine
-            warnings.simplefilter("ignore", UserWarning)
-            shape, transposed, dtype = parsers[version](stream)
-    except passes:
-        raise
-    except Exception as error:  # a damaged header can raise any exception in NumPy
-        raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
-    if min(shape, default=0) < 0 or _count(shape) * dtype.itemsize >= 2**63:
-        raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")
-    return shape, transposed, dtype
-
-
 def map_array(path: Path) -> NDArray[Any]:
     """An array over the bytes of a `.npy` file, of which nothing is read before it is used.
 
@@ -152,7 +124,7 @@ def map_array(path: Path) -> NDArray[Any]:
     """
     with path.open("rb") as file:
         shape, transposed, dtype = npy_header(file, path.name)
-        start, n_bytes = file.tell(), _count(shape) * dtype.itemsize
+        start, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
         stat = os.fstat(file.fileno())
         if stat.st_size < start + n_bytes:
             raise ValueError(
@@ -164,18 +136,13 @@ def map_array(path: Path) -> NDArray[Any]:
         else:
             flags = mmap.MAP_PRIVATE | (_NO_RESERVE if os.uname().sysname == "Linux" else 0)
             pages = _Pages(file.fileno(), 0, flags, mmap.PROT_READ | mmap.PROT_WRITE)
-    flat = np.frombuffer(pages, dtype, _count(shape), start)
-    pages.path, pages.stat, pages.written = path, stat, []
+        pages.file = os.dup(file.fileno())
+        weakref.finalize(pages, os.close, pages.file)
+    flat = np.frombuffer(pages, dtype, math.prod(shape), start)
+    pages.path, pages.stat, pages.written, pages.held = path, stat, [], None
     pages.address = flat.__array_interface__["data"][0] - start
     _open.add(pages)
     return flat.reshape(shape, order="F" if transposed else "C")
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    n = 1
-    for length in shape:
-        n *= length
-    return n
 
 
 # Using
@@ -222,15 +189,19 @@ def pieces(values: Tensor, size: int, doing: str = "reading") -> Iterator[Tensor
     pages.refuse_change()
 
 
-def read_ahead(values: Tensor, now: list[tuple[int, int]], soon: list[tuple[int, int]]) -> None:
-    """Give back all other rows, and ask for these: some that are wanted now, and some next.
+def hold(values: Tensor, block: int, now: Tensor, soon: Tensor) -> None:
+    """Read blocks of rows into memory in place of those before, and ask for those that come next.
+
+    Pages of a mapping would do, but the kernel may map megabytes around each row that is touched.
 
     Parameters
     ----------
     values
         All rows.
+    block
+        Rows of a block.
     now, soon
-        First row, and the row after the last one, of each stretch.
+        Numbers of blocks.
 
     Raises
     ------
@@ -238,17 +209,67 @@ def read_ahead(values: Tensor, now: list[tuple[int, int]], soon: list[tuple[int,
         If the file has changed.
     """
     pages = _pages_of(values)
-    if pages is None:
+    if pages is None or not hasattr(os, "preadv"):
         return
     pages.refuse_change()
     pages.release()
-    if not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    row = values.stride(0) * values.element_size()
-    first = values.data_ptr() - pages.address
-    for start, stop in (*now, *soon):
-        begin = (first + start * row) // _PAGE * _PAGE
-        pages.madvise(mmap.MADV_WILLNEED, begin, min(first + stop * row, len(pages)) - begin)
+    pages.held = None
+    slots = torch.full((-(-len(values) // block),), -1)
+    slots[now] = torch.arange(len(now))
+    rows = torch.empty((len(now) * block, values.shape[1]), dtype=values.dtype)
+    for slot, number in enumerate(now.tolist()):
+        part = values[number * block : (number + 1) * block]
+        _read(pages, part, rows[slot * block : slot * block + len(part)])
+    pages.held = _Held(values.data_ptr(), block, slots, rows)
+    if hasattr(os, "posix_fadvise"):
+        for number in soon.tolist():
+            start, row = _place(pages, values[number * block :])
+            os.posix_fadvise(pages.file, start, block * row, os.POSIX_FADV_WILLNEED)
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """Some rows by number, in new memory, as `Tensor.index_select`; many of them stay on disk."""
+    pages = _pages_of(values) if values.dim() == 2 and is_large(values) else None
+    if pages is None or not hasattr(os, "preadv"):
+        return values.index_select(0, index)
+    held = pages.held
+    if held is not None and held.address == values.data_ptr():
+        slot = held.slots[index // held.block]
+        if bool((slot >= 0).all()):
+            return held.rows.index_select(0, slot * held.block + index % held.block)
+    rows = torch.empty((len(index), values.shape[1]), dtype=values.dtype)
+    for place, number in enumerate(index.tolist()):
+        _read(pages, values[number : number + 1], rows[place : place + 1])
+    return rows
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Blocks of rows in memory: of which rows, and in which place each block is, or -1."""
+
+    address: int
+    block: int
+    slots: Tensor
+    rows: Tensor
+
+
+def _read(pages: _Pages, values: Tensor, rows: Tensor) -> None:
+    """Read neighbouring rows of a file, or from memory what was written there."""
+    start, row = _place(pages, values)
+    stop, width = start + len(values) * row, values.shape[1] * values.element_size()
+    at = bisect.bisect_right(pages.written, (start, stop))
+    nearby = pages.written[max(0, at - 1) : at + 1]
+    if row != width or any(first < stop and start < last for first, last in nearby):
+        rows.copy_(values)
+    elif (
+        os.preadv(pages.file, [rows.numpy().reshape(-1).view(np.uint8).data], start) != stop - start
+    ):
+        raise ValueError(f"{pages.path} is shorter than when it was opened; restore it and resume")
+
+
+def _place(pages: _Pages, values: Tensor) -> tuple[int, int]:
+    """The byte of the file at which rows begin, and the bytes from one row to the next."""
+    return values.data_ptr() - pages.address, values.stride(0) * values.element_size()
 
 
 def mark_written(values: Tensor, index: Tensor) -> None:
@@ -256,8 +277,7 @@ def mark_written(values: Tensor, index: Tensor) -> None:
     pages = _pages_of(values)
     if pages is None or not len(index):
         return
-    row = values.stride(0) * values.element_size()
-    first = values.data_ptr() - pages.address
+    first, row = _place(pages, values)
     ordered = index.sort().values
     breaks = (ordered.diff() > max(1, _PAGE // row)).nonzero()[:, 0] + 1
     for run in torch.tensor_split(ordered, breaks):
@@ -268,7 +288,7 @@ def mark_written(values: Tensor, index: Tensor) -> None:
             joined[-1] = joined[-1][0], max(end, joined[-1][1])
         else:
             joined.append((begin, end))
-    pages.written = joined
+    pages.written, pages.held = joined, None
 
 
 # Remembering

@@ -36,9 +36,9 @@ from harmonium.datasets.data import Data
 from harmonium.datasets.genotypes import read_bed, read_vcf
 from harmonium.datasets.haplotypes import read_hapt, read_zip
 from harmonium.datasets.hdf5 import read_h5, read_h5ad
-from harmonium.datasets.mapped import npy_header
 from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.mixed_arrays import by_column
+from harmonium.datasets.npy import npy_header
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import sniffed

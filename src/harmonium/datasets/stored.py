@@ -283,7 +283,7 @@ class Stored:
                 f"index is {described(index)}; pass a tensor of row numbers, such as "
                 "torch.arange(10)"
             )
-        return self.encoding.encode(self.values.index_select(0, index), stream)
+        return self.encoding.encode(mapped.take(self.values, index), stream)
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""

@@ -232,7 +232,7 @@ def run_name(data: str) -> str:
     if Path(data).suffix == KEPT_SUFFIX:
         return "run"
     first = unlisted(data)[0] if is_listed(data) else data
-    name = re.sub(r"[*?\[\]]+", "", Path(first).name).lstrip(".").split(".")[0]
+    name = re.sub(r"[*?\[\]]+", "", Path(first).name.lstrip(".").split(".")[0])
     return name.rstrip("-_") or "run"
 
 
