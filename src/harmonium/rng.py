@@ -70,6 +70,11 @@ class Lane(Enum):
     LEARNED_ROWS = Purpose.SPLIT, 1, "the rows that are learned from, of all"
     EVALUATED_ROWS = Purpose.SPLIT, 1, "the rows that an evaluation takes, of all"
     EPOCH = Purpose.SHUFFLE, 0, "the order of rows in an epoch, which is the position"
+    BLOCKS = (
+        Purpose.SHUFFLE,
+        1,
+        "the order of rows of blocks on disk that are shuffled together; the position counts them",
+    )
     BATCH = Purpose.ENCODE, 0, "states of the rows of a minibatch; the position is its update"
     WATCHED = Purpose.ENCODE, 1, "states of the rows that a training is watched by, and shown with"
     STARTS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from harmonium import datasets
 from harmonium.arguments import meant
 from harmonium.datasets import Data
+from harmonium.datasets.large import free_memory
 
 LEARNING_RATE = 0.05
 N_VISIBLE = 784
@@ -160,12 +160,7 @@ def memory_free(device: torch.device) -> int | None:
     """Available bytes on a device; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(found[0]) if found else None
+    return free_memory()
 
 
 def check_memory(

@@ -175,6 +175,11 @@ def describe(row: Mapping[str, float]) -> str:
     return " · ".join(parts)
 
 
+def _doing(name: str) -> str:
+    """What is done with a file, which rows on disk say themselves."""
+    return name if name.startswith(("reading ", "converting ")) else f"fetching {name}"
+
+
 @contextmanager
 def download_progress() -> Iterator[Any]:
     """A callback for `harmonium.datasets` that shows a bar on a terminal, or prints a line."""
@@ -184,17 +189,17 @@ def download_progress() -> Iterator[Any]:
         def report(name: str, done: int, total: int | None) -> None:
             if name not in seen:
                 seen.add(name)
-                print(f"fetching {name}", file=sys.stderr, flush=True)
+                print(_doing(name), file=sys.stderr, flush=True)
 
         yield report
         return
     bars: dict[str, Any] = {}
-    columns = (TextColumn("fetching {task.description}"), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
 
         def draw(name: str, done: int, total: int | None) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(name, total=total)
+                bars[name] = progress.add_task(_doing(name), total=total)
             progress.update(bars[name], completed=done, total=total)
 
         yield draw

@@ -5,15 +5,13 @@ This module collects the public names, with the functions that find data by name
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from harmonium.arguments import meant
-from harmonium.datasets import digits, memory, mnist, readers
+from harmonium.datasets import digits, large, memory, mnist, readers, sources
 from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress, quiet
 from harmonium.datasets.encodings import (
@@ -29,6 +27,7 @@ from harmonium.datasets.encodings import (
 )
 from harmonium.datasets.joining import join_parts
 from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
+from harmonium.datasets.mapped import cache_folder
 from harmonium.datasets.masks import (
     Mask,
     MaskedRows,
@@ -97,12 +96,6 @@ def names() -> dict[str, str]:
     return dict(_NAMES)
 
 
-def cache_folder() -> Path:
-    """Return the folder of fetched data sets: ``HARMONIUM_DATA``, or the platform's default."""
-    own = os.environ.get("HARMONIUM_DATA")
-    return Path(own) if own else platformdirs.user_cache_path("harmonium", appauthor=False)
-
-
 def fetch(name: str, *, progress: Progress = quiet) -> Path:
     """Make sure that a complete copy of a named set is on this machine; return its path.
 
@@ -129,7 +122,7 @@ def fetch(name: str, *, progress: Progress = quiet) -> Path:
 
 
 def load(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     *,
     label: Column | None = None,
     target: Column | Sequence[Column] | None = None,
@@ -148,15 +141,17 @@ def load(
     columns: Mapping[str | int, str] | None = None,
     kinds: Mapping[str | int, str] | None = None,
     missing_values: str | float | Sequence[str | float] | None = None,
+    on_disk: bool | None = None,
     progress: Progress = quiet,
 ) -> Data:
-    """Load a named data set or a file.
+    """Load a named data set, a file, or several files of the same columns.
 
     Parameters
     ----------
     source
         One of `names`, or the path of a file in one of the `FORMATS`. Write ``./mnist`` for a file
-        with the name of a set.
+        with the name of a set. A pattern such as ``part-*.parquet``, or a list of paths, names
+        several files, whose rows follow each other; ``file.h5:/path/inside`` an array in a file.
     label, target, drop
         Columns of a table that hold the labels or the targets, or that are left out: by name, or by
         number from 0; negative numbers count from the last column. By default, a column named label
@@ -194,6 +189,10 @@ def load(
     missing_values
         Further spellings of missing values, such as -1 or 999. Empty cells, NaN, None, ``?`` and
         ``NA`` are missing anyway.
+    on_disk
+        Leave rows on disk, or read them into memory; by default rows stay on disk that take more
+        than a quarter of the free memory. A ``.npy`` file of bytes, booleans or float32 is used
+        where it lies; others are converted once, into the cache folder (`cache_folder`).
     progress
         As for `fetch`, which is called if the set is not on this machine yet.
 
@@ -227,32 +226,34 @@ def load(
         transpose=transpose,
         kinds=columns if kinds is None else kinds,
         missing_values=missing_values,
+        on_disk=on_disk,
     )
     return read(source, reading, progress=progress)
 
 
 def read(source: Any, reading: Reading, *, progress: Progress = quiet) -> Data:
     """Load as `load` does, with all reading options in one object; also rows in memory."""
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) and not sources.is_list(source):
         return memory.read(source, reading)
-    if source in _NAMES:
-        if reading.said:
-            unneeded = ", ".join(f"`{option}`" for option in reading.said)
+    if isinstance(source, str) and source in _NAMES:
+        if said := dataclasses.replace(reading, on_disk=reading.on_disk or None).said:
+            unneeded = ", ".join(f"`{option}`" for option in said)
             raise ValueError(
                 f"{source} is a named set, which is read as it is; leave out {unneeded}"
             )
         return (
             digits.load() if source == "digits" else mnist.load(cache_folder() / source, progress)
         )
-    path = Path(source).expanduser()
-    if not path.exists():
+    found = sources.find(source, reading)
+    if found is None:
+        path = Path(source).expanduser()
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         near = [*_NAMES, *siblings] if path.name == str(source) else siblings
         raise FileNotFoundError(
             f"there is no file {str(source)!r}, nor a data set of that name; "
             f"{_hint(path.name, near)}"
         )
-    return readers.read(path, reading)
+    return large.read(*found, progress)
 
 
 def _hint(name: str, existing: list[str] | dict[str, str]) -> str:

@@ -14,12 +14,20 @@ from torch import Tensor
 
 from harmonium import defaults
 from harmonium.arguments import check_number, described, is_whole, meant
+from harmonium.datasets import mapped
 from harmonium.datasets.copies import groups_of_copies
 from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.row_names import RowNames
-from harmonium.datasets.splits import drawn_rows, held_out_groups, held_out_rows
+from harmonium.datasets.splits import (
+    drawn_rows,
+    held_out_groups,
+    held_out_rows,
+    held_out_stretches,
+)
+from harmonium.kernels import few_of
+from harmonium.rng import Lane
 
 
 @final
@@ -152,7 +160,8 @@ class Data(Recodable):
         """Split like `split_randomly`, in place: nothing is copied, but the rows are reordered.
 
         The held-out rows swap places with the last rows, and both parts are views of the same
-        memory.
+        memory. Of rows on disk that are more than `mapped.BUFFER_BYTES`, short stretches of
+        neighbours are held out, `splits.MOST_HELD_OUT` bytes at most; their file stays as it is.
         """
         held = self._held_out_rows(held_out, seed, stratified)
         n_train = len(self) - len(held)
@@ -163,9 +172,9 @@ class Data(Recodable):
         bits = [] if self.mask is None else [self.mask.bits]
         for tensor in (*self._of_rows.values(), *names, *bits):
             one, other = into_last.to(tensor.device), out_of_last.to(tensor.device)
-            moved = tensor[one]
-            tensor[one] = tensor[other]
-            tensor[other] = moved
+            moved, into = mapped.take(tensor, one), mapped.take(tensor, other)
+            tensor[one], tensor[other] = into, moved
+            mapped.mark_written(tensor, torch.cat([one, other]))
         return (
             self._rows_only(f"{self.name}:train", slice(n_train)),
             self._rows_only(f"{self.name}:held-out", slice(n_train, None)),
@@ -195,7 +204,10 @@ class Data(Recodable):
             raise ValueError(
                 f"{n} rows were asked for, but {self.name} has {len(self)}; pass 1 to {len(self)}"
             )
-        rows = drawn_rows(len(self), n, seed, self.labels).to(self.device)
+        if mapped.is_large(self.values):
+            rows = few_of(len(self), n, Lane.LEARNED_ROWS.stream(seed)).sort().values
+        else:
+            rows = drawn_rows(len(self), n, seed, self.labels).to(self.device)
         return self._rows_only(f"{self.name}:{n}", rows)
 
     def counted(self) -> Data:
@@ -234,6 +246,8 @@ class Data(Recodable):
         if len(self) < 2:
             raise ValueError(f"{self.name} has one row, which cannot be split; pass more rows")
         n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
+        if mapped.is_large(self.values):
+            return held_out_stretches(len(self), n_held_out, self.values[:1].nbytes, seed)
         labels = self.labels if stratified else None
         if labels is None and self.alphabet is not None:
             values = self.values
@@ -245,7 +259,11 @@ class Data(Recodable):
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
-        taken = {field: tensor[rows] for field, tensor in self._of_rows.items()}
+        taken = {
+            field: tensor[rows] if isinstance(rows, slice) else mapped.take(tensor, rows)
+            for field, tensor in self._of_rows.items()
+        }
+        mapped.release(self.values)
         names = None if self.row_names is None else RowNames.of(self.row_names).take(rows)
         mask = None if self.mask is None else self.mask.take(rows)
         return dataclasses.replace(self, name=name, **taken, row_names=names, mask=mask, parts={})

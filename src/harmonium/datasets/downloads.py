@@ -19,7 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with a file's name, the bytes received, and its total bytes if known."""
+"""Called with a file's name, the bytes received, and its total bytes if known.
+
+Rows on disk say before the name what is done: ``reading`` or ``converting``.
+"""
 
 FAILURES = (OSError, http.client.HTTPException)
 """Errors of fetching; those of `urllib` and time-outs are all OSError."""

@@ -7,7 +7,7 @@ damaged file is h5py's matter.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,53 @@ def read_h5(path: Path, reading: Reading) -> Arrays:
     """
     with opened(path) as file:
         return _archive(path.name, found_in(file), _at(reading))
+
+
+@contextmanager
+def opened_h5(path: Path, reading: Reading) -> Iterator[Arrays]:
+    """The same, with values that are read by slices while the file is open.
+
+    Raises
+    ------
+    ValueError
+        If the rows come in several arrays, as parts.
+    """
+    with opened(path) as file:
+        yield arrays_by_slices(path.name, found_in(file), _at(reading), array_of)
+
+
+def arrays_by_slices(
+    name: str,
+    found: Mapping[str, Any],
+    reading: Reading,
+    read: Callable[[Any, str], NDArray[Any]],
+) -> Arrays:
+    """What an archive says of its arrays, of which the values are the open array itself."""
+    shapes = {key: _shape(what) for key, what in found.items()}
+    empty: dict[int, str] = {}
+
+    def array(key: str) -> NDArray[Any]:
+        if len(shapes[key]) < 2 or not hasattr(found[key], "dtype"):
+            return read(found[key], f"array {key!r} of {name}")
+        # takes no memory, and is known again by its address
+        nothing = np.lib.stride_tricks.as_strided(
+            np.empty(1, found[key].dtype), shapes[key], (0,) * len(shapes[key])
+        )
+        empty[id(nothing)] = key
+        kept.append(nothing)
+        return nothing
+
+    kept: list[NDArray[Any]] = []
+    arrays = Archive(name, shapes, array).arrays(reading)
+    key = empty.get(id(arrays.values))
+    if key is None and isinstance(arrays.values, np.ndarray) and not arrays.parts:
+        return arrays
+    if key is None:
+        raise ValueError(
+            f"{name} holds its rows in several arrays, and they are left on disk; name one of "
+            "them by `array`, or pass `on_disk=False`, which reads them into memory"
+        )
+    return dataclasses.replace(arrays, values=found[key])
 
 
 def read_h5ad(path: Path, reading: Reading) -> Arrays:
@@ -124,13 +171,14 @@ def is_sparse(group: Any) -> bool:
 
 
 def _archive(name: str, found: dict[str, Any], reading: Reading) -> Arrays:
-    shapes = {
-        key: tuple(map(int, what.attrs["shape"] if is_sparse(what) else what.shape))
-        for key, what in found.items()
-    }
+    shapes = {key: _shape(what) for key, what in found.items()}
     return Archive(
         name, shapes, lambda key: array_of(found[key], f"array {key!r} of {name}")
     ).arrays(reading)
+
+
+def _shape(what: Any) -> tuple[int, ...]:
+    return tuple(map(int, what.attrs["shape"] if is_sparse(what) else what.shape))
 
 
 def _at(reading: Reading) -> Reading:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from harmonium.datasets.masks import Mask
 from harmonium.datasets.naming import keyword
 from harmonium.datasets.narrowing import blocks
 from harmonium.datasets.reading import Reading
@@ -49,6 +52,19 @@ def filled(
     firsts = rows[observed.argmax(0), np.arange(rows.shape[1])]
     wide[missing] = np.broadcast_to(firsts, rows.shape)[missing]
     return wide, observed, [told(observed, columns)]
+
+
+def first_values(values: Tensor, mask: Mask | None) -> Tensor:
+    """The first observed value of each column, which stands where one is missing."""
+    if mask is None:
+        return values[0]
+    first = mask.observed().to(torch.uint8).argmax(0)
+    return values[first, torch.arange(values.shape[1])]
+
+
+def refilled(values: Tensor, mask: Mask | None, firsts: Tensor) -> Tensor:
+    """Values with these numbers where one is missing, as if all rows had been read at once."""
+    return values if mask is None else torch.where(mask.observed(), values, firsts.to(values))
 
 
 def refuse_empty_columns(

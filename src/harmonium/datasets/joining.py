@@ -6,12 +6,15 @@ This module checks that the sources match in columns, labels and pictures.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium.datasets.classes import numbered
 from harmonium.datasets.data import Data
+from harmonium.datasets.holes import first_values, refilled, tells, told
 from harmonium.datasets.masks import Mask
 from harmonium.datasets.row_names import RowNames
 
@@ -34,24 +37,70 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
     """
     train = parts["train"]
     names = [name for name in ORDER if name in parts]
-    fitting = [_fitting(parts[name], train) for name in names]
+    found = [fitting(parts[name], train) for name in names]
     ends = [0]
-    for data in fitting:
+    for data in found:
         ends.append(ends[-1] + len(data))
+    own_parts = dict(zip(names, map(range, ends, ends[1:]), strict=False))
+    return dataclasses.replace(_joined_all(train, found), parts=own_parts)
+
+
+def _joined_all(train: Data, found: list[Data]) -> Data:
+    """All rows, with the other properties of ``train``."""
     return dataclasses.replace(
         train,
-        values=_joined([data.values for data in fitting]),
-        labels=None if train.labels is None else _joined([data.labels for data in fitting]),
-        targets=None if train.targets is None else _joined([data.targets for data in fitting]),
-        weights=_joined_weights(fitting),
-        mask=_joined_mask(fitting),
-        row_names=_joined_names(fitting),
-        parts=dict(zip(names, map(range, ends, ends[1:]), strict=False)),
+        values=_joined([data.values for data in found]),
+        labels=None if train.labels is None else _joined([data.labels for data in found]),
+        targets=None if train.targets is None else _joined([data.targets for data in found]),
+        weights=_joined_weights(found),
+        mask=_joined_mask(found),
+        row_names=_joined_names(found),
     )
 
 
-def _fitting(data: Data, train: Data) -> Data:
-    """The same rows, with columns in the order of the training rows."""
+def join_rows(files: Sequence[Data], name: str) -> Data:
+    """The rows of several files as one data set, in their order; copies the values.
+
+    Raises
+    ------
+    ValueError
+        As for `join_parts`.
+    """
+    first = files[0]
+    names = sorted({word for data in files for word in data.classes or ()})
+    if names and all(data.classes is not None for data in files):
+        files = [_numbered_by(data, names) for data in files]
+        first = files[0]
+    firsts = first_values(first.values, first.mask)
+    found = [fitting(data, first) for data in files]
+    found = [
+        dataclasses.replace(data, values=refilled(data.values, data.mask, firsts)) for data in found
+    ]
+    notes = [note for note in first.notes if not tells(note)]
+    joined = _joined_all(first, found)
+    mask = joined.mask
+    if mask is not None:
+        notes.append(told(mask.observed().numpy(), joined.columns))
+    return dataclasses.replace(joined, name=name, notes=tuple(notes), parts={})
+
+
+def _numbered_by(data: Data, names: Sequence[str]) -> Data:
+    """Rows whose labels number these classes."""
+    assert data.labels is not None
+    labels, _ = numbered(data.classes or (), data.labels.numpy(), names)
+    return dataclasses.replace(
+        data, labels=torch.from_numpy(labels.astype(np.int64)), classes=tuple(names)
+    )
+
+
+def fitting(data: Data, train: Data) -> Data:
+    """The same rows, with columns in the order of the training rows.
+
+    Raises
+    ------
+    ValueError
+        As for `join_parts`.
+    """
     if data is train:
         return data
     if data.values.shape[1] != train.values.shape[1]:

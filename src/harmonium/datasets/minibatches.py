@@ -10,6 +10,8 @@ from torch import Tensor
 
 from harmonium import defaults, kernels
 from harmonium.arguments import described, is_whole
+from harmonium.datasets import mapped
+from harmonium.datasets.block_order import BlockOrder
 from harmonium.datasets.masks import MaskedRows, masked_rows
 from harmonium.datasets.weighing import checked_weights
 from harmonium.rng import Lane, Stream
@@ -61,6 +63,9 @@ class Minibatches:
     """Mini-batches that contain every row once per epoch, in a new random order each epoch.
 
     Rows of weight 0 are in none of them.
+
+    Rows on disk that are more than `mapped.BUFFER_BYTES` are shuffled block by block
+    (`BlockOrder`), all others as a whole.
 
     There is no internal position: any batch can be requested directly, so a resumed run sees the
     same rows as an uninterrupted one. The rows stay in their stored form on their device; only the
@@ -123,6 +128,15 @@ class Minibatches:
         self.batch_size = batch_size
         self.row_weights = weights
         self._order: tuple[int, int, Tensor] | None = None
+        values = getattr(data, "values", None)
+        self._by_block = None
+        if isinstance(values, Tensor) and mapped.is_large(values):
+            if counted is not None:
+                raise ValueError(
+                    f"{n_rows:,} of the {len(data):,} rows of {data.name} have a weight above 0, "
+                    "and rows on disk are taken block by block; leave the others out of the file"
+                )
+            self._by_block = BlockOrder.of(values)
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -162,6 +176,9 @@ class Minibatches:
         """The numbers of the rows that update number ``update`` learns from, int64."""
         epoch, number = divmod(update, len(self))
         start = number * self.batch_size
+        if self._by_block is not None:
+            stop = min(start + self.batch_size, self._n_rows)
+            return self._by_block.rows(epoch, seed, start, stop)
         return self._epoch_order(epoch, seed)[start : start + self.batch_size]
 
     def _states(self, rows: Tensor, update: int, seed: int) -> Tensor:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.masks import MaskedRows
+
+_BLOCK = 1000  # rows processed at a time
+_MOST_BITS = 255  # rows that a byte can count
+_BITS = 200 * _MOST_BITS  # rows at a time
 
 
 def observed_moments(
@@ -69,6 +76,64 @@ def moments(blocks: Iterable[Tensor], weights: Tensor | None = None) -> tuple[Te
         difference.square_()
         squares += difference.sum(0) if share is None else share @ difference
     mean_difference = sums / total
+    variance = squares / total - mean_difference.square()
+    return first + mean_difference, variance.clamp_min_(0.0)
+
+
+def moments_once(
+    values: Tensor,
+    weights: Tensor | None = None,
+    blocks: Callable[[], Iterable[Tensor]] | None = None,
+    encoding: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The same as `moments`, remembered for rows on disk.
+
+    Parameters
+    ----------
+    values
+        The stored rows.
+    weights
+        As for `moments`; nothing is remembered of rows with weights.
+    blocks
+        Gives the tables of states; None for those of the values.
+    encoding
+        What states are made of values by; None if they are the values.
+    """
+    if blocks is None:
+        blocks = partial(mapped.pieces, values, _BLOCK)
+    if weights is not None or not mapped.is_mapped(values):
+        return moments(blocks(), weights)
+
+    def find() -> list[list[float]]:
+        bits = encoding is None and values.dtype == torch.uint8 and mapped.bounds(values)[1] <= 1
+        found = moments_of_bits(mapped.pieces(values, _BITS)) if bits else moments(blocks())
+        return [moment.tolist() for moment in found]
+
+    mean, var = mapped.remembered(values, f"moments {values.dtype} {encoding}", find)
+    return torch.tensor(mean, dtype=torch.float64), torch.tensor(var, dtype=torch.float64)
+
+
+def moments_of_bits(blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The same as `moments`, bit for bit and many times as fast, of bytes that are all 0 or 1.
+
+    Parameters
+    ----------
+    blocks
+        Tables of rows, uint8.
+    """
+    first: Tensor | None = None
+    total, ones = 0, np.zeros((), np.int64)
+    for block in blocks:
+        if first is None:
+            first = block[0].double()
+        total += len(block)
+        rows = block.numpy()
+        for some in np.array_split(rows, -(-len(rows) // _MOST_BITS)):
+            ones = ones + some.sum(0, dtype=np.uint8)
+    assert first is not None
+    counted = torch.from_numpy(ones).double()
+    mean_difference = (counted - total * first) / total
+    squares = torch.where(first == 0, counted, total - counted)
     variance = squares / total - mean_difference.square()
     return first + mean_difference, variance.clamp_min_(0.0)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.encodings.categories import is_integral
 from harmonium.datasets.masks import Mask
 
@@ -23,7 +24,7 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
         If all are the same, or there are too many for categories.
     """
     found: Tensor | None = None
-    for block in values.split(_BLOCK):
+    for block in mapped.pieces(values, _BLOCK):
         seen = block.unique()
         found = seen if found is None else torch.cat([found, seen]).unique()
         if len(found) > _MOST:
@@ -31,7 +32,7 @@ def categories_of(values: Tensor, name: str) -> tuple[float, ...]:
     assert found is not None
     most = _MOST if is_integral(found.unsqueeze(0)) else _MOST_FRACTIONS
     if len(found) > most:
-        least, largest = (float(bound) for bound in values.aminmax())
+        least, largest = mapped.bounds(values)
         raise ValueError(
             f"{name}: values range from {least:g} to {largest:g}, but categories are the integers "
             f"that occur, at most {_MOST:,}, or other numbers that occur, at most "
@@ -79,7 +80,7 @@ def group_width(values: Tensor, name: str, image_shape: tuple[int, int] | None) 
         _refuse_missing(values, height, width, name)
         across = all(
             bool((block.view(-1, height, width).sum(1) == 1).all())
-            for block in values.split(_BLOCK)
+            for block in mapped.pieces(values, _BLOCK)
         )
         if across and height > 1:
             raise ValueError(
@@ -103,7 +104,7 @@ def numbers_of(values: Tensor, width: int) -> Tensor:
     dtype = torch.uint8 if width <= 256 else torch.float32
     n_groups = values.shape[1] // width
     numbers = torch.empty((len(values), n_groups), dtype=dtype, device=values.device)
-    for block, target in zip(values.split(_BLOCK), numbers.split(_BLOCK), strict=True):
+    for block, target in zip(mapped.pieces(values, _BLOCK), numbers.split(_BLOCK), strict=True):
         target.copy_(block.view(-1, n_groups, width).argmax(-1))
     return numbers
 
@@ -124,13 +125,13 @@ def without_holes(values: Tensor, mask: Mask, width: int) -> tuple[Tensor, Mask]
 
 
 def _are_bits(values: Tensor) -> bool:
-    return all(bool(((block == 0) | (block == 1)).all()) for block in values.split(_BLOCK))
+    return all(bool(((block == 0) | (block == 1)).all()) for block in mapped.pieces(values, _BLOCK))
 
 
 def _sum_to_one(values: Tensor, width: int) -> bool:
     return all(
         bool((block.view(len(block), -1, width).sum(-1) == 1).all())
-        for block in values.split(_BLOCK)
+        for block in mapped.pieces(values, _BLOCK)
     )
 
 
@@ -138,7 +139,7 @@ def _refuse_missing(values: Tensor, height: int, width: int, name: str) -> None:
     """Reject rows in which most groups hold one 1 and some hold none: a gap needs its own state."""
     sums = torch.zeros(2, dtype=torch.int64, device=values.device)
     first: tuple[int, int] | None = None
-    for start, block in enumerate(values.split(_BLOCK)):
+    for start, block in enumerate(mapped.pieces(values, _BLOCK)):
         ones = block.view(-1, height, width).sum(-1)
         if ones.max() > 1:
             return
@@ -165,7 +166,7 @@ def _uneven_groups(values: Tensor) -> list[int]:
         return []
     ends = torch.ones(n, dtype=torch.bool, device=values.device)
     first = values[0].cumsum(0, dtype=torch.float64)
-    for block in values.split(_BLOCK):
+    for block in mapped.pieces(values, _BLOCK):
         ends &= (block.cumsum(1, dtype=torch.float64) == first).all(0)
     if not ends[-1]:
         return []

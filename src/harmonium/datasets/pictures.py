@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.encodings import AsIs, Encoding, Scaled
 from harmonium.datasets.encodings.categories import is_integral
 
@@ -33,7 +34,7 @@ def picture_encoding(values: Tensor, white: float | None = None) -> tuple[Encodi
     ValueError
         For a ``white`` that is not positive, and for values below 0 or above ``white``.
     """
-    least, most = (float(bound) for bound in values.aminmax())
+    least, most = mapped.bounds(values)
     if white is not None:
         if not (math.isfinite(white) and white > 0):
             raise ValueError(f"white is {white}; pass a positive number, such as 255")

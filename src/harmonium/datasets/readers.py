@@ -11,7 +11,6 @@ import gzip
 import math
 import re
 import struct
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -39,6 +38,7 @@ from harmonium.datasets.haplotypes import read_hapt, read_zip
 from harmonium.datasets.hdf5 import read_h5, read_h5ad
 from harmonium.datasets.matlab import read_mat
 from harmonium.datasets.mixed_arrays import by_column
+from harmonium.datasets.npy import npy_header
 from harmonium.datasets.pickles import read_pickle
 from harmonium.datasets.reading import Reading
 from harmonium.datasets.records import sniffed
@@ -50,16 +50,18 @@ from harmonium.datasets.sides import (
     with_labels,
     with_weights,
 )
+from harmonium.datasets.sources import is_zarr
 from harmonium.datasets.sparse import Entries, is_sparse, read_entries, read_sparse
-from harmonium.datasets.tables import read_parquet
+from harmonium.datasets.tables import read_arrow, read_parquet
 from harmonium.datasets.text import read_text
+from harmonium.datasets.zarr_arrays import read_zarr
 
 FORMATS = (
     ".npy, .npz, .csv and other text (.tsv, .txt, .dat, .data, .amat), .parquet, .mat, .h5, .hdf5, "
-    ".h5ad, .hapt, .vcf, .bcf, .bed of PLINK's, IDX (text, IDX, .hapt and .vcf also as .gz, .hapt "
-    "also as .zip), .pkl or .pkl.gz as of mnist.pkl.gz, and alignments, also as .gz: FASTA "
-    "(.fasta, .fa, .fas, .faa, .fna, .afa, .aln), .a2m, .a3m, and Stockholm (.sto, .stk, "
-    ".stockholm)"
+    ".h5ad, folders of Zarr, .arrow and .feather, .hapt, .vcf, .bcf, .bed of PLINK's, IDX (text, "
+    "IDX, .hapt and .vcf also as .gz, .hapt also as .zip), .pkl or .pkl.gz as of mnist.pkl.gz, and "
+    "alignments, also as .gz: FASTA (.fasta, .fa, .fas, .faa, .fna, .afa, .aln), .a2m, .a3m, and "
+    "Stockholm (.sto, .stk, .stockholm)"
 )
 
 _MOST_WORDS = 1 << 30
@@ -81,8 +83,11 @@ def read(path: Path, reading: Reading = _ANY) -> Data:
     ImportError
         If a library that reads the format is not installed; says how to install it.
     """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; pass a file: {FORMATS}")
+    if path.is_dir() and not is_zarr(path):
+        raise IsADirectoryError(
+            f"{path} is a folder; pass a file of these formats, or a pattern such as "
+            f"{str(path / '*.parquet')!r} for several: {FORMATS}"
+        )
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty: 0 bytes; pass a file with at least one row")
     reader = _reader(path)
@@ -143,6 +148,21 @@ def _with_labels(
     return with_labels(arrays, read_labels(file, read_array), file, path.name, why)
 
 
+def labelled(arrays: Arrays, path: Path, reading: Reading) -> Arrays:
+    """The arrays with the labels of the file that the user names."""
+    return _with_labels(arrays, path, _reader(path), reading)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file is a table of text."""
+    return _reader(path) is read_text
+
+
+def is_alignment(path: Path) -> bool:
+    """Whether a file holds aligned sequences."""
+    return _reader(path) is read_alignment
+
+
 def read_idx(stream: Readable, name: str) -> NDArray[Any]:
     """Read one array of any shape in LeCun's IDX format."""
     magic = stream.read(4)
@@ -161,6 +181,8 @@ def read_idx(stream: Readable, name: str) -> NDArray[Any]:
 
 def _reader(path: Path) -> Callable[[Path, Reading], Arrays]:
     name = path.name.lower()
+    if path.is_dir():
+        return read_zarr
     reader = next((found for end, found in _BY_SUFFIX.items() if name.endswith(end)), None)
     if reader in (None, read_text):
         with contextlib.suppress(*_DAMAGE):
@@ -208,7 +230,7 @@ def _opened_npz(
         for member in packed.namelist():
             if member.endswith(".npy"):
                 with packed.open(member) as stream:
-                    shape, *_ = _npy_header(stream, f"{member} of {path.name}")
+                    shape, *_ = npy_header(stream, f"{member} of {path.name}", _DAMAGE)
                 shapes[member.removesuffix(".npy")] = shape
 
         def array(key: str) -> NDArray[Any]:
@@ -245,7 +267,7 @@ def sparse_entries(path: Path) -> Entries | None:
 
 
 def _read_npy_array(stream: Readable, name: str) -> NDArray[Any]:
-    shape, transposed, dtype = _npy_header(stream, name)
+    shape, transposed, dtype = npy_header(stream, name, _DAMAGE)
     if dtype.kind in "US":
         return _read_words(stream, shape, dtype, name)
     return read_array(stream, shape, dtype, name, transposed)
@@ -267,31 +289,8 @@ def _read_words(
         raise ValueError(f"{name} is damaged: {error}") from None
 
 
-def _npy_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    # NumPy's header readers evaluate only literals, and pickles are never read.
-    parsers: dict[tuple[int, int], Callable[..., Any]] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in parsers:
-            raise ValueError(f"version {version} is not read")
-        with warnings.catch_warnings():
-            # NumPy warns about headers from Python 2, which are fine
-            warnings.simplefilter("ignore", UserWarning)
-            shape, transposed, dtype = parsers[version](stream)
-    except (OSError, *_DAMAGE):
-        raise
-    except Exception as error:  # a damaged header can raise any exception in NumPy
-        raise ValueError(f"{name} is damaged, or no array of NumPy's: {error}") from None
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize >= 2**63:
-        raise ValueError(f"{name} is damaged: its header promises an array of shape {shape}")
-    return shape, transposed, dtype
-
-
-_OF_SEVERAL = (_read_npz, read_mat, read_h5, read_h5ad, read_zip)
-_OF_TABLES = (read_text, read_parquet)
+_OF_SEVERAL = (_read_npz, read_mat, read_h5, read_h5ad, read_zip, read_zarr)
+_OF_TABLES = (read_text, read_parquet, read_arrow)
 _ALIGNMENTS = (
     *(".fasta", ".fa", ".fas", ".faa", ".fna", ".afa", ".aln", ".a2m", ".a3m"),
     *(".sto", ".stk", ".stockholm"),
@@ -314,6 +313,8 @@ _BY_SUFFIX: dict[str, Callable[[Path, Reading], Arrays]] = {
     ".bcf": read_vcf,
     ".bed": read_bed,
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
     ".pkl": read_pickle,
     ".pkl.gz": read_pickle,
     **{suffix + packed: read_text for suffix in _TEXT for packed in ("", ".gz")},

@@ -80,6 +80,9 @@ class Reading:
     unseen
         What a category is that did not occur in training: the column's `other`, missing, or an
         error.
+    on_disk
+        Whether rows stay on disk, and are read as they are used; None for rows that take more than
+        a quarter of the free memory.
     lacks_columns
         Whether columns that a model was trained on may be lacking, and are then missing in all
         rows.
@@ -106,6 +109,7 @@ class Reading:
     table: TableEncoding | None = None
     unseen: Unseen = "other"
     lacks_columns: bool = False
+    on_disk: bool | None = None
 
     def __post_init__(self) -> None:
         """Reject what no alignment could be read with."""
@@ -142,6 +146,7 @@ class Reading:
         kinds: Mapping[str | int, str] | None = None,
         missing_values: str | float | Sequence[str | float] | None = None,
         unseen: Unseen | None = None,
+        on_disk: bool | None = None,
     ) -> Reading:
         """Create it from one or several columns, as the user gives them.
 
@@ -170,6 +175,7 @@ class Reading:
             kinds=_kinds(kinds or {}),
             missing_values=_spellings(missing_values),
             unseen="other" if unseen is None else unseen,
+            on_disk=on_disk,
         )
 
     def of_another_part(self, data: Data) -> Reading:

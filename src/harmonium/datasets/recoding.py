@@ -27,7 +27,7 @@ from harmonium.datasets.encodings import (
 from harmonium.datasets.labels import has_label
 from harmonium.datasets.masks import Mask, MaskedRows
 from harmonium.datasets.mixed_tables import MixedValues
-from harmonium.datasets.moments import moments, observed_moments
+from harmonium.datasets.moments import moments_once, observed_moments
 from harmonium.datasets.naming import places
 from harmonium.datasets.narrowing import NOISE, narrowed
 from harmonium.datasets.reading import Reading
@@ -116,15 +116,15 @@ class Recodable(Stored):
     def standardize(self) -> Self:
         """Standardise every column with its weighted mean and standard deviation over these rows.
 
-        Use the encoding of the training rows for held-out rows:
-        ``test.with_encoding(train.encoding)``.
+        For held-out rows, use that of training: ``test.with_encoding(train.encoding)``.
         """
+        weights = self.unequal_weights
         if self.mask is None:
-            mean, variance = moments(self.values.split(_BLOCK), self.unequal_weights)
+            mean, variance = moments_once(self.values, weights)
         else:
             numbers = torch.arange(len(self), device=self.device).split(_BLOCK)
             rows = (MaskedRows(self.values[n], self.mask.observed(n)) for n in numbers)
-            mean, variance = observed_moments(rows, self.unequal_weights)
+            mean, variance = observed_moments(rows, weights)
         std = variance.sqrt()
         std = torch.where(std <= NOISE * mean.abs(), 0.0, std)  # columns that vary only by rounding
         # float32 is faster, and sufficient unless columns are far from 0

@@ -119,10 +119,10 @@ def read_records(path: Path) -> Records:
             if begin
             else f"{path.name} holds no sequence; pass one or more"
         )
-    return Records.joined([_of_block(block) for block in _blocks(path)])
+    return Records.joined([of_block(block) for block in blocks_of(path)])
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def blocks_of(path: Path) -> Iterator[bytes]:
     """Whole records, some at a time; lines end with line feeds."""
     rest = b""
     with open_unpacked(path) as stream:
@@ -137,7 +137,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
     yield rest
 
 
-def _of_block(block: bytes) -> Records:
+def of_block(block: bytes) -> Records:
+    """The sequences of whole records of FASTA, A2M or A3M."""
     block = block.removeprefix(_BOM)
     if block[:1] in b"#;" or b"\n#" in block or b"\n;" in block:
         block = _COMMENT.sub(b"", block)

@@ -5,8 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonium.kernels import permutation
+from harmonium.kernels import few_of, permutation
 from harmonium.rng import Lane
+
+MOST_HELD_OUT = 1 << 24
+"""Bytes of rows on disk that are held out at most, because these stay in memory."""
+
+_STRETCH_BYTES = 1 << 14  # of neighbouring rows: a few pages
+_LEAST_STRETCHES = 100  # so that no stretch of a sorted file decides
 
 
 def held_out_groups(group: Tensor, share: float, seed: int) -> Tensor:
@@ -62,6 +68,30 @@ def held_out_rows(n: int, n_held_out: int, seed: int, labels: Tensor | None = No
             share = (turn[can_go] + 0.5) / n_of_class[can_go]
             order = by_class[can_go][share.sort(stable=True).indices]
     return order[:n_held_out].sort().values
+
+
+def held_out_stretches(n: int, n_held_out: int, row_bytes: int, seed: int) -> Tensor:
+    """Draw rows to hold out of rows on disk: stretches of neighbours, spread over the whole file.
+
+    Parameters
+    ----------
+    n, n_held_out
+        Total number of rows, and number of rows to hold out; fewer are, if these would take more
+        than `MOST_HELD_OUT`.
+    row_bytes
+        Bytes of a row.
+    seed
+        Random seed of the order of stretches.
+
+    Returns
+    -------
+    Tensor
+        int64, ascending.
+    """
+    n_held_out = min(n_held_out, max(1, MOST_HELD_OUT // row_bytes))
+    length = max(1, min(_STRETCH_BYTES // row_bytes, n_held_out // _LEAST_STRETCHES))
+    number = few_of(n // length, max(1, n_held_out // length), Lane.HELD_OUT.stream(seed))
+    return (number.sort().values[:, None] * length + torch.arange(length)).flatten()
 
 
 def drawn_rows(n: int, n_drawn: int, seed: int, labels: Tensor | None = None) -> Tensor:

@@ -15,10 +15,15 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import described
+from harmonium.datasets import mapped
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
-from harmonium.datasets.moments import effective_number, moments, observed_moments
+from harmonium.datasets.moments import (
+    effective_number,
+    moments_once,
+    observed_moments,
+)
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.row_names import RowNames
@@ -169,7 +174,7 @@ class Stored:
                 "name a column"
             )
         if self.classes is not None and self.labels is not None:
-            most = int(self.labels.max())
+            most = int(mapped.bounds(self.labels)[1])
             if most >= len(self.classes):
                 raise ValueError(
                     f"labels of {self.name} go up to {most}, but {len(self.classes)} classes have "
@@ -234,8 +239,7 @@ class Stored:
             values = values[:, :-1]
         if self.mask is not None:
             values = values[self.mask.observed()[:, : values.shape[1]]]
-        least, most = values.aminmax()
-        return float(least), float(most)
+        return mapped.bounds(values)
 
     # States
 
@@ -279,13 +283,13 @@ class Stored:
                 f"index is {described(index)}; pass a tensor of row numbers, such as "
                 "torch.arange(10)"
             )
-        return self.encoding.encode(self.values.index_select(0, index), stream)
+        return self.encoding.encode(mapped.take(self.values, index), stream)
 
     def blocks(self, size: int = _BLOCK, stream: Stream | None = None) -> Iterator[Tensor]:
         """Yield the states of all rows in order, ``size`` rows at a time; to be read only."""
         refuse_missing(self, "this")
         self._refuse_rounding  # noqa: B018
-        for block in self.values.split(size):
+        for block in mapped.pieces(self.values, size):
             yield self.encoding.encode(block, stream)
 
     def moments(self, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -310,7 +314,8 @@ class Stored:
             mean, _ = self._replace(Scaled(encoding.low, encoding.high)).moments(weights)
             step = 1 - encoding.low_state
             return encoding.low_state + step * mean, step**2 * mean * (1 - mean)
-        return moments(self.blocks(), weights)
+        what = None if isinstance(encoding, AsIs) else json.dumps(encoding.states_config())
+        return moments_once(self.values, weights, self.blocks, what)
 
     def _labelled_moments(
         self, encoding: Labelled, weights: Tensor | None
@@ -348,14 +353,23 @@ class Stored:
     def fingerprint(self) -> str:
         """SHA-256 over type, shape, values, encoding, mask and weights, hexadecimal."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
-        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        for block in self.values.split(_BLOCK):
-            digest.update(block.cpu().contiguous().numpy())
+        own = json.dumps(head, sort_keys=True)
+        beside = b""
         if self.mask is not None:
-            digest.update(b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes())
+            beside += b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes()
         if self.weights is not None:
-            digest.update(b"weights" + self.weights.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+            beside += b"weights" + self.weights.cpu().contiguous().numpy().tobytes()
+
+        def find() -> str:
+            digest = hashlib.sha256(own.encode())
+            for block in mapped.pieces(self.values, _BLOCK):
+                digest.update(block.cpu().contiguous().numpy().data)
+            digest.update(beside)
+            return digest.hexdigest()
+
+        what = f"fingerprint {own} {hashlib.sha256(beside).hexdigest()}"
+        found: str = mapped.remembered(self.values, what, find)
+        return found
 
     def _replace(self, encoding: Encoding) -> Self:
         return dataclasses.replace(self, encoding=encoding)

@@ -6,7 +6,7 @@ This module converts Arrow columns to arrays. The roles of columns are chosen as
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -41,16 +41,56 @@ def read_parquet(path: Path, reading: Reading) -> Arrays:
     TypeError, ValueError
         For columns of other types, text columns without a role, and damaged files.
     """
+    return next(_of_parquet(path, reading, whole=True))
+
+
+def groups_of_parquet(path: Path, reading: Reading) -> Iterator[Arrays]:
+    """The same, row group by row group."""
+    return _of_parquet(path, reading, whole=False)
+
+
+def _of_parquet(path: Path, reading: Reading, whole: bool) -> Iterator[Arrays]:
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            return _read(_Groups(file), path.name, reading)
+            sizes = _Groups(file).sizes
+            if whole or len(sizes) < 2:
+                yield _read(_Groups(file), path.name, reading)
+                return
+            for number, size in enumerate(sizes):
+                if size:
+                    yield _read(_Groups(file, [number]), path.name, reading)
     except (pa.ArrowException, pa.ArrowKeyError, OSError, UnicodeError, OverflowError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise ValueError(f"{path.name} is damaged, or no Parquet file: {error}") from None
+
+
+def read_arrow(path: Path, reading: Reading) -> Arrays:
+    """Read a file of Arrow's, which is also Feather's; raises what `read_parquet` raises."""
+    return next(batches_of_arrow(path, reading, whole=True))
+
+
+def batches_of_arrow(path: Path, reading: Reading, whole: bool = False) -> Iterator[Arrays]:
+    """The same, one record batch after the other."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as stream, pa.ipc.open_file(stream) as file:
+            n_batches = file.num_record_batches
+            tables = (pa.Table.from_batches([file.get_batch(n)]) for n in range(n_batches))
+            for table in [file.read_all()] if whole or n_batches < 2 else tables:
+                if table.num_rows or whole:
+                    yield _read(_Memory(table), path.name, reading)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise ValueError(
+            f"{path.name} is damaged, or no file of Arrow's (its streams, and Feather's first "
+            f"version, are not read): {error}"
+        ) from None
 
 
 def is_frame(values: Any) -> bool:
@@ -126,16 +166,17 @@ def _index_of(frame: Any) -> RowNames | None:
 class _Groups:
     """A Parquet file, read column by column: pyarrow's batches take several times the memory."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, groups: Sequence[int] | None = None) -> None:
         self._file = file
         self.schema = file.schema_arrow
-        self.sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+        self._groups = range(file.num_row_groups) if groups is None else groups
+        self.sizes = [file.metadata.row_group(n).num_rows for n in self._groups]
 
     def column(self, group: int, number: int) -> Any:
         name = self.schema.field(number).name
         if self.schema.names.count(name) > 1:
             raise ValueError(f"two columns are named {name!r}; give each its own name")
-        return self._file.read_row_group(group, columns=[name]).column(0)
+        return self._file.read_row_group(self._groups[group], columns=[name]).column(0)
 
 
 class _Memory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.encodings import Encoding, Scaled, Threshold
 
 _BLOCK = 1000  # rows checked at a time
@@ -39,7 +40,7 @@ def judge(values: Tensor, level: float, name: str) -> str | None:
     ValueError
         If different values all get the same state.
     """
-    least, most = (float(bound) for bound in values.aminmax())
+    least, most = mapped.bounds(values)
     if least == most:
         return None
     if most <= level or least > level:
@@ -48,7 +49,12 @@ def judge(values: Tensor, level: float, name: str) -> str | None:
             f"the values of {name} range from {least:g} to {most:g}, so that with a threshold of "
             f"{level:g} every state is {state}; pass a threshold within that range"
         )
-    ones = sum(int((block > level).sum()) for block in values.split(_BLOCK)) / values.numel()
+    n_ones = mapped.remembered(
+        values,
+        f"above {level}",
+        lambda: sum(int((block > level).sum()) for block in mapped.pieces(values, _BLOCK)),
+    )
+    ones = n_ones / values.numel()
     if min(ones, 1 - ones) >= _RARE:
         return None
     return (
@@ -59,4 +65,11 @@ def judge(values: Tensor, level: float, name: str) -> str | None:
 
 def have_two_values(values: Tensor, low: float, high: float) -> bool:
     """Whether every value is one of these two."""
-    return all(bool(((block == low) | (block == high)).all()) for block in values.split(_BLOCK))
+    if not values.is_floating_point() and (low, high) == (0, 1):
+        return mapped.bounds(values)[1] <= 1
+
+    def find() -> bool:
+        blocks = mapped.pieces(values, _BLOCK)
+        return all(bool(((block == low) | (block == high)).all()) for block in blocks)
+
+    return bool(mapped.remembered(values, f"only {low} and {high}", find))

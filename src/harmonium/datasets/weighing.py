@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from harmonium.arguments import no_tensor
+from harmonium.datasets import mapped
 from harmonium.datasets.moments import effective_number, moments
-from harmonium.kernels import permutation
+from harmonium.kernels import few_of, permutation
 from harmonium.rng import Stream
 
 if TYPE_CHECKING:
@@ -193,5 +194,9 @@ def some_rows(data: Rows, n: int | None, stream: Stream) -> Tensor:
     weights = weights_of(data)
     counted = None if weights is None or bool(weights.all()) else weights.nonzero()[:, 0]
     n_rows = len(data) if counted is None else len(counted)
-    order = permutation(n_rows, stream)[:n].to(data.device)
+    values = getattr(data, "values", None)
+    if n is not None and isinstance(values, Tensor) and mapped.is_large(values):
+        order = few_of(n_rows, min(n, n_rows), stream)
+    else:
+        order = permutation(n_rows, stream)[:n].to(data.device)
     return order if counted is None else counted[order]

@@ -5,6 +5,7 @@ The functions ending in ``_`` overwrite ``inputs``, shape (rows, columns), with 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,10 +74,27 @@ def normal(
 
 def permutation(n: int, stream: Stream) -> Tensor:
     """A random order of ``n`` rows, int64, shape (n,): the argsort of 62-bit keys; one draw."""
+    return torch.argsort(_keys(n, stream), stable=True)
+
+
+def few_of(n: int, k: int, stream: Stream) -> Tensor:
+    """``k`` different rows of ``n`` in random order, int64, in memory that grows with ``k`` alone.
+
+    They are other rows than the first of `permutation`, unless ``k`` is above half of ``n``.
+    """
+    if 2 * k > n:
+        return permutation(n, stream)[:k]
+    rows = _keys(3 * k + 100, stream).remainder_(n).numpy()
+    _, first = np.unique(rows, return_index=True)
+    first.sort()
+    return torch.from_numpy(rows[first[:k]])
+
+
+def _keys(n: int, stream: Stream) -> Tensor:
+    """Random whole numbers of 62 bits."""
     backend = known()  # the same bits, without compiling anything
     if backend is reference:
         words = reference.words(1, 2 * n, stream, torch.device("cpu"))[0]
     else:
         words = backend.words(2 * n, stream)
-    keys = ((words[:n] >> 1) << 31) | (words[n:] >> 1)
-    return torch.argsort(keys, stable=True)
+    return ((words[:n] >> 1) << 31) | (words[n:] >> 1)

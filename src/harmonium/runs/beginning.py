@@ -14,10 +14,12 @@ from typing import Any, Literal, NamedTuple, overload
 import torch
 
 from harmonium.arguments import described
+from harmonium.datasets import sources
 from harmonium.ratings import Ratings
 from harmonium.run_directory import Kind, kinds
 from harmonium.runs import counts, kept, network_task, opening, said, stack_task
 from harmonium.runs.following import Place
+from harmonium.runs.rows import listed
 from harmonium.runs.run import Following, Run, going_on
 from harmonium.runs.voices import voice
 
@@ -59,8 +61,9 @@ def train(
     Parameters
     ----------
     data
-        The name of a data set (`datasets.names`); the path of a file; the path of another run,
-        whose hidden units are then the data; or rows in memory: an array, a tensor, nested lists, a
+        The name of a data set (`datasets.names`); the path of a file, a pattern such as
+        ``part-*.parquet``, or a list of paths; the path of another run, whose hidden units are then
+        the data; or rows in memory: an array, a tensor, nested lists, a
         pandas or polars data frame, a sparse matrix, or `Data`. Rows in memory are stored in the
         run. With ``ratings``, a long table with a row for each rating, in a file or a frame; or
         `ratings.Ratings`, for which ``ratings`` can be left out.
@@ -194,6 +197,8 @@ def _told(
     If rows are in memory, columns of labels, targets and dropped columns are removed before rows
     are stored.
     """
+    if sources.is_list(data):
+        data = listed(data)
     in_memory = not isinstance(data, str | Path)
     out = None if where.out is None else Path(where.out)
     place = Place(out, where.overwrite, where.device)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harmonium import checkpoint, defaults, training
-from harmonium.datasets import Data, Minibatches, OneHot, Rows, TableEncoding
+from harmonium.datasets import AsIs, Data, Minibatches, OneHot, Rows, TableEncoding, mapped
 from harmonium.datasets.encodings.table import Group
 from harmonium.deep import LayerOptions, features
 from harmonium.gradient import CenteredGradient, Gradient, Penalties, PlainGradient
@@ -198,9 +198,21 @@ def check_states(visible: Units, data: Data, seed: int) -> None:
     if data.mask is not None:  # what stands at missing places can be encoded, too
         data = dataclasses.replace(data, mask=None)
     stream = Lane.CHECKED.stream(seed)
-    try:
+
+    def check() -> bool:
         for block in data.blocks(stream=stream):
             visible.check(block, data.name)
+        return True
+
+    values = data.values
+    if mapped.is_mapped(values):
+        are_bits = values.dtype == torch.uint8 and mapped.bounds(values)[1] <= 1
+        if not (are_bits and visible.low_state == 0 and isinstance(data.encoding, AsIs)):
+            what = f"states of {visible!r} by {data.encoding.states_config()}"
+            mapped.remembered(values, what, check)
+        return
+    try:
+        check()
     except ValueError:
         # check all rows at once, so that the message gives the right count and row number
         visible.check(torch.cat(list(data.blocks(stream=stream))), data.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from harmonium import __version__, checkpoint, datasets, training
-from harmonium.datasets import Data, Minibatches, holes
+from harmonium.datasets import Data, Minibatches, holes, mapped
 from harmonium.datasets.dropped import as_table
 from harmonium.files import write_whole
 from harmonium.metrics import is_trusted, name_of
@@ -32,7 +33,7 @@ from harmonium.runs.pictures.history import History
 from harmonium.runs.rating_options import RatingOptions
 from harmonium.runs.reporting import Reporter, last_row
 from harmonium.runs.resuming import Said, slower, take_up
-from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere
+from harmonium.runs.rows import FILES, KEPT_SUFFIX, from_anywhere, is_listed, unlisted
 from harmonium.runs.watching_options import WatchingOptions
 from harmonium.training import Missing, TrainingState
 
@@ -239,7 +240,9 @@ def run_name(data: str) -> str:
     """The name of a run on these data."""
     if Path(data).suffix == KEPT_SUFFIX:
         return "run"
-    return Path(data).name.lstrip(".").split(".")[0] or "run"
+    first = unlisted(data)[0] if is_listed(data) else data
+    name = re.sub(r"[*?\[\]]+", "", Path(first).name.lstrip(".").split(".")[0])
+    return name.rstrip("-_") or "run"
 
 
 def load(
@@ -248,6 +251,7 @@ def load(
     """Training rows and held-out rows, on the device; encoded as in a run that has begun."""
     with reporter.downloads() as progress:
         train_data, held_out = run_data.load_data(options, progress, known)
+        survey(progress, options, train_data, held_out)
     return train_data.to(device), None if held_out is None else held_out.to(device)
 
 
@@ -257,7 +261,18 @@ def load_new(
     """The same for a new run, and its options with the visible units chosen."""
     with reporter.downloads() as progress:
         options, train_data, held_out = run_data.load_new(options, progress)
+        survey(progress, options, train_data, held_out)
     return options, train_data.to(device), None if held_out is None else held_out.to(device)
+
+
+def survey(
+    progress: datasets.Progress, options: TrainingOptions, train: Data, held_out: Data | None
+) -> None:
+    """Go through rows on disk with a progress bar: what is asked of them later is then known."""
+    if mapped.is_mapped(train.values):
+        with mapped.shown(progress):
+            train.moments()
+            run_data.fingerprints(options, train, held_out)
 
 
 def surroundings(

@@ -5,7 +5,8 @@ This module turns options into a `datasets.Reading`. Nothing heavy is imported b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,6 +103,10 @@ class RowsOptions(ReadingOptions):
         lists_columns=True,
         flag="column",
     )
+    on_disk: bool | None = _option(
+        "Leave rows of files on disk and read them as they are used, or read them into memory.",
+        "on disk if they take more than a quarter of the free memory",
+    )
     validation_data: str | None = _option(
         "File with validation rows, which are monitored and not trained on.",
         "a fraction of DATA, or its validation rows",
@@ -176,7 +181,11 @@ def reading_of(options: Any) -> Reading:
     given = {name: getattr(options, name) for name in OF_READING}
     given |= {name: columns[0] if columns else None for name, columns in one.items()}
     lists["kinds"] = kinds_of(getattr(options, "columns", None))
-    return Reading.of(**{**given, **lists}, weights=getattr(options, "weights_file", None))
+    return Reading.of(
+        **{**given, **lists},
+        weights=getattr(options, "weights_file", None),
+        on_disk=getattr(options, "on_disk", None),
+    )
 
 
 def kinds_of(said: str | Mapping[Any, str] | None) -> dict[Any, str]:
@@ -263,6 +272,7 @@ def read_new(
         target=named.get("target", reading.target),
         drop=named.get("drop", reading.drop),
         # which are about other rows
+        on_disk=None,
         labels_file=None,
         weights=None if weights is None else Path(weights).expanduser(),
         max_gaps_row=None,
@@ -322,7 +332,7 @@ def read_parts(options: Any, progress: Progress) -> Data:
         if reading.weights is not None:
             data = datasets.weighed_by_file(data, reading.weights)
     else:
-        data = datasets.read(options.data, reading, progress=progress)
+        data = datasets.read(unlisted(options.data), reading, progress=progress)
     files = {"validation": options.validation_data, "test": options.test_data}
     named = {part: path for part, path in files.items() if path is not None}
     if not named:
@@ -350,7 +360,7 @@ _PARTS = {"validation": ("valid", "validation", "val", "dev"), "test": ("test",)
 def _beside(source: str) -> list[str]:
     """A note on files of validation or test rows in the same folder as the training rows."""
     path = Path(source).expanduser()
-    if "train" not in path.name or not path.is_file():
+    if is_listed(source) or "train" not in path.name or not path.is_file():
         return []
     offers = []
     for part, words in _PARTS.items():
@@ -360,6 +370,35 @@ def _beside(source: str) -> list[str]:
     return [f"other parts lie beside it: {' '.join(offers)} takes them"] if offers else []
 
 
+def listed(paths: Sequence[str | Path]) -> str:
+    """A list of paths as one text, with which a run is configured."""
+    return json.dumps([str(Path(path).expanduser().absolute()) for path in paths])
+
+
+def unlisted(data: str) -> str | list[str]:
+    """The list of paths in a text that `listed` made, or the text itself."""
+    paths: str | list[str] = json.loads(data) if is_listed(data) else data
+    return paths
+
+
+def is_listed(data: str) -> bool:
+    """Whether a text was made by `listed`."""
+    return data.startswith('["')
+
+
+def names_files(data: str) -> bool:
+    """Whether a source is a file or several, and no run."""
+    from harmonium.datasets import sources
+    from harmonium.datasets.reading import Reading
+
+    if is_listed(data):
+        return True
+    found = sources.find(data, Reading())
+    return found is not None and not any(map(sources.is_plain_folder, found[0].paths))
+
+
 def from_anywhere(path: str | None) -> str | None:
     """The absolute path, which works from any folder."""
+    if path is not None and is_listed(path):
+        return path
     return None if path is None else str(Path(path).expanduser().absolute())

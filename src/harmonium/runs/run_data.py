@@ -18,7 +18,7 @@ from harmonium.runs import kept, weighting
 from harmonium.runs.choices import REAL, VisibleName
 from harmonium.runs.encoding import Known, encode
 from harmonium.runs.options import TrainingOptions
-from harmonium.runs.rows import OF_ROWS, OF_WEIGHTS, read_parts
+from harmonium.runs.rows import OF_ROWS, OF_WEIGHTS, is_listed, read_parts
 from harmonium.runs.visible import decide
 from harmonium.units import name_of
 
@@ -67,6 +67,8 @@ def read_data(
         If the data cannot be found or read, or cannot be encoded.
     """
     if known is not None:
+        # rows of runs that do not say so were in memory
+        options = dataclasses.replace(options, on_disk=bool(options.on_disk))
         return known.own(read_parts(options, progress))
     return encode(read_values(options, progress), options)
 
@@ -87,7 +89,14 @@ def load_new(
             options = dataclasses.replace(options, visible=cast(VisibleName, below))
         return options, *_load_features(options, progress)
     options, data = decide(options, read_values(options, progress))
+    options = as_read(options, data)
     return options, *split_data(options, encode(data, options))
+
+
+def as_read(options: TrainingOptions, data: Data) -> TrainingOptions:
+    """The options, which say if rows are on disk: their order in an epoch depends on it."""
+    on_disk = datasets.mapped.is_mapped(data.values)
+    return dataclasses.replace(options, on_disk=True) if on_disk else options
 
 
 def read_values(options: TrainingOptions, progress: datasets.Progress) -> Data:
@@ -199,7 +208,9 @@ def refuse_held_out(data: Data) -> NoReturn:
 
 def is_run(data: str) -> bool:
     """Whether the data are the hidden units of a run."""
-    return data not in datasets.names() and RunDirectory(data).config_path.is_file()
+    if data in datasets.names() or is_listed(data):
+        return False
+    return RunDirectory(data).config_path.is_file()
 
 
 def options_of(run: RunDirectory) -> TrainingOptions:

@@ -22,7 +22,7 @@ from harmonium.runs.encoding import Known, encode
 from harmonium.runs.layers import NetworkOptions
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
-from harmonium.runs.rows import FILES, from_anywhere
+from harmonium.runs.rows import FILES, from_anywhere, names_files
 from harmonium.runs.tuning_options import FinetuningOptions
 from harmonium.runs.visible import decide
 
@@ -99,7 +99,7 @@ class Source:
         FileNotFoundError, ValueError
             If there is neither, or for options that belong to the other kind.
         """
-        if name in datasets.names() or Path(name).is_file():
+        if name in datasets.names() or names_files(name):
             return cls._of_data(name, options)
         try:
             stack = NetworkRun.open(Path(name))
@@ -192,6 +192,7 @@ class Source:
                 data = encode(values, bottom)
             else:
                 data = run_data.read_data(bottom, progress, known)
+            bottom = run_data.as_read(bottom, data)
         test = data.part("test") if "test" in data.parts else None
         train, held_out = _parts(data, bottom, options)
         if options.kind == "classifier":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from harmonium.datasets import AsIs, Data, TableEncoding
-from harmonium.datasets.moments import moments
+from harmonium.datasets import AsIs, Data, TableEncoding, mapped
+from harmonium.datasets.encodings.categories import is_integral
+from harmonium.datasets.moments import moments_once
 from harmonium.datasets.states import suit_binary_units, white_of
 from harmonium.runs.options import TrainingOptions
 
@@ -24,8 +25,6 @@ _TRIALS = (
     "binomial visible units of {trials} trials, as {trials} is the largest value; `trials` is for "
     "counts that can be larger"
 )
-
-_BLOCK = 1000  # rows
 
 
 def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]:
@@ -98,8 +97,7 @@ def _refuse_other_units(options: TrainingOptions, data: Data) -> None:
 
 
 def _are_counts(data: Data) -> bool:
-    values = data.values
-    return data.value_range[0] >= 0 and bool((values == values.round()).all())
+    return data.value_range[0] >= 0 and is_integral(data.values)
 
 
 def _are_real_numbers(data: Data) -> bool:
@@ -110,8 +108,8 @@ def _are_real_numbers(data: Data) -> bool:
     if data.is_two_valued or (not data.values.is_floating_point() and high <= 1 and low >= 0):
         return False
     # of values, not of states: as states, values beyond float32 are rejected
-    mean, var = moments(data.values.split(_BLOCK), data.unequal_weights)
-    ends = tuple(end.double() for end in data.values.aminmax(dim=0))
+    mean, var = moments_once(data.values, data.unequal_weights)
+    ends = tuple(end.double() for end in mapped.column_bounds(data.values))
     return not suit_binary_units(mean, var, *ends) and white_of(mean, var, *ends) is None
 
 

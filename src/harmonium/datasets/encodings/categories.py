@@ -11,6 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.encodings.base import Encoding
 from harmonium.rng import Stream
 
@@ -112,7 +113,7 @@ class OneHot(Encoding):
     def check(self, values: Tensor) -> None:
         """Reject values outside the categories; names the first."""
         if self.categories is None:
-            least, most = (float(bound) for bound in values.aminmax())
+            least, most = mapped.bounds(values)
             if least >= 0 and most < self.n_categories and is_integral(values):
                 return
             raise ValueError(
@@ -200,7 +201,7 @@ def is_integral(values: Tensor) -> bool:
     """Whether all values are whole numbers."""
     # In blocks, because torch.floor of all data would be a second copy.
     return not values.is_floating_point() or all(
-        bool((block == block.floor()).all()) for block in values.split(1000)
+        bool((block == block.floor()).all()) for block in mapped.pieces(values, 1000)
     )
 
 

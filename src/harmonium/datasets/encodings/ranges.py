@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonium.datasets import mapped
 from harmonium.datasets.encodings.base import Encoding
 from harmonium.kernels import uniform
 from harmonium.rng import Stream
@@ -102,7 +103,7 @@ class Threshold(Encoding):
 
     def check(self, values: Tensor) -> None:
         """Reject values that differ and are all far below the level: no state would be 1."""
-        least, most = (float(bound) for bound in values.aminmax())
+        least, most = mapped.bounds(values)
         if self.level > 0 and least < most <= self.level / _FAR_BELOW:
             raise ValueError(
                 f"values range from {least:g} to {most:g}, far below the threshold {self.level:g}, "
@@ -151,7 +152,7 @@ class Stochastic(Encoding):
 
     def check(self, values: Tensor) -> None:
         """Reject values outside ``low`` to ``high``, and values with a far smaller range."""
-        least, most = (float(bound) for bound in values.aminmax())
+        least, most = mapped.bounds(values)
         if least < self.low or most > self.high:
             raise ValueError(
                 f"values range from {least:g} to {most:g}, but stochastic binarisation makes "
@@ -184,7 +185,7 @@ def _refuse_small(values: Tensor, low: float, high: float) -> None:
     # Fractions from 0 to 1 are the smallest common scale; below it, values are just small.
     if high - low <= 1:
         return
-    least, most = (float(bound) for bound in values.aminmax())
+    least, most = mapped.bounds(values)
     if least < most and most - low <= (high - low) / _SMALL_SHARE:
         raise ValueError(
             f"values range from {least:g} to {most:g}, but they would be taken as parts of a range "
