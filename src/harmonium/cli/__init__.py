@@ -27,6 +27,7 @@ from harmonium.cli import (
     impute,
     info,
     plot,
+    processes,
     recipe,
     recommend,
     reconstruct,
@@ -67,6 +68,16 @@ def _top(
             "(harmonium.units.register); also works after a command.",
         ),
     ] = None,
+    n_processes: Annotated[
+        int | None,
+        typer.Option(
+            processes.FLAG,
+            min=1,
+            help="Processes that share the work of "
+            f"{', '.join(processes.SHARED[:-1])} or {processes.SHARED[-1]}, as torchrun starts "
+            "them; also works after a command.",
+        ),
+    ] = None,
 ) -> None:
     if version:
         from harmonium import __version__
@@ -101,6 +112,12 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        n_processes, arguments = processes.asked(arguments)
+        if n_processes or processes.is_one_of_several():
+            processes.check(arguments)
+        if n_processes > 1:
+            raise SystemExit(processes.start(n_processes, [*arguments, *["--debug"] * debug]))
+        processes.be_silent_unless_first()
         arguments = _with_units(arguments)
         code = app(arguments, prog_name="harmonium", standalone_mode=False)
     except errors.UsageError as error:
@@ -134,5 +151,5 @@ def _with_units(arguments: list[str]) -> list[str]:
 
 
 def _fail(paragraph: str, code: int) -> NoReturn:
-    print(f"error: {paragraph}", file=sys.stderr)
+    processes.tell(paragraph)
     raise SystemExit(code)

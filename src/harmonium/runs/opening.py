@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harmonium.run_directory import RunDirectory
-from harmonium.runs import network_task, rating_task, rbm_task, stack_task, topic_task
+from harmonium.runs import network_task, rating_task, rbm_task, sharing, stack_task, topic_task
 from harmonium.runs.following import Going, Place
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.reporting import Reporter
@@ -29,6 +29,15 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     FileNotFoundError, ValueError
         If there is no run, if it cannot continue, or if an option contradicts it.
     """
+    with sharing.beginning():
+        path = sharing.copied(path)
+    with sharing.beginning():
+        going = _resume(path, said, reporter)
+    sharing.check_alike(going.run.config())
+    return going
+
+
+def _resume(path: Path, said: Said, reporter: Reporter) -> Going:
     run = RunDirectory.open_any(path)
     if run.holds_ratings:
         return rating_task.resume(path, said, reporter)
