@@ -29,12 +29,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     FileNotFoundError, ValueError
         If there is no run, if it cannot continue, or if an option contradicts it.
     """
-    with sharing.beginning():
-        path = sharing.copied(path)
-    with sharing.beginning():
-        going = _resume(path, said, reporter)
-    sharing.check_alike(going.run.config())
-    return going
+    return sharing.taken_up(lambda copy: _resume(copy, said, reporter), path)
 
 
 def _resume(path: Path, said: Said, reporter: Reporter) -> Going:

@@ -49,6 +49,9 @@ def begin(
     options: TrainingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a run: check everything that can fail, and create its directory."""
+    if sharing.is_begun(place.out):
+        assert place.out is not None
+        return sharing.taken_up(lambda path: resume(path, Said(), reporter), place.out)
     with sharing.beginning():
         run = place.directory(f"runs/{run_name(options.data)}")
         check_events(watching.tensorboard)

@@ -10,17 +10,21 @@ import atexit
 import dataclasses
 import json
 import math
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harmonium import ranks
 from harmonium.run_directory import RunDirectory
 from harmonium.runs.rows import FILES
 from harmonium.runs.watching_options import WatchingOptions
+
+if TYPE_CHECKING:
+    from harmonium.runs.following import Going
 
 # What a copy of a run can do without.
 _LARGE = shutil.ignore_patterns("figures", "tensorboard", "*.html")
@@ -50,6 +54,22 @@ def copied(path: Path) -> Path:
         copy = _scratch() / run.path.resolve().name
         shutil.copytree(run.path, copy, ignore=_LARGE, dirs_exist_ok=True)
     return copy
+
+
+def is_begun(out: Path | None) -> bool:
+    """Whether torchrun has started all processes again, and the run that they began is there."""
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return again and out is not None and RunDirectory(out).config_path.is_file()
+
+
+def taken_up(resume: Callable[[Path], Going], path: Path) -> Going:
+    """A run that goes on; each rank resumes its own copy of it."""
+    with beginning():
+        path = copied(path)
+    with beginning():
+        going = resume(path)
+    check_alike(going.run.config())
+    return going
 
 
 def watched(watching: WatchingOptions) -> WatchingOptions:

@@ -49,6 +49,9 @@ def begin(
     options: NetworkOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a stack: create its directory, with the first layer."""
+    if sharing.is_begun(place.out):
+        assert place.out is not None
+        return sharing.taken_up(lambda path: resume(path, Said(), reporter), place.out)
     with sharing.beginning():
         first = options.by_layer()[0]
         run = place.directory(f"runs/{run_name(first.data)}-dbn")
