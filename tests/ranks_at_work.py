@@ -113,6 +113,7 @@ def _kinds() -> dict[str, Callable[[], bytes]]:
 def main() -> None:
     torch.set_num_threads(1)
     ranks.join()
+    ranks.WORTHWHILE_FROM = 0
     gather, gathered = ranks.gather_, [0]
 
     def counted(*tables: tuple[Tensor, list[slice]]) -> None:

@@ -16,11 +16,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from harmonium import checkpoint, kernels, ranks
+from harmonium import checkpoint, defaults, kernels, ranks
 from harmonium.kernels import reference
 from harmonium.rng import Purpose, Stream
 
 SIZES = (1, 2, 3)
+MUCH = 10**9
 
 NOT_SHARED = {"chains that are too few to share": 2, "a model too small to share": 3}
 """Kinds of which less is shared out; at most so many tables an update are."""
@@ -45,13 +46,9 @@ def found() -> dict[tuple[int, int], dict[str, tuple[str, int]]]:
     program = [sys.executable, str(Path(__file__).with_name("ranks_at_work.py"))]
     begun = []
     for size in SIZES:
-        world = {
-            "WORLD_SIZE": f"{size}",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": f"{free_port()}",
-        }
+        world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{free_port()}"}
         for rank in range(size):
-            env = environment(**world, RANK=f"{rank}")
+            env = environment(size, rank) | world
             begun.append(subprocess.Popen(program, env=env, stdout=subprocess.PIPE, text=True))
     told = [json.loads(one.communicate()[0]) for one in begun]
     assert all(one.returncode == 0 for one in begun)
@@ -127,8 +124,8 @@ def test_rows_of_a_stream_are_no_part_of_a_checkpoint() -> None:
 def test_one_process_shares_nothing() -> None:
     with ranks.together():
         assert not ranks.are_together()
-        assert ranks.shares(100, 64) == ranks.lines(100) == [slice(0, 100)]
-        with ranks.share(100, ranks.shares(100, 64)) as own:
+        assert ranks.shares(100, 64, work=MUCH) == ranks.lines(100, MUCH) == [slice(0, 100)]
+        with ranks.share(100, ranks.shares(100, 64, work=MUCH)) as own:
             assert own == slice(0, 100) and ranks.whole(7) == 7 and ranks.agreed(True)
     assert ranks.all_of(True) and not ranks.all_of(False) and ranks.as_first("any") == []
     assert list(ranks.each_together([1, 2])) == [1, 2]
@@ -144,13 +141,16 @@ def second_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("second_of_three")
 def test_shares_hold_all_rows_in_steps_that_round_alike() -> None:
     for n, width, step in ((100, 64, 8), (100, 30, 16), (1000, 17, 32)):
-        shares = ranks.shares(n, width)
+        shares = ranks.shares(n, width, work=MUCH)
         assert [row for some in shares for row in range(n)[some]] == list(range(n))
         assert all(some.start % step == 0 for some in shares)
-    assert ranks.shares(23, 64) == [slice(0, 23)]  # 8 rows for each are too few
-    with ranks.share(100, ranks.shares(100, 64)) as own:
+    assert ranks.shares(23, 64, work=MUCH) == [slice(0, 23)]  # 8 rows for each are too few
+    assert ranks.shares(100, 64, work=1000) == [slice(0, 100)]  # one process is as fast
+    with ranks.share(100, ranks.shares(100, 64, work=MUCH)) as own:
         assert own == slice(32, 64) and ranks.whole(32) == 100
-        assert ranks.shares(100, 64) == [slice(0, 100)]  # a share is not shared out again
+        assert ranks.shares(100, 64, work=MUCH) == [
+            slice(0, 100)
+        ]  # a share is not shared out again
 
 
 @pytest.mark.usefixtures("second_of_three")
@@ -161,3 +161,26 @@ def test_a_broken_connection_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(dist, "all_reduce", broken)
     with pytest.raises(ranks.Lost, match=r"another process .* has ended.*Connection closed"):
         ranks.all_of(True)
+
+
+def test_a_port_in_use_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        meet_at(taken.getsockname()[1], 0, monkeypatch)
+        with pytest.raises(ConnectionError, match=r"in use by another program; give torchrun"):
+            ranks.join()
+
+
+def test_who_meets_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "RANKS_WAIT", 1.0)
+    meet_at(free_port(), 1, monkeypatch)
+    with pytest.raises(ConnectionError, match=r"process 1 of 2 did not meet the others at 127"):
+        ranks.join()
+
+
+def meet_at(port: int, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process be one of two that meet at a port."""
+    world = {"WORLD_SIZE": 2, "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in world.items():
+        monkeypatch.setenv(name, f"{value}")

@@ -31,6 +31,11 @@ from harmonium import defaults
 LEAST_ROWS = 8
 _LEAST_NUMBERS = 32
 
+_LONGEST = 200  # characters of a reason that is quoted
+
+WORTHWHILE_FROM = 2**25
+"""Multiplications between two gathers: fewer take one process less time than the others save."""
+
 
 Step = TypeVar("Step")
 
@@ -74,9 +79,23 @@ def join() -> None:
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     wait = timedelta(seconds=defaults.RANKS_WAIT)
-    with _told():
+    try:
         dist.init_process_group(backend, timeout=wait)
-        dist.barrier()
+        all_met = torch.zeros(1)
+        dist.all_reduce(all_met)
+    except (RuntimeError, ValueError) as error:
+        where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        reason = next(iter(str(error).splitlines()), "")[:_LONGEST]
+        if "EADDRINUSE" in str(error) or "already in use" in str(error):
+            raise ConnectionError(
+                f"{where}, where the processes were to meet, is in use by another program; give "
+                "torchrun another port (`--master-port`, or the end of `--rdzv-endpoint`)"
+            ) from error
+        raise ConnectionError(
+            f"process {os.environ['RANK']} of {n} did not meet the others at {where} within "
+            f"{wait.total_seconds():g} seconds ({reason}); see that all of them were started, and "
+            "that this machine can reach that address"
+        ) from error
     _now.size, _now.rank = dist.get_world_size(), dist.get_rank()
 
 
@@ -85,6 +104,15 @@ def leave() -> None:
     if _now.size > 1:
         _now.size, _now.rank = 1, 0
         dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """A GPU of this rank's own, in place of any; other devices are the same for all."""
+    if _now.size == 1 or device.type != "cuda":
+        return device
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 @contextmanager
@@ -121,7 +149,7 @@ def share(n: int, shares: list[slice]) -> Iterator[slice]:
         _now.whole = None
 
 
-def shares(n: int, *widths: int) -> list[slice]:
+def shares(n: int, *widths: int, work: int) -> list[slice]:
     """The rows of each rank, of a table of ``n``; a single share of all if it is not shared out.
 
     Parameters
@@ -130,18 +158,20 @@ def shares(n: int, *widths: int) -> list[slice]:
         Rows of the table.
     widths
         Columns of what is computed of a row.
+    work
+        Multiplications that are made of all rows.
     """
     step = max(LEAST_ROWS, *(_LEAST_NUMBERS // math.gcd(_LEAST_NUMBERS, w) for w in widths))
     n_steps = n // step
-    if not are_together() or n_steps < _now.size:
+    if not are_together() or n_steps < _now.size or work < WORTHWHILE_FROM:
         return [slice(0, n)]
     ends = [n_steps * k // _now.size * step for k in range(_now.size)]
     return [slice(first, last) for first, last in zip(ends, [*ends[1:], n], strict=True)]
 
 
-def lines(n: int) -> list[slice]:
-    """The lines of each rank of a table whose sums over rows are shared out; all if none is."""
-    if not are_together() or n < _now.size:
+def lines(n: int, work: int) -> list[slice]:
+    """The lines of each rank, of a table of ``n`` that takes so many multiplications; or all."""
+    if not are_together() or n < _now.size or work < WORTHWHILE_FROM:
         return [slice(0, n)]
     return [slice(n * k // _now.size, n * (k + 1) // _now.size) for k in range(_now.size)]
 
@@ -252,5 +282,5 @@ def _told() -> Iterator[None]:
         _now.together, _now.whole = False, None
         raise Lost(
             "another process of this run has ended, or cannot be reached "
-            f"({next(iter(str(error).splitlines()), '')[:200]})"
+            f"({next(iter(str(error).splitlines()), '')[:_LONGEST]})"
         ) from error

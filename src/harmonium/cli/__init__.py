@@ -128,8 +128,8 @@ def main() -> None:
         if debug:
             error.args = tuple(spelled(x) if isinstance(x, str) else x for x in error.args)
             raise
-        _fail(errors.paragraph(error), 1)
-    raise SystemExit(code or 0)
+        _fail(errors.paragraph(error), 1, alone=not isinstance(error, errors.EXPECTED))
+    raise SystemExit(processes.code_of(code or 0))
 
 
 def _with_units(arguments: list[str]) -> list[str]:
@@ -150,6 +150,5 @@ def _with_units(arguments: list[str]) -> list[str]:
     return left
 
 
-def _fail(paragraph: str, code: int) -> NoReturn:
-    processes.tell(paragraph)
-    raise SystemExit(code)
+def _fail(paragraph: str, code: int, *, alone: bool = False) -> NoReturn:
+    raise SystemExit(processes.fail(paragraph, code, alone=alone))

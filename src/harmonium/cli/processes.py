@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from signal import SIGTERM
 
 FLAG = "--processes"
 
@@ -66,7 +67,7 @@ def check(arguments: Sequence[str]) -> None:
 
 def be_silent_unless_first() -> None:
     """Let the first process alone print."""
-    if os.environ.get("RANK", "0") != "0":
+    if _rank():
         sys.stdout, sys.stderr = StringIO(), StringIO()
 
 
@@ -80,13 +81,27 @@ def own_copy(run: Path) -> Path:
         return sharing.copied(run)
 
 
-def tell(paragraph: str) -> None:
-    """Print an error, once: the first process does so, or the only one that has it."""
-    rank, sharing = int(os.environ.get("RANK", "0")), sys.modules.get("harmonium.runs.sharing")
-    speaker = 0 if sharing is None else sharing.speaker
-    if rank == speaker:
+def fail(paragraph: str, code: int, *, alone: bool = False) -> int:
+    """Print an error, once; returns the exit code.
+
+    The first process does so, or the one that has an error ``alone``. All others end in peace, so
+    that torchrun waits for what the first has to say, instead of ending it.
+    """
+    rank, sharing = _rank(), sys.modules.get("harmonium.runs.sharing")
+    speaks = rank == (0 if sharing is None else sharing.speaker)
+    if speaks or alone:
         of = f"process {rank}: " if rank else ""
         print(f"error: {of}{paragraph}", file=sys.__stderr__ if rank else sys.stderr)
+    return code if speaks or alone or not rank else 0
+
+
+def code_of(code: int) -> int:
+    """The exit code of this process, if that of a command is ``code``."""
+    return 0 if _rank() else code
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0")) if is_one_of_several() else 0
 
 
 def start(n: int, arguments: Sequence[str]) -> int:
@@ -114,16 +129,17 @@ def start(n: int, arguments: Sequence[str]) -> int:
         elastic_launch(config, sys.executable)("-m", "harmonium", *arguments)
     except ChildFailedError as error:
         first = error.failures.get(0)
-        killed = {rank: -one.exitcode for rank, one in error.failures.items() if one.exitcode < 0}
-        if first is None or first.exitcode < 0:
-            rank, number = next(iter(killed.items()), (0, 0))
-            print(
-                f"error: process {rank} of {n} was ended by signal {number}; harmonium resume "
-                "takes the run up at its last checkpoint",
-                file=sys.stderr,
-            )
-            return 1
-        return int(first.exitcode)
+        if first is not None and first.exitcode > 0:
+            return int(first.exitcode)
+        # torchrun ends the others by SIGTERM
+        rank, one = min(error.failures.items(), key=lambda item: item[1].exitcode == -SIGTERM)
+        how = f"by signal {-one.exitcode}" if one.exitcode < 0 else f"with code {one.exitcode}"
+        print(
+            f"error: process {rank} of {n} was ended {how}; harmonium resume takes the run up at "
+            "its last checkpoint",
+            file=sys.stderr,
+        )
+        return 1
     except SignalException as stop:
         return 128 + int(stop.sigval)
     return 0

@@ -285,7 +285,7 @@ def moments_(
 
     Each rank makes some lines of the result, if they are then as in one process.
     """
-    lines = ranks.lines(len(out))
+    lines = ranks.lines(len(out), out.numel() * (len(data[0]) + len(chains[0])))
     if len(lines) > 1:
         own = lines[ranks.rank()]
         key = ("moments", out.shape, out.dtype, out.device, len(data[0]), len(chains[0]))

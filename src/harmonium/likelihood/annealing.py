@@ -241,7 +241,7 @@ def _shared(
     path: AnnealingPath, v: Tensor, t: Tensor, stream: Stream, log_weights: Tensor
 ) -> Iterator[int]:
     """`anneal_` a block of chains, of which each rank anneals its share."""
-    shares = shares_of(path.target, len(v))
+    shares = shares_of(path.target, len(v), 2 * len(t))
     if len(shares) == 1:
         yield from anneal_(path, v, t, stream, log_weights)
         return

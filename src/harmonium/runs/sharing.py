@@ -37,7 +37,7 @@ speaker = 0
 """The rank that tells of an error that all have, or that none but it has."""
 
 
-class NotAlone(RuntimeError):
+class NotAlone(ValueError):
     """Another process could not begin, and says why itself."""
 
 

@@ -129,7 +129,7 @@ def _shares(ladder: Ladder, v: Tensor) -> list[slice]:
         and ladder.hidden.is_one_draw
     ):
         return whole
-    levels = ranks.lines(n_levels)
+    levels = ranks.lines(n_levels, 2 * n_levels * n_chains * ladder.rbm.weights.numel())
     shares = [slice(n_chains * some.start, n_chains * some.stop) for some in levels]
     return shares if round_alike(ladder.rbm, shares) else whole
 

@@ -23,7 +23,7 @@ def observe(
 
     Of the draw it makes its share alone, where the sampler moves no other chains from there.
     """
-    n, shares = len(rows), shares_of(rbm, len(rows))
+    n, shares = len(rows), shares_of(rbm, len(rows), 1)
     if len(shares) == 1:
         return rbm.observe_h_from_v(rows, drawn, stream)
     with ranks.share(n, shares) as own:
@@ -50,8 +50,10 @@ def move(
 ) -> tuple[ChainState, SweepInfo]:
     """Move the chains as the sampler does; each rank moves its share of them."""
     n = len(chains)
-    shares = shares_of(rbm, n) if _is_shared_out(sampler) else []
-    if len(shares) < 2:
+    if not isinstance(sampler, Gibbs) or not _is_shared_out(sampler):
+        return sampler(rbm, chains, stream, clamp, ends=ends)
+    shares = shares_of(rbm, n, 2 * sampler.sweeps)
+    if len(shares) == 1:
         return sampler(rbm, chains, stream, clamp, ends=ends)
     with ranks.share(n, shares) as own:
         part = ChainState(chains.visible[own], chains.hidden[own])
@@ -84,9 +86,13 @@ def gather_states_(
         one.unpack_()
 
 
-def shares_of(rbm: RBM, n: int) -> list[slice]:
-    """The rows of each rank; a single share of all where products of some rows round otherwise."""
-    shares = ranks.shares(n, *rbm.weights.shape)
+def shares_of(rbm: RBM, n: int, n_products: int) -> list[slice]:
+    """The rows of each rank; a single share of all where products of some rows round otherwise.
+
+    ``n_products`` are made of all rows, from one gathering to the next.
+    """
+    work = n * n_products * rbm.weights.numel()
+    shares = ranks.shares(n, *rbm.weights.shape, work=work)
     return shares if round_alike(rbm, shares) else [slice(0, n)]
 
 

@@ -216,7 +216,7 @@ def one_hot_moments_(
         panels = in_panels(weighted, kept(f"phase {sign}", _shape(h))).numpy()
         phases += [*named, panels, mean, np.float32(sign * scale / len(v))]
     n_threads = torch.get_num_threads()
-    units = ranks.lines(out.shape[0] // q)
+    units = ranks.lines(len(out) // q, out.numel() * (len(data[0]) + len(chains[0])) // q)
     own = units[min(ranks.rank(), len(units) - 1)]
     run(n_threads, _moments, array(out), q, *phases, own.start, own.stop, n_threads)
     means = phases[3], phases[8]

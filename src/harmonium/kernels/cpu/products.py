@@ -354,7 +354,7 @@ def moments_(
 
 def _shared_moments(out: Tensor, phases: tuple[Any, ...]) -> None:
     """Skip zeros; each rank adds up some lines of the result."""
-    lines = ranks.lines(len(out))
+    lines = ranks.lines(len(out), out.numel() * (len(phases[1]) + len(phases[4])))
     own = lines[min(ranks.rank(), len(lines) - 1)]
     run(torch.get_num_threads(), _sparse_moments, *phases, own.start, own.stop, _BLOCKS)
     ranks.gather_((out, lines))
