@@ -60,7 +60,7 @@ def _trained(
 
 def _estimated(rbm: RBM, rows: Tensor) -> bytes:
     rbm.init_from_data_(rows, seed=0, weight_std=0.2)
-    evaluation = likelihood.evaluate(rbm, rows, rows, n_chains=60, n_temperatures=300)
+    evaluation = likelihood.evaluate(rbm, rows, rows, n_chains=32, n_temperatures=100)
     for _ in ranks.each_together(evaluation):
         pass
     return repr(evaluation.result()).encode()

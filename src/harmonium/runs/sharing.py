@@ -32,6 +32,7 @@ _LARGE = shutil.ignore_patterns("figures", "tensorboard", "*.html")
 # Options that may differ from process to process: they say where something lies.
 _PLACES = ("data", "weights", *FILES)
 
+_FINGERPRINTS = ("fingerprint", "held_out_fingerprint")
 
 speaker = 0
 """The rank that tells of an error that all have, or that none but it has."""
@@ -128,7 +129,8 @@ def check_alike(config: Mapping[str, Any]) -> None:
     """
     if ranks.size() == 1:
         return
-    others = ranks.as_first(json.dumps(config.get("data"), sort_keys=True, default=str))
+    seen = config.get("data", {})
+    others = ranks.as_first(f"{[seen.get(name) for name in _FINGERPRINTS]}")
     if others:
         raise ValueError(
             f"{_named(others)} of {ranks.size()} {_sees(others)} other rows than process 0 (their "
