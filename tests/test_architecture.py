@@ -26,6 +26,7 @@ ORDER = (
     "arguments",
     "autograd",
     "rng",
+    "ranks",
     "kernels",
     "units",
     "rbm",

@@ -48,7 +48,7 @@ def test_the_commands_are_found() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_a_documented_command_is_understood(command: str) -> None:
     # taken out by `main` wherever it stands; tests/test_readme.py runs it
-    typed = re.sub(r" --units-from \S+", "", command)
+    typed = re.sub(r" --(units-from|processes) \S+", "", command)
     result = CliRunner().invoke(app, [*shlex.split(typed)[1:], "--help"])
     assert result.exit_code == 0, result.output
 

@@ -61,6 +61,7 @@ IDENTITY = 0.8  # of sequences that count as alike, as in the literature on prot
 LIKELIHOOD_TEMPERATURES = 20_000
 UP_DOWN_SWEEPS = 10
 CHECKPOINT_SECONDS = 30.0
+RANKS_WAIT = 300.0  # seconds until a process that does not answer is taken to have ended
 BENCHMARK_ROUNDS = 7
 BENCHMARK_SECONDS = 0.5
 BENCHMARK_EPOCHS = 10

@@ -206,6 +206,9 @@ class Stream:
     rank: int = 0
     position: int = 0
 
+    # not a field: it belongs to a call, and no file keeps it
+    first_row = 0
+
     def __post_init__(self) -> None:
         """Refuse what does not fit into key and counter."""
         for name, value, bound in (
@@ -223,19 +226,31 @@ class Stream:
 
     def at(self, position: int) -> Stream:
         """The same stream at an absolute position (random access; this one does not move)."""
-        return Stream(self.seed, self.purpose, self.rank, position)
+        stream = Stream(self.seed, self.purpose, self.rank, position)
+        stream.first_row = self.first_row
+        return stream
+
+    def of_rows(self, first: int) -> Stream:
+        """The same stream for the rows from number ``first`` on of a table: it gives their numbers.
+
+        It does not move this one; whoever has drawn takes over its position.
+        """
+        stream = self.at(self.position)
+        stream.first_row += first
+        return stream
 
     def take(self) -> tuple[int, int, Word, Word]:
         """Take one draw: Philox key words 0, 1 and counter words 2, 3; advances the position.
 
         Counter words 0 and 1 are left to the draw (column group and row). Purpose, rank and
-        the position's high bits share word 3, so that lanes are disjoint by construction.
+        the position's high bits share word 3, so that lanes are disjoint by construction. Above
+        its 32 bits stands the number of the first row (`of_rows`), which the draw adds to its own.
         """
         position = self.position
         if position >= _MAX_POSITION:
             raise OverflowError(f"this stream gave all its {_MAX_POSITION} draws; take a new seed")
         self.position = position + 1
-        lane = (self.purpose << 24) | (self.rank << 8) | (position >> 32)
+        lane = (self.purpose << 24) | (self.rank << 8) | (position >> 32) | self.first_row << 32
         return self.seed & 0xFFFFFFFF, self.seed >> 32, position & 0xFFFFFFFF, lane
 
 

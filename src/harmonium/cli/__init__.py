@@ -27,6 +27,7 @@ from harmonium.cli import (
     impute,
     info,
     plot,
+    processes,
     recipe,
     recommend,
     reconstruct,
@@ -67,6 +68,16 @@ def _top(
             "(harmonium.units.register); also works after a command.",
         ),
     ] = None,
+    n_processes: Annotated[
+        int | None,
+        typer.Option(
+            processes.FLAG,
+            min=1,
+            help="Processes that share the work of "
+            f"{', '.join(processes.SHARED[:-1])} or {processes.SHARED[-1]}, as torchrun starts "
+            "them; also works after a command.",
+        ),
+    ] = None,
 ) -> None:
     if version:
         from harmonium import __version__
@@ -101,6 +112,12 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        n_processes, arguments = processes.asked(arguments)
+        if n_processes or processes.is_one_of_several():
+            processes.check(arguments)
+        if n_processes > 1:
+            raise SystemExit(processes.start(n_processes, [*arguments, *["--debug"] * debug]))
+        processes.be_silent_unless_first()
         arguments = _with_units(arguments)
         code = app(arguments, prog_name="harmonium", standalone_mode=False)
     except errors.UsageError as error:
@@ -111,8 +128,8 @@ def main() -> None:
         if debug:
             error.args = tuple(spelled(x) if isinstance(x, str) else x for x in error.args)
             raise
-        _fail(errors.paragraph(error), 1)
-    raise SystemExit(code or 0)
+        _fail(errors.paragraph(error), 1, alone=not isinstance(error, errors.EXPECTED))
+    raise SystemExit(processes.code_of(code or 0))
 
 
 def _with_units(arguments: list[str]) -> list[str]:
@@ -133,6 +150,5 @@ def _with_units(arguments: list[str]) -> list[str]:
     return left
 
 
-def _fail(paragraph: str, code: int) -> NoReturn:
-    print(f"error: {paragraph}", file=sys.stderr)
-    raise SystemExit(code)
+def _fail(paragraph: str, code: int, *, alone: bool = False) -> NoReturn:
+    raise SystemExit(processes.fail(paragraph, code, alone=alone))

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from harmonium.cli import processes
 from harmonium.cli.parameters import (
     RunArgument,
     given,
@@ -54,7 +55,7 @@ def asking(*shown: Any, run: Any = RunArgument) -> Callable[[Callable[..., Lines
             from harmonium.cli.console import Console
 
             console = Console(options["as_json"], computes="device" in options)
-            directory = RunDirectory.open_any(options["run"])
+            directory = RunDirectory.open_any(processes.own_copy(options["run"]))
             asked = Asked(directory, options.get("device", "cpu"), console)
             console.print_all(tell(asked, *chosen, **{p.name: options[p.name] for p in own}))
 

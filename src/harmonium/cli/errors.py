@@ -16,6 +16,10 @@ from harmonium.cli.spelling import spelled
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
+EXPECTED = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
+"""Errors whose message says what was wrong and what would work."""
+
+
 def of_usage(error: Any) -> str:
     """The message for a mistyped command, that is, for a `UsageError`."""
     message = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # pydantic's
@@ -38,8 +42,7 @@ def paragraph(error: Exception) -> str:
                 "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"
             )
         return f"{where}{error.strerror.lower()}"
-    expected = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
-    if isinstance(error, expected):
+    if isinstance(error, EXPECTED):
         return spelled(str(error))
     return (
         f"{type(error).__name__}: {error} (harmonium did not expect this; --debug shows where it "

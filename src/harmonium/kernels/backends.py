@@ -97,10 +97,10 @@ def draw(
 ) -> Tensor:
     """Overwrite the states with the fastest backend that works; on CUDA mostly Triton."""
     global _triton_works
-    backend = of(states, *by_column)
-    if _triton_works and _are_for_triton(states, *by_column):
-        stream = arguments[-1]
-        assert isinstance(stream, Stream)
+    backend, stream = of(states, *by_column), arguments[-1]
+    assert isinstance(stream, Stream)
+    # Triton's kernels number the rows from 0
+    if _triton_works and not stream.first_row and _are_for_triton(states, *by_column):
         position = stream.position
         try:
             from harmonium.kernels import cuda  # imports Triton, which may be missing

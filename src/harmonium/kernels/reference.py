@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harmonium import ranks
 from harmonium.kernels import counts, half_normal
 from harmonium.rng import Stream, Word
 
@@ -52,8 +53,11 @@ def _block(
     """Words of a draw from counter q ``number`` on: more of them where one block is too few."""
     key_0, key_1, c2, c3 = taken
     shape = (rows, q)
+    first = 0
+    if isinstance(c3, int):  # a word on a device belongs to a recorded update, of all rows
+        first, c3 = c3 >> 32, c3 & _MASK
     c0 = (torch.arange(q, device=device) + q * number).expand(shape)
-    c1 = torch.arange(rows, device=device).unsqueeze(1).expand(shape)
+    c1 = torch.arange(first, first + rows, device=device).unsqueeze(1).expand(shape)
     # words on a device stay there: reading them would synchronise
     c2, c3 = (
         c.expand(shape) if isinstance(c, Tensor) else torch.full_like(c0, c) for c in (c2, c3)
@@ -273,10 +277,41 @@ def moments_(
     scale: float,
     n_categories: int | None = None,
 ) -> None:
-    """Two products; a single one would need both phases side by side in memory."""
+    """Two products; a single one would need both phases side by side in memory.
+
+    Each rank makes some lines of the result, if they are then as in one process.
+    """
+    lines = ranks.lines(len(out), out.numel() * (len(data[0]) + len(chains[0])))
+    if len(lines) > 1:
+        own = lines[ranks.rank()]
+        key = ("moments", out.shape, out.dtype, out.device, len(data[0]), len(chains[0]))
+        if ranks.rounds_alike(key, lambda: _are_alike(out, data, chains, own)):
+            _add_moments_(out[own], own, data, chains, scale)
+            ranks.gather_((out, lines))
+            return
+    _add_moments_(out, slice(None), data, chains, scale)
+
+
+def _add_moments_(
+    out: Tensor,
+    lines: slice,
+    data: tuple[Tensor, Tensor],
+    chains: tuple[Tensor, Tensor],
+    scale: float,
+) -> None:
     (v, h), (v_other, h_other) = data, chains
-    torch.addmm(out, v.T, h, beta=0, alpha=-scale / len(v), out=out)
-    torch.addmm(out, v_other.T, h_other, beta=1, alpha=scale / len(v_other), out=out)
+    torch.addmm(out, v[:, lines].T, h, beta=0, alpha=-scale / len(v), out=out)
+    torch.addmm(out, v_other[:, lines].T, h_other, beta=1, alpha=scale / len(v_other), out=out)
+
+
+def _are_alike(
+    out: Tensor, data: tuple[Tensor, Tensor], chains: tuple[Tensor, Tensor], own: slice
+) -> bool:
+    """Whether products of some lines round as those of all."""
+    whole, part = torch.empty_like(out), torch.empty_like(out[own])
+    _add_moments_(whole, slice(None), data, chains, 1.0)
+    _add_moments_(part, own, data, chains, 1.0)
+    return torch.equal(whole[own], part)
 
 
 @torch.no_grad()

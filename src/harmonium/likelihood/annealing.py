@@ -12,19 +12,20 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from harmonium import defaults
+from harmonium import defaults, ranks
 from harmonium.arguments import check_count, check_type
 from harmonium.likelihood.checks import check_n_chains, check_states
 from harmonium.likelihood.computation import Computation
 from harmonium.likelihood.log_z import LogZ, log_likelihood
 from harmonium.likelihood.path import AnnealingPath, anneal_
-from harmonium.rng import Lane
+from harmonium.rng import Lane, Stream
+from harmonium.sampling.sharing import shares_of
 
 CHAINS_AT_ONCE = 500
 """Chains per block: they are annealed together, and memory is limited to one block."""
@@ -93,7 +94,7 @@ def _forward(
         n = min(CHAINS_AT_ONCE, n_chains - first)
         v = path.base.visible.sample_alone(n, stream)
         log_weights = torch.full((n,), path.base_log_z, dtype=torch.float64, device=v.device)
-        for _ in anneal_(path, v, t, stream, log_weights):
+        for _ in _shared(path, v, t, stream, log_weights):
             done += n
             yield done
         parts.append(log_weights.cpu() - gauge.energy)
@@ -229,8 +230,22 @@ def _reverse(
         stream = Lane.REVERSE.stream(seed, rank=block)
         states = v[index].to(path.target.weights).contiguous()
         log_weights = torch.zeros(len(index), dtype=torch.float64, device=states.device)
-        for _ in anneal_(path, states, t, stream, log_weights):
+        for _ in _shared(path, states, t, stream, log_weights):
             done += len(index)
             yield done
         parts.append(log_weights.cpu())
     return torch.cat(parts).reshape(len(v), chains_per_row)
+
+
+def _shared(
+    path: AnnealingPath, v: Tensor, t: Tensor, stream: Stream, log_weights: Tensor
+) -> Iterator[int]:
+    """`anneal_` a block of chains, of which each rank anneals its share."""
+    shares = shares_of(path.target, len(v), 2 * len(t))
+    if len(shares) == 1:
+        yield from anneal_(path, v, t, stream, log_weights)
+        return
+    own = shares[ranks.rank()]
+    steps = anneal_(path, v[own], t, stream.of_rows(own.start), log_weights[own])
+    yield from ranks.each_of_share(steps, len(v), shares)
+    ranks.gather_((log_weights, shares))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium import defaults
+from harmonium import defaults, ranks
 from harmonium.arguments import check_count, check_number
 from harmonium.datasets import WeightedRows
 from harmonium.gauge import Gauge
@@ -263,18 +263,22 @@ class _Limit:
         """As many as wanted, or as time allows if that is worthwhile; else ``least``."""
         if self.budget is None:
             return wanted
-        left = self.budget - (time.monotonic() - self._began)
-        n = min(wanted, int(left / (cost * work.seconds_a_step)))
+        left = self.budget - self._spent
+        n = min(wanted, int(left / (cost * ranks.of_first(work.seconds_a_step))))
         return n if n > 1.25 * least else least
+
+    @property
+    def _spent(self) -> float:
+        return ranks.of_first(time.monotonic() - self._began)
 
     def check(self, work: Work, steps: int) -> None:
         """Refuse a budget too small for the shortest evaluation, which takes ``steps`` steps."""
         if self.budget is None:
             return
-        spent = time.monotonic() - self._began
+        spent = self._spent
         if spent < self.budget / 4:  # the rate of the first steps is unreliable
             return
-        needed = spent + (steps - work.steps) * work.seconds_a_step
+        needed = spent + (steps - work.steps) * ranks.of_first(work.seconds_a_step)
         if needed > self.budget:
             raise ValueError(
                 f"the budget is {self.budget:.3g} seconds, and the shortest evaluation of this "

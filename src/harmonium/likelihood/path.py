@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonium import defaults, kernels
+from harmonium import defaults, kernels, ranks
 from harmonium.arguments import check_count
 from harmonium.gauge import Gauge
 from harmonium.likelihood.checks import check_finite, is_straight
@@ -207,7 +207,7 @@ def anneal_(
     model = _Interpolated(path)
     low_v, low_h = path.target.visible.low_state, path.target.hidden.low_state
     chains = None
-    if len(v) * len(t) >= _FEW_STEPS and low_v is not None and low_h is not None:
+    if ranks.whole(len(v)) * len(t) >= _FEW_STEPS and low_v is not None and low_h is not None:
         chains = kernels.followed(v, path.target.weights, (low_v, low_h))
     if chains is None:
         yield from _by_products(model, v, t, stream, out)

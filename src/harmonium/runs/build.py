@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harmonium import checkpoint, defaults, training
+from harmonium import checkpoint, defaults, ranks, training
 from harmonium.datasets import AsIs, Data, Minibatches, OneHot, Rows, TableEncoding, mapped
 from harmonium.datasets.encodings.table import Group
 from harmonium.deep import LayerOptions, features
@@ -58,7 +58,7 @@ def choose_device(name: str) -> torch.device:
     """
     there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     try:
-        device = torch.device(name)
+        device = ranks.own_device(torch.device(name))
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

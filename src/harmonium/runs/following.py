@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harmonium import report, training
+from harmonium import ranks, report, training
 from harmonium.datasets import Minibatches
 from harmonium.files import write_whole
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
+from harmonium.runs import sharing
 from harmonium.runs.events import EventFiles
 from harmonium.runs.options import TrainingOptions
 from harmonium.runs.rating_options import RatingOptions
@@ -71,7 +72,7 @@ class Place:
         """The directory, by default with this name; an error if it exists and must be kept."""
         run = RunDirectory(self.out or free_path(Path(name)))
         run.check_free(self.overwrite)
-        return run
+        return sharing.own(run)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class Task(ABC):
         batches: Minibatches,
         whole: Whole | None = None,
     ) -> None:
-        self.run, self.watching, self.whole = run, watching, whole
+        self.run, self.watching, self.whole = run, sharing.watched(watching), whole
         self.options, self.batches = options, batches
 
     @property
@@ -293,11 +294,11 @@ def follow(task: Task, reporter: Reporter) -> Rows:
                     shown.row({**of_layer, **row})
                     task.draw()
                     yield {**of_layer, **row}
-                if stops and done < total:
+                if done < total and ranks.others_than(not stops):  # a signal to one is for all
                     _stop(task, reporter)
                     at: dict[str, Any] = {"run": str(task.resumed), **of_layer, "update": done}
                     where = f"after update {done:,} of {total:,}"
-                    raise Stopped(where, task.resumed, at, stops[0])
+                    raise Stopped(where, task.resumed, at, [*stops, signal.SIGTERM][0])
                 if time.monotonic() - saved > task.watching.checkpoint_every:
                     task.save()
                     task.write_pages(reporter, "running")
@@ -305,6 +306,11 @@ def follow(task: Task, reporter: Reporter) -> Rows:
         except GeneratorExit:
             _stop(task, reporter)
             raise
+        except ranks.Lost as error:
+            raise ranks.Lost(
+                f"{error}. The last checkpoint is {run.latest_checkpoint()}; go on from there "
+                f"with: `harmonium.open({str(task.resumed)!r}).resume()`"
+            ) from error
         except FloatingPointError as error:
             raise FloatingPointError(
                 f"{error}. The last good checkpoint is {run.latest_checkpoint()}; to go on from "

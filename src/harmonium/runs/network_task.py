@@ -29,7 +29,7 @@ from harmonium.deep import (
 from harmonium.files import write_whole
 from harmonium.rbm import RBM
 from harmonium.run_directory import RunDirectory, kinds
-from harmonium.runs import build, kept, verdicts
+from harmonium.runs import build, kept, sharing, verdicts
 from harmonium.runs.encoding import described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task
@@ -56,6 +56,7 @@ def begin(
     reporter: Reporter,
 ) -> Going:
     """Start to fine-tune the stack of a run, or a network with random weights on data."""
+    sharing.refuse("fine-tuning")
     source = Source.of(name, options)
     beside = f"runs/{run_name(name)}-{options.kind}"
     if source.stack is not None:
@@ -96,6 +97,7 @@ def begin(
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     """Continue a fine-tuning run that stopped, was killed, or needs more epochs."""
+    sharing.refuse("fine-tuning")
     run = RunDirectory.open_any(path)
     run.check_replaceable()
     config = run.config()

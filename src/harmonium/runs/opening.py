@@ -80,5 +80,11 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     FileNotFoundError, ValueError
         If there is no run, if it cannot continue, or if an option contradicts it.
     """
+    from harmonium.runs import sharing
+
+    return sharing.taken_up(lambda copy: _resume(copy, said, reporter), path)
+
+
+def _resume(path: Path, said: Said, reporter: Reporter) -> Going:
     going: Going = task_of(RunDirectory.open_any(path).kind).resume(path, said, reporter)
     return going

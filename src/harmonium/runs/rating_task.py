@@ -16,7 +16,7 @@ from harmonium.datasets.reading import columns_of
 from harmonium.ratings import RatedRows, RatingRBM, Ratings, RatingState
 from harmonium.ratings.amounts import default_batch_size, default_epochs
 from harmonium.run_directory import RunDirectory, kinds
-from harmonium.runs import build, verdicts
+from harmonium.runs import build, sharing, verdicts
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task
 from harmonium.runs.rating_options import RatingOptions
@@ -40,6 +40,7 @@ def begin(
     Ratings or a table in memory, `Place.source`, take the place of the file in the options.
     """
     source = place.source
+    sharing.refuse("a training on ratings")
     run = place.directory(f"runs/{run_name(options.data) if source is None else 'run'}")
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
@@ -82,6 +83,7 @@ def begin(
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     """Continue a run that stopped, was killed, or needs more epochs."""
+    sharing.refuse("a training on ratings")
     run = RunDirectory.open_any(path)
     run.check_replaceable()
     config = run.config()

@@ -23,7 +23,7 @@ from harmonium.metrics import is_trusted, name_of
 from harmonium.rbm import RBM
 from harmonium.report import HeldOut, columns
 from harmonium.run_directory import Kind, RunDirectory, kinds
-from harmonium.runs import build, kept, run_data, verdicts, weighting
+from harmonium.runs import build, kept, run_data, sharing, verdicts, weighting
 from harmonium.runs.encoding import Known, described
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task, Whole
@@ -52,13 +52,18 @@ def begin(
     options: TrainingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a run: check everything that can fail, and create its directory."""
-    run = place.directory(f"runs/{run_name(options.data)}")
-    check_events(watching.tensorboard)
-    where = build.choose_device(place.device)
-    options, train_data, held_out = load_new(options, where, reporter)
-    begun = Begun.of(found_from_anywhere(options), train_data, held_out)
-    config = begun.config(watching)
-    with run.made_whole(place.overwrite) as partial:
+    if sharing.is_begun(place.out):
+        assert place.out is not None
+        return sharing.taken_up(lambda path: resume(path, Said(), reporter), place.out)
+    with sharing.beginning():
+        run = place.directory(f"runs/{run_name(options.data)}")
+        check_events(watching.tensorboard)
+        where = build.choose_device(place.device)
+        options, train_data, held_out = load_new(options, where, reporter)
+        begun = Begun.of(found_from_anywhere(options), train_data, held_out)
+        config = begun.config(watching)
+    sharing.check_alike(config)
+    with sharing.beginning(), run.made_whole(place.overwrite) as partial:
         if place.keeps_data:
             config["options"]["data"] = kept.moved(options.data, partial.path)
         partial.begin(config, checkpoint.dumps(begun.state))
@@ -81,6 +86,7 @@ def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     train_data, held_out = load(options, where, reporter, run_data.known_of(run))
     run_data.refuse_other_data(run, train_data, held_out)
     batches = build.make_batches(options, train_data)
+    sharing.check_enough(batches.batch_size, options.chains)
     options = take_up(run, options, state, batches, said.further, rate, reporter)
     begun = Begun(options, batches, train_data, held_out, state)
     return RBMTask(run, begun, watch).going(reporter)
@@ -114,6 +120,7 @@ class Begun:
         """The training before its first update, on the device of the data."""
         batches = build.make_batches(options, train_data)
         options = build.complete(options, batches)
+        sharing.check_enough(batches.batch_size, options.chains)
         rbm = build.make_model(options, train_data, held_out).to(train_data.values.device)
         state = build.layer_options(options).begin(rbm, options.seed, len(batches))
         return cls(options, batches, train_data, held_out, state)
@@ -169,7 +176,7 @@ class RBMTask(Task):
         self.watch = training.Watch(self.monitor, every, batches, last=begun.total)
         image_shape = figures.picture_shape(state.rbm, begun.data.image_shape)
         self._history = None
-        if watching.figures and image_shape is not None:
+        if self.watching.figures and image_shape is not None:
             shown = state.rbm, begun.shown, image_shape
             self._history = History(run, *shown, state.seed, every, begun.total)
             self._history.begin(state)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch.optim.lr_scheduler import LinearLR
 
-from harmonium import training
+from harmonium import ranks, training
 from harmonium.datasets import Minibatches
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, events
@@ -94,7 +94,8 @@ class Said:
         events.check(watch.tensorboard)
         where = build.choose_device(self.device or config["device"])
         # with another number of threads the matrix library may round differently
-        torch.set_num_threads(self.threads or config["threads"])
+        threads = config["threads"] if ranks.size() == 1 else torch.get_num_threads()
+        torch.set_num_threads(self.threads or threads)
         return watch, where
 
 

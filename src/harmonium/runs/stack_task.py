@@ -14,7 +14,7 @@ from harmonium import checkpoint
 from harmonium.datasets import Data, has_label, refuse_missing
 from harmonium.deep import DBN, PretrainingState, check_labels, load_dbn, save_dbn
 from harmonium.run_directory import Network, RunDirectory, Warned, kinds
-from harmonium.runs import build, kept, rbm_task, run_data
+from harmonium.runs import build, kept, rbm_task, run_data, sharing
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import (
     Finished,
@@ -51,32 +51,37 @@ def begin(
     options: NetworkOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a stack: create its directory, with the first layer."""
-    first = options.by_layer()[0]
-    run = place.directory(f"runs/{run_name(first.data)}-dbn")
-    check_events(watching.tensorboard)
-    where = build.choose_device(place.device)
-    first, train_data, held_out = load_new(first, where, reporter)
-    for data in (train_data, held_out):
-        refuse_missing(data, "a deep belief network")
-    chosen = {"visible": first.visible, "trials": first.trials}
-    options = dataclasses.replace(options, of_all={**options.of_all, **chosen})
-    n_classes = _n_classes(train_data, held_out) if options.labels else None
-    # errors in later layers are raised before the first is trained
-    layers = [
-        build.complete(layer, build.make_batches(layer, train_data))
-        for layer in options.by_layer(n_classes=n_classes)
-    ]
-    layers[0] = found_from_anywhere(layers[0])
-    begun = Begun.of(layers[0], train_data, held_out)
-    state = _pretraining(layers, begun.state.rbm.visible)
-    state.take_up_(begun.state)
-    own = begun.config(watching)
-    config: dict[str, Any] = {
-        **surroundings(where, options, watching, kinds.DBN),
-        "layers": [dataclasses.asdict(layer) for layer in layers],
-        "data": own["data"],
-    }
-    with run.made_whole(place.overwrite) as partial:
+    if sharing.is_begun(place.out):
+        assert place.out is not None
+        return sharing.taken_up(lambda path: resume(path, Said(), reporter), place.out)
+    with sharing.beginning():
+        first = options.by_layer()[0]
+        run = place.directory(f"runs/{run_name(first.data)}-dbn")
+        check_events(watching.tensorboard)
+        where = build.choose_device(place.device)
+        first, train_data, held_out = load_new(first, where, reporter)
+        for data in (train_data, held_out):
+            refuse_missing(data, "a deep belief network")
+        chosen = {"visible": first.visible, "trials": first.trials}
+        options = dataclasses.replace(options, of_all={**options.of_all, **chosen})
+        n_classes = _n_classes(train_data, held_out) if options.labels else None
+        # errors in later layers are raised before the first is trained
+        layers = [
+            build.complete(layer, build.make_batches(layer, train_data))
+            for layer in options.by_layer(n_classes=n_classes)
+        ]
+        layers[0] = found_from_anywhere(layers[0])
+        begun = Begun.of(layers[0], train_data, held_out)
+        state = _pretraining(layers, begun.state.rbm.visible)
+        state.take_up_(begun.state)
+        own = begun.config(watching)
+        config: dict[str, Any] = {
+            **surroundings(where, options, watching, kinds.DBN),
+            "layers": [dataclasses.asdict(layer) for layer in layers],
+            "data": own["data"],
+        }
+    sharing.check_alike(own)
+    with sharing.beginning(), run.made_whole(place.overwrite) as partial:
         if place.keeps_data:
             own["options"]["data"] = kept.moved(first.data, partial.path, below="layers/1")
             config["options"]["of_all"]["data"] = config["layers"][0]["data"] = kept.HERE
@@ -203,7 +208,7 @@ class _Stack:
             raise Stopped("between two layers", network.run.path, None, _INTERRUPT) from None
         save_dbn(state.dbn, network.dbn_path)
         pictures = []
-        if self.watching.figures:
+        if sharing.watched(self.watching).figures:
             of_top = (begun.state.chains, shown, seed)
             pictures = list(network_figures.draw(network, state.dbn, *of_top))
         network.run.write_warnings(

@@ -13,7 +13,7 @@ from harmonium import defaults
 from harmonium.datasets import Minibatches
 from harmonium.gradient import Penalties
 from harmonium.run_directory import RunDirectory, kinds
-from harmonium.runs import build, counts, kept, rbm_task, run_data
+from harmonium.runs import build, counts, kept, rbm_task, run_data, sharing
 from harmonium.runs.events import check as check_events
 from harmonium.runs.following import Finished, Going, Place, Task
 from harmonium.runs.options import TrainingOptions
@@ -38,6 +38,7 @@ def begin(
     options: TrainingOptions, watching: WatchingOptions, place: Place, reporter: Reporter
 ) -> Going:
     """Start a run: check everything that can fail, and create its directory."""
+    sharing.refuse("the training of a topic model")
     run = place.directory(f"runs/{rbm_task.run_name(options.data)}")
     check_events(watching.tensorboard)
     counts.refuse_options(options)
@@ -71,6 +72,7 @@ def begin(
 
 def resume(path: Path, said: Said, reporter: Reporter) -> Going:
     """Continue a run that stopped, was killed, or needs more epochs."""
+    sharing.refuse("the training of a topic model")
     run = RunDirectory.open_any(path)
     run.check_replaceable()
     config = run.config()

@@ -17,13 +17,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonium import kernels
+from harmonium import kernels, ranks
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.clamp import Clamp
-from harmonium.sampling.levels import Ladder
+from harmonium.sampling.levels import Ladder, TemperatureLadder
 from harmonium.sampling.replicas import Replicas
 from harmonium.sampling.sampler import SweepInfo
+from harmonium.sampling.sharing import gather_states_, round_alike
 
 
 @torch.no_grad()
@@ -61,10 +62,17 @@ def sweep_(
     if not gauge.is_identity:
         h.copy_(gauge.enter_hidden(h))
         clamp = None if clamp is None else Clamp(clamp.mask, gauge.enter(clamp.values))
-    ladder.visible.sample_(ladder.inputs_v_from_h(h, out=v), stream)
-    if clamp is not None:
-        clamp.apply_(v)
-    inputs = ladder.inputs_h_from_v(v, out=h)
+    shares = _shares(ladder, v)
+    part, levels, draws = _own(ladder, v, shares, stream)
+    with ranks.share(len(replicas.visible), shares):
+        part.visible.sample_(part.inputs_v_from_h(h[levels], out=v[levels]), draws)
+        if clamp is not None:
+            clamp.apply_(v[levels])
+        part.inputs_h_from_v(v[levels], out=h[levels])
+    stream.position, inputs = draws.position, h
+    if isinstance(ladder, TemperatureLadder) and len(shares) > 1:
+        layer = ladder.rbm.visible, replicas.visible
+        gather_states_(shares, layer, numbers=(replicas.hidden,))
     first = replicas.turn % 2
     n_pairs = (len(ladder) - first) // 2
     pairs = slice(first, first + 2 * n_pairs)
@@ -78,7 +86,11 @@ def sweep_(
     replicas.accepted[first::2] += log_ratio.double().clamp_max(0).exp().mean(1)
     replicas.tried[first::2] += 1
     inputs_of_last = inputs[-1].clone()
-    ladder.hidden.sample_(inputs, stream)
+    part, levels, draws = _own(ladder, v, shares, stream)
+    part.hidden.sample_(inputs[levels], draws)
+    stream.position = draws.position
+    if isinstance(ladder, TemperatureLadder) and len(shares) > 1:
+        gather_states_(shares, (ladder.rbm.hidden, replicas.hidden))
     if gauge.visible_offset is not None:
         # in float64, because the hidden inputs may be far from zero too
         inputs_of_last = inputs_of_last + gauge.visible_offset @ gauge.rbm.weights.double()
@@ -100,6 +112,32 @@ def sweeps_(
         swap_acceptance=(replicas.accepted - before[0]) / (replicas.tried - before[1]),
         round_trips=replicas.round_trips - before[2],
     )
+
+
+def _shares(ladder: Ladder, v: Tensor) -> list[slice]:
+    """The rows of each rank, which are those of whole levels; a single share if not shared out."""
+    n_levels, n_chains = v.shape[:2]
+    whole = [slice(0, n_levels * n_chains)]
+    if not (
+        isinstance(ladder, TemperatureLadder)
+        and ladder.visible.is_one_draw
+        and ladder.hidden.is_one_draw
+    ):
+        return whole
+    levels = ranks.lines(n_levels, 2 * n_levels * n_chains * ladder.rbm.weights.numel())
+    shares = [slice(n_chains * some.start, n_chains * some.stop) for some in levels]
+    return shares if round_alike(ladder.rbm, shares) else whole
+
+
+def _own(
+    ladder: Ladder, v: Tensor, shares: list[slice], stream: Stream
+) -> tuple[Ladder, slice, Stream]:
+    """The levels of this rank, as a ladder, their numbers, and the stream of their rows."""
+    if len(shares) == 1:
+        return ladder, slice(0, len(v)), stream
+    own = shares[ranks.rank()]
+    levels = slice(own.start // v.shape[1], own.stop // v.shape[1])
+    return ladder.part(levels), levels, stream.of_rows(own.start)
 
 
 def _gains(ladder: Ladder, v: Tensor, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:

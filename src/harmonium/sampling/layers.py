@@ -51,8 +51,11 @@ class Levels(ABC):
         precisions = [units.precision.detach() for units in layers if units.precision is not None]
         return _Scaled.of(layers[0], bias, torch.stack(precisions) if precisions else None, ones)
 
+    is_one_draw = False
+    """Whether the states of all levels are a single draw."""
+
     @abstractmethod
-    def __getitem__(self, levels: Tensor) -> Levels:
+    def __getitem__(self, levels: Tensor | slice) -> Levels:
         """Select some of the levels, in any order."""
 
     @abstractmethod
@@ -94,6 +97,8 @@ class _Scaled(Levels):
         Inverse temperatures, shape (n_levels,): they scale the inputs from the other layer.
     """
 
+    is_one_draw = True
+
     def __init__(
         self, standard: Units, bias: Tensor, precision: Tensor | None, factor: Tensor
     ) -> None:
@@ -117,7 +122,7 @@ class _Scaled(Levels):
         standard.set_natural_(torch.zeros_like(standard.bias), one)
         return cls(standard, bias, precision, factor)
 
-    def __getitem__(self, levels: Tensor) -> Levels:
+    def __getitem__(self, levels: Tensor | slice) -> Levels:
         precision = None if self._precision is None else self._precision[levels]
         return _Scaled(self._standard, self._bias[levels], precision, self._factor[levels])
 
@@ -154,8 +159,9 @@ class _Layers(Levels):
     def __init__(self, layers: Sequence[Units], factor: Tensor) -> None:
         self._layers, self._factor = layers, factor
 
-    def __getitem__(self, levels: Tensor) -> Levels:
-        return _Layers([self._layers[level] for level in levels.tolist()], self._factor[levels])
+    def __getitem__(self, levels: Tensor | slice) -> Levels:
+        numbers = torch.arange(len(self._layers))[levels].tolist()
+        return _Layers([self._layers[level] for level in numbers], self._factor[levels])
 
     def sample_(self, inputs: Tensor, stream: Stream) -> Tensor:
         inputs.mul_(self._factor[:, None, None])

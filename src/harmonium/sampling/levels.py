@@ -42,6 +42,12 @@ class Ladder(ABC):
     def __len__(self) -> int:
         """Number of levels."""
 
+    def part(self, levels: slice) -> Ladder:
+        """The ladder of some neighbouring levels; it shares their parameters."""
+        part = copy.copy(self)
+        part.visible, part.hidden = self.visible[levels], self.hidden[levels]
+        return part
+
     @abstractmethod
     def inputs_v_from_h(self, h: Tensor, out: Tensor) -> Tensor:
         """Write the visible inputs, not yet scaled by the inverse temperature, into ``out``."""
@@ -89,7 +95,7 @@ class TemperatureLadder(Ladder):
             path.betas,
         )
         rbm = self.gauge.rbm
-        self._n, self._weights = len(betas), rbm.weights
+        self._n, self._weights, self.rbm = len(betas), rbm.weights, rbm
         self.visible = Levels.between(visible, rbm.visible, betas)
         self.hidden = Levels.between(hidden, rbm.hidden, betas)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from harmonium import ranks
 from harmonium.arguments import described, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.datasets import MaskedRows
@@ -28,7 +29,7 @@ from harmonium.gradient import (
 from harmonium.graphs import CudaGraph, Recorder, memory
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
-from harmonium.sampling import ChainState, Clamp, Gibbs
+from harmonium.sampling import ChainState, Clamp, Gibbs, sharing
 from harmonium.training.learner import (
     Contrastive,
     check_hidden_differ,
@@ -115,8 +116,11 @@ def update(
         n_rows = total_weight(weights, batch)
     scale = n_rows / batch_size if batch_size else 1.0
     ahead = _ahead(state)
-    if ahead is None:
-        write_gradient(state, state.rbm, scale, weights, batch, state.stream, False, clamp, missing)
+    if ahead is None or ranks.size() > 1:
+        with ranks.together():
+            write_gradient(
+                state, state.rbm, scale, weights, batch, state.stream, False, clamp, missing
+            )
         _refuse_non_finite(state)
     else:
         compute = partial(
@@ -204,10 +208,14 @@ def write_gradient(
     if missing:
         data = fantasies = observe(rbm, batch, missing, weights, drawn, draws)
     else:
-        observed = rbm.observe_h_from_v(batch, drawn, draws)
+        if ranks.are_together():
+            observed = sharing.observe(rbm, batch, drawn, draws, state.sampler)
+        else:
+            observed = rbm.observe_h_from_v(batch, drawn, draws)
         data = fantasies = Phase(visible.statistics(batch), observed)
     if dreams or state.gradient.uses_chains:
-        chains, info = state.sampler(rbm, chains, stream, clamp, ends=state.chains is None)
+        move = partial(sharing.move, state.sampler) if ranks.are_together() else state.sampler
+        chains, info = move(rbm, chains, stream, clamp, ends=state.chains is None)
         fantasies = Phase(visible.statistics(chains.visible), info.hidden)
     if weights is not None:
         if state.chains is None:  # a chain has the weight of the row that it started at

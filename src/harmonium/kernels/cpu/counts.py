@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange, uint32
+from numba import int64, prange, uint32
 from torch import Tensor
 
 from harmonium.kernels.counts import FEW, LARGEST_MEAN, MOST_CANDIDATES, MOST_FEW
@@ -19,7 +19,7 @@ _NO_TRIALS = np.empty(0)
 @serial
 def _number(block, j, q, row, k0, k1, c2, c3):
     """Uniform number of column j in a block of the row's numbers."""
-    c0, c1 = uint32(q * block + j % q), uint32(row)
+    c0, c1 = uint32(q * block + j % q), uint32(int64(row) + (int64(c3) >> int64(32)))
     return unit(philox(c0, c1, uint32(c2), uint32(c3), uint32(k0), uint32(k1))[j // q])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import float32, float64, int32, njit, prange, types, uint32, uint64
+from numba import float32, float64, int32, int64, njit, prange, types, uint32, uint64
 from numba.extending import overload
 from torch import Tensor
 
@@ -64,8 +64,9 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @serial
 def fill_words(words, q, row, k0, k1, c2, c3):
-    """Write the 4 q random words of one row."""
-    k0, k1, c1, c2, c3 = uint32(k0), uint32(k1), uint32(row), uint32(c2), uint32(c3)
+    """Write the 4 q random words of one row; above c3's 32 bits is the number of row 0."""
+    c1 = uint32(int64(row) + (int64(c3) >> int64(32)))
+    k0, k1, c2, c3 = uint32(k0), uint32(k1), uint32(c2), uint32(c3)
     for i in range(q):
         w0, w1, w2, w3 = philox(uint32(i), c1, c2, c3, k0, k1)
         words[i] = w0

@@ -16,6 +16,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from harmonium import ranks
 from harmonium.kernels.cpu.categories import TILE, draw_categories
 from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import fill_words
@@ -146,9 +147,9 @@ class _Sweeps:
 
     def draw_from_states(self, h: Any, low: int, stream: Stream) -> bool:
         """Draw given two-valued states; false, and nothing is done, if there are others."""
-        k, per_table = groups(*h.shape)
+        k, per_table = groups(ranks.whole(len(h)), h.shape[1])
         names = np.empty((len(h), -(-h.shape[1] // k)), np.uint8)
-        if not name_states(h, np.float32(low), k, names, 0, len(h)):
+        if not ranks.agreed(name_states(h, np.float32(low), k, names, 0, len(h))):
             return False
         self._take_words(stream)
         layer = names, self._rows_of, self._bias, np.float32(low), k, per_table
@@ -187,16 +188,17 @@ def one_hot_sweeps_(
 ) -> bool:
     """Make the sweeps by categories, if that is worthwhile; else do nothing."""
     (v, h), weights = chains, weights.detach()
+    rows = ranks.whole(len(v))
     (bias, q), (draw_hidden, low) = visible, hidden
     tensors = (v, h, weights, bias)
     if (
         any(x.dtype != torch.float32 or not x.is_cpu or not x.is_contiguous() for x in tensors)
         or q > LINE
-        or v.numel() * h.shape[1] < _WORTHWHILE_FROM
+        or rows * v.shape[1] * h.shape[1] < _WORTHWHILE_FROM
     ):
         return False
-    two_valued = low if _tables_pay(len(h), h.shape[1], len(weights), q) else None
-    if len(v) * (n - 1) < _LEAST_WAYS_UP and (two_valued is None or len(v) * n < _LEAST_SWEEPS):
+    two_valued = low if _tables_pay(rows, h.shape[1], len(weights), q) else None
+    if rows * (n - 1) < _LEAST_WAYS_UP and (two_valued is None or rows * n < _LEAST_SWEEPS):
         return False
     if not math.isfinite(weights.sum().item()):
         return False

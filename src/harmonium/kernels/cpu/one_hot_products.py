@@ -13,6 +13,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from harmonium import ranks
 from harmonium.kernels.cpu.common import array, find, parallel, run, serial
 from harmonium.kernels.cpu.lines import LINE, add_lines
 
@@ -130,11 +131,13 @@ def _moments(
     panels_b,
     mean_b,
     scale_b,
+    first,
+    last,
     n_blocks,
 ):
-    n = names.shape[1]
+    n = last - first
     for b in prange(n_blocks):
-        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        start, stop = first + n * b // n_blocks, first + n * (b + 1) // n_blocks
         out[start * q : stop * q] = 0
         _add_moments(out, mean, names, factors, panels, q, scale, start, stop)
         _add_moments(out, mean_b, names_b, factors_b, panels_b, q, scale_b, start, stop)
@@ -175,18 +178,19 @@ def _can_be_named(states: Tensor, others: tuple[Tensor, ...], q: int) -> bool:
     return (
         q <= _MOST_CATEGORIES
         and states.shape[1] % q == 0
-        and states.numel() * others[0].shape[1] >= _WORTHWHILE_FROM
+        and ranks.whole(len(states)) * states.shape[1] * others[0].shape[1] >= _WORTHWHILE_FROM
         and all(x.dtype == torch.float32 and x.is_cpu and x.is_contiguous() for x in tensors)
     )
 
 
 def one_hot_product(states: Tensor, weights: Tensor, q: int, out: Tensor) -> bool:
     """Overwrite ``out`` with ``states @ weights``, if the states are one-hot; else do nothing."""
-    if len(states) < q or not _can_be_named(states, (weights, out), q):
+    if ranks.whole(len(states)) < q or not _can_be_named(states, (weights, out), q):
         return False  # packing the weights would take as long
     named = _named(array(states), q)
-    if named is None or (named[1] != 1).any():
+    if not ranks.agreed(named is not None and bool((named[1] == 1).all())):
         return False
+    assert named is not None
     panels = in_panels(weights, kept("panels", _shape(weights))).numpy()
     n_threads = torch.get_num_threads()
     run(n_threads, sum_rows, named[0], q, panels, array(out), n_threads)
@@ -212,5 +216,10 @@ def one_hot_moments_(
         panels = in_panels(weighted, kept(f"phase {sign}", _shape(h))).numpy()
         phases += [*named, panels, mean, np.float32(sign * scale / len(v))]
     n_threads = torch.get_num_threads()
-    run(n_threads, _moments, array(out), q, *phases, n_threads)
-    return phases[3], phases[8]
+    units = ranks.lines(len(out) // q, out.numel() * (len(data[0]) + len(chains[0])) // q)
+    own = units[min(ranks.rank(), len(units) - 1)]
+    run(n_threads, _moments, array(out), q, *phases, own.start, own.stop, n_threads)
+    means = phases[3], phases[8]
+    lines = [slice(q * some.start, q * some.stop) for some in units]
+    ranks.gather_(*((table, lines) for table in (out, *map(torch.from_numpy, means))))
+    return means

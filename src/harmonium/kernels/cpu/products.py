@@ -9,6 +9,7 @@ import torch
 from numba import int32, njit, prange, uint64
 from torch import Tensor
 
+from harmonium import ranks
 from harmonium.kernels import reference
 from harmonium.kernels.cpu.common import (
     array,
@@ -173,10 +174,10 @@ def _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, st
 
 
 @parallel
-def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, n_blocks):
-    n = out.shape[0]
+def _sparse_moments(out, v, h, scale, v_other, h_other, scale_other, first, last, n_blocks):
+    n = last - first
     for b in prange(n_blocks):
-        start, stop = n * b // n_blocks, n * (b + 1) // n_blocks
+        start, stop = first + n * b // n_blocks, first + n * (b + 1) // n_blocks
         _sparse_moments_of_units(out, v, h, scale, v_other, h_other, scale_other, start, stop)
 
 
@@ -270,9 +271,10 @@ def _are_few_on(few, share):
 
 def _is_sparse(states: np.ndarray[Any, Any], n_columns: int) -> bool:
     """Whether skipping zeros is worthwhile, judged by the first rows: rows are in random order."""
-    if states.size * n_columns < _SPARSE_FROM or not states.flags.c_contiguous:
+    size = ranks.whole(len(states)) * states.shape[1] * n_columns
+    if size < _SPARSE_FROM or not states.flags.c_contiguous:
         return False
-    return bool(_are_few_on(states[:_LOOK_AT_ROWS], _SPARSE_UP_TO))
+    return ranks.agreed(_are_few_on(states[:_LOOK_AT_ROWS], _SPARSE_UP_TO), by_first=True)
 
 
 def product(states: Tensor, weights: Tensor, out: Tensor, n_categories: int | None) -> None:
@@ -347,7 +349,15 @@ def moments_(
     if phases is None:
         reference.moments_(out, data, chains, scale)
     else:
-        run(torch.get_num_threads(), _sparse_moments, *phases, _BLOCKS)
+        _shared_moments(out, phases)
+
+
+def _shared_moments(out: Tensor, phases: tuple[Any, ...]) -> None:
+    """Skip zeros; each rank adds up some lines of the result."""
+    lines = ranks.lines(len(out), out.numel() * (len(phases[1]) + len(phases[4])))
+    own = lines[min(ranks.rank(), len(lines) - 1)]
+    run(torch.get_num_threads(), _sparse_moments, *phases, own.start, own.stop, _BLOCKS)
+    ranks.gather_((out, lines))
 
 
 def centred_gradient_(
@@ -375,13 +385,16 @@ def centred_gradient_(
             run(worthwhile_threads(out.numel()), _centre_blocks, array(out), *by_bias, _BLOCKS)
             return
     phases = _phases(out, data, chains, scale)
-    if phases is not None:
+    if phases is not None and not ranks.are_together():
         loop = _sparse_centred_gradient
         run(torch.get_num_threads(), loop, *phases, *by_bias, *rates, _BLOCKS)
     else:
         states = [row_major(tensor) for tensor in (*data, *chains)]
         n_threads = worthwhile_threads(sum(x.size for x in states))
         run(n_threads, _biases, *states, *by_bias, *rates, n_threads)
-        reference.moments_(out, data, chains, scale)
+        if phases is None:
+            reference.moments_(out, data, chains, scale)
+        else:
+            _shared_moments(out, phases)
         n_threads = worthwhile_threads(out.numel())
         run(n_threads, _centre_blocks, array(out), *by_bias, _BLOCKS)

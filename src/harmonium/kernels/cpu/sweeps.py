@@ -16,6 +16,7 @@ import torch
 from numba import float32, int32, prange, uint32, uint64
 from torch import Tensor
 
+from harmonium import ranks
 from harmonium.kernels.cpu.common import (
     array,
     in_blocks,
@@ -231,11 +232,13 @@ def sweeps_(
     if weights.dtype != torch.float32 or not all(x.is_contiguous() for x in (*chains, weights)):
         return False
     v, h, w = (array(x) for x in (*chains, weights))
-    if max(w.shape) > _MOST_UNITS or not _has_only(h, np.float32(hidden[1])):
-        return False
-    some = slice(max(_LEAST_CHAINS, min(_MOST_CHAINS, len(v) // 32)))
-    costs = _Costs(len(v), w.shape, n, ((v[some] == 1).mean(), (h[some] == 1).mean()))
-    if costs.are_too_high(len(v[some])):
+    rows = ranks.whole(len(v))
+    some = slice(max(_LEAST_CHAINS, min(_MOST_CHAINS, rows // 32)))
+    costs = _Costs(rows, w.shape, n, ((v[some] == 1).mean(), (h[some] == 1).mean()))
+    has_states = max(w.shape) <= _MOST_UNITS and bool(_has_only(h, np.float32(hidden[1])))
+    if not ranks.agreed(has_states) or ranks.agreed(
+        costs.are_too_high(len(v[some])), by_first=True
+    ):
         return False
     rounded = _rounded(w)
     if rounded is None:
@@ -255,7 +258,8 @@ def sweeps_(
         _flip_rows(v_some, h_some, w, *layers, 1, False, key, at, 0, len(v_some))
         return (v_some != v[some]).mean(), (h_some != h[some]).mean()
 
-    if not costs.are_low_at(0.5, 0.5) and not costs.are_low_at(*flips()):
+    are_low = costs.are_low_at(0.5, 0.5) or costs.are_low_at(*flips())
+    if not ranks.agreed(are_low, by_first=True):
         return False
     arguments = (v, h, w, *layers, n, ends, key, at)
     in_blocks(_flip_rows, _flip_blocks, arguments, len(v), n * (v.size + h.size))

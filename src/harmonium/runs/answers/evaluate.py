@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from harmonium import datasets, defaults, likelihood
+from harmonium import datasets, defaults, likelihood, ranks
 from harmonium.datasets import (
     AsIs,
     Data,
@@ -213,7 +213,7 @@ def _watch(evaluation: Evaluation, kept: KeptWork | None, reporter: Reporter) ->
     """Run the evaluation, and tell a person who watches the interval so far."""
     known = evaluation.work and evaluation.work.estimates
     with reporter.following(evaluation.n_steps, 0, "evaluating") as shown:
-        for done in evaluation:
+        for done in ranks.each_together(evaluation):
             shown.update(done)
             work = evaluation.work
             if work is not None and work.estimates is not known:

@@ -1,0 +1,145 @@
+"""Several processes: ``--processes`` starts them, and all but the first are silent.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from signal import SIGTERM
+
+FLAG = "--processes"
+
+# Commands whose work is shared out.
+SHARED = ("train", "resume", "dbn train", "evaluate")
+
+
+def asked(arguments: Sequence[str]) -> tuple[int, list[str]]:
+    """The number of processes that is asked for, 0 if none is, and the other arguments.
+
+    Raises
+    ------
+    ValueError
+        If it is no number of 1 or more.
+    """
+    left, rest, n = [], iter(arguments), 0
+    for argument in rest:
+        option, is_joined, value = argument.partition("=")
+        if option != FLAG:
+            left.append(argument)
+            continue
+        value = value if is_joined else next(rest, "")
+        if not value.isdecimal() or int(value) < 1:
+            raise ValueError(f"{FLAG} is {value!r}; pass a number of processes, 1 or more")
+        n = int(value)
+    return n, left
+
+
+def is_one_of_several() -> bool:
+    """Whether torchrun has started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Refuse a command whose work is not shared out.
+
+    Raises
+    ------
+    ValueError
+        Names those that are.
+    """
+    values = {n + 1 for n, word in enumerate(arguments) if word == "--units-from"}
+    words = [
+        word for n, word in enumerate(arguments) if n not in values and not word.startswith("-")
+    ][:2]
+    if not any(name.split() == words[: len(name.split())] for name in SHARED):
+        raise ValueError(
+            f"harmonium {' '.join(words[:1])} runs in one process; those that share their work "
+            f"are {', '.join(SHARED[:-1])} and {SHARED[-1]}"
+        )
+
+
+def be_silent_unless_first() -> None:
+    """Let the first process alone print."""
+    if _rank():
+        sys.stdout, sys.stderr = StringIO(), StringIO()
+
+
+def own_copy(run: Path) -> Path:
+    """The run, or this process' copy of it, if it is one of several that share an answer."""
+    if not is_one_of_several():
+        return run
+    from harmonium.runs import sharing
+
+    with sharing.beginning():
+        return sharing.copied(run)
+
+
+def fail(paragraph: str, code: int, *, alone: bool = False) -> int:
+    """Print an error, once; returns the exit code.
+
+    The first process does so, or the one that has an error ``alone``. All others end in peace, so
+    that torchrun waits for what the first has to say, instead of ending it.
+    """
+    rank, sharing = _rank(), sys.modules.get("harmonium.runs.sharing")
+    speaks = rank == (0 if sharing is None else sharing.speaker)
+    if speaks or alone:
+        of = f"process {rank}: " if rank else ""
+        print(f"error: {of}{paragraph}", file=sys.__stderr__ if rank else sys.stderr)
+    return code if speaks or alone or not rank else 0
+
+
+def code_of(code: int) -> int:
+    """The exit code of this process, if that of a command is ``code``."""
+    return 0 if _rank() else code
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0")) if is_one_of_several() else 0
+
+
+def start(n: int, arguments: Sequence[str]) -> int:
+    """Run the command in ``n`` processes of this machine; returns the exit code of the first.
+
+    torchrun does it: each process gets an equal number of cores, unless ``OMP_NUM_THREADS`` says
+    how many threads it has.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # said here in a sentence
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=n,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "harmonium", *arguments)
+    except ChildFailedError as error:
+        first = error.failures.get(0)
+        if first is not None and first.exitcode > 0:
+            return int(first.exitcode)
+        # torchrun ends the others by SIGTERM
+        rank, one = min(error.failures.items(), key=lambda item: item[1].exitcode == -SIGTERM)
+        how = f"by signal {-one.exitcode}" if one.exitcode < 0 else f"with code {one.exitcode}"
+        print(
+            f"error: process {rank} of {n} was ended {how}; harmonium resume takes the run up at "
+            "its last checkpoint",
+            file=sys.stderr,
+        )
+        return 1
+    except SignalException as stop:
+        return 128 + int(stop.sigval)
+    return 0

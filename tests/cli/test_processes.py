@@ -1,0 +1,220 @@
+"""Commands in several processes: the bits of one, through kills, stops and other numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.commands import harmonium
+from harmonium import ranks
+from harmonium.cli import processes
+from harmonium.runs import network_task, rating_task, sharing, topic_task
+
+QUICK = (
+    *("--rows", "240", "--batch-size", "40", "--chains", "64", "--every", "4", "--threads", "1"),
+    *("--binarize", "none", "--no-figures", "--no-tensorboard", "--checkpoint-every", "0"),
+)
+RBM = ("train", *QUICK, "--hidden", "32", "--epochs", "30", "--schedule", "constant")
+STACK = ("dbn", "train", *QUICK, "--layers", "32,32", "--epochs", "15", "--schedule", "constant")
+LONG = 600.0
+
+
+def begin(*arguments: str | Path, module: str = "harmonium") -> subprocess.Popen[str]:
+    """Start a command in a process of its own."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def wait_for_rows(command: subprocess.Popen[str], run: Path, n: int) -> None:
+    """Wait until a run has this many rows of numbers."""
+    path, began = run / "metrics.jsonl", time.monotonic()
+    while not path.is_file() or path.read_text().count("\n") < n:
+        assert command.poll() is None, command.communicate()
+        assert time.monotonic() - began < LONG
+        time.sleep(0.02)
+
+
+def workers(of: subprocess.Popen[str]) -> list[int]:
+    """The processes that a command has started, in their order."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()[1:]]
+    return sorted(pid for pid, parent in pairs if parent == of.pid)
+
+
+def numbers(run: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if "per_second" not in k} for row in rows]
+
+
+def assert_same(run: Path, other: Path, *models: str) -> None:
+    for model in models:
+        assert (run / model).read_bytes() == (other / model).read_bytes(), model
+        folder = Path(model).parent
+        last = sorted((other / folder / "checkpoints").iterdir())[-1].relative_to(other)
+        assert (run / last).read_bytes() == (other / last).read_bytes(), last
+        assert numbers(run / folder) == numbers(other / folder)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    done = harmonium(*RBM, "--out", run)
+    assert done.code == 0, done.err
+    return run
+
+
+def test_a_killed_process_ends_all_with_one_sentence_and_any_number_goes_on(
+    alone: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = begin(*RBM, "--out", run, "--processes", "2")
+    wait_for_rows(command, run, 3)
+    os.kill(workers(command)[-1], signal.SIGKILL)
+    _, err = command.communicate(timeout=LONG)
+    assert command.returncode == 1
+    (sentence,) = err.splitlines()
+    assert sentence.startswith("error: ") and "process" in sentence and "resume" in sentence
+    assert len(numbers(run)) < len(numbers(alone))
+    again = begin("resume", run, "--processes", "3")
+    out, err = again.communicate(timeout=LONG)
+    assert (again.returncode, err) == (0, "")
+    assert out.count("model     ") == 1  # the others are silent
+    assert_same(run, alone, "model.safetensors")
+
+
+def test_a_signal_stops_all_with_a_checkpoint_and_one_process_goes_on(tmp_path: Path) -> None:
+    alone, run = tmp_path / "alone", tmp_path / "run"
+    command = begin(*STACK, "--out", run, "--processes", "2")
+    assert harmonium(*STACK, "--out", alone).code == 0
+    wait_for_rows(command, run / "layers" / "2", 2)
+    command.send_signal(signal.SIGTERM)
+    out, _ = command.communicate(timeout=LONG)
+    assert command.returncode == 128 + signal.SIGTERM
+    assert out.count("go on with: harmonium resume") == 1
+    done = harmonium("resume", run)
+    assert done.code == 0, done.err
+    layers = [f"layers/{number}/model.safetensors" for number in (1, 2)]
+    assert_same(run, alone, *layers)
+    assert (run / "dbn.safetensors").read_bytes() == (alone / "dbn.safetensors").read_bytes()
+
+
+def test_two_groups_of_torchrun_train_and_evaluate_as_one_process(
+    alone: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        end = f"127.0.0.1:{free.getsockname()[1]}"
+    run = tmp_path / "run"
+    groups = [
+        begin(
+            *("--nnodes", "2", "--node-rank", str(node), "--nproc-per-node", "1"),
+            *("--rdzv-backend", "c10d", "--rdzv-endpoint", end, "--rdzv-id", "test"),
+            *("-m", "harmonium", *RBM, "--out", run),
+            module="torch.distributed.run",
+        )
+        for node in range(2)
+    ]
+    for group in groups:
+        _, err = group.communicate(timeout=LONG)
+        assert group.returncode == 0, err
+    assert_same(run, alone, "model.safetensors")
+    asked = ("evaluate", "--rows", "50", "--chains", "40", "--temperatures", "300", "--json")
+    told = begin(*asked, run, "--processes", "2").communicate(timeout=LONG)[0]
+    (ours,), (of_one,) = ([json.loads(told)], harmonium(*asked, alone).objects)
+    assert {**ours, "seconds": 0, "run": ""} == {**of_one, "seconds": 0, "run": ""}
+
+
+# What is wrong is said before anything is begun
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--processes", "none"), "pass a number of processes, 1 or more"),
+        (("train", "--processes=0"), "pass a number of processes, 1 or more"),
+        (("diagnose", "run", "--processes", "2"), "runs in one process; those that share"),
+        (("dbn", "finetune", "run", "--processes", "2"), "runs in one process"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: tuple[str, ...], words: str) -> None:
+    done = harmonium(*arguments)
+    assert done.code == 1 and words in done.err and done.err.count("\n") == 1
+
+
+def test_processes_stand_anywhere() -> None:
+    assert processes.asked(["train", "--processes", "2", "x"]) == (2, ["train", "x"])
+    assert processes.asked(["--processes=3", "train"]) == (3, ["train"])
+    assert processes.asked(["train"]) == (0, ["train"])
+
+
+@pytest.fixture
+def of_three(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """One of three processes, which has no others to talk to; call it with its rank."""
+    monkeypatch.setattr(ranks, "join", lambda: None)
+    monkeypatch.setattr(ranks._now, "size", 3)
+    return lambda rank: monkeypatch.setattr(ranks._now, "rank", rank)
+
+
+@pytest.mark.parametrize("task", [network_task, rating_task, topic_task])
+def test_what_is_not_shared_out_is_refused(task: Any, of_three: Callable[[int], None]) -> None:
+    for door, n_arguments in ((task.begin, 5 - (task is not network_task)), (task.resume, 3)):
+        with pytest.raises(ValueError, match=r"not shared out among processes, and each of the 3"):
+            door(*[None] * n_arguments)
+
+
+def test_more_processes_than_rows_are_refused(of_three: Callable[[int], None]) -> None:
+    sharing.check_enough(4, 24)
+    sharing.check_enough(24, None)
+    words = r"3 processes are too many for .* 16 rows and 20 chains.*take at most 2"
+    with pytest.raises(ValueError, match=words):
+        sharing.check_enough(16, 20)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"data": {"fingerprint": "other"}}, r"process 1 of 3 sees other rows than process 0"),
+        ({"options": {"hidden": 20, "data": "a"}}, r"process 1 of 3 was given another `hidden`"),
+        ({"options": {"hidden": 10, "data": "elsewhere"}}, None),
+    ],
+)
+def test_ranks_that_differ_are_refused(
+    part: dict[str, Any],
+    words: str | None,
+    of_three: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first: dict[str, Any] = {"data": {"fingerprint": "x"}, "options": {"hidden": 10, "data": "a"}}
+    of_first = {"['x', None]", '{"hidden": "10"}', "10"}
+    monkeypatch.setattr(ranks, "as_first", lambda text: [] if text in of_first else [1])
+    if words is None:
+        sharing.check_alike(first | part)
+        return
+    with pytest.raises(ValueError, match=words):
+        sharing.check_alike(first | part)
+
+
+def test_an_error_of_one_process_is_one_of_all(
+    of_three: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "speaker", 0)
+    monkeypatch.setattr(ranks, "others_than", lambda is_so: [2])
+    with pytest.raises(sharing.NotAlone, match="process 2 of 3"), sharing.beginning():
+        pass
+    assert sharing.speaker == 2
+    of_three(2)
+    with pytest.raises(FileNotFoundError, match="mine"), sharing.beginning():
+        raise FileNotFoundError("mine")
