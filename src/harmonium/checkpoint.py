@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from harmonium import serialization
 from harmonium.arguments import check_type
 from harmonium.classification import HybridGradient
 from harmonium.files import write_whole
@@ -37,7 +38,6 @@ from harmonium.serialization import (
     below,
     load_parameters_,
     read,
-    serialize,
     tensors_of,
     under,
 )
@@ -54,7 +54,9 @@ _OF_POPULATION = ("base_log_z", "base_variance", "looks", "least", "needed")
 def save_model(rbm: RBM, path: str | Path) -> None:
     """Write a model file: weights and biases, with unit types and sizes in its metadata."""
     check_rbm("rbm", rbm)
-    write_whole(Path(path), serialize("model", tensors_of(rbm), {"rbm": rbm_config(rbm)}))
+    write_whole(
+        Path(path), serialization.pieces("model", tensors_of(rbm), {"rbm": rbm_config(rbm)})
+    )
 
 
 def load_model(path: str | Path, *, device: torch.device | str = "cpu") -> RBM:
@@ -90,7 +92,7 @@ def save(
     models
         Other models to keep, by name, such as the best one so far (`read_models`).
     """
-    content = dumps(state, extra, models)  # first, so that swapped arguments are told in words
+    content = pieces(state, extra, models)  # first, so that swapped arguments are told in words
     write_whole(Path(path), content)
 
 
@@ -100,14 +102,21 @@ def dumps(
     models: Mapping[str, RBM] | None = None,
 ) -> bytes:
     """Return the content of the checkpoint that `save` writes."""
+    return b"".join(pieces(state, extra, models))
+
+
+def pieces(
+    state: TrainingState,
+    extra: Mapping[str, Any] | None = None,
+    models: Mapping[str, RBM] | None = None,
+) -> list[bytes | memoryview]:
+    """Return the same in pieces of the run's own memory, to be written before its next update."""
     tensors, config = describe(state)
     config["extra"] = dict(extra or {})
     for name, model in (models or {}).items():
-        # a file cannot hold one tensor under two names, and a model may share the run's tensors
-        own = tensors_of(model, f"models.{name}.")
-        tensors |= {path: tensor.clone() for path, tensor in own.items()}
+        tensors |= tensors_of(model, f"models.{name}.")
         config.setdefault("models", {})[name] = rbm_config(model)
-    return serialize("checkpoint", tensors, config)
+    return serialization.pieces("checkpoint", tensors, config)
 
 
 def describe(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -243,6 +252,8 @@ def restore(
 ) -> TrainingState:
     """Rebuild a run from what `describe` returned; the other arguments are as in `load`.
 
+    The run takes the tensors over, and changes them in place.
+
     Raises
     ------
     ValueError
@@ -360,7 +371,7 @@ def rbm_config(rbm: RBM) -> dict[str, Any]:
 
 
 def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
-    """Rebuild an RBM from its `rbm_config` and parameters.
+    """Rebuild an RBM from its `rbm_config` and parameters, whose memory it takes over.
 
     Raises
     ------
@@ -368,6 +379,6 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
         If they do not fit, or a unit type is unknown.
     """
     visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
-    rbm = RBM(visible, hidden).to(tensors["weights"].dtype)
-    load_parameters_(rbm, tensors)
-    return rbm
+    rbm = RBM(visible, hidden)
+    load_parameters_(rbm, tensors, take_over=True)
+    return rbm.to(tensors["weights"].dtype)

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+Content = bytes | list[bytes | memoryview]
+"""What a file holds, or the pieces of that in order."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -41,10 +44,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; the errors are those of `whole_file`."""
+def write_whole(path: Path, content: Content) -> None:
+    """Write content, or its pieces, whole or not at all; the errors are those of `whole_file`."""
     with whole_file(path) as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -229,7 +229,7 @@ def _make_optimizer(
     values: dict[str, dict[str, Any]] = {name: dict(of) for name, of in config["numbers"].items()}
     for path, tensor in tensors.items():
         name, _, key = path.rpartition(".")
-        if tensor.shape == named[name].shape:
+        if tensor.shape == named[name].shape and not _lies_as(tensor, named[name]):
             # same memory layout as the parameter, because fused optimisers walk through both
             tensor = torch.empty_like(named[name], dtype=tensor.dtype).copy_(tensor)
         values.setdefault(name, {})[key] = tensor
@@ -241,6 +241,11 @@ def _make_optimizer(
     state = {number[name]: of for name, of in values.items()}
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return optimizer
+
+
+def _lies_as(tensor: Tensor, parameter: nn.Parameter) -> bool:
+    """Whether a tensor of the same shape lies on the same device and in the same order."""
+    return tensor.device == parameter.device and tensor.stride() == parameter.stride()
 
 
 def _make_schedule(

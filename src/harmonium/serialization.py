@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as tensors_in
-from safetensors.torch import save as to_bytes
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 _T = TypeVar("_T")
@@ -23,11 +22,31 @@ _T = TypeVar("_T")
 FORMAT = 1
 """Format version of all kinds of files; newer ones are refused, older ones are read."""
 
+# Words of safetensors for types of numbers, in its order: tensors of the last types come first.
+_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "U16": torch.uint16,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I32": torch.int32,
+    "U32": torch.uint32,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I64": torch.int64,
+    "U64": torch.uint64,
+}
 
-def serialize(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> bytes:
-    """Return the content of a file: tensors, with JSON values in its metadata.
 
-    The same tensors and configuration always give the same bytes.
+def pieces(
+    kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> list[bytes | memoryview]:
+    """Return the content of a file in pieces: a header, and the memory of each tensor.
+
+    Tensors on the CPU are not copied, so the pieces have to be written before they change. The same
+    tensors and configuration always give the same bytes.
 
     Raises
     ------
@@ -36,26 +55,32 @@ def serialize(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(config, allow_nan=False, default=_refuse_to_keep)
-    metadata = {
-        "format": f"harmonium {kind}",
-        "version": str(FORMAT),
-        "config": text,
-        "sha256": digest(on_cpu, text),
+    header: dict[str, Any] = {
+        "__metadata__": {
+            "format": f"harmonium {kind}",
+            "version": str(FORMAT),
+            "config": text,
+            "sha256": digest(on_cpu, text),
+        }
     }
-    return _in_fixed_order(to_bytes(on_cpu, metadata))
+    order, end = list(_DTYPES.values()), 0
+    names = sorted(on_cpu, key=lambda name: (-order.index(on_cpu[name].dtype), name))
+    for name in names:
+        begin, end = end, end + on_cpu[name].nbytes
+        header[name] = {
+            "dtype": next(word for word, of in _DTYPES.items() if of == on_cpu[name].dtype),
+            "shape": list(on_cpu[name].shape),
+            "data_offsets": [begin, end],
+        }
+    # safetensors itself writes metadata in an order that changes from call to call
+    head = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)  # keeps the tensors after it aligned
+    return [len(head).to_bytes(8, "little") + head, *(_memory(on_cpu[name]) for name in names)]
 
 
-def _in_fixed_order(content: bytes) -> bytes:
-    """Sort the header of a safetensors file by name.
-
-    Safetensors writes metadata in an order that changes from call to call, but the same run has to
-    produce the same bytes.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    ordered = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"))
-    header = ordered.encode()
-    header += b" " * (-len(header) % 8)  # keeps the tensors after it aligned
-    return len(header).to_bytes(8, "little") + header + content[end:]
+def serialize(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> bytes:
+    """Return the content of a file as one object: a copy of its `pieces`."""
+    return b"".join(pieces(kind, tensors, config))
 
 
 def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,21 +94,36 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such {kind} file")
-    # read in one go: a run in progress may replace the file
-    content = path.read_bytes()
-    try:
-        tensors = tensors_in(content)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is cut off or damaged, or is not a {kind} file ({error}); use an older one"
-        ) from error
-    end = 8 + int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8:end]).get("__metadata__", {})
-    _check_format(path, kind, metadata)
+    # opened once: a run in progress may put another file in its place
+    with path.open("rb") as file:
+        try:
+            with safe_open(path, "pt"):  # checks the header against the size of the file
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            metadata = header.pop("__metadata__", {})
+            _check_format(path, kind, metadata)
+            tensors = _read_tensors(file, header)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"{path} is cut off or damaged, or is not a {kind} file ({error}); use an older one"
+            ) from error
     text = metadata.get("config", "")
     if digest(tensors, text) != metadata.get("sha256"):
         raise ValueError(f"{path} is damaged: its checksum does not match; use an older one")
     return tensors, json.loads(text)
+
+
+def _read_tensors(file: BinaryIO, header: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Read tensors into memory of their own, each once; the file stands behind its header."""
+    tensors = {}
+    for name in sorted(header, key=lambda name: header[name]["data_offsets"]):
+        entry = header[name]
+        if entry["dtype"] not in _DTYPES:
+            raise SafetensorError(f"{name} has the unknown type {entry['dtype']}")
+        tensors[name] = torch.empty(entry["shape"], dtype=_DTYPES[entry["dtype"]])
+        memory = _memory(tensors[name])
+        if file.readinto(memory) != len(memory):  # type: ignore[attr-defined]
+            raise SafetensorError("it has become shorter while it was read")
+    return tensors
 
 
 def _check_format(path: Path, kind: str, metadata: Mapping[str, str]) -> None:
@@ -112,8 +152,20 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha256.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha256.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        sha256.update(_memory(tensor))
     return sha256.hexdigest()
+
+
+def _memory(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor on the CPU, without a copy."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no value is infinite or NaN; found from the extremes, which need no memory."""
+    if tensor.numel() == 0:
+        return True
+    return all(math.isfinite(extreme) for extreme in tensor.aminmax())
 
 
 def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
@@ -126,7 +178,7 @@ def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
     """
     tensors = {prefix + name: tensor.detach() for name, tensor in module.state_dict().items()}
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+        if not all_finite(tensor):
             raise FloatingPointError(
                 f"{name} holds values that are not finite, so nothing was written; the learning "
                 "rate is probably too large"
@@ -178,8 +230,12 @@ class Types(Generic[_T]):
             raise ValueError(f"the file's arguments do not fit: {error}") from error
 
 
-def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def load_parameters_(
+    module: nn.Module, tensors: Mapping[str, Tensor], *, take_over: bool = False
+) -> None:
     """Load a file's tensors into the module that the file describes.
+
+    With ``take_over`` they become its parameters, instead of being copied into them.
 
     Raises
     ------
@@ -187,6 +243,6 @@ def load_parameters_(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         If they do not fit.
     """
     try:
-        module.load_state_dict(dict(tensors))
+        module.load_state_dict(dict(tensors), assign=take_over)
     except RuntimeError as error:
         raise ValueError(f"the file's layers do not fit its tensors: {error}") from error

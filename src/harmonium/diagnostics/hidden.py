@@ -138,12 +138,12 @@ def _standardised(columns: Tensor, weights: Tensor | None = None) -> Tensor:
 
     A column that is constant up to rounding becomes zero.
     """
-    x = columns.double()
+    x = columns.to(torch.float64, copy=True)  # weights are large: the only copy
     mean = WeightedRows(x, weights).average(x)
     if weights is not None:
         x, mean = (weights.sqrt()[:, None] * part for part in (x, mean))
     size = x.norm(dim=0)
-    x = x - mean
+    x -= mean
     length = x.norm(dim=0)
     length = torch.where(length > 1e-6 * size, length, torch.inf)
-    return x / length
+    return x.div_(length)

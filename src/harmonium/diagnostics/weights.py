@@ -22,6 +22,10 @@ def update_ratio(before: Tensor, after: Tensor) -> float:
     return change / size if size > 0 else float("inf")
 
 
+# Weights of more numbers than this (32 MB) are not copied to float64 as a whole.
+_LARGE = 2**23
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """Singular values of the weights after an update.
@@ -51,5 +55,15 @@ class Spectrum:
 
 @torch.no_grad()
 def spectrum(weights: Tensor, update: int = 0) -> Spectrum:
-    """Singular values of weights, shape (n_visible, n_hidden)."""
-    return Spectrum(update, torch.linalg.svdvals(weights.detach().double()).cpu())
+    """Singular values of weights, shape (n_visible, n_hidden).
+
+    Large weights are first reduced by QR, block by block, to a triangle of the shorter side that
+    has the same ones; beside a few blocks, that takes no memory.
+    """
+    long = weights.detach() if weights.shape[0] >= weights.shape[1] else weights.detach().T
+    if long.numel() > _LARGE:
+        rest = long.new_empty(0, long.shape[1], dtype=torch.float64)
+        for block in long.split(2 * long.shape[1]):
+            rest = torch.linalg.qr(torch.cat([rest, block.double()]), mode="r").R
+        long = rest
+    return Spectrum(update, torch.linalg.svdvals(long.double()).cpu())

@@ -51,8 +51,10 @@ def legible(columns: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
         " ".join(str(name).split()).replace(r"\$", "$").replace("$", r"\$") for name in columns
     ]
     shown = [_shortened(name, longest) or f"column {i}" for i, name in enumerate(plain)]
-    for alike in {name for name in shown if shown.count(name) > 1}:
-        places = [i for i, name in enumerate(shown) if name == alike]
+    by_name: dict[str, list[int]] = {}
+    for i, name in enumerate(shown):
+        by_name.setdefault(name, []).append(i)
+    for places in [places for places in by_name.values() if len(places) > 1]:
         for i, told_apart in zip(places, _by_difference([plain[i] for i in places]), strict=True):
             shown[i] = told_apart
     n_seen: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
-from harmonium.files import write_json, write_whole
+from harmonium.files import Content, write_json, write_whole
 from harmonium.run_directory.kinds import Kind, kind_of
 from harmonium.run_directory.layout import (
     DIAGNOSIS_MARK,
@@ -216,7 +216,7 @@ class RunDirectory:
                 "`overwrite=True`"
             )
 
-    def create(self, config: Mapping[str, Any], checkpoint: bytes, overwrite: bool) -> None:
+    def create(self, config: Mapping[str, Any], checkpoint: Content, overwrite: bool) -> None:
         """Create the directory with its configuration and first checkpoint, atomically.
 
         Raises
@@ -250,7 +250,7 @@ class RunDirectory:
                     folder.rmdir()
             raise
 
-    def begin(self, config: Mapping[str, Any], checkpoint: bytes) -> None:
+    def begin(self, config: Mapping[str, Any], checkpoint: Content) -> None:
         """Fill an empty directory with a run's configuration and first checkpoint."""
         (self.path / "checkpoints").mkdir()
         self.figures.mkdir()

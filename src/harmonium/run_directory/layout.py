@@ -47,9 +47,13 @@ def refuse_foreign(path: Path, mark: str) -> None:
     FileExistsError
         Says what would work.
     """
-    if os.path.lexists(path) and not (
-        path.is_file() and mark.encode() in path.read_bytes()[:_HEAD]
-    ):
+    if not os.path.lexists(path):
+        return
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    if mark.encode() not in head:
         raise FileExistsError(f"{path} exists and was not written by harmonium; move it away")
 
 

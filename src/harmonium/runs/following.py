@@ -19,7 +19,7 @@ from typing import Any
 
 from harmonium import ranks, report, training
 from harmonium.datasets import Minibatches
-from harmonium.files import write_whole
+from harmonium.files import Content, write_whole
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs import sharing
@@ -204,8 +204,8 @@ class Task(ABC):
         return self.watch(self.state)
 
     @abstractmethod
-    def dumps(self) -> bytes:
-        """The content of a checkpoint."""
+    def dumps(self) -> Content:
+        """The content of a checkpoint, which may be the state's own memory."""
 
     @abstractmethod
     def finish(self, reporter: Reporter, seconds: float) -> Finished:

@@ -18,7 +18,7 @@ import torch
 from harmonium import __version__, checkpoint, datasets, training
 from harmonium.datasets import Data, Minibatches, holes, mapped
 from harmonium.datasets.dropped import as_table
-from harmonium.files import write_whole
+from harmonium.files import Content, write_whole
 from harmonium.metrics import is_trusted, name_of
 from harmonium.rbm import RBM
 from harmonium.report import HeldOut, columns
@@ -66,7 +66,7 @@ def begin(
     with sharing.beginning(), run.made_whole(place.overwrite) as partial:
         if place.keeps_data:
             config["options"]["data"] = kept.moved(options.data, partial.path)
-        partial.begin(config, checkpoint.dumps(begun.state))
+        partial.begin(config, checkpoint.pieces(begun.state))
         keep_beside(partial, options, train_data, held_out)
         task = RBMTask(partial, begun, watching)  # what fails here leaves no run behind
     return task.going(reporter)
@@ -202,9 +202,9 @@ class RBMTask(Task):
         if self._history is not None:
             self._history.look(self.state)
 
-    def dumps(self) -> bytes:
+    def dumps(self) -> Content:
         """The content of a checkpoint."""
-        return checkpoint.dumps(self.state)
+        return checkpoint.pieces(self.state)
 
     def finish(self, reporter: Reporter, seconds: float) -> Finished:
         """Save the model, draw it, and report how well it describes its rows."""

@@ -89,7 +89,7 @@ def begin(
         partial.figures.mkdir()
         bottom = Network(partial).layer(1)
         bottom.path.mkdir(parents=True)
-        bottom.begin(own | {"layer": 1}, checkpoint.dumps(begun.state))
+        bottom.begin(own | {"layer": 1}, checkpoint.pieces(begun.state))
         keep_beside(bottom, layers[0], train_data, held_out)
     stack = _Stack(Network(run), layers, state, (train_data, held_out), watching)
     return Going(run, stack.follow(reporter))
@@ -237,7 +237,7 @@ class _Stack:
         state.take_up_(begun.state)
         config = begun.config(self.watching) | {"layer": number}
         config["options"]["data"] = in_folder  # a relative path, so that the network can be moved
-        run.create(config, checkpoint.dumps(begun.state), overwrite=False)
+        run.create(config, checkpoint.pieces(begun.state), overwrite=False)
         return begun
 
 

@@ -30,6 +30,11 @@ def ran_away(rbm: RBM) -> str | None:
     """
     worst, text = 1.0, None
     for layer, name, values, first, width, limit in _learned(rbm):
+        # the extremes need no memory, and are not finite where one value is not
+        low, high = values.aminmax()
+        excess = float(torch.maximum(-low, high)) / limit
+        if excess <= worst:
+            continue
         sizes = values.abs().nan_to_num(0.0, 0.0)
         excess = float(sizes.max()) / limit
         if excess > worst:

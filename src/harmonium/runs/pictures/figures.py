@@ -169,6 +169,7 @@ def save_samples(
         )
         return plots.save(sheet, path, title=title, caption=caption)
     shown, note = view.telling(samples)
+    names = view.labels(values.shape[-1])
     caption = (
         "One upright strip per sample and one line per column, each line on its own colour scale."
     )
@@ -176,7 +177,7 @@ def save_samples(
         caption += " Chains stand side by side; in each, time runs to the right."
     strips = plots.sample_strips(
         values[..., shown],
-        [view.labels(values.shape[-1])[i] for i in shown],
+        [names[i] for i in shown],
         sweeps_per_sample=sweeps_per_sample,
         chain_names=chain_names,
         limits=view.limits(samples.shape[-1], shown),

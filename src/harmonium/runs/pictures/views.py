@@ -120,9 +120,7 @@ class View:
             rest_of_row = replace(self, encoding=self.encoding.columns)
             classes = [f"label = {k}" for k in range(n_classes)]
             return rest_of_row.unit_names(n_units - n_classes) + classes
-        every = torch.eye(n_units)
-        decoded = self.encoding.to("cpu").decode(every)
-        n_values = decoded.shape[-1]
+        n_values = self.encoding.to("cpu").decode(torch.eye(1, n_units)).shape[-1]
         names = self.labels(n_values)
         q, rest = divmod(n_units, n_values)
         if rest or q == 1:
