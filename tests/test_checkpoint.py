@@ -349,6 +349,40 @@ def test_a_header_of_absurd_length_is_refused(tmp_path: Path) -> None:
 # Writing
 
 
+def test_files_are_those_of_safetensors_but_for_the_order_of_the_header() -> None:
+    types = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16)
+    types += (torch.int32, torch.float32, torch.float64, torch.int64)
+    tensors = {f"{n % 3}.{n}": torch.arange(n + 1).to(dtype) for n, dtype in enumerate(types)}
+    tensors |= {"empty": torch.zeros(0, 3), "number": torch.tensor(2.5)}
+    written = serialization.serialize("model", tensors, {"a": 1})
+    theirs = to_bytes(tensors, {"format": "pt"})
+    headers, rests = [], []
+    for content in (written, theirs):
+        end = 8 + int.from_bytes(content[:8], "little")
+        headers.append(json.loads(content[8:end]))
+        rests.append(content[end:])
+    assert rests[0] == rests[1]
+    assert {**headers[0], "__metadata__": None} == {**headers[1], "__metadata__": None}
+
+
+def test_a_model_is_written_from_its_own_memory_and_takes_over_what_is_read(
+    tmp_path: Path,
+) -> None:
+    state = trained(1)
+    weights = state.rbm.weights.detach()
+    addresses = {
+        torch.frombuffer(piece, dtype=torch.uint8).data_ptr()
+        for piece in checkpoint.pieces(state)[1:]
+        if len(piece)
+    }
+    assert weights.data_ptr() in addresses
+    checkpoint.save(state, tmp_path / "c")
+    tensors, config = serialization.read(tmp_path / "c", "checkpoint")
+    again = checkpoint.restore(tensors, config)
+    assert again.rbm.weights.data_ptr() == tensors["rbm.weights"].data_ptr()
+    assert again.rbm.weights.requires_grad and again.rbm.weights.is_leaf
+
+
 def test_writing_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "c"
     for n_updates in (0, 2):

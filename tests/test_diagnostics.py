@@ -215,6 +215,16 @@ def test_singular_values_of_known_weights() -> None:
     assert diagnostics.spectrum(torch.zeros(5, 2)).effective_rank == 0
 
 
+@pytest.mark.parametrize("shape", [(70, 12), (12, 70), (13, 12)])
+def test_singular_values_of_large_weights_are_found_block_by_block(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    whole = diagnostics.spectrum(weights).values
+    monkeypatch.setattr("harmonium.diagnostics.weights._LARGE", 0)
+    torch.testing.assert_close(diagnostics.spectrum(weights).values, whole, rtol=0, atol=1e-12)
+
+
 @every_pair
 def test_free_energy_gap_by_the_definitions(visible: UnitType, hidden: UnitType) -> None:
     rbm, _ = random_rbm(visible, hidden, seed=74)

@@ -45,6 +45,9 @@ def test_names_are_short_and_no_two_alike() -> None:
 
 def test_a_hundred_duplicates_are_told_apart() -> None:
     assert len(set(plots.legible(["x"] * 100))) == 100
+    # as many as a recording of a whole brain has columns
+    many = [f"neuron {n // 2} of the left hemisphere" for n in range(100_000)]
+    assert len(set(plots.legible(many))) == len(many)
     assert plots.legible(["x", "x (2)", "x"]) == ["x", "x (2)", "x (3)"]
 
 

@@ -379,6 +379,7 @@ def make_rbm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RBM:
         If they do not fit, or a unit type is unknown.
     """
     visible, hidden = (from_config(config[layer]) for layer in ("visible", "hidden"))
-    rbm = RBM(visible, hidden)
+    with torch.device("meta"):  # weights without memory, until they are those of the file
+        rbm = RBM(visible, hidden)
     load_parameters_(rbm, tensors, take_over=True)
     return rbm.to(tensors["weights"].dtype)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cli.commands import Done, harmonium
+from harmonium import RBM, Binary
 from harmonium.runs.answers.holding import held_columns
-from harmonium.runs.pictures import table_figures
+from harmonium.runs.pictures import table_figures, views
+from harmonium.sampling import SamplingSchedule
 from html_pages import Page
 
 NAMES = ("alcohol", "malic acid", "ash", "hue, of light", "proline")
@@ -203,3 +206,12 @@ def test_the_columns_of_two_states_have_shares(tmp_path: Path) -> None:
     ran("train", tmp_path / "words.csv", "--hidden", "4", *QUICK, "--out", tmp_path / "run")
     path = tmp_path / "run/figures/columns/distributions.png"
     assert "How often each column is 1" in said_by(path)[1]
+
+
+def test_pictures_of_very_large_models_take_fewer_sweeps() -> None:
+    schedule = SamplingSchedule(n_warmup=100, n_samples=5, sweeps_per_sample=20)
+    assert views.paced(schedule, RBM(Binary(784), Binary(500))) == schedule
+    with torch.device("meta"):
+        large = RBM(Binary(10**5), Binary(1000))
+    paced = views.paced(schedule, large)
+    assert paced == SamplingSchedule(n_warmup=17, n_samples=5, sweeps_per_sample=4)

@@ -156,3 +156,14 @@ def test_what_cannot_be_followed_is_multiplied(bad: str) -> None:
 def test_states_and_weights_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match=r"visible states of shape \(3, 4\) do not fit weights"):
         kernels.followed(torch.zeros(3, 4), torch.zeros(5, 6), (0, 0))
+
+
+def test_large_weights_are_multiplied_in_float64_block_by_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    v, weights = (torch.randn(*shape, generator=generator) for shape in ((9, 31), (31, 17)))
+    whole = path._wide_product(v.double(), weights)
+    monkeypatch.setattr(path, "_LARGE", 100)
+    blocks = path._wide_product(v.double(), weights)
+    torch.testing.assert_close(blocks, whole, rtol=0, atol=1e-13)

@@ -16,7 +16,7 @@ def update_ratio(before: Tensor, after: Tensor) -> float:
     Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 7.
     """
     size = before.abs().mean().item()
-    change = (after - before).abs().mean().item()
+    change = (after - before).abs_().mean().item()
     if change == 0:
         return 0.0
     return change / size if size > 0 else float("inf")

@@ -37,6 +37,9 @@ _PILOT_CHAINS = 100
 _PILOT_ROUNDS = 2
 _PILOT_SHARE, _PILOT_LEAST, _PILOT_MOST = 1 / 4, 40, 1000
 
+# Weights of more numbers than this (32 MB) are not copied to float64 as a whole.
+_LARGE = 2**23
+
 # With fewer chains times temperatures, rounding the weights to follow flips is not worthwhile.
 _FEW_STEPS = 4_000
 
@@ -310,8 +313,16 @@ class _Interpolated:
         if t == 0:
             return torch.zeros(len(v), dtype=torch.float64)
         hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()
-        own, others = (t * (v @ w.double()) for w in (self.target.weights, weights))
+        own, others = (t * _wide_product(v, w) for w in (self.target.weights, weights))
         return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
+
+
+def _wide_product(v: Tensor, weights: Tensor) -> Tensor:
+    """Product with weights in float64, of which large ones are converted block by block."""
+    if weights.numel() <= _LARGE:
+        return v @ weights.double()
+    n = max(1, _LARGE // len(weights))
+    return torch.cat([v @ block.double() for block in weights.split(n, dim=1)], dim=1)
 
 
 @torch.no_grad()

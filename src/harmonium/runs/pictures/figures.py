@@ -16,7 +16,7 @@ from harmonium.rng import Lane
 from harmonium.run_directory import LAYER_BELOW, LAYER_NUMBER, RunDirectory
 from harmonium.runs.pictures import film, table_figures
 from harmonium.runs.pictures.views import ImageShape as ImageShape
-from harmonium.runs.pictures.views import View
+from harmonium.runs.pictures.views import View, paced
 from harmonium.runs.pictures.views import in_users_units as in_users_units
 from harmonium.runs.pictures.views import picture_shape as picture_shape
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
@@ -65,16 +65,16 @@ def draw_all(
     stream = Lane.SAMPLES.stream(seed)
     if chains is None:
         chains = start_random(rbm, film.CHAINS, stream)
-    few = a_few(chains, FINAL_CHAINS)
+    few, schedule = a_few(chains, FINAL_CHAINS), paced(FINAL_SCHEDULE, rbm)
     means = [
         rbm.mean_v_from_h(now.hidden).detach()
-        for now in sample(rbm, few, FINAL_SCHEDULE, stream, copies=False)
+        for now in sample(rbm, few, schedule, stream, copies=False)
     ]
     yield save_samples(
         run.figures / "samples.png",
         torch.stack(means, 1),
         view,
-        FINAL_SCHEDULE.sweeps_per_sample,
+        schedule.sweeps_per_sample,
     )
     if view.is_table and not view.of_hidden_units:
         stream = Lane.COMPARED_SAMPLES.stream(seed)

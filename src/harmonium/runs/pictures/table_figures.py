@@ -17,7 +17,7 @@ from harmonium.missing_states import completed_rows
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
 from harmonium.run_directory import RunDirectory
-from harmonium.runs.pictures.views import View
+from harmonium.runs.pictures.views import View, paced
 from harmonium.sampling import ChainState, SamplingSchedule, sample, start_random
 
 FIRST_COLUMNS = 12
@@ -28,7 +28,7 @@ _MOST_SHARES = 30
 _MOST_CORRELATED = 20
 _MOST_CHOSEN_FROM = 1000
 _MOST_NOMINAL = 60
-_MOST_ROWS = 2000
+_MOST_ROWS, _LEAST_ROWS, _MOST_VALUES = 2000, 200, 2 * 10**7
 _CHAINS = 100
 _SCHEDULE = SamplingSchedule(n_warmup=100, n_samples=5, sweeps_per_sample=20)
 
@@ -53,7 +53,8 @@ def draw(
         Of the samples.
     """
     compared = Lane.COMPARED.stream(stream.seed)
-    rows = completed_rows(rbm, data, rows_by_weight(data, _MOST_ROWS, compared), compared)
+    n_rows = max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_VALUES // data.n_columns))
+    rows = completed_rows(rbm, data, rows_by_weight(data, n_rows, compared), compared)
     if len(chains) < _CHAINS:
         begun = start_random(rbm, _CHAINS, stream)
     else:
@@ -61,7 +62,7 @@ def draw(
     use_means = takes_shares(rbm, rows)
     drawn = [
         rbm.mean_v_from_h(now.hidden) if use_means else now.visible.clone()
-        for now in sample(rbm, begun, _SCHEDULE, stream)
+        for now in sample(rbm, begun, paced(_SCHEDULE, rbm), stream)
     ]
     yield from compare(run.columns, rows, torch.cat(drawn), view, is_nominal(rbm))
 

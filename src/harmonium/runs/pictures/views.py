@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -15,11 +16,28 @@ from harmonium import plots
 from harmonium.datasets import Data, Encoding, Labelled, OneHot, TableEncoding
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
+from harmonium.sampling import SamplingSchedule
 
 ImageShape: TypeAlias = tuple[int, int] | None
 
 MOST_COLUMNS = 40
 """Columns of a table that fit into a picture, with their names."""
+
+_ALL_SWEEPS = 2**24
+"""The most weights at which pictures are drawn after all sweeps of their schedules."""
+
+
+def paced(schedule: SamplingSchedule, rbm: RBM) -> SamplingSchedule:
+    """The schedule of a picture, with fewer sweeps where each of them takes long.
+
+    Beyond `_ALL_SWEEPS` weights all sweeps together multiply no more than at so many.
+    """
+    share = min(1.0, _ALL_SWEEPS / rbm.weights.numel())
+    return replace(
+        schedule,
+        n_warmup=math.ceil(share * schedule.n_warmup),
+        sweeps_per_sample=math.ceil(share * schedule.sweeps_per_sample),
+    )
 
 
 @dataclass(frozen=True)
