@@ -55,7 +55,11 @@ def started(path: Path, folder: Path, seconds: float, *options: str) -> None:
             print(f"  {time.perf_counter() - began:6.1f} s  {line.rstrip()[:100]}")
             if re.match(r"\s*(epoch|update)\b.*\d", line):
                 break
-        print(f"first row of numbers after {time.perf_counter() - began:.1f} s")
+        spent = sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().split()[13:15]))
+        print(
+            f"first row of numbers after {time.perf_counter() - began:.1f} s, "
+            f"{spent / os.sysconf('SC_CLK_TCK'):.1f} s of them on a processor"
+        )
         time.sleep(seconds)
         status = Path(f"/proc/{process.pid}/status").read_text()
         of = dict(re.findall(r"(\w+):\s+(\d+) kB", status))

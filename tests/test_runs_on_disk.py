@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import harmonium
-from harmonium.datasets import block_order, large, mapped
+from harmonium.datasets import block_order, large, load, mapped
 from harmonium.runs import rbm_task
 from harmonium.runs.rows import listed
 
@@ -121,6 +121,20 @@ def test_a_part_that_is_gone_when_a_run_goes_on() -> None:
     Path("part-1.npy").unlink()
     with pytest.raises(FileNotFoundError, match=r"part-1.npy', which is one of 2 that were named"):
         run.resume(more_epochs=1, progress=False)
+
+
+def test_what_needs_rows_in_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled_by_blocks(monkeypatch)
+    values = rows().astype(np.float32) * 3 + 0.5
+    values[3, 4] = np.nan
+    np.save("holes.npy", values)
+    message = r"holes.npy would get units of its own for each column.*or `on_disk=False`"
+    with pytest.raises(ValueError, match=message):
+        harmonium.train("holes.npy", on_disk=True, **SMALL)
+    np.save("rows.npy", rows())
+    with pytest.raises(ValueError, match=r"rows.npy is on disk, and a run keeps.*pass the path"):
+        harmonium.train(load("rows.npy", on_disk=True), **SMALL)
+    assert not Path("runs").exists()
 
 
 def test_a_subset_and_rows_of_other_files() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -259,7 +259,7 @@ class Data(Recodable):
         return held_out_rows(len(self), n_held_out, seed, labels).to(self.device)
 
     def _rows_only(self, name: str, rows: slice | Tensor) -> Data:
-        taken = {
+        taken: dict[str, Any] = {
             field: tensor[rows] if isinstance(rows, slice) else mapped.take(tensor, rows)
             for field, tensor in self._of_rows.items()
         }

@@ -190,8 +190,9 @@ def _of_array(arrays: Arrays, path: Path, reading: Reading) -> Chunks:
         )
     row = max(1, int(np.prod(values.shape[1:])) * values.dtype.itemsize)
     step = max(1, _CHUNK_BYTES // row)
-    for start in range(0, len(values), step):
-        rows = slice(start, min(start + step, len(values)))
+    n_rows = int(values.shape[0])  # arrays of Zarr have no length
+    for start in range(0, n_rows, step):
+        rows = slice(start, min(start + step, n_rows))
         own = dataclasses.replace(
             arrays,
             values=np.array(values[rows]),

@@ -237,9 +237,12 @@ class Stored:
         values = self.values
         if isinstance(self.encoding, Labelled):
             values = values[:, :-1]
-        if self.mask is not None:
-            values = values[self.mask.observed()[:, : values.shape[1]]]
-        return mapped.bounds(values)
+        if self.mask is None:
+            return mapped.bounds(values)
+        rows = (slice(start, start + _BLOCK) for start in range(0, len(values), _BLOCK))
+        seen = (values[some][self.mask.observed(some)[:, : values.shape[1]]] for some in rows)
+        ends = torch.stack([torch.stack(some.aminmax()) for some in seen if len(some)])
+        return float(ends[:, 0].min()), float(ends[:, 1].max())
 
     # States
 

@@ -177,10 +177,11 @@ def rows_by_weight(data: Rows, n: int, stream: Stream) -> Tensor:
     For pictures of rows as a sample of their distribution. With weights, heavy rows come several
     times, as often as their weight says up to less than once (systematic sampling).
     """
-    order, weights = some_rows(data, None, stream), weights_of(data)
-    n = min(n, len(order))
+    weights = weights_of(data)
     if weights is None:
-        return order[:n]
+        return some_rows(data, n, stream)
+    order = some_rows(data, None, stream)
+    n = min(n, len(order))
     share = weights[order].cumsum(0)
     places = (torch.arange(n, device=share.device) + 0.5) * (share[-1] / n)
     return order[torch.searchsorted(share, places).clamp_max(len(order) - 1)]
@@ -194,9 +195,16 @@ def some_rows(data: Rows, n: int | None, stream: Stream) -> Tensor:
     weights = weights_of(data)
     counted = None if weights is None or bool(weights.all()) else weights.nonzero()[:, 0]
     n_rows = len(data) if counted is None else len(counted)
+    order = order_of(data, n_rows, n, stream).to(data.device)
+    return order if counted is None else counted[order]
+
+
+def order_of(data: object, n_rows: int, n: int | None, stream: Stream) -> Tensor:
+    """Numbers of the first ``n`` of this many rows in random order.
+
+    Of many rows on disk they are others, and found in memory that grows with ``n`` alone.
+    """
     values = getattr(data, "values", None)
     if n is not None and isinstance(values, Tensor) and mapped.is_large(values):
-        order = few_of(n_rows, min(n, n_rows), stream)
-    else:
-        order = permutation(n_rows, stream)[:n].to(data.device)
-    return order if counted is None else counted[order]
+        return few_of(n_rows, min(n, n_rows), stream)
+    return permutation(n_rows, stream)[:n]

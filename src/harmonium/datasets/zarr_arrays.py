@@ -37,7 +37,7 @@ def read_zarr(path: Path, reading: Reading) -> Arrays:
 def opened_zarr(path: Path, reading: Reading) -> Iterator[Arrays]:
     """The same, with values that are read by slices."""
     with needed("zarr", path.name):
-        import zarr  # type: ignore[import-not-found,unused-ignore]
+        import zarr
     try:
         root = zarr.open(str(path), mode="r")
         found = {_ONLY: root} if hasattr(root, "dtype") else dict(_below(root))

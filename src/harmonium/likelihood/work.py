@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmonium import kernels
 from harmonium.datasets import Data, WeightedRows
+from harmonium.datasets.weighing import order_of
 from harmonium.gauge import Gauge
 from harmonium.likelihood.agreement import Estimates
 from harmonium.likelihood.annealing import (
@@ -190,13 +190,13 @@ def _rows_to_start_at(v: Tensor, data: Tensor | HasMoments, seed: int) -> Tensor
     """A sample of the rows to evaluate, and of the training rows if available."""
     stream = Lane.TEMPERED_ROWS.stream(seed)
 
-    def some(n: int) -> Tensor:
-        return kernels.permutation(n, stream)[:_MOST_STARTS]
+    def some(rows: Tensor | Data) -> Tensor:
+        return order_of(rows, len(rows), _MOST_STARTS, stream)
 
-    parts = [v[some(len(v)).to(v.device)]]
+    parts = [v[some(v).to(v.device)]]
     data = data.states if isinstance(data, WeightedRows) else data
     if isinstance(data, Tensor):
-        parts.append(data[some(len(data)).to(data.device)].to(v))
+        parts.append(data[some(data).to(data.device)].to(v))
     elif isinstance(data, Data):
-        parts.append(data.rows(some(len(data)), stream).to(v))
+        parts.append(data.rows(some(data), stream).to(v))
     return torch.cat(parts)

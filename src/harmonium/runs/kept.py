@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from harmonium import datasets
-from harmonium.datasets import Data, Encoding, Mask
+from harmonium.datasets import Data, Encoding, Mask, mapped
 from harmonium.datasets.reading import columns_of
 from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
@@ -108,6 +108,11 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
     if isinstance(data, Documents):
         refuse_columns(columns)
     elif isinstance(data, Data):
+        if mapped.is_large(data.values):
+            raise ValueError(
+                f"{data.name} is on disk, and a run keeps a copy of rows that it gets in memory; "
+                "pass the path of the file"
+            )
         weights, kinds = columns.pop("weights", None), columns.pop("columns", None)
         refuse_columns(columns)
         if kinds is not None:

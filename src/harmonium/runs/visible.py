@@ -44,6 +44,12 @@ def decide(options: TrainingOptions, data: Data) -> tuple[TrainingOptions, Data]
     """
     asked = options.visible == "mixed" and data.alphabet is None
     if asked or (options.visible == "auto" and _needs_columns(data)):
+        if mapped.is_large(data.values):
+            raise ValueError(
+                f"{data.name} would get units of its own for each column, which are judged by all "
+                "rows at once, and they are on disk; pass `visible='gaussian'` for units that are "
+                "alike, or `on_disk=False`, which reads them into memory"
+            )
         data = data.by_column()
     if isinstance(data.encoding, TableEncoding):
         _refuse_other_units(options, data)

@@ -17,6 +17,7 @@ from harmonium.datasets import (
     Stochastic,
     Threshold,
     WeightedRows,
+    mapped,
 )
 from harmonium.datasets.weighing import some_rows, weights_of
 from harmonium.files import write_json
@@ -52,6 +53,7 @@ from harmonium.runs.rows import (
 )
 
 _BLOCK = 1000  # rows encoded at a time
+_MOST_ON_DISK = 100_000  # rows of larger files, unless the user says how many
 _SWEEPS = 64  # that complete rows whose missing values are summed out afterwards
 
 
@@ -190,6 +192,8 @@ def _rows(
     """All rows, or a random subset; completed if values are missing, and then as they are, too."""
     device = data.values.device
     refuse_more(n_rows, len(data), data.name)
+    if n_rows is None and mapped.is_large(data.values):
+        n_rows = _MOST_ON_DISK
     if n_rows is None:
         index = torch.arange(len(data), device=device)
     else:

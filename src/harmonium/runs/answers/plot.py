@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harmonium import kernels, plots, sequences
+from harmonium import plots, sequences
+from harmonium.datasets import mapped
+from harmonium.datasets.weighing import order_of
 from harmonium.rng import Lane
 from harmonium.run_directory import kinds
-from harmonium.runs.answers.aligned import need_letters, numbers_of, positions_of
+from harmonium.runs.answers.aligned import need_letters, positions_of
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.options import PlottingOptions
 from harmonium.runs.answers.trained import open_network, open_trained
@@ -60,8 +62,9 @@ def _logos(asked: Asked, n: int) -> Iterator[Path]:
     trained = open_trained(asked)
     letters = need_letters(trained)
     train, _ = trained.train_and_held_out()
-    chosen = kernels.permutation(len(train), Lane.DIAGNOSED_ROWS.stream(trained.options.seed))
-    rows = numbers_of(train)[chosen[:_LOGO_ROWS].to(train.device)]
+    stream = Lane.DIAGNOSED_ROWS.stream(trained.options.seed)
+    chosen = order_of(train, len(train), _LOGO_ROWS, stream).to(train.device)
+    rows = mapped.take(train.values, chosen).long()
     units = sequences.logos(trained.rbm, n, rows)
     names = [
         f"unit {unit.unit}: weights of size {unit.norm:.2f}, about {unit.n_sites:.0f} sites"
