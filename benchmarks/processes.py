@@ -22,7 +22,7 @@ CONTESTANTS = {"one": (1, 1), "two processes": (2, 1), "two threads": (1, 2)}
 
 WORKLOADS = {
     "W4": "PCD-10, 784×500, batches and chains of 500",
-    "wide": "PCD-1, 784×500, batches of 20, 1,000 chains",
+    "W1": "PCD-15, 784×500, batches of 20, 1,000 chains",
     "AIS": "500 chains, 784×500",
 }
 
@@ -37,7 +37,7 @@ def updates(name: str) -> Iterator[int]:
 
     _, train, _ = load_data()
     rbm = RBM(784, 500).init_from_data_(train, seed=0)
-    batch, n_chains, sweeps = {"W4": (500, 500, 10), "wide": (20, 1000, 1), "AIS": (100, 100, 1)}[
+    batch, n_chains, sweeps = {"W4": (500, 500, 10), "W1": (20, 1000, 15), "AIS": (100, 100, 1)}[
         name
     ]
     batches = Minibatches(train, batch)
@@ -48,8 +48,8 @@ def updates(name: str) -> Iterator[int]:
     for number in training.updates(state, batches, 10):
         if number == 500:
             break
+    path = likelihood.AnnealingPath.adaptive(rbm, batches.batch(0, 0), 1000, seed=0)
     while True:
-        path = likelihood.AnnealingPath.adaptive(rbm, batches.batch(0, 0), 1000, seed=0)
         yield from ranks.each_together(likelihood.annealed_importance_sampling(path, 500))
 
 
@@ -63,6 +63,8 @@ def work(name: str, threads: int) -> None:
     ranks.join()
     steps = updates(name)
     for line in sys.stdin:
+        if int(line) == 0:
+            return
         began, processor = time.perf_counter(), time.process_time()
         for _ in range(int(line)):
             next(steps)
@@ -91,10 +93,13 @@ def start(name: str, n: int, threads: int) -> Callable[[int], tuple[float, float
     ]
 
     def block(n_units: int) -> tuple[float, float]:
+        """Make so many units; none are the end."""
         for one in ranks:
             assert one.stdin is not None
             one.stdin.write(f"{n_units}\n")
             one.stdin.flush()
+        if n_units == 0:
+            return 0.0, float(sum(one.wait() for one in ranks))
         took = [json.loads(one.stdout.readline()) for one in ranks]  # type: ignore[union-attr]
         return max(wall for wall, _ in took), max(processor for _, processor in took)
 
@@ -107,6 +112,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=9)
     options.add_argument("--seconds", type=float, default=1.5, help="of a block of one process")
     options.add_argument("--workloads", default=",".join(WORKLOADS))
+    options.add_argument("--warm", type=int, default=200, help="updates before the first block")
     options.add_argument("--work", help=argparse.SUPPRESS)
     options.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -115,12 +121,14 @@ def main() -> None:
         return
     for name in chosen.workloads.split(","):
         blocks = {who: start(name, *size) for who, size in CONTESTANTS.items()}
-        warm = 300 if name != "AIS" else 20
+        warm = chosen.warm if name != "AIS" else 20
         for block in blocks.values():
             block(warm)
         n_units = max(1, round(20 * chosen.seconds / blocks["one"](20)[0]))
         rounds = [{who: b(n_units) for who, b in blocks.items()} for _ in range(chosen.rounds)]
         one, two, threads = ([r[who] for r in rounds] for who in CONTESTANTS)
+        for block in blocks.values():
+            block(0)
         print(
             f"{name:6} {WORKLOADS[name]}: one process {n_units / median(x for x, _ in one):.1f}/s; "
             f"two processes {median(a / b for (a, _), (b, _) in zip(one, two, strict=True)):.2f} "

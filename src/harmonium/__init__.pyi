@@ -15,6 +15,7 @@ from . import metrics as metrics
 from . import monitor as monitor
 from . import optimization as optimization
 from . import plots as plots
+from . import ranks as ranks
 from . import ratings as ratings
 from . import rbm as rbm
 from . import recipes as recipes

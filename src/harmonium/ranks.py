@@ -89,7 +89,7 @@ def join() -> None:
         if "EADDRINUSE" in str(error) or "already in use" in str(error):
             raise ConnectionError(
                 f"{where}, where the processes were to meet, is in use by another program; give "
-                "torchrun another port (`--master-port`, or the end of `--rdzv-endpoint`)"
+                "torchrun another port"
             ) from error
         raise ConnectionError(
             f"process {os.environ['RANK']} of {n} did not meet the others at {where} within "

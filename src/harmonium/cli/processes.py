@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from signal import SIGTERM
 
 FLAG = "--processes"
 
@@ -129,17 +128,13 @@ def start(n: int, arguments: Sequence[str]) -> int:
         elastic_launch(config, sys.executable)("-m", "harmonium", *arguments)
     except ChildFailedError as error:
         first = error.failures.get(0)
-        if first is not None and first.exitcode > 0:
-            return int(first.exitcode)
-        # torchrun ends the others by SIGTERM
-        rank, one = min(error.failures.items(), key=lambda item: item[1].exitcode == -SIGTERM)
-        how = f"by signal {-one.exitcode}" if one.exitcode < 0 else f"with code {one.exitcode}"
-        print(
-            f"error: process {rank} of {n} was ended {how}; harmonium resume takes the run up at "
-            "its last checkpoint",
-            file=sys.stderr,
-        )
-        return 1
+        if first is not None and first.exitcode < 0:  # otherwise the first has said what happened
+            print(
+                f"error: process 0 of {n} was ended by signal {-first.exitcode}; harmonium resume "
+                "takes the run up at its last checkpoint",
+                file=sys.stderr,
+            )
+        return max(1, 0 if first is None else first.exitcode)
     except SignalException as stop:
         return 128 + int(stop.sigval)
     return 0

@@ -88,7 +88,7 @@ def refuse(what: str) -> None:
     if ranks.size() > 1:
         raise ValueError(
             f"{what} is not shared out among processes, and each of the {ranks.size()} would do "
-            "the same; start one (without `processes` or torchrun)"
+            "the same; start one process"
         )
 
 

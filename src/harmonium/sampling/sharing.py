@@ -82,8 +82,9 @@ def gather_states_(
     """Fill tables of states, and of other numbers, with the rows of the other ranks."""
     packed = [_Packed(units, states, shares[ranks.rank()]) for units, states in layers]
     ranks.gather_(*((table, shares) for table in (*numbers, *(one.table for one in packed))))
-    for one in packed:
-        one.unpack_()
+    for some in (*shares[: ranks.rank()], *shares[ranks.rank() + 1 :]):
+        for one in packed:
+            one.unpack_(some)
 
 
 def shares_of(rbm: RBM, n: int, n_products: int) -> list[slice]:
@@ -146,11 +147,12 @@ class _Packed:
             self.table = torch.empty(len(states), width, dtype=torch.uint8)
             self.table[own] = torch.from_numpy(bits)
 
-    def unpack_(self) -> None:
-        """Write what came into the states."""
+    def unpack_(self, rows: slice) -> None:
+        """Write the rows of another rank, which have come, into the states."""
         if self.table is self._states or self._low is None:
             return
-        on = np.unpackbits(self.table.numpy(), axis=1, count=self._states.shape[1])
-        self._states.copy_(torch.from_numpy(on))
+        states = self._states[rows]
+        on = np.unpackbits(self.table[rows].numpy(), axis=1, count=states.shape[1])
+        states.copy_(torch.from_numpy(on))
         if self._low:
-            self._states.mul_(1 - self._low).add_(self._low)
+            states.mul_(1 - self._low).add_(self._low)
