@@ -42,6 +42,7 @@ from harmonium.rng import Lane
 Array = NDArray[np.float64]
 Holes = NDArray[np.bool_]
 LEAST_DEVIATION = 0.05
+METHODS = ("rbm", "neighbours", "boosting")
 HEADER = (
     "| removed | method | learned from | nats a cell | words | numbers | words wrong "
     "| RMSE | normal | 90 %: cells | rows | s |\n"
@@ -75,8 +76,8 @@ class Table:
 
     def without(self, at: Holes) -> Table:
         """The same table with cells removed."""
-        removed = (np.where(at, np.nan, own) for own in (self.values, self.states))
-        return Table(*removed, self.n_states, self.is_number)
+        values, states = (np.where(at, np.nan, own) for own in (self.values, self.states))
+        return dataclasses.replace(self, values=values, states=states)
 
     def first(self, n: int | None) -> Table:
         """The first rows, or all."""
@@ -167,7 +168,7 @@ def by_neighbours(train: Table, test: Table, n_neighbours: int) -> list[Array]:
     return found
 
 
-def by_boosting(train: Table, test: Table, rounds: int, seed: int) -> list[Found]:
+def by_boosting(train: Table, test: Table, rounds: int, n_trees: int, seed: int) -> list[Found]:
     """Iterative imputation of training and test rows together, one result a round."""
     both, n = np.concatenate([train.values, test.values]), len(train.values)
     missing, filled, results = np.isnan(both), both, []
@@ -180,7 +181,10 @@ def by_boosting(train: Table, test: Table, rounds: int, seed: int) -> list[Found
             # scikit-learn holds rows out of every class, and refuses classes of one row
             several = np.bincount(states, minlength=n_states)[states] > 1
             known, values, states = known[several], values[several], states[several]
-            options: Any = {"categorical_features": np.delete(is_word, k), "random_state": seed}
+            options: Any = {
+                **{"categorical_features": np.delete(is_word, k), "max_iter": n_trees},
+                "random_state": seed,
+            }
             classifier = HistGradientBoostingClassifier(**options).fit(known, states)
             p = np.full((len(both), n_states), 1e-4)
             p[:, classifier.classes_] += classifier.predict_proba(others)
@@ -300,7 +304,9 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--neighbours", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3, help="of boosting; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=3, help="of boosting")
+    parser.add_argument("--trees", type=int, default=100, help="of boosting, for each state")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--boosted-rows", type=int, help="training rows of boosting; else all")
     parser.add_argument("--runs", type=Path, help="where runs are kept, and not trained again")
     parser.add_argument("--seed", type=int, default=0)
@@ -336,6 +342,7 @@ def main() -> None:
                 )  # fmt: skip
                 print(f"<!-- trained in {time.perf_counter() - began:.0f} s -->", flush=True)
             encoding = Encoding.from_config(run.config["data"]["encoding"])
+            assert isinstance(encoding, TableEncoding)
             reading = Reading(table=encoding, n_columns=len(head), unseen="other")
             data = datasets.read(test_path, reading)
             train = Table.of(datasets.read(path, reading), encoding)
@@ -345,17 +352,19 @@ def main() -> None:
 
             block = Block(share, kind, truth, at, train)
             began = time.perf_counter()
-            p, drawn, note = by_rbm(run, encoding, data, at, options)
-            block.say(f"RBM ({note})", Found.of(p, train), began, coverages(drawn, truth, at))
+            if "rbm" in options.methods:
+                p, drawn, note = by_rbm(run, encoding, data, at, options)
+                block.say(f"RBM ({note})", Found.of(p, train), began, coverages(drawn, truth, at))
             base = [np.tile(own, (len(at), 1)) for own in shares(train)]
             block.say("shares of states", Found.of(base, train), time.perf_counter())
             began = time.perf_counter()
-            p = by_neighbours(train, left, options.neighbours)
-            block.say(f"{options.neighbours} nearest neighbours", Found.of(p, train), began)
+            if "neighbours" in options.methods:
+                p = by_neighbours(train, left, options.neighbours)
+                block.say(f"{options.neighbours} nearest neighbours", Found.of(p, train), began)
             began = time.perf_counter()
-            if options.rounds:
+            if "boosting" in options.methods:
                 some = train.first(options.boosted_rows)
-                found = by_boosting(some, left, options.rounds, options.seed)
+                found = by_boosting(some, left, options.rounds, options.trees, options.seed)
                 block.say("boosting, 1 round", found[0], began)
                 if options.rounds > 1:
                     block.say(f"boosting, {options.rounds} rounds", found[-1], began)
