@@ -191,9 +191,11 @@ def by_boosting(train: Table, test: Table, rounds: int, n_trees: int, seed: int)
             p /= p.sum(1, keepdims=True)
             best, deviation = p.argmax(1).astype(float), 0.0
             if not is_word[k]:
-                regressor = HistGradientBoostingRegressor(**options).fit(known, values)
-                best = regressor.predict(others)
-                deviation = float(np.std(values - regressor.predict(known)))
+                regressor = HistGradientBoostingRegressor(**options)
+                held = len(known) // 5
+                regressor.fit(known[held:], values[held:])
+                deviation = float(np.std(values[:held] - regressor.predict(known[:held])))
+                best = regressor.fit(known, values).predict(others)
             following[missing[:, k], k] = best[missing[:, k]]
             found.p.append(p[n:])
             found.mean.append(best[n:])
@@ -302,6 +304,7 @@ def main() -> None:
         "--learned-from", nargs="+", choices=["file", "holes"], default=["file", "holes"]
     )
     parser.add_argument("--test-rows", type=int, default=1000)
+    parser.add_argument("--scored", type=int, help="of these, rows to complete; else all")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--neighbours", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3, help="of boosting")
@@ -320,6 +323,8 @@ def main() -> None:
     rows = [lines[k] for k in order[options.test_rows :]]
     holes = {share: [rng.random((len(own), len(head))) < share for own in (rows, test)]
              for share in options.missing}  # fmt: skip
+    test = test[: options.scored]
+    holes = {share: (own[0], own[1][: len(test)]) for share, own in holes.items()}
     folder = options.runs or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     test_path = written(folder / "test.csv", head, test, np.zeros((len(test), len(head)), bool))
