@@ -16,6 +16,7 @@ from harmonium.topics import (
     exact_log_z,
     perplexity,
 )
+from harmonium.topics.chains import HiddenChains
 from harmonium.units import Multinomial
 from topics.tiny import hidden_states, log_p, log_weights, log_z, some_documents, texts, tiny
 
@@ -107,6 +108,40 @@ def test_a_wrong_log_z_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReplicatedSoftmax, "log_softmax_sum", lambda self, h: torch.zeros(len(h)))
     wrong = annealed_log_z(model, torch.tensor([8]), n_chains=1000, seed=3).result().at(8)[0]
     assert abs(wrong.value - right.value) > 1
+
+
+def test_a_mode_of_few_states_that_long_documents_fall_into_is_found() -> None:
+    """From about four words on, nearly all of the probability is where all units are on."""
+    model = tiny(50, 10, scale=0.1)
+    with torch.no_grad():
+        model.weights[0] += 0.6
+    lengths = torch.tensor([3, 10, 40])
+    found = annealed_log_z(model, lengths, n_chains=100, n_steps=200, seed=1).result()
+    exact = exact_log_z(model, lengths)
+    for truth, below, above in zip(exact.below, found.below, found.above, strict=True):
+        assert below.warning is None and above.warning is None
+        assert below.value == pytest.approx(truth.value, abs=4 * below.std_error)
+        assert above.value == pytest.approx(truth.value, abs=4 * above.std_error)
+
+
+@pytest.mark.parametrize("length", [0.0, 3.0, 4.5])
+def test_hidden_chains_do_not_drift(length: float) -> None:
+    """From exact hidden states, two sweeps at a length leave the distribution as it is."""
+    model, n = tiny(), 20_000
+    states = hidden_states(3)
+    p = (length * model.log_softmax_sum(states)).softmax(0)
+    chains = HiddenChains(model, n, Stream(4, Purpose.CHAINS))
+    generator = torch.Generator().manual_seed(0)
+    chains.hidden = states[torch.multinomial(p, n, replacement=True, generator=generator)]
+    before = chains.hidden.clone()
+    for _ in range(2):
+        chains.sweep_(length)
+    assert (chains.hidden != before).any(0).all()
+    counts = torch.bincount(
+        (chains.hidden @ torch.tensor([4.0, 2.0, 1.0]).double()).long(), minlength=8
+    )
+    statistic = ((counts - n * p) ** 2 / (n * p)).sum().item()
+    assert statistic < chi2.ppf(1 - 1e-6, 7)
 
 
 def test_gibbs_sweeps_do_not_drift() -> None:

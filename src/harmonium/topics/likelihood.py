@@ -1,8 +1,9 @@
 """How probable documents are: log Z of each length, and perplexity as an interval.
 
 log Z(D), of documents of D words, is the log of sum_h exp(D f(h)), where f(h) = a h + log sum_k
-exp(b_k + W_k h). It is exact for few hidden units. Else, chains are annealed over the length: from
-the exact distribution of one-word documents, a word at a time, with a Gibbs sweep at each length.
+exp(b_k + W_k h). It is exact for few hidden units. Else, chains of hidden states are annealed over
+the length, which is an inverse temperature: from length 0, where all states are alike, to the
+longest document. Lengths between whole numbers are as good as any; a pilot places them.
 
 References
 ----------
@@ -24,19 +25,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harmonium import defaults, kernels
+from harmonium import defaults
 from harmonium.arguments import check_count, check_type
 from harmonium.likelihood import Computation, LogZ
 from harmonium.likelihood.log_z import FEWEST_EFFECTIVE_CHAINS
-from harmonium.rng import Lane, Stream
+from harmonium.likelihood.temperatures import placed
+from harmonium.rng import Lane
+from harmonium.topics.chains import HiddenChains
 from harmonium.topics.documents import Documents
 from harmonium.topics.model import ReplicatedSoftmax
 
 MOST_TERMS = 2**27
 """Most hidden states times words that `exact_log_z` adds up."""
 
-# Chains move at all lengths up to this, then at lengths that grow by a fiftieth.
-_DENSE, _GROWTH = 50, 50
+# Chains of the pilot that places lengths, and the share of its steps.
+_PILOT_CHAINS, _PILOT_SHARE = 32, 0.2
+
+# Sweeps at the longest length before chains go down.
+_SETTLING = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +127,15 @@ def annealed_log_z(
     n_chains: int = defaults.TOPIC_CHAINS,
     sweeps: int = 1,
     seed: int = defaults.SEED,
+    n_steps: int = defaults.TOPIC_STEPS,
 ) -> Computation[LogZByLength]:
     """Estimate log Z of documents of these lengths from both sides, by annealing over the length.
 
-    Upwards, chains start at exact samples of one-word documents, whose log Z is exact, and their
-    weights estimate each Z(D) without bias, so that log Z errs below. Downwards, chains start where
-    those going up have ended; the weights from each length down to one word estimate 1 / Z(D), so
-    that log Z errs above, as far as the chains at that length are samples of the model [2]_.
+    Upwards, chains start at length 0, where all hidden states are alike, and their weights estimate
+    each Z(D) without bias, so that log Z errs below. Downwards, chains start where those going up
+    have ended; the weights from each length down to 0 estimate 1 / Z(D), so that log Z errs above,
+    as far as the chains at that length are samples of the model [2]_. Between lengths each hidden
+    unit is drawn given the others, with the words summed out.
 
     Parameters
     ----------
@@ -138,9 +146,12 @@ def annealed_log_z(
     n_chains
         Chains in each direction, 2 or more.
     sweeps
-        Gibbs sweeps at each length; more of them make the weights more even.
+        Sweeps at each length; more of them make the weights more even.
     seed
         Seed of the chains.
+    n_steps
+        Lengths at which chains move, 10 or more, beside those asked for. A pilot of fewer places
+        them where log Z needs them.
 
     Returns
     -------
@@ -150,106 +161,74 @@ def annealed_log_z(
     lengths = _checked(model, lengths)
     check_count("n_chains", n_chains, 2)
     check_count("sweeps", sweeps)
-    path = _path(lengths)
-    return Computation(2 * len(path), _anneal(model, lengths, path, n_chains, sweeps, seed))
-
-
-def _path(lengths: Tensor) -> list[int]:
-    """The lengths at which chains move: those asked for, and some in between."""
-    most, visited, length = int(lengths.max()), set(lengths.tolist()), 1
-    while length < most:
-        visited.add(length)
-        length += max(1, length // _GROWTH) if length >= _DENSE else 1
-    return sorted(visited | {1})
+    check_count("n_steps", n_steps, 10)
+    n_pilot = max(10, round(_PILOT_SHARE * n_steps))
+    total = n_pilot + 2 * (n_steps + len(lengths))
+    return Computation(total, _anneal(model, lengths, n_chains, sweeps, seed, n_steps, n_pilot))
 
 
 @torch.no_grad()
 def _anneal(
     model: ReplicatedSoftmax,
     lengths: Tensor,
-    path: list[int],
     n_chains: int,
     sweeps: int,
     seed: int,
+    n_steps: int,
+    n_pilot: int,
 ) -> Generator[int, None, LogZByLength]:
     upwards, downwards = (lane.stream(seed) for lane in (Lane.LENGTHS, Lane.LENGTHS_BACK))
-    words, log_z_of_one = _one_word(model, n_chains, upwards)
-    chains = _Chains(model, words, upwards)
-    weights = torch.full((n_chains,), log_z_of_one, dtype=torch.float64)
-    found, done = {1: weights}, 1
-    for before, now in pairwise(path):
-        weights = weights + (now - before) * chains.log_sums()
-        found[now] = weights
-        chains.move_(now, sweeps)
-        done += 1
-        yield done
+    log_z_of_none = model.n_hidden * math.log(2)
+    most = int(lengths.max())
+    # evenly along the logarithm of the length plus one
+    even = torch.linspace(0, 1, n_pilot, dtype=torch.float64)
+    pilot = HiddenChains(model, _PILOT_CHAINS, upwards)
+    path = torch.expm1(even * math.log1p(most)).tolist()
+    weights = yield from _move(pilot, path, 1, 0)
+    t = placed(even.numpy(), torch.stack(list(weights.values())).numpy(), n_steps)
+    path = torch.expm1(torch.from_numpy(t) * math.log1p(most)).tolist()
+    path = sorted({0.0, *path[1:-1], *map(float, lengths.tolist())})
+    chains = HiddenChains(model, n_chains, upwards)
+    found = yield from _move(chains, path, sweeps, n_pilot)
     # those that went up have the weights that they have: chains start in proportion to them
-    chains.resample_(weights, downwards)
+    chains.resample_(found[path[-1]], downwards)
     chains.stream = downwards
-    chains.move_(path[-1], max(sweeps, _DENSE))
-    total = torch.zeros(n_chains, dtype=torch.float64)
-    passed = {path[-1]: total}
-    for before, now in pairwise(reversed(path)):
-        total = total + (now - before) * chains.log_sums()
-        passed[now] = total
-        chains.move_(now, sweeps)
-        done += 1
-        yield done
+    for _ in range(_SETTLING):
+        chains.sweep_(path[-1])
+    passed = yield from _move(chains, path[::-1], sweeps, n_pilot + len(path))
     below, above = [], []
     for length in lengths.tolist():
         if length == 1:
-            below.append(LogZ.exact(log_z_of_one))
-            above.append(LogZ.exact(log_z_of_one))
+            of_one = LogZ.exact(_log_z_of_one_word(model))
+            below.append(of_one)
+            above.append(of_one)
             continue
-        below.append(LogZ.from_log_weights(found[length], "below"))
-        back = passed[1] - passed[length] - log_z_of_one
+        below.append(LogZ.from_log_weights(found[length] + log_z_of_none, "below"))
+        back = passed[0.0] - passed[length] - log_z_of_none
         above.append(LogZ.from_log_weights(back, "above"))
     return LogZByLength(lengths, tuple(below), tuple(above))
 
 
-def _one_word(model: ReplicatedSoftmax, n: int, stream: Stream) -> tuple[Tensor, float]:
-    """Exact draws of documents of one word, hidden units summed out, and their log Z."""
+def _move(
+    chains: HiddenChains, path: list[float], sweeps: int, done: int
+) -> Generator[int, None, dict[float, Tensor]]:
+    """Log weights of chains that are moved along a path, by length."""
+    weights = torch.zeros(len(chains.hidden), dtype=torch.float64)
+    found = {path[0]: weights}
+    for before, now in pairwise(path):
+        weights = weights + (now - before) * chains.log_sums()
+        found[now] = weights
+        for _ in range(sweeps):
+            chains.sweep_(now)
+        done += 1
+        yield done
+    return found
+
+
+def _log_z_of_one_word(model: ReplicatedSoftmax) -> float:
     inputs = model.weights.double() + model.hidden_bias.double()
     logits = model.word_bias.double() + functional.softplus(inputs, threshold=40).sum(-1)
-    ends = torch.arange(n + 1, device=logits.device)
-    rows = logits.expand(n, -1).clone()
-    words, log_sums = kernels.draw_words(rows, torch.zeros_like(logits), ends, stream)
-    return words, log_sums[0].item()
-
-
-class _Chains:
-    """Hidden states of chains that are annealed over the length."""
-
-    def __init__(self, model: ReplicatedSoftmax, words: Tensor, stream: Stream) -> None:
-        self.model, self.stream = model, stream
-        self.hidden = self._draw(torch.arange(len(words) + 1, device=words.device), words)
-
-    def log_sums(self) -> Tensor:
-        """What a further word multiplies each chain's weight by, as a logarithm, on the CPU."""
-        return self.model.log_softmax_sum(self.hidden).cpu()
-
-    def move_(self, length: int, sweeps: int) -> None:
-        """Gibbs sweeps h -> v -> h at this length."""
-        ends = torch.arange(len(self.hidden) + 1, device=self.hidden.device) * length
-        for _ in range(sweeps):
-            words, _ = self.model.sample_words(self.hidden, ends, self.stream)
-            self.hidden = self._draw(ends, words)
-
-    def resample_(self, log_weights: Tensor, stream: Stream) -> None:
-        """Take chains in proportion to their weights (systematic resampling)."""
-        n = len(log_weights)
-        start = kernels.uniform((1, 1), stream, dtype=torch.float64)
-        at = (torch.arange(n, dtype=torch.float64) + start[0]) / n
-        sums = (log_weights - log_weights.max()).exp().cumsum(0)
-        index = torch.searchsorted(sums / sums[-1], at).clamp_max(n - 1)
-        self.hidden = self.hidden[index.to(self.hidden.device)]
-
-    def _draw(self, ends: Tensor, words: Tensor) -> Tensor:
-        model = self.model
-        inputs = kernels.document_inputs(
-            ends, words, torch.ones_like(words), model.weights.detach(), model.hidden_bias.detach()
-        )
-        return kernels.binary_(inputs, torch.zeros_like(model.hidden_bias.detach()), self.stream)
+    return logits.logsumexp(0).item()
 
 
 @dataclass(frozen=True, eq=False)
