@@ -32,6 +32,7 @@ from harmonium.kernels.ratings import (
     rating_logits,
 )
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
+from harmonium.kernels.threads import addmm_, matmul, mm
 
 __all__ = [
     "MOST_CATEGORIES",
@@ -39,6 +40,7 @@ __all__ = [
     "add_documents_",
     "add_rating_inputs_",
     "add_rating_moments_",
+    "addmm_",
     "binary_",
     "binary_layer",
     "binomial_",
@@ -52,6 +54,8 @@ __all__ = [
     "followed",
     "gaussian_",
     "log_sums_of_products",
+    "matmul",
+    "mm",
     "moments_",
     "neighbours",
     "normal",

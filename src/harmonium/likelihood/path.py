@@ -231,7 +231,7 @@ def _by_products(
         goes_on = stream if step < len(t) - 1 else None
         _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
-            torch.mm(h, weights.T, out=v)
+            kernels.mm(h, weights.T, out=v)
             model.visible(now).sample_(v.mul_(now), stream)
         last = hidden
         yield step
@@ -310,7 +310,7 @@ class _Interpolated:
         if t == 0:
             return torch.zeros(len(v), dtype=torch.float64)
         hidden, v = copy.deepcopy(self.hidden(t)).double(), v.double()
-        own, others = (t * (v @ w.double()) for w in (self.target.weights, weights))
+        own, others = (t * kernels.mm(v, w.double()) for w in (self.target.weights, weights))
         return hidden.cgf(others).sub_(hidden.cgf(own)).sum(-1)
 
 

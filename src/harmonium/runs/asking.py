@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
 
-import torch
-
+from harmonium.kernels.threads import give
 from harmonium.likelihood import LogLikelihood
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import said
@@ -384,6 +383,5 @@ class Asking(AskingOfHoles, AskingOfRatings, AskingOfTopics):
         return write_page(self.directory, Silent())
 
     def _asked(self, device: str, threads: int | None, progress: bool = False) -> Asked:
-        if threads is not None:
-            torch.set_num_threads(threads)
+        give(threads)
         return Asked(self.directory, device, voice(False, progress))

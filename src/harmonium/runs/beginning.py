@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-import torch
-
 from harmonium.arguments import described
+from harmonium.kernels.threads import give
 from harmonium.ratings import Ratings
 from harmonium.runs import (
     counts,
@@ -186,8 +185,7 @@ def finetune(
 
 def _begin_ratings(data: Any, options: dict[str, Any], where: Where, reporter: Reporter) -> Going:
     """Begin a run on ratings, in a file or in memory."""
-    if where.threads is not None:
-        torch.set_num_threads(where.threads)
+    give(where.threads)
     in_memory = not isinstance(data, str | Path)
     learning, watching = said.of_ratings("" if in_memory else str(data), options)
     out = None if where.out is None else Path(where.out)
@@ -230,6 +228,5 @@ def _told(
         data = counts.in_memory(data, columns)
         columns = {}
     with kept.named(data, **columns) as name:
-        if where.threads is not None:
-            torch.set_num_threads(where.threads)
+        give(where.threads)
         yield name, others, Place(out, where.overwrite, where.device, keeps_data=in_memory)

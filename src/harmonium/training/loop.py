@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from harmonium.arguments import check_count, check_type
 from harmonium.datasets import Minibatches, Rows
+from harmonium.kernels.threads import following
 from harmonium.training.learner import Learner, Progress, Row, settle
 from harmonium.training.watching import Look
 
@@ -27,7 +28,8 @@ def updates(state: Learner, batches: Minibatches, epochs: int) -> Iterator[int]:
             batch, wanted = state.states(batches), None
         else:
             batch, wanted = batches.batch_with(targets, number, seed)
-        state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))
+        with following():
+            state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))
         if state.update % len(batches) == 0:
             settle(state)
         yield state.update
@@ -82,9 +84,11 @@ def run(
 
 def watched(state: Learner, batches: Minibatches, epochs: int, watch: Progress) -> Iterator[Row]:
     """Train as `updates` does, and yield the rows of numbers that ``watch`` makes."""
-    watch(state)
+    with following():
+        watch(state)
     for _ in updates(state, batches, epochs):
-        row = watch(state)
+        with following():
+            row = watch(state)
         if row is not None:
             yield row
 

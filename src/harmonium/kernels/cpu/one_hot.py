@@ -16,6 +16,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from harmonium.kernels import threads
 from harmonium.kernels.cpu.categories import TILE, draw_categories
 from harmonium.kernels.cpu.common import (
     array,
@@ -214,7 +215,7 @@ def one_hot_sweeps_(
             draw_hidden(h, stream)
         if two_valued is None or not sweeps.draw_from_states(array(h), two_valued, stream):
             two_valued = None
-            sweeps.draw(array(torch.mm(h, weights.T, out=v)), stream)
+            sweeps.draw(array(threads.mm(h, weights.T, out=v)), stream)
     sweeps.write(v)
     return True
 
