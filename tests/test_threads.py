@@ -264,7 +264,9 @@ def test_fine_tuned_networks_have_the_same_bits_on_any_number_of_threads() -> No
 def test_derivatives_of_a_product() -> None:
     x, weights = uniform(7, 5, torch.float64), uniform(5, 4, torch.float64)
     factors = x.requires_grad_(), weights.requires_grad_()
-    assert torch.autograd.gradcheck(threads.matmul, factors)
+    assert torch.autograd.gradcheck(threads.matmul, factors, check_forward_ad=True)
+    turned = weights.detach().T.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, w: threads.matmul(x, w.T), (x, turned))
     assert torch.autograd.gradgradcheck(threads.matmul, factors)
 
 

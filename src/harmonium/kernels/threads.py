@@ -156,7 +156,7 @@ def matmul(x: Tensor, weights: Tensor) -> Tensor:
         return x @ weights
     if not torch.is_grad_enabled():
         return mm(x, weights)
-    product: Tensor = _Product.apply(x, weights)
+    product: Tensor = _Product.apply(x, weights)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -175,9 +175,13 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *changes: Tensor | None) -> Tensor:
         (x, weights), (of_x, of_weights) = ctx.saved_tensors, changes
-        by_x = 0 if of_x is None else matmul(of_x, weights)
-        change: Tensor = by_x + (0 if of_weights is None else matmul(x, of_weights))
-        return change
+        change: Any = 0
+        if of_x is not None:
+            change = matmul(of_x, weights)
+        if of_weights is not None:
+            change = change + matmul(x, of_weights)
+        moved: Tensor = change
+        return moved
 
     @staticmethod
     def backward(ctx: Any, *by_output: Tensor) -> tuple[Tensor | None, Tensor | None]:
