@@ -140,6 +140,15 @@ def test_threads_of_python_share_the_cores() -> None:
         assert torch.get_num_threads() == 2
 
 
+def test_a_block_within_a_block_looks_again(machine: Machine) -> None:
+    with threads.following():
+        assert machine.after(0.6, others=1) == 1
+        assert torch.get_num_threads() == 1
+        assert machine.after(0.6, others=0) == 2
+        assert machine.after(0.6, others=1) == 1
+    assert torch.get_num_threads() == 2
+
+
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
 def test_the_environment_gives_a_number(name: str) -> None:
     program = "from harmonium.kernels import threads; print(threads._choice.is_given)"

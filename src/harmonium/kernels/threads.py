@@ -68,7 +68,8 @@ def following() -> AbstractContextManager[None]:
     """A block that computes on as many threads as cores are free; outside, nothing is changed.
 
     Nothing happens where the number of threads was given, by `give`, by ``OMP_NUM_THREADS`` or by
-    ``torch.set_num_threads``. Several threads of Python that compute share the free cores.
+    ``torch.set_num_threads``. Several threads of Python that compute share the free cores. A block
+    within a block looks again.
     """
     return _Following()
 
@@ -81,7 +82,8 @@ class _Following(AbstractContextManager[None]):
         if _choice.is_given:
             return
         before, own = torch.get_num_threads(), threading.get_ident()
-        if before != _choice.default or before == 1 or own in _choice.inside:
+        is_within = own in _choice.inside  # another block, which restores the number
+        if not is_within and (before != _choice.default or before == 1):
             return
         with _lock:
             _choice.inside.add(own)
@@ -89,7 +91,8 @@ class _Following(AbstractContextManager[None]):
             if seen is not None and _clock() - seen[0] >= _LOOK_EVERY:
                 _look(seen)
             n = max(1, _choice.free // len(_choice.inside))
-        self._before = before
+        if not is_within:
+            self._before = before
         if n != before:
             torch.set_num_threads(n)
 
