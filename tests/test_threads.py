@@ -270,6 +270,7 @@ def test_fine_tuned_networks_have_the_same_bits_on_any_number_of_threads() -> No
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_derivatives_of_a_product() -> None:
     x, weights = uniform(7, 5, torch.float64), uniform(5, 4, torch.float64)
     factors = x.requires_grad_(), weights.requires_grad_()
