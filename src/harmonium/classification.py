@@ -129,7 +129,7 @@ def add_discriminative_gradient_(
     found = _terms(rbm, v, scale, weights, absent, copies)
     columns = class_columns(rbm)
     by_weights = _grad(rbm.weights)
-    by_weights[: columns.start].addmm_(v[:, : columns.start].T, found.inputs)
+    kernels.addmm_(by_weights[: columns.start], v[:, : columns.start].T, found.inputs)
     by_weights[columns].add_(found.classes)
     _grad(rbm.hidden.bias).add_(found.inputs.sum(0))
     _add_others(rbm, found)
@@ -323,7 +323,7 @@ class HybridGradient(Gradient):
         columns = class_columns(rbm)
         of_class = _grad(rbm.weights)[columns]
         # the class is among a row's states, but is not an input of the discriminative term
-        of_class.addmm_(v[:, columns].T, found.inputs, alpha=-1).add_(found.classes)
+        kernels.addmm_(of_class, v[:, columns].T, found.inputs, alpha=-1).add_(found.classes)
         _add_others(rbm, found)
 
     def _centre_(self, rbm: RBM, visible_offset: Tensor, hidden_offset: Tensor) -> None:

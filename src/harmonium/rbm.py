@@ -238,7 +238,7 @@ class RBM(nn.Module):
         try:
             if v.dim() == 2 and not torch.is_grad_enabled():
                 return kernels.product(v, self.weights, n_categories=self.visible.n_one_hot)
-            return v @ self.weights
+            return kernels.matmul(v, self.weights)
         except RuntimeError:  # checked only on failure, so that valid input costs nothing
             self.visible.check_states(v, "visible")
             raise
@@ -247,7 +247,7 @@ class RBM(nn.Module):
         """Inputs of the visible units: ``h weights^T``."""
         self.hidden.check_width(h, "hidden")
         try:
-            return h @ self.weights.T
+            return kernels.matmul(h, self.weights.T)
         except RuntimeError:
             self.hidden.check_states(h, "hidden")
             raise
@@ -367,8 +367,8 @@ class RBM(nn.Module):
         v = self.visible.sample_alone(n, stream)
         h = self.weights.new_empty(n, self.hidden.n_columns)
         for _ in range(sweeps):
-            self.hidden.sample_(torch.mm(v, self.weights, out=h), stream)
-            self.visible.sample_(torch.mm(h, self.weights.T, out=v), stream)
+            self.hidden.sample_(kernels.mm(v, self.weights, out=h), stream)
+            self.visible.sample_(kernels.mm(h, self.weights.T, out=v), stream)
         return v
 
 

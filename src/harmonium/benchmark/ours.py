@@ -19,6 +19,7 @@ from harmonium.benchmark.workloads import (
     synchronize,
 )
 from harmonium.datasets import Data, Minibatches
+from harmonium.kernels.threads import following
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.sampling import Gibbs, SamplingSchedule, sample, start_at
@@ -103,8 +104,9 @@ class OurTraining:
         elapsed = time.perf_counter() - began - self._looking
         began = time.perf_counter()
         model = self._state.model
-        self._row = self._monitor(model, self._state.chains, self._state.update)
-        _, self._population = self._monitor.log_likelihood(model, self._population)
+        with following():
+            self._row = self._monitor(model, self._state.chains, self._state.update)
+            _, self._population = self._monitor.log_likelihood(model, self._population)
         look = (time.perf_counter() - began) / self._every
         an_update = elapsed / n_updates + look
         self._watching.append(look / an_update)

@@ -36,7 +36,7 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object per line.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads.", min=1, show_default="one per core")
+    int | None, typer.Option(help="CPU threads.", min=1, show_default="one per free core")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed.", min=0)]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
@@ -161,6 +161,6 @@ def given(table: type, options: Mapping[str, Any]) -> dict[str, Any]:
 def set_threads(threads: int | None) -> None:
     """Set the number of CPU threads; None leaves it unchanged."""
     if threads is not None:
-        import torch
+        from harmonium.kernels.threads import give
 
-        torch.set_num_threads(threads)
+        give(threads)

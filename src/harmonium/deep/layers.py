@@ -84,7 +84,7 @@ class Layer(nn.Module):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs of the units without their bias: ``x weights``."""
-        return x @ self.weights
+        return kernels.matmul(x, self.weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean of the units given the layer below."""

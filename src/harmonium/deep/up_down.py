@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from harmonium import defaults, training
+from harmonium import defaults, kernels, training
 from harmonium.arguments import check_type, no_tensor
 from harmonium.autograd import without_autograd
 from harmonium.datasets import Minibatches
@@ -196,7 +196,7 @@ def update(
     for rbm, below, above in zip(dbn.stack[:-1], awake, awake[1:], strict=False):
         inputs = rbm.inputs_v_from_h(above)
         errors = _teach(rbm.visible, below, inputs, scale, share)
-        _set_grad(rbm.weights, errors.T @ above, -scale / len(above))
+        _set_grad(rbm.weights, kernels.mm(errors.T, above), -scale / len(above))
     top = torch.cat((awake[-1], labels), 1)
     chains = write_gradient(state, dbn.top, scale, weights, top, stream, dreams=True)
     if state.chains is not None:
@@ -205,7 +205,7 @@ def update(
     for rbm, below, above in zip(dbn.recognition[:-1], asleep, asleep[1:], strict=False):
         inputs = rbm.inputs_h_from_v(below)
         errors = _teach(rbm.hidden, above, inputs, scale, share)
-        _set_grad(rbm.weights, below.T @ errors, -scale / len(below))
+        _set_grad(rbm.weights, kernels.mm(below.T, errors), -scale / len(below))
     _refuse_non_finite(state)
     state.optimizer.step()
     state.penalties.shrink_(dbn.top, state.optimizer, scale, state.gradient.shares)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium import kernels
 from harmonium.datasets import WeightedRows
 from harmonium.datasets.weighing import bessel
 
@@ -122,13 +123,13 @@ def moments(rows: Tensor | WeightedRows) -> Moments:
     if n == 1:
         for block in groups[:, 0].split(_ROWS):
             x = block[:, columns].double() - mean[columns]
-            total += x.T @ x
+            total += kernels.mm(x.T, x)
             x.square_()
-            squares += x.T @ x
+            squares += kernels.mm(x.T, x)
     else:
         for group in groups:
             x = group[:, columns].double() - mean[columns]
-            product = (x.T @ x).div_(n)
+            product = kernels.mm(x.T, x).div_(n)
             total += product
             squares += product.square_()
     covariance = total / n_groups
@@ -148,9 +149,9 @@ def _weighted(rows: WeightedRows, weights: Tensor) -> Moments:
         difference = block.double() - mean
         error += (part * difference).square().sum(0)
         x = difference[:, columns]
-        total += x.T @ (part * x)
-        cross += x.T @ (part.square() * x)
-        squares += x.square().T @ (part * x).square()
+        total += kernels.mm(x.T, part * x)
+        cross += kernels.mm(x.T, part.square() * x)
+        squares += kernels.mm(x.square().T, (part * x).square())
     # sum of w^2 (x x - covariance)^2
     spread = squares - 2 * total * cross + share.square().sum() * total.square()
     rest = bessel(share)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium.kernels.threads import alone
+
 
 def update_ratio(before: Tensor, after: Tensor) -> float:
     """Mean absolute change of the weights divided by their mean size; about 1e-3 is healthy.
@@ -15,8 +17,9 @@ def update_ratio(before: Tensor, after: Tensor) -> float:
 
     Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 7.
     """
-    size = before.abs().mean().item()
-    change = (after - before).abs_().mean().item()
+    with alone():
+        size = before.abs().mean().item()
+        change = (after - before).abs_().mean().item()
     if change == 0:
         return 0.0
     return change / size if size > 0 else float("inf")

@@ -224,10 +224,10 @@ def _sum_out(
     p = log_p.softmax(1).to(v.dtype)
     means, by_state = _expected(rbm, inputs, columns, p)
     if weights is None:
-        return p, means, (by_state - p.T @ means["bias"]).div_(len(v))
+        return p, means, (by_state - kernels.mm(p.T, means["bias"])).div_(len(v))
     share = (weights / weights.sum()).to(p)[units.rows, None]
     _, by_state = _expected(rbm, inputs, columns, share * p)
-    return p, means, by_state - (share * p).T @ means["bias"]
+    return p, means, by_state - kernels.mm((share * p).T, means["bias"])
 
 
 def _expected(

@@ -92,7 +92,7 @@ class Annealing:
                 log_weights += (before - now) * of_visible
             if step < last:
                 h.copy_(rbm.hidden.sample_(received, stream))
-                torch.mm(h, rbm.weights.T, out=v)
+                kernels.mm(h, rbm.weights.T, out=v)
                 v.copy_(torch.lerp(self._visible_inputs, v, now))
                 self._held(rbm.visible.sample_(v, stream))
         return log_weights

@@ -33,6 +33,7 @@ from harmonium.kernels.ratings import (
     rating_logits,
 )
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
+from harmonium.kernels.threads import addmm_, matmul, mm
 
 __all__ = [
     "MOST_CATEGORIES",
@@ -40,6 +41,7 @@ __all__ = [
     "add_documents_",
     "add_rating_inputs_",
     "add_rating_moments_",
+    "addmm_",
     "binary_",
     "binary_layer",
     "binomial_",
@@ -54,6 +56,8 @@ __all__ = [
     "followed",
     "gaussian_",
     "log_sums_of_products",
+    "matmul",
+    "mm",
     "moments_",
     "neighbours",
     "normal",

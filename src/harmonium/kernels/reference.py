@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harmonium import ranks
-from harmonium.kernels import counts, half_normal
+from harmonium.kernels import counts, half_normal, threads
 from harmonium.rng import Stream, Word
 
 _MASK = 0xFFFFFFFF
@@ -266,7 +266,7 @@ def softplus_gradient(inputs: Tensor, offsets: Tensor, weights: Tensor) -> tuple
 @torch.no_grad()
 def product(states: Tensor, weights: Tensor, out: Tensor, n_categories: int | None = None) -> None:
     """``states @ weights``, whatever the states are."""
-    torch.mm(states, weights, out=out)
+    threads.mm(states, weights, out=out)
 
 
 @torch.no_grad()
@@ -300,8 +300,8 @@ def _add_moments_(
     scale: float,
 ) -> None:
     (v, h), (v_other, h_other) = data, chains
-    torch.addmm(out, v[:, lines].T, h, beta=0, alpha=-scale / len(v), out=out)
-    torch.addmm(out, v_other[:, lines].T, h_other, beta=1, alpha=scale / len(v_other), out=out)
+    threads.addmm_(out, v[:, lines].T, h, beta=0, alpha=-scale / len(v))
+    threads.addmm_(out, v_other[:, lines].T, h_other, alpha=scale / len(v_other))
 
 
 def _are_alike(

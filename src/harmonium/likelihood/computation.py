@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
+from harmonium.kernels.threads import following
+
 Result = TypeVar("Result", covariant=True)
 
 
@@ -34,7 +36,8 @@ class Computation(Generic[Result]):
             if self._has_failed:
                 raise RuntimeError("this computation was interrupted or failed; begin a new one")
             try:
-                done = next(self._steps)
+                with following():
+                    done = next(self._steps)
             except StopIteration as end:
                 self._results.append(end.value)
             except BaseException:

@@ -234,7 +234,7 @@ def _by_products(
         goes_on = stream if step < len(t) - 1 else None
         _weigh_and_draw_(h, (last, before), (hidden, now), out, goes_on)
         if goes_on is not None:
-            torch.mm(h, weights.T, out=v)
+            kernels.mm(h, weights.T, out=v)
             model.visible(now).sample_(v.mul_(now), stream)
         last = hidden
         yield step
@@ -320,9 +320,9 @@ class _Interpolated:
 def _wide_product(v: Tensor, weights: Tensor) -> Tensor:
     """Product with weights in float64, of which large ones are converted block by block."""
     if weights.numel() <= _LARGE:
-        return v @ weights.double()
+        return kernels.mm(v, weights.double())
     n = max(1, _LARGE // len(weights))
-    return torch.cat([v @ block.double() for block in weights.split(n, dim=1)], dim=1)
+    return torch.cat([kernels.mm(v, block.double()) for block in weights.split(n, dim=1)], dim=1)
 
 
 @torch.no_grad()

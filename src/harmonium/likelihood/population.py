@@ -302,7 +302,7 @@ class Population:
             change -= now.visible.energy(v)
             self.log_weights += change.double() + now.hidden.cgf(inputs).sum(-1).double()
             h = now.hidden.sample_(inputs, self.stream)
-            now.visible.sample_(torch.mm(h, now.weights.T, out=v), self.stream)
+            now.visible.sample_(kernels.mm(h, now.weights.T, out=v), self.stream)
             before, now = now, before
         self.model = copy.deepcopy(rbm).requires_grad_(False)
         self.visible = gauge.leave(v)

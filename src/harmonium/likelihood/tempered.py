@@ -279,7 +279,7 @@ def _start(
         rbm, base, n_levels * len(from_hidden), stream
     ).view(n_levels, len(from_hidden), n_columns)
     visible = visible.flatten(0, 1)
-    hidden = rbm.hidden.sample_(torch.mm(visible, rbm.weights), stream)
+    hidden = rbm.hidden.sample_(kernels.mm(visible, rbm.weights), stream)
     replicas = Replicas.of(
         visible, hidden, n_levels, TemperaturePath(betas, base.visible, base.hidden)
     )
@@ -300,4 +300,4 @@ def from_random_hidden(rbm: RBM, base: RBM, n: int, stream: Stream) -> Tensor:
         if units.is_count:
             inputs[:, columns].clamp_(max=_LARGEST_LOG)
     hidden = base.hidden.sample_(inputs.contiguous(), stream)
-    return rbm.visible.sample_(torch.mm(hidden, rbm.weights.T), stream)
+    return rbm.visible.sample_(kernels.mm(hidden, rbm.weights.T), stream)

@@ -211,7 +211,7 @@ class RatingRBM(nn.Module):
             return rows.clone()
         sums = self.exposed(pairs)
         if self.exposure_weights is not None:
-            sums = sums @ self.exposure_weights
+            sums = kernels.mm(sums, self.exposure_weights)
         return sums.add_(rows)
 
     def exposed(self, pairs: Rated) -> Tensor:

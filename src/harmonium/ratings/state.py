@@ -296,8 +296,8 @@ def contrast_(
     assert rbm.exposures.grad is not None
     if rbm.exposure_weights is not None:
         assert rbm.exposure_weights.grad is not None
-        torch.mm(rbm.exposed(pairs).T, change, out=rbm.exposure_weights.grad)
-        change = change @ rbm.exposure_weights.T
+        kernels.mm(rbm.exposed(pairs).T, change, out=rbm.exposure_weights.grad)
+        change = kernels.mm(change, rbm.exposure_weights.T)
     shared = change * exposure_scale(pairs).to(change)[:, None]
     one, levels = rbm.factors.new_ones(1), (pairs.levels, pairs.levels)
     kernels.add_rating_moments_(

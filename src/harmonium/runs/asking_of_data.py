@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, overload
 
-import torch
-
+from harmonium.kernels.threads import give
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import said
 from harmonium.runs.answers import (
@@ -221,6 +220,5 @@ class AskingOfData:
         return topics.find(self._asked(device, threads), *chosen)
 
     def _asked(self, device: str, threads: int | None, progress: bool = False) -> Asked:
-        if threads is not None:
-            torch.set_num_threads(threads)
+        give(threads)
         return Asked(self.directory, device, voice(False, progress))

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-import torch
-
 from harmonium.arguments import described
 from harmonium.datasets import sources
+from harmonium.kernels.threads import give
 from harmonium.ratings import Ratings
 from harmonium.run_directory import Kind, kinds
 from harmonium.runs import counts, kept, network_task, opening, said, stack_task
@@ -203,8 +202,7 @@ def _told(
     out = None if where.out is None else Path(where.out)
     place = Place(out, where.overwrite, where.device)
     if kind is kinds.RATINGS:  # a run of ratings stores them itself
-        if where.threads is not None:
-            torch.set_num_threads(where.threads)
+        give(where.threads)
         yield (
             ("", options, replace(place, source=data)) if in_memory else (str(data), options, place)
         )
@@ -224,6 +222,5 @@ def _told(
         data = counts.in_memory(data, columns)
         columns = {}
     with kept.named(data, **columns) as name:
-        if where.threads is not None:
-            torch.set_num_threads(where.threads)
+        give(where.threads)
         yield name, others, replace(place, keeps_data=in_memory)

@@ -20,6 +20,7 @@ from typing import Any
 from harmonium import ranks, report, training
 from harmonium.datasets import Minibatches
 from harmonium.files import Content, write_whole
+from harmonium.kernels.threads import following as free_cores
 from harmonium.report import Stage
 from harmonium.run_directory import RunDirectory, free_path
 from harmonium.runs import sharing
@@ -286,13 +287,15 @@ def follow(task: Task, reporter: Reporter) -> Rows:
         saved = time.monotonic()
         try:
             for done in task.updates():
-                row = task.look()
+                with free_cores():
+                    row = task.look()
                 shown.update(done)
                 if row is not None:
                     run.append_row(row)
                     events.add(row)
                     shown.row({**of_layer, **row})
-                    task.draw()
+                    with free_cores():
+                        task.draw()
                     yield {**of_layer, **row}
                 if done < total and ranks.others_than(not stops):  # a signal to one is for all
                     _stop(task, reporter)
@@ -317,7 +320,8 @@ def follow(task: Task, reporter: Reporter) -> Rows:
                 f"there: `harmonium.open({str(task.resumed)!r}).resume(learning_rate="
                 f"{task.options.rate / 4:g})`"
             ) from error
-    return task.finish(reporter, time.monotonic() - began)
+    with free_cores():
+        return task.finish(reporter, time.monotonic() - began)
 
 
 def _stop(task: Task, reporter: Reporter) -> None:

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LinearLR
 
 from harmonium import ranks, training
 from harmonium.datasets import Minibatches
+from harmonium.kernels.threads import give, give_again
 from harmonium.run_directory import RunDirectory
 from harmonium.runs import build, events
 from harmonium.runs.options import TrainingOptions
@@ -93,9 +94,9 @@ class Said:
         watch = WatchingOptions(**{**config["watching"], **self.watching})
         events.check(watch.tensorboard)
         where = build.choose_device(self.device or config["device"])
-        # with another number of threads the matrix library may round differently
-        threads = config["threads"] if ranks.size() == 1 else torch.get_num_threads()
-        torch.set_num_threads(self.threads or threads)
+        if self.threads is None and ranks.size() == 1:
+            give_again(config["threads"])
+        give(self.threads)
         return watch, where
 
 

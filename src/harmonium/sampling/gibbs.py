@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from harmonium import defaults, kernels
 from harmonium.arguments import check_count
 from harmonium.autograd import without_autograd
@@ -65,7 +63,7 @@ class Gibbs(Sampler):
         if clamp is not None or not self._follow_categories(rbm, chains, stream):
             for remaining in reversed(range(self.sweeps)):
                 # inputs are written into the state buffers, and the draw overwrites them
-                rbm.visible.sample_(torch.mm(h, weights.T, out=v), stream)
+                rbm.visible.sample_(kernels.mm(h, weights.T, out=v), stream)
                 if clamp is not None:
                     clamp.apply_(v)
                 if remaining:

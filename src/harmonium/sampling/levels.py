@@ -103,7 +103,7 @@ class TemperatureLadder(Ladder):
         return self._n
 
     def inputs_v_from_h(self, h: Tensor, out: Tensor) -> Tensor:  # noqa: D102
-        torch.mm(h.flatten(0, 1), self._weights.T, out=out.view(-1, out.shape[-1]))
+        kernels.mm(h.flatten(0, 1), self._weights.T, out=out.view(-1, out.shape[-1]))
         return out
 
     def inputs_h_from_v(self, v: Tensor, out: Tensor) -> Tensor:  # noqa: D102

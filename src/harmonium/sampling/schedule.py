@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harmonium import kernels
 from harmonium.arguments import check_count, check_type
 from harmonium.gauge import Gauge
+from harmonium.kernels.threads import following
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState, check_stream
@@ -148,11 +150,12 @@ def _samples(
         clamp = Clamp(clamp.mask, gauge.enter(clamp.values))
         with torch.no_grad():
             clamp.apply_(chains.visible)
-            rbm.hidden.sample_(torch.mm(chains.visible, rbm.weights, out=chains.hidden), stream)
+            rbm.hidden.sample_(kernels.mm(chains.visible, rbm.weights, out=chains.hidden), stream)
     for n_sweeps in (schedule.n_warmup, *[schedule.sweeps_per_sample] * (schedule.n_samples - 1)):
         at_once = _SWEEPS_AT_ONCE if sampler is None else 1
         for done in range(0, n_sweeps, at_once):
             move = sampler or Gibbs(min(at_once, n_sweeps - done))
-            move(rbm, chains, stream, clamp)
+            with following():
+                move(rbm, chains, stream, clamp)
         given.follow_(chains, gauge)
         yield given

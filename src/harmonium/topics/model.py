@@ -140,7 +140,7 @@ class ReplicatedSoftmax(nn.Module):
         found = []
         for h in hidden.split(max(1, _NUMBERS_AT_ONCE // self.n_words)):
             h = h.to(self.weights)
-            logits = h @ self.weights.T + self.word_bias
+            logits = kernels.mm(h, self.weights.T) + self.word_bias
             found.append(logits.double().logsumexp(-1) + h.double() @ self.hidden_bias.double())
         return torch.cat(found)
 
@@ -157,7 +157,7 @@ class ReplicatedSoftmax(nn.Module):
         stream
             Random numbers; one draw.
         """
-        logits = hidden @ self.weights.detach().T
+        logits = kernels.mm(hidden, self.weights.detach().T)
         return kernels.draw_words(logits, self.word_bias.detach(), ends, stream)
 
     @torch.no_grad()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from harmonium.arguments import check_count, check_type
 from harmonium.datasets import Minibatches, Rows
+from harmonium.kernels.threads import following
 from harmonium.training.learner import Learner, Progress, Row, settle
 from harmonium.training.watching import Look
 
@@ -22,15 +25,20 @@ def updates(state: Learner, batches: Minibatches, epochs: int) -> Iterator[int]:
     _check(state, batches, epochs)
     targets = state.targets(batches)
     while state.update < epochs * len(batches) and not state.is_over:
-        number, seed = state.update, state.seed
-        if targets is None:
-            batch, wanted = state.states(batches), None
-        else:
-            batch, wanted = batches.batch_with(targets, number, seed)
-        state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))
-        if state.update % len(batches) == 0:
-            settle(state)
+        with following():
+            _learn_(state, batches, targets)
+            if state.update % len(batches) == 0:
+                settle(state)
         yield state.update
+
+
+def _learn_(state: Learner, batches: Minibatches, targets: Tensor | None) -> None:
+    number, seed = state.update, state.seed
+    if targets is None:
+        batch, wanted = state.states(batches), None
+    else:
+        batch, wanted = batches.batch_with(targets, number, seed)
+    state.learn_(batch, wanted, batches.batch_size, batches.weights(number, seed))
 
 
 def run(
@@ -82,9 +90,11 @@ def run(
 
 def watched(state: Learner, batches: Minibatches, epochs: int, watch: Progress) -> Iterator[Row]:
     """Train as `updates` does, and yield the rows of numbers that ``watch`` makes."""
-    watch(state)
+    with following():
+        watch(state)
     for _ in updates(state, batches, epochs):
-        row = watch(state)
+        with following():
+            row = watch(state)
         if row is not None:
             yield row
 

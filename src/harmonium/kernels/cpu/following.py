@@ -16,6 +16,7 @@ import torch
 from numba import float32, float64, int32, int64, njit, prange, uint64
 from torch import Tensor
 
+from harmonium.kernels import threads
 from harmonium.kernels.cpu.annealing import weigh_and_draw_row
 from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import binary_row, fill_words
@@ -196,7 +197,7 @@ class _Layer:
         if self.n_flips * ADDITION > n_chains * multiplying:
             on, products_ = self._memory or self._allocate()
             on.copy_(torch.from_numpy(self.new))
-            products = array(torch.mm(on[:, :n], self.weights, out=products_))
+            products = array(threads.mm(on[:, :n], self.weights, out=products_))
         return (*self.states, self.totals, self.rows, products, *self.to_others)
 
     def _allocate(self) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from numba import prange
 from torch import Tensor
 
 from harmonium import ranks
+from harmonium.kernels import threads
 from harmonium.kernels.cpu.categories import TILE, draw_categories
 from harmonium.kernels.cpu.common import array, parallel, row_major, run, serial, worthwhile_threads
 from harmonium.kernels.cpu.draws import fill_words
@@ -209,7 +210,7 @@ def one_hot_sweeps_(
             draw_hidden(h, stream)
         if two_valued is None or not sweeps.draw_from_states(array(h), two_valued, stream):
             two_valued = None
-            sweeps.draw(array(torch.mm(h, weights.T, out=v)), stream)
+            sweeps.draw(array(threads.mm(h, weights.T, out=v)), stream)
     sweeps.write(v)
     return True
 

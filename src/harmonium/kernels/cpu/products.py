@@ -10,7 +10,7 @@ from numba import int32, njit, prange, uint64
 from torch import Tensor
 
 from harmonium import ranks
-from harmonium.kernels import reference
+from harmonium.kernels import reference, threads
 from harmonium.kernels.cpu.common import (
     array,
     find,
@@ -287,7 +287,7 @@ def product(states: Tensor, weights: Tensor, out: Tensor, n_categories: int | No
         arrays = x, array(weights), array(out)
         run(n_threads, _sparse_product, *arrays, n_threads)
     else:
-        torch.mm(states, weights, out=out)
+        threads.mm(states, weights, out=out)
 
 
 def binary_layer(
@@ -310,7 +310,7 @@ def binary_layer(
             w = array(weights)
             run(n_blocks, _sparse_binary_layer, v, w, *layer, *draw, n_blocks)
             return mean
-        torch.mm(states, weights, out=mean)
+        threads.mm(states, weights, out=mean)
     if n_blocks <= 1:
         _binary_layer_rows(*layer, 0, len(m), *draw)
     else:

@@ -307,7 +307,8 @@ def _integers(n_visible: int, n_hidden: int) -> list[Any]:
 class _Costs:
     """Estimated times of sweeps by products and by following, ns of one core per chain.
 
-    They depend on the states alone, not on a clock, so that a repeated run makes the same choice.
+    They depend on the states alone, not on a clock or on the number of threads, so that a repeated
+    run makes the same choice.
 
     Parameters
     ----------
@@ -318,9 +319,7 @@ class _Costs:
     """
 
     def __init__(self, rows: int, shape: tuple[int, int], n: int, on: tuple[float, float]) -> None:
-        n_threads = torch.get_num_threads()
         self._rows, self._n, self._size = rows, n, shape[0] * shape[1]
-        self._idle = -(-rows // n_threads) * n_threads / rows
         multiplication = MULTIPLICATION * (1 + FEW_ROWS / rows)
         up = self._size * min(multiplication, on[0] * SPARSE_ADDITION)
         down = self._size * multiplication
@@ -328,12 +327,12 @@ class _Costs:
         self._looks = n * sum(shape) * _LOOK
         # following also makes the last product, for the expected hidden states
         self._always = up + self._size * _ROUNDING / rows
-        self._products = n * (up + down + _CALLS * n_threads / rows)
+        self._products = n * (up + down + _CALLS / rows)
 
     def are_low_at(self, visible: float, hidden: float) -> bool:
         """Whether following costs less than products, if these fractions of units flip."""
         later = (self._n - 1) * self._size * (visible + hidden) * ADDITION
-        following = (self._first + later + self._looks) * self._idle + self._always
+        following = self._first + later + self._looks + self._always
         return following < self._products
 
     def are_too_high(self, n_tried: int) -> bool:
