@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pytest
 
 from harmonium.rng import Lane, Purpose
-from test_architecture import FILES, PACKAGE
+from test_architecture import FILES, PACKAGE, nodes
 
 # Where a checkpoint is read, and where a stream jumps, it is what it was.
 RESTORED = ("checkpoint.py", "rng.py")
@@ -29,8 +28,8 @@ def named(source: str) -> set[Lane]:
     """The lanes that a file names."""
     return {
         Lane[node.attr]
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("Lane", "rng.Lane")
+        for node in nodes(source)
+        if isinstance(node, ast.Attribute) and is_one_of(node.value, "Lane", "rng.Lane")
     }
 
 
@@ -42,7 +41,7 @@ def numbered(source: str) -> Iterator[tuple[Purpose, int | None]]:
     ValueError
         Where a purpose is computed.
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if not (isinstance(node, ast.Call) and _is_stream(node.func)):
             continue
         said: dict[str | None, ast.expr] = dict(
@@ -56,24 +55,34 @@ def numbered(source: str) -> Iterator[tuple[Purpose, int | None]]:
 
 
 def _is_stream(function: ast.expr) -> bool:
-    return ast.unparse(function) in ("Stream", "rng.Stream", "harmonium.Stream")
+    return is_one_of(function, "Stream", "rng.Stream", "harmonium.Stream")
 
 
-def sources() -> dict[str, str]:
-    """The package's files by their paths, without those that restore streams."""
-    found = {file.relative_to(PACKAGE).as_posix(): file.read_text("utf-8") for file in FILES}
-    return {module: source for module, source in found.items() if module not in RESTORED}
+def is_one_of(node: ast.expr, *names: str) -> bool:
+    """Whether an expression is one of these dotted names; most are no names at all."""
+    return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in names
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_every_stream_has_a_lane(file: Path) -> None:
-    module = file.relative_to(PACKAGE).as_posix()
-    if module not in RESTORED:
-        assert [*numbered(file.read_text(encoding="utf-8"))] == []
+Found = dict[str, tuple[set[Lane], list[tuple[Purpose, int | None]]]]
 
 
-def test_every_lane_is_drawn_from() -> None:
-    assert set().union(*map(named, sources().values())) == {*Lane}
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """What each file of the package names and makes, but for those that restore streams."""
+    sources = {file.relative_to(PACKAGE).as_posix(): file.read_text("utf-8") for file in FILES}
+    return {
+        module: (named(source), [*numbered(source)])
+        for module, source in sources.items()
+        if module not in RESTORED
+    }
+
+
+def test_every_stream_has_a_lane(found: Found) -> None:
+    assert {module: streams for module, (_, streams) in found.items() if streams} == {}
+
+
+def test_every_lane_is_drawn_from(found: Found) -> None:
+    assert set().union(*(lanes for lanes, _ in found.values())) == {*Lane}
 
 
 def meanings(

@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import typer
 
 from harmonium.cli import main
 
@@ -42,11 +45,15 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+_command_of = cache(typer.main.get_command)
+
+
 def harmonium(*arguments: str | Path) -> Done:
-    """Run a command in this process."""
+    """Run a command in this process, which makes the commands of their functions only once."""
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", ["harmonium", *map(str, arguments)]),
+        mock.patch.object(typer.main, "get_command", _command_of),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
