@@ -181,11 +181,8 @@ def reading_of(options: Any) -> Reading:
     given = {name: getattr(options, name) for name in OF_READING}
     given |= {name: columns[0] if columns else None for name, columns in one.items()}
     lists["kinds"] = kinds_of(getattr(options, "columns", None))
-    return Reading.of(
-        **{**given, **lists},
-        weights=getattr(options, "weights_file", None),
-        on_disk=getattr(options, "on_disk", None),
-    )
+    lists["on_disk"] = getattr(options, "on_disk", None)
+    return Reading.of(**{**given, **lists}, weights=getattr(options, "weights_file", None))
 
 
 def kinds_of(said: str | Mapping[Any, str] | None) -> dict[Any, str]:
@@ -377,8 +374,7 @@ def listed(paths: Sequence[str | Path]) -> str:
 
 def unlisted(data: str) -> str | list[str]:
     """The list of paths in a text that `listed` made, or the text itself."""
-    paths: str | list[str] = json.loads(data) if is_listed(data) else data
-    return paths
+    return [*json.loads(data)] if is_listed(data) else data
 
 
 def is_listed(data: str) -> bool:
@@ -399,6 +395,6 @@ def names_files(data: str) -> bool:
 
 def from_anywhere(path: str | None) -> str | None:
     """The absolute path, which works from any folder."""
-    if path is not None and is_listed(path):
+    if path is None or is_listed(path):
         return path
-    return None if path is None else str(Path(path).expanduser().absolute())
+    return str(Path(path).expanduser().absolute())
