@@ -7,6 +7,8 @@ epoch decide, and memory holds one buffer of rows and one number a block.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,7 @@ class BlockOrder:
         self.n_blocks = -(-self.n_rows // block)
         self.n_groups = -(-self.n_blocks // together)
         self._blocks: tuple[tuple[int, int], Tensor] | None = None
+        self._begins: list[int] = []
         self._groups: dict[tuple[int, int, int], Tensor] = {}
 
     @classmethod
@@ -47,28 +50,26 @@ class BlockOrder:
     def rows(self, epoch: int, seed: int, start: int, stop: int) -> Tensor:
         """The numbers of the rows from one place of an epoch to another, int64."""
         starts = self._starts(epoch, seed)
-        first = int(torch.searchsorted(starts, start, right=True)) - 1
-        last = int(torch.searchsorted(starts, stop - 1, right=True)) - 1
+        first, last = (bisect_right(starts, place) - 1 for place in (start, stop - 1))
         parts = []
         for number in range(first, last + 1):
-            begin = int(starts[number])
+            begin = starts[number]
             rows = self._group(epoch, seed, number)
             parts.append(rows[max(0, start - begin) : stop - begin])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _starts(self, epoch: int, seed: int) -> Tensor:
+    def _starts(self, epoch: int, seed: int) -> list[int]:
         """Where each group begins in the epoch; one of them has the last block, which is short."""
-        starts = torch.arange(self.n_groups) * (self.block * self.together)
-        lacking = self.n_blocks * self.block - self.n_rows
-        if lacking:
-            place = int((self._order(epoch, seed) == self.n_blocks - 1).nonzero()[0, 0])
-            starts[place // self.together + 1 :] -= lacking
-        return starts
+        self._order(epoch, seed)
+        return self._begins
 
     def _order(self, epoch: int, seed: int) -> Tensor:
         if self._blocks is None or self._blocks[0] != (epoch, seed):
             order = permutation(self.n_blocks, Lane.EPOCH.stream(seed, epoch))
-            self._blocks = (epoch, seed), order
+            starts = torch.arange(self.n_groups) * (self.block * self.together)
+            place = int((order == self.n_blocks - 1).nonzero()[0, 0])
+            starts[place // self.together + 1 :] -= self.n_blocks * self.block - self.n_rows
+            self._blocks, self._begins = ((epoch, seed), order), starts.tolist()
         return self._blocks[1]
 
     def _group(self, epoch: int, seed: int, number: int) -> Tensor:

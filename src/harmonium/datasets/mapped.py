@@ -100,6 +100,7 @@ class _Pages(mmap.mmap):
 
 
 _open = weakref.WeakSet()
+_last: weakref.ref[_Pages] | None = None  # the one that was asked for last
 
 
 def digest_of(content: Any) -> str:
@@ -151,8 +152,14 @@ def map_array(path: Path) -> NDArray[Any]:
 def _pages_of(values: Tensor) -> _Pages | None:
     if not _open or values.device.type != "cpu":
         return None
-    place = values.data_ptr()
-    return next((p for p in _open if p.address <= place < p.address + len(p)), None)
+    global _last
+    place, last = values.data_ptr(), _last and _last()
+    if last is not None and last.address <= place < last.address + len(last):
+        return last
+    found = next((p for p in _open if p.address <= place < p.address + len(p)), None)
+    if found is not None:
+        _last = weakref.ref(found)
+    return found
 
 
 def is_mapped(values: Tensor) -> bool:
@@ -214,13 +221,13 @@ def hold(values: Tensor, block: int, now: Tensor, soon: Tensor) -> None:
     pages.refuse_change()
     pages.release()
     pages.held = None
-    slots = torch.full((-(-len(values) // block),), -1)
-    slots[now] = torch.arange(len(now))
+    shifts = torch.full((-(-len(values) // block),), -len(values) - 1)
+    shifts[now] = (torch.arange(len(now)) - now) * block
     rows = torch.empty((len(now) * block, values.shape[1]), dtype=values.dtype)
     for slot, number in enumerate(now.tolist()):
         part = values[number * block : (number + 1) * block]
         _read(pages, part, rows[slot * block : slot * block + len(part)])
-    pages.held = _Held(values.data_ptr(), block, slots, rows)
+    pages.held = _Held(values.data_ptr(), block, shifts, rows)
     if hasattr(os, "posix_fadvise"):
         for number in soon.tolist():
             start, row = _place(pages, values[number * block :])
@@ -229,14 +236,14 @@ def hold(values: Tensor, block: int, now: Tensor, soon: Tensor) -> None:
 
 def take(values: Tensor, index: Tensor) -> Tensor:
     """Some rows by number, in new memory, as `Tensor.index_select`; many of them stay on disk."""
-    pages = _pages_of(values) if values.dim() == 2 and is_large(values) else None
+    pages = _pages_of(values) if values.dim() == 2 and values.nbytes > BUFFER_BYTES else None
     if pages is None or not hasattr(os, "preadv"):
         return values.index_select(0, index)
     held = pages.held
     if held is not None and held.address == values.data_ptr():
-        slot = held.slots[index // held.block]
-        if bool((slot >= 0).all()):
-            return held.rows.index_select(0, slot * held.block + index % held.block)
+        places = index + held.shifts[index // held.block]
+        if not len(index) or int(places.min()) >= 0:
+            return held.rows.index_select(0, places)
     rows = torch.empty((len(index), values.shape[1]), dtype=values.dtype)
     for place, number in enumerate(index.tolist()):
         _read(pages, values[number : number + 1], rows[place : place + 1])
@@ -245,11 +252,11 @@ def take(values: Tensor, index: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Held:
-    """Blocks of rows in memory: of which rows, and in which place each block is, or -1."""
+    """Blocks of rows in memory, and what each block's rows are moved by; far below 0 for others."""
 
     address: int
     block: int
-    slots: Tensor
+    shifts: Tensor
     rows: Tensor
 
 
