@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     import torch
+
+_NUMBERS = count()
 
 settings.register_profile("harmonium", deadline=None)
 settings.load_profile("harmonium")
@@ -90,6 +93,17 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a data cache of its own, empty and not yet made."""
-    monkeypatch.setenv("HARMONIUM_DATA", str(tmp_path / "harmonium-data"))
+def _own_data_folder(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each test has a data cache of its own, empty and not yet made.
+
+    It is in the test's own folder where the test has one; thousands need none.
+    """
+    if "tmp_path" in request.fixturenames:
+        folder: Path = request.getfixturevalue("tmp_path") / "harmonium-data"
+    else:
+        folder = tmp_path_factory.getbasetemp() / f"harmonium-data-{next(_NUMBERS)}"
+    monkeypatch.setenv("HARMONIUM_DATA", str(folder))
