@@ -151,10 +151,10 @@ class TrainingOptions(WeightingOptions, RowsOptions, _ModelOptions):
     )
     sampler: SamplerName = option(  # noqa: RUF009
         "gibbs",
-        "How chains move: Gibbs sweeps; Gibbs sweeps at several temperatures that swap states "
-        "(tempering), which multiplies the work by their number and mixes between distant modes; "
-        "or swaps with earlier models of the same training (trajectory), which keeps the mass of "
-        "each cluster right at two to three times the work.",
+        "How chains move: by Gibbs sweeps alone (gibbs), by sweeps at several temperatures that "
+        "swap states (tempering), which multiplies the work by their number, or by sweeps and "
+        "swaps with earlier models of the same training (trajectory), which keeps the mass of each "
+        "cluster right for two to three times the work.",
         panel="Training",
     )
     temperatures: int | None = option(

@@ -50,9 +50,9 @@ class SamplingOptions(_Limited):
     )
     sampler: SamplerName = _option(  # noqa: RUF009
         "gibbs",
-        "How chains move: Gibbs sweeps; Gibbs sweeps at several temperatures that swap states "
-        "(tempering), which mixes between distant modes; or swaps with earlier models that "
-        "training with this sampler has kept (trajectory).",
+        "How chains move: by Gibbs sweeps alone (gibbs), by sweeps at several temperatures that "
+        "swap states (tempering), or by sweeps and swaps with earlier models, which training with "
+        "this sampler has kept (trajectory).",
     )
     temperatures: int | None = _option(
         None,
