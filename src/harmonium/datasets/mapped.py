@@ -153,7 +153,7 @@ def _pages_of(values: Tensor) -> _Pages | None:
     if not _open or values.device.type != "cpu":
         return None
     global _last
-    place, last = values.data_ptr(), _last and _last()
+    place, last = values.data_ptr(), None if _last is None else _last()
     if last is not None and last.address <= place < last.address + len(last):
         return last
     found = next((p for p in _open if p.address <= place < p.address + len(p)), None)
