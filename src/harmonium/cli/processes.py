@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from signal import SIG_IGN, SIGTERM, signal
 
 FLAG = "--processes"
 
@@ -86,6 +87,8 @@ def fail(paragraph: str, code: int, *, alone: bool = False) -> int:
     The first process does so, or the one that has an error ``alone``. All others end in peace, so
     that torchrun waits for what the first has to say, instead of ending it.
     """
+    if is_one_of_several():
+        signal(SIGTERM, SIG_IGN)  # torchrun sends it as soon as another process has ended
     rank, sharing = _rank(), sys.modules.get("harmonium.runs.sharing")
     speaks = rank == (0 if sharing is None else sharing.speaker)
     if speaks or alone:
@@ -129,9 +132,11 @@ def start(n: int, arguments: Sequence[str]) -> int:
     except ChildFailedError as error:
         first = error.failures.get(0)
         if first is not None and first.exitcode < 0:  # otherwise the first has said what happened
+            # torchrun ends the others by SIGTERM
+            rank, one = min(error.failures.items(), key=lambda item: item[1].exitcode == -SIGTERM)
             print(
-                f"error: process 0 of {n} was ended by signal {-first.exitcode}; harmonium resume "
-                "takes the run up at its last checkpoint",
+                f"error: process {rank} of {n} was ended by signal {-one.exitcode}; harmonium "
+                "resume takes the run up at its last checkpoint",
                 file=sys.stderr,
             )
         return max(1, 0 if first is None else first.exitcode)
