@@ -34,7 +34,7 @@ def ran(*arguments: str | Path) -> Done:
 
 def assert_shows_something(path: Path) -> None:
     with Image.open(path) as image:
-        assert len(image.convert("RGB").getcolors(2**24)) > 2, path
+        assert image.convert("RGB").getcolors(2) is None, path  # more than two
 
 
 def tallness(path: Path) -> float:
@@ -592,10 +592,13 @@ def test_the_version_is_the_package_s() -> None:
 
 def test_compiling_is_told_once_and_only_where_it_happens(tmp_path: Path) -> None:
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba")}
-    command = [sys.executable, "-m", "harmonium", "train", "--epochs", "1", "--hidden", "2"]
+    np.savetxt("few.csv", np.arange(40)[:, None] >> np.arange(4) & 1, fmt="%d", delimiter=",")
+    # steps that need few kernels: each takes seconds to compile
+    command = [sys.executable, "-m", "harmonium", "train", "few.csv", "--gradient", "plain"]
+    options = ["--epochs", "1", "--hidden", "2", "--no-figures", "--no-tensorboard", "--json"]
     told = []
     for out in ("first", "second"):
-        run = [*command, "--out", str(tmp_path / out), "--json"]
+        run = [*command, *options, "--out", out]
         done = subprocess.run(run, capture_output=True, text=True, env=environment, check=True)
         told.append(done.stderr.count("compiling kernels"))
     assert told == [1, 0]

@@ -100,7 +100,7 @@ def test_training_leaves_a_run_for_each_layer_and_pictures_of_the_whole(tmp_path
     assert len(list((run / "figures/film").iterdir())) == 40
     for picture in [*(run / "figures").rglob("*.png"), *run.glob("layers/*/figures/*curves.png")]:
         with Image.open(picture) as image:
-            assert len(image.convert("RGB").getcolors(2**24)) > 2, picture
+            assert image.convert("RGB").getcolors(2) is None, picture  # more than two
     assert len(list(run.glob("layers/*/figures/learning-curves.png"))) == 2
     dbn = load_dbn(run / "dbn.safetensors")
     assert [rbm.hidden.n for rbm in dbn.stack] == [8, 6]
