@@ -78,6 +78,26 @@ def test_no_level_drifts_where_levels_are_left_out_or_wait() -> None:
     assert p > LEAST_P
 
 
+@pytest.mark.parametrize("most_models", [3, 4])
+def test_a_ladder_has_no_more_models_than_it_may(most_models: int) -> None:
+    rbm = RBM(Binary(100), Binary(4)).init_from_data_(CLUSTERS, 0)
+    chains, draws = start_random(rbm, 3, stream()), stream(50)
+    generator = torch.Generator().manual_seed(0)
+    seen = []
+    for _ in range(20):
+        with torch.no_grad():
+            rbm.weights.normal_(0, 0.3, generator=generator)
+        GrowingTrajectory(1, 0.9, most_models, ALL)(rbm, chains, draws)
+        assert chains.replicas is not None
+        seen.append(chains.replicas.n_levels)
+    assert max(seen) == seen[-1] == most_models
+    GrowingTrajectory(2, 1e-9, most_models, ALL)(rbm, chains, draws)
+    replicas = chains.replicas
+    assert replicas is not None and replicas.round_trips > 0
+    # all 22 sweeps count, although pairs of new models have been tried in few of them
+    assert replicas.row()["round_trips"] == 100 * replicas.round_trips.item() / (22 * 3)
+
+
 @pytest.mark.parametrize(
     "fault", [with_the_wrong_sign, with_half_the_free_energies, with_stale_inputs]
 )
@@ -146,7 +166,7 @@ def test_a_run_keeps_its_models_and_samples_along_them(tmp_path: Path, own_folde
     last = run.metrics[-1]
     assert last["models"] == replicas.n_levels == len(replicas.models) + 1 > 2
     assert 0 < last["least_swap_acceptance"] <= last["swap_acceptance"] <= 1
-    for options in ({}, {"start": "chains"}):
+    for options in ({}, {"start": "chains"}, {"start": "tempered", "temperatures": 3}):
         samples = run.sample(sampler="trajectory", chains=5, samples=2, warmup=20, **options)
         assert samples.ladder["models"] == replicas.n_levels
         assert samples.ladder["swap_acceptance"] > 0

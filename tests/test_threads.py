@@ -22,7 +22,14 @@ from harmonium.monitor import Following, Monitor
 from harmonium.rbm import RBM
 from harmonium.rng import Lane
 from harmonium.runs.resuming import Said
-from harmonium.sampling import Gibbs, SamplingSchedule, Tempering, draw, start_random
+from harmonium.sampling import (
+    Gibbs,
+    GrowingTrajectory,
+    SamplingSchedule,
+    Tempering,
+    draw,
+    start_random,
+)
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Gaussian
 
@@ -195,9 +202,13 @@ def test_products_have_the_bits_of_one_thread(
         up, down = threads.mm(v, weights), torch.empty_like(v)
         assert threads.mm(h, weights.T, out=down) is down
         turned = threads.mm(v, weights, out=torch.empty(m, rows, dtype=dtype).T)
-        found.append((up, down, moments, turned))
+        levels = torch.stack([weights, -weights]).mT  # as the hidden states of models move down
+        batch = threads.bmm(torch.stack([h, -h]), levels, out=v.new_empty(2, rows, n))
+        single = threads.bmm(v[None], weights[None], out=v.new_empty(1, rows, m))
+        found.append((up, down, moments, turned, batch, single))
         assert torch.get_num_threads() == n_threads
     torch.testing.assert_close(found[0][0], v @ weights)
+    torch.testing.assert_close(found[0][4], (h @ weights.T).expand(2, -1, -1))
     few = slice(rows // 2)
     torch.testing.assert_close(found[0][2], -0.1 * v.T @ h + 0.2 * v[few].T @ h[few])
     for others in found[1:]:
@@ -246,6 +257,18 @@ def test_a_run_has_the_same_bits_on_any_number_of_threads(name: str) -> None:
         said.append([{k: v for k, v in row.items() if "second" not in k} for row in of_run])
         found.append([x.detach().clone() for x in rbm.parameters()])
     assert said[1] == said[0]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_levels_of_models_have_the_same_bits_on_any_number_of_threads() -> None:
+    data, found = Data("rows", (uniform(100, 784) > 0).float()), []
+    rbm = RBM(Binary(784), Binary(500)).init_from_data_(data, 1, weight_std=0.1)
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        chains, stream = start_random(rbm, 10, Lane.SAMPLES.stream(0)), Lane.SAMPLES.stream(1)
+        for _ in range(2):
+            _, info = GrowingTrajectory(4, 0.9, work=1e9)(rbm, chains, stream)
+        found.append((chains.visible, *info.hidden.values()))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 

@@ -33,7 +33,7 @@ from harmonium.kernels.ratings import (
     rating_logits,
 )
 from harmonium.kernels.sums import log_sums_of_products, softplus_gradient, softplus_sums
-from harmonium.kernels.threads import addmm_, matmul, mm
+from harmonium.kernels.threads import addmm_, bmm, matmul, mm
 
 __all__ = [
     "MOST_CATEGORIES",
@@ -45,6 +45,7 @@ __all__ = [
     "binary_",
     "binary_layer",
     "binomial_",
+    "bmm",
     "categorical_",
     "centred_gradient_",
     "document_inputs",

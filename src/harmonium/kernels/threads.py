@@ -4,8 +4,8 @@ This is the one place that decides (docs/decisions/0002-threads-are-torchs.md). 
 `following`, torch and the compiled loops use as many threads as there are free cores, looked at
 every half a second. `give` ends that: a number that somebody asked for stays.
 
-No number depends on the choice. Our own loops round alike on any number of threads; `mm` and
-`addmm_` see to it that torch's products do.
+No number depends on the choice. Our own loops round alike on any number of threads; `mm`,
+`bmm` and `addmm_` see to it that torch's products do.
 """
 
 from __future__ import annotations
@@ -142,6 +142,17 @@ def mm(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
         return torch.mm(a, b, out=out)
 
 
+def bmm(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
+    """``torch.bmm``, with the bits of one thread."""
+    n = torch.get_num_threads()
+    if n > 1 and a.is_cpu:
+        best = _best(n, _bmm, a, b, out)
+        if best != n:
+            with _On(best):
+                return torch.bmm(a, b, out=out)
+    return torch.bmm(a, b, out=out)
+
+
 def addmm_(out: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``out.addmm_(a, b)``, with the bits of one thread; with ``beta`` 0 old numbers are lost."""
     n = torch.get_num_threads()
@@ -213,6 +224,10 @@ def _mm(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
     return torch.mm(a, b, out=out)
 
 
+def _bmm(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    return torch.bmm(a, b, out=out)
+
+
 def _add_first(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     return out.addmm_(a, b, beta=0)
 
@@ -230,7 +245,7 @@ def _best(n: int, product: Any, a: Tensor, b: Tensor, out: Tensor | None) -> int
     A product of random numbers tells, once for each shape. Where a library shares out a product's
     terms otherwise, hardly any of its numbers stay the same.
     """
-    work = a.shape[0] * a.shape[1] * b.shape[1]
+    work = a.numel() * b.shape[-1]
     if work < _SMALL:
         return 1
     key = (n, product, *((x.dtype, x.shape, x.stride()) for x in (a, b, out) if x is not None))

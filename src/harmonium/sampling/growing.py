@@ -143,8 +143,11 @@ class GrowingTrajectory(Sampler):
         accepted, tried = (torch.cat([x, pair]) for x in (replicas.accepted, replicas.tried))
         rejected = torch.where(tried < _FEWEST_EXCHANGES, 1.0, 1 - accepted / tried)
         sums = rejected[:-2] + rejected[1:-1]  # at levels 1 to that of the newest copy
-        spare = 1 + int(sums[:-1].argmin()) if len(sums) > 1 else 0
-        if spare and (sums[spare - 1] < 1 - self.acceptance or len(levels) > self.most_models):
+        beyond = len(levels) > self.most_models
+        if not (beyond and len(sums) == 1):
+            sums = sums[:-1]  # the newest copy goes only where no other one could
+        spare = 1 + int(sums.argmin()) if len(sums) else 0
+        if spare and (beyond or sums[spare - 1] < 1 - self.acceptance):
             del levels[spare], models[spare]
             accepted, tried = (
                 torch.cat([x[: spare - 1], pair, x[spare + 1 :]]) for x in (accepted, tried)

@@ -136,15 +136,15 @@ class ModelLadder(Ladder):
         return len(self._weights)
 
     def inputs_v_from_h(self, h: Tensor, out: Tensor) -> Tensor:  # noqa: D102
-        return torch.bmm(h, self._weights.mT, out=out)
+        return kernels.bmm(h, self._weights.mT, out=out)
 
     def inputs_h_from_v(self, v: Tensor, out: Tensor) -> Tensor:  # noqa: D102
-        return torch.bmm(v, self._weights, out=out)
+        return kernels.bmm(v, self._weights, out=out)
 
     def inputs_elsewhere(self, v: Tensor, inputs: Tensor, first: int) -> Tensor:  # noqa: D102
         out = torch.empty_like(inputs)
         weights = self._weights[first : first + len(v)]
         lower, upper = slice(0, None, 2), slice(1, None, 2)
         for here, there in ((lower, upper), (upper, lower)):
-            torch.bmm(v[here], weights[there], out=out[here])
+            kernels.bmm(v[here], weights[there], out=out[here])
         return out

@@ -103,8 +103,8 @@ class Replicas:
         if len(seen):
             row["swap_acceptance"] = seen.mean().item()
             row["least_swap_acceptance"] = seen.min().item()
-            # each pair takes part in every second exchange
-            sweeps = 2 * self.tried.mean().item()
+            # each pair takes part in every second exchange, but a new model's begin to count anew
+            sweeps = self.turn if self.models else 2 * self.tried.mean().item()
             n_chains = self.origins.shape[1]
             row["round_trips"] = 100 * self.round_trips.item() / (sweeps * n_chains)
         return row

@@ -106,12 +106,12 @@ class ChainOptions:
         chains = self._started(rbm, stream, rows, saved, base)
         if self.sampler == "gibbs":
             return chains, None
-        if self.sampler == "trajectory":
+        replicas, is_tempering = chains.replicas, self.sampler == "tempering"
+        if replicas is not None and (replicas.path is None) == is_tempering:  # of another ladder
+            chains, replicas = ChainState(chains.visible.clone(), chains.hidden.clone()), None
+        if not is_tempering:
             return chains, TrajectoryTempering([*models, rbm])
         least, most = self.least_temperatures, self.most_temperatures
-        replicas = chains.replicas
-        if replicas is not None and replicas.path is None:  # of other models
-            chains, replicas = ChainState(chains.visible.clone(), chains.hidden.clone()), None
         if replicas is None or not least <= replicas.n_levels <= most:  # else it is tuned already
             tune_ladder(
                 rbm,

@@ -73,7 +73,8 @@ class Samples(Answer):
         sample, or its number from 0, and at how many sites they differ, shape (n_chains,
         n_samples).
     ladder
-        ``temperatures`` and statistics of their swaps; empty without tempering.
+        ``temperatures``, or along a trajectory ``models``, and statistics of their swaps; empty for
+        Gibbs sampling.
     acceptance
         Rates at which ``completion='metropolis'`` accepted; else empty.
     frame
