@@ -12,10 +12,13 @@ import shlex
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas
 import pytest
 import scipy.io
 import torch
+import zarr
 
 from cli.commands import harmonium
 from harmonium import datasets
@@ -125,6 +128,13 @@ def _newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with zipfile.ZipFile(f"805_SNP_{name}.hapt.zip", "w") as archive:
             archive.writestr(f"805_SNP_{name}.hapt", haplotypes)
     scipy.io.savemat("example50.mat", {"spikes": states.T.astype(np.uint8)})
+    np.save("rows.npy", states.astype(np.uint8))
+    np.savetxt("rows.csv", states, "%d", ",", header="a,b,c,d,e", comments="")
+    for part in range(2):
+        pandas.DataFrame(states, columns=list("abcde")).to_parquet(f"part-{part}.parquet")
+    with h5py.File("big.h5", "w") as file:
+        file["group/matrix"] = states.astype(np.uint8)
+    zarr.save_array("measured.zarr", states.astype(np.uint8))
     units = blocks(ROOT / "docs/extending.md", "python")[0].replace("n, highest)", "n, highest=3)")
     Path("graded.py").write_text(units, encoding="utf-8")
 

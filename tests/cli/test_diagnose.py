@@ -21,6 +21,7 @@ from harmonium.run_directory import RunDirectory
 from harmonium.runs.answers import diagnose
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.trained import open_trained
+from harmonium.serialization import serialize
 from html_pages import Page
 from test_architecture import texts_of
 
@@ -228,7 +229,7 @@ def test_a_model_that_is_none(run: Path) -> None:
     content = {name: tensor.detach().clone() for name, tensor in rbm.state_dict().items()}
     content["hidden.bias"][3] = math.nan
     config = {"rbm": {"visible": {"type": "Binary", "n": 64}, "hidden": {"type": "Binary", "n": 8}}}
-    (run / "model.safetensors").write_bytes(checkpoint.serialize("model", content, config))
+    (run / "model.safetensors").write_bytes(serialize("model", content, config))
     for path in (run / "checkpoints").iterdir():
         path.unlink()
     before = contents(run)

@@ -185,6 +185,10 @@ def test_more_processes_than_rows_are_refused(of_three: Callable[[int], None]) -
         sharing.check_enough(16, 20)
 
 
+def test_one_process_takes_any_number_of_rows() -> None:
+    sharing.check_enough(1, 1)
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [

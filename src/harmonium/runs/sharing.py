@@ -148,12 +148,12 @@ def check_alike(config: Mapping[str, Any]) -> None:
 
 def check_enough(n_rows: int, n_chains: int | None) -> None:
     """Refuse more ranks than can share out a mini-batch, or the chains."""
-    most = max(n_rows, n_chains or 0) // ranks.LEAST_ROWS
+    most = max(1, max(n_rows, n_chains or 0) // ranks.LEAST_ROWS)
     if ranks.size() > most:
         raise ValueError(
             f"{ranks.size()} processes are too many for mini-batches of {n_rows} rows"
             + (f" and {n_chains} chains" if n_chains else "")
-            + f", of which each takes {ranks.LEAST_ROWS} or more; take at most {max(1, most)}, or "
+            + f", of which each takes {ranks.LEAST_ROWS} or more; take at most {most}, or "
             "more `chains` or a larger `batch_size`"
         )
 
