@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 import torch
 
 import harmonium
+from harmonium.cli import evaluate as cli_evaluate
 from harmonium.datasets import block_order, large, load, mapped
 from harmonium.runs import rbm_task
+from harmonium.runs.answers import evaluate
 from harmonium.runs.rows import listed
 
 SMALL: dict[str, Any] = {
@@ -147,6 +150,79 @@ def test_a_subset_and_rows_of_other_files() -> None:
         for on in (True, False)
     )
     assert bits_of(a) == bits_of(b)
+
+
+def test_parts_of_many_rows_stay_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled_by_blocks(monkeypatch)
+    for name, part in zip(("rows", "other", "third"), np.split(rows(), [300, 350]), strict=True):
+        np.save(f"{name}.npy", part)
+    options = SMALL | {"validation_data": "other.npy", "test_data": "third.npy"}
+    run = harmonium.train("rows.npy", out="a", on_disk=True, **options)
+    [values] = Path("cache/rows").glob("*/values.npy")
+    assert np.array_equal(np.load(values), rows())
+    assert run.directory.config()["options"]["on_disk"] is True
+    assert run.evaluate(split="test").n_rows == 50
+    run.resume(more_epochs=1, progress=False)
+    small = harmonium.train("rows.npy", out="b", on_disk=False, **options)
+    of_data = [one.directory.config()["data"] for one in (run, small)]
+    for key in ("n_train", "fingerprint", "held_out_fingerprint"):
+        assert of_data[0][key] == of_data[1][key]
+
+
+def test_an_evaluation_of_some_rows_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled_by_blocks(monkeypatch)
+    monkeypatch.setattr(evaluate, "_MOST_ON_DISK", 100)
+    np.save("rows.npy", rows())
+    run = harmonium.train("rows.npy", out="a", on_disk=True, held_out=0.2, **SMALL)
+    assert run.directory.config()["data"]["n_held_out"] == 80
+
+    def found(of: harmonium.Run) -> dict[str, Any]:
+        results = json.loads(of.directory.likelihood_path.read_bytes())["results"]
+        return next(iter(results.values()))
+
+    assert run.evaluate(split="train").n_rows == 100
+    assert found(run)["drawn_from"] == 320
+    assert "100 of 320" in run.directory.report_path.read_text()
+    words = cli_evaluate._rows(found(run), 0.5)
+    assert words.startswith("100 of the 320 of rows.npy:train, drawn at random (--rows says how")
+    run.evaluate(split="train", rows=320)
+    assert found(run)["drawn_from"] is None
+    in_memory = harmonium.train("rows.npy", out="b", on_disk=False, **SMALL)
+    in_memory.evaluate()
+    was = found(in_memory)
+    assert was["drawn_from"] is None
+    # another binarisation reads the same rows, whatever memory there is by then
+    monkeypatch.setattr(large, "free_memory", lambda: 1)
+    in_memory.evaluate(binarize="0.5")
+    assert found(in_memory)["rows_digest"] == was["rows_digest"]
+
+
+def test_missing_values_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled_by_blocks(monkeypatch)
+    values = rows().astype(np.float32)
+    values[::3, 2] = np.nan
+    np.save("rows.npy", values)
+    runs = [
+        harmonium.train("rows.npy", out=f"r{on}", on_disk=on, held_out=0.0, **SMALL)
+        for on in (True, False)
+    ]
+    one, other = (run.directory.config()["data"] for run in runs)
+    assert one["fingerprint"] == other["fingerprint"]
+    assert runs[0].reconstruct().errors.shape == (400,)
+    assert len(runs[0].sample(start="data", chains=3, samples=2).samples) == 3
+    runs[0].diagnose(sweeps=20)
+
+
+def test_rows_in_memory_have_no_file() -> None:
+    with pytest.raises(
+        ValueError, match=r"`on_disk` is for files, and the rows are in memory; lea"
+    ):
+        harmonium.train(rows(), on_disk=True, **SMALL)
+    np.save("rows.npy", rows().astype(np.float64))
+    mapping = np.load("rows.npy", mmap_mode="r")
+    assert bits_of(harmonium.train(mapping, out="a", **SMALL)) == bits_of(
+        harmonium.train(rows(), out="b", **SMALL)
+    )
 
 
 def test_networks_and_stacks() -> None:

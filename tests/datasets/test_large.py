@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from harmonium import datasets
-from harmonium.datasets import Data, conversion, large, load, mapped, sources
+from harmonium.datasets import Data, Scaled, conversion, large, load, mapped, records, sources
 
 N, WIDTH = 240, 5
 X = np.random.default_rng(0).integers(0, 4, (N, WIDTH)).astype(np.uint8)
@@ -174,7 +175,146 @@ def test_a_type_that_gets_wider_on_the_way() -> None:
     same(load("a.csv", on_disk=True), load("a.csv"))
 
 
+def test_a_column_that_has_no_value_in_some_rows_of_a_file() -> None:
+    holes = REAL.copy()
+    holes[:200, 2] = np.nan  # in several chunks
+    csv(Path("a.csv"), holes)
+    np.save("a.npy", holes)
+    for name in ("a.csv", "a.npy"):
+        on_disk, in_memory = (load(name, on_disk=on) for on in (True, False))
+        assert on_disk.mask is not None and in_memory.mask is not None
+        assert torch.equal(on_disk.mask.bits, in_memory.mask.bits)
+        seen = in_memory.mask.observed()
+        assert torch.equal(on_disk.values[seen], in_memory.values[seen])
+    holes[:, 2] = np.nan
+    np.save("a.npy", holes)
+    message = r"column 2 of a.npy has no value in any of the 240 rows; `drop=2` leaves it out"
+    with pytest.raises(ValueError, match=message):
+        load("a.npy", on_disk=True)
+
+
+def test_notes_are_about_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_PIECE", 100)
+    rows = ["ACG--", "ACGAX", "AC---", "ACGUU"] * 20
+    text = "".join(f">s{number}\n{row}\n" for number, row in enumerate(rows))
+    Path("a.fasta").write_text(text)
+    options: dict[str, Any] = {"alphabet": "rna", "unknown": "drop", "max_gaps_row": 0.5}
+    on_disk, in_memory = (load("a.fasta", on_disk=on, **options) for on in (True, False))
+    assert torch.equal(on_disk.values, in_memory.values)
+    said = "left out: 20 sequences (unknown letters), 20 sequences (too many gaps)"
+    assert said in on_disk.notes and said in in_memory.notes
+    assert on_disk.notes[0].startswith("an alignment of 40 sequences × 5 sites; alphabet rna")
+
+
+def test_pictures_of_several_files_have_one_white() -> None:
+    pictures = X.reshape(N, 1, WIDTH).copy()
+    pictures[200:] *= 80
+    for number, part in enumerate(np.array_split(pictures, 3)):
+        np.save(f"part-{number}.npy", part)
+    on_disk, in_memory = (load("part-*.npy", on_disk=on) for on in (True, False))
+    assert in_memory.encoding == Scaled(0.0, 255.0) and "grey" not in str(in_memory.notes)
+    same(on_disk, in_memory)
+
+
+def test_names_with_spaces_and_files_of_runs() -> None:
+    for folder in ("my rows", "my rows/deep", "my rows/runs/a"):
+        Path(folder).mkdir(parents=True)
+        np.save(f"{folder}/part 1.npy", X)
+    Path("my rows/runs/a/metrics.jsonl").touch()
+    assert len(load("my rows/part *.npy")) == N
+    assert len(load("my rows/**/*.npy")) == 2 * N
+    assert len(load("my rows/runs/*/*.npy")) == N
+
+
+# The cache
+
+
+def test_rows_of_earlier_states_of_a_file_are_removed() -> None:
+    parquet(Path("a.parquet"), X)
+    parquet(Path("b.parquet"), X)
+    first = load("a.parquet", on_disk=True)
+    load("b.parquet", on_disk=True)
+    parquet(Path("a.parquet"), X[:-1])
+    assert len(load("a.parquet", on_disk=True)) == N - 1
+    assert len(list(mapped.rows_folder().glob("*/values.npy"))) == 2
+    assert np.array_equal(first.values.numpy(), X)  # who has them open keeps them
+
+
+def test_another_file_of_the_same_size_and_time() -> None:
+    np.save("a.npy", X)
+    np.save("b.npy", X[::-1])
+    csv(Path("a.csv"), X)
+    csv(Path("b.csv"), X[::-1])
+    for suffix in (".npy", ".csv"):
+        for name in ("a", "b"):
+            os.utime(name + suffix, ns=(7, 7))
+        was = load("a" + suffix, on_disk=True).fingerprint()
+        os.replace("b" + suffix, "a" + suffix)
+        assert load("a" + suffix, on_disk=True).fingerprint() != was
+
+
+def test_what_a_killed_conversion_left_is_removed() -> None:
+    left, going_on = (mapped.rows_folder() / f".{name}.tmp" for name in ("left", "going-on"))
+    for folder in (left, going_on):
+        folder.mkdir(parents=True)
+        (folder / "values.npy").write_bytes(b"some")
+    for path in (left / "values.npy", left):
+        os.utime(path, (0, 0))
+    parquet(Path("a.parquet"), X)
+    load("a.parquet", on_disk=True)
+    assert not left.exists() and going_on.exists()
+
+
+def test_an_interrupted_conversion_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet(Path("a.parquet"), X)
+
+    def progress(name: str, done: int, total: int | None) -> None:
+        if name.startswith("converting"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load("a.parquet", on_disk=True, progress=progress)
+    assert not list(mapped.rows_folder().iterdir())
+
+
 # What is refused
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_files_of_other_letters(on_disk: bool) -> None:
+    Path("part-0.fasta").write_text(">a\nACGUA\n>b\nACGUU\n")
+    Path("part-1.fasta").write_text(">a\nMKVLW\n")
+    message = r"the letters of part-1.fasta are ACD.*, but those of part-0.fasta ACGU-; say by `alp"
+    with pytest.raises(ValueError, match=message):
+        load("part-*.fasta", on_disk=on_disk)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_files_that_have_parts(on_disk: bool) -> None:
+    for number in range(2):
+        np.savez(f"{number}.npz", x_train=X, x_test=X[:9])
+    message = r"0.npz holds its rows in several arrays \(train, test\).*by `array`"
+    with pytest.raises(ValueError, match=message):
+        load("?.npz", on_disk=on_disk)
+    if on_disk:
+        with pytest.raises(ValueError, match=message):
+            load("0.npz", on_disk=True)
+    assert len(load("?.npz", on_disk=on_disk, array="x_test")) == 18
+
+
+def test_labels_that_are_words_in_some_chunks_and_numbers_in_others() -> None:
+    Path("a.csv").write_text("label,x\n" + "7,1\n" * 300 + "b,0\n" * 300)
+    with pytest.raises(ValueError, match=r"some rows of a.csv are words, and those of others numb"):
+        load("a.csv", on_disk=True)
+    assert load("a.csv", on_disk=False).classes == ("7", "b")
+
+
+def test_a_file_without_rows_of_two_dimensions() -> None:
+    np.save("part-0.npy", X)
+    np.save("part-1.npy", X[:, 0])
+    message = "part-1.npy holds uint8 in 1 dimensions, but part-0.npy uint8 of 5 columns"
+    with pytest.raises(ValueError, match=message):
+        load("part-*.npy")
 
 
 def test_a_pattern_that_matches_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from harmonium.datasets import Data, Scaled, from_array, load, mapped
+from harmonium.datasets import UNKNOWN_LABEL, Data, Scaled, from_array, load, mapped
+from harmonium.datasets import data as data_module
 from harmonium.datasets.moments import moments, moments_of_bits
 
 
@@ -87,6 +89,75 @@ def test_stretches_are_held_out_of_many_rows(
     assert abs(held_out.values.mean().item() - 20_000) < 5 * error
     again = load(tmp_path / "rows.npy", on_disk=True).split_randomly_(0.1, 5)[1]
     assert torch.equal(again.values, held_out.values)
+
+
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int = 40_000) -> Data:
+    monkeypatch.setattr(mapped, "BUFFER_BYTES", 1 << 16)
+    return load(stored(tmp_path, np.arange(n, dtype=np.float32)[:, None]), on_disk=True)
+
+
+def test_a_tenth_of_many_rows_is_bounded_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "USUALLY_HELD_OUT", 4 * 1000)
+    train, held_out = large(tmp_path, monkeypatch).split_randomly_()
+    assert len(held_out) == 1000 and len(train) == 39_000
+    assert train.notes[-1] == (
+        "1,000 of 40,000 rows (2.50%) are held out, in short stretches all over the file "
+        "(`held_out` asks for more)"
+    )
+
+
+def test_a_share_that_is_asked_for_is_held_out_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "USUALLY_HELD_OUT", 4 * 1000)
+    train, held_out = large(tmp_path, monkeypatch).split_randomly_(0.2)
+    assert len(held_out) == 8000 and train.notes[-1].endswith("all over the file")
+    monkeypatch.setattr(data_module, "MOST_HELD_OUT", 4 * 1000)
+    message = r"held_out is 0.2, which are 8,000 of the 40,000 rows .*; pass 0.0248 or less"
+    with pytest.raises(ValueError, match=message):
+        large(tmp_path, monkeypatch).split_randomly_(0.2)
+
+
+def test_rows_that_would_be_left_out_of_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = large(tmp_path, monkeypatch)
+    weights = torch.ones(len(data), dtype=torch.float64)
+    weights[4] = 0
+    message = r"1 of the 40,000 rows of rows.npy have a weight of 0, and rows on disk.*`on_disk=Fal"
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(data, weights=weights).counted()
+    labels = torch.zeros(len(data), dtype=torch.int64)
+    labels[:2] = UNKNOWN_LABEL
+    with pytest.raises(
+        ValueError, match=r"2 of the 40,000 rows of rows.npy have no label, and row"
+    ):
+        dataclasses.replace(data, labels=labels).labelled()
+
+
+def test_rows_by_number_and_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = large(tmp_path, monkeypatch)
+    for numbers in ([5, 6, 7, 100, 99, 98, 3, 4, 39_999], [], [7], list(range(500, 900))):
+        index = torch.tensor(numbers, dtype=torch.int64)
+        assert data.take(index).values.flatten().tolist() == numbers if numbers else True
+        assert mapped.take(data.values, index).shape == (len(numbers), 1)
+
+
+@pytest.mark.parametrize("n_rows", [100, 40_000])  # in the map, and beside it
+def test_a_file_that_is_cut_off_under_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_rows: int
+) -> None:
+    data = large(tmp_path, monkeypatch, n_rows)
+    os.truncate(tmp_path / "rows.npy", 128)
+    for use in (
+        lambda: data.rows(torch.tensor([n_rows - 1])),
+        lambda: next(data.blocks()),
+        data.fingerprint,
+    ):
+        with pytest.raises(ValueError, match="has changed while its rows were in use"):
+            use()
 
 
 def test_rows_are_drawn_in_memory_that_does_not_grow(

@@ -60,7 +60,12 @@ def _of_documents(found: Any) -> Iterator[str]:
 
 def _rows(result: Mapping[str, Any], std_error: float) -> str:
     how = result["binarized"]
-    text = f"{result['rows']:,} of {result['data']}" + (f", {how}" if how else "")
+    there = result["drawn_from"]
+    of_all = "" if there is None else f"the {there:,} of "
+    text = f"{result['rows']:,} of {of_all}{result['data']}"
+    if there is not None:
+        text += ", drawn at random (--rows says how many)"
+    text += f", {how}" if how else ""
     if result["weights"] is not None:
         text += f", weighted mean (weights: {result['weights']})"
     if "effective_rows" in result:

@@ -25,8 +25,8 @@ from harmonium.datasets.encodings import (
     TableEncoding,
     Threshold,
 )
-from harmonium.datasets.joining import join_parts
 from harmonium.datasets.labels import UNKNOWN_LABEL, has_label
+from harmonium.datasets.large import join_parts
 from harmonium.datasets.mapped import cache_folder
 from harmonium.datasets.masks import (
     Mask,

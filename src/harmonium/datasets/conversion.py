@@ -10,9 +10,12 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,13 @@ from torch import Tensor
 from harmonium.datasets import mapped
 from harmonium.datasets.classes import numbered
 from harmonium.datasets.data import Data
+from harmonium.datasets.dropped import Dropped, counted, summed_up
 from harmonium.datasets.encodings import Encoding
-from harmonium.datasets.holes import first_values, refilled, tells
+from harmonium.datasets.holes import first_values, refilled, refuse_empty_columns, tells
 from harmonium.datasets.joining import fitting
 from harmonium.datasets.labels import UNKNOWN_LABEL
 from harmonium.datasets.masks import Mask
-from harmonium.datasets.pictures import picture_encoding
+from harmonium.datasets.pictures import guesses, picture_encoding
 from harmonium.files import write_json
 
 _VERSION = 1  # of the folders; others are written anew
@@ -37,11 +41,22 @@ _HEADER = 128  # bytes
 _ABOUT = "about.json"
 _BLOCK = 1 << 16  # rows converted at a time
 _ROOM = 1.02  # of what is expected, for what stands beside the values
+_STALE = 3600.0  # seconds after which a conversion that wrote nothing is over: it writes all along
+_SEQUENCES, _ALL = re.compile(r"^an alignment of [\d,]+ sequences?"), "all sequences"
 
 
 def folder_of(key: Any) -> Path:
     """The folder of the rows of these sources, read in this way."""
     return mapped.rows_folder() / mapped.digest_of([_VERSION, key])
+
+
+def remove_stale() -> None:
+    """Remove what conversions have left that were killed."""
+    for folder in mapped.rows_folder().glob(".*.tmp"):
+        with suppress(OSError):  # which ends, or is removed by another program, just now
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - newest > _STALE:
+                shutil.rmtree(folder)
 
 
 def refuse_lack_of_room(name: str, n_bytes: int) -> None:
@@ -62,7 +77,7 @@ def refuse_lack_of_room(name: str, n_bytes: int) -> None:
         )
 
 
-def write(name: str, key: Any, chunks: Iterable[Data]) -> Data:
+def write(name: str, key: Any, chunks: Iterable[Data], of: Any = None) -> Data:
     """Write rows that arrive in chunks, and open them.
 
     Parameters
@@ -73,6 +88,8 @@ def write(name: str, key: Any, chunks: Iterable[Data]) -> Data:
         As for `folder_of`.
     chunks
         Rows of the same columns; labels are numbered alike in the end.
+    of
+        What they were made of, whatever state it is in: rows of its earlier states are removed.
 
     Raises
     ------
@@ -90,10 +107,13 @@ def write(name: str, key: Any, chunks: Iterable[Data]) -> Data:
             for chunk in chunks:
                 writer.add(chunk)
             about = writer.finish()
-        write_json(temporary / _ABOUT, about)
-        if folder.exists():  # without what it should have, or another program was faster
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        origin = mapped.digest_of(of)
+        write_json(temporary / _ABOUT, {**about, "of": origin})
+        if read(name, key) is None:  # else another program was faster
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(temporary, folder)
+        if of is not None:
+            _remove_earlier(folder, origin)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
@@ -106,6 +126,14 @@ def write(name: str, key: Any, chunks: Iterable[Data]) -> Data:
     found = read(name, key)
     assert found is not None
     return found
+
+
+def _remove_earlier(folder: Path, origin: str) -> None:
+    """Remove rows of the same files as they were before; who uses them keeps them."""
+    for about in mapped.rows_folder().glob(f"[!.]*/{_ABOUT}"):
+        with suppress(OSError, ValueError, KeyError):
+            if about.parent != folder and json.loads(about.read_bytes())["of"] == origin:
+                shutil.rmtree(about.parent)
 
 
 def read(name: str, key: Any) -> Data | None:
@@ -200,7 +228,10 @@ class _Writer:
         self._arrays: dict[str, _Array] = {}
         self._first: Data | None = None
         self._classes: list[str] = []
-        self._n_rows = 0
+        self._has_words: bool | None = None
+        self._notes: dict[str, int] = {}
+        self._dropped: list[Dropped] = []
+        self._n_rows = self._n_chunks = 0
 
     def __enter__(self) -> _Writer:
         return self
@@ -217,6 +248,22 @@ class _Writer:
         ValueError
             If they do not fit those before them.
         """
+        if chunk.parts:
+            raise ValueError(
+                f"{chunk.name} holds its rows in several arrays ({', '.join(chunk.parts)}), and "
+                "they are left on disk; name one of them by `array`, or pass `on_disk=False`, "
+                "which reads them into memory"
+            )
+        if chunk.labels is not None and (chunk.labels != UNKNOWN_LABEL).any():
+            has_words = chunk.classes is not None
+            if self._has_words not in (None, has_words):
+                raise ValueError(
+                    f"the labels of some rows of {chunk.name} are words, and those of others "
+                    "numbers; pass `on_disk=False`, which judges all of them at once, or write "
+                    "them alike"
+                )
+            self._has_words = has_words
+        self._note(chunk)
         if chunk.classes is not None and chunk.labels is not None:
             self._classes += [name for name in chunk.classes if name not in self._classes]
             own, _ = numbered(chunk.classes, chunk.labels.numpy(), self._classes)
@@ -226,7 +273,9 @@ class _Writer:
         if self._first is None:
             self._first = chunk
             self._firsts = first_values(chunk.values, chunk.mask)
+            self._seen = torch.zeros(chunk.values.shape[1], dtype=torch.bool)
         chunk = fitting(chunk, self._first)
+        self._seen |= True if chunk.mask is None else chunk.mask.observed().any(0)
         self._write("values", refilled(chunk.values, chunk.mask, self._firsts))
         if chunk.labels is not None:
             self._write("labels", chunk.labels[:, None])
@@ -235,6 +284,26 @@ class _Writer:
         if chunk.mask is not None or "mask" in self._arrays:
             self._write_mask(chunk)
         self._n_rows += len(chunk)
+
+    def _note(self, chunk: Data) -> None:
+        """Remember what is said of rows, to say in the end what holds for all of them."""
+        of_chunk = set(summed_up(chunk.dropped))
+        for note in chunk.notes:
+            if not (tells(note) or guesses(note) or note in of_chunk):
+                note = _SEQUENCES.sub(_ALL, note)
+                self._notes[note] = self._notes.get(note, 0) + 1
+        first = self._n_chunks == 0
+        self._dropped += [each for each in chunk.dropped if first or each.what == "sequence"]
+        self._n_chunks += 1
+
+    def _said(self) -> list[str]:
+        alignment = f"an alignment of {counted(self._n_rows, 'sequence')}"
+        said = [
+            note.replace(_ALL, alignment)
+            for note, times in self._notes.items()
+            if times == self._n_chunks
+        ]
+        return said + summed_up(self._dropped)
 
     def _write(self, what: str, rows: Tensor) -> None:
         if what not in self._arrays:
@@ -255,6 +324,9 @@ class _Writer:
         first = self._first
         if first is None:
             raise ValueError("there are no rows; pass files with at least one row")
+        if not self._seen.all():
+            seen = np.broadcast_to(self._seen.numpy(), (self._n_rows, len(self._seen)))
+            refuse_empty_columns(seen, first.name, first.columns)
         for array in self._arrays.values():
             array.close()
         if self._classes:
@@ -266,7 +338,7 @@ class _Writer:
             "classes": sorted(self._classes) or None,
             "image_shape": first.image_shape,
             "named": dict(first.named),
-            "notes": [note for note in first.notes if not tells(note)],
+            "notes": self._said(),
         }
 
     def _sort_classes(self) -> None:

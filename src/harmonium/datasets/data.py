@@ -21,6 +21,8 @@ from harmonium.datasets.moments import moments as moments
 from harmonium.datasets.recoding import Recodable
 from harmonium.datasets.row_names import RowNames
 from harmonium.datasets.splits import (
+    MOST_HELD_OUT,
+    USUALLY_HELD_OUT,
     drawn_rows,
     held_out_groups,
     held_out_rows,
@@ -161,7 +163,8 @@ class Data(Recodable):
 
         The held-out rows swap places with the last rows, and both parts are views of the same
         memory. Of rows on disk that are more than `mapped.BUFFER_BYTES`, short stretches of
-        neighbours are held out, `splits.MOST_HELD_OUT` bytes at most; their file stays as it is.
+        neighbours are held out, and their file stays as it is. By default they are at most
+        `splits.USUALLY_HELD_OUT` bytes, which a note says.
         """
         held = self._held_out_rows(held_out, seed, stratified)
         n_train = len(self) - len(held)
@@ -175,10 +178,15 @@ class Data(Recodable):
             moved, into = mapped.take(tensor, one), mapped.take(tensor, other)
             tensor[one], tensor[other] = into, moved
             mapped.mark_written(tensor, torch.cat([one, other]))
-        return (
-            self._rows_only(f"{self.name}:train", slice(n_train)),
-            self._rows_only(f"{self.name}:held-out", slice(n_train, None)),
-        )
+        train = self._rows_only(f"{self.name}:train", slice(n_train))
+        if mapped.is_large(self.values):
+            share = len(held) / len(self)
+            train = train._with_note(
+                f"{len(held):,} of {len(self):,} rows ({share:.2%}) are held out, in short "
+                "stretches all over the file"
+                + (" (`held_out` asks for more)" if share < 0.99 * held_out else "")
+            )
+        return train, self._rows_only(f"{self.name}:held-out", slice(n_train, None))
 
     def draw_rows(self, n: int, seed: int = defaults.SEED) -> Data:
         """A random subset of rows, without replacement; copies the values.
@@ -214,7 +222,16 @@ class Data(Recodable):
         """The rows of a weight above 0: a copy, or the same object if these are all."""
         if self.weights is None or bool(self.weights.all()):
             return self
+        self._refuse_large("have a weight of 0", int((self.weights == 0).sum()))
         return self.take(self.weights.nonzero()[:, 0])
+
+    def _refuse_large(self, why: str, n: int) -> None:
+        if mapped.is_large(self.values):
+            raise ValueError(
+                f"{n:,} of the {len(self):,} rows of {self.name} {why}, and rows on disk are taken "
+                "where they lie; leave those out of the file, or pass `on_disk=False`, which reads "
+                "the rows into memory"
+            )
 
     def labelled(self) -> Data:
         """The rows whose label is not `UNKNOWN_LABEL`: a copy, or the same object if these are all.
@@ -232,6 +249,7 @@ class Data(Recodable):
             return self
         if n_missing == len(self):
             raise ValueError(f"all {len(self):,} labels of {self.name} are missing; pass some")
+        self._refuse_large("have no label", n_missing)
         note = f"{n_missing:,} of {len(self):,} rows are left out, because they have no label"
         return self.take(known.nonzero()[:, 0])._with_note(note)
 
@@ -247,7 +265,18 @@ class Data(Recodable):
             raise ValueError(f"{self.name} has one row, which cannot be split; pass more rows")
         n_held_out = min(max(1, round(held_out * len(self))), len(self) - 1)
         if mapped.is_large(self.values):
-            return held_out_stretches(len(self), n_held_out, self.values[:1].nbytes, seed)
+            row_bytes = self.values[:1].nbytes
+            if held_out == defaults.HELD_OUT:
+                n_held_out = min(n_held_out, max(1, USUALLY_HELD_OUT // row_bytes))
+            elif n_held_out * row_bytes > MOST_HELD_OUT:
+                most = MOST_HELD_OUT / (row_bytes * len(self))
+                raise ValueError(
+                    f"held_out is {held_out}, which are {n_held_out:,} of the {len(self):,} rows "
+                    f"of {self.name}; of rows on disk at most {MOST_HELD_OUT >> 20} MB are held "
+                    f"out, because they stay in memory; pass {0.99 * most:.3g} or less, or leave "
+                    "it out"
+                )
+            return held_out_stretches(len(self), n_held_out, row_bytes, seed)
         labels = self.labels if stratified else None
         if labels is None and self.alphabet is not None:
             values = self.values

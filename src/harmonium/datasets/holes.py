@@ -45,11 +45,13 @@ def filled(
         return rows, None, []
     missing = np.concatenate([_missing(block, codes) for block in blocks(rows)])
     observed = ~missing
-    refuse_empty_columns(observed, name, columns)
+    if not reading.is_piece:
+        refuse_empty_columns(observed, name, columns)
     if not reading.of_use:
         refuse_empty_rows(observed, name)
     wide = rows.copy()
     firsts = rows[observed.argmax(0), np.arange(rows.shape[1])]
+    firsts[~observed.any(0)] = 0
     wide[missing] = np.broadcast_to(firsts, rows.shape)[missing]
     return wide, observed, [told(observed, columns)]
 

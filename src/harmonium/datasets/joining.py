@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from harmonium.datasets.classes import numbered
 from harmonium.datasets.data import Data
 from harmonium.datasets.holes import first_values, refilled, tells, told
 from harmonium.datasets.masks import Mask
+from harmonium.datasets.pictures import guesses, picture_encoding
 from harmonium.datasets.row_names import RowNames
 
 ORDER = ("train", "validation", "test")
@@ -36,13 +38,15 @@ def join_parts(parts: Mapping[str, Data]) -> Data:
         If columns, shapes of pictures, labels or targets do not match.
     """
     train = parts["train"]
+    found = [fitting(parts[name], train) for name in ORDER if name in parts]
+    return dataclasses.replace(_joined_all(train, found), parts=ranges_of(parts))
+
+
+def ranges_of(parts: Mapping[str, Data]) -> dict[str, range]:
+    """Which rows the parts are, once they are joined."""
     names = [name for name in ORDER if name in parts]
-    found = [fitting(parts[name], train) for name in names]
-    ends = [0]
-    for data in found:
-        ends.append(ends[-1] + len(data))
-    own_parts = dict(zip(names, map(range, ends, ends[1:]), strict=False))
-    return dataclasses.replace(_joined_all(train, found), parts=own_parts)
+    ends = [0, *accumulate(len(parts[name]) for name in names)]
+    return dict(zip(names, map(range, ends, ends[1:]), strict=False))
 
 
 def _joined_all(train: Data, found: list[Data]) -> Data:
@@ -52,7 +56,7 @@ def _joined_all(train: Data, found: list[Data]) -> Data:
         values=_joined([data.values for data in found]),
         labels=None if train.labels is None else _joined([data.labels for data in found]),
         targets=None if train.targets is None else _joined([data.targets for data in found]),
-        weights=_joined_weights(found),
+        weights=joined_weights(found),
         mask=_joined_mask(found),
         row_names=_joined_names(found),
     )
@@ -67,6 +71,12 @@ def join_rows(files: Sequence[Data], name: str) -> Data:
         As for `join_parts`.
     """
     first = files[0]
+    for data in files:
+        if data.parts:
+            raise ValueError(
+                f"{data.name} holds its rows in several arrays ({', '.join(data.parts)}), of which "
+                "files that are joined have one each; name it by `array`"
+            )
     names = sorted({word for data in files for word in data.classes or ()})
     if names and all(data.classes is not None for data in files):
         files = [_numbered_by(data, names) for data in files]
@@ -78,6 +88,10 @@ def join_rows(files: Sequence[Data], name: str) -> Data:
     ]
     notes = [note for note in first.notes if not tells(note)]
     joined = _joined_all(first, found)
+    if joined.image_shape is not None:  # white is judged by all pictures
+        encoding, note = picture_encoding(joined.values)
+        notes = [each for each in notes if not guesses(each)] + ([] if note is None else [note])
+        joined = dataclasses.replace(joined, encoding=encoding)
     mask = joined.mask
     if mask is not None:
         notes.append(told(mask.observed().numpy(), joined.columns))
@@ -113,6 +127,11 @@ def fitting(data: Data, train: Data) -> Data:
             f"{data.name} holds rows of shape {data.image_shape or data.values.shape[1:]}, but "
             f"{train.name} of {train.image_shape or train.values.shape[1:]}"
         )
+    if data.alphabet != train.alphabet:
+        raise ValueError(
+            f"the letters of {data.name} are {data.alphabet}, but those of {train.name} "
+            f"{train.alphabet}; say by `alphabet` which ones all of them have"
+        )
     for what in ("labels", "targets"):
         has, wanted = getattr(data, what) is not None, getattr(train, what) is not None
         if wanted and not has:
@@ -142,7 +161,7 @@ def fitting(data: Data, train: Data) -> Data:
     return dataclasses.replace(data, values=data.values[:, order], columns=train.columns, mask=mask)
 
 
-def _joined_weights(parts: list[Data]) -> Tensor | None:
+def joined_weights(parts: Sequence[Data]) -> Tensor | None:
     """Weights of all rows, if any part has some; rows of the others count once each."""
     if all(data.weights is None for data in parts):
         return None

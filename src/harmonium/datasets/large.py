@@ -8,7 +8,8 @@ whole files (`conversion`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harmonium.datasets import conversion, mapped, memory, readers
+from harmonium.datasets import conversion, joining, mapped, memory, readers
 from harmonium.datasets.alignments import aligned
 from harmonium.datasets.alphabets import guessed
 from harmonium.datasets.arrays import Arrays, check_type, open_unpacked, to_data
@@ -26,7 +27,6 @@ from harmonium.datasets.data import Data
 from harmonium.datasets.downloads import Progress
 from harmonium.datasets.encodings import TableEncoding
 from harmonium.datasets.hdf5 import opened_h5
-from harmonium.datasets.joining import join_rows
 from harmonium.datasets.layouts import find_layout
 from harmonium.datasets.pictures import picture_encoding
 from harmonium.datasets.reading import Reading
@@ -68,7 +68,7 @@ def read(files: Files, reading: Reading, progress: Progress) -> Data:
             data = _converted(files, beside, n_bytes, progress)
         data = dataclasses.replace(data, notes=(*data.notes, "rows stay on disk"))
     else:
-        data = join_rows([readers.read(path, beside) for path in paths], files.name)
+        data = joining.join_rows([readers.read(path, beside) for path in paths], files.name)
     return _with_sides(data, reading, paths[0])
 
 
@@ -130,6 +130,8 @@ def _converted(files: Files, reading: Reading, n_bytes: int, progress: Progress)
             "them into memory, or leave it out"
         )
     total = sum(map(size_of, files.paths))
+    conversion.remove_stale()
+    of_piece = dataclasses.replace(reading, is_piece=True)
     conversion.refuse_lack_of_room(files.name, min(n_bytes, total))
 
     def chunks() -> Iterator[Data]:
@@ -137,7 +139,7 @@ def _converted(files: Files, reading: Reading, n_bytes: int, progress: Progress)
         for path in files.paths:
             of_file, n_rows = 0, 0
             try:
-                for chunk, of_chunk in _chunks(path, reading):
+                for chunk, of_chunk in _chunks(path, of_piece):
                     if isinstance(chunk.encoding, TableEncoding):
                         raise ValueError(
                             f"{path.name} is a table of mixed columns, which is judged by all of "
@@ -153,7 +155,60 @@ def _converted(files: Files, reading: Reading, n_bytes: int, progress: Progress)
                 raise ValueError(f"after {n_rows:,} rows of {path.name}: {error}") from None
             done += size_of(path)
 
-    return conversion.write(files.name, key, chunks())
+    of = [[str(path.resolve()) for path in files.paths], repr(reading)]
+    return conversion.write(files.name, key, chunks(), of)
+
+
+def join_parts(parts: Mapping[str, Data]) -> Data:
+    """What `joining.join_parts` returns, on the disk if the rows of a part are many and there.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `joining.join_parts`, and if the disk has no room.
+    """
+    if not any(mapped.is_large(data.values) for data in parts.values()):
+        return joining.join_parts(parts)
+    train = parts["train"]
+    found = [parts[name] for name in joining.ORDER if name in parts]
+    for data in found:  # which is said of the whole part, and before any row is written
+        joining.fitting(data.take(torch.zeros(1, dtype=torch.int64)), train)
+    key = ["parts", [[_digest(data), data.columns] for data in found]]
+    joined = conversion.read(train.name, key)
+    if joined is None:
+        conversion.remove_stale()
+        n_bytes = sum(data.values.nbytes for data in found)
+        conversion.refuse_lack_of_room(f"{train.name} with its other parts", n_bytes)
+        joined = conversion.write(train.name, key, (c for data in found for c in _some_of(data)))
+    return dataclasses.replace(
+        train,
+        values=joined.values,
+        labels=joined.labels,
+        targets=joined.targets,
+        mask=joined.mask,
+        weights=joining.joined_weights(found),
+        row_names=None,
+        parts=joining.ranges_of(parts),
+    )
+
+
+def _digest(data: Data) -> str:
+    """What changes when values, labels or targets do."""
+    beside = [data.labels, data.targets]
+    digests = [
+        None if one is None else hashlib.sha256(one.contiguous().numpy().data).hexdigest()
+        for one in beside
+    ]
+    return mapped.digest_of([data.fingerprint(), digests])
+
+
+def _some_of(data: Data) -> Iterator[Data]:
+    """The rows, some at a time, whose labels are numbered alike already."""
+    step = max(1, _CHUNK_BYTES // data.values[:1].nbytes)
+    data = dataclasses.replace(data, classes=None, weights=None, row_names=None, dropped=())
+    for start in range(0, len(data), step):
+        rows = torch.arange(start, min(start + step, len(data)))
+        yield data.take(rows)
 
 
 def _chunks(path: Path, reading: Reading) -> Chunks:

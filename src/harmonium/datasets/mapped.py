@@ -95,7 +95,8 @@ class _Pages(mmap.mmap):
     @property
     def notes_path(self) -> Path:
         """Where what was found out about these rows is kept."""
-        own = [str(self.path.resolve()), *_size_and_time(self.stat)]
+        # another file may have been moved here with the size and the time of this one
+        own = [str(self.path.resolve()), *_size_and_time(self.stat), self.stat.st_ctime_ns]
         return rows_folder() / f"{digest_of(own)}.json"
 
 
@@ -185,12 +186,14 @@ def pieces(values: Tensor, size: int, doing: str = "reading") -> Iterator[Tensor
         yield from values.split(size)
         return
     progress, used, done = _shown.get(), 0, 0
+    pages.refuse_change()
     for piece in values.split(size):
         yield piece
         used += piece.nbytes
         if used >= _PIECE_BYTES:
             done, used = done + used, 0
             pages.release()
+            pages.refuse_change()
             progress(f"{doing} {pages.path.name}", done, values.nbytes)
     pages.release()
     pages.refuse_change()
@@ -235,9 +238,18 @@ def hold(values: Tensor, block: int, now: Tensor, soon: Tensor) -> None:
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """Some rows by number, in new memory, as `Tensor.index_select`; many of them stay on disk."""
-    pages = _pages_of(values) if values.dim() == 2 and values.nbytes > BUFFER_BYTES else None
-    if pages is None or not hasattr(os, "preadv"):
+    """Some rows by number, in new memory, as `Tensor.index_select`; many of them stay on disk.
+
+    Raises
+    ------
+    ValueError
+        If their file has changed.
+    """
+    pages = _pages_of(values)
+    if pages is None:
+        return values.index_select(0, index)
+    pages.refuse_change()  # where a file has been cut off, its pages would end the process
+    if values.dim() != 2 or values.nbytes <= BUFFER_BYTES or not hasattr(os, "preadv"):
         return values.index_select(0, index)
     held = pages.held
     if held is not None and held.address == values.data_ptr():
@@ -245,8 +257,12 @@ def take(values: Tensor, index: Tensor) -> Tensor:
         if not len(index) or int(places.min()) >= 0:
             return held.rows.index_select(0, places)
     rows = torch.empty((len(index), values.shape[1]), dtype=values.dtype)
-    for place, number in enumerate(index.tolist()):
-        _read(pages, values[number : number + 1], rows[place : place + 1])
+    if not len(index):
+        return rows
+    breaks = ((index.diff() != 1).nonzero()[:, 0] + 1).tolist()  # neighbours are read at once
+    begins, ends = [0, *breaks], [*breaks, len(index)]
+    for begin, end, first in zip(begins, ends, index[begins].tolist(), strict=True):
+        _read(pages, values[first : first + end - begin], rows[begin:end])
     return rows
 
 

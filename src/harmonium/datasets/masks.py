@@ -83,6 +83,12 @@ class Mask:
         return missing
 
     @property
+    def n_incomplete(self) -> int:
+        """In how many rows a value is missing."""
+        blocks = (slice(first, first + _BLOCK) for first in range(0, len(self), _BLOCK))
+        return sum(int((~self.observed(rows)).any(1).sum()) for rows in blocks)
+
+    @property
     def n_missing(self) -> int:
         """How many values are missing."""
         return int(self.missing_by_column.sum())

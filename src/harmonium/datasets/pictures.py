@@ -10,6 +10,7 @@ from harmonium.datasets import mapped
 from harmonium.datasets.encodings import AsIs, Encoding, Scaled
 from harmonium.datasets.encodings.categories import is_integral
 
+_GUESS = "the grey values"
 _WHITE = 255
 _DARK = 127  # if no value is above it, another scale is more likely than dark pictures in bytes
 
@@ -52,6 +53,11 @@ def picture_encoding(values: Tensor, white: float | None = None) -> tuple[Encodi
     if not is_integral(values):
         return AsIs(), None
     return Scaled(0.0, most), (
-        f"the grey values go from {least:g} to {most:g}, so {most:g} was taken for white; if it is "
+        f"{_GUESS} go from {least:g} to {most:g}, so {most:g} was taken for white; if it is "
         "not, say what is (`white=255`, or `Data.as_pictures(height, width, white=255)`)"
     )
+
+
+def guesses(note: str) -> bool:
+    """Whether a note is one that `picture_encoding` has made."""
+    return note.startswith(_GUESS)

@@ -27,7 +27,7 @@ UnknownLetters = Literal["gap", "drop", "refuse"]
 Unseen = Literal["other", "missing", "error"]
 
 # What a trained model says of rows to be read for it.
-_OF_MODELS = ("classes", "n_columns", "table", "unseen", "lacks_columns")
+_OF_MODELS = ("classes", "n_columns", "table", "unseen", "lacks_columns", "is_piece")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class Reading:
     lacks_columns
         Whether columns that a model was trained on may be lacking, and are then missing in all
         rows.
+    is_piece
+        Whether these rows are some of a data set, in which a column may have no value.
     """
 
     label: Column | None = None
@@ -110,6 +112,7 @@ class Reading:
     unseen: Unseen = "other"
     lacks_columns: bool = False
     on_disk: bool | None = None
+    is_piece: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no alignment could be read with."""

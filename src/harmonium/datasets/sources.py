@@ -96,12 +96,19 @@ def find(source: Any, reading: Reading) -> tuple[Files, Reading] | None:
     if not _WILD.search(text):
         return None
     found = sorted(glob.glob(str(path), recursive=True), key=_as_people_count)
+    if "**" in text:
+        found = [one for one in found if not _is_of_a_run(Path(one))] or found
     if not found:
         raise FileNotFoundError(
             f"no file matches {text!r}; {path.parent} "
             + (f"has {_few(path.parent)}" if path.parent.is_dir() else "is no folder")
         )
     return Files(path.name, tuple(map(Path, found))), reading
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a file lies in the directory of a run, which writes tables of its own."""
+    return any((folder / "metrics.jsonl").is_file() for folder in path.parents)
 
 
 def is_list(source: Any) -> bool:
@@ -166,10 +173,11 @@ def bytes_in_memory(path: Path) -> int:
     return size_of(path) * (_UNPACKED if path.suffix == ".gz" else 1)
 
 
-def _changed(path: Path) -> int:
-    if path.is_dir():
-        return max(file.stat().st_mtime_ns for file in (path, *path.rglob("*")))
-    return path.stat().st_mtime_ns
+def _changed(path: Path) -> list[int]:
+    """When the content last changed, and when anything else did, such as the file of this name."""
+    files = (path, *path.rglob("*")) if path.is_dir() else (path,)
+    times = [(stat.st_mtime_ns, stat.st_ctime_ns) for stat in (file.stat() for file in files)]
+    return [max(each) for each in zip(*times, strict=True)]
 
 
 def said_of(path: Path) -> str | None:
@@ -182,6 +190,8 @@ def said_of(path: Path) -> str | None:
     """
     if path.suffix == ".npy":
         array = mapped.map_array(path)
+        if array.ndim < 2:
+            return f"{array.dtype} in {array.ndim} dimensions"
         return f"{array.dtype} of {' × '.join(map(str, array.shape[1:]))} columns"
     if path.suffix == ".parquet":
         import pyarrow as pa

@@ -8,8 +8,11 @@ from torch import Tensor
 from harmonium.kernels import few_of, permutation
 from harmonium.rng import Lane
 
-MOST_HELD_OUT = 1 << 24
-"""Bytes of rows on disk that are held out at most, because these stay in memory."""
+USUALLY_HELD_OUT, MOST_HELD_OUT = 1 << 24, 1 << 28
+"""Bytes of rows on disk that are held out at most: by default, and of a share that was asked for.
+
+They stay in memory.
+"""
 
 _STRETCH_BYTES = 1 << 14  # of neighbouring rows: a few pages
 _LEAST_STRETCHES = 100  # so that no stretch of a sorted file decides
@@ -76,8 +79,7 @@ def held_out_stretches(n: int, n_held_out: int, row_bytes: int, seed: int) -> Te
     Parameters
     ----------
     n, n_held_out
-        Total number of rows, and number of rows to hold out; fewer are, if these would take more
-        than `MOST_HELD_OUT`.
+        Total number of rows, and number of rows to hold out, less those of a stretch.
     row_bytes
         Bytes of a row.
     seed
@@ -88,7 +90,6 @@ def held_out_stretches(n: int, n_held_out: int, row_bytes: int, seed: int) -> Te
     Tensor
         int64, ascending.
     """
-    n_held_out = min(n_held_out, max(1, MOST_HELD_OUT // row_bytes))
     length = max(1, min(_STRETCH_BYTES // row_bytes, n_held_out // _LEAST_STRETCHES))
     number = few_of(n // length, max(1, n_held_out // length), Lane.HELD_OUT.stream(seed))
     return (number.sort().values[:, None] * length + torch.arange(length)).flatten()

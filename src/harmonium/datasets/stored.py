@@ -19,11 +19,7 @@ from harmonium.datasets import mapped
 from harmonium.datasets.dropped import Dropped
 from harmonium.datasets.encodings import AsIs, Encoding, Labelled, OneHot, Scaled, Stochastic
 from harmonium.datasets.masks import Mask, MaskedRows, refuse_missing
-from harmonium.datasets.moments import (
-    effective_number,
-    moments_once,
-    observed_moments,
-)
+from harmonium.datasets.moments import effective_number, moments_once, observed_moments
 from harmonium.datasets.naming import listed
 from harmonium.datasets.narrowing import rounded_columns
 from harmonium.datasets.row_names import RowNames
@@ -346,8 +342,9 @@ class Stored:
         encoding, data = self.encoding, self
         if isinstance(encoding, Stochastic):
             data = self._replace(Scaled(encoding.low, encoding.high))
-        numbers = torch.arange(len(self), device=self.device)
-        mean, var = observed_moments(map(data.masked_rows, numbers.split(_BLOCK)), weights)
+        ends = ((n, min(n + _BLOCK, len(self))) for n in range(0, len(self), _BLOCK))
+        numbers = (torch.arange(*each, device=self.device) for each in ends)
+        mean, var = observed_moments(map(data.masked_rows, numbers), weights)
         if not isinstance(encoding, Stochastic):
             return mean, var
         step = 1 - encoding.low_state
@@ -357,20 +354,24 @@ class Stored:
         """SHA-256 over type, shape, values, encoding, mask and weights, hexadecimal."""
         head = [str(self.values.dtype), list(self.values.shape), self.encoding.states_config()]
         own = json.dumps(head, sort_keys=True)
-        beside = b""
+        beside: list[Any] = []
         if self.mask is not None:
-            beside += b"mask" + self.mask.bits.cpu().contiguous().numpy().tobytes()
+            beside += [b"mask", self.mask.bits.cpu().contiguous().numpy().data]
         if self.weights is not None:
-            beside += b"weights" + self.weights.cpu().contiguous().numpy().tobytes()
+            beside += [b"weights", self.weights.cpu().contiguous().numpy().data]
+
+        def ended(digest: Any) -> str:
+            for part in beside:
+                digest.update(part)
+            return str(digest.hexdigest())
 
         def find() -> str:
             digest = hashlib.sha256(own.encode())
             for block in mapped.pieces(self.values, _BLOCK):
                 digest.update(block.cpu().contiguous().numpy().data)
-            digest.update(beside)
-            return digest.hexdigest()
+            return ended(digest)
 
-        what = f"fingerprint {own} {hashlib.sha256(beside).hexdigest()}"
+        what = f"fingerprint {own} {ended(hashlib.sha256())}"
         found: str = mapped.remembered(self.values, what, find)
         return found
 

@@ -124,8 +124,10 @@ def _count(value: Any) -> str:
 
 
 def _rows(of: Mapping[str, Any]) -> str:
-    """How many rows, and how many of equal weight they count as."""
+    """How many rows, of how many, and how many of equal weight they count as."""
     n, effective = _count(of.get("rows")), of.get("effective_rows")
+    if isinstance(there := of.get("drawn_from"), int):
+        n += f" of {there:,}"
     return f"{n} (as {effective:,.1f} of equal weight)" if _is_number(effective) else n
 
 

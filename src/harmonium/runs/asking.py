@@ -112,7 +112,8 @@ class Asking(AskingOfData):
         Parameters
         ----------
         data
-            The rows; by default the run's own, those of ``split``.
+            The rows; by default the run's own, those of ``split``. Of more than 64 MB of rows on
+            disk, 100,000 are drawn, unless ``rows`` says how many; ``n_rows`` of the result tells.
         progress
             Whether to show a progress bar in a notebook.
         options

@@ -17,11 +17,11 @@ import torch
 
 from harmonium import datasets
 from harmonium.datasets import Data, Encoding, Mask, mapped
-from harmonium.datasets.reading import columns_of
+from harmonium.datasets.reading import Reading, columns_of
 from harmonium.datasets.row_names import RowNames
 from harmonium.files import write_whole
 from harmonium.runs.rows import kinds_of, refuse_columns
-from harmonium.serialization import read, serialize
+from harmonium.serialization import pieces, read
 from harmonium.topics import Documents, save_documents
 
 NAME = "data.safetensors"
@@ -53,8 +53,8 @@ def save(data: Data, path: Path) -> None:
         "named": dict(data.named),
         "row_names": None if names is None else names.header,
     }
-    content = serialize(_KIND, {k: x for k, x in tensors.items() if x is not None}, config)
-    write_whole(path, content)
+    there = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    write_whole(path, pieces(_KIND, there, config))
 
 
 def load(path: Path) -> Data:
@@ -87,6 +87,27 @@ def load(path: Path) -> Data:
         row_names=names,
         mask=None if bits is None else Mask(bits, tensors["values"].shape[1]),
     )
+
+
+def refuse_options_of_files(reading: Reading) -> None:
+    """Reject options that say how a file is read.
+
+    Raises
+    ------
+    ValueError
+        Names the first.
+    """
+    for name in ("sequences", *reading.of_alignments):
+        if getattr(reading, name) is not None:
+            raise ValueError(
+                f"`{name}` is for files, and the rows are in memory; leave it out, and make "
+                "data of sequences (`harmonium.datasets.from_sequences`)"
+            )
+    if reading.on_disk:
+        raise ValueError(
+            "`on_disk` is for files, and the rows are in memory; leave it out, or pass the path of "
+            "a file of them, such as one that `numpy.save` writes"
+        )
 
 
 @contextmanager
@@ -133,6 +154,7 @@ def named(data: Any, **columns: Any) -> Iterator[str]:
             save_documents(data, path)
         else:
             save(data, path)
+        del data  # the run reads its own copy, and what was converted for it goes
         yield str(path)
 
 

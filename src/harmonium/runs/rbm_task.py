@@ -324,14 +324,13 @@ def assumed(data: Data, missing: Missing) -> Iterator[str]:
         if by_column[n]
     )
     share = data.mask.n_missing / data.values.numel()
-    n_rows = int((~data.mask.observed()).any(1).sum())
     taken = {
         "random": "taken as missing at random, and drawn given the rest of the row",
         "observed": "left out: each row has a model of its observed columns",
     }
     yield (
         f"missing   {data.mask.n_missing:,} of {data.values.numel():,} values ({share:.2%}; most: "
-        f"{shares}), in {n_rows:,} of {len(data):,} rows, {taken[missing]}"
+        f"{shares}), in {data.mask.n_incomplete:,} of {len(data):,} rows, {taken[missing]}"
     )
 
 

@@ -319,12 +319,7 @@ def read_parts(options: Any, progress: Progress) -> Data:
     if Path(options.data).suffix == KEPT_SUFFIX:  # rows that a run has kept itself
         from harmonium.runs import kept
 
-        for name in ("sequences", *reading.of_alignments):
-            if getattr(reading, name) is not None:
-                raise ValueError(
-                    f"`{name}` is for files, and the rows are in memory; leave it out, and make "
-                    "data of sequences (`harmonium.datasets.from_sequences`)"
-                )
+        kept.refuse_options_of_files(reading)
         data = kept.load(Path(options.data))
         if reading.weights is not None:
             data = datasets.weighed_by_file(data, reading.weights)

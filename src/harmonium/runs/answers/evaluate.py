@@ -77,7 +77,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     train, data = _load(trained, options, reading)
     _refuse_models_of_rows(trained, data)
     weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
-    rows, holes = _rows(trained, data, options.rows, options.seed)
+    rows, holes, drawn_from = _rows(trained, data, options.rows, options.seed)
     began = time.monotonic()
     evaluation = likelihood.evaluate(
         rbm,
@@ -100,6 +100,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
         **described(found),
         "warnings": [asked.reporter.words(reason).replace("`", "") for reason in found.reasons],
         "data": data.name,
+        "drawn_from": drawn_from,
         # a row's own value is known where nothing is missing
         "rows_digest": None if holes else keep_row_values(run.row_values_path, rbm, rows),
         "binarized": how_binarized(data),
@@ -118,7 +119,10 @@ def _load(trained: Trained, said: EvaluationOptions, reading: ReadingOptions) ->
     options, split = trained.options, said.split
     known: Known | None = trained.known
     if said.binarize is not None:
-        options, known = dataclasses.replace(options, binarize=said.binarize), None
+        # rows are where they were in training, so that the same ones are held out
+        on_disk = bool(options.on_disk)
+        options = dataclasses.replace(options, binarize=said.binarize, on_disk=on_disk)
+        known = None
     with trained.reporter.downloads() as progress:
         if run_data.is_run(options.data):
             train, held_out = run_data.load_data(options, progress)
@@ -155,10 +159,9 @@ def _refuse_models_of_rows(trained: Trained, data: Data) -> None:
     """
     if trained.options.missing != "observed" or data.mask is None:
         return
-    whole = int(data.mask.observed().all(1).sum())
     raise ValueError(
         f"{trained.run.path} was trained with `missing='observed'`, where each row has a model of "
-        f"its observed columns alone, and {len(data) - whole:,} of {len(data):,} rows of "
+        f"its observed columns alone, and {data.mask.n_incomplete:,} of {len(data):,} rows of "
         f"{data.name} have missing values: no one model gives their likelihoods; pass whole rows "
         "as `data`, or train with `missing='random'`"
     )
@@ -188,12 +191,16 @@ def _how_weighted(said: EvaluationOptions, of_run: TrainingOptions) -> str:
 
 def _rows(
     trained: Trained, data: Data, n_rows: int | None, seed: int
-) -> tuple[WeightedRows, MaskedRows | None]:
-    """All rows, or a random subset; completed if values are missing, and then as they are, too."""
+) -> tuple[WeightedRows, MaskedRows | None, int | None]:
+    """All rows, or a random subset; completed if values are missing, and then as they are, too.
+
+    The last one is the number of rows from which a subset was drawn; None for all rows.
+    """
     device = data.values.device
     refuse_more(n_rows, len(data), data.name)
     if n_rows is None and mapped.is_large(data.values):
-        n_rows = _MOST_ON_DISK
+        n_rows = min(_MOST_ON_DISK, len(data))
+    drawn_from = None if n_rows in (None, len(data)) else len(data)
     if n_rows is None:
         index = torch.arange(len(data), device=device)
     else:
@@ -204,13 +211,13 @@ def _rows(
     weights = weights_of(data, index)
     if data.mask is None:
         states = torch.cat([data.rows(some, stream) for some in index.split(_BLOCK)])
-        return WeightedRows(states, weights), None
+        return WeightedRows(states, weights), None, drawn_from
     parts = [data.masked_rows(some, stream) for some in index.split(_BLOCK)]
     holes = MaskedRows(
         torch.cat([part.states for part in parts]), torch.cat([part.observed for part in parts])
     )
     completed = complete_rows(trained.rbm, holes, 1, _SWEEPS, Lane.IMPUTED.stream(seed))
-    return WeightedRows(completed.draws[:, 0], weights), holes
+    return WeightedRows(completed.draws[:, 0], weights), holes, drawn_from
 
 
 def _watch(evaluation: Evaluation, kept: KeptWork | None, reporter: Reporter) -> LogLikelihood:

@@ -149,7 +149,10 @@ class EvaluationOptions(WeightingOptions, _Limited):
     )
     data: str | None = _option(None, "Other rows.", show_default="the run's own")
     rows: int | None = _option(
-        None, "Use a random subset of this many rows.", min=1, show_default="all"
+        None,
+        "Use a random subset of this many rows.",
+        min=1,
+        show_default="all; 100,000 of more than 64 MB of rows on disk",
     )
     binarize: str | None = _option(
         None,

@@ -14,7 +14,7 @@ from harmonium.deep import DBN, Dream
 from harmonium.rng import Lane, Stream
 from harmonium.run_directory import Network
 from harmonium.runs.pictures import figures, film, table_figures
-from harmonium.runs.pictures.views import View
+from harmonium.runs.pictures.views import View, paced
 from harmonium.sampling import ChainState, SamplingSchedule, start_random
 
 # Chains of a class start at random states, so they need a longer burn-in.
@@ -84,8 +84,8 @@ def draw(
     )
     stream = Lane.DREAM.stream(seed)
     few = _begin(dbn, chains, figures.FINAL_CHAINS, stream)
-    dreams = dbn.sample(few, figures.FINAL_SCHEDULE, stream)
-    yield _save_dreams(folder / "samples.png", dreams, figures.FINAL_SCHEDULE, view)
+    schedule = paced(figures.FINAL_SCHEDULE, dbn.top)
+    yield _save_dreams(folder / "samples.png", dbn.sample(few, schedule, stream), schedule, view)
     if view.image_shape is None:
         yield from _draw_columns(
             network.run.columns, dbn, shown, view, Lane.COMPARED_DREAM.stream(seed)
@@ -128,7 +128,7 @@ def _draw_columns(
     use_means = table_figures.takes_shares(bottom, shown.learned)
     dreams = [
         dream.means if use_means else dream.visible
-        for dream in dbn.sample(few, _COLUMNS_SCHEDULE, stream)
+        for dream in dbn.sample(few, paced(_COLUMNS_SCHEDULE, dbn.top), stream)
     ]
     samples, nominal = torch.cat(dreams), table_figures.is_nominal(bottom)
     yield from table_figures.compare(folder, shown.learned, samples, view, nominal)
