@@ -39,8 +39,8 @@ def begin(
 
     Ratings or a table in memory, `Place.source`, take the place of the file in the options.
     """
-    source = place.source
     sharing.refuse("a training on ratings")
+    source = place.source
     run = place.directory(f"runs/{run_name(options.data) if source is None else 'run'}")
     check_events(watching.tensorboard)
     where = build.choose_device(place.device)
