@@ -35,8 +35,10 @@ class Worker:
     def __init__(self, source: Path, threads: int | None, epochs: int) -> None:
         command = [sys.executable, __file__, "--worker", str(epochs)]
         self.environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
-        if threads is not None:
-            self.environment["OMP_NUM_THREADS"] = str(threads)
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            self.environment.pop(name, None)
+            if threads is not None:
+                self.environment[name] = str(threads)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment
         )

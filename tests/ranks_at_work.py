@@ -20,7 +20,7 @@ from harmonium.datasets import Data, Minibatches
 from harmonium.gradient import PlainGradient
 from harmonium.rbm import RBM
 from harmonium.rng import Purpose, Stream
-from harmonium.sampling import Gibbs, Tempering
+from harmonium.sampling import Gibbs, GrowingTrajectory, Tempering
 from harmonium.training import TrainingState
 from harmonium.units import Binary, Categorical, Gaussian, Mixed, ReLU, Spin
 
@@ -102,6 +102,9 @@ def _kinds() -> dict[str, Callable[[], bytes]]:
         ),
         "mixed": lambda: _trained(RBM(Mixed(Binary(64), Gaussian(32)), 64), binary),
         "tempered": lambda: _trained(RBM(*SIZE), binary, sampler=Tempering(n_temperatures=5)),
+        "tempered by models of the past": lambda: _trained(
+            RBM(*SIZE), binary, sampler=GrowingTrajectory(2, 1 - 1e-9, work=1e9)
+        ),
         "chains that are too few to share": lambda: _trained(RBM(*SIZE), binary, n_chains=5),
         "a model too small to share": lambda: _trained(RBM(12, 7), _binary(N_ROWS, 12)),
         "an interval of the likelihood": lambda: _estimated(RBM(*SIZE), binary),

@@ -19,6 +19,7 @@ from torch import Tensor
 from harmonium import checkpoint, defaults, kernels, ranks
 from harmonium.kernels import reference
 from harmonium.rng import Purpose, Stream
+from harmonium.units import Multinomial
 
 SIZES = (1, 2, 3)
 MUCH = 10**9
@@ -88,6 +89,11 @@ def _draws() -> dict[str, Draw]:
 
         return draw
 
+    def words(x: Tensor, stream: Stream) -> None:
+        ends = 12 * torch.arange(len(x) + 1)
+        bias = torch.zeros(12, dtype=torch.float64)  # of another type than x: no compiled kernel
+        x.copy_(kernels.draw_words(x.clone(), bias, ends, stream)[0].view_as(x))
+
     half = (0.1, 1.5)
     return {
         "binary": of(kernels.binary_, 0.1),
@@ -98,6 +104,8 @@ def _draws() -> dict[str, Draw]:
         "poisson": of(kernels.poisson_, 3.0),
         "relu": of(kernels.relu_, *half),
         "drelu": of(kernels.drelu_, *half, *half),
+        "multinomial": Multinomial(12, 9).sample_,
+        "reference multinomial": words,
         "reference binary": of(reference.binary_, 0.1),
         "reference poisson": of(reference.poisson_, 3.0),
     }

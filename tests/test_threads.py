@@ -16,6 +16,13 @@ import torch
 from harmonium import training
 from harmonium.datasets import Data, Minibatches
 from harmonium.deep import Classifier, Dropout, FinetuningState, finetuning, init_randomly_
+from harmonium.estimators import (
+    BernoulliRBM,
+    DBNClassifier,
+    DBNRegressor,
+    DBNTransformer,
+    RBMClassifier,
+)
 from harmonium.gradient import PlainGradient
 from harmonium.kernels import threads
 from harmonium.monitor import Following, Monitor
@@ -81,6 +88,15 @@ def test_threads_follow_the_cores_that_others_leave_free(machine: Machine) -> No
     assert machine.after(0.6, others=0) == 2
 
 
+def test_a_block_that_computes_for_long_tells_of_now(machine: Machine) -> None:
+    with threads.following():
+        machine.now, machine.by_all, machine.by_us = 120.0, 90.0, 40.0
+    assert machine.after(0.1, others=1) == 1
+    with threads.following():
+        machine.now, machine.by_all, machine.by_us = 140.0, 110.0, 60.0
+    assert machine.after(0.1, others=0) == 2
+
+
 def test_threads_of_many_cores_go_in_steps(machine: Machine) -> None:
     torch.set_num_threads(32)
     threads._choice.default = threads._choice.free = 32
@@ -123,6 +139,9 @@ def test_a_resumed_run_follows_free_cores_if_it_did(machine: Machine) -> None:
     config = {"watching": {}, "device": "cpu", "threads": 2}
     Said().surroundings(config)
     assert machine.after(0.6, others=1) == 1
+    Said().surroundings(config | {"threads": 64})  # of a larger machine
+    assert machine.after(0.6, others=1) == 1
+    machine.n_cores = 4
     Said().surroundings(config | {"threads": 3})
     assert machine.after(0.6, others=2) == 3
     Said(threads=2).surroundings(config)
@@ -239,6 +258,11 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "CD-3": (lambda: RBM(Binary(200), Binary(64)), 50, {"n_chains": None, "sampler": Gibbs(3)}),
     "Gaussian": (lambda: RBM(Gaussian(200), Binary(64)), 50, {}),
     "tempered": (lambda: RBM(Binary(200), Binary(64)), 10, {"sampler": Tempering(4)}),
+    "along its past": (
+        lambda: RBM(Binary(200), Binary(64)),
+        10,
+        {"sampler": GrowingTrajectory(acceptance=1 - 1e-9, work=1e9)},
+    ),
 }
 
 
@@ -323,3 +347,31 @@ def test_runs_and_samples_follow_free_cores(machine: Machine) -> None:
         assert torch.get_num_threads() == 2  # the caller's
     draw(rbm, start_random(rbm, 3, stream), SamplingSchedule(1, 2, 1), stream, sampler=Spy())
     assert Spy.seen == [1, 1, 1, 1] and torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "module"),
+    [
+        (BernoulliRBM(3), training),
+        (DBNTransformer((3, 2)), training),
+        (RBMClassifier(3), training),
+        (DBNClassifier((3,)), finetuning),
+        (DBNRegressor((3,)), finetuning),
+    ],
+    ids=lambda of: type(of).__name__,
+)
+def test_updates_of_estimators_follow_free_cores(
+    estimator: Any, module: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, update = [], module.update
+
+    def spy(*arguments: Any, **options: Any) -> None:
+        seen.append(torch.get_num_threads())
+        update(*arguments, **options)
+
+    monkeypatch.setattr(module, "update", spy)
+    assert machine.after(0.6, others=1) == 1
+    rows, y = (uniform(20, 6) > 0).numpy().astype("float32"), torch.arange(20).numpy() % 2
+    options = {"classes": [0, 1]} if isinstance(estimator, DBNClassifier | RBMClassifier) else {}
+    estimator.partial_fit(rows, y, **options)
+    assert set(seen) == {1} and torch.get_num_threads() == 2

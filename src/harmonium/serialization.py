@@ -152,7 +152,7 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha256.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha256.update(_memory(tensor))
+        sha256.update(_memory(tensor.cpu()))
     return sha256.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,11 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torch.distributed.launcher.api
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from cli.commands import harmonium
 from harmonium import ranks
-from harmonium.cli import processes
+from harmonium.cli import errors, processes
+from harmonium.run_directory import RunDirectory
 from harmonium.runs import network_task, rating_task, sharing, topic_task
+from harmonium.runs.answers import topics
+from harmonium.runs.answers.options import EvaluationOptions
+from harmonium.runs.rows import ReadingOptions
 
 QUICK = (
     *("--rows", "240", "--batch-size", "40", "--chains", "64", "--every", "4", "--threads", "1"),
@@ -27,6 +35,7 @@ QUICK = (
 RBM = ("train", *QUICK, "--hidden", "32", "--epochs", "30", "--schedule", "constant")
 STACK = ("dbn", "train", *QUICK, "--layers", "32,32", "--epochs", "15", "--schedule", "constant")
 LONG = 600.0
+EMPTY: dict[str, Any] = {"options": {}, "data": {}}
 
 
 def begin(*arguments: str | Path, module: str = "harmonium") -> subprocess.Popen[str]:
@@ -149,6 +158,9 @@ def test_two_groups_of_torchrun_train_and_evaluate_as_one_process(
         (("train", "--processes=0"), "pass a number of processes, 1 or more"),
         (("diagnose", "run", "--processes", "2"), "runs in one process; those that share"),
         (("dbn", "finetune", "run", "--processes", "2"), "runs in one process"),
+        (("--processes", "2"), "harmonium without a command runs in one process"),
+        (("train", "--processes", "2", "--config", "x.toml"), "a file (--config) run in one"),
+        (("dbn", "train", "--config=x.toml", "--processes=2"), "a file (--config) run in one"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: tuple[str, ...], words: str) -> None:
@@ -160,6 +172,92 @@ def test_processes_stand_anywhere() -> None:
     assert processes.asked(["train", "--processes", "2", "x"]) == (2, ["train", "x"])
     assert processes.asked(["--processes=3", "train"]) == (3, ["train"])
     assert processes.asked(["train"]) == (0, ["train"])
+
+
+@pytest.fixture
+def of_torchrun(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """One of the processes that torchrun has started; call it with more of its environment."""
+
+    def environment(**more: str) -> None:
+        world = {"WORLD_SIZE": "2", "RANK": "1", "TORCHELASTIC_RUN_ID": "job", **more}
+        for name, value in world.items():
+            monkeypatch.setenv(name, value)
+
+    environment()
+    return environment
+
+
+@pytest.mark.usefixtures("of_torchrun")
+def test_torchrun_and_processes_are_one_too_many() -> None:
+    with pytest.raises(ValueError, match="started 2 processes already, and --processes 3 asks"):
+        processes.asked(["train", "--processes", "3"])
+    assert processes.asked(["train"]) == (0, ["train"])
+
+
+def test_one_of_several_has_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert not processes.is_one_of_several()
+
+
+def test_all_processes_fail_where_torchrun_starts_them_again(
+    of_torchrun: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(processes, "signal", lambda *_: None)
+    monkeypatch.setattr(sharing, "speaker", 0)
+    assert processes.fail("words", 1) == 0
+    of_torchrun(TORCHELASTIC_MAX_RESTARTS="3")
+    assert processes.fail("words", 1) == 1
+    of_torchrun(RANK="0")
+    assert processes.fail("words", 1) == 1
+    assert capsys.readouterr().err == "error: words\n"
+
+
+def test_processes_share_the_cores_that_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed.launcher.api, "elastic_launch", lambda *_: print)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert processes.start(2, ["train"]) == 0
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_full_disk_of_any_process_is_told() -> None:
+    assert errors.is_of_one(OSError(errno.ENOSPC, "full", "/tmp/x"))
+    assert errors.is_of_one(AssertionError())
+    for of_all in (ValueError(), FileNotFoundError(errno.ENOENT, "no"), ranks.Lost("lost")):
+        assert not errors.is_of_one(of_all)
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ({0: -9, 1: -15}, "process 0 of 2 was ended by signal 9; harmonium resume takes"),
+        ({0: -15, 1: -9}, "process 1 of 2 was ended by signal 9"),
+        ({1: -9}, "process 1 of 2 was ended by signal 9"),
+        ({0: -15, 1: 1}, ""),  # which has said why
+        ({0: 1, 1: -9}, ""),
+    ],
+)
+def test_a_process_that_could_say_nothing_is_told(
+    codes: dict[int, int],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ChildFailedError(
+            "x", {rank: ProcessFailure(rank, 1, code, "") for rank, code in codes.items()}
+        )
+
+    monkeypatch.setattr(torch.distributed.launcher.api, "elastic_launch", lambda *_: fail)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert processes.start(2, ["train"]) == 1
+    said = capsys.readouterr().err
+    assert words in said and bool(words) == bool(said)
 
 
 @pytest.fixture
@@ -175,6 +273,46 @@ def test_what_is_not_shared_out_is_refused(task: Any, of_three: Callable[[int], 
     for door, n_arguments in ((task.begin, 5 - (task is not network_task)), (task.resume, 3)):
         with pytest.raises(ValueError, match=r"not shared out among processes, and each of the 3"):
             door(*[None] * n_arguments)
+
+
+def test_perplexity_is_not_shared_out(of_three: Callable[[int], None]) -> None:
+    with pytest.raises(ValueError, match=r"perplexity of documents is not shared out"):
+        topics.evaluate(None, EvaluationOptions(), ReadingOptions())  # type: ignore[arg-type]
+
+
+def test_a_layer_is_copied_with_those_below(
+    tmp_path: Path, of_three: Callable[[int], None]
+) -> None:
+    network = tmp_path / "network"
+    for number in (1, 2):
+        run = RunDirectory(network / "layers" / str(number))
+        run.path.mkdir(parents=True)
+        run.write_config(EMPTY | {"layer": number})
+    RunDirectory(network).write_config(EMPTY)
+    assert sharing.copied(run.path) == run.path
+    of_three(1)
+    copy = sharing.copied(run.path)
+    assert RunDirectory(copy / ".." / "1").config()["layer"] == 1 and tmp_path not in copy.parents
+    assert RunDirectory(sharing.copied(network)).config().keys() == {"format", *EMPTY}
+
+
+def test_only_the_run_that_torchrun_began_is_taken_up(
+    tmp_path: Path, of_torchrun: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    monkeypatch.setattr(ranks, "join", lambda: None)
+    run.write_config(EMPTY | sharing.starter())
+    assert not sharing.is_begun(run.path)
+    of_torchrun(TORCHELASTIC_MAX_RESTARTS="3", TORCHELASTIC_RESTART_COUNT="0")
+    assert not sharing.is_begun(run.path)
+    of_torchrun(TORCHELASTIC_RESTART_COUNT="1")
+    assert sharing.is_begun(run.path)
+    assert not sharing.is_begun(None) and not sharing.is_begun(tmp_path / "none")
+    of_torchrun(TORCHELASTIC_RUN_ID="another")
+    assert not sharing.is_begun(run.path)
+    run.write_config(EMPTY)
+    assert not sharing.is_begun(run.path)
 
 
 def test_more_processes_than_rows_are_refused(of_three: Callable[[int], None]) -> None:

@@ -128,7 +128,7 @@ def main() -> None:
         if debug:
             error.args = tuple(spelled(x) if isinstance(x, str) else x for x in error.args)
             raise
-        _fail(errors.paragraph(error), 1, alone=not isinstance(error, errors.EXPECTED))
+        _fail(errors.paragraph(error), 1, alone=errors.is_of_one(error))
     raise SystemExit(processes.code_of(code or 0))
 
 

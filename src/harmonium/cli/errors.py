@@ -20,6 +20,14 @@ EXPECTED = (ValueError, TypeError, ImportError, OSError, FloatingPointError)
 """Errors whose message says what was wrong and what would work."""
 
 
+_FULL = errno.ENOSPC, errno.EDQUOT
+
+
+def is_of_one(error: Exception) -> bool:
+    """Whether one of several processes is likely to have it alone, such as a full disk."""
+    return not isinstance(error, EXPECTED) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
 def of_usage(error: Any) -> str:
     """The message for a mistyped command, that is, for a `UsageError`."""
     message = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # pydantic's
@@ -36,7 +44,7 @@ def paragraph(error: Exception) -> str:
         return f"there is not enough memory; take fewer chains, rows or hidden units ({error})"
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             return (
                 f"{where}no space is left on the disk; make room and try again (a run that had "
                 "begun has lost nothing: harmonium resume takes it up at its last checkpoint)"

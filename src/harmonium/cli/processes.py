@@ -26,7 +26,7 @@ def asked(arguments: Sequence[str]) -> tuple[int, list[str]]:
     Raises
     ------
     ValueError
-        If it is no number of 1 or more.
+        If it is no number of 1 or more, or torchrun has started several already.
     """
     left, rest, n = [], iter(arguments), 0
     for argument in rest:
@@ -38,12 +38,17 @@ def asked(arguments: Sequence[str]) -> tuple[int, list[str]]:
         if not value.isdecimal() or int(value) < 1:
             raise ValueError(f"{FLAG} is {value!r}; pass a number of processes, 1 or more")
         n = int(value)
+    if n and is_one_of_several():
+        raise ValueError(
+            f"torchrun has started {os.environ['WORLD_SIZE']} processes already, and {FLAG} {n} "
+            f"asks for others; leave {FLAG} out"
+        )
     return n, left
 
 
 def is_one_of_several() -> bool:
     """Whether torchrun has started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -59,9 +64,15 @@ def check(arguments: Sequence[str]) -> None:
         word for n, word in enumerate(arguments) if n not in values and not word.startswith("-")
     ][:2]
     if not any(name.split() == words[: len(name.split())] for name in SHARED):
+        what = f"harmonium {words[0]}" if words else "harmonium without a command"
         raise ValueError(
-            f"harmonium {' '.join(words[:1])} runs in one process; those that share their work "
-            f"are {', '.join(SHARED[:-1])} and {SHARED[-1]}"
+            f"{what} runs in one process; those that share their work are "
+            f"{', '.join(SHARED[:-1])} and {SHARED[-1]}"
+        )
+    if any(word.partition("=")[0] == "--config" for word in arguments):
+        raise ValueError(
+            "the commands of a file (--config) run in one process; type those that share their "
+            f"work ({', '.join(SHARED)}) one by one"
         )
 
 
@@ -85,7 +96,8 @@ def fail(paragraph: str, code: int, *, alone: bool = False) -> int:
     """Print an error, once; returns the exit code.
 
     The first process does so, or the one that has an error ``alone``. All others end in peace, so
-    that torchrun waits for what the first has to say, instead of ending it.
+    that torchrun waits for what the first has to say, instead of ending it; but not where it is to
+    start all again, on each machine.
     """
     if is_one_of_several():
         signal(SIGTERM, SIG_IGN)  # torchrun sends it as soon as another process has ended
@@ -94,7 +106,8 @@ def fail(paragraph: str, code: int, *, alone: bool = False) -> int:
     if speaks or alone:
         of = f"process {rank}: " if rank else ""
         print(f"error: {of}{paragraph}", file=sys.__stderr__ if rank else sys.stderr)
-    return code if speaks or alone or not rank else 0
+    starts_again = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+    return code if speaks or alone or not rank or starts_again else 0
 
 
 def code_of(code: int) -> int:
@@ -117,7 +130,9 @@ def start(n: int, arguments: Sequence[str]) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # said here in a sentence
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
+    ours = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()  # of a batch job
+    n_cores = len(ours) or os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, n_cores // n)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -131,12 +146,13 @@ def start(n: int, arguments: Sequence[str]) -> int:
         elastic_launch(config, sys.executable)("-m", "harmonium", *arguments)
     except ChildFailedError as error:
         first = error.failures.get(0)
-        if first is not None and first.exitcode < 0:  # otherwise the first has said what happened
-            # torchrun ends the others by SIGTERM
-            rank, one = min(error.failures.items(), key=lambda item: item[1].exitcode == -SIGTERM)
+        codes = {rank: one.exitcode for rank, one in error.failures.items()}
+        if max(codes.values()) < 0:  # otherwise one of them has said what happened
+            rank = min(codes, key=lambda rank: codes[rank] == -SIGTERM)  # torchrun's own signal
+            resumes = "; harmonium resume takes the run up at its last checkpoint"
             print(
-                f"error: process {rank} of {n} was ended by signal {-one.exitcode}; harmonium "
-                "resume takes the run up at its last checkpoint",
+                f"error: process {rank} of {n} was ended by signal {-codes[rank]}"
+                + resumes * ("evaluate" not in arguments),
                 file=sys.stderr,
             )
         return max(1, 0 if first is None else first.exitcode)

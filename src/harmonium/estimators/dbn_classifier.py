@@ -19,6 +19,7 @@ from harmonium.estimators.labels import (
     check_classes,
     numbers_of,
 )
+from harmonium.kernels.threads import following
 from harmonium.units import Gaussian
 
 
@@ -138,7 +139,8 @@ penalties, features, weight_std
         known = all_classes(classes, None if begins else self.classes_)
         numbers = torch.from_numpy(numbers_of(y, known))
         self._classes = range(len(known))
-        self._learn(X, numbers, weights, begins)
+        with following():
+            self._learn(X, numbers, weights, begins)
         self.classes_ = known
         return self
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harmonium.estimators.base import Estimator
 from harmonium.estimators.checks import weights_of, with_weight
+from harmonium.kernels.threads import following
 
 
 class LearningEstimator(Estimator):
@@ -81,7 +82,9 @@ class LearningEstimator(Estimator):
             The fitted estimator.
         """
         begins = self._begins
-        self._learn(*self._counted(X, y, sample_weight, reset=begins), begins)
+        counted = self._counted(X, y, sample_weight, reset=begins)
+        with following():
+            self._learn(*counted, begins)
         return self
 
     @property

@@ -30,6 +30,7 @@ from harmonium.estimators.rows import ArrayRows, Scaling
 from harmonium.estimators.visible import PRECISION
 from harmonium.gradient import Gradient, Incomplete, lone_units
 from harmonium.kernels import permutation
+from harmonium.kernels.threads import following
 from harmonium.rng import Lane
 from harmonium.training import TrainingState
 from harmonium.training.stopping import copy_parameters_
@@ -245,8 +246,9 @@ class RBMClassifier(RBMParameters, ClassificationEstimator):
         whole = rows.masked_rows(torch.arange(len(rows), device=rows.device))
         missing, _ = lone_units(state.rbm.visible, whole.observed)
         batch = Incomplete(whole.states, tuple(missing)) if missing else whole.states
-        training.update(state, batch, weights=weights)
-        training.settle(state)
+        with following():
+            training.update(state, batch, weights=weights)
+            training.settle(state)
         if begins:
             self._remember(state, scaling, known)
             self.n_iter_, self.loss_curve_ = 0, []
@@ -260,7 +262,8 @@ class RBMClassifier(RBMParameters, ClassificationEstimator):
             return self
         rows = self._labelled(X, numbers, len(known), scaling)
         curve = LossCurve(rows, self._losses, weights)
-        curve.look(state.model)
+        with following():
+            curve.look(state.model)
         self.loss_curve_ += curve.values
         return self
 

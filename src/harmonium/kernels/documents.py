@@ -102,10 +102,13 @@ def draw_words(logits: Tensor, bias: Tensor, ends: Tensor, stream: Stream) -> tu
     rows = _rows_of(ends)
     number = torch.arange(len(rows), device=ends.device) - ends[rows]
     key_0, key_1, c2, c3 = stream.take()
+    first_row = 0
+    if isinstance(c3, int):
+        first_row, c3 = c3 >> 32, c3 & 0xFFFFFFFF
     wide = torch.empty_like(number)
     drawn_words = torch.stack(
         reference.philox(
-            number // 4, rows, wide.copy_(torch.as_tensor(c2)),
+            number // 4, rows + first_row, wide.copy_(torch.as_tensor(c2)),
             torch.empty_like(number).copy_(torch.as_tensor(c3)), key_0, key_1,
         ), dim=1,
     ).gather(1, (number % 4).unsqueeze(1))[:, 0]  # fmt: skip

@@ -59,7 +59,11 @@ def give(n: int | None) -> None:
 
 
 def give_again(n: int) -> None:
-    """Compute on the number of threads of an earlier run; free cores are followed if it is ours."""
+    """Compute on the number of threads of an earlier run; free cores are followed if it is ours.
+
+    Of the threads of a larger machine, there are as many as this one has cores.
+    """
+    n = min(n, max(len(_cores()), _choice.default))
     if n != _choice.default or torch.get_num_threads() != n:
         give(n)
 
@@ -68,8 +72,8 @@ def following() -> AbstractContextManager[None]:
     """A block that computes on as many threads as cores are free; outside, nothing is changed.
 
     Nothing happens where the number of threads was given, by `give`, by ``OMP_NUM_THREADS`` or by
-    ``torch.set_num_threads``. Several threads of Python that compute share the free cores. A block
-    within a block looks again.
+    ``torch.set_num_threads``; what torch was told before this module was imported is the most.
+    Several threads of Python that compute share the free cores. A block within a block looks again.
     """
     return _Following()
 
@@ -100,6 +104,9 @@ class _Following(AbstractContextManager[None]):
         if self._before:
             with _lock:
                 _choice.inside.discard(threading.get_ident())
+                seen = _choice.before
+                if seen is not None and _clock() - seen[0] > _STALE:
+                    _look(seen, has_computed=True)
             torch.set_num_threads(self._before)
 
 
@@ -266,7 +273,7 @@ def _tried(n: int, work: int, product: Any, operands: tuple[Tensor | None, ...])
             x = memory.as_strided(x.shape, x.stride())
         drawn.append(x)
     *factors, out = drawn
-    start = None if out is None else out.clone()
+    start = None if out is None or product is not _add else out.clone()
     try:
         torch.set_num_threads(1)
         expected = product(*factors, out).clone()
@@ -283,13 +290,16 @@ def _tried(n: int, work: int, product: Any, operands: tuple[Tensor | None, ...])
         torch.set_num_threads(n)
 
 
-def _look(before: Times) -> None:
-    """Count the cores that other programs have left free since the last look."""
+def _look(before: Times, has_computed: bool = False) -> None:
+    """Count the cores that other programs have left free since the last look.
+
+    A long time says little about now, unless it is that of a block that ``has_computed`` so long.
+    """
     now = _choice.before = _times()
     if now is None:
         return
     elapsed, by_all, by_us = (b - a for a, b in zip(before, now, strict=True))
-    if elapsed > _STALE:
+    if elapsed > _STALE and not has_computed:
         return
     free = len(_cores()) - max(0.0, by_all - by_us) / elapsed
     n = max(int(free + _FREE_AGAIN), min(_choice.free, int(free + _TAKEN)))

@@ -299,6 +299,7 @@ def surroundings(
         "threads": torch.get_num_threads(),
         "options": dataclasses.asdict(options),
         "watching": dataclasses.asdict(watching),
+        **sharing.starter(),
     }
 
 

@@ -49,18 +49,37 @@ def own(run: RunDirectory) -> RunDirectory:
 
 def copied(path: Path) -> Path:
     """A run that exists, or the copy of this rank; no rank goes on before all have theirs."""
-    copy = path
-    if ranks.rank():
-        run = RunDirectory.open_any(path)
-        copy = _scratch() / run.path.resolve().name
-        shutil.copytree(run.path, copy, ignore=_LARGE, dirs_exist_ok=True)
-    return copy
+    if not ranks.rank():
+        return path
+    run = RunDirectory.open_any(path)
+    whole = here = run.path.resolve()
+    if "layer" in run.config():
+        whole = here.parents[1]  # the rows of a layer come from those below
+    copy = _scratch() / whole.name
+    shutil.copytree(whole, copy, ignore=_LARGE, dirs_exist_ok=True)
+    return copy / here.relative_to(whole)
 
 
 def is_begun(out: Path | None) -> bool:
-    """Whether torchrun has started all processes again, and the run that they began is there."""
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    return again and out is not None and RunDirectory(out).config_path.is_file()
+    """Whether torchrun has started all processes again, and the run that they began is there.
+
+    Any other run that is there is not for them to go on with.
+    """
+    if out is None or int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) == 0:
+        return False
+    with beginning():
+        run = RunDirectory(out)
+        is_ours = run.config_path.is_file() and starter().items() <= run.config().items()
+    is_first = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0
+    again = ranks.others_than(is_first)  # torchrun of another machine may not have counted
+    return bool(again) and not ranks.others_than(is_ours or ranks.rank() > 0)
+
+
+def starter() -> dict[str, str]:
+    """Which torchrun has started the processes, for the configuration of a run; empty if none."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return {}
+    return {"torchrun": f"{os.environ['TORCHELASTIC_RUN_ID']}, process {os.getppid()}"}
 
 
 def taken_up(resume: Callable[[Path], Going], path: Path) -> Going:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonium import ranks
+from harmonium import kernels, ranks
 from harmonium.rbm import RBM
 from harmonium.rng import Stream
 from harmonium.sampling.chains import ChainState
@@ -108,7 +108,7 @@ def round_alike(rbm: RBM, shares: list[slice]) -> bool:
         for factor in (weights, weights.T):
             rows = torch.arange(n * factor.shape[0], device=factor.device)
             rows = rows.mul(0.6180339887).remainder(1).view(n, -1)
-            for product in (torch.mm, lambda rows, by: torch.mv(rows, by[:, 0].contiguous())):
+            for product in (kernels.mm, lambda rows, by: torch.mv(rows, by[:, 0].contiguous())):
                 for dtype in (weights.dtype, torch.float64):
                     x, y = rows.to(dtype), factor.to(dtype)
                     if not torch.equal(product(x, y)[own], product(x[own], y)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange, uint32
+from numba import int64, njit, prange, uint32
 from torch import Tensor
 
 from harmonium.kernels.cpu.common import array, in_blocks, parallel, row_major, serial
@@ -110,6 +110,7 @@ def _exponentials(x, bias):
 
 @serial
 def _draw_rows(x, bias, ends, out, log_sums, start, stop, k0, k1, c2, c3):
+    first_row = int64(c3) >> int64(32)
     k0, k1, c2, c3 = uint32(k0), uint32(k1), uint32(c2), uint32(c3)
     n = x.shape[1]
     n_blocks = (n + _BLOCK - 1) // _BLOCK
@@ -124,7 +125,7 @@ def _draw_rows(x, bias, ends, out, log_sums, start, stop, k0, k1, c2, c3):
         log_sums[row] = most + math.log(total)
         first, last = ends[row], ends[row + 1]
         for group in range((last - first + 3) // 4):
-            drawn = philox(uint32(group), uint32(row), c2, c3, k0, k1)
+            drawn = philox(uint32(group), uint32(int64(row) + first_row), c2, c3, k0, k1)
             for t in range(min(4, last - first - 4 * group)):
                 word = drawn[0] if t == 0 else drawn[1] if t == 1 else drawn[2]
                 word = word if t < 3 else drawn[3]

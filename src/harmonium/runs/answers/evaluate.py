@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from harmonium.imputation import complete_rows, of_observed
 from harmonium.likelihood import Evaluation, LogLikelihood
 from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, kinds, refuse_foreign
-from harmonium.runs import run_data, weighting
+from harmonium.runs import run_data, sharing, weighting
 from harmonium.runs.answers import topics
 from harmonium.runs.answers.asked import Asked
 from harmonium.runs.answers.evaluations import (
@@ -51,6 +52,7 @@ from harmonium.runs.rows import (
     ReadingOptions,
     WeightingOptions,
 )
+from harmonium.serialization import digest
 
 _BLOCK = 1000  # rows encoded at a time
 _MOST_ON_DISK = 100_000  # rows of larger files, unless the user says how many
@@ -70,14 +72,18 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
     if asked.run.kind is kinds.TOPICS:
         return topics.evaluate(asked, options, reading)
     seconds = options.seconds
-    trained = open_trained(asked)
-    run, rbm = trained.run, trained.rbm
-    refuse_foreign(run.report_path, REPORT_MARK)
-    results = results_in(run.likelihood_path)
-    train, data = _load(trained, options, reading)
-    _refuse_models_of_rows(trained, data)
-    weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
-    rows, holes, drawn_from = _rows(trained, data, options.rows, options.seed)
+    with sharing.beginning() if ranks.size() > 1 else nullcontext():
+        trained = open_trained(asked)
+        run, rbm = trained.run, trained.rbm
+        refuse_foreign(run.report_path, REPORT_MARK)
+        results = results_in(run.likelihood_path)
+        train, data = _load(trained, options, reading)
+        _refuse_models_of_rows(trained, data)
+        weighting.keep(_weighting(options, trained.options), run.path / weighting.NAME, data)
+        rows, holes, drawn_from = _rows(trained, data, options.rows, options.seed)
+    if ranks.size() > 1:
+        seen = digest({**rbm.state_dict(), "rows": rows.states}, "")
+        sharing.check_alike({"data": {"fingerprint": seen}, "options": vars(options)})
     began = time.monotonic()
     evaluation = likelihood.evaluate(
         rbm,

@@ -15,7 +15,7 @@ from harmonium import kernels
 from harmonium.files import write_json, write_whole
 from harmonium.rng import Lane
 from harmonium.run_directory import REPORT_MARK, RunDirectory, kinds, refuse_foreign
-from harmonium.runs import build, counts, run_data
+from harmonium.runs import build, counts, run_data, sharing
 from harmonium.runs.answers.archives import TABLE, target_of
 from harmonium.runs.answers.asked import Answer, Asked
 from harmonium.runs.answers.evaluations import (
@@ -122,6 +122,7 @@ def evaluate(asked: Asked, options: EvaluationOptions, reading: ReadingOptions) 
                 f"`{name}` is not for topic models, whose chains are annealed over the length of "
                 "documents; leave it out"
             )
+    sharing.refuse("the perplexity of documents")
     run, training, model = _opened(asked)
     refuse_foreign(run.report_path, REPORT_MARK)
     results = results_in(run.path / PERPLEXITY)
