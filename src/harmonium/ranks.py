@@ -92,9 +92,9 @@ def join() -> None:
                 "torchrun another port"
             ) from error
         raise ConnectionError(
-            f"process {os.environ['RANK']} of {n} did not meet the others at {where} within "
-            f"{wait.total_seconds():g} seconds ({reason}); see that all of them were started, and "
-            "that this machine can reach that address"
+            f"process {os.environ['RANK']} of {n} did not meet the others at {where} ({reason}); "
+            f"see that all of them were started within {wait.total_seconds():g} seconds, and that "
+            "this machine can reach that address"
         ) from error
     _now.size, _now.rank = dist.get_world_size(), dist.get_rank()
 
