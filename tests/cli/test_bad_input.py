@@ -264,7 +264,7 @@ def test_validation_rows_of_a_file(refused: Refused) -> None:
         "train --sampler metropolis": "'metropolis' is not one of 'gibbs', 'tempering'",
         "sample run --start cold": "'cold' is not one of 'data', 'random', 'chains'",
         "train --method tap": "'tap' is not one of 'pcd', 'cd'",
-        "train digits mnist": "unexpected extra argument",
+        "train digits mnist": "unexpected extra argument(s) (mnist); several files are one pattern",
         "sample": "Missing argument 'RUN'",
         "sample run --chains 0": "Invalid value for '--chains'",
         "data": "Missing command",

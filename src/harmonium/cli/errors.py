@@ -34,6 +34,8 @@ def of_usage(error: Any) -> str:
     near = getattr(error, "possibilities", None)
     if near:
         message = f"{error.message}; did you mean {near[0]}?"
+    if "unexpected extra argument" in message and error.ctx and error.ctx.command.name == "train":
+        message += "; several files are one pattern in quotes, such as 'part-*.npy'"
     shows = f"{error.ctx.command_path if error.ctx else 'harmonium'} --help"
     return f"{message} ({shows} shows what there is)"
 
