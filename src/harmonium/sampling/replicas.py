@@ -149,6 +149,8 @@ class Replicas:
             for layer in ("visible", "hidden"):
                 for name, tensor in getattr(self.path, layer).state_dict().items():
                     tensors[f"base.{layer}.{name}"] = tensor
+        if not self.models:
+            del tensors["calls"]
         for number, model in enumerate(self.models):
             tensors |= {f"models.{number}.{name}": x for name, x in model.state_dict().items()}
         return tensors
