@@ -46,7 +46,7 @@ def test_the_commands_are_found() -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_documented_command_is_understood(command: str) -> None:
-    # taken out by `main` wherever it stands; tests/test_readme.py runs it
+    # taken out by `main` wherever they stand; test_readme.py and cli/test_processes.py run them
     typed = re.sub(r" --(units-from|processes) \S+", "", command)
     done = harmonium(*shlex.split(typed)[1:], "--help")
     assert done.code == 0, done.err
