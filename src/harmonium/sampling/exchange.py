@@ -70,8 +70,8 @@ def sweep_(
             clamp.apply_(v[levels])
         part.inputs_h_from_v(v[levels], out=h[levels])
     stream.position, inputs = draws.position, h
-    if isinstance(ladder, TemperatureLadder) and len(shares) > 1:
-        layer = ladder.rbm.visible, replicas.visible
+    if len(shares) > 1:
+        layer = gauge.rbm.visible, replicas.visible
         gather_states_(shares, layer, numbers=(replicas.hidden,))
     first = replicas.turn % 2
     n_pairs = (len(ladder) - first) // 2
@@ -89,8 +89,8 @@ def sweep_(
     part, levels, draws = _own(ladder, v, shares, stream)
     part.hidden.sample_(inputs[levels], draws)
     stream.position = draws.position
-    if isinstance(ladder, TemperatureLadder) and len(shares) > 1:
-        gather_states_(shares, (ladder.rbm.hidden, replicas.hidden))
+    if len(shares) > 1:
+        gather_states_(shares, (gauge.rbm.hidden, replicas.hidden))
     if gauge.visible_offset is not None:
         # in float64, because the hidden inputs may be far from zero too
         inputs_of_last = inputs_of_last + gauge.visible_offset @ gauge.rbm.weights.double()
@@ -116,7 +116,7 @@ def sweeps_(
 
 def _shares(ladder: Ladder, v: Tensor) -> list[slice]:
     """The rows of each rank, which are those of whole levels; a single share if not shared out."""
-    n_levels, n_chains = v.shape[:2]
+    (n_levels, n_chains), rbm = v.shape[:2], ladder.gauge.rbm
     whole = [slice(0, n_levels * n_chains)]
     if not (
         isinstance(ladder, TemperatureLadder)
@@ -124,9 +124,9 @@ def _shares(ladder: Ladder, v: Tensor) -> list[slice]:
         and ladder.hidden.is_one_draw
     ):
         return whole
-    levels = ranks.lines(n_levels, 2 * n_levels * n_chains * ladder.rbm.weights.numel())
+    levels = ranks.lines(n_levels, 2 * n_levels * n_chains * rbm.weights.numel())
     shares = [slice(n_chains * some.start, n_chains * some.stop) for some in levels]
-    return shares if round_alike(ladder.rbm, shares) else whole
+    return shares if round_alike(rbm, shares) else whole
 
 
 def _own(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -65,6 +65,7 @@ class GrowingTrajectory(Sampler):
     acceptance: float = defaults.TRAJECTORY_ACCEPTANCE
     most_models: int = defaults.MOST_MODELS
     work: float = defaults.TRAJECTORY_WORK
+    has_replicas = True
 
     def __post_init__(self) -> None:
         """Refuse a ladder without steps, or a sampler without sweeps."""
@@ -96,11 +97,7 @@ class GrowingTrajectory(Sampler):
             call.
         """
         check_stream(stream)
-        if ends:
-            raise ValueError(
-                "tempering moves replicas that have to persist, and these chains end; take "
-                "persistent chains (n_chains), or Gibbs"
-            )
+        self.check_persist(ends)
         chains.check(rbm)
         replicas = self._replicas(rbm, chains, stream)
         replicas.calls += 1
@@ -160,9 +157,4 @@ class GrowingTrajectory(Sampler):
         return grown
 
     def config(self) -> dict[str, int | float | bool]:  # noqa: D102
-        return {
-            "sweeps": self.sweeps,
-            "acceptance": self.acceptance,
-            "most_models": self.most_models,
-            "work": self.work,
-        }
+        return asdict(self)

@@ -95,7 +95,7 @@ class TemperatureLadder(Ladder):
             path.betas,
         )
         rbm = self.gauge.rbm
-        self._n, self._weights, self.rbm = len(betas), rbm.weights, rbm
+        self._n, self._weights = len(betas), rbm.weights
         self.visible = Levels.between(visible, rbm.visible, betas)
         self.hidden = Levels.between(hidden, rbm.hidden, betas)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harmonium.rbm import RBM
 from harmonium.sampling.path import TemperaturePath, place_temperatures
 
 _FROM_BASE, _FROM_TOP = 1, 2
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass
@@ -159,26 +161,14 @@ class Replicas:
     def from_tensors(cls, rbm: RBM, tensors: Mapping[str, Tensor], turn: int) -> Replicas:
         """Rebuild replicas on a ladder to this model from the result of `tensors`."""
         own: dict[str, Any] = {name: x for name, x in tensors.items() if "." not in name}
-        kept = {name.split(".")[1] for name in tensors if name.startswith("models.")}
-        if kept:
-            models = [copy.deepcopy(rbm).requires_grad_(False) for _ in kept]
-            for number, model in enumerate(models):
-                prefix = f"models.{number}."
-                names = model.state_dict()
-                model.load_state_dict({name: tensors[prefix + name] for name in names})
-            return cls(**own, turn=turn, models=tuple(models))
-        layers = []
-        for layer in ("visible", "hidden"):
-            units = copy.deepcopy(getattr(rbm, layer)).requires_grad_(False)
-            prefix = f"base.{layer}."
-            units.load_state_dict(
-                {
-                    name.removeprefix(prefix): tensor
-                    for name, tensor in tensors.items()
-                    if name.startswith(prefix)
-                }
-            )
-            layers.append(units)
+        if "betas" not in own:
+            levels = range(len(own["origins"]) - 1)
+            models = tuple(_loaded(rbm, tensors, f"models.{level}.") for level in levels)
+            return cls(**own, turn=turn, models=models)
+        layers = (
+            _loaded(getattr(rbm, layer), tensors, f"base.{layer}.")
+            for layer in ("visible", "hidden")
+        )
         path = TemperaturePath(own.pop("betas").cpu(), *layers)
         return cls(**own, turn=turn, path=path)
 
@@ -187,3 +177,16 @@ class Replicas:
         visible, hidden = (x[:, :n_chains].flatten(0, 1).clone() for x in self.by_level)
         path = copy.deepcopy(self.path)
         return Replicas.of(visible, hidden, self.n_levels, path, self.models)
+
+
+def _loaded(like: _Module, tensors: Mapping[str, Tensor], prefix: str) -> _Module:
+    """A module of this kind with the tensors whose names start with a prefix."""
+    module = copy.deepcopy(like).requires_grad_(False)
+    module.load_state_dict(
+        {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+    )
+    return module

@@ -38,6 +38,9 @@ class SweepInfo:
 class Sampler(ABC):
     """Moves chains so that the model's distribution is invariant."""
 
+    has_replicas = False
+    """Whether it gives chains replicas, which have to persist from call to call."""
+
     @abstractmethod
     def __call__(
         self,
@@ -53,6 +56,20 @@ class Sampler(ABC):
         Chains that end with this call, as in CD, need no hidden states to continue from;
         ``ends=True`` saves drawing them.
         """
+
+    def check_persist(self, ends: bool) -> None:
+        """Refuse chains that end with this call if they would need replicas.
+
+        Raises
+        ------
+        ValueError
+            Says what would work.
+        """
+        if ends and self.has_replicas:
+            raise ValueError(
+                "tempering moves replicas that have to persist, and these chains end; take "
+                "persistent chains (n_chains), or Gibbs"
+            )
 
     @abstractmethod
     def config(self) -> dict[str, int | float | bool]:

@@ -70,6 +70,7 @@ class Tempering(Sampler):
     acceptance: float = defaults.SWAP_ACCEPTANCE
     adapt_every: int = 0
     most_temperatures: int = defaults.MOST_TEMPERATURES
+    has_replicas = True
 
     def __post_init__(self) -> None:
         """Refuse a ladder without steps, or a sampler without sweeps."""
@@ -103,11 +104,7 @@ class Tempering(Sampler):
             If the chains do not fit the model, or end with this call.
         """
         check_stream(stream)
-        if ends:
-            raise ValueError(
-                "tempering moves replicas that have to persist, and these chains end; take "
-                "persistent chains (n_chains), or Gibbs"
-            )
+        self.check_persist(ends)
         chains.check(rbm)
         if chains.replicas is None:
             temper(rbm, chains, stream, self.n_temperatures)

@@ -56,6 +56,8 @@ class TrajectoryTempering(Sampler):
        of restricted Boltzmann machines", ICLR.
     """
 
+    has_replicas = True
+
     def __init__(self, models: Sequence[RBM], sweeps: int = defaults.SWEEPS) -> None:
         check_type("models", models, (list, tuple), "a list of RBMs, in the order of the training")
         for number, rbm in enumerate(models):
@@ -100,11 +102,7 @@ class TrajectoryTempering(Sampler):
         ValueError
             If ``rbm`` is not the last model, or the chains do not fit or end with this call.
         """
-        if ends:
-            raise ValueError(
-                "tempering moves replicas that have to persist, and these chains end; take "
-                "persistent chains, or Gibbs"
-            )
+        self.check_persist(ends)
         ladder = self.ladder(rbm, chains)
         if chains.replicas is None:
             start = start_random(self.models[0], len(ladder) * len(chains), stream)

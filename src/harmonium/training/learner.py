@@ -15,7 +15,7 @@ from harmonium.datasets import Minibatches
 from harmonium.gradient import CenteredGradient, Gradient, GradientCheck, Penalties
 from harmonium.rbm import RBM
 from harmonium.rng import Lane, Stream
-from harmonium.sampling import ChainState, GrowingTrajectory, Sampler, Tempering, start_random
+from harmonium.sampling import ChainState, Sampler, start_random
 from harmonium.units import Units
 
 Row = dict[str, Any]
@@ -138,7 +138,7 @@ class Contrastive(Learner):
             ("penalties", penalties, Penalties, "Penalties(l2=1e-4), with the numbers you want"),
         ):
             check_type(name, given, kind, remedy)
-        if n_chains is None and isinstance(sampler, Tempering | GrowingTrajectory):
+        if n_chains is None and sampler.has_replicas:
             raise ValueError(
                 "tempering moves replicas that have to persist, and CD starts chains anew in each "
                 "update; pass n_chains, or take Gibbs"
